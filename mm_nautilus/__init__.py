@@ -1,0 +1,1 @@
+"""Market making on NautilusTrader."""

@@ -1,0 +1,1 @@
+"""Decisions as pure functions of plain values; nothing in here knows the trading engine."""

@@ -1,0 +1,107 @@
+"""Blocks of recorded market data as arrays, in ticks and lots, independent of any file format."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ACTION_ADD",
+    "ACTION_CLEAR",
+    "ACTION_DELETE",
+    "ACTION_UPDATE",
+    "FLAG_LAST",
+    "FLAG_SNAPSHOT",
+    "SIDE_ASK",
+    "SIDE_BID",
+    "SIDE_NONE",
+    "DeltaBlock",
+    "TradeBlock",
+]
+
+ACTION_ADD: Final = 1
+ACTION_UPDATE: Final = 2
+ACTION_DELETE: Final = 3
+ACTION_CLEAR: Final = 4
+
+SIDE_NONE: Final = 0
+SIDE_BID: Final = 1
+SIDE_ASK: Final = 2
+
+FLAG_LAST: Final = 128
+"""Set on the last delta of an atomic group; the book is only consistent after it."""
+FLAG_SNAPSHOT: Final = 32
+"""Set on every delta of a full snapshot, its leading clear included."""
+
+type Ints = NDArray[np.int64]
+
+
+class _Columns:
+    """Columns of equal length."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+
+    def slice(self, start: int, stop: int) -> Self:
+        """Return rows `start` to `stop` (exclusive) as views."""
+        columns = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return type(self)(*(column[start:stop] for column in columns))
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaBlock(_Columns):
+    """Level-2 book changes of one instrument, one row a level.
+
+    Parameters
+    ----------
+    ts_event, ts_init
+        Nanoseconds since the UNIX epoch: when the venue made the change, when it was received. Rows are
+        ordered by `ts_init`.
+    action
+        One of the ``ACTION_`` constants. A clear row has side `SIDE_NONE` and zero price and size.
+    side
+        `SIDE_BID` or `SIDE_ASK`.
+    price_ticks
+        Price as a whole number of price increments.
+    size_lots
+        The level's new total size as a whole number of size increments; 0 for a delete.
+    flags
+        Bits `FLAG_LAST` and `FLAG_SNAPSHOT`.
+    sequence
+        The venue's or the importer's running number of the group.
+    """
+
+    ts_event: Ints
+    ts_init: Ints
+    action: Ints
+    side: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    flags: Ints
+    sequence: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class TradeBlock(_Columns):
+    """Trades of one instrument, one row a trade.
+
+    Parameters
+    ----------
+    ts_event, ts_init
+        Nanoseconds since the UNIX epoch, as in `DeltaBlock`.
+    price_ticks, size_lots
+        Price and size as whole numbers of increments; the size is positive.
+    aggressor
+        The taker's side: `SIDE_BID` when a buyer lifted the ask, `SIDE_ASK` when a seller hit the bid.
+    trade_id
+        The venue's id of each trade, unique in the instrument's data.
+    """
+
+    ts_event: Ints
+    ts_init: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    aggressor: Ints
+    trade_id: Sequence[str]

@@ -1,0 +1,61 @@
+"""The package's error hierarchy: every error a user can cause or meet derives from `MarketMakingError`."""
+
+from collections.abc import Sequence
+
+__all__ = ["ConfigError", "DataError", "InterruptedRunError", "MarketMakingError", "RunFailedError"]
+
+
+class MarketMakingError(Exception):
+    """Base of all errors raised on purpose by this package.
+
+    Attributes
+    ----------
+    exit_code
+        What a command that ends with this error returns to the shell.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(MarketMakingError):
+    """A configuration cannot be used; every problem found is listed.
+
+    Parameters
+    ----------
+    problems
+        One text a problem; each names the key, the value given and what is allowed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(MarketMakingError):
+    """Input data (a catalog, a CSV file) is missing, damaged or contradicts itself."""
+
+    exit_code = 2
+
+
+class RunFailedError(MarketMakingError):
+    """A run started and then failed; the message says what happened and what was saved where."""
+
+    exit_code = 1
+
+
+class InterruptedRunError(MarketMakingError):
+    """A run was ended by a signal after its quotes were cancelled and its reports saved.
+
+    Parameters
+    ----------
+    message
+        What was interrupted and what was saved where.
+    exit_code
+        128 + the signal's number: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

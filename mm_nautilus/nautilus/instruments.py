@@ -1,0 +1,69 @@
+"""Conversion between `InstrumentSpec` and the engine's `CurrencyPair`."""
+
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.model import Currency, CurrencyPair, InstrumentId, Money, Price, Quantity, Symbol
+
+from mm_nautilus.core.instrument import InstrumentSpec
+
+__all__ = ["currency_pair", "instrument_spec"]
+
+
+def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
+    """Build the engine's instrument; fees and the simulated mark travel in its ``info``.
+
+    Raises
+    ------
+    ValueError
+        If sizes have more digits than the engine keeps for the base currency, which would make its
+        balances inexact.
+    """
+    base, quote = Currency.from_str(spec.base), Currency.from_str(spec.quote)
+    if spec.size_precision > base.precision:
+        raise ValueError(
+            f"size_increment of {spec.symbol} must have at most {base.precision} decimal places, which is what "
+            f"the engine keeps of {spec.base}, was {spec.size_increment}"
+        )
+    info: dict[str, Any] = {"simulated": spec.simulated}
+    for name in ("maker_fee_rate", "taker_fee_rate"):
+        rate = getattr(spec, name)
+        if rate is not None:
+            info[name] = str(rate)
+    return CurrencyPair(
+        InstrumentId.from_str(spec.instrument_id),
+        Symbol(spec.symbol),
+        base,
+        quote,
+        spec.price_precision,
+        spec.size_precision,
+        Price.from_str(str(spec.price_increment)),
+        Quantity.from_str(str(spec.size_increment)),
+        0,
+        0,
+        min_quantity=None if spec.min_quantity is None else Quantity.from_decimal_dp(spec.min_quantity, spec.size_precision),
+        min_notional=None if spec.min_notional is None else Money.from_decimal(spec.min_notional, quote),
+        info=info,
+    )
+
+
+def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:
+    """Read an engine's instrument back; rates are None where its ``info`` has none."""
+    info = instrument.info or {}
+
+    def rate(name: str) -> Decimal | None:
+        return Decimal(info[name]) if name in info else None
+
+    return InstrumentSpec(
+        symbol=instrument.id.symbol.value,
+        venue=instrument.id.venue.value,
+        base=instrument.base_currency.code,
+        quote=instrument.quote_currency.code,
+        price_increment=instrument.price_increment.as_decimal(),
+        size_increment=instrument.size_increment.as_decimal(),
+        min_quantity=None if instrument.min_quantity is None else instrument.min_quantity.as_decimal(),
+        min_notional=None if instrument.min_notional is None else instrument.min_notional.as_decimal(),
+        maker_fee_rate=rate("maker_fee_rate"),
+        taker_fee_rate=rate("taker_fee_rate"),
+        simulated=bool(info.get("simulated", False)),
+    )
