@@ -1,0 +1,72 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3.13
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup backtest test test-fast coverage lint types contracts check bench sample schema lock test-next clean
+
+help: ## list the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv from the lock file
+
+$(STAMP): requirements.lock pyproject.toml .python-version
+	@command -v $(PYTHON) >/dev/null || { echo "error: Python 3.13 is needed and $(PYTHON) was not found; name yours with make PYTHON=..."; exit 2; }
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 13) else f"error: Python 3.13 is needed, was {v[0]}.{v[1]}")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+backtest: setup ## set up and run the main job: the sample catalog through configs/backtest.yaml
+	$(BIN)/python run_backtest.py
+
+test: setup ## set up and run the tests
+	$(BIN)/python -m pytest -n 2
+
+test-fast: setup ## run the tests without the whole runs
+	$(BIN)/python -m pytest -n 2 --ignore=tests/runs
+
+coverage: setup ## run the tests and show the coverage of the core
+	$(BIN)/python -m pytest -n 2 --cov=mm_nautilus --cov-report=term-missing:skip-covered
+	$(BIN)/python -m coverage report --include='mm_nautilus/core/*' --fail-under=95
+
+lint: setup ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## check types
+	$(BIN)/mypy
+
+contracts: setup ## check which part may import which
+	$(BIN)/lint-imports
+
+check: lint types contracts test ## all that CI checks
+
+bench: setup ## measure speed and memory (some minutes)
+	$(BIN)/python benchmarks/backtest.py
+
+sample: setup ## rebuild the simulated sample catalog
+	rm -rf catalog/data
+	$(BIN)/mm-nautilus data simulate catalog
+
+schema: setup ## write the JSON schema and the configuration reference anew
+	$(BIN)/mm-nautilus config schema --out mm_nautilus/schema/run.schema.json
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+
+test-next: ## run the tests on the engine's newest pre-release, in a venv of its own
+	$(PYTHON) -m venv .venv-next
+	.venv-next/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	.venv-next/bin/python -m pip install --quiet --pre --upgrade nautilus_trader
+	.venv-next/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	.venv-next/bin/python -c 'import nautilus_trader; print("engine", nautilus_trader.__version__)'
+	.venv-next/bin/python -m pytest -n 2
+
+clean: ## remove what the tasks made, but for runs/
+	rm -rf $(VENV) .venv-next .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage *.egg-info

@@ -1,0 +1,167 @@
+"""Run one backtest from its configuration and write its folder of results."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nautilus_trader.backtest import BacktestNode, BacktestResult
+
+from mm_nautilus.core.config_source import resolved_yaml
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument_checks import check_run
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.errors import ConfigError, InterruptedRunError, RunFailedError
+from mm_nautilus.nautilus.catalog import require_data
+from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts, data_span, nanoseconds
+from mm_nautilus.runs.folder import new_run_folder
+from mm_nautilus.runs.signals import SignalWatch
+from mm_nautilus.runs.summary import run_summary
+from mm_nautilus.runs.tables import FILLS, ORDERS, POSITIONS, write_report
+
+__all__ = ["BacktestOutcome", "run_backtest"]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestOutcome:
+    """What a backtest leaves.
+
+    Parameters
+    ----------
+    summary
+        The run's figures, as in ``summary.json``.
+    folder
+        Where everything was written.
+    warnings
+        Risks that validation named.
+    """
+
+    summary: dict[str, Any]
+    folder: Path
+    warnings: tuple[str, ...]
+
+
+def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | None = None) -> BacktestOutcome:
+    """Run a backtest and write its folder: resolved configuration, summary, Parquet files, journal and log.
+
+    Parameters
+    ----------
+    config
+        The run.
+    on_progress
+        Called with the share of the data done, 0..1.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration does not fit the catalog's instruments; nothing has been written.
+    DataError
+        If the catalog cannot be used; nothing has been written.
+    RunFailedError
+        If the run failed; the message says what was saved and where.
+    InterruptedRunError
+        If a signal ended the run; reports up to then are saved.
+    """
+    specs = _required_specs(config)
+    warnings = _checked(config, specs)
+    folder = new_run_folder(config.output.directory, config.name)
+    (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
+    with SignalWatch() as signals:
+        parts = build_parts(
+            config,
+            specs,
+            folder,
+            on_progress=on_progress or (lambda _share: None),
+            interrupted=lambda: signals.received is not None,
+        )
+        started = time.perf_counter()
+        result, error = _run(parts.node)
+        elapsed_seconds = time.perf_counter() - started
+        now_ns = (
+            result.backtest_end if result is not None and result.backtest_end else data_span(config, specs)[1]
+        )
+        _save(parts, now_ns, folder)
+        summary = run_summary(
+            config,
+            specs,
+            parts,
+            now_ns,
+            events=0 if result is None else result.iterations,
+            elapsed_seconds=elapsed_seconds,
+        )
+        summary["status"] = _status(parts, error, signals)
+        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    parts.node.dispose()
+    _raise_for(parts, error, signals, folder)
+    return BacktestOutcome(summary, folder, warnings)
+
+
+def _required_specs(config: RunConfig) -> dict[str, InstrumentSpec]:
+    """Return the instruments of the configured symbols, with the fees of the run."""
+    start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
+    found = require_data(
+        config.catalog,
+        list(config.strategy.symbols),
+        config.venue.name,
+        start=start_ns,
+        end=end_ns,
+        needs_trades=True,
+    )
+    return {spec.symbol: spec for spec in found}
+
+
+def _checked(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> tuple[str, ...]:
+    problems = check_run(config, specs)
+    errors = [problem.text() for problem in problems if not problem.is_warning]
+    if errors:
+        raise ConfigError(errors)
+    return tuple(problem.text() for problem in problems)
+
+
+def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
+    """Run the engine; what it raises is kept, so that what there is can be saved first."""
+    try:
+        return node.run()[0], None
+    except Exception as error:
+        return None, error
+
+
+def _save(parts: RunParts, now_ns: int, folder: Path) -> None:
+    """Record the last figures, which no callback sees any more, and write the engine's reports."""
+    metrics, account = parts.metrics.final(now_ns)
+    for row in metrics:
+        parts.recorder.write_metrics(row)
+    if account is not None:
+        parts.recorder.write_equity(now_ns, account)
+        parts.recorder.write_snapshot()
+    parts.recorder.close()
+    node = parts.node
+    write_report(node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")
+    write_report(node.generate_orders_report(RUN_ID), ORDERS, folder / "orders.parquet")
+    write_report(node.generate_positions_report(RUN_ID), POSITIONS, folder / "positions.parquet")
+
+
+def _status(parts: RunParts, error: Exception | None, signals: SignalWatch) -> str:
+    if error is not None or parts.failure_text() is not None:
+        return "failed"
+    return "completed" if signals.received is None else "interrupted"
+
+
+def _raise_for(parts: RunParts, error: Exception | None, signals: SignalWatch, folder: Path) -> None:
+    """Raise what ended the run early, if anything did, with what was saved."""
+    saved = f"reports up to then were saved in {folder}"
+    failure = parts.failure_text()
+    if failure is not None:
+        (folder / "failure.txt").write_text(failure, encoding="utf-8")
+        first = failure.splitlines()[0]
+        raise RunFailedError(
+            f"the run failed: {first}; the traceback is in {folder / 'failure.txt'}, {saved}"
+        )
+    if error is not None:
+        raise RunFailedError(f"the run failed: {error}; {saved}") from error
+    if signals.received is not None:
+        name = signal.Signals(signals.received).name
+        raise InterruptedRunError(f"interrupted by {name}: quotes cancelled, {saved}", signals.exit_code)

@@ -1,0 +1,78 @@
+"""Progress, interruption and the orderly end of a run, from inside the engine."""
+
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.nautilus.guarding import GuardedActor
+from mm_nautilus.nautilus.messages import CONTROL_TOPIC, WindDown
+
+__all__ = ["WIND_DOWN_SECONDS", "RunControl"]
+
+_TIMER: Final = "run-control"
+WIND_DOWN_SECONDS: Final = 3
+"""Time before the end of the data, in seconds, at which positions are closed where that is configured."""
+
+
+class RunControl(GuardedActor):
+    """Report progress every simulated second, and wind the strategies down at the end or on a signal.
+
+    Parameters
+    ----------
+    start_ns, end_ns
+        First and last moment of the data, nanoseconds since the epoch.
+    flatten
+        Whether positions are closed before the end.
+    on_progress
+        Called with the share of the data done, 0..1.
+    interrupted
+        Returns whether the run is to end now.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CONTROL-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self,
+        *,
+        start_ns: int,
+        end_ns: int,
+        flatten: bool,
+        on_progress: Callable[[float], None],
+        interrupted: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._start_ns = start_ns
+        self._end_ns = end_ns
+        self._flatten = flatten
+        self._on_progress = on_progress
+        self._interrupted = interrupted
+        self._winding_down = False
+
+    def on_start(self) -> None:
+        """Set the timer."""
+        self.clock.set_timer_ns(_TIMER, SECOND_NS)
+
+    def on_time_event(self, event: Any) -> None:
+        """Report progress; wind down and, after one more second, shut down where that is due."""
+        if event.name != _TIMER:
+            return
+        if self._interrupted():
+            if self._winding_down:
+                self.shutdown_system("interrupted")
+            else:
+                self._wind_down("interrupted")
+            return
+        span = max(1, self._end_ns - self._start_ns)
+        self._on_progress(min(1.0, (event.ts_event - self._start_ns) / span))
+        near_end = event.ts_event >= self._end_ns - WIND_DOWN_SECONDS * SECOND_NS
+        if self._flatten and near_end and not self._winding_down:
+            self._wind_down("end of the data")
+
+    def _wind_down(self, reason: str) -> None:
+        self._winding_down = True
+        self.publish_message(CONTROL_TOPIC, WindDown(reason, self._flatten))

@@ -1,0 +1,161 @@
+"""The one summary of a run that the console, JSON and tests read."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.core.quoting import NotQuoting
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.nautilus.actor import MetricsActor
+from mm_nautilus.nautilus.data_types import SymbolMetrics
+from mm_nautilus.nautilus.desk import SymbolDesk
+from mm_nautilus.runs.assembly import RunParts, data_span
+from mm_nautilus.runs.recorder import ExitTotals
+
+__all__ = ["account_summary", "exit_summary", "run_summary", "symbol_summary"]
+
+
+def _number(amount: str) -> float | None:
+    """Return the number of an amount such as ``1.25 USDT``, None for an unknown one."""
+    return float(amount.split(maxsplit=1)[0]) if amount else None
+
+
+def symbol_summary(
+    metrics: SymbolMetrics, desk: SymbolDesk, actor: MetricsActor, now_ns: int
+) -> dict[str, Any]:
+    """Return one symbol's figures.
+
+    Amounts without a unit in their name are in the symbol's quote currency, named under ``currency``; the
+    same amounts stand under ``exact`` as decimal text.
+    """
+    counts = desk.counts
+    amounts = {
+        "pnl": metrics.realized_pnl,
+        "realized_pnl": metrics.realized_pnl,
+        "unrealized_pnl": metrics.unrealized_pnl,
+        "total_pnl": metrics.total_pnl,
+        "avg_pnl": metrics.average_pnl,
+        "fees": metrics.fees,
+        "total_pnl_report": metrics.total_pnl_report,
+        "inventory": metrics.inventory,
+    }
+    maker_fills, fills = actor.maker_fills(metrics.symbol), metrics.fills
+    return {
+        "fills": fills,
+        "trades": metrics.trades,
+        "wins": metrics.wins,
+        "losses": metrics.losses,
+        "win_rate": metrics.win_rate,
+        "currency": desk.spec.quote,
+        "base_currency": desk.spec.base,
+        **{name: _number(amount) for name, amount in amounts.items()},
+        "exact": amounts,
+        "maker_share_pct": round(100.0 * maker_fills / fills, 1) if fills else None,
+        "average_inventory": desk.average_inventory(now_ns),
+        "seconds_at_cap": _seconds_at_cap(desk),
+        "orders_placed": counts.placed,
+        "orders_amended": counts.amended,
+        "orders_cancelled": counts.cancelled,
+        "orders_rejected": counts.rejected,
+        "orders_denied": counts.denied,
+        "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
+        "halted": desk.is_halted,
+        "not_quoting": {"bid": desk.bid.tally.to_dict(), "ask": desk.ask.tally.to_dict()},
+    }
+
+
+def _seconds_at_cap(desk: SymbolDesk) -> float:
+    """Return how long either side was held back by the inventory cap."""
+    name = NotQuoting.INVENTORY_CAP.value
+    sides = (desk.bid.tally.to_dict(), desk.ask.tally.to_dict())
+    return sum(reasons.get(name, {}).get("seconds", 0.0) for reasons in sides)
+
+
+def account_summary(account: AccountSnapshot | None) -> dict[str, Any] | None:
+    """Return the account's figures in the report currency, None where a price to value it never came."""
+    if account is None:
+        return None
+    amounts = {
+        "start": account.start_equity,
+        "end": account.equity,
+        "change": account.equity - account.start_equity,
+        "trading_pnl": account.trading_pnl,
+        "revaluation": account.revaluation,
+    }
+    return {
+        "currency": account.report_currency,
+        **{name: float(amount) for name, amount in amounts.items()},
+        "roi_pct": account.roi_pct,
+        "max_drawdown_pct": account.max_drawdown_pct,
+        "balances": {code: f"{amount:f}" for code, amount in account.balances.items()},
+        "exact": {name: f"{amount:f} {account.report_currency}" for name, amount in amounts.items()},
+    }
+
+
+def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
+    """Return, for each kind of exit, how often it closed a position and the result by quote currency."""
+    return {
+        reason: {
+            "count": len(totals.order_ids),
+            "trades": totals.trades,
+            "pnl": {currency: float(amount) for currency, amount in sorted(totals.pnl.items())},
+        }
+        for reason, totals in sorted(exits.items())
+    }
+
+
+def run_summary(
+    config: RunConfig,
+    specs: Mapping[str, InstrumentSpec],
+    parts: RunParts,
+    now_ns: int,
+    *,
+    events: int,
+    elapsed_seconds: float,
+) -> dict[str, Any]:
+    """Return the figures of a whole run.
+
+    Parameters
+    ----------
+    config, specs, parts
+        What ran.
+    now_ns
+        The run's last moment, nanoseconds since the epoch.
+    events
+        Market events processed.
+    elapsed_seconds
+        Wall time of the engine.
+    """
+    metrics, account = parts.metrics.final(now_ns)
+    desks = parts.strategy.desks
+    return {
+        "name": config.name,
+        "simulated_data": any(spec.simulated for spec in specs.values()),
+        "venue": _assumptions(config),
+        "period": _period(config, specs),
+        "symbols": {
+            row.symbol: symbol_summary(row, desks[row.symbol], parts.metrics, now_ns) for row in metrics
+        },
+        "equity": account_summary(account),
+        "exits": exit_summary(parts.recorder.exits),
+        "warnings": parts.strategy.config_warnings,
+        "orders": sum(desk.counts.placed for desk in desks.values()),
+        "events": events,
+        "elapsed_seconds": round(elapsed_seconds, 3),
+        "events_per_second": round(events / elapsed_seconds) if elapsed_seconds > 0 else 0,
+    }
+
+
+def _assumptions(config: RunConfig) -> dict[str, Any]:
+    """Return what the run assumes of the venue."""
+    return config.venue.model_dump(mode="json", exclude={"starting_balances"}) | {
+        "starting_balances": [str(amount) for amount in config.venue.starting_balances]
+    }
+
+
+def _period(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Any]:
+    start_ns, end_ns = data_span(config, specs)
+    moments = (datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for ns in (start_ns, end_ns))
+    return dict(zip(("start", "end"), moments, strict=True)) | {"seconds": (end_ns - start_ns) / 1e9}
