@@ -1,0 +1,186 @@
+"""The whole command, as its user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from whole_runs import ROOT, FinishedRun
+
+from mm_nautilus.core.config_source import load_config
+from mm_nautilus.errors import RunFailedError
+from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.runs.backtest import run_backtest
+
+COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
+TIMING = ("elapsed_seconds", "events_per_second")
+
+
+def _run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=180
+    )
+
+
+def _only_folder(parent: Path) -> Path:
+    (folder,) = parent.iterdir()
+    return folder
+
+
+def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None:
+    done = _run("--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stdout
+    for word in ("XRP/USDT", "BTC/USDT", "XRP/BTC", "maker share of fills", "Exits", "Not quoting"):
+        assert word in done.stdout
+    written = {path.name for path in _only_folder(tmp_path).iterdir()}
+    tables = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}
+    assert written == tables | {"config.yaml", "summary.json", "journal.jsonl", "run.log"}
+
+
+def test_json_is_the_summary_alone_and_two_runs_agree(tmp_path: Path) -> None:
+    first, second = (_run("--json", "--out", str(tmp_path / name)) for name in ("a", "b"))
+    summaries = [json.loads(done.stdout) for done in (first, second)]
+    assert summaries[0] == json.loads((_only_folder(tmp_path / "a") / "summary.json").read_text())
+    for summary in summaries:
+        for name in TIMING:
+            assert summary.pop(name) > 0
+    assert summaries[0] == summaries[1]
+    wanted = {"fills", "trades", "wins", "losses", "win_rate", "pnl", "currency", "fees", "avg_pnl"}
+    assert wanted <= set(summaries[0]["symbols"]["XRP/USDT"])
+    assert {"symbols", "equity", "exits", "orders", "events"} <= set(summaries[0])
+
+
+def test_resolved_configuration_gives_the_same_run(tmp_path: Path) -> None:
+    first = _run("--json", "--set", "strategy.gamma=0.2", "--out", str(tmp_path / "a"))
+    resolved = _only_folder(tmp_path / "a") / "config.yaml"
+    second = _run(str(resolved), "--json", "--out", str(tmp_path / "b"), cwd=tmp_path)
+    one, other = json.loads(first.stdout), json.loads(second.stdout)
+    assert one["symbols"] == other["symbols"]
+    assert one["equity"] == other["equity"]
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    done = _run("--quiet", "--out", str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.yaml"], "nowhere.yaml"),
+        (["--set", "strategy.gamma=7"], "gamma must be between 0.01 and 1.0, got 7"),
+        (["--set", "strategy.symbols.XRP/USD.gamma=0.1"], "XRP/USD"),
+        (["--set", "catalog=/nonexistent"], "/nonexistent"),
+        (["--set", "start=2031-01-01T00:00:00Z"], "2031-01-01"),
+        (["--set", "gamma"], "gamma"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    out = tmp_path / "out"
+    done = _run(*arguments, "--out", str(out))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, code: int) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--out", str(tmp_path), "--set", "strategy.requote_tolerance_bps=0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for_first_fill(tmp_path)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    folder = _only_folder(tmp_path)
+    assert "interrupted" in errors
+    assert str(folder) in errors
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "interrupted"
+    assert FinishedOrders(folder).open_count == 0
+
+
+class FinishedOrders:
+    """The orders an ended run left."""
+
+    def __init__(self, folder: Path) -> None:
+        import pandas as pd  # noqa: PLC0415
+
+        self.statuses = list(pd.read_parquet(folder / "orders.parquet").status)
+
+    @property
+    def open_count(self) -> int:
+        return sum(status not in {"FILLED", "CANCELED", "REJECTED", "DENIED"} for status in self.statuses)
+
+
+def _wait_for_first_fill(parent: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        journals = list(parent.glob("*/journal.jsonl"))
+        if journals and journals[0].stat().st_size > 0:
+            return
+        time.sleep(0.01)
+    pytest.fail("the run wrote no fill within a minute")
+
+
+def test_failing_callback_ends_the_run_and_keeps_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_config(ROOT / "configs" / "backtest.yaml", [f"output.directory={tmp_path}"])
+    calls = iter(range(10_000_000))
+    original = MarketMaker.on_book_deltas
+
+    def failing(self: MarketMaker, deltas: object) -> None:
+        if next(calls) == 5_000:
+            raise ZeroDivisionError("planted")
+        original(self, deltas)
+
+    monkeypatch.setattr(MarketMaker, "on_book_deltas", _guarded_like(original, failing))
+    with pytest.raises(RunFailedError, match="planted"):
+        run_backtest(loaded.config)
+    folder = _only_folder(tmp_path)
+    assert "ZeroDivisionError" in (folder / "failure.txt").read_text()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert FinishedOrders(folder).open_count == 0
+
+
+def _guarded_like(original: Callable[..., None], replacement: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a replacement the way the class wraps its callbacks."""
+    from mm_nautilus.nautilus.guarding import _guarded  # noqa: PLC0415
+
+    replacement.__name__, replacement.__qualname__ = original.__name__, original.__qualname__
+    return _guarded(replacement)
+
+
+def test_runs_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from mm_nautilus.runs.folder import new_run_folder  # noqa: PLC0415
+
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    folders = [new_run_folder(tmp_path, "x", now).name for _ in range(3)]
+    assert folders == ["20260102T030405Z-x", "20260102T030405Z-x-2", "20260102T030405Z-x-3"]
+
+
+def test_journal_has_a_line_for_every_fill(finished_run: Callable[..., FinishedRun]) -> None:
+    run = finished_run("backtest.yaml")
+    lines = [json.loads(line) for line in (run.outcome.folder / "journal.jsonl").read_text().splitlines()]
+    fills = [line for line in lines if line["type"] == "fill"]
+    assert len(fills) == len(run.table("fills"))
+    assert {line["correlation_id"] for line in fills} == set(run.table("fills").client_order_id)
+    assert lines[-1]["type"] == "portfolio"

@@ -1,0 +1,145 @@
+"""Every feature that can be switched on changes a whole run the way it should."""
+
+from collections.abc import Callable
+
+import pytest
+from whole_runs import FinishedRun
+
+Runs = Callable[..., FinishedRun]
+
+SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
+
+
+def _all(run: FinishedRun, figure: str) -> float:
+    return sum(run.symbol(symbol)[figure] for symbol in SYMBOLS)
+
+
+def _seconds(run: FinishedRun, reason: str) -> float:
+    sides = (run.symbol(symbol)["not_quoting"][side] for symbol in SYMBOLS for side in ("bid", "ask"))
+    return sum(reasons.get(reason, {"seconds": 0.0})["seconds"] for reasons in sides)
+
+
+@pytest.fixture
+def plain(finished_run: Runs) -> FinishedRun:
+    return finished_run("backtest.yaml")
+
+
+def test_reservation_price_leans_against_the_inventory(finished_run: Runs) -> None:
+    settings = ("strategy.gamma=1.0", "strategy.volatility_lookback=3", "strategy.requote_tolerance_bps=0")
+    off = finished_run("backtest.yaml", *settings)
+    on = finished_run("backtest.yaml", *settings, "strategy.use_reservation_price=true")
+    assert not on.table("fills").equals(off.table("fills"))
+    assert on.symbol("BTC/USDT")["average_inventory"] < off.symbol("BTC/USDT")["average_inventory"]
+    metrics = on.table("metrics")
+    inventory = metrics.inventory.str.split().str[0].astype(float)
+    lean = (metrics.reservation_price - metrics.mid_price) * inventory
+    assert (lean.dropna() <= 0).all()
+    assert (lean < 0).any()
+
+
+def test_trailing_stop_closes_positions_only_where_it_is_switched_on(
+    plain: FinishedRun, finished_run: Runs
+) -> None:
+    on = finished_run(
+        "backtest.yaml",
+        "strategy.use_trailing_stop=true",
+        "strategy.trailing_stop_activation=0.05",
+        "strategy.trailing_stop_distance=0.04",
+    )
+    assert "trailing_stop" not in plain.summary["exits"]
+    assert on.summary["exits"]["trailing_stop"]["count"] > 0
+    assert on.table("metrics").trailing_stop_price.notna().any()
+    assert plain.table("metrics").trailing_stop_price.isna().all()
+
+
+def test_inventory_skew_makes_growing_quotes_smaller(finished_run: Runs) -> None:
+    off = finished_run("backtest.yaml", "strategy.inventory_skew=0")
+    on = finished_run("backtest.yaml", "strategy.inventory_skew=1")
+    assert on.symbol("BTC/USDT")["average_inventory"] < off.symbol("BTC/USDT")["average_inventory"]
+
+
+def test_volatility_scaling_widens_quotes_and_costs_fills(finished_run: Runs) -> None:
+    settings = ("strategy.volatility_lookback=3", "strategy.volatility_threshold_mult=3")
+    calm = finished_run("backtest.yaml", *settings, "strategy.base_volatility_pct=100")
+    scaled = finished_run("backtest.yaml", *settings, "strategy.base_volatility_pct=0.02")
+    assert _all(scaled, "fills") < _all(calm, "fills")
+
+
+def test_signal_rule_quotes_only_while_book_and_tape_agree(plain: FinishedRun, finished_run: Runs) -> None:
+    signal = finished_run("backtest.yaml", "strategy.quoting=signal")
+    assert _seconds(plain, "no confirmation") == 0
+    assert _seconds(signal, "no confirmation") > 0
+    assert 0 < _all(signal, "fills") < _all(plain, "fills")
+
+
+def test_trade_flow_confirms_fewer_signals_than_imbalance_alone(finished_run: Runs) -> None:
+    both = finished_run("backtest.yaml", "strategy.quoting=signal")
+    imbalance_alone = finished_run(
+        "backtest.yaml", "strategy.quoting=signal", "strategy.use_trade_flow=false"
+    )
+    assert _seconds(both, "no confirmation") > _seconds(imbalance_alone, "no confirmation")
+
+
+def test_taker_entries_pay_the_spread_and_provide_no_liquidity(finished_run: Runs) -> None:
+    maker = finished_run("backtest.yaml", "strategy.quoting=signal")
+    taker = finished_run("backtest.yaml", "strategy.quoting=signal", "strategy.entry_order=taker")
+    assert all(
+        taker.symbol(symbol)["maker_share_pct"] == 0 for symbol in SYMBOLS if taker.symbol(symbol)["fills"]
+    )
+    assert _all(maker, "fills") > 0
+    assert set(taker.table("orders").order_type) == {"MARKET"}
+
+
+def test_cooldown_holds_sides_back(finished_run: Runs) -> None:
+    cooldowns = tuple(f"strategy.symbols.{symbol}.cooldown_seconds" for symbol in SYMBOLS)
+    short = finished_run("backtest.yaml", *(f"{key}=0.5" for key in cooldowns))
+    long = finished_run("backtest.yaml", *(f"{key}=60" for key in cooldowns))
+    assert _seconds(long, "cooldown") > _seconds(short, "cooldown")
+    assert _all(long, "fills") < _all(short, "fills")
+
+
+def test_fee_floor_widens_quotes_beyond_two_fees(finished_run: Runs) -> None:
+    without = finished_run("backtest.yaml")
+    with_floor = finished_run("backtest.yaml", "strategy.min_edge_bps=2")
+    assert _all(with_floor, "fills") < _all(without, "fills")
+
+
+def test_drawdown_halt_stops_the_symbol_for_good(finished_run: Runs) -> None:
+    halted = finished_run("backtest.yaml", "strategy.max_drawdown_pct=0.05", "strategy.flatten_on_halt=true")
+    stopped = [symbol for symbol in SYMBOLS if halted.symbol(symbol)["halted"]]
+    assert stopped
+    assert halted.summary["exits"]["halt"]["count"] > 0
+    for symbol in stopped:
+        assert halted.symbol(symbol)["inventory"] == 0
+
+
+def test_account_drawdown_halts_every_symbol(finished_run: Runs) -> None:
+    halted = finished_run("backtest.yaml", "strategy.max_account_drawdown_pct=0.01")
+    assert all(halted.symbol(symbol)["halted"] for symbol in SYMBOLS)
+
+
+def test_flatten_on_stop_ends_without_inventory(finished_run: Runs, plain: FinishedRun) -> None:
+    flat = finished_run("backtest.yaml", "strategy.flatten_on_stop=true")
+    assert any(plain.symbol(symbol)["inventory"] != 0 for symbol in SYMBOLS)
+    assert all(flat.symbol(symbol)["inventory"] == 0 for symbol in SYMBOLS)
+    assert flat.summary["exits"]["stop"]["count"] > 0
+
+
+@pytest.mark.parametrize("switch", ["queue_position", "liquidity_consumption"])
+def test_venue_realism_costs_fills(finished_run: Runs, plain: FinishedRun, switch: str) -> None:
+    kind = finished_run("backtest.yaml", f"venue.{switch}=false")
+    assert _all(kind, "fills") > _all(plain, "fills")
+
+
+def test_latency_changes_fills(finished_run: Runs, plain: FinishedRun) -> None:
+    slow = finished_run(
+        "backtest.yaml", *(f"venue.latency.{name}_ms=1000" for name in ("insert", "amend", "cancel"))
+    )
+    assert not slow.table("fills").equals(plain.table("fills"))
+
+
+def test_replacing_instead_of_amending_sends_no_amend(finished_run: Runs, plain: FinishedRun) -> None:
+    replaced = finished_run("backtest.yaml", "strategy.amend_orders=false")
+    assert _all(plain, "orders_amended") > 0
+    assert _all(replaced, "orders_amended") == 0
+    assert _all(replaced, "orders_cancelled") > _all(plain, "orders_cancelled")

@@ -1,0 +1,122 @@
+"""Money adds up over whole runs of every shipped configuration."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from recomputation import CENT_OF_COIN, expected_balances, flows
+from whole_runs import FinishedRun
+
+CASH = ["backtest.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
+ALL = [*CASH, "margin.yaml"]
+
+Runs = Callable[..., FinishedRun]
+
+
+def _exact(text: str) -> Decimal:
+    return Decimal(text.split(maxsplit=1)[0])
+
+
+def _marks(run: FinishedRun) -> dict[str, Decimal]:
+    last = run.table("metrics").groupby("symbol").mid_price.last()
+    return {symbol: Decimal(str(mid)) for symbol, mid in last.items()}
+
+
+def _report_rates(run: FinishedRun) -> dict[str, Decimal]:
+    marks = _marks(run)
+    rates = {"USDT": Decimal(1)}
+    rates.update({symbol.partition("/")[0]: mid for symbol, mid in marks.items() if symbol.endswith("/USDT")})
+    return rates
+
+
+def _rounding(run: FinishedRun, symbol: str) -> Decimal:
+    """Return how far the engine's rounding of every amount may add up, in the quote currency."""
+    return (run.symbol(symbol)["fills"] + 2) * CENT_OF_COIN
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_run_completes_with_fills_and_trades(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    assert run.summary["status"] == "completed"
+    assert run.summary["simulated_data"] is True
+    for figures in run.summary["symbols"].values():
+        assert figures["orders_denied"] == 0
+    assert sum(figures["fills"] for figures in run.summary["symbols"].values()) > 0
+
+
+@pytest.mark.parametrize("name", CASH)
+def test_balances_are_the_start_plus_the_fills_to_the_last_digit(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    expected = expected_balances(run.config.venue.starting_balances, run.table("fills"))
+    assert run.balances == expected
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_change_of_equity_is_trading_plus_revaluation(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    equity, rates = run.summary["equity"]["exact"], _report_rates(run)
+    change, trading, revaluation = (_exact(equity[key]) for key in ("change", "trading_pnl", "revaluation"))
+    slack = sum(
+        _rounding(run, symbol) * rates[figures["currency"]]
+        for symbol, figures in run.summary["symbols"].items()
+    )
+    assert abs(change - trading - revaluation) <= slack
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_trading_pnl_is_the_sum_over_symbols(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    total = sum(_exact(figures["exact"]["total_pnl_report"]) for figures in run.summary["symbols"].values())
+    trading = _exact(run.summary["equity"]["exact"]["trading_pnl"])
+    assert abs(total - trading) <= len(run.summary["symbols"]) * CENT_OF_COIN
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_actor_figures_equal_a_recomputation_from_the_fills(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    fills, marks = run.table("fills"), _marks(run)
+    for symbol, figures in run.summary["symbols"].items():
+        moved = flows(fills, symbol)
+        assert figures["fills"] == moved.fills
+        assert _exact(figures["exact"]["fees"]) == moved.fees
+        assert _exact(figures["exact"]["inventory"]) == moved.base
+        total = moved.quote - moved.fees + moved.base * marks[symbol]
+        assert abs(_exact(figures["exact"]["total_pnl"]) - total) <= _rounding(run, symbol)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_counts_of_trades_add_up(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    for symbol, figures in run.summary["symbols"].items():
+        trades, wins, losses = (figures[key] for key in ("trades", "wins", "losses"))
+        assert trades == _reducing_fills(run, symbol)
+        assert wins + losses <= trades
+        assert figures["win_rate"] == (round(100 * wins / trades, 1) if trades else 0.0)
+
+
+def _reducing_fills(run: FinishedRun, symbol: str) -> int:
+    fills = run.table("fills")
+    position, count = Decimal(0), 0
+    for row in fills[fills.symbol == symbol].itertuples():
+        change = row.quantity if row.side == "BUY" else -row.quantity
+        count += position * change < 0
+        position += change
+    return count
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_last_row_of_equity_is_the_summary(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    last = run.table("equity").iloc[-1]
+    exact = run.summary["equity"]["exact"]
+    assert abs(last.equity - _exact(exact["end"])) <= Decimal("1e-12")
+    assert abs(last.trading_pnl - _exact(exact["trading_pnl"])) <= Decimal("1e-12")
+    assert last.currency == run.summary["equity"]["currency"] == "USDT"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_order_is_over_and_within_the_rules_of_the_instrument(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    orders = run.table("orders")
+    assert set(orders.status) <= {"FILLED", "CANCELED", "REJECTED"}
+    assert len(orders) == run.summary["orders"]

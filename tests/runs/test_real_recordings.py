@@ -1,0 +1,82 @@
+"""The Binance recordings through import, check and backtest, where they are at hand."""
+
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from recomputation import expected_balances, flows
+from whole_runs import ROOT
+
+from mm_nautilus.core.amount import Amount
+
+REALDATA = os.environ.get("MM_REALDATA")
+pytestmark = pytest.mark.skipif(not REALDATA, reason="MM_REALDATA does not name the folder of recordings")
+
+CLI = [sys.executable, "-m", "mm_nautilus.cli"]
+SYMBOLS = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"}
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("real") / "catalog"
+    for raw in SYMBOLS:
+        files = sorted(str(path) for path in Path(REALDATA or "").glob(f"binance_spot_*_{raw}.csv.gz"))
+        definition = ROOT / "configs" / "instruments" / f"binance_{raw.lower()}.yaml"
+        done = _run(
+            *CLI,
+            "data",
+            "import",
+            "tardis",
+            *files,
+            "--catalog",
+            str(folder),
+            "--instrument",
+            str(definition),
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
+    out = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "run_backtest.py", "configs/binance.yaml"]
+    done = _run(*command, "--set", f"catalog={catalog}", "--json", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    (folder,) = out.iterdir()
+    return json.loads(done.stdout), folder
+
+
+def test_catalog_of_the_recordings_is_clean(catalog: Path) -> None:
+    done = _run(*CLI, "data", "check", str(catalog), "--json")
+    assert done.returncode == 0, done.stdout
+
+
+def test_recordings_give_fills_and_trades(run: tuple[dict, Path]) -> None:
+    summary, _ = run
+    assert summary["simulated_data"] is False
+    for symbol in SYMBOLS.values():
+        assert summary["symbols"][symbol]["fills"] > 0
+        assert summary["symbols"][symbol]["trades"] > 0
+
+
+def test_money_adds_up_on_the_recordings(run: tuple[dict, Path]) -> None:
+    summary, folder = run
+    fills = pd.read_parquet(folder / "fills.parquet")
+    start = [Amount.parse(text) for text in summary["venue"]["starting_balances"]]
+    balances = {code: Decimal(text) for code, text in summary["equity"]["balances"].items()}
+    assert balances == expected_balances(start, fills)
+    exact = {name: Decimal(text.split()[0]) for name, text in summary["equity"]["exact"].items()}
+    slack = Decimal("1e-8") * (len(fills) + 4)
+    assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
+    for symbol in SYMBOLS.values():
+        assert flows(fills, symbol).fees == Decimal(summary["symbols"][symbol]["exact"]["fees"].split()[0])

@@ -1,0 +1,36 @@
+"""What a finished run shows to the tests."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.runs.backtest import BacktestOutcome
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that has ended, with its files at hand."""
+
+    config: RunConfig
+    outcome: BacktestOutcome
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.outcome.summary
+
+    def symbol(self, name: str) -> dict[str, Any]:
+        return self.summary["symbols"][name]
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(self.outcome.folder / f"{name}.parquet")
+
+    @property
+    def balances(self) -> dict[str, Decimal]:
+        return {code: Decimal(text) for code, text in self.summary["equity"]["balances"].items()}
