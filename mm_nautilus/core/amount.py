@@ -1,10 +1,17 @@
 """An exact amount of one currency; amounts of different currencies refuse to be added."""
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Self
+from decimal import Decimal
+from typing import Final, Self
 
-__all__ = ["Amount"]
+__all__ = ["AMOUNT_PATTERN", "Amount"]
+
+AMOUNT_PATTERN: Final = r"^-?[0-9]{1,20}(\.[0-9]{1,20})? [A-Z0-9]{1,10}$"
+"""An amount's text: a plain decimal number (no exponent, no separators), a space and a currency code."""
+
+_AMOUNT: Final = re.compile(AMOUNT_PATTERN)
+_CURRENCY: Final = re.compile(r"[A-Z0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +37,40 @@ class Amount:
     def __post_init__(self) -> None:
         if not self.value.is_finite():
             raise ValueError(f"an amount must be a finite number, was {self.value}")
-        code = self.currency
-        if not (code.isascii() and code.isalnum() and code.isupper() and len(code) <= 10):
-            raise ValueError(f"a currency code is up to ten capital letters and digits, was {code!r}")
+        if _CURRENCY.fullmatch(self.currency) is None:
+            raise ValueError(
+                f"a currency code must be one to ten capital letters and digits, was {self.currency!r}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read an amount such as ``25 XRP``.
+        """Read an amount such as ``25 XRP``: a plain decimal number, white space and a currency code.
 
         Raises
         ------
         ValueError
-            If `text` is not a number, a space and a currency code.
+            If `text` is anything else, also a number with an exponent or with more than 20 digits on one side
+            of the point.
         """
-        parts = text.split()
-        if len(parts) != 2:
-            raise ValueError(f"must be a number and a currency such as '25 XRP', was {text!r}")
-        try:
-            value = Decimal(parts[0])
-        except InvalidOperation:
-            raise ValueError(f"must begin with a number such as '25 XRP', was {text!r}") from None
-        return cls(value, parts[1])
+        joined = " ".join(text.split())
+        if _AMOUNT.fullmatch(joined) is None:
+            raise ValueError(f"an amount must be a number and a currency such as '25 XRP', was {text!r}")
+        number, currency = joined.split()
+        return cls(Decimal(number), currency)
+
+    @classmethod
+    def of(cls, number: float, currency: str) -> Self:
+        """Return `number` units of `currency`, with the decimal digits that `number` is printed with.
+
+        Raises
+        ------
+        ValueError
+            If the number is not finite or the code is not a currency code.
+        """
+        value = Decimal(repr(float(number)))
+        if value.is_finite() and value == value.to_integral_value():
+            value = value.quantize(Decimal(1)) if value.adjusted() < 27 else value
+        return cls(value, currency)
 
     def __str__(self) -> str:
         return f"{self.value:f} {self.currency}"

@@ -1,21 +1,33 @@
 """The configuration model: what every parameter means, its unit, its default and what is allowed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
-    WithJsonSchema,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
     create_model,
+    model_serializer,
+    model_validator,
 )
 
 from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.config_types import (
+    LARGEST_AMOUNT,
+    STRICT,
+    Allowed,
+    AmountField,
+    CurrencyCode,
+    Finding,
+    InventoryCap,
+    SymbolName,
+    VenueName,
+    refuse_findings,
+)
 
 __all__ = [
     "REPORT_CURRENCY",
@@ -24,173 +36,300 @@ __all__ = [
     "SymbolOverrides",
     "SymbolParams",
     "merge_symbol",
+    "parameter_findings",
 ]
 
 REPORT_CURRENCY: Final = "USDT"
 """Currency of bare amounts and of reports where nothing else is configured."""
 
 
-def _parse_amount(value: Any) -> Any:
-    return Amount.parse(value) if isinstance(value, str) else value
-
-
-AmountField = Annotated[
-    Amount,
-    BeforeValidator(_parse_amount),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+ [A-Z0-9]+$", "examples": ["25 XRP"]}),
-]
-
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
-
-
 class SymbolParams(BaseModel):
     """Parameters of one symbol: given for all symbols, overridden per symbol under ``symbols``."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     # Quoting
     quoting: Literal["two_sided", "signal"] = Field(
-        "two_sided",
-        description="two_sided keeps a bid and an ask; signal is v1.4.0's rule: a side is open only while book "
-        "imbalance and trade flow agree.",
+        default="two_sided",
+        description="two_sided keeps a bid and an ask; signal is v1.4.0's rule: a side is open only while "
+        "book imbalance and trade flow agree.",
     )
     entry_order: Literal["maker", "taker"] = Field(
-        "maker",
-        description="maker posts quotes that never take; taker, with quoting: signal only, sends the marketable order "
-        "of v1.4.0 when the signal is on.",
+        default="maker",
+        description="maker posts quotes that never take; taker, with quoting: signal only, sends the "
+        "marketable order of v1.4.0 when the signal is on.",
     )
     min_spread_pct: float = Field(
-        0.1, gt=0, le=5, description="Least full width between our bid and ask, % of mid."
+        default=0.1, gt=0, le=5, description="Least full width between our bid and ask, % of mid."
     )
     min_edge_bps: float | None = Field(
-        None,
+        default=None,
         ge=0,
         le=500,
-        description="With it, the full width is never below two maker fees plus this, in basis points of mid.",
+        description="With it, the full width is never below two maker fees plus this, in basis points of "
+        "mid.",
     )
     position_size_usd: float | None = Field(
-        20.0,
+        default=20.0,
         gt=0,
+        le=LARGEST_AMOUNT,
         description="Size of one quote as a value in the report currency (v1.4.0's name; USDT by default).",
     )
     position_size: AmountField | None = Field(
-        None,
-        description="Size of one quote as an amount with its currency, for example 25 XRP; instead of position_size_usd.",
+        default=None,
+        description="Size of one quote as an amount with its currency, for example 25 XRP; instead of "
+        "position_size_usd.",
     )
     requote_tolerance_bps: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         le=1000,
-        description="A working order is kept while its price is within this distance of its target, basis points of mid.",
+        description="A working order is kept while its price is within this distance of its target, basis "
+        "points of mid.",
     )
     requote_size_tolerance_pct: float = Field(
-        50.0,
+        default=50.0,
         ge=0,
         le=100,
         description="A working order is kept while its open size is within this % of its target.",
     )
     cooldown_seconds: float = Field(
-        5.0, gt=0, le=86_400, description="Least time between a fill on a side and a new quote there, seconds."
+        default=5.0,
+        gt=0,
+        le=86_400,
+        description="Least time between a fill on a side and a new quote there, seconds.",
     )
 
     # Inventory
-    max_inventory: float | AmountField = Field(
-        100.0,
-        description="Cap on the position's value with all pending orders filled; a bare number is in the report currency.",
-        json_schema_extra={"exclusiveMinimum": 0},
+    max_inventory: InventoryCap = Field(
+        default=100.0,
+        description="Cap on the position's value with all pending orders filled; a bare number is in the "
+        "report currency.",
     )
     inventory_skew: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
-        le=1,
-        description="Shrinks the quote that would grow the position: size * max(1 - abs(q) * inventory_skew, 0.1).",
+        le=1.0,
+        description="Shrinks the quote that would grow the position: size * max(1 - abs(q) * "
+        "inventory_skew, 0.1).",
     )
 
     # Signals
     imbalance_threshold: float = Field(
-        0.1, ge=0, le=1, description="Book imbalance over ten levels that opens a side with quoting: signal."
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Book imbalance over ten levels that opens a side with quoting: signal.",
     )
-    use_trade_flow: bool = Field(True, description="Whether the signal also needs the trade tape to agree.")
+    use_trade_flow: bool = Field(
+        default=True, description="Whether the signal also needs the trade tape to agree."
+    )
     trade_flow_threshold: float = Field(
-        0.15, ge=0, le=1, description="Trade flow over the last 50 trades that confirms a signal."
+        default=0.15, ge=0, le=1, description="Trade flow over the last 50 trades that confirms a signal."
     )
 
     # Volatility
     base_volatility_pct: float = Field(
-        0.5, gt=0, le=100, description="One-minute volatility, %, up to which widths are not scaled."
+        default=0.5, gt=0, le=100, description="One-minute volatility, %, up to which widths are not scaled."
     )
     volatility_lookback: int = Field(
-        20, ge=2, le=1440, description="Number of one-minute returns in the volatility estimate."
+        default=20, ge=2, le=1440, description="Number of one-minute returns in the volatility estimate."
     )
     volatility_threshold_mult: float = Field(
-        1.5, ge=1, le=100, description="Cap on the factor by which volatility widens quotes; 1 switches it off."
+        default=1.5,
+        ge=1,
+        le=100,
+        description="Cap on the factor by which volatility widens quotes; 1 switches it off.",
     )
 
     # Reservation price
     use_reservation_price: bool = Field(
-        False, description="Whether quotes are centred on the reservation price instead of the mid."
+        default=False, description="Whether quotes are centred on the reservation price instead of the mid."
     )
     reservation_model: Literal["simplified"] = Field(
-        "simplified", description="Formula of the reservation price; simplified is v1.4.0's."
+        default="simplified", description="Formula of the reservation price; simplified is v1.4.0's."
     )
-    gamma: float = Field(0.1, ge=0.01, le=1.0, description="Risk aversion of the reservation price, 0.01..1.0.")
+    gamma: float = Field(
+        default=0.1, ge=0.01, le=1.0, description="Risk aversion of the reservation price, 0.01..1.0."
+    )
 
     # Exits
-    take_profit_pct: float = Field(0.4, gt=0, le=100, description="Profit that closes the position, % from entry.")
-    stop_loss_pct: float = Field(0.5, gt=0, le=100, description="Loss that closes the position, % from entry.")
-    use_trailing_stop: bool = Field(False, description="Whether the trailing stop is armed by profit.")
+    take_profit_pct: float = Field(
+        default=0.4, gt=0, le=100, description="Profit that closes the position, % from entry."
+    )
+    stop_loss_pct: float = Field(
+        default=0.5, gt=0, le=100, description="Loss that closes the position, % from entry."
+    )
+    use_trailing_stop: bool = Field(
+        default=False, description="Whether the trailing stop is armed by profit."
+    )
     trailing_stop_activation: float = Field(
-        0.2, gt=0, le=100, description="Profit that arms the trailing stop, % from entry."
+        default=0.2, gt=0, le=100, description="Profit that arms the trailing stop, % from entry."
     )
     trailing_stop_distance: float = Field(
-        0.15,
+        default=0.15,
         gt=0,
         le=100,
-        description="Distance of the trailing stop from the best price since entry, %; less than trailing_stop_activation.",
+        description="Distance of the trailing stop from the best price since entry, %; less than "
+        "trailing_stop_activation.",
     )
 
     # Guards
     stale_after_seconds: float = Field(
-        30.0, gt=0, le=86_400, description="Quotes are cancelled after this long without a book event, seconds."
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="Quotes are cancelled after this long without a book event, seconds.",
     )
     resume_after_seconds: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=86_400,
         description="How long the book must have been sound again before quoting resumes, seconds.",
     )
     retry_after_seconds: float = Field(
-        1.0, ge=0, le=3600, description="Pause on a side after the venue refused an order there, seconds."
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="Pause on a side after the venue refused an order there, seconds.",
     )
     max_drawdown_pct: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=100,
-        description="Fall of the symbol's total PnL from its best, % of max_inventory, that halts the symbol; "
-        "null never halts.",
+        description="Fall of the symbol's total PnL from its best, % of max_inventory, that halts the "
+        "symbol; null never halts.",
     )
-    flatten_on_halt: bool = Field(False, description="Whether a halt also closes the position at market.")
+    flatten_on_halt: bool = Field(
+        default=False, description="Whether a halt also closes the position at market."
+    )
 
     # Fees the strategy reckons with
     maker_fee_pct: float | None = Field(
-        None, gt=-100, lt=100, description="Maker fee the strategy reckons with, % of value; null takes the venue's."
+        default=None,
+        ge=-5,
+        le=5,
+        description="Maker fee the strategy reckons with, % of value; null takes the venue's.",
     )
     taker_fee_pct: float | None = Field(
-        None, gt=-100, lt=100, description="Taker fee the strategy reckons with, % of value; null takes the venue's."
+        default=None,
+        ge=-5,
+        le=5,
+        description="Taker fee the strategy reckons with, % of value; null takes the venue's.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _amount_replaces_default_size(cls, data: Any) -> Any:
+        """Leave ``position_size_usd``'s default out where ``position_size`` is given."""
+        if isinstance(data, dict) and data.get("position_size") is not None:
+            return {"position_size_usd": None, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        refuse_findings([*_two_sizes(self), *parameter_findings(self, REPORT_CURRENCY)])
+        return self
+
     def size(self, report_currency: str) -> Amount:
-        """Return the size of one full quote with its currency."""
+        """Return the size of one full quote with its currency.
+
+        Raises
+        ------
+        ValueError
+            If no size is given, which no validated configuration of a symbol leaves open.
+        """
         if self.position_size is not None:
             return self.position_size
-        return Amount(Decimal(str(self.position_size_usd)), report_currency)
+        if self.position_size_usd is None:
+            raise ValueError("one of position_size and position_size_usd must be given, was neither")
+        return Amount.of(self.position_size_usd, report_currency)
 
     def inventory_cap(self, report_currency: str) -> Amount:
         """Return the cap on the position with its currency."""
         if isinstance(self.max_inventory, Amount):
             return self.max_inventory
-        return Amount(Decimal(str(self.max_inventory)), report_currency)
+        return Amount.of(self.max_inventory, report_currency)
+
+
+def _two_sizes(level: BaseModel) -> list[Finding]:
+    """Refuse both sizes at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
+    amount, bare = getattr(level, "position_size", None), getattr(level, "position_size_usd", None)
+    if amount is None or bare is None:
+        return []
+    text = f"position_size and position_size_usd must not be given together, was {amount} and {bare}"
+    return [Finding((("position_size",), ("position_size_usd",)), text)]
+
+
+def _no_size(params: SymbolParams) -> list[Finding]:
+    if params.position_size is None and params.position_size_usd is None:
+        keys = (("position_size_usd",), ("position_size",))
+        return [Finding(keys, "Missing required config: position_size_usd")]
+    return []
+
+
+def _taker_without_signal(params: SymbolParams) -> list[Finding]:
+    if params.entry_order == "taker" and params.quoting != "signal":
+        text = f"entry_order must be maker with quoting: {params.quoting} (taker needs signal), was taker"
+        return [Finding((("entry_order",), ("quoting",)), text)]
+    return []
+
+
+def _trail_too_far(params: SymbolParams) -> list[Finding]:
+    distance, activation = params.trailing_stop_distance, params.trailing_stop_activation
+    if distance < activation:
+        return []
+    text = f"trailing_stop_distance must be below trailing_stop_activation ({activation}), was {distance}"
+    return [Finding((("trailing_stop_distance",), ("trailing_stop_activation",)), text)]
+
+
+def _size_above_cap(params: SymbolParams, report_currency: str) -> list[Finding]:
+    """Refuse a quote that alone breaks its own cap, so that a full one is never sent."""
+    if _no_size(params):
+        return []
+    size, cap = params.size(report_currency), params.inventory_cap(report_currency)
+    if size.currency != cap.currency or size.value <= cap.value:
+        return []
+    name = "position_size_usd" if params.position_size is None else "position_size"
+    text = f"max_inventory must be at least one quote ({name} {size}), was {cap}"
+    return [Finding((("max_inventory",), (name,)), text)]
+
+
+def parameter_findings(params: SymbolParams, report_currency: str) -> list[Finding]:
+    """Return the contradictions between one symbol's merged parameters.
+
+    Parameters
+    ----------
+    params
+        The merged parameters, each valid by itself.
+    report_currency
+        Currency of amounts given as bare numbers.
+    """
+    return [
+        *_no_size(params),
+        *_taker_without_signal(params),
+        *_trail_too_far(params),
+        *_size_above_cap(params, report_currency),
+    ]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Take the defaults out of a JSON schema: an override that is not given leaves the value for all."""
+    for described in schema.get("properties", {}).values():
+        described.pop("default", None)
+
+
+class _Overrides(BaseModel):
+    model_config = STRICT | {"json_schema_extra": _without_defaults}
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        refuse_findings(_two_sizes(self))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write_what_is_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
 
 
 def _optional_fields() -> dict[str, Any]:
@@ -202,46 +341,91 @@ def _optional_fields() -> dict[str, Any]:
     return overrides
 
 
-SymbolOverrides = create_model(  # type: ignore[call-overload]
+SymbolOverrides = create_model(
     "SymbolOverrides",
-    __config__=_STRICT,
+    __base__=_Overrides,
     __doc__="Parameters of one symbol that differ from those given for all.",
     **_optional_fields(),
 )
 
 
-class MarketMakerConfig(SymbolParams):
-    """Configuration of the `MarketMaker` strategy: parameters for all symbols, and what differs per symbol."""
+def _nothing_differs(value: Any) -> Any:
+    return {} if value is None else value
 
-    venue: str | None = Field(
-        None, min_length=1, description="Venue of the symbols; null takes the only one that lists them."
+
+_SymbolEntry = Annotated[
+    SymbolOverrides,
+    BeforeValidator(_nothing_differs, json_schema_input_type=SymbolOverrides | None),
+]
+
+
+StrategyName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}-[A-Za-z0-9_]{1,20}$"),
+    Allowed("a name, a hyphen and a tag, of letters, digits and _, such as MarketMaker-001"),
+]
+OrderTag = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,20}$"),
+    Allowed("a text of one to twenty letters, digits and _"),
+]
+
+
+class MarketMakerConfig(SymbolParams):
+    """Configuration of the `MarketMaker` strategy: parameters for all symbols, and what differs for each."""
+
+    venue: VenueName | None = Field(
+        default=None, description="Venue of the symbols; null takes the only one that lists them."
     )
-    report_currency: str = Field(
-        REPORT_CURRENCY, pattern=r"^[A-Z0-9]{1,10}$", description="Currency of bare amounts and of totals."
+    report_currency: CurrencyCode = Field(
+        default=REPORT_CURRENCY, description="Currency of bare amounts and of totals."
     )
-    symbols: dict[str, SymbolOverrides] = Field(  # type: ignore[valid-type]
-        ..., min_length=1, description="The symbols to quote, each with the parameters that differ from the above."
+    symbols: dict[SymbolName, _SymbolEntry] = Field(
+        ...,
+        min_length=1,
+        examples=[{"XRP/USDT": {}}],
+        description="The symbols to quote, each with the parameters that differ from the above.",
     )
     book_data: Literal["deltas", "depth", "quotes"] = Field(
-        "deltas",
-        description="Market data the book is kept from: level-2 deltas, snapshots of some levels, or best quotes.",
+        default="deltas",
+        description="Market data the book is kept from: level-2 deltas, snapshots of some levels, or best "
+        "quotes.",
     )
     amend_orders: bool = Field(
-        True, description="Whether a working order is amended; otherwise it is cancelled and replaced."
+        default=True,
+        description="Whether a working order is amended; otherwise it is cancelled and replaced.",
     )
     max_order_actions_per_second: int = Field(
-        20, ge=1, le=1000, description="Cap on new, amended and cancelled orders a second; exits and halts pass it."
+        default=20,
+        ge=1,
+        le=1000,
+        description="Cap on new, amended and cancelled orders a second; exits and halts pass it.",
     )
     max_account_drawdown_pct: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=100,
-        description="Fall of all symbols' total PnL from its best, % of the equity at the start, that halts everything; "
-        "null never halts.",
+        description="Fall of all symbols' total PnL from its best, % of the equity at the start, that "
+        "halts everything; null never halts.",
     )
-    flatten_on_stop: bool = Field(False, description="Whether stopping the strategy closes its positions at market.")
-    strategy_id: str | None = Field(None, min_length=1, description="The engine's id of the strategy; null derives it.")
-    order_id_tag: str = Field("001", min_length=1, description="Tag that keeps order ids of several strategies apart.")
+    flatten_on_stop: bool = Field(
+        default=False, description="Whether stopping the strategy closes its positions at market."
+    )
+    strategy_id: StrategyName | None = Field(
+        default=None,
+        description="The engine's id of the strategy; null derives it from its class and order_id_tag.",
+    )
+    order_id_tag: OrderTag = Field(
+        default="001", description="Tag that keeps order ids of several strategies apart."
+    )
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        """Check what is used: the merged parameters of every symbol, not the ones given for all."""
+        report_currency = self.report_currency
+        found = self.findings(lambda params: parameter_findings(params, report_currency))
+        refuse_findings([*_two_sizes(self), *found])
+        return self
 
     def for_symbol(self, symbol: str) -> SymbolParams:
         """Return the merged parameters of one symbol.
@@ -251,12 +435,34 @@ class MarketMakerConfig(SymbolParams):
         KeyError
             If `symbol` is not configured.
         """
-        overrides = self.symbols[symbol].model_dump(exclude_unset=True)
-        return SymbolParams.model_validate(merge_symbol(self._symbol_defaults(), overrides))
+        merged = merge_symbol(_given(self), _given(self.symbols[symbol]))
+        return SymbolParams.model_construct(**merged)
 
-    def _symbol_defaults(self) -> dict[str, Any]:
-        names = SymbolParams.model_fields
-        return {name: getattr(self, name) for name in self.model_fields_set if name in names}
+    def findings(self, rule: Callable[[SymbolParams], Sequence[Finding]]) -> list[Finding]:
+        """Apply a rule to the merged parameters of every symbol.
+
+        Returns
+        -------
+        list[Finding]
+            Each once, at the symbol's key where one of its keys is given there, else at the key for all.
+        """
+        found: dict[Finding, None] = {}
+        for symbol in self.symbols:
+            for finding in rule(self.for_symbol(symbol)):
+                found[self._placed(finding, symbol)] = None
+        return list(found)
+
+    def _placed(self, finding: Finding, symbol: str) -> Finding:
+        """Put the keys first that are given for the symbol, then those given for all, then the defaults."""
+        here, above = _given(self.symbols[symbol]), _given(self)
+        placed = [("symbols", symbol, *key) if key[0] in here else key for key in finding.keys]
+        placed.sort(key=lambda key: 0 if len(key) > 1 else 1 if key[0] in above else 2)
+        return Finding(tuple(placed), finding.message)
+
+
+def _given(level: BaseModel) -> dict[str, Any]:
+    names = SymbolParams.model_fields
+    return {name: getattr(level, name) for name in names if name in level.model_fields_set}
 
 
 def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

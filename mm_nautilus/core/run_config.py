@@ -2,11 +2,22 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from mm_nautilus.core.config import REPORT_CURRENCY, AmountField, MarketMakerConfig
+from mm_nautilus.core.config import MarketMakerConfig
+from mm_nautilus.core.config_types import (
+    STRICT,
+    Allowed,
+    Balance,
+    Finding,
+    FolderPath,
+    Moment,
+    SymbolName,
+    VenueName,
+    refuse_findings,
+)
 
 __all__ = [
     "FeeConfig",
@@ -15,9 +26,8 @@ __all__ = [
     "OutputConfig",
     "RunConfig",
     "VenueConfig",
+    "as_yaml_values",
 ]
-
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 DEFAULT_LATENCY_MS: Final = 50.0
 """Order latency assumed where nothing is configured: a retail link to a venue on another continent."""
@@ -26,98 +36,186 @@ DEFAULT_LATENCY_MS: Final = 50.0
 class FeeConfig(BaseModel):
     """Fees of the simulated venue."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    maker_fee_pct: float = Field(..., ge=-5, le=5, description="Maker fee, % of value; negative is a rebate.")
-    taker_fee_pct: float = Field(..., ge=-5, le=5, description="Taker fee, % of value.")
+    maker_fee_pct: float = Field(
+        ..., ge=-5, le=5, examples=[0.1], description="Maker fee, % of value; negative is a rebate."
+    )
+    taker_fee_pct: float = Field(..., ge=-5, le=5, examples=[0.1], description="Taker fee, % of value.")
 
 
 class LatencyConfig(BaseModel):
     """Time between sending an order command and the venue acting on it."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    insert_ms: float = Field(DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of new orders, milliseconds.")
-    amend_ms: float = Field(DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of amendments, milliseconds.")
-    cancel_ms: float = Field(DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of cancels, milliseconds.")
+    insert_ms: float = Field(
+        default=DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of new orders, milliseconds."
+    )
+    amend_ms: float = Field(
+        default=DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of amendments, milliseconds."
+    )
+    cancel_ms: float = Field(
+        default=DEFAULT_LATENCY_MS, ge=0, le=60_000, description="Latency of cancels, milliseconds."
+    )
 
 
 class VenueConfig(BaseModel):
     """The simulated venue: account, fees, latency and how fills are decided."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    name: str = Field(..., min_length=1, description="The venue's name as the catalog's instruments have it.")
+    name: VenueName = Field(
+        ..., examples=["KRAKEN"], description="The venue's name as the catalog's instruments have it."
+    )
     account_type: Literal["cash", "margin"] = Field(
-        "cash", description="cash exchanges base for quote and needs the balance; margin settles PnL only."
+        default="cash",
+        description="cash exchanges base for quote and needs the balance; margin settles PnL only.",
     )
-    starting_balances: list[AmountField] = Field(
-        ..., min_length=1, description="Balances at the start, one amount a currency, for example 1000 USDT."
+    starting_balances: list[Balance] = Field(
+        ...,
+        min_length=1,
+        examples=[["1000 USDT"]],
+        description="Balances at the start, one amount a currency, for example [1000 USDT, 500 XRP].",
     )
-    leverage: float = Field(1.0, ge=1, le=100, description="Leverage of a margin account; a cash account takes 1.")
-    fees: FeeConfig | None = Field(None, description="Fees of all pairs; null takes each instrument's own.")
-    symbol_fees: dict[str, FeeConfig] = Field(
+    leverage: float = Field(
+        default=1.0, ge=1, le=100, description="Leverage of a margin account; a cash account takes 1."
+    )
+    fees: FeeConfig | None = Field(
+        default=None, description="Fees of all pairs; null takes each instrument's own."
+    )
+    symbol_fees: dict[SymbolName, FeeConfig] = Field(
         default_factory=dict, description="Fees of single pairs, which replace the above."
     )
-    latency: LatencyConfig = Field(default_factory=LatencyConfig, description="Order latency of the venue.")
+    latency: LatencyConfig = Field(default=LatencyConfig(), description="Order latency of the venue.")
     queue_position: bool = Field(
-        True, description="Whether a quote waits behind the size that was displayed when it arrived."
+        default=True, description="Whether a quote waits behind the size that was displayed when it arrived."
     )
     liquidity_consumption: bool = Field(
-        True, description="Whether size that filled one of our orders is gone for the others."
+        default=True, description="Whether size that filled one of our orders is gone for the others."
     )
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        refuse_findings([*_repeated_balances(self), *_leverage_on_cash(self)])
+        return self
+
+
+def _repeated_balances(venue: VenueConfig) -> list[Finding]:
+    found, seen = [], set()
+    for index, balance in enumerate(venue.starting_balances):
+        if balance.currency in seen:
+            text = f"starting_balances must name each currency once, was {balance} as the second of it"
+            found.append(Finding((("starting_balances", str(index)),), text))
+        seen.add(balance.currency)
+    return found
+
+
+def _leverage_on_cash(venue: VenueConfig) -> list[Finding]:
+    if venue.account_type == "margin" or venue.leverage == 1:
+        return []
+    text = f"leverage must be 1 with account_type: cash, was {venue.leverage}"
+    return [Finding((("leverage",), ("account_type",)), text)]
 
 
 class MetricsConfig(BaseModel):
     """The metrics actor."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
     interval_seconds: float = Field(
-        10.0, ge=0.1, le=86_400, description="Time between two publications of every symbol's metrics, seconds."
+        default=10.0,
+        ge=0.1,
+        le=86_400,
+        description="Time between two publications of every symbol's metrics, seconds.",
     )
 
 
 class OutputConfig(BaseModel):
     """Where and what a run writes."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    directory: Path = Field(
-        Path("runs"), strict=False, description="Folder that gets one folder a run; relative to the working directory."
+    directory: FolderPath = Field(
+        default=Path("runs"),
+        description="Folder that gets one folder a run; relative to the working directory.",
     )
-    log_level: Literal["ERROR", "WARNING", "INFO", "DEBUG"] = Field("INFO", description="Least level of the run's log.")
+    log_level: Literal["ERROR", "WARNING", "INFO", "DEBUG"] = Field(
+        default="INFO", description="Least level of the run's log."
+    )
+
+
+RunName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$"),
+    Allowed("a text of one to sixty letters, digits and _ . -, a letter or digit first"),
+]
+
+_EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
 
 
 class RunConfig(BaseModel):
     """One backtest."""
 
-    model_config = _STRICT
+    model_config = STRICT
 
-    name: str = Field(
-        "backtest", pattern=r"^[A-Za-z0-9_.-]{1,60}$", description="Name of the run; part of its folder's name."
+    name: RunName = Field(default="backtest", description="Name of the run; part of its folder's name.")
+    catalog: FolderPath = Field(
+        ...,
+        examples=["../catalog"],
+        description="Folder of the Parquet catalog; relative to the configuration file.",
     )
-    catalog: Path = Field(
-        ..., strict=False, description="Folder of the Parquet catalog; relative to the configuration file."
+    start: Moment | None = Field(
+        default=None, description="First moment of the data used, with a UTC offset; null takes all."
     )
-    start: AwareDatetime | None = Field(
-        None, strict=False, description="First moment of the data used, with a UTC offset; null takes all."
-    )
-    end: AwareDatetime | None = Field(
-        None, strict=False, description="Last moment of the data used, with a UTC offset; null takes all."
+    end: Moment | None = Field(
+        default=None, description="Last moment of the data used, with a UTC offset; null takes all."
     )
     chunk_rows: int = Field(
-        50_000, ge=1_000, le=10_000_000, description="Rows of market data held in memory at a time."
+        default=50_000, ge=1_000, le=10_000_000, description="Rows of market data held in memory at a time."
     )
-    venue: VenueConfig = Field(..., description="The simulated venue.")
-    strategy: MarketMakerConfig = Field(..., description="The market maker's parameters.")
-    metrics: MetricsConfig = Field(default_factory=MetricsConfig, description="The metrics actor.")
-    output: OutputConfig = Field(default_factory=OutputConfig, description="Where and what the run writes.")
+    venue: VenueConfig = Field(..., examples=[_EXAMPLE_VENUE], description="The simulated venue.")
+    strategy: MarketMakerConfig = Field(
+        ..., examples=[{"symbols": {"XRP/USDT": {}}}], description="The market maker's parameters."
+    )
+    metrics: MetricsConfig = Field(default=MetricsConfig(), description="The metrics actor.")
+    output: OutputConfig = Field(default=OutputConfig(), description="Where and what the run writes.")
 
     @property
     def report_currency(self) -> str:
         """Currency of totals."""
-        return self.strategy.report_currency or REPORT_CURRENCY
+        return self.strategy.report_currency
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        refuse_findings([*_ends_before_start(self), *_unknown_fee_symbols(self), *_other_venue(self)])
+        return self
+
+
+def _ends_before_start(config: RunConfig) -> list[Finding]:
+    if config.start is None or config.end is None or config.start < config.end:
+        return []
+    text = f"end must be after start ({config.start.isoformat()}), was {config.end.isoformat()}"
+    return [Finding((("end",), ("start",)), text)]
+
+
+def _unknown_fee_symbols(config: RunConfig) -> list[Finding]:
+    configured = ", ".join(config.strategy.symbols)
+    return [
+        Finding(
+            (("venue", "symbol_fees", symbol), ("strategy", "symbols")),
+            f"a symbol with its own fees must be one of strategy.symbols ({configured}), was {symbol}",
+        )
+        for symbol in config.venue.symbol_fees
+        if symbol not in config.strategy.symbols
+    ]
+
+
+def _other_venue(config: RunConfig) -> list[Finding]:
+    if config.strategy.venue in (None, config.venue.name):
+        return []
+    text = f"venue must be venue.name ({config.venue.name}) or not given, was {config.strategy.venue}"
+    return [Finding((("strategy", "venue"), ("venue", "name")), text)]
 
 
 def as_yaml_values(value: Any) -> Any:

@@ -2,40 +2,43 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 
-from nautilus_trader.model import (
-    AggressorSide,
-    BookAction,
-    BookOrder,
-    InstrumentId,
-    OrderBookDelta,
-    OrderSide,
-    Price,
-    Quantity,
-    TradeId,
-    TradeTick,
+import numpy as np
+from nautilus_trader.model import NautilusInstrumentType
+from nautilus_trader.persistence import (
+    OrderBookDeltaDataWrangler,
+    ParquetDataCatalog,
+    TradeTickDataWrangler,
 )
-from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    SIDE_BID,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.core.marketdata import DeltaBlock, Ints, TradeBlock
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.instruments import currency_pair
+from mm_nautilus.nautilus.catalog_files import (
+    CatalogFile,
+    DataKind,
+    catalog_files,
+    delta_stream,
+    file_interval,
+    folder_name,
+    format_time,
+    open_parquet,
+    read_delta_blocks,
+    read_trade_blocks,
+    trade_stream,
+)
+from mm_nautilus.nautilus.instruments import currency_pair, instrument_differences, instrument_spec
 
-__all__ = ["CatalogWriter", "staged_catalog"]
+__all__ = ["CatalogReader", "CatalogWriter", "DataKind", "format_time", "require_data", "staged_catalog"]
 
-_ACTIONS = {ACTION_ADD: BookAction.ADD, ACTION_UPDATE: BookAction.UPDATE, ACTION_DELETE: BookAction.DELETE}
+_INSTRUMENT_FOLDER = "currency_pair"
+_BATCH_ROWS = 65_536
+_HOW_TO_FILL = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"
 
 
 class CatalogWriter:
@@ -43,67 +46,102 @@ class CatalogWriter:
 
     Blocks of one instrument and type must come in time order, and a block's first ``ts_init`` must be later
     than the last one of the block before it, because each block becomes a file of its own.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if it does not exist.
+    target
+        The catalog these files will be moved into, whose instruments must not contradict the new ones;
+        None where there is no other.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, target: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._catalog = ParquetDataCatalog(str(folder.resolve()))
+        self._known = _known_instruments(target)
+        self._target = target
+        self._written: dict[tuple[str, DataKind], tuple[int, int]] = {}
 
     def write_instrument(self, spec: InstrumentSpec) -> None:
-        """Write one instrument."""
-        self._catalog.write_instruments([currency_pair(spec)])
+        """Write one instrument; the same definition again writes nothing.
+
+        Raises
+        ------
+        DataError
+            If another definition of the instrument is already there, a different symbol already uses its
+            folder, or the engine cannot keep its numbers exactly.
+        """
+        known = self._known.get(folder_name(spec.instrument_id))
+        if known is not None:
+            _refuse_conflict(known, spec)
+            return
+        try:
+            instrument = currency_pair(spec)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        self._catalog.write_instruments([instrument])
+        self._known[folder_name(spec.instrument_id)] = spec
 
     def write_deltas(self, spec: InstrumentSpec, block: DeltaBlock) -> None:
-        """Write one block of book changes; an empty block writes nothing."""
+        """Write one block of book changes; an empty block writes nothing.
+
+        Raises
+        ------
+        ValueError
+            If the block is not in time order or does not start after the one before it.
+        DataError
+            If the target already holds book changes of the instrument in the span written so far.
+        """
         if not len(block):
             return
-        self._catalog.write_order_book_deltas(_deltas(spec, block))
+        self._advance(spec, DataKind.DELTAS, block.ts_init)
+        wrangler = OrderBookDeltaDataWrangler(spec.instrument_id, spec.price_precision, spec.size_precision)
+        self._catalog.write_order_book_deltas(wrangler.process_record_batch_bytes(delta_stream(spec, block)))
 
     def write_trades(self, spec: InstrumentSpec, block: TradeBlock) -> None:
-        """Write one block of trades; an empty block writes nothing."""
+        """Write one block of trades; an empty block writes nothing.
+
+        Raises
+        ------
+        ValueError, DataError
+            As for `write_deltas`.
+        """
         if not len(block):
             return
-        self._catalog.write_trade_ticks(_trades(spec, block))
+        self._advance(spec, DataKind.TRADES, block.ts_init)
+        wrangler = TradeTickDataWrangler(spec.instrument_id, spec.price_precision, spec.size_precision)
+        self._catalog.write_trade_ticks(wrangler.process_record_batch_bytes(trade_stream(spec, block)))
+
+    def _advance(self, spec: InstrumentSpec, kind: DataKind, times: Ints) -> None:
+        key = (spec.instrument_id, kind)
+        first, last = self._written.get(key, (int(times[0]), int(times[0]) - 1))
+        if (np.diff(times) < 0).any() or times[0] <= last:
+            raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
+        self._written[key] = (first, int(times[-1]))
+        if self._target is not None:
+            folder = self._target / "data" / kind / folder_name(spec.instrument_id)
+            _refuse_overlap(self._written[key], folder)
 
 
-def _deltas(spec: InstrumentSpec, block: DeltaBlock) -> list[OrderBookDelta]:
-    instrument_id = InstrumentId.from_str(spec.instrument_id)
-    price_digits, size_digits = spec.price_precision, spec.size_precision
-    tick, lot = float(spec.price_increment), float(spec.size_increment)
-    columns = (block.ts_event, block.ts_init, block.action, block.side, block.price_ticks, block.size_lots)
-    rows = zip(*(c.tolist() for c in (*columns, block.flags, block.sequence)), strict=True)
-    out = []
-    for ts_event, ts_init, action, side, ticks, lots, flags, sequence in rows:
-        if action == ACTION_CLEAR:
-            order = BookOrder(OrderSide.NO_ORDER_SIDE, Price(0.0, price_digits), Quantity(0.0, size_digits), 0)
-            book_action = BookAction.CLEAR
-        else:
-            order_side = OrderSide.BUY if side == SIDE_BID else OrderSide.SELL
-            order = BookOrder(order_side, Price(ticks * tick, price_digits), Quantity(lots * lot, size_digits), 0)
-            book_action = _ACTIONS[action]
-        out.append(OrderBookDelta(instrument_id, book_action, order, flags, sequence, ts_event, ts_init))
-    return out
+def _known_instruments(target: Path | None) -> dict[str, InstrumentSpec]:
+    if target is None or not (target / "data").is_dir():
+        return {}
+    return {folder_name(spec.instrument_id): spec for spec in CatalogReader(target).instruments()}
 
 
-def _trades(spec: InstrumentSpec, block: TradeBlock) -> list[TradeTick]:
-    instrument_id = InstrumentId.from_str(spec.instrument_id)
-    price_digits, size_digits = spec.price_precision, spec.size_precision
-    tick, lot = float(spec.price_increment), float(spec.size_increment)
-    columns = (block.ts_event, block.ts_init, block.price_ticks, block.size_lots, block.aggressor)
-    return [
-        TradeTick(
-            instrument_id,
-            Price(ticks * tick, price_digits),
-            Quantity(lots * lot, size_digits),
-            AggressorSide.BUY if aggressor == SIDE_BID else AggressorSide.SELL,
-            TradeId(trade_id),
-            ts_event,
-            ts_init,
+def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
+    if known.instrument_id != spec.instrument_id:
+        raise DataError(
+            f"the catalog already holds {known.instrument_id}, whose files would share a folder with "
+            f"{spec.instrument_id}; choose another catalog"
         )
-        for ts_event, ts_init, ticks, lots, aggressor, trade_id in zip(
-            *(c.tolist() for c in columns), block.trade_id, strict=True
+    differences = instrument_differences(known, spec)
+    if differences:
+        raise DataError(
+            f"the catalog already holds {known.instrument_id} with another definition "
+            f"({'; '.join(differences)}); use the same definition or choose another catalog"
         )
-    ]
 
 
 @contextmanager
@@ -118,26 +156,340 @@ def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
     Raises
     ------
     DataError
-        If a file of the same name is already in `target`; nothing is moved then.
+        If `target` already holds data of the same instrument and type in the new data's time span, or a
+        contradicting instrument, or cannot be written; nothing is moved then.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    if target.exists() and not target.is_dir():
+        raise DataError(f"{target} is a file; a catalog is a folder")
+    # Folders above a new catalog are made when it lands, so that a refused one leaves none of them.
+    beside = next(folder for folder in target.absolute().parents if folder.exists())
     try:
-        yield CatalogWriter(staging)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
+    try:
+        yield CatalogWriter(staging, target)
         _move_into(staging, target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _move_into(staging: Path, target: Path) -> None:
     if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.chmod(0o755)
         staging.rename(target)
-        target.chmod(0o755)
         return
     files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
-    taken = [str(file) for file in files if (target / file).exists()]
-    if taken:
-        raise DataError(f"{target} already holds {', '.join(taken)}; remove it first or choose another catalog")
-    for file in files:
-        (target / file).parent.mkdir(parents=True, exist_ok=True)
-        (staging / file).replace(target / file)
+    for folder in sorted({file.parent for file in files}):
+        new = _folder_intervals(staging / folder)
+        if new:
+            _refuse_overlap((new[0][0], new[-1][1]), target / folder)
+    _move_files(staging, target, files)
+
+
+def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
+    for start, end in _folder_intervals(existing):
+        if start <= span[1] and span[0] <= end:
+            raise DataError(
+                f"{existing} already holds data from {format_time(start)} to {format_time(end)}, which the "
+                f"new data from {format_time(span[0])} on would overlap; remove it first or choose another "
+                "catalog"
+            )
+
+
+def _folder_intervals(folder: Path) -> list[tuple[int, int]]:
+    spans = (file_interval(path.name) for path in folder.glob("*.parquet"))
+    return sorted(span for span in spans if span is not None)
+
+
+def _move_files(staging: Path, target: Path, files: Sequence[Path]) -> None:
+    moved: list[Path] = []
+    try:
+        for file in files:
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            moved.append(target / file)
+            (staging / file).replace(target / file)
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        raise
+
+
+class CatalogReader:
+    """Read a catalog's instruments and market data as array blocks, with flat memory.
+
+    Files are read directly, column by column, because the engine's own queries build one object a row and
+    do not name the file that is damaged.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or holds no catalog.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.exists():
+            raise DataError(f"the catalog {folder} does not exist; {_HOW_TO_FILL}")
+        if not folder.is_dir():
+            raise DataError(f"{folder} is a file; a catalog is a folder")
+        if not (folder / "data").is_dir():
+            raise DataError(f"{folder} holds no catalog (it has no folder `data`); {_HOW_TO_FILL}")
+        self.folder = folder
+        self._specs: list[InstrumentSpec] | None = None
+
+    def instruments(self) -> list[InstrumentSpec]:
+        """Return the currency pairs, ordered by id; the latest definition of each.
+
+        Raises
+        ------
+        DataError
+            If an instrument's file is empty, cut off or damaged, or describes no usable instrument.
+        """
+        if self._specs is None:
+            self._specs = self._read_instruments()
+        return list(self._specs)
+
+    def _read_instruments(self) -> list[InstrumentSpec]:
+        root = self.folder / "data" / _INSTRUMENT_FOLDER
+        paths = sorted(root.glob("*/*.parquet"))
+        for path in paths:
+            open_parquet(path).close()
+        if not paths:
+            return []
+        catalog = ParquetDataCatalog(str(self.folder.resolve()))
+        try:
+            found = catalog.instruments(instrument_type=NautilusInstrumentType("CurrencyPair"))
+            specs = [instrument_spec(pair) for pair in sorted(found, key=lambda pair: pair.ts_init)]
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"the instruments in {root} cannot be read: {error}") from error
+        return sorted(
+            {spec.instrument_id: spec for spec in specs}.values(), key=lambda spec: spec.instrument_id
+        )
+
+    def instrument(self, name: str, venue: str | None = None) -> InstrumentSpec:
+        """Return the instrument with this id, or with this symbol at `venue` (any venue if None).
+
+        Raises
+        ------
+        DataError
+            If the catalog holds no instruments, none of that name, or several.
+        """
+        specs = self.instruments()
+        if not specs:
+            raise DataError(f"{self.folder} holds no instruments; {_HOW_TO_FILL}")
+        wanted = name if venue is None else f"{name}.{venue}"
+        found = [spec for spec in specs if wanted in (spec.instrument_id, spec.symbol)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            several = ", ".join(spec.instrument_id for spec in found)
+            raise DataError(f"{self.folder} holds {name} of several venues ({several}); name one of them")
+        raise DataError(f"{self.folder} holds no instrument {wanted}; {_nearest(wanted, specs)}")
+
+    def stored_folders(self, kind: DataKind) -> list[Path]:
+        """Return the folders that hold files of one type, one an instrument, whether defined or not."""
+        root = self.folder / "data" / kind
+        return sorted(path for path in root.glob("*") if path.is_dir() and any(path.glob("*.parquet")))
+
+    def files(self, instrument_id: str, kind: DataKind) -> list[CatalogFile]:
+        """Return the files of one instrument and type in time order.
+
+        Raises
+        ------
+        DataError
+            If a file is damaged or holds another instrument.
+        """
+        files = catalog_files(self.folder / "data" / kind / folder_name(instrument_id), kind)
+        for file in files:
+            if file.instrument_id != instrument_id:
+                raise DataError(f"{file.path} holds {file.instrument_id}, not {instrument_id}; remove it")
+        return files
+
+    def intervals(self, instrument_id: str, kind: DataKind) -> list[tuple[int, int]]:
+        """Return first and last ``ts_init`` (nanoseconds, inclusive) of each file, by the files' names.
+
+        Raises
+        ------
+        DataError
+            As for `files`.
+        """
+        return [(file.start, file.end) for file in self.files(instrument_id, kind)]
+
+    def bounds(self, instrument_id: str, kind: DataKind) -> tuple[int, int] | None:
+        """Return first and last ``ts_init`` (nanoseconds) of all files together, or None if there are none.
+
+        Raises
+        ------
+        DataError
+            As for `files`.
+        """
+        intervals = self.intervals(instrument_id, kind)
+        return (intervals[0][0], max(end for _, end in intervals)) if intervals else None
+
+    def iter_deltas(
+        self,
+        instrument_id: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        batch_rows: int = _BATCH_ROWS,
+    ) -> Iterator[DeltaBlock]:
+        """Yield an instrument's book changes in time order.
+
+        Parameters
+        ----------
+        instrument_id
+            Symbol and venue joined by a dot.
+        start, end
+            First and last ``ts_init`` wanted, nanoseconds, both inclusive; None is unbounded.
+        batch_rows
+            Most rows in one block. A block may end in the middle of a group.
+
+        Raises
+        ------
+        DataError
+            If the instrument is unknown, or a file is damaged, unsorted, overlaps another or holds times
+            outside the span its name promises.
+        """
+        yield from self._iterate(instrument_id, DataKind.DELTAS, read_delta_blocks, (start, end), batch_rows)
+
+    def iter_trades(
+        self,
+        instrument_id: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        batch_rows: int = _BATCH_ROWS,
+    ) -> Iterator[TradeBlock]:
+        """Yield an instrument's trades in time order; parameters and errors as for `iter_deltas`."""
+        yield from self._iterate(instrument_id, DataKind.TRADES, read_trade_blocks, (start, end), batch_rows)
+
+    def _iterate[Block: (DeltaBlock, TradeBlock)](
+        self,
+        instrument_id: str,
+        kind: DataKind,
+        read: Callable[[CatalogFile, InstrumentSpec, int], Iterator[Block]],
+        span: tuple[int | None, int | None],
+        batch_rows: int,
+    ) -> Iterator[Block]:
+        spec = self.instrument(instrument_id)
+        files = self.files(spec.instrument_id, kind)
+        refuse_overlaps(files)
+        first = 0 if span[0] is None else span[0]
+        last = np.iinfo(np.int64).max if span[1] is None else span[1]
+        for file in files:
+            if file.end < first or file.start > last:
+                continue
+            previous = file.start
+            for block in read(file, spec, batch_rows):
+                previous = _checked_end(file, block.ts_init, previous)
+                low = int(np.searchsorted(block.ts_init, first, side="left"))
+                high = int(np.searchsorted(block.ts_init, last, side="right"))
+                if low < high:
+                    yield block.slice(low, high)
+
+
+def _checked_end(file: CatalogFile, times: Ints, previous: int) -> int:
+    if len(times) == 0:
+        return previous
+    if times[0] < file.start or times[-1] > file.end:
+        raise DataError(f"{file.path} holds times outside the span its name promises; import its data again")
+    if times[0] < previous or (np.diff(times) < 0).any():
+        raise DataError(f"{file.path} is not in time order; import its data again")
+    return int(times[-1])
+
+
+def refuse_overlaps(files: Sequence[CatalogFile]) -> None:
+    """Check that files in time order are disjoint.
+
+    Raises
+    ------
+    DataError
+        If two of them overlap; the message names both.
+    """
+    for before, after in pairwise(files):
+        if after.start <= before.end:
+            raise DataError(f"{after.path} overlaps {before.path.name} in time; remove one of them")
+
+
+def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
+    ids = [spec.instrument_id for spec in specs]
+    names = ids if "." in wanted else [spec.symbol for spec in specs]
+    close = get_close_matches(wanted.upper(), names, n=1)
+    return f"did you mean {close[0]}?" if close else f"it holds {', '.join(ids)}"
+
+
+def require_data(
+    folder: Path,
+    symbols: Sequence[str],
+    venue: str | None = None,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    needs_trades: bool = False,
+) -> list[InstrumentSpec]:
+    """Return the instruments of `symbols` after making sure that a run over them can start.
+
+    Every footer of their files is read, no row is.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+    symbols
+        Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN`` when `venue` is None.
+    venue
+        The venue they trade at; None takes the only one the catalog has.
+    start, end
+        First and last ``ts_init`` of the run, nanoseconds, both inclusive; None is unbounded.
+    needs_trades
+        Whether a missing tape is an error.
+
+    Raises
+    ------
+    DataError
+        With one line a problem: no catalog, unknown instruments, damaged or overlapping files, no book
+        changes (or trades) at all or none in the span.
+    """
+    reader = CatalogReader(folder)
+    specs: list[InstrumentSpec] = []
+    problems: list[str] = []
+    kinds = [DataKind.DELTAS, DataKind.TRADES] if needs_trades else [DataKind.DELTAS]
+    for symbol in symbols:
+        try:
+            spec = reader.instrument(symbol, venue)
+            specs.append(spec)
+            for kind in kinds:
+                problems.extend(_missing_data(reader, spec.instrument_id, kind, start, end))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    return specs
+
+
+def _missing_data(
+    reader: CatalogReader, instrument_id: str, kind: DataKind, start: int | None, end: int | None
+) -> list[str]:
+    files = [file for file in reader.files(instrument_id, kind) if file.rows]
+    refuse_overlaps(files)
+    if not files:
+        return [
+            f"{reader.folder} holds no {kind.label} of {instrument_id}; import them or choose another catalog"
+        ]
+    after = [file for file in files if start is None or file.end >= start]
+    if any(end is None or file.start <= end for file in after):
+        return []
+    first, last = format_time(files[0].start), format_time(files[-1].end)
+    return [
+        f"{reader.folder} holds no {kind.label} of {instrument_id} in the wanted time span; "
+        f"it holds them from {first} to {last}"
+    ]

@@ -1,13 +1,23 @@
 """Conversion between `InstrumentSpec` and the engine's `CurrencyPair`."""
 
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import Currency, CurrencyPair, InstrumentId, Money, Price, Quantity, Symbol
+from nautilus_trader.model import (
+    FIXED_PRECISION,
+    Currency,
+    CurrencyPair,
+    InstrumentId,
+    Money,
+    Price,
+    Quantity,
+    Symbol,
+)
 
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
 
-__all__ = ["currency_pair", "instrument_spec"]
+__all__ = ["currency_pair", "instrument_differences", "instrument_spec"]
 
 
 def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
@@ -16,15 +26,14 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
     Raises
     ------
     ValueError
-        If sizes have more digits than the engine keeps for the base currency, which would make its
+        If a number has more digits than the engine keeps of it, which would make prices, minimums or
         balances inexact.
     """
     base, quote = Currency.from_str(spec.base), Currency.from_str(spec.quote)
-    if spec.size_precision > base.precision:
-        raise ValueError(
-            f"size_increment of {spec.symbol} must have at most {base.precision} decimal places, which is what "
-            f"the engine keeps of {spec.base}, was {spec.size_increment}"
-        )
+    _refuse_digits(spec, "price_increment", FIXED_PRECISION)
+    _refuse_digits(spec, "size_increment", base.precision)
+    _refuse_digits(spec, "min_quantity", spec.size_precision)
+    _refuse_digits(spec, "min_notional", quote.precision)
     info: dict[str, Any] = {"simulated": spec.simulated}
     for name in ("maker_fee_rate", "taker_fee_rate"):
         rate = getattr(spec, name)
@@ -41,10 +50,32 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
         Quantity.from_str(str(spec.size_increment)),
         0,
         0,
-        min_quantity=None if spec.min_quantity is None else Quantity.from_decimal_dp(spec.min_quantity, spec.size_precision),
+        min_quantity=None
+        if spec.min_quantity is None
+        else Quantity.from_decimal_dp(spec.min_quantity, spec.size_precision),
         min_notional=None if spec.min_notional is None else Money.from_decimal(spec.min_notional, quote),
         info=info,
     )
+
+
+def _refuse_digits(spec: InstrumentSpec, name: str, most: int) -> None:
+    value = getattr(spec, name)
+    if value is not None and decimal_places(value.normalize()) > most:
+        raise ValueError(
+            f"{name} of {spec.symbol} must have at most {most} decimal places, which is what the engine "
+            f"keeps of it, was {value}"
+        )
+
+
+def instrument_differences(known: InstrumentSpec, other: InstrumentSpec) -> list[str]:
+    """Return what differs between two definitions, one text a field, empty where they mean the same."""
+    texts = []
+    for field in fields(InstrumentSpec):
+        before, after = getattr(known, field.name), getattr(other, field.name)
+        digits_matter = field.name in ("price_increment", "size_increment")
+        if before != after or (digits_matter and decimal_places(before) != decimal_places(after)):
+            texts.append(f"{field.name} is {before} there, {after} here")
+    return texts
 
 
 def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:

@@ -1,0 +1,5 @@
+"""The command line: ``mm-nautilus``."""
+
+from mm_nautilus.cli.app import main
+
+__all__ = ["main"]

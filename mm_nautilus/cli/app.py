@@ -1,0 +1,54 @@
+"""The command line's frame: which commands there are, and how errors leave the process."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from mm_nautilus.cli.backtest import backtest_command
+from mm_nautilus.cli.config import app as config_app
+from mm_nautilus.cli.data import data_app
+from mm_nautilus.errors import MarketMakingError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mm-nautilus",
+    help="Market making on NautilusTrader: data, backtests and reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("backtest")(backtest_command)
+app.add_typer(data_app, name="data")
+app.add_typer(config_app, name="config")
+
+
+@app.callback()
+def _root() -> None:
+    """Market making on NautilusTrader: data, backtests and reports."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave the process with its exit code.
+
+    Errors raised on purpose are printed to stderr, one line a problem, each starting with ``error: ``.
+
+    Parameters
+    ----------
+    arguments
+        The words after the program's name; None takes those of the process.
+
+    Raises
+    ------
+    SystemExit
+        Always: 0 after success, 2 for a wrong command line, else what the error says.
+    """
+    try:
+        app(args=arguments, prog_name="mm-nautilus")
+    except MarketMakingError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,89 @@
+"""The `backtest` command."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_nautilus.cli.console import ending_on_signals, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from mm_nautilus.core.run_config import RunConfig
+    from mm_nautilus.runs.backtest import BacktestOutcome
+
+__all__ = ["backtest_command"]
+
+_DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+def backtest_command(
+    *,
+    config: Annotated[
+        Path | None, typer.Argument(help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG))
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Backtest the market maker on a Parquet catalog.
+
+    Example: mm-nautilus backtest configs/aggressive.yaml --set strategy.gamma=0.5 --json
+    """
+    from mm_nautilus.core.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
+
+    with ending_on_signals("interrupted before the run began; nothing was written"):
+        loaded = load_config(config or _default_config(), overrides or ())
+        run_config = loaded.config if out is None else _writing_to(loaded.config, out)
+        outcome = _run(run_config, shows_progress=not (quiet or as_json))
+    if not quiet:
+        _print(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])), as_json=as_json)
+
+
+def _default_config() -> Path:
+    """Return the shipped configuration: in the working directory, else beside the package."""
+    beside_package = Path(__file__).resolve().parents[2] / _DEFAULT_CONFIG
+    return _DEFAULT_CONFIG if _DEFAULT_CONFIG.exists() or not beside_package.exists() else beside_package
+
+
+def _writing_to(config: "RunConfig", directory: Path) -> "RunConfig":
+    return config.model_copy(update={"output": config.output.model_copy(update={"directory": directory})})
+
+
+def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
+    from mm_nautilus.runs.backtest import run_backtest  # noqa: PLC0415
+
+    if not shows_progress:
+        return run_backtest(config)
+    with progress_bar(f"backtest {config.name}") as advance:
+        return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
+
+
+def _print(outcome: "BacktestOutcome", warnings: list[str], *, as_json: bool) -> None:
+    for warning in warnings:
+        typer.echo(warning, err=True)
+    typer.echo(f"written to {outcome.folder}", err=True)
+    if as_json:
+        print_json(outcome.summary)
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
+
+    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL))

@@ -1,0 +1,235 @@
+"""The `data` commands: import, simulate, list and check catalogs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from mm_nautilus.data.check import CatalogReport, InstrumentReport
+    from mm_nautilus.data.tardis import ImportReport
+
+__all__ = ["data_app"]
+
+data_app = typer.Typer(help="Get, list and check market data.", no_args_is_help=True, rich_markup_mode=None)
+import_app = typer.Typer(
+    help="Import recordings into a catalog.", no_args_is_help=True, rich_markup_mode=None
+)
+data_app.add_typer(import_app, name="import")
+
+_Text = str | None
+
+
+class BadRows(StrEnum):
+    """What an import does about bad rows."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+
+
+class OffLotSizes(StrEnum):
+    """What an import does about sizes that are no whole number of lots."""
+
+    REFUSE = "refuse"
+    ROUND_DOWN = "round_down"
+
+
+@import_app.callback()
+def _import() -> None:
+    """Import recordings into a catalog."""
+
+
+@import_app.command("tardis")
+def import_tardis_command(
+    *,
+    files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
+    catalog: Annotated[
+        Path, typer.Option(help="The catalog's folder; made if needed, added to if it exists.")
+    ],
+    instrument: Annotated[
+        Path | None, typer.Option(help="YAML file that defines the instrument; flags stand in for its keys.")
+    ] = None,
+    symbol: Annotated[_Text, typer.Option(help="Symbol to store it as, such as BTC/USDT.")] = None,
+    venue: Annotated[_Text, typer.Option(help="Venue to store it as, such as BINANCE.")] = None,
+    base: Annotated[_Text, typer.Option(help="Base currency.")] = None,
+    quote: Annotated[_Text, typer.Option(help="Quote currency.")] = None,
+    price_increment: Annotated[_Text, typer.Option(help="Smallest price step, such as 0.01.")] = None,
+    size_increment: Annotated[_Text, typer.Option(help="Smallest size step (lot), in base currency.")] = None,
+    min_quantity: Annotated[_Text, typer.Option(help="Smallest order size, in base currency.")] = None,
+    min_notional: Annotated[_Text, typer.Option(help="Smallest order value, in quote currency.")] = None,
+    maker_fee_pct: Annotated[_Text, typer.Option(help="Maker fee in percent of the traded value.")] = None,
+    taker_fee_pct: Annotated[_Text, typer.Option(help="Taker fee in percent of the traded value.")] = None,
+    source_symbol: Annotated[_Text, typer.Option(help="Symbol every row must name, such as BTCUSDT.")] = None,
+    off_lot_sizes: Annotated[
+        OffLotSizes | None, typer.Option(help="Sizes that are no whole number of lots (refuse if not given).")
+    ] = None,
+    on_bad_rows: Annotated[
+        BadRows, typer.Option(help="Stop with the bad rows' lines, or leave them out and report them.")
+    ] = BadRows.REFUSE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Import Tardis incremental_book_L2 and trades CSV files, whole or not at all.
+
+    Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
+    --instrument configs/instruments/binance_btcusdt.yaml
+    """
+    given = {
+        "symbol": symbol,
+        "venue": venue,
+        "base": base,
+        "quote": quote,
+        "price_increment": price_increment,
+        "size_increment": size_increment,
+        "min_quantity": min_quantity,
+        "min_notional": min_notional,
+        "maker_fee_pct": maker_fee_pct,
+        "taker_fee_pct": taker_fee_pct,
+        "source_symbol": source_symbol,
+        "off_lot_sizes": off_lot_sizes,
+    }
+    flags = {key: value for key, value in given.items() if value is not None}
+    report = _import_tardis(files, catalog, instrument, flags, on_bad_rows)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print_import(report, catalog)
+
+
+def _import_tardis(
+    files: list[Path], catalog: Path, instrument: Path | None, flags: dict[str, str], on_bad_rows: BadRows
+) -> "ImportReport":
+    from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
+
+    source = load_instrument(instrument, flags)
+    words = "the import was interrupted; nothing was written"
+    with ending_on_signals(words), progress_bar("importing") as on_progress:
+        return import_tardis(
+            files,
+            source.spec,
+            catalog,
+            on_bad_rows=on_bad_rows.value,
+            source_symbol=source.source_symbol,
+            off_lot_sizes=source.off_lot_sizes,
+            on_progress=on_progress,
+        )
+
+
+def _print_import(report: "ImportReport", catalog: Path) -> None:
+    print_table(
+        ("file", "kind", "rows", "kept", "first", "last"),
+        [
+            (
+                entry["path"],
+                entry["kind"],
+                entry["rows_read"],
+                entry["rows_kept"],
+                entry["first"],
+                entry["last"],
+            )
+            for entry in (file.to_dict() for file in report.files)
+        ],
+    )
+    for finding in report.findings:
+        typer.echo(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
+    typer.echo(
+        f"{report.instrument_id} in {catalog}: {report.deltas:,} book changes in {report.groups:,} groups "
+        f"({report.snapshots:,} snapshots), {report.trades:,} trades"
+    )
+
+
+@data_app.command("check")
+def check_command(
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
+    gap_seconds: Annotated[
+        float, typer.Option(help="Longest silence of a book that is no gap.", min=0.001)
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check a catalog; exits with 1 if something in it is wrong.
+
+    Example: mm-nautilus data check catalog --gap-seconds 30
+    """
+    from mm_nautilus.data.check import check_catalog  # noqa: PLC0415
+
+    with progress_bar("checking") as on_progress:
+        report = check_catalog(catalog, gap_seconds=gap_seconds, on_progress=on_progress)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print_check(report)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _print_check(report: "CatalogReport") -> None:
+    rows = [row for entry in report.instruments for row in _check_rows(entry)]
+    if rows:
+        print_table(("instrument", "type", "files", "rows", "groups", "first", "last", "longest gap s"), rows)
+    for note in report.notes:
+        typer.echo(f"note: {note}")
+    for problem in report.problems:
+        typer.echo(f"problem ({problem.kind}): {problem.text}")
+    typer.echo(f"{report.folder}: {'clean' if report.ok else f'{len(report.problems)} problems'}")
+
+
+def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
+    from mm_nautilus.nautilus.catalog import format_time  # noqa: PLC0415
+
+    name = f"{entry.instrument_id}{' (simulated)' if entry.simulated else ''}"
+    return [
+        (
+            name,
+            words,
+            data.files,
+            data.rows,
+            data.groups if words == "book changes" else "",
+            "" if data.first is None else format_time(data.first),
+            "" if data.last is None else format_time(data.last),
+            f"{data.longest_gap_seconds:.3f}",
+        )
+        for words, data in (("book changes", entry.book), ("trades", entry.trades))
+    ]
+
+
+@data_app.command("list")
+def list_command(
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List what a catalog holds, by its files' names and footers.
+
+    Example: mm-nautilus data list catalog
+    """
+    from mm_nautilus.data.contents import catalog_contents  # noqa: PLC0415
+
+    contents = catalog_contents(catalog)
+    if as_json:
+        print_json([entry.to_dict() for entry in contents])
+        return
+    print_table(
+        ("instrument", "type", "files", "rows", "first", "last", "source"),
+        [tuple(entry.to_dict().values()) for entry in contents],
+    )
+
+
+@data_app.command("simulate")
+def simulate_command(
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder to fill.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
+    minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=0.1)] = 30.0,
+) -> None:
+    """Fill a catalog with simulated books and trades.
+
+    Example: mm-nautilus data simulate catalog/sample --seed 7 --minutes 30
+    """
+    from mm_nautilus.data.simulator import SimulationConfig, write_sample  # noqa: PLC0415
+
+    config = SimulationConfig(seed=seed, duration_seconds=round(minutes * 60))
+    words = "the simulation was interrupted; nothing was written"
+    with ending_on_signals(words), progress_bar("simulating") as on_progress:
+        write_sample(catalog, config, on_progress)
+    typer.echo(f"simulated {minutes:g} minutes with seed {seed} into {catalog}")

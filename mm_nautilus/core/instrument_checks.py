@@ -1,0 +1,256 @@
+"""What can be wrong with a configuration once the instruments, and later their prices, are known."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
+from mm_nautilus.core.fee_checks import Fees, check_fees, configured_fees
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.pricing import reservation_price
+from mm_nautilus.core.problems import Problem, nearest
+from mm_nautilus.core.rates import Rates
+from mm_nautilus.core.run_config import RunConfig
+
+__all__ = ["check_instruments", "check_run"]
+
+_MOST_NAMES: Final = 20
+_ROUNDING: Final = 1e-9
+"""Relative error of a converted amount that still counts as equal."""
+
+
+def check_instruments(
+    config: MarketMakerConfig,
+    instruments: Mapping[str, InstrumentSpec],
+    mids: Mapping[str, float] | None = None,
+    volatility_pct: Mapping[str, float] | None = None,
+) -> list[Problem]:
+    """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
+
+    Parameters
+    ----------
+    config
+        The strategy's configuration.
+    instruments
+        Everything the venue or the catalog has, by symbol.
+    mids
+        Mid prices by symbol, in quote currency. What needs a price that is not there is left out; call again
+        once prices are known.
+    volatility_pct
+        One-minute volatility by symbol, %; ``base_volatility_pct`` stands in where it is not known.
+    """
+    known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
+    prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
+    rates = _rates(known, prices)
+    found = [_unknown_symbol(symbol, instruments) for symbol in config.symbols if symbol not in instruments]
+    for spec in known.values():
+        found.extend(_currency_problems(config, spec, rates))
+        found.extend(_size_problems(config, spec, rates))
+    found.extend(check_fees(config, _known_fees(config, known)))
+    for symbol, spec in known.items():
+        found.extend(_reservation_risk(config.for_symbol(symbol), spec, prices, volatility_pct or {}))
+    return found
+
+
+def _rates(specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]) -> Rates[float]:
+    return Rates({symbol: (spec.base, spec.quote) for symbol, spec in specs.items()}, mids.get, 1.0)
+
+
+def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | None:
+    rate = rates.rate(amount.currency, currency)
+    return None if rate is None else float(amount.value) * rate
+
+
+def _unknown_symbol(symbol: str, instruments: Mapping[str, InstrumentSpec]) -> Problem:
+    likely = nearest(symbol, instruments)
+    names = ", ".join(sorted(instruments)[:_MOST_NAMES]) + (", ..." if len(instruments) > _MOST_NAMES else "")
+    hint = "" if likely is None else f"; did you mean {likely}?"
+    message = f"a symbol must be one that there is data for ({names or 'there is none'}{hint}), was {symbol}"
+    return Problem(("symbols", symbol), message)
+
+
+def _size_key(params: SymbolParams) -> str:
+    return "position_size_usd" if params.position_size is None else "position_size"
+
+
+def _currency_problems(
+    config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
+) -> Iterator[Problem]:
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    amounts = {_size_key(params): params.size(report), "max_inventory": params.inventory_cap(report)}
+    for key, amount in amounts.items():
+        ends = (rates.path(amount.currency, currency) for currency in (spec.base, spec.quote))
+        if all(path is None for path in ends):
+            yield Problem(
+                ("symbols", spec.symbol, key),
+                f"{key} must be in {spec.base}, {spec.quote} or a currency that the configured pairs convert "
+                f"into one of them, was {amount}",
+            )
+    if rates.path(spec.quote, report) is None:
+        yield Problem(
+            ("report_currency",),
+            f"report_currency must be a currency that the configured pairs convert {spec.quote} "
+            f"(the quote currency of {spec.symbol}) into, was {report}",
+        )
+
+
+def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]) -> Iterator[Problem]:
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    size, cap, key = params.size(report), params.inventory_cap(report), _size_key(params)
+    quantity, value = _converted(size, rates, spec.base), _converted(size, rates, spec.quote)
+    least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
+    if _is_below(quantity, least):
+        text = f"{key} must be at least {least:f} {spec.base} (the least size of an order)"
+        yield Problem(("symbols", spec.symbol, key), f"{text}, was {_with_value(size, quantity, spec.base)}")
+    if spec.min_notional is not None and _is_below(value, spec.min_notional):
+        text = f"{key} must be at least {spec.min_notional:f} {spec.quote} (the least value of an order)"
+        yield Problem(("symbols", spec.symbol, key), f"{text}, was {_with_value(size, value, spec.quote)}")
+    in_cap_currency = _converted(size, rates, cap.currency)
+    if (
+        cap.currency != size.currency
+        and in_cap_currency is not None
+        and _is_below(float(cap.value), in_cap_currency)
+    ):
+        text = (
+            f"max_inventory must be at least one quote ({_with_value(size, in_cap_currency, cap.currency)})"
+        )
+        yield Problem(("symbols", spec.symbol, "max_inventory"), f"{text}, was {cap}")
+
+
+def _is_below(value: float | None, least: Decimal | float) -> bool:
+    return value is not None and value < float(least) * (1 - _ROUNDING)
+
+
+def _with_value(amount: Amount, value: float | None, currency: str) -> str:
+    return (
+        str(amount)
+        if value is None or amount.currency == currency
+        else f"{amount}, worth {value:.6g} {currency}"
+    )
+
+
+def _known_fees(config: MarketMakerConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Fees]:
+    found: dict[str, Fees] = {}
+    for symbol, spec in specs.items():
+        params = config.for_symbol(symbol)
+        maker = _percent(params.maker_fee_pct, spec.maker_fee_rate)
+        taker = _percent(params.taker_fee_pct, spec.taker_fee_rate)
+        if maker is not None and taker is not None:
+            found[symbol] = Fees(maker, taker)
+    return found
+
+
+def _percent(configured_pct: float | None, rate: Decimal | None) -> float | None:
+    if configured_pct is not None:
+        return configured_pct
+    return None if rate is None else float(rate * 100)
+
+
+def _reservation_risk(
+    params: SymbolParams, spec: InstrumentSpec, mids: Mapping[str, float], volatility_pct: Mapping[str, float]
+) -> Iterator[Problem]:
+    mid = mids.get(spec.symbol)
+    if mid is None or not params.use_reservation_price or params.reservation_model != "simplified":
+        return
+    volatility = volatility_pct.get(spec.symbol, params.base_volatility_pct)
+    source = "measured" if spec.symbol in volatility_pct else "base_volatility_pct, as none is measured yet"
+    shift = mid - reservation_price(mid, 1.0, 1.0, params.gamma, volatility)
+    if shift >= float(spec.price_increment):
+        return
+    yield Problem(
+        ("symbols", spec.symbol, "use_reservation_price"),
+        f"the reservation price moves {shift:.3g} {spec.quote} at full inventory, less than one tick of "
+        f"{spec.price_increment:f} {spec.quote} (gamma {params.gamma}, one-minute volatility "
+        f"{volatility:.3g} %, {source}): inventory hardly moves the quotes",
+        is_warning=True,
+    )
+
+
+def check_run(
+    config: RunConfig,
+    instruments: Mapping[str, InstrumentSpec],
+    mids: Mapping[str, float] | None = None,
+    volatility_pct: Mapping[str, float] | None = None,
+) -> list[Problem]:
+    """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
+
+    Parameters
+    ----------
+    config
+        The run's configuration; its fees come before the instruments' own.
+    instruments
+        Everything the catalog has, by symbol.
+    mids, volatility_pct
+        As for `check_instruments`.
+    """
+    specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
+    known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
+    found = [
+        problem.under("strategy")
+        for problem in check_instruments(config.strategy, specs, mids, volatility_pct)
+    ]
+    found.extend(_venue_problems(config, known))
+    found.extend(_fee_problems(config, known))
+    found.extend(_balance_problems(config, known))
+    return found
+
+
+def _with_fees(config: RunConfig, spec: InstrumentSpec) -> InstrumentSpec:
+    fees = config.venue.symbol_fees.get(spec.symbol, config.venue.fees)
+    if fees is None:
+        return spec
+    return replace(
+        spec,
+        maker_fee_rate=Decimal(repr(fees.maker_fee_pct)) / 100,
+        taker_fee_rate=Decimal(repr(fees.taker_fee_pct)) / 100,
+    )
+
+
+def _venue_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    name = config.venue.name
+    others = {spec.venue: symbol for symbol, spec in specs.items() if spec.venue != name}
+    for venue, symbol in others.items():
+        yield Problem(("venue", "name"), f"name must be {venue}, the catalog's venue of {symbol}, was {name}")
+
+
+def _fee_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    configured = configured_fees(config)
+    for symbol, spec in specs.items():
+        if symbol not in configured and (spec.maker_fee_rate is None or spec.taker_fee_rate is None):
+            yield Problem(
+                ("venue", "fees"),
+                f"fees must be given as the catalog has none for {symbol}, was null",
+            )
+
+
+def _balance_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    rates, report = _rates(specs, {}), config.report_currency
+    for index, balance in enumerate(config.venue.starting_balances):
+        if rates.path(balance.currency, report) is None:
+            yield Problem(
+                ("venue", "starting_balances", str(index)),
+                f"starting_balances[{index}] must be in a currency that the configured pairs convert into "
+                f"the report currency {report}, was {balance}",
+            )
+    if config.venue.account_type == "cash":
+        yield from _empty_sides(config, specs)
+
+
+def _empty_sides(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    """Warn of pairs that start with neither currency; refuse a run where that holds for all of them."""
+    held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
+    empty = [spec for spec in specs.values() if held.isdisjoint((spec.base, spec.quote))]
+    given = ", ".join(str(balance) for balance in config.venue.starting_balances)
+    if empty and len(empty) == len(config.strategy.symbols):
+        text = "starting_balances must hold a currency of at least one pair of a cash account"
+        yield Problem(("venue", "starting_balances"), f"{text}, was {given}")
+        return
+    for spec in empty:
+        yield Problem(
+            ("venue", "starting_balances"),
+            f"starting_balances hold neither {spec.base} nor {spec.quote}: {spec.symbol} cannot quote until "
+            f"another pair brings some, was {given}",
+            is_warning=True,
+        )

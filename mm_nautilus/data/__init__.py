@@ -1,0 +1,1 @@
+"""Market data: simulated order flow, imports, and checks of catalogs."""

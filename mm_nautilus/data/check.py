@@ -1,0 +1,412 @@
+"""Check a catalog: what it holds, and everything in it that would spoil a backtest."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.data.book_tops import BookReplay, GroupTops
+from mm_nautilus.data.row_streams import RecentIds
+from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison
+from mm_nautilus.errors import DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.nautilus.catalog_files import (
+    CatalogFile,
+    folder_name,
+    read_delta_blocks,
+    read_trade_blocks,
+)
+
+__all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport", "check_catalog"]
+
+_BATCH_ROWS = 65_536
+
+type OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Parameters
+    ----------
+    kind
+        Its name in JSON, for example ``crossed``.
+    instrument_id
+        The instrument, or the folder's name where none is defined; empty for the whole catalog.
+    text
+        What is wrong, with count, first time and value.
+    """
+
+    kind: str
+    instrument_id: str
+    text: str
+
+
+@dataclass(slots=True)
+class Happenings:
+    """How often something was seen, and when first (nanoseconds)."""
+
+    count: int = 0
+    first: int | None = None
+
+    def add(self, times: Ints) -> None:
+        """Count the times at which it was seen."""
+        if len(times):
+            self.count += len(times)
+            self.first = int(times[0]) if self.first is None else self.first
+
+    def __str__(self) -> str:
+        return f"{self.count}, first at {format_time(self.first or 0)}"
+
+
+@dataclass(slots=True)
+class TypeReport:
+    """What a catalog holds of one instrument and type.
+
+    Parameters
+    ----------
+    files, rows
+        How many of each.
+    first, last
+        First and last ``ts_init``, nanoseconds, or None without rows.
+    groups
+        Atomic groups that end with the last-flag (book changes only).
+    gaps, longest_gap_seconds, longest_gap_at
+        Silences longer than the threshold; the longest silence of all, and when it began (nanoseconds).
+    unsorted, crossed, one_sided, unfinished, duplicated_ids
+        Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
+        without the last-flag; trade ids seen shortly before.
+    starts_clear
+        Whether the first row clears the book, as a snapshot does (book changes only).
+    unknown_deletes
+        Deletes of prices that were not in the book; common and harmless in real feeds.
+    complete
+        Whether every row could be read; figures stop at the first damage otherwise.
+    """
+
+    files: int = 0
+    rows: int = 0
+    first: int | None = None
+    last: int | None = None
+    groups: int = 0
+    gaps: Happenings = field(default_factory=Happenings)
+    longest_gap_seconds: float = 0.0
+    longest_gap_at: int | None = None
+    unsorted: Happenings = field(default_factory=Happenings)
+    crossed: Happenings = field(default_factory=Happenings)
+    one_sided: Happenings = field(default_factory=Happenings)
+    unfinished: Happenings = field(default_factory=Happenings)
+    duplicated_ids: Happenings = field(default_factory=Happenings)
+    starts_clear: bool = True
+    unknown_deletes: int = 0
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentReport:
+    """What a catalog holds of one instrument.
+
+    Parameters
+    ----------
+    instrument_id
+        Symbol and venue.
+    simulated
+        Whether its data was simulated.
+    book, trades
+        Per type.
+    outside
+        The comparison of its trades with its book.
+    """
+
+    instrument_id: str
+    simulated: bool
+    book: TypeReport
+    trades: TypeReport
+    outside: OutsideTrades
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogReport:
+    """The result of `check_catalog`.
+
+    Parameters
+    ----------
+    folder
+        The catalog.
+    gap_seconds
+        The silence that counts as a gap.
+    instruments
+        One entry a defined instrument.
+    problems
+        Everything that is wrong; empty for a clean catalog.
+    notes
+        What is worth knowing and not wrong, in words.
+    """
+
+    folder: Path
+    gap_seconds: float
+    instruments: tuple[InstrumentReport, ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; times are nanoseconds since 1970."""
+        return {**asdict(self), "folder": str(self.folder), "ok": self.ok}
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    gap: int
+    lag: int
+    tolerance_bps: float
+
+
+def check_catalog(
+    folder: Path,
+    *,
+    gap_seconds: float = 60.0,
+    trade_book_lag_seconds: float = 1.0,
+    trade_tolerance_bps: float = 10.0,
+    on_progress: OnProgress | None = None,
+) -> CatalogReport:
+    """Read a whole catalog once, with flat memory, and report what it holds and what is wrong.
+
+    Parameters
+    ----------
+    folder
+        The catalog.
+    gap_seconds
+        Longest silence of a book that is not a gap. A silent tape under a live book is only noted.
+    trade_book_lag_seconds, trade_tolerance_bps
+        A trade is outside the book when its price is beyond all touches shown this long before and after
+        it by more than this distance (and by more than two ticks).
+    on_progress
+        Called with rows read and rows in all.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or holds no catalog. Damage inside it is a problem in the report.
+    """
+    reader = CatalogReader(folder)
+    limits = _Limits(int(gap_seconds * 1e9), int(trade_book_lag_seconds * 1e9), trade_tolerance_bps)
+    problems: list[Problem] = []
+    notes: list[str] = []
+    specs = _instruments(reader, problems)
+    _note_undefined_data(reader, specs, problems)
+    checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]
+    progress = _Progress(sum(check.rows for check in checks), on_progress)
+    reports = tuple(check.run(progress) for check in checks)
+    return CatalogReport(folder, gap_seconds, reports, tuple(problems), tuple(notes))
+
+
+class _Progress:
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self._done, self._total, self._on_progress = 0, total, on_progress
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        if self._on_progress is not None:
+            self._on_progress(self._done, self._total)
+
+
+def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[InstrumentSpec]:
+    try:
+        specs = reader.instruments()
+    except DataError as error:
+        problems.append(Problem("damaged", "", str(error)))
+        return []
+    if not specs:
+        problems.append(Problem("no_instruments", "", f"{reader.folder} defines no instruments"))
+    return specs
+
+
+def _note_undefined_data(
+    reader: CatalogReader, specs: Sequence[InstrumentSpec], problems: list[Problem]
+) -> None:
+    defined = {folder_name(spec.instrument_id) for spec in specs}
+    for kind in DataKind:
+        for stored in reader.stored_folders(kind):
+            if stored.name not in defined:
+                text = f"{kind.label} in {stored} belong to no currency pair that is defined"
+                problems.append(Problem("no_instrument", stored.name, text))
+
+
+class _SpanCheck:
+    """Rows, span, order and silences of one type, block by block."""
+
+    def __init__(self, report: TypeReport, gap: int) -> None:
+        self._report, self._gap = report, gap
+
+    def add(self, times: Ints) -> None:
+        report = self._report
+        before = np.append(times[0] if report.last is None else report.last, times)
+        steps = np.diff(before)
+        report.first = int(times[0]) if report.first is None else report.first
+        report.last = int(times[-1])
+        report.rows += len(times)
+        report.unsorted.add(times[steps < 0])
+        report.gaps.add(before[:-1][steps > self._gap])
+        longest = int(np.argmax(steps))
+        if steps[longest] / 1e9 > report.longest_gap_seconds:
+            report.longest_gap_seconds = float(steps[longest]) / 1e9
+            report.longest_gap_at = int(before[longest])
+
+
+class _InstrumentCheck:
+    """One instrument's book and tape, read side by side."""
+
+    def __init__(
+        self,
+        reader: CatalogReader,
+        spec: InstrumentSpec,
+        limits: _Limits,
+        problems: list[Problem],
+        notes: list[str],
+    ) -> None:
+        self._reader, self._spec, self._limits = reader, spec, limits
+        self._problems, self._notes = problems, notes
+        self._book, self._trades = TypeReport(), TypeReport()
+        self._replay = BookReplay()
+        self._book_files = self._files(DataKind.DELTAS, self._book)
+        self._trade_files = self._files(DataKind.TRADES, self._trades)
+        self.rows = sum(file.rows for file in (*self._book_files, *self._trade_files))
+
+    def run(self, progress: _Progress) -> InstrumentReport:
+        """Read everything and report."""
+        tape = TapeComparison(self._trade_blocks(progress), self._limits.lag, self._limits.tolerance_bps)
+        for tops in self._book_tops(progress):
+            tape.follow(tops)
+        outside = tape.finish()
+        self._judge_book()
+        self._judge_trades(outside)
+        return InstrumentReport(
+            self._spec.instrument_id, self._spec.simulated, self._book, self._trades, outside
+        )
+
+    def _problem(self, kind: str, text: str) -> None:
+        self._problems.append(Problem(kind, self._spec.instrument_id, text))
+
+    def _files(self, kind: DataKind, report: TypeReport) -> list[CatalogFile]:
+        try:
+            files = self._reader.files(self._spec.instrument_id, kind)
+        except DataError as error:
+            self._problem("damaged", str(error))
+            return []
+        if not files:
+            self._problem(
+                f"no_{kind.name.lower()}", f"there are no {kind.label} of {self._spec.instrument_id}"
+            )
+        report.files = len(files)
+        latest: CatalogFile | None = None
+        for file in files:
+            if latest is not None and file.start <= latest.end:
+                self._problem("overlap", f"{file.path} overlaps {latest.path.name} in time")
+            latest = file if latest is None or file.end > latest.end else latest
+        return files
+
+    def _blocks[Block: (DeltaBlock, TradeBlock)](
+        self,
+        files: Sequence[CatalogFile],
+        read: Callable[[CatalogFile, InstrumentSpec, int], Iterator[Block]],
+        report: TypeReport,
+        progress: _Progress,
+    ) -> Iterator[Block]:
+        span = _SpanCheck(report, self._limits.gap)
+        for file in files:
+            outside = 0
+            try:
+                for block in read(file, self._spec, _BATCH_ROWS):
+                    span.add(block.ts_init)
+                    outside += int(((block.ts_init < file.start) | (block.ts_init > file.end)).sum())
+                    progress.add(len(block))
+                    yield block
+            except DataError as error:
+                # What comes after a hole in the data would only be reported as crossed or outside the book.
+                self._problem("damaged", str(error))
+                report.complete = False
+                return
+            if outside:
+                text = f"{file.path} holds {outside} rows outside the time span its name promises"
+                self._problem("wrong_span", text)
+
+    def _book_tops(self, progress: _Progress) -> Iterator[GroupTops]:
+        report = self._book
+        previous: tuple[int, bool] | None = None
+        for block in self._blocks(self._book_files, read_delta_blocks, report, progress):
+            if previous is None:
+                report.starts_clear = bool(block.action[0] == ACTION_CLEAR)
+            tops = self._replay.apply(block)
+            report.groups += len(tops.row)
+            report.crossed.add(tops.ts_init[tops.crossed])
+            report.one_sided.add(tops.ts_init[tops.one_sided])
+            previous = self._note_unfinished(block, previous)
+            yield tops
+        if previous is not None and not previous[1]:
+            report.unfinished.add(np.array([previous[0]]))
+        report.unknown_deletes = self._replay.unknown_deletes
+
+    def _note_unfinished(self, block: DeltaBlock, previous: tuple[int, bool] | None) -> tuple[int, bool]:
+        """Count rows without the last-flag that a later time follows; returns the block's last row."""
+        times, ended = block.ts_init, (block.flags & FLAG_LAST) != 0
+        if previous is not None:
+            times, ended = np.append(previous[0], times), np.append(previous[1], ended)
+        self._book.unfinished.add(times[:-1][(times[1:] != times[:-1]) & ~ended[:-1]])
+        return int(times[-1]), bool(ended[-1])
+
+    def _trade_blocks(self, progress: _Progress) -> Iterator[TradeBlock]:
+        recent = RecentIds()
+        for block in self._blocks(self._trade_files, read_trade_blocks, self._trades, progress):
+            again = np.array([recent.repeated(trade_id) for trade_id in block.trade_id], dtype=bool)
+            self._trades.duplicated_ids.add(block.ts_init[again])
+            yield block
+
+    def _judge_book(self) -> None:
+        book, name = self._book, self._spec.instrument_id
+        if not book.rows:
+            return
+        for kind, seen, words in (
+            ("unsorted", book.unsorted, "book changes before the one ahead of them"),
+            ("gap", book.gaps, f"silences of the book, the longest {book.longest_gap_seconds:.1f} s"),
+            ("crossed", book.crossed, "crossed states of the book"),
+            ("unfinished", book.unfinished, "groups of book changes without the last-flag"),
+        ):
+            if seen.count:
+                self._problem(kind, f"{name} has {words}: {seen}")
+        if not book.starts_clear:
+            self._problem(
+                "no_snapshot", f"{name} does not start with a snapshot; its first book is incomplete"
+            )
+        if book.one_sided.count:
+            self._notes.append(f"{name} has states of the book with an empty side: {book.one_sided}")
+        if book.unknown_deletes:
+            self._notes.append(
+                f"{name} has {book.unknown_deletes} deletes of levels that were not in the book"
+            )
+
+    def _judge_trades(self, outside: OutsideTrades) -> None:
+        trades, name = self._trades, self._spec.instrument_id
+        if trades.unsorted.count:
+            self._problem("unsorted", f"{name} has trades before the one ahead of them: {trades.unsorted}")
+        if trades.duplicated_ids.count:
+            self._problem("duplicated_id", f"{name} has trades with a used id: {trades.duplicated_ids}")
+        if outside.count and self._book.complete:
+            seen = Happenings(outside.count, outside.first)
+            text = f"{name} has trades outside the book: {seen}, up to {outside.farthest_bps:.1f} bps away"
+            self._problem("outside_book", text)
+        if trades.gaps.count:
+            longest = f"the longest {trades.longest_gap_seconds:.1f} s"
+            self._notes.append(f"{name} has silences of the tape, {longest}: {trades.gaps}")
+        alone = trades.rows - outside.compared
+        if alone:
+            self._notes.append(f"{name} has {alone} trades without a book to compare them with")

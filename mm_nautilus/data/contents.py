@@ -1,0 +1,74 @@
+"""What a catalog holds, by its files' names and footers, without reading a row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time
+
+__all__ = ["ContentsEntry", "catalog_contents"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentsEntry:
+    """One instrument's data of one type.
+
+    Parameters
+    ----------
+    instrument_id
+        Symbol and venue.
+    kind
+        The type of data.
+    files, rows
+        How many of each.
+    first, last
+        First and last ``ts_init`` by the files' names, nanoseconds, or None without files.
+    simulated
+        Whether the data was simulated.
+    """
+
+    instrument_id: str
+    kind: DataKind
+    files: int
+    rows: int
+    first: int | None
+    last: int | None
+    simulated: bool
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return plain values for tables and JSON; times as text, empty without files."""
+        return {
+            "instrument": self.instrument_id,
+            "type": self.kind.label,
+            "files": self.files,
+            "rows": self.rows,
+            "first": "" if self.first is None else format_time(self.first),
+            "last": "" if self.last is None else format_time(self.last),
+            "source": "simulated" if self.simulated else "recorded",
+        }
+
+
+def catalog_contents(folder: Path) -> list[ContentsEntry]:
+    """List a catalog's instruments with their book changes and trades.
+
+    Raises
+    ------
+    DataError
+        If the folder is no catalog or one of its files is damaged.
+    """
+    reader = CatalogReader(folder)
+    entries = []
+    for spec in reader.instruments():
+        for kind in DataKind:
+            files = reader.files(spec.instrument_id, kind)
+            entries.append(
+                ContentsEntry(
+                    instrument_id=spec.instrument_id,
+                    kind=kind,
+                    files=len(files),
+                    rows=sum(file.rows for file in files),
+                    first=files[0].start if files else None,
+                    last=max(file.end for file in files) if files else None,
+                    simulated=spec.simulated,
+                )
+            )
+    return entries

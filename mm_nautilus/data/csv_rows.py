@@ -1,0 +1,468 @@
+"""Rows of Tardis CSV files as typed arrays, exact, with the line number of everything that is wrong."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+from numpy.typing import NDArray
+
+from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.core.marketdata import SIDE_ASK, SIDE_BID, Ints
+from mm_nautilus.errors import DataError
+
+__all__ = ["CsvKind", "CsvRows", "Stretch", "detect_kind", "first_row", "read_rows"]
+
+type Mask = NDArray[np.bool_]
+
+BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
+TRADES_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
+_BLOCK_BYTES = 4 << 20
+_FIRST_LINES = 1000
+_SHOWN_CHARACTERS = 60
+_TRADE_ID_CHARACTERS = 36
+_TIME_PATTERN = r"^[1-8][0-9]{15}$"
+_TRADE_ID_PATTERN = r"^[!-~]{1,36}$"
+_MOST_MULTIPLES = 10**17
+_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
+
+
+class CsvKind(StrEnum):
+    """The Tardis data types this package reads, by their Tardis names."""
+
+    BOOK = "incremental_book_L2"
+    TRADES = "trades"
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """The texts of the side column and what they mean."""
+        if self is CsvKind.BOOK:
+            return {"bid": SIDE_BID, "ask": SIDE_ASK}
+        return {"buy": SIDE_BID, "sell": SIDE_ASK}
+
+
+_HEADERS = {BOOK_HEADER: CsvKind.BOOK, TRADES_HEADER: CsvKind.TRADES}
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRows:
+    """Well-formed rows of one file, and what was wrong with the others of the same stretch.
+
+    Parameters
+    ----------
+    line
+        Line numbers in the file; the header is line 1.
+    ts_event, ts_init
+        Exchange and local time, nanoseconds.
+    side
+        `SIDE_BID` or `SIDE_ASK`.
+    price_ticks, size_lots
+        Whole numbers of increments.
+    snapshot
+        The is_snapshot column; all False for trades.
+    trade_id
+        The id column; empty for book rows.
+    """
+
+    line: Ints
+    ts_event: Ints
+    ts_init: Ints
+    side: Ints
+    price_ticks: Ints
+    size_lots: Ints
+    snapshot: Mask
+    trade_id: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def select(self, choice: Mask | slice) -> "CsvRows":
+        """Return the rows of a mask or slice."""
+        return CsvRows(*(column[choice] for column in self._columns()))
+
+    def join(self, after: "CsvRows") -> "CsvRows":
+        """Return these rows followed by others."""
+        pairs = zip(self._columns(), after._columns(), strict=True)
+        return CsvRows(*(np.concatenate(pair) for pair in pairs))
+
+    def _columns(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one block of a file came to.
+
+    Parameters
+    ----------
+    rows
+        The well-formed rows.
+    bad_lines
+        Line numbers of the others.
+    reasons
+        What is wrong with the first of them, in the same order.
+    rounded_lines
+        Line numbers of the rows whose size was rounded down to whole lots.
+    rounded_texts
+        The first of these sizes, in words, in the same order.
+    bytes_read
+        How far into the file (as stored, compressed or not) the block reaches.
+    terminated
+        Whether its last line ends with a line break; where not, the file may be cut off.
+    """
+
+    rows: CsvRows
+    bad_lines: Ints
+    reasons: list[str]
+    rounded_lines: Ints
+    rounded_texts: list[str]
+    bytes_read: int
+    terminated: bool
+
+
+def detect_kind(path: Path) -> CsvKind:
+    """Return which type of data a file holds, by its header.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, empty, or its header is another one.
+    """
+    with _OpenedFile(path) as (_, stream):
+        header = _guarded(path, stream.readline).decode(errors="replace").rstrip("\r\n")
+    if not header:
+        raise DataError(f"{path} is empty; a Tardis file starts with its header")
+    if header not in _HEADERS:
+        raise DataError(
+            f"{path} is no Tardis file this command reads: its first line must be `{BOOK_HEADER}` or "
+            f"`{TRADES_HEADER}`, was `{_shown(header, 120)}`"
+        )
+    return _HEADERS[header]
+
+
+def first_row(path: Path) -> list[str]:
+    """Return the eight fields of a file's first row that has them and two times.
+
+    Raises
+    ------
+    DataError
+        If there is none among the first lines, or the file cannot be read.
+    """
+    with _OpenedFile(path) as (_, stream):
+        _guarded(path, stream.readline)
+        for number in range(_FIRST_LINES):
+            line = _guarded(path, stream.readline).decode(errors="replace")
+            if not line and number == 0:
+                raise DataError(f"{path} holds a header and no rows")
+            fields = line.rstrip("\r\n").split(",")
+            if len(fields) == 8 and all(re.fullmatch(_TIME_PATTERN, text, re.ASCII) for text in fields[2:4]):
+                return fields
+    raise DataError(f"{path} holds no readable row in its first {_FIRST_LINES} lines; is it a Tardis file?")
+
+
+class _OpenedFile:
+    """Open a plain or gzip file by its first bytes; yields the stored file and the text stream."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> tuple[BufferedReader, BufferedReader]:
+        try:
+            self._stored = self._path.open("rb")
+            compressed = self._stored.peek(2)[:2] == b"\x1f\x8b"
+        except FileNotFoundError as error:
+            raise DataError(f"{self._path} does not exist") from error
+        except OSError as error:
+            raise DataError(f"{self._path} cannot be read: {error.strerror}") from error
+        if not compressed:
+            return self._stored, self._stored
+        return self._stored, cast(BufferedReader, gzip.open(self._stored, "rb"))
+
+    def __exit__(self, *_: object) -> None:
+        self._stored.close()
+
+
+def _guarded(path: Path, read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except EOFError as error:
+        raise DataError(f"{path} is cut off: its compressed data ends early; download it again") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{path} is damaged and cannot be decompressed ({error}); download it again"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_rows(
+    path: Path,
+    kind: CsvKind,
+    spec: InstrumentSpec,
+    source: tuple[str, str],
+    *,
+    round_sizes_down: bool,
+    reasons_wanted: int,
+) -> Iterator[Stretch]:
+    """Yield a file's rows block by block, in the file's order, with flat memory.
+
+    Parameters
+    ----------
+    path
+        A plain or gzip file.
+    kind
+        What its header said.
+    spec
+        The instrument whose increments the numbers must be multiples of.
+    source
+        The exchange and symbol every row must name.
+    round_sizes_down
+        Whether a size that is no whole number of lots is rounded down instead of being malformed.
+    reasons_wanted
+        For how many malformed rows of a block to write out what is wrong.
+
+    Raises
+    ------
+    DataError
+        If the file is cut off or damaged.
+    """
+    line = 2
+    for text, bytes_read, terminated in _blocks(path):
+        count = text.count(b"\n")
+        block = _Block(path, kind, spec, source, round_sizes_down, text, line)
+        rows, bad, rounded = _parse(block, count)
+        reasons = [_reason(block, row) for row in _lines(block, bad[:reasons_wanted])]
+        sizes = [_rounded_text(block, row) for row in _lines(block, rounded[:reasons_wanted])]
+        yield Stretch(rows, bad, reasons, rounded, sizes, bytes_read, terminated)
+        line += count
+
+
+def _blocks(path: Path) -> Iterator[tuple[bytes, int, bool]]:
+    with _OpenedFile(path) as (stored, stream):
+        _guarded(path, stream.readline)
+        rest = b""
+        while chunk := _guarded(path, lambda: stream.read(_BLOCK_BYTES)):
+            complete, newline, tail = (rest + chunk).rpartition(b"\n")
+            rest = tail
+            if newline:
+                yield complete + newline, stored.tell(), True
+        if rest:
+            yield rest + b"\n", stored.tell(), False
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Lines of one file together with what they must fit."""
+
+    path: Path
+    kind: CsvKind
+    spec: InstrumentSpec
+    source: tuple[str, str]
+    round_sizes_down: bool
+    text: bytes
+    first_line: int
+
+
+def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
+    """Return the well-formed rows, and the line numbers of the malformed and of the rounded ones."""
+    table, misshapen = _table(block, count)
+    line = np.setdiff1d(np.arange(block.first_line, block.first_line + count), misshapen, assume_unique=True)
+    exchange, symbol, event, local, fifth, side, price, amount = (_column(table, i) for i in range(8))
+    trades = block.kind is CsvKind.TRADES
+    ts_event, ok = _times(event)
+    ts_init, fine = _times(local)
+    ok &= fine
+    sides, fine = _choices(side, block.kind.sides)
+    ok &= fine
+    ticks, fine, _ = _multiples(price, block.spec.price_increment)
+    ok &= fine & (ticks > 0)
+    lots, fine, between = _multiples(amount, block.spec.size_increment)
+    rounded = between if block.round_sizes_down else np.zeros_like(between)
+    ok &= (fine | rounded) & (lots > 0 if trades else lots >= 0)
+    if trades:
+        snapshot, ids = np.zeros(len(ok), dtype=bool), _texts(fifth)
+        ok &= _matches(fifth, _TRADE_ID_PATTERN)
+    else:
+        flags, fine = _choices(fifth, {"false": 0, "true": 1})
+        snapshot, ids = flags == 1, np.full(len(ok), "", dtype=object)
+        ok &= fine
+    for column, wanted in zip((exchange, symbol), block.source, strict=True):
+        ok &= _mask(pc.equal(column, pa.scalar(wanted)))
+    rows = CsvRows(line, ts_event * 1000, ts_init * 1000, sides, ticks, lots, snapshot, ids)
+    bad = np.sort(np.concatenate([misshapen, line[~ok]]))
+    return rows.select(ok), bad, line[ok & rounded]
+
+
+def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
+    misshapen: list[int] = []
+
+    def note(row: Any) -> Literal["skip"]:
+        misshapen.append(block.first_line + row.number - 1)
+        return "skip"
+
+    names = [str(i) for i in range(8)]
+    source: Any = pa.BufferReader(block.text.replace(b"\r\n", b"\n"))
+    table = arrow_csv.read_csv(
+        source,
+        read_options=arrow_csv.ReadOptions(
+            column_names=names, use_threads=False, block_size=len(block.text) + 1
+        ),
+        parse_options=arrow_csv.ParseOptions(
+            quote_char=False, ignore_empty_lines=False, invalid_row_handler=note
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), check_utf8=False, strings_can_be_null=False
+        ),
+    )
+    if table.num_rows + len(misshapen) != count:
+        last = block.first_line + count - 1
+        raise DataError(
+            f"{block.path} has a carriage return inside a line between lines {block.first_line} and {last}; "
+            "lines must end with a line feed"
+        )
+    return table, np.array(misshapen, dtype=np.int64)
+
+
+def _column(table: pa.Table, index: int) -> Any:
+    return table.column(index).combine_chunks()
+
+
+def _mask(values: Any) -> Mask:
+    mask: Mask = values.to_numpy(zero_copy_only=False)
+    return mask.copy()
+
+
+def _matches(column: Any, pattern: str) -> Mask:
+    return _mask(pc.match_substring_regex(column, pattern))
+
+
+def _times(column: Any) -> tuple[Ints, Mask]:
+    ok = _matches(column, _TIME_PATTERN)
+    values: Ints = pc.if_else(pa.array(ok), column, "0").cast(pa.int64()).to_numpy()
+    return values, ok
+
+
+def _choices(column: Any, codes: dict[str, int]) -> tuple[Ints, Mask]:
+    index = pc.index_in(column, value_set=pa.array(list(codes)))
+    positions: Ints = pc.fill_null(index, -1).to_numpy().astype(np.int64)
+    table = np.array(list(codes.values()), dtype=np.int64)
+    return table[positions], positions >= 0
+
+
+def _texts(column: Any) -> NDArray[np.object_]:
+    ok = _matches(column, _TRADE_ID_PATTERN)
+    texts: NDArray[np.object_] = pc.if_else(pa.array(ok), column, "").to_numpy(zero_copy_only=False)
+    return texts
+
+
+def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
+    """Return decimal texts as multiples of `increment`, rounded down; which are exact; which lie between."""
+    digits = decimal_places(increment)
+    plain = _matches(column, rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.[0-9]{{1,16}})?$")
+    full = pc.if_else(pa.array(plain), column, "0").cast(pa.decimal128(38, 16))
+    narrow = full.cast(pa.decimal128(38, digits), safe=False)
+    whole = _mask(pc.equal(narrow.cast(pa.decimal128(38, 16)), full))
+    words = np.frombuffer(narrow.buffers()[1], dtype=np.int64).reshape(-1, 2)
+    units = words[narrow.offset : narrow.offset + len(narrow), 0]
+    multiples, rest = np.divmod(units, int(increment.scaleb(digits)))
+    exact = plain & whole & (rest == 0)
+    between = plain & ~exact
+    for row in np.flatnonzero(~plain).tolist():
+        text = column[row].as_buffer().to_pybytes().decode(errors="replace")
+        try:
+            multiples[row], exact[row] = _multiple(text, increment)
+            between[row] = not exact[row]
+        except ValueError:
+            continue
+    return multiples, exact, between
+
+
+def _multiple(text: str, increment: Decimal) -> tuple[int, bool]:
+    """Return a number's multiple of `increment`, rounded down, and whether it is exact.
+
+    The ValueError of a text that is no such number says what is allowed.
+    """
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError("a number that is not negative")
+    multiple = Fraction(text) / Fraction(increment)
+    if multiple >= _MOST_MULTIPLES:
+        raise ValueError(f"less than {_MOST_MULTIPLES} times {increment}")
+    return int(multiple), multiple.denominator == 1
+
+
+def _lines(block: _Block, lines: Ints) -> list[str]:
+    if not len(lines):
+        return []
+    texts = block.text.decode(errors="replace").split("\n")
+    return [texts[line - block.first_line].rstrip("\r") for line in lines.tolist()]
+
+
+def _rounded_text(block: _Block, text: str) -> str:
+    return (
+        f"amount {_shown(text.split(',')[7])} was rounded down to a multiple of {block.spec.size_increment}"
+    )
+
+
+def _reason(block: _Block, text: str) -> str:
+    """Say what the first wrong field of a line must be and what it was."""
+    if not text:
+        return "the line is empty"
+    fields = text.split(",")
+    if len(fields) != 8:
+        return f"a row has 8 fields, was {len(fields)}: `{_shown(text)}`"
+    for name, value, allowed in _field_rules(block, fields):
+        if allowed:
+            return f"{name} must be {allowed}, was {f'`{_shown(value)}`' if value else 'empty'}"
+    return f"the row cannot be read: `{_shown(text)}`"
+
+
+def _field_rules(block: _Block, fields: list[str]) -> Iterator[tuple[str, str, str | None]]:
+    trades = block.kind is CsvKind.TRADES
+    exchange, symbol, event, local, fifth, side, price, amount = fields
+    yield (
+        "exchange",
+        exchange,
+        None if exchange == block.source[0] else f"{block.source[0]} as in the first row",
+    )
+    yield "symbol", symbol, None if symbol == block.source[1] else block.source[1]
+    for name, value in (("timestamp", event), ("local_timestamp", local)):
+        fine = re.fullmatch(_TIME_PATTERN, value, re.ASCII)
+        yield name, value, None if fine else "microseconds since 1970 (16 digits)"
+    if trades:
+        fine = re.fullmatch(_TRADE_ID_PATTERN, fifth)
+        yield (
+            "id",
+            fifth,
+            None if fine else f"1 to {_TRADE_ID_CHARACTERS} printable characters without spaces",
+        )
+    else:
+        yield "is_snapshot", fifth, None if fifth in ("true", "false") else "true or false"
+    yield "side", side, None if side in block.kind.sides else " or ".join(block.kind.sides)
+    yield "price", price, _number_rule(price, block.spec.price_increment, positive=True, between=False)
+    rule = _number_rule(amount, block.spec.size_increment, positive=trades, between=block.round_sizes_down)
+    yield "amount", amount, rule
+
+
+def _number_rule(text: str, increment: Decimal, *, positive: bool, between: bool) -> str | None:
+    try:
+        multiple, exact = _multiple(text, increment)
+    except ValueError as error:
+        return str(error)
+    if not exact and not between:
+        return f"a multiple of {increment}"
+    return f"at least {increment}" if positive and not multiple else None
+
+
+def _shown(text: str, most: int = _SHOWN_CHARACTERS) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

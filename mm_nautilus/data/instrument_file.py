@@ -1,0 +1,182 @@
+"""Instrument definitions from a small YAML file, from command-line flags, or from both.
+
+Values are taken as the text they are written with: the digits of an increment are its precision, so a
+reader that turns ``0.10`` into a floating-point number has lost half of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.errors import ConfigError
+
+__all__ = ["InstrumentSource", "load_instrument"]
+
+type _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([/_:-][A-Za-z0-9]+)*$")]
+type _Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+type _Step = Annotated[Decimal, Field(gt=0, le=10**9)]
+type _Percent = Annotated[Decimal, Field(gt=-100, lt=100)]
+
+
+class _Definition(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    symbol: _Name
+    venue: _Code
+    base: _Code
+    quote: _Code
+    price_increment: _Step
+    size_increment: _Step
+    min_quantity: _Step | None = None
+    min_notional: _Step | None = None
+    maker_fee_pct: _Percent | None = None
+    taker_fee_pct: _Percent | None = None
+    source_symbol: Annotated[str, Field(min_length=1)] | None = None
+    off_lot_sizes: Literal["refuse", "round_down"] = "refuse"
+
+
+_ALLOWED = {
+    "symbol": "letters and digits joined by / _ : or -, such as BTC/USDT",
+    "venue": "a code of letters and digits, such as BINANCE",
+    "base": "a currency code, such as BTC",
+    "quote": "a currency code, such as USDT",
+    "source_symbol": "the symbol in the CSV files, such as BTCUSDT",
+    "off_lot_sizes": "refuse or round_down",
+    "maker_fee_pct": "a percentage between -100 and 100",
+    "taker_fee_pct": "a percentage between -100 and 100",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentSource:
+    """An instrument and how its CSV files are to be read.
+
+    Parameters
+    ----------
+    spec
+        The instrument.
+    source_symbol
+        The symbol its CSV files must name, or None for whatever their first row names.
+    off_lot_sizes
+        As for `mm_nautilus.data.tardis.import_tardis`.
+    """
+
+    spec: InstrumentSpec
+    source_symbol: str | None
+    off_lot_sizes: Literal["refuse", "round_down"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A value as written, and where."""
+
+    text: str
+    where: str
+
+
+def load_instrument(path: Path | None, flags: Mapping[str, str]) -> InstrumentSource:
+    """Read an instrument's definition.
+
+    Parameters
+    ----------
+    path
+        A YAML file with the keys symbol, venue, base, quote, price_increment, size_increment and,
+        optionally, min_quantity, min_notional, maker_fee_pct, taker_fee_pct (in percent), source_symbol
+        and off_lot_sizes; None where everything comes from flags. Numbers are read digit by digit.
+    flags
+        Values by key that stand in for the file's.
+
+    Raises
+    ------
+    ConfigError
+        With every problem at once: the key and its line, what is allowed and what was given.
+    """
+    problems: list[str] = []
+    entries = {} if path is None else _read_yaml(path, problems)
+    entries |= {key: _Entry(text, f"--{key.replace('_', '-')}: ") for key, text in flags.items()}
+    values = {key: entry.text for key, entry in entries.items()}
+    try:
+        definition = _Definition.model_validate(values)
+    except ValidationError as error:
+        problems += _problems(error, entries, path)
+        raise ConfigError(problems) from error
+    problems += _contradictions(definition, entries)
+    if problems:
+        raise ConfigError(problems)
+    return InstrumentSource(_spec(definition), definition.source_symbol, definition.off_lot_sizes)
+
+
+def _read_yaml(path: Path, problems: list[str]) -> dict[str, _Entry]:
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{path} must hold keys and values of one instrument, such as `symbol: BTC/USDT`")
+    entries: dict[str, _Entry] = {}
+    for key_node, value_node in root.value:
+        where = f"{path}:{key_node.start_mark.line + 1}: "
+        key = str(key_node.value)
+        if not isinstance(value_node, yaml.ScalarNode):
+            problems.append(f"{where}{key} must be a single value, was a list or a mapping")
+        elif key in entries:
+            problems.append(f"{where}{key} is given twice")
+        elif not value_node.tag.endswith(":null"):
+            entries[key] = _Entry(str(value_node.value), where)
+    return entries
+
+
+def _problems(error: ValidationError, entries: Mapping[str, _Entry], path: Path | None) -> list[str]:
+    origin = "" if path is None else f"{path}: "
+    texts = []
+    for detail in error.errors():
+        key = str(detail["loc"][0])
+        if detail["type"] == "missing":
+            texts.append(f"{origin}missing {key}: {_ALLOWED.get(key, 'a positive number')}")
+        elif detail["type"] == "extra_forbidden":
+            close = get_close_matches(key, _Definition.model_fields, n=1)
+            hint = (
+                f"did you mean {close[0]}?" if close else f"known are {', '.join(_Definition.model_fields)}"
+            )
+            texts.append(f"{entries[key].where}unknown key {key}; {hint}")
+        else:
+            allowed = _ALLOWED.get(key, "a positive number")
+            texts.append(f"{entries[key].where}{key} must be {allowed}, was {entries[key].text or 'empty'}")
+    return list(dict.fromkeys(texts))
+
+
+def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> list[str]:
+    problems = []
+    if definition.base == definition.quote:
+        where = entries["quote"].where
+        problems.append(f"{where}quote must differ from base, was {definition.quote} for both")
+    minimum, lot = definition.min_quantity, definition.size_increment
+    if minimum is not None and minimum % lot:
+        where = entries["min_quantity"].where
+        problems.append(f"{where}min_quantity must be a multiple of size_increment {lot}, was {minimum}")
+    return problems
+
+
+def _spec(definition: _Definition) -> InstrumentSpec:
+    maker, taker = definition.maker_fee_pct, definition.taker_fee_pct
+    return InstrumentSpec(
+        symbol=definition.symbol,
+        venue=definition.venue,
+        base=definition.base,
+        quote=definition.quote,
+        price_increment=definition.price_increment,
+        size_increment=definition.size_increment,
+        min_quantity=definition.min_quantity,
+        min_notional=definition.min_notional,
+        maker_fee_rate=None if maker is None else maker / 100,
+        taker_fee_rate=None if taker is None else taker / 100,
+    )

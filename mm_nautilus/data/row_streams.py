@@ -1,0 +1,317 @@
+"""Checked CSV rows on their way into a catalog: whole groups, then blocks, then chunks."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    ACTION_DELETE,
+    ACTION_UPDATE,
+    FLAG_LAST,
+    FLAG_SNAPSHOT,
+    SIDE_NONE,
+    DeltaBlock,
+    Ints,
+    TradeBlock,
+)
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.csv_rows import CsvRows
+from mm_nautilus.data.findings import FindingKind, Findings
+from mm_nautilus.errors import DataError
+
+__all__ = ["RECENT_TRADE_IDS", "BookStream", "RecentIds", "TradeStream"]
+
+RECENT_TRADE_IDS = 200_000
+"""How many trades back a repeated id is noticed; a bound keeps memory flat."""
+
+
+class RecentIds:
+    """The last `RECENT_TRADE_IDS` trade ids."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def repeated(self, trade_id: str) -> bool:
+        """Return whether an id is among the recent ones, and remember it."""
+        if trade_id in self._known:
+            return True
+        self._known.add(trade_id)
+        self._order.append(trade_id)
+        if len(self._order) > RECENT_TRADE_IDS:
+            self._known.discard(self._order.popleft())
+        return False
+
+
+class _Chunks[Block: (DeltaBlock, TradeBlock)]:
+    """Collect blocks of whole groups and write them once enough rows are there, cut between groups."""
+
+    def __init__(self, write: Callable[[Block], None], chunk_rows: int) -> None:
+        self._write: Callable[[Block], None] = write
+        self._chunk_rows = chunk_rows
+        self._held: list[Block] = []
+        self._rows = 0
+
+    def add(self, block: Block) -> None:
+        self._held.append(block)
+        self._rows += len(block)
+        if self._rows < self._chunk_rows:
+            return
+        joined = _joined(self._held)
+        ends = np.append(np.flatnonzero(np.diff(joined.ts_init)) + 1, len(joined))
+        start = 0
+        while len(joined) - start >= self._chunk_rows:
+            stop = int(ends[np.searchsorted(ends, start + self._chunk_rows)])
+            self._write(joined.slice(start, stop))
+            start = stop
+        self._held, self._rows = [joined.slice(start, len(joined))], len(joined) - start
+
+    def close(self) -> None:
+        if self._rows:
+            self._write(_joined(self._held))
+        self._held, self._rows = [], 0
+
+
+def _joined[Block: (DeltaBlock, TradeBlock)](blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = [[getattr(block, field.name) for block in blocks] for field in fields(blocks[0])]
+    return type(blocks[0])(*(_joined_column(parts) for parts in columns))
+
+
+def _joined_column(parts: list[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]
+
+
+class _RowStream:
+    """Order checks and whole groups, for book rows and trades alike."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._file = Path()
+        self._previous_file: Path | None = None
+        self._latest = 0
+        self._last_event = 0
+        self._pending: CsvRows | None = None
+
+    def start_file(self, file: Path) -> None:
+        """Say which file the next rows come from."""
+        self._previous_file = self._file if self._latest else None
+        self._file = file
+
+    def feed(self, rows: CsvRows) -> int:
+        """Take a file's next well-formed rows; returns how many of them are kept."""
+        if not len(rows):
+            return 0
+        self._refuse_overlapping_files(rows)
+        rows = self._in_order(rows)
+        self._note_event_times(rows)
+        rows = self._accepted(rows)
+        kept = len(rows)
+        if self._pending is not None:
+            rows = self._pending.join(rows)
+        if not len(rows):
+            return kept
+        cut = int(np.searchsorted(rows.ts_init, rows.ts_init[-1]))
+        self._pending = rows.select(slice(cut, None))
+        if cut:
+            self._emit(rows.select(slice(None, cut)))
+        return kept
+
+    def end_file(self) -> None:
+        """Say that the file has no more rows; its last group is whole then."""
+        if self._pending is not None and len(self._pending):
+            self._emit(self._pending)
+        self._pending = None
+
+    def _accepted(self, rows: CsvRows) -> CsvRows:
+        raise NotImplementedError
+
+    def _emit(self, rows: CsvRows) -> None:
+        raise NotImplementedError
+
+    def _refuse_overlapping_files(self, rows: CsvRows) -> None:
+        if self._previous_file is not None and rows.ts_init[0] <= self._latest:
+            raise DataError(
+                f"{self._file} starts at local_timestamp {rows.ts_init[0] // 1000}, before "
+                f"{self._previous_file} ends at {self._latest // 1000}; the files overlap, give each row once"
+            )
+        self._previous_file = None
+
+    def _in_order(self, rows: CsvRows) -> CsvRows:
+        latest = np.maximum.accumulate(np.append(self._latest, rows.ts_init))
+        late = rows.ts_init < latest[:-1]
+        self._latest = int(latest[-1])
+        times, limits = rows.ts_init[late], latest[:-1][late]
+
+        def text(row: int) -> str:
+            return (
+                f"local_timestamp must be at least {limits[row] // 1000} as before, was {times[row] // 1000}"
+            )
+
+        self._findings.add(self._file, FindingKind.OUT_OF_ORDER, rows.line[late], text)
+        return rows.select(~late) if late.any() else rows
+
+    def _note_event_times(self, rows: CsvRows) -> None:
+        before = np.append(self._last_event, rows.ts_event)
+        backwards = np.flatnonzero(np.diff(before) < 0)
+        self._last_event = int(before[-1])
+
+        def text(row: int) -> str:
+            at = backwards[row]
+            return f"timestamp {before[at + 1] // 1000} comes after {before[at] // 1000}"
+
+        self._findings.add(self._file, FindingKind.EVENT_TIME_BACKWARDS, rows.line[backwards], text)
+
+
+class BookStream(_RowStream):
+    """Book rows into blocks of deltas, following the book to find crossed states.
+
+    Parameters
+    ----------
+    spec
+        The instrument.
+    findings
+        Where to report.
+    write
+        What to do with a chunk of whole groups.
+    chunk_rows
+        Least rows in a chunk, the last one apart.
+    """
+
+    def __init__(
+        self,
+        spec: InstrumentSpec,
+        findings: Findings,
+        write: Callable[[DeltaBlock], None],
+        chunk_rows: int,
+    ) -> None:
+        super().__init__(findings)
+        self._spec = spec
+        self._chunks = _Chunks(write, chunk_rows)
+        self._replay = BookReplay()
+        self._seen_snapshot = False
+        self._in_snapshot = False
+        self.groups = 0
+        self.snapshots = 0
+
+    def start_file(self, file: Path) -> None:
+        """Say which file the next rows come from; a snapshot at its start is a new one."""
+        super().start_file(file)
+        self._in_snapshot = False
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._chunks.close()
+
+    def _accepted(self, rows: CsvRows) -> CsvRows:
+        if self._seen_snapshot or not len(rows):
+            return rows
+        self._seen_snapshot = bool(rows.snapshot.any())
+        first = int(np.argmax(rows.snapshot)) if self._seen_snapshot else len(rows)
+        self._findings.add(
+            self._file,
+            FindingKind.BEFORE_SNAPSHOT,
+            rows.line[:first],
+            lambda _: "is_snapshot must be true until the book is known, was false",
+        )
+        return rows.select(slice(first, None))
+
+    def _emit(self, rows: CsvRows) -> None:
+        self._note_repeated_levels(rows)
+        starts = rows.snapshot & ~np.append(self._in_snapshot, rows.snapshot[:-1])
+        self._in_snapshot = bool(rows.snapshot[-1])
+        block = _delta_block(rows, np.flatnonzero(starts))
+        line = np.insert(rows.line, np.flatnonzero(starts), rows.line[starts])
+        unknown_before = self._replay.unknown_deletes
+        tops = self._replay.apply(block)
+        unknown = self._replay.unknown_deletes - unknown_before
+        self._findings.count(self._file, FindingKind.UNKNOWN_DELETE, unknown)
+        crossed, tick = tops.crossed, self._spec.price_increment
+
+        def text(row: int) -> str:
+            bid, ask = (int(side[crossed[row]]) * tick for side in (tops.bid, tops.ask))
+            return f"after this row the best bid must be below the best ask, was {bid} against {ask}"
+
+        self._findings.add(self._file, FindingKind.CROSSED, line[tops.row[crossed]], text)
+        self.groups += len(tops.row)
+        self.snapshots += int(starts.sum())
+        self._chunks.add(block)
+
+    def _note_repeated_levels(self, rows: CsvRows) -> None:
+        order = np.lexsort((rows.line, rows.price_ticks, rows.side, rows.ts_init))
+        same = np.ones(len(rows) - 1, dtype=bool)
+        for column in (rows.ts_init, rows.side, rows.price_ticks, rows.snapshot):
+            same &= column[order][1:] == column[order][:-1]
+        again = np.sort(order[1:][same])
+
+        def text(row: int) -> str:
+            at = again[row]
+            return f"price {int(rows.price_ticks[at]) * self._spec.price_increment} was given before"
+
+        self._findings.add(self._file, FindingKind.DUPLICATED_LEVEL, rows.line[again], text)
+
+
+def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
+    """Turn whole groups of rows into deltas, with a clear row before each row index in `clears`."""
+    action = np.where(rows.snapshot, ACTION_ADD, ACTION_UPDATE)
+    action[rows.size_lots == 0] = ACTION_DELETE
+    flags = np.where(rows.snapshot, FLAG_SNAPSHOT, 0)
+    group_ends = np.append(rows.ts_init[1:] != rows.ts_init[:-1], True)
+    flags[group_ends] |= FLAG_LAST
+    ts_init = np.insert(rows.ts_init, clears, rows.ts_init[clears])
+    return DeltaBlock(
+        ts_event=np.insert(rows.ts_event, clears, rows.ts_event[clears]),
+        ts_init=ts_init,
+        action=np.insert(action, clears, ACTION_CLEAR),
+        side=np.insert(rows.side, clears, SIDE_NONE),
+        price_ticks=np.insert(rows.price_ticks, clears, 0),
+        size_lots=np.insert(rows.size_lots, clears, 0),
+        flags=np.insert(flags, clears, FLAG_SNAPSHOT),
+        sequence=ts_init // 1000,
+    )
+
+
+class TradeStream(_RowStream):
+    """Trade rows into blocks of trades; parameters as for `BookStream`."""
+
+    def __init__(self, findings: Findings, write: Callable[[TradeBlock], None], chunk_rows: int) -> None:
+        super().__init__(findings)
+        self._chunks = _Chunks(write, chunk_rows)
+        self._ids = RecentIds()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._chunks.close()
+
+    def _accepted(self, rows: CsvRows) -> CsvRows:
+        again = np.array([self._ids.repeated(trade_id) for trade_id in rows.trade_id], dtype=bool)
+        ids = rows.trade_id[again]
+        self._findings.add(
+            self._file,
+            FindingKind.DUPLICATED_ID,
+            rows.line[again],
+            lambda row: f"id {ids[row]} was used before",
+        )
+        return rows.select(~again) if again.any() else rows
+
+    def _emit(self, rows: CsvRows) -> None:
+        self._chunks.add(
+            TradeBlock(
+                rows.ts_event,
+                rows.ts_init,
+                rows.price_ticks,
+                rows.size_lots,
+                rows.side,
+                rows.trade_id.tolist(),
+            )
+        )

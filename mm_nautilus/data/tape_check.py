@@ -1,0 +1,126 @@
+"""Whether trades happened at prices the book knew, compared while both stream by."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.core.marketdata import Ints, TradeBlock
+from mm_nautilus.data.book_tops import GroupTops
+
+__all__ = ["OutsideTrades", "TapeComparison"]
+
+_TOLERANCE_TICKS = 2
+
+
+@dataclass(slots=True)
+class OutsideTrades:
+    """Trades outside the book.
+
+    Parameters
+    ----------
+    compared
+        Trades that could be compared with the book.
+    count
+        How many of them were outside.
+    first
+        Time of the first one, nanoseconds, or None.
+    farthest_bps
+        The largest distance of any compared trade beyond the touch range, in basis points of its price;
+        trades within the tolerance included.
+    """
+
+    compared: int = 0
+    count: int = 0
+    first: int | None = None
+    farthest_bps: float = 0.0
+
+
+class TapeComparison:
+    """Compare each trade with every touch the book showed around its time.
+
+    A trade is outside when its price is below the lowest best bid or above the highest best ask shown from
+    `lag` before it to `lag` after it, by more than the tolerance. Both allowances are needed on real
+    recordings: the two feeds run separately, and a book that is published every 100 ms hides what happened
+    in between.
+
+    Parameters
+    ----------
+    trades
+        Blocks in time order.
+    lag
+        Nanoseconds.
+    tolerance_bps
+        Allowed distance beyond that range, in basis points of the price; never less than two ticks.
+    """
+
+    def __init__(self, trades: Iterator[TradeBlock], lag: int, tolerance_bps: float) -> None:
+        self._trades = trades
+        self._lag, self._tolerance = lag, tolerance_bps / 10_000
+        self._times: Ints = np.empty(0, dtype=np.int64)
+        self._bids: Ints = np.empty(0, dtype=np.int64)
+        self._asks: Ints = np.empty(0, dtype=np.int64)
+        self._waiting = next(trades, None)
+        self.outside = OutsideTrades()
+
+    def follow(self, tops: GroupTops) -> None:
+        """Take the book's next states and compare the trades that are fully covered by now."""
+        both = (tops.bid > 0) & (tops.ask > 0)
+        self._times = np.append(self._times, np.maximum.accumulate(tops.ts_init[both]))
+        self._bids = np.append(self._bids, tops.bid[both])
+        self._asks = np.append(self._asks, tops.ask[both])
+        if len(self._times):
+            self._compare_until(int(self._times[-1]) - self._lag)
+
+    def finish(self) -> OutsideTrades:
+        """Compare what is left, after the last state of the book."""
+        self._compare_until(np.iinfo(np.int64).max)
+        return self.outside
+
+    def _compare_until(self, horizon: int) -> None:
+        while self._waiting is not None:
+            times = np.maximum.accumulate(self._waiting.ts_init)
+            covered = int(np.searchsorted(times, horizon, side="right"))
+            self._compare(times[:covered], self._waiting.price_ticks[:covered])
+            if covered < len(times):
+                self._waiting = self._waiting.slice(covered, len(times))
+                self._forget_before(int(times[covered]))
+                return
+            self._waiting = next(self._trades, None)
+
+    def _forget_before(self, time: int) -> None:
+        # The state in force at the window's start was shown before it, so one earlier state stays.
+        start = max(0, int(np.searchsorted(self._times, time - self._lag, side="right")) - 1)
+        self._times, self._bids, self._asks = (
+            column[start:] for column in (self._times, self._bids, self._asks)
+        )
+
+    def _compare(self, times: Ints, prices: Ints) -> None:
+        low = np.maximum(np.searchsorted(self._times, times - self._lag, side="right") - 1, 0)
+        high = np.searchsorted(self._times, times + self._lag, side="right")
+        known = high > low
+        if not known.any():
+            return
+        times, prices, low, high = times[known], prices[known], low[known], high[known]
+        bids = _windows(np.minimum, self._bids, low, high)
+        asks = _windows(np.maximum, self._asks, low, high)
+        beyond = np.maximum(np.maximum(prices - asks, bids - prices), 0)
+        outside = beyond > np.maximum(_TOLERANCE_TICKS, prices * self._tolerance)
+        self._note(times, beyond / prices, outside)
+
+    def _note(self, times: Ints, beyond: NDArray[np.float64], outside: NDArray[np.bool_]) -> None:
+        found = self.outside
+        found.compared += len(times)
+        found.farthest_bps = max(found.farthest_bps, float(beyond.max()) * 10_000)
+        if outside.any():
+            found.count += int(outside.sum())
+            found.first = int(times[outside][0]) if found.first is None else found.first
+
+
+def _windows(reduce: np.ufunc, values: Ints, low: Ints, high: Ints) -> Ints:
+    """Reduce ``values[low:high]`` for every pair of bounds; each window holds at least one value."""
+    padded = np.append(values, values[-1])
+    bounds = np.column_stack([low, high]).ravel()
+    reduced: Ints = reduce.reduceat(padded, bounds)[::2]
+    return reduced

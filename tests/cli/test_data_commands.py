@@ -1,0 +1,245 @@
+"""The `data` commands as a user runs them: output, messages and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from mm_nautilus.cli.app import app, main
+from mm_nautilus.cli.console import ending_on_signals, progress_bar
+from mm_nautilus.errors import ConfigError, InterruptedRunError
+
+BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"
+TRADES = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+T0 = 1_723_161_255_000_000
+DEFINITION = """\
+symbol: BTC/USDT
+venue: BINANCE
+base: BTC
+quote: USDT
+price_increment: 0.01
+size_increment: 0.00001
+source_symbol: BTCUSDT
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    book = "".join(
+        f"binance,BTCUSDT,{T0 + at},{T0 + at},{flag},{side},{price},1\n"
+        for at, flag, side, price in (
+            (0, "true", "bid", "100"),
+            (0, "true", "ask", "100.01"),
+            (5, "false", "bid", "99.99"),
+        )
+    )
+    trades = f"binance,BTCUSDT,{T0},{T0},1,buy,100.01,0.5\n"
+    (tmp_path / "book.csv").write_text(BOOK + book)
+    (tmp_path / "trades.csv").write_text(TRADES + trades)
+    (tmp_path / "btc.yaml").write_text(DEFINITION)
+    return tmp_path
+
+
+def run(folder, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "mm_nautilus.cli", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def import_files(folder):
+    result = invoke(
+        "data", "import", "tardis", folder / "book.csv", folder / "trades.csv", "--catalog", folder / "c",
+        "--instrument", folder / "btc.yaml",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return folder / "c"
+
+
+def test_import_check_and_list_as_processes(files):
+    words = (
+        "data",
+        "import",
+        "tardis",
+        "book.csv",
+        "trades.csv",
+        "--catalog",
+        "c",
+        "--instrument",
+        "btc.yaml",
+    )
+    done = run(files, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("BTC/USDT.BINANCE in c: 4 book changes in 2 groups (1 snapshots), 1 trades\n")
+
+    checked = run(files, "data", "check", "c")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.endswith("c: clean\n")
+
+    again = run(files, *words)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.startswith("error: c/data/order_book_deltas/BTCUSDT.BINANCE already holds data from ")
+    assert "Traceback" not in again.stderr
+
+
+def test_refused_rows_leave_nothing(files):
+    (files / "book.csv").write_text((files / "book.csv").read_text() + "x,y\n")
+    before = sorted(entry.name for entry in files.iterdir())
+    done = run(files, "data", "import", "tardis", "book.csv", "--catalog", "c", "--instrument", "btc.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: book.csv: 1 malformed rows; line 5: a row has 8 fields, was 2: `x,y`\n"
+    assert sorted(entry.name for entry in files.iterdir()) == before
+
+
+def test_skipped_rows_are_reported(files):
+    (files / "book.csv").write_text((files / "book.csv").read_text() + "x,y\n")
+    result = invoke(
+        "data", "import", "tardis", files / "book.csv", "--catalog", files / "c",
+        "--instrument", files / "btc.yaml", "--on-bad-rows", "skip",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "warning: " in result.stdout
+    assert "1 malformed rows; line 5: a row has 8 fields" in result.stdout
+
+
+def test_an_instrument_from_flags_and_json_alone_on_stdout(files):
+    result = invoke(
+        "data", "import", "tardis", files / "trades.csv", "--catalog", files / "c", "--json",
+        "--symbol", "BTC/USDT", "--venue", "X", "--base", "BTC", "--quote", "USDT",
+        "--price-increment", "0.01", "--size-increment", "0.1", "--min-quantity", "0.1",
+        "--min-notional", "5", "--maker-fee-pct", "0.1", "--taker-fee-pct", "0.2",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert (report["instrument_id"], report["trades"], report["source_symbol"]) == (
+        "BTC/USDT.X",
+        1,
+        "BTCUSDT",
+    )
+    listed = json.loads(invoke("data", "list", files / "c", "--json").stdout)
+    assert [(entry["type"], entry["rows"]) for entry in listed] == [("book changes", 0), ("trades", 1)]
+
+
+def test_every_config_problem_is_its_own_line(files, capsys):
+    (files / "btc.yaml").write_text(DEFINITION.replace("0.01", "-1").replace("venue", "venu"))
+    words = ["data", "import", "tardis", str(files / "book.csv"), "--catalog", str(files / "c")]
+    with pytest.raises(SystemExit) as caught:
+        main([*words, "--instrument", str(files / "btc.yaml")])
+    assert caught.value.code == ConfigError.exit_code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("error: ") for line in lines)
+    assert not (files / "c").exists()
+
+
+def test_check_exits_with_one_for_problems(files):
+    catalog = import_files(files)
+    for path in (catalog / "data" / "trades").rglob("*.parquet"):
+        path.unlink()
+    result = invoke("data", "check", catalog)
+    assert result.exit_code == 1
+    assert "problem (no_trades): there are no trades of BTC/USDT.BINANCE" in result.stdout
+    assert result.stdout.endswith("1 problems\n")
+    report = json.loads(invoke("data", "check", catalog, "--json").stdout)
+    assert (report["ok"], report["problems"][0]["kind"]) == (False, "no_trades")
+
+
+def test_check_takes_the_gap_as_an_option(files):
+    catalog = import_files(files)
+    result = invoke("data", "check", catalog, "--gap-seconds", "0.001")
+    assert result.exit_code == 0
+    assert invoke("data", "check", catalog, "--gap-seconds", "0").exit_code == 2
+
+
+def test_list_shows_a_table(files):
+    result = invoke("data", "list", import_files(files))
+    assert result.exit_code == 0
+    assert "BTC/USDT.BINANCE" in result.stdout
+    assert "2024-08-08T23:54:15.000005Z" in result.stdout
+
+
+def test_broken_catalogs_are_one_line_and_exit_code_two(tmp_path, capsys):
+    for command in ("check", "list"):
+        with pytest.raises(SystemExit) as caught:
+            main(["data", command, str(tmp_path / "absent")])
+        assert caught.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: the catalog ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "check"),
+        ("data", "check", "c", "--bogus"),
+        ("nonsense",),
+        ("data", "import", "tardis", "x.csv"),
+    ],
+)
+def test_a_wrong_command_line_exits_with_two(tmp_path, words):
+    done = run(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("data",), ("data", "check"), ("data", "list"), ("data", "simulate"), ("data", "import", "tardis")],
+)
+def test_help_of_every_command(words):
+    result = invoke(*words, "--help")
+    assert result.exit_code == 0
+    if len(words) > 1:
+        assert "Example: mm-nautilus data" in result.stdout
+
+
+def test_help_loads_neither_engine_nor_readers(tmp_path):
+    code = (
+        "import sys\n"
+        "from mm_nautilus.cli import main\n"
+        "try:\n    main(['data', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'nautilus_trader', 'pyarrow', 'pandas', 'numpy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_become_an_error_with_their_exit_code(number):
+    before = signal.getsignal(number)
+    with (
+        pytest.raises(InterruptedRunError, match="nothing was written") as caught,
+        ending_on_signals("nothing was written"),
+    ):
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+
+
+def test_no_progress_bar_without_a_terminal(capsys):
+    with progress_bar("working") as on_progress:
+        on_progress(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_progress_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with progress_bar("working") as on_progress:
+        on_progress(1, 2)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "working" in captured.err

@@ -1,0 +1,195 @@
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.config import MarketMakerConfig, SymbolOverrides, SymbolParams, merge_symbol
+from mm_nautilus.core.config_reference import reference, run_schema, schema_text
+from mm_nautilus.core.run_config import RunConfig
+
+ROOT = Path(__file__).parents[2]
+
+# -- Amounts ------------------------------------------------------------------------------------------
+
+
+def test_amount_is_read_and_written_exactly():
+    amount = Amount.parse("25.10 XRP")
+    assert amount == Amount(Decimal("25.10"), "XRP")
+    assert str(amount) == "25.10 XRP"
+
+
+@given(st.decimals(min_value=-(10**12), max_value=10**12, places=8))
+def test_written_amounts_are_read_back(value):
+    amount = Amount(value, "BTC")
+    assert Amount.parse(str(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("25", "XRP", "25XRP", "25 xrp", "1e3 XRP", "1_000 XRP", "nan XRP", "inf XRP", "", "٢٥ XRP"),
+        *("1,5 XRP", "25 XRP XRP", f"{'9' * 21} XRP", "25 ABCDEFGHIJK", ". XRP"),
+    ],
+)
+def test_what_is_no_amount_is_refused(text):
+    with pytest.raises(ValueError, match="must be a number and a currency") as error:
+        Amount.parse(text)
+    assert repr(text) in str(error.value)
+
+
+def test_amounts_of_one_currency_add_up():
+    assert Amount.parse("2 XRP") + Amount.parse("0.5 XRP") == Amount.parse("2.5 XRP")
+    assert Amount.parse("2 XRP") - Amount.parse("0.5 XRP") == Amount.parse("1.5 XRP")
+    assert -Amount.parse("2 XRP") == Amount.parse("-2 XRP")
+
+
+@pytest.mark.parametrize("operation", ["__add__", "__sub__"])
+def test_amounts_of_two_currencies_refuse_to_be_added(operation):
+    with pytest.raises(ValueError, match="one currency are needed, was XRP and BTC"):
+        getattr(Amount.parse("2 XRP"), operation)(Amount.parse("1 BTC"))
+
+
+@pytest.mark.parametrize("code", ["usdt", "", "US T", "ABCDEFGHIJK"])
+def test_currency_codes_are_checked(code):
+    with pytest.raises(ValueError, match="currency code must be"):
+        Amount(Decimal(1), code)
+
+
+def test_amounts_are_finite():
+    with pytest.raises(ValueError, match="finite"):
+        Amount(Decimal("nan"), "XRP")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(20.0, "20 USDT"), (20, "20 USDT"), (0.1, "0.1 USDT"), (1e-7, "0.0000001 USDT")]
+)
+def test_amount_of_a_number_has_its_digits(number, text):
+    assert str(Amount.of(number, "USDT")) == text
+
+
+# -- Sizes and merging --------------------------------------------------------------------------------
+
+
+def configured(symbols: dict[str, Any], **changes: Any) -> MarketMakerConfig:
+    return MarketMakerConfig.model_validate({"symbols": symbols, **changes})
+
+
+def test_defaults_are_those_of_v1_4():
+    params = configured({"XRP/USDT": {}}).for_symbol("XRP/USDT")
+    assert (params.position_size_usd, params.max_inventory, params.inventory_skew) == (20, 100, 0.5)
+    assert (params.take_profit_pct, params.stop_loss_pct, params.cooldown_seconds) == (0.4, 0.5, 5)
+    assert (params.gamma, params.use_reservation_price, params.use_trailing_stop) == (0.1, False, False)
+    assert (params.trailing_stop_activation, params.trailing_stop_distance) == (0.2, 0.15)
+
+
+def test_parameters_of_a_symbol_come_before_those_of_all():
+    config = configured({"XRP/USDT": {"gamma": 0.3}, "BTC/USDT": {}}, gamma=0.2, stop_loss_pct=0.7)
+    assert config.for_symbol("XRP/USDT").gamma == 0.3
+    assert config.for_symbol("BTC/USDT").gamma == 0.2
+    assert config.for_symbol("XRP/USDT").stop_loss_pct == 0.7
+
+
+def test_the_more_specific_size_replaces_the_other():
+    caps = {"max_inventory": "150 XRP"}
+    config = configured(
+        {"A": {"position_size": "25 XRP", **caps}, "B": {"position_size_usd": 30}, "C": {}},
+        position_size_usd=20,
+    )
+    assert [str(config.for_symbol(name).size("USDT")) for name in "ABC"] == ["25 XRP", "30 USDT", "20 USDT"]
+    assert str(config.for_symbol("A").inventory_cap("USDT")) == "150 XRP"
+    assert str(config.for_symbol("B").inventory_cap("EUR")) == "100 EUR"
+
+
+def test_an_amount_for_all_replaces_the_default_size():
+    config = configured({"A": {}, "B": {"position_size_usd": 30}}, position_size="25 XRP")
+    assert [str(config.for_symbol(name).size("USDT")) for name in "AB"] == ["25 XRP", "30 USDT"]
+    assert config.position_size_usd is None
+
+
+def test_merge_keeps_a_null_that_takes_a_limit_away():
+    assert merge_symbol({"max_drawdown_pct": 5}, {"max_drawdown_pct": None}) == {"max_drawdown_pct": None}
+    config = configured({"A": {"max_drawdown_pct": None}}, max_drawdown_pct=5)
+    assert config.for_symbol("A").max_drawdown_pct is None
+
+
+def test_merge_of_plain_values_leaves_the_default_size_out():
+    expected = {"position_size": "25 XRP", "position_size_usd": None}
+    assert merge_symbol({"position_size": "25 XRP"}, {}) == expected
+
+
+def test_unconfigured_symbol_is_a_key_error():
+    with pytest.raises(KeyError):
+        configured({"A": {}}).for_symbol("B")
+
+
+def test_a_model_without_any_size_is_refused():
+    with pytest.raises(ValidationError, match="Missing required config: position_size_usd"):
+        SymbolParams.model_validate({"position_size_usd": None})
+    with pytest.raises(ValueError, match="was neither"):
+        SymbolParams.model_construct(position_size_usd=None).size("USDT")
+
+
+def test_bare_amounts_are_in_the_report_currency():
+    changes = {"position_size_usd": 20, "max_inventory": "10 USDT"}
+    with pytest.raises(ValidationError, match="must be at least one quote"):
+        configured({"A": {}}, **changes)
+    assert (
+        configured({"A": {}}, report_currency="EUR", **changes).for_symbol("A").size("EUR").currency == "EUR"
+    )
+
+
+def test_models_are_frozen():
+    with pytest.raises(ValidationError):
+        configured({"A": {}}).gamma = 0.5
+
+
+def test_dumped_overrides_hold_what_was_given():
+    dumped = configured({"A": {"gamma": 0.3, "max_drawdown_pct": None}}).model_dump()
+    assert dumped["symbols"] == {"A": {"gamma": 0.3, "max_drawdown_pct": None}}
+
+
+# -- The schema and the reference ---------------------------------------------------------------------
+
+
+def test_checked_in_schema_is_the_models():
+    path = ROOT / "mm_nautilus" / "schema" / "run.schema.json"
+    assert path.read_text(encoding="utf-8") == schema_text(), (
+        "write it with `mm-nautilus config schema --out`"
+    )
+
+
+def test_overrides_in_the_schema_have_no_defaults():
+    overrides = run_schema()["$defs"]["SymbolOverrides"]["properties"]
+    assert set(overrides) == set(SymbolParams.model_fields)
+    assert not any("default" in described for described in overrides.values())
+    assert set(SymbolOverrides.model_fields) == set(SymbolParams.model_fields)
+
+
+def test_every_key_is_described_in_the_schema():
+    schema = run_schema()
+    for section in [schema, *schema["$defs"].values()]:
+        for name, described in section["properties"].items():
+            target = described.get("$ref", "").rpartition("/")[2]
+            assert described.get("description") or schema["$defs"][target]["description"], name
+
+
+def test_checked_in_reference_is_the_models():
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    begin, end = "<!-- reference: begin -->\n", "<!-- reference: end -->"
+    assert text.count(begin) == text.count(end) == 1
+    between = text[text.index(begin) + len(begin) : text.index(end)]
+    assert between.strip() == reference().strip(), "paste what `mm-nautilus config reference` prints"
+
+
+def test_reference_names_every_key():
+    text = reference()
+    for name in RunConfig.model_fields:
+        assert f"| `{name}` |" in text
+    for name in MarketMakerConfig.model_fields:
+        assert text.count(f"| `strategy.{name}` |") == 1
+    assert "| `strategy.gamma` | number | `0.1` | a finite number between 0.01 and 1.0 |" in text

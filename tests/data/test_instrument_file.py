@@ -1,0 +1,113 @@
+"""Instrument definitions from YAML and flags."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from mm_nautilus.data.instrument_file import load_instrument
+from mm_nautilus.errors import ConfigError
+
+GOOD = """\
+symbol: XRP/USDT
+venue: KRAKEN
+base: XRP
+quote: USDT
+price_increment: 0.00010
+size_increment: "0.00000001"
+min_quantity: 1e1
+min_notional: null
+maker_fee_pct: 0.25
+taker_fee_pct: -0.4
+source_symbol: 123
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "instrument.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(path, flags=None):
+    with pytest.raises(ConfigError) as caught:
+        load_instrument(path, flags or {})
+    return caught.value.problems
+
+
+def test_numbers_are_read_digit_by_digit(tmp_path):
+    source = load_instrument(write(tmp_path, GOOD), {})
+    spec = source.spec
+    assert (str(spec.price_increment), str(spec.size_increment)) == ("0.00010", "1E-8")
+    assert (spec.price_precision, spec.size_precision) == (5, 8)
+    assert (spec.min_quantity, spec.min_notional) == (10, None)
+    assert (spec.maker_fee_rate, spec.taker_fee_rate) == (Decimal("0.0025"), Decimal("-0.004"))
+    assert (source.source_symbol, source.off_lot_sizes) == ("123", "refuse")
+
+
+def test_flags_stand_in_for_the_file(tmp_path):
+    source = load_instrument(write(tmp_path, GOOD), {"venue": "BINANCE", "off_lot_sizes": "round_down"})
+    assert source.spec.instrument_id == "XRP/USDT.BINANCE"
+    assert source.off_lot_sizes == "round_down"
+
+
+def test_every_problem_is_said_at_once_with_line_and_value(tmp_path):
+    text = (
+        GOOD.replace("venue", "venu")
+        .replace("0.00010", "-1")
+        .replace('"0.00000001"', "nan")
+        .replace("0.25", "200")
+    )
+    path = write(tmp_path, text + "symbol: X\nmin_quantity2: [1]\n")
+    assert problems(path, {"min_notional": "lots"}) == [
+        f"{path}:12: symbol is given twice",
+        f"{path}:13: min_quantity2 must be a single value, was a list or a mapping",
+        f"{path}: missing venue: a code of letters and digits, such as BINANCE",
+        f"{path}:5: price_increment must be a positive number, was -1",
+        f"{path}:6: size_increment must be a positive number, was nan",
+        "--min-notional: min_notional must be a positive number, was lots",
+        f"{path}:9: maker_fee_pct must be a percentage between -100 and 100, was 200",
+        f"{path}:2: unknown key venu; did you mean venue?",
+    ]
+
+
+def test_values_that_contradict_each_other(tmp_path):
+    path = write(tmp_path, GOOD.replace("quote: USDT", "quote: XRP").replace("1e1", "0.000000015"))
+    assert problems(path) == [
+        f"{path}:4: quote must differ from base, was XRP for both",
+        f"{path}:7: min_quantity must be a multiple of size_increment 1E-8, was 1.5E-8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1, 2]", "must hold keys and values"),
+        ("", "must hold keys and values"),
+        ("a: [", "is no valid YAML"),
+    ],
+)
+def test_files_that_are_no_definition(tmp_path, text, words):
+    assert words in problems(write(tmp_path, text))[0]
+
+
+def test_a_missing_file(tmp_path):
+    assert problems(tmp_path / "absent.yaml") == [
+        f"{tmp_path / 'absent.yaml'} cannot be read: No such file or directory"
+    ]
+
+
+def test_without_file_or_flags_every_needed_key_is_missing():
+    assert [text.split(":")[0] for text in problems(None)] == [
+        f"missing {key}" for key in ("symbol", "venue", "base", "quote", "price_increment", "size_increment")
+    ]
+
+
+@pytest.mark.parametrize("base", ["BTC", "ETH"])
+def test_the_shipped_definitions(base):
+    path = Path(__file__).parents[2] / "configs" / "instruments" / f"binance_{base.lower()}usdt.yaml"
+    source = load_instrument(path, {})
+    assert source.spec.instrument_id == f"{base}/USDT.BINANCE"
+    assert source.spec.min_quantity == source.spec.size_increment
+    assert (source.spec.min_notional, source.spec.maker_fee_rate) == (5, Decimal("0.001"))
+    assert source.source_symbol == f"{base}USDT"
