@@ -219,17 +219,20 @@ def list_command(
 @data_app.command("simulate")
 def simulate_command(
     catalog: Annotated[Path, typer.Argument(help="The catalog's folder to fill.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
-    minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=0.1)] = 30.0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same data; without it, the sample's.", min=0)
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=1)] = 30.0,
 ) -> None:
-    """Fill a catalog with simulated books and trades.
+    """Fill a catalog with simulated books and trades; without options, with the shipped sample.
 
-    Example: mm-nautilus data simulate catalog/sample --seed 7 --minutes 30
+    Example: mm-nautilus data simulate other --seed 7 --minutes 30
     """
     from mm_nautilus.data.simulator import SimulationConfig, write_sample  # noqa: PLC0415
 
-    config = SimulationConfig(seed=seed, duration_seconds=round(minutes * 60))
+    config = SimulationConfig(duration_seconds=round(minutes * 60))
+    config = config if seed is None else config.model_copy(update={"seed": seed})
     words = "the simulation was interrupted; nothing was written"
-    with ending_on_signals(words), progress_bar("simulating") as on_progress:
-        write_sample(catalog, config, on_progress)
-    typer.echo(f"simulated {minutes:g} minutes with seed {seed} into {catalog}")
+    with ending_on_signals(words), progress_bar("simulating") as advance:
+        write_sample(catalog, config, lambda share: advance(share, 1.0))
+    typer.echo(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")

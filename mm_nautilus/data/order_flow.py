@@ -1,0 +1,411 @@
+"""One pair's book under random order flow: limit orders, cancels, market orders and informed takers."""
+
+import math
+from bisect import insort
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.core.marketdata import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    ACTION_DELETE,
+    ACTION_UPDATE,
+    FLAG_LAST,
+    FLAG_SNAPSHOT,
+    SIDE_ASK,
+    SIDE_BID,
+    SIDE_NONE,
+    DeltaBlock,
+    TradeBlock,
+)
+
+__all__ = ["MIN_LEVELS", "FlowConfig", "Kind", "PairFlow", "SideBook"]
+
+MIN_LEVELS: Final = 12
+"""Levels a side that are never taken or cancelled below."""
+FEED_DELAY_NS: Final = 1_000_000
+"""Time between a venue's event and its receipt, nanoseconds."""
+TRADE_LEAD_NS: Final = 1_000
+"""Time by which a trade precedes the book change it made, nanoseconds."""
+INFORMED_SIZE: Final = 4
+"""How many times larger an informed taker's order is than an uninformed one's."""
+_MIN_GAP_NS: Final = 10_000
+_BPS: Final = 1e-4
+
+
+class Kind(IntEnum):
+    """What may happen to a book."""
+
+    LIMIT = 0
+    CANCEL = 1
+    MARKET = 2
+    INFORMED = 3
+    REFRESH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FlowConfig:
+    """Order flow of one pair; every rate is a mean number a second of both sides together.
+
+    Parameters
+    ----------
+    limit_rate, cancel_rate, market_rate
+        Limit orders, attempts to cancel, and market orders of uninformed takers.
+    informed_rate
+        How often an informed taker looks for quotes that the efficient price has passed.
+    refresh_rate
+        How often a maker looks whether the best quote is stale, and pulls it.
+    half_spread_bps
+        Least distance of a new limit order from the efficient price, basis points.
+    decay_bps
+        The intensity of limit orders falls with their further distance d as ``exp(-d / decay_bps)``.
+    limit_value, limit_spread
+        Median value of a limit order in the currency values are counted in, and the standard deviation of its
+        logarithm.
+    market_value, market_spread
+        The same of a market order.
+    max_levels
+        Levels a side beyond which the farthest is cancelled.
+    """
+
+    limit_rate: float
+    cancel_rate: float
+    market_rate: float
+    informed_rate: float
+    refresh_rate: float
+    half_spread_bps: float
+    decay_bps: float
+    limit_value: float
+    limit_spread: float
+    market_value: float
+    market_spread: float
+    max_levels: int = 40
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The rates in the order of `Kind`."""
+        return (self.limit_rate, self.cancel_rate, self.market_rate, self.informed_rate, self.refresh_rate)
+
+
+class SideBook:
+    """One side's levels: total lots by price, best first.
+
+    Keys are prices in ticks with the sign that makes the best one the smallest: negative for bids.
+
+    Parameters
+    ----------
+    is_bid
+        Which side.
+    """
+
+    __slots__ = ("_keys", "_lots", "sign")
+
+    def __init__(self, *, is_bid: bool) -> None:
+        self.sign = -1 if is_bid else 1
+        self._keys: list[int] = []
+        self._lots: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def best_ticks(self) -> int:
+        """The best price."""
+        return self.sign * self._keys[0]
+
+    @property
+    def worst_ticks(self) -> int:
+        """The price farthest from the touch."""
+        return self.sign * self._keys[-1]
+
+    def ticks_at(self, index: int) -> int:
+        """Return the price of a level, counted from the touch."""
+        return self.sign * self._keys[index]
+
+    def lots(self, ticks: int) -> int:
+        """Return the size shown at a price."""
+        return self._lots.get(self.sign * ticks, 0)
+
+    def set(self, ticks: int, lots: int) -> int:
+        """Set a level's size and return the action that tells of it."""
+        key = self.sign * ticks
+        if lots <= 0:
+            del self._lots[key]
+            self._keys.remove(key)
+            return ACTION_DELETE
+        known = key in self._lots
+        if not known:
+            insort(self._keys, key)
+        self._lots[key] = lots
+        return ACTION_UPDATE if known else ACTION_ADD
+
+    def levels(self) -> list[tuple[int, int]]:
+        """Return all levels as ``(ticks, lots)``, best first."""
+        return [(self.sign * key, self._lots[key]) for key in self._keys]
+
+
+@dataclass(slots=True)
+class _Draws:
+    """Random numbers of one slice, one of each an event."""
+
+    times_ns: list[int]
+    kinds: list[int]
+    bid_sides: list[bool]
+    distances: list[float]
+    limit_values: list[float]
+    market_values: list[float]
+    shares: list[float]
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Output of one slice, as lists of rows."""
+
+    deltas: list[tuple[int, ...]] = field(default_factory=list)
+    trades: list[tuple[int, ...]] = field(default_factory=list)
+
+
+class PairFlow:
+    """Evolve one pair's book along its efficient price and record every change and trade.
+
+    Limit orders, cancels and uninformed market orders follow Smith, Farmer, Gillemot and Krishnamurthy
+    (Quantitative Finance 3, 2003) and Cont, Stoikov and Talreja (Operations Research 58(3), 2010) in spirit:
+    Poisson arrivals whose intensity falls with the distance from the price, cancels in proportion to what rests.
+    Informed takers are those of Glosten and Milgrom (Journal of Financial Economics 14, 1985): they know the
+    efficient price and take what is mispriced against it.
+
+    Parameters
+    ----------
+    config
+        Rates and sizes.
+    tick, lot
+        Price and size increment.
+    generator
+        Source of randomness; all slices draw from it in order.
+    trade_prefix
+        Beginning of every trade id.
+    """
+
+    def __init__(
+        self, config: FlowConfig, tick: float, lot: float, generator: np.random.Generator, trade_prefix: str
+    ) -> None:
+        self._config = config
+        self._tick = tick
+        self._lot = lot
+        self._generator = generator
+        self._prefix = trade_prefix
+        self._bids, self._asks = SideBook(is_bid=True), SideBook(is_bid=False)
+        self._rows = _Rows()
+        self._sequence = 0
+        self._trade_count = 0
+        self._last_ns = 0
+
+    # -- Slices -----------------------------------------------------------------------------------------
+
+    def open(self, ts_ns: int, price: float, value_price: float) -> None:
+        """Fill the empty book with limit orders and record the snapshot.
+
+        Parameters
+        ----------
+        ts_ns
+            Time of the snapshot, nanoseconds since the epoch.
+        price
+            The efficient price.
+        value_price
+            Value of one unit of base currency in the currency order values are counted in.
+        """
+        draws = self._draw(np.full(6 * self._config.max_levels, ts_ns))
+        rows = zip(draws.bid_sides, draws.distances, draws.limit_values, strict=True)
+        for is_bid, distance, value in rows:
+            self._add_limit(price, is_bid, distance, self._in_lots(value, value_price))
+        for book in (self._bids, self._asks):
+            self._apply(self._deeper(book, 0, self._in_lots(self._config.limit_value, value_price)))
+        self._rows.deltas.clear()
+        self._record_snapshot(ts_ns)
+        self._last_ns = ts_ns
+
+    def run(
+        self, start_ns: int, step_ns: int, prices: NDArray[np.float64], value_prices: NDArray[np.float64]
+    ) -> tuple[DeltaBlock, TradeBlock]:
+        """Evolve the book over one slice and return what happened.
+
+        Parameters
+        ----------
+        start_ns
+            Begin of the slice, nanoseconds since the epoch.
+        step_ns
+            Time between two of the prices, nanoseconds.
+        prices, value_prices
+            Efficient price and value of one unit of base currency at each step.
+        """
+        draws = self._draw(self._arrival_times(start_ns, step_ns * len(prices)))
+        rows = zip(
+            draws.times_ns,
+            draws.kinds,
+            draws.bid_sides,
+            draws.distances,
+            draws.limit_values,
+            draws.market_values,
+            draws.shares,
+            strict=True,
+        )
+        efficient, values = prices.tolist(), value_prices.tolist()
+        last_step = len(efficient) - 1
+        for ts_ns, kind, is_bid, distance, limit_value, market_value, share in rows:
+            step = min((ts_ns - start_ns) // step_ns, last_step)
+            self._last_ns = max(ts_ns, self._last_ns + _MIN_GAP_NS)
+            price, unit = efficient[step], values[step]
+            if kind == Kind.LIMIT:
+                self._add_limit(price, is_bid, distance, self._in_lots(limit_value, unit))
+            elif kind == Kind.CANCEL:
+                self._cancel(is_bid, share, self._in_lots(limit_value, unit))
+            elif kind == Kind.MARKET:
+                self._take(is_bid, self._in_lots(market_value, unit), None, self._in_lots(limit_value, unit))
+            elif kind == Kind.INFORMED:
+                self._take(
+                    is_bid,
+                    self._in_lots(INFORMED_SIZE * market_value, unit),
+                    price,
+                    self._in_lots(limit_value, unit),
+                )
+            else:
+                self._refresh(price, is_bid, self._in_lots(limit_value, unit))
+        return self._collect()
+
+    def _arrival_times(self, start_ns: int, span_ns: int) -> NDArray[np.int64]:
+        count = self._generator.poisson(sum(self._config.rates) * span_ns / 1e9)
+        # The end of the slice is left free, so that the last event's minimum gaps stay inside it.
+        return np.sort(self._generator.integers(start_ns, start_ns + span_ns - 5_000_000, count))
+
+    def _draw(self, times_ns: NDArray[np.int64]) -> _Draws:
+        config, generator, count = self._config, self._generator, len(times_ns)
+        rates = np.array(config.rates)
+        kinds = np.searchsorted(np.cumsum(rates / rates.sum()), generator.random(count), side="right")
+        limits = config.limit_value * np.exp(config.limit_spread * generator.standard_normal(count))
+        markets = config.market_value * np.exp(config.market_spread * generator.standard_normal(count))
+        return _Draws(
+            times_ns.tolist(),
+            np.minimum(kinds, len(rates) - 1).tolist(),
+            (generator.random(count) < 0.5).tolist(),
+            generator.exponential(config.decay_bps, count).tolist(),
+            limits.tolist(),
+            markets.tolist(),
+            generator.random(count).tolist(),
+        )
+
+    def _in_lots(self, value: float, value_price: float) -> int:
+        return max(1, round(value / value_price / self._lot))
+
+    # -- Events -----------------------------------------------------------------------------------------
+
+    def _sides(self, is_bid: bool) -> tuple[SideBook, SideBook]:  # noqa: FBT001
+        return (self._bids, self._asks) if is_bid else (self._asks, self._bids)
+
+    def _add_limit(self, price: float, is_bid: bool, distance_bps: float, lots: int) -> None:  # noqa: FBT001
+        """Add a limit order at a distance from the efficient price; it never crosses the book."""
+        book, other = self._sides(is_bid)
+        offset = (self._config.half_spread_bps + distance_bps) * _BPS
+        if is_bid:
+            ticks = math.floor(price * (1.0 - offset) / self._tick)
+            ticks = min(ticks, other.best_ticks - 1) if len(other) else ticks
+        else:
+            ticks = math.ceil(price * (1.0 + offset) / self._tick)
+            ticks = max(ticks, other.best_ticks + 1) if len(other) else ticks
+        if ticks <= 0:
+            return
+        changes = [(book, ticks, book.lots(ticks) + lots)]
+        if len(book) >= self._config.max_levels and ticks != book.worst_ticks:
+            changes.append((book, book.worst_ticks, 0))
+        self._apply(changes)
+
+    def _cancel(self, is_bid: bool, share: float, lots: int) -> None:  # noqa: FBT001
+        """Cancel an order of a random level; the fuller the side, the likelier it succeeds."""
+        book, _ = self._sides(is_bid)
+        index = int(share * self._config.max_levels)
+        if index >= len(book):
+            return
+        ticks = book.ticks_at(index)
+        left = max(0, book.lots(ticks) - lots)
+        if left > 0 or len(book) > MIN_LEVELS:
+            self._apply([(book, ticks, left)])
+
+    def _refresh(self, price: float, is_bid: bool, lots: int) -> None:  # noqa: FBT001
+        """Pull the best quote where the efficient price has come closer to it than makers like."""
+        book, _ = self._sides(is_bid)
+        gap = (price - book.best_ticks * self._tick) * (1 if is_bid else -1)
+        if gap < 0.5 * self._config.half_spread_bps * _BPS * price:
+            self._apply([(book, book.best_ticks, 0), *self._deeper(book, 1, lots)])
+
+    def _deeper(self, book: SideBook, removed: int, lots: int) -> list[tuple[SideBook, int, int]]:
+        """Return new levels behind the farthest one that make up for removed ones on a thin side."""
+        missing = MIN_LEVELS - (len(book) - removed)
+        worst = book.worst_ticks
+        return [(book, worst + book.sign * number, lots) for number in range(1, missing + 1)]
+
+    def _take(
+        self,
+        is_buy: bool,
+        lots: int,
+        limit_price: float | None,
+        deep_lots: int,  # noqa: FBT001
+    ) -> None:
+        """Take size from the touch on; an informed taker stops where the price is no longer mispriced."""
+        book = self._asks if is_buy else self._bids
+        changes: list[tuple[SideBook, int, int]] = []
+        taken: list[tuple[int, int]] = []
+        for ticks, shown in book.levels()[:-1]:
+            fair = limit_price is None or (limit_price - ticks * self._tick) * (1 if is_buy else -1) > 0
+            if lots <= 0 or not fair:
+                break
+            size = min(lots, shown)
+            taken.append((ticks, size))
+            changes.append((book, ticks, shown - size))
+            lots -= size
+        if not taken:
+            return
+        self._record_trades(taken, is_buy=is_buy)
+        self._last_ns += TRADE_LEAD_NS
+        removed = sum(left == 0 for _, _, left in changes)
+        self._apply([*changes, *self._deeper(book, removed, deep_lots)])
+
+    # -- Recording --------------------------------------------------------------------------------------
+
+    def _apply(self, changes: list[tuple[SideBook, int, int]]) -> None:
+        """Change levels and record them as one atomic group."""
+        self._sequence += 1
+        last = len(changes) - 1
+        for index, (book, ticks, lots) in enumerate(changes):
+            action = book.set(ticks, lots)
+            side = SIDE_BID if book is self._bids else SIDE_ASK
+            flags = FLAG_LAST if index == last else 0
+            self._rows.deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))
+
+    def _record_snapshot(self, ts_ns: int) -> None:
+        rows = [(ts_ns, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT, 0)]
+        for book, side in ((self._bids, SIDE_BID), (self._asks, SIDE_ASK)):
+            rows += [
+                (ts_ns, ACTION_ADD, side, ticks, lots, FLAG_SNAPSHOT, 0) for ticks, lots in book.levels()
+            ]
+        rows[-1] = (*rows[-1][:5], FLAG_SNAPSHOT | FLAG_LAST, 0)
+        self._rows.deltas.extend(rows)
+        self._sequence = 0
+
+    def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool) -> None:
+        aggressor = SIDE_BID if is_buy else SIDE_ASK
+        for ticks, size in taken:
+            self._trade_count += 1
+            self._rows.trades.append((self._last_ns, ticks, size, aggressor, self._trade_count))
+
+    def _collect(self) -> tuple[DeltaBlock, TradeBlock]:
+        rows, self._rows = self._rows, _Rows()
+        deltas = np.array(rows.deltas, dtype=np.int64).reshape(-1, 7).T.copy()
+        trades = np.array(rows.trades, dtype=np.int64).reshape(-1, 5).T.copy()
+        ids = [f"{self._prefix}{number}" for number in trades[4].tolist()]
+        return (
+            DeltaBlock(deltas[0], deltas[0] + FEED_DELAY_NS, *deltas[1:]),
+            TradeBlock(trades[0], trades[0] + FEED_DELAY_NS, trades[1], trades[2], trades[3], ids),
+        )

@@ -1,0 +1,247 @@
+"""The simulator of order flow: SIMULATED books and trades of three pairs that belong together."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
+from mm_nautilus.data.efficient_price import STEP_SECONDS, EfficientPrices, PriceConfig
+from mm_nautilus.data.order_flow import FlowConfig, PairFlow
+from mm_nautilus.errors import DataError
+from mm_nautilus.nautilus.catalog import staged_catalog
+
+__all__ = ["FLOWS", "KRAKEN_SPOT", "PairSlice", "SimulationConfig", "simulate", "write_sample"]
+
+_NS_PER_SECOND: Final = 1_000_000_000
+_SLICE_SECONDS: Final = 600
+_STEP_NS: Final = round(STEP_SECONDS * _NS_PER_SECOND)
+_STAGGER_NS: Final = 1_000
+"""Shift between two pairs' snapshots, so that no two instruments' first events coincide."""
+
+
+def _kraken(base: str, quote: str, tick: str, lot: str, minimum: str, cost: str) -> InstrumentSpec:
+    return InstrumentSpec(
+        symbol=f"{base}/{quote}",
+        venue="KRAKEN",
+        base=base,
+        quote=quote,
+        price_increment=Decimal(tick),
+        size_increment=Decimal(lot),
+        min_quantity=Decimal(minimum),
+        min_notional=Decimal(cost),
+        maker_fee_rate=Decimal("0.0025"),
+        taker_fee_rate=Decimal("0.0040"),
+        simulated=True,
+    )
+
+
+# Kraken's lots have eight decimals; the engine keeps six of XRP, and a finer lot would make balances inexact.
+KRAKEN_SPOT: Final[Mapping[str, InstrumentSpec]] = MappingProxyType(
+    {
+        "XRP/USDT": _kraken("XRP", "USDT", "0.00001", "0.000001", "2.000000", "0.5"),
+        "BTC/USDT": _kraken("BTC", "USDT", "0.1", "0.00000001", "0.00005000", "0.5"),
+        "XRP/BTC": _kraken("XRP", "BTC", "0.00000001", "0.000001", "2.000000", "0.00002"),
+    }
+)
+"""The instruments simulated: ticks, minimums and fees of Kraken's lowest spot tier."""
+
+FLOWS: Final[Mapping[str, FlowConfig]] = MappingProxyType(
+    {
+        "XRP/USDT": FlowConfig(
+            limit_rate=7.0,
+            cancel_rate=7.0,
+            market_rate=0.5,
+            informed_rate=1.5,
+            refresh_rate=2.0,
+            half_spread_bps=0.5,
+            decay_bps=3.0,
+            limit_value=220.0,
+            limit_spread=0.8,
+            market_value=180.0,
+            market_spread=1.4,
+        ),
+        "BTC/USDT": FlowConfig(
+            limit_rate=12.0,
+            cancel_rate=12.0,
+            market_rate=0.6,
+            informed_rate=2.0,
+            refresh_rate=3.0,
+            half_spread_bps=0.1,
+            decay_bps=2.0,
+            limit_value=400.0,
+            limit_spread=0.9,
+            market_value=350.0,
+            market_spread=1.5,
+        ),
+        "XRP/BTC": FlowConfig(
+            limit_rate=6.0,
+            cancel_rate=9.0,
+            market_rate=0.4,
+            informed_rate=0.5,
+            refresh_rate=1.0,
+            half_spread_bps=0.5,
+            decay_bps=10.0,
+            limit_value=60.0,
+            limit_spread=0.6,
+            market_value=90.0,
+            market_spread=1.0,
+        ),
+    }
+)
+"""Order flow of each pair; values are counted in USDT."""
+
+
+class SimulationConfig(BaseModel):
+    """What is simulated; the same configuration gives the same data, byte for byte."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    seed: int = Field(default=20251213, ge=0, description="Seed of all random streams.")
+    duration_seconds: int = Field(
+        default=1800, ge=10, le=31 * 86_400, description="Span of the data, seconds."
+    )
+    start: AwareDatetime = Field(
+        default=datetime(2025, 12, 13, 12, 0, tzinfo=UTC),
+        strict=False,
+        description="First moment of the data.",
+    )
+    xrp_usdt: float = Field(default=2.35, gt=0, description="First efficient price of XRP, USDT.")
+    btc_usdt: float = Field(default=100_000.0, gt=0, description="First efficient price of BTC, USDT.")
+    xrp_volatility_pct: float = Field(
+        default=0.1, gt=0, le=5, description="Typical volatility of XRP/USDT, % per square root of a minute."
+    )
+    btc_volatility_pct: float = Field(
+        default=0.08, gt=0, le=5, description="Typical volatility of BTC/USDT, % per square root of a minute."
+    )
+    correlation: float = Field(
+        default=0.7, ge=-1, le=1, description="Correlation of the two prices' returns."
+    )
+    log_volatility_std: float = Field(
+        default=0.35,
+        ge=0,
+        le=2,
+        description="Standard deviation of the logarithm of the common volatility factor.",
+    )
+    log_volatility_minutes: float = Field(
+        default=8.0, gt=0, description="Memory of the volatility factor, minutes."
+    )
+    jumps_per_hour: float = Field(
+        default=6.0, ge=0, le=3600, description="Mean number of jumps a price an hour."
+    )
+    jump_pct: float = Field(default=0.08, ge=0, le=5, description="Standard deviation of a jump, %.")
+
+    @property
+    def start_ns(self) -> int:
+        """First moment of the data, nanoseconds since the epoch."""
+        return round(self.start.timestamp()) * _NS_PER_SECOND
+
+    def prices(self) -> PriceConfig:
+        """Return the configuration of the efficient prices."""
+        return PriceConfig(
+            start=(self.xrp_usdt, self.btc_usdt),
+            volatility_pct=(self.xrp_volatility_pct, self.btc_volatility_pct),
+            correlation=self.correlation,
+            log_volatility_std=self.log_volatility_std,
+            log_volatility_minutes=self.log_volatility_minutes,
+            jumps_per_hour=self.jumps_per_hour,
+            jump_pct=self.jump_pct,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairSlice:
+    """One pair's data over one slice of time.
+
+    Parameters
+    ----------
+    spec
+        The instrument.
+    deltas, trades
+        Book changes and trades; both may be empty.
+    efficient_price
+        The efficient price at each step of `STEP_SECONDS`, in quote currency.
+    """
+
+    spec: InstrumentSpec
+    deltas: DeltaBlock
+    trades: TradeBlock
+    efficient_price: NDArray[np.float64]
+
+
+def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
+    """Yield the data of all pairs, slice by slice, so that memory stays flat however long it lasts.
+
+    Parameters
+    ----------
+    config
+        Seed, span and prices.
+    """
+    seeds = np.random.SeedSequence(config.seed).spawn(1 + len(KRAKEN_SPOT))
+    generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
+    prices = EfficientPrices(config.prices(), generators[0])
+    flows = {
+        symbol: PairFlow(
+            FLOWS[symbol], float(spec.price_increment), float(spec.size_increment), generator, f"{symbol}-"
+        )
+        for (symbol, spec), generator in zip(KRAKEN_SPOT.items(), generators[1:], strict=True)
+    }
+    done = 0
+    while done < config.duration_seconds:
+        seconds = min(_SLICE_SECONDS, config.duration_seconds - done)
+        xrp, btc = prices.next_slice(round(seconds / STEP_SECONDS))
+        efficient = {"XRP/USDT": xrp, "BTC/USDT": btc, "XRP/BTC": xrp / btc}
+        values = {"XRP/USDT": xrp, "BTC/USDT": btc, "XRP/BTC": xrp}
+        start_ns = config.start_ns + done * _NS_PER_SECOND
+        slices = []
+        for number, (symbol, flow) in enumerate(flows.items()):
+            if done == 0:
+                flow.open(start_ns + number * _STAGGER_NS, efficient[symbol][0], values[symbol][0])
+            deltas, trades = flow.run(start_ns, _STEP_NS, efficient[symbol], values[symbol])
+            slices.append(PairSlice(KRAKEN_SPOT[symbol], deltas, trades, efficient[symbol]))
+        yield slices
+        done += seconds
+
+
+def write_sample(
+    target: Path, config: SimulationConfig, on_progress: Callable[[float], None] | None = None
+) -> None:
+    """Write simulated data as a new catalog; it lands whole or not at all.
+
+    Parameters
+    ----------
+    target
+        The catalog's folder. Files that are no market data, such as a README, may be there already.
+    config
+        What is simulated.
+    on_progress
+        Called with the share of the span done, 0..1.
+
+    Raises
+    ------
+    DataError
+        If the folder already holds market data.
+    """
+    if (target / "data").exists():
+        raise DataError(
+            f"{target} already holds a catalog; remove {target / 'data'} first or choose another folder"
+        )
+    report = on_progress or (lambda _share: None)
+    with staged_catalog(target) as writer:
+        for spec in KRAKEN_SPOT.values():
+            writer.write_instrument(spec)
+        done = 0
+        for slices in simulate(config):
+            for part in slices:
+                writer.write_deltas(part.spec, part.deltas)
+                writer.write_trades(part.spec, part.trades)
+            done += _SLICE_SECONDS
+            report(min(1.0, done / config.duration_seconds))
