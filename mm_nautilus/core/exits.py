@@ -1,0 +1,190 @@
+"""When a position is closed: stop loss, trailing stop, take profit, in this order."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, Self
+
+from mm_nautilus.core.config import SymbolParams
+
+__all__ = [
+    "Exit",
+    "ExitReason",
+    "PositionEntry",
+    "PositionSide",
+    "check_exit",
+    "exit_text",
+    "trailing_stop_price",
+]
+
+type PositionSide = Literal["long", "short"]
+
+_PRICE_ROUNDING: Final = 1e-12
+"""Share of a price by which it may miss a threshold through binary rounding and still have reached it."""
+
+
+class ExitReason(StrEnum):
+    """Why a position was closed by a marketable order."""
+
+    STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
+    HALT = "halt"
+    STOP = "stop"
+
+
+def trailing_stop_price(
+    entry_price: float, extreme_price: float, side: str, activation_pct: float, distance_pct: float
+) -> float | None:
+    """Return the trailing stop, or None while the best price since entry has not armed it.
+
+    Parameters
+    ----------
+    entry_price
+        The position's average price, in quote currency.
+    extreme_price
+        Best price one could have exited at since entry: the highest best bid of a long position, the lowest
+        best ask of a short one.
+    side
+        ``long`` or ``short``.
+    activation_pct
+        Profit that arms the stop, % from entry.
+    distance_pct
+        Distance of the stop from the extreme, %.
+
+    Raises
+    ------
+    ValueError
+        If `side` is neither ``long`` nor ``short``.
+    """
+    if side == "long":
+        armed = _has_reached(1.0, extreme_price, entry_price * (1.0 + activation_pct / 100.0))
+        return extreme_price * (1.0 - distance_pct / 100.0) if armed else None
+    if side == "short":
+        armed = _has_reached(-1.0, extreme_price, entry_price * (1.0 - activation_pct / 100.0))
+        return extreme_price * (1.0 + distance_pct / 100.0) if armed else None
+    raise ValueError(f"side must be 'long' or 'short', was {side!r}")
+
+
+def _has_reached(direction: float, price: float, threshold: float) -> bool:
+    """Return whether a price on its way up (`direction` 1) or down (-1) is at its threshold or beyond."""
+    return direction * (price - threshold) >= -_PRICE_ROUNDING * threshold
+
+
+@dataclass(slots=True)
+class PositionEntry:
+    """An open position as the exits see it.
+
+    Parameters
+    ----------
+    entry_price
+        Average price of the open position, in quote currency.
+    highest_price, lowest_price
+        Extremes since entry of the price one can exit at, starting at the entry price.
+    side
+        ``long`` or ``short``.
+    """
+
+    entry_price: float
+    highest_price: float
+    lowest_price: float
+    side: PositionSide
+
+    @classmethod
+    def opened(cls, entry_price: float, side: PositionSide) -> Self:
+        """Begin a new position."""
+        return cls(entry_price, entry_price, entry_price, side)
+
+    def observe(self, best_bid: float, best_ask: float) -> None:
+        """Follow the price one can exit at: best bid for a long position, best ask for a short one."""
+        price = best_bid if self.side == "long" else best_ask
+        self.highest_price = max(self.highest_price, price)
+        self.lowest_price = min(self.lowest_price, price)
+
+    @property
+    def extreme_price(self) -> float:
+        """The best exit price since entry."""
+        return self.highest_price if self.side == "long" else self.lowest_price
+
+    def trailing_stop(self, params: SymbolParams) -> float | None:
+        """Return the trailing stop's price, or None while it is switched off or not armed."""
+        if not params.use_trailing_stop:
+            return None
+        return trailing_stop_price(
+            self.entry_price,
+            self.extreme_price,
+            self.side,
+            params.trailing_stop_activation,
+            params.trailing_stop_distance,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A decision to close the whole position.
+
+    Parameters
+    ----------
+    reason
+        Which rule fired.
+    trigger_price
+        The rule's price.
+    exit_price
+        The touch one can exit at when it fired.
+    """
+
+    reason: ExitReason
+    trigger_price: float
+    exit_price: float
+
+
+def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: SymbolParams) -> Exit | None:
+    """Return the first exit rule that the touch has reached, or None.
+
+    Parameters
+    ----------
+    entry
+        The position, which has already observed this touch.
+    best_bid, best_ask
+        The market's touch, in quote currency.
+    params
+        Stop, trailing and profit parameters, in % of price.
+    """
+    sign = 1.0 if entry.side == "long" else -1.0
+    price = best_bid if entry.side == "long" else best_ask
+    stop = entry.entry_price * (1.0 - sign * params.stop_loss_pct / 100.0)
+    if _has_reached(-sign, price, stop):
+        return Exit(ExitReason.STOP_LOSS, stop, price)
+    trail = entry.trailing_stop(params)
+    if trail is not None and _has_reached(-sign, price, trail):
+        return Exit(ExitReason.TRAILING_STOP, trail, price)
+    target = entry.entry_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    if _has_reached(sign, price, target):
+        return Exit(ExitReason.TAKE_PROFIT, target, price)
+    return None
+
+
+def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
+    """Return v1.4.0's log line of an exit.
+
+    Parameters
+    ----------
+    entry, decision
+        The position and why it is closed.
+    decimals
+        Digits after the decimal point of every price.
+    """
+
+    def price(value: float) -> str:
+        return f"{value:.{decimals}f}"
+
+    start = f"entry={price(entry.entry_price)}"
+    if decision.reason is ExitReason.TRAILING_STOP:
+        name = "high" if entry.side == "long" else "low"
+        extreme = price(entry.extreme_price)
+        return f"MM: Trailing stop hit ({start}, {name}={extreme}, trail={price(decision.trigger_price)})"
+    label, level = {
+        ExitReason.STOP_LOSS: ("Stop loss", "stop"),
+        ExitReason.TAKE_PROFIT: ("Take profit", "target"),
+    }[decision.reason]
+    reached = f"price={price(decision.exit_price)}, {level}={price(decision.trigger_price)}"
+    return f"MM: {label} hit ({start}, {reached})"

@@ -1,0 +1,282 @@
+"""Which quotes are wanted, and what to do with the orders that are there."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mm_nautilus.core.config import SymbolParams
+from mm_nautilus.core.pricing import full_width_pct, quote_ticks, reservation_price, volatility_multiplier
+
+__all__ = [
+    "MIN_SKEWED_SHARE",
+    "NotQuoting",
+    "OrderAction",
+    "Quote",
+    "QuoteInputs",
+    "QuotePlan",
+    "SizeLimits",
+    "decide_action",
+    "plan_quotes",
+    "signal_sides",
+    "size_is_right",
+]
+
+MIN_SKEWED_SHARE: Final = 0.1
+"""Smallest share of the full size that inventory skew leaves of a quote (v1.4.0)."""
+REDUCING_IMBALANCE: Final = 0.2
+"""Imbalance beyond which the signal rule opens the side that reduces the position (v1.4.0)."""
+_LOT_ROUNDING: Final = 1e-9
+"""Share of a lot by which a size may miss it through binary rounding and still count as whole."""
+
+
+class NotQuoting(StrEnum):
+    """Why a side is not quoted."""
+
+    WARMING_UP = "warming up"
+    COOLDOWN = "cooldown"
+    INVENTORY_CAP = "inventory cap"
+    BELOW_MINIMUM_SIZE = "below minimum size"
+    BELOW_ONE_TICK = "price below one tick"
+    INSUFFICIENT_BALANCE = "insufficient balance"
+    NO_CONFIRMATION = "no confirmation"
+    NO_CONVERSION_RATE = "no conversion rate"
+    ONE_SIDED_BOOK = "one-sided book"
+    CROSSED_BOOK = "crossed book"
+    NO_BOOK = "no book yet"
+    STALE_BOOK = "stale book"
+    BOOK_RECOVERING = "book recovering"
+    EXITING = "exiting"
+    HALTED = "halted"
+    STOPPING = "stopping"
+    INVALID_CONFIGURATION = "invalid configuration"
+    ORDER_REFUSED = "order refused, waiting"
+    ACTION_RATE_CAP = "action rate cap"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One order: price in ticks, size in lots.
+
+    Parameters
+    ----------
+    price_ticks, size_lots
+        What is wanted, or what works at the venue.
+    room_lots
+        The largest size that keeps the position within its cap; of a wanted order.
+    """
+
+    price_ticks: int
+    size_lots: int
+    room_lots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLimits:
+    """Sizes of one symbol in lots, at the present prices.
+
+    Parameters
+    ----------
+    full_lots
+        One full quote.
+    cap_lots
+        Largest position on either side.
+    min_lots
+        The venue's smallest order size.
+    min_notional_units
+        The venue's smallest order value, in ticks times lots.
+    """
+
+    full_lots: int
+    cap_lots: int
+    min_lots: int
+    min_notional_units: float = 0.0
+
+    def min_lots_at(self, price_ticks: int) -> int:
+        """Return the venue's smallest order at a price of at least one tick; never less than one lot."""
+        return max(1, self.min_lots, math.ceil(self.min_notional_units / price_ticks - _LOT_ROUNDING))
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteInputs:
+    """What a quote plan depends on besides the parameters.
+
+    Parameters
+    ----------
+    best_bid_ticks, best_ask_ticks
+        The market's touch in ticks.
+    tick
+        Price increment in quote currency.
+    position_lots
+        Signed position since the start in lots.
+    limits
+        Sizes in lots.
+    volatility_pct
+        One-minute volatility in %.
+    maker_fee_pct
+        Fee of one maker fill, % of value.
+    """
+
+    best_bid_ticks: int
+    best_ask_ticks: int
+    tick: float
+    position_lots: int
+    limits: SizeLimits
+    volatility_pct: float
+    maker_fee_pct: float
+
+    @property
+    def mid_price(self) -> float:
+        """The mid in quote currency."""
+        return 0.5 * (self.best_bid_ticks + self.best_ask_ticks) * self.tick
+
+
+@dataclass(frozen=True, slots=True)
+class QuotePlan:
+    """The wanted quotes, or why a side has none, and the centre they stand around.
+
+    Parameters
+    ----------
+    bid, ask
+        A `Quote` or the reason for none.
+    centre
+        Reservation price or mid the quotes are centred on, in quote currency.
+    """
+
+    bid: Quote | NotQuoting
+    ask: Quote | NotQuoting
+    centre: float
+
+
+def plan_quotes(params: SymbolParams, inputs: QuoteInputs) -> QuotePlan:
+    """Return the quotes that prices, inventory and volatility call for.
+
+    Parameters
+    ----------
+    params
+        The symbol's parameters.
+    inputs
+        Market and position.
+    """
+    mid = inputs.mid_price
+    centre = mid
+    if params.use_reservation_price:
+        centre = reservation_price(
+            mid, inputs.position_lots, inputs.limits.cap_lots, params.gamma, inputs.volatility_pct
+        )
+    multiplier = volatility_multiplier(
+        inputs.volatility_pct, params.base_volatility_pct, params.volatility_threshold_mult
+    )
+    width_pct = full_width_pct(params.min_spread_pct, multiplier, inputs.maker_fee_pct, params.min_edge_bps)
+    bid_ticks, ask_ticks = quote_ticks(
+        centre, mid * width_pct / 100.0, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
+    )
+    return QuotePlan(
+        _sized(params, inputs, bid_ticks, inputs.position_lots),
+        _sized(params, inputs, ask_ticks, -inputs.position_lots),
+        centre,
+    )
+
+
+def _sized(
+    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, exposure_lots: int
+) -> Quote | NotQuoting:
+    """Size a quote that would take the exposure, counted in its own direction, further up."""
+    limits = inputs.limits
+    wanted = limits.full_lots
+    if exposure_lots > 0 and limits.cap_lots > 0:
+        q = min(exposure_lots / limits.cap_lots, 1.0)
+        wanted = _whole_lots(wanted * max(1.0 - q * params.inventory_skew, MIN_SKEWED_SHARE))
+    if price_ticks <= 0:
+        return NotQuoting.BELOW_ONE_TICK
+    room, smallest = limits.cap_lots - exposure_lots, limits.min_lots_at(price_ticks)
+    if room < smallest:
+        return NotQuoting.INVENTORY_CAP
+    size = min(wanted, room)
+    return Quote(price_ticks, size, room) if size >= smallest else NotQuoting.BELOW_MINIMUM_SIZE
+
+
+def _whole_lots(lots: float) -> int:
+    return math.floor(lots + _LOT_ROUNDING)
+
+
+def signal_sides(
+    params: SymbolParams, imbalance: float, trade_flow: float, position_lots: int
+) -> tuple[bool, bool]:
+    """Return whether v1.4.0's signal rule opens the bid and the ask.
+
+    Parameters
+    ----------
+    params
+        Thresholds, and whether trade flow has to confirm.
+    imbalance
+        ``(bid depth - ask depth) / (sum)`` over the top ten levels, in [-1, 1].
+    trade_flow
+        ``(buy volume - sell volume) / (sum)`` over the last 50 trades, in [-1, 1].
+    position_lots
+        Signed position; its reducing side opens at an imbalance beyond 0.2 against it.
+    """
+    flow = params.trade_flow_threshold
+    confirms_buy = not params.use_trade_flow or trade_flow > flow
+    confirms_sell = not params.use_trade_flow or trade_flow < -flow
+    buy = imbalance > params.imbalance_threshold and confirms_buy
+    sell = imbalance < -params.imbalance_threshold and confirms_sell
+    buy = buy or (position_lots < 0 and imbalance > REDUCING_IMBALANCE)
+    sell = sell or (position_lots > 0 and imbalance < -REDUCING_IMBALANCE)
+    return buy, sell
+
+
+class OrderAction(StrEnum):
+    """What to do about one side's order."""
+
+    NOTHING = "nothing"
+    PLACE = "place"
+    AMEND = "amend"
+    CANCEL = "cancel"
+
+
+def decide_action(
+    working: Quote | None,
+    target: Quote | NotQuoting,
+    *,
+    tolerance_ticks: float,
+    size_tolerance: float,
+    may_amend: bool,
+) -> OrderAction:
+    """Return what brings a side's settled order to its target with the fewest commands.
+
+    Parameters
+    ----------
+    working
+        The order at the venue with its open size, or None. Orders in flight are not settled: wait for them.
+    target
+        The wanted quote or the reason for none.
+    tolerance_ticks
+        Largest distance between working and wanted price, in ticks, at which the order is kept.
+    size_tolerance
+        Largest difference between open and wanted size, as a share of the wanted size.
+    may_amend
+        Whether the venue amends and this order has not been amended too often.
+
+    Returns
+    -------
+    OrderAction
+        `CANCEL` where a replacement has to wait for the cancel to be confirmed: never two orders a side.
+    """
+    if working is None:
+        return OrderAction.PLACE if isinstance(target, Quote) else OrderAction.NOTHING
+    if not isinstance(target, Quote):
+        return OrderAction.CANCEL
+    keeps_price = abs(working.price_ticks - target.price_ticks) <= tolerance_ticks
+    keeps_size = size_is_right(working, target, size_tolerance)
+    if keeps_price and keeps_size:
+        return OrderAction.NOTHING
+    # A larger size at the same price would keep the queue place in the simulation but not at a real venue.
+    jumps_queue = working.price_ticks == target.price_ticks and target.size_lots > working.size_lots
+    return OrderAction.AMEND if may_amend and not jumps_queue else OrderAction.CANCEL
+
+
+def size_is_right(working: Quote, target: Quote, size_tolerance: float) -> bool:
+    """Return whether an order's open size may stay: near the wanted one and within the position's cap."""
+    near = abs(working.size_lots - target.size_lots) <= size_tolerance * target.size_lots
+    return near and working.size_lots <= target.room_lots

@@ -1,0 +1,95 @@
+"""Exchange rates through the pairs themselves."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+__all__ = ["Leg", "Rates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One pair on the way from one currency to another.
+
+    Parameters
+    ----------
+    symbol
+        The pair.
+    inverse
+        Whether its price divides: from quote to base.
+    """
+
+    symbol: str
+    inverse: bool
+
+
+class Rates[Number: (float, Decimal)]:
+    """Convert between the currencies of a set of pairs by their present prices, over at most two pairs.
+
+    Prices are floats where a quote is sized and decimals where money is counted.
+
+    Parameters
+    ----------
+    pairs
+        Base and quote currency of each symbol.
+    price_of
+        Returns the present mid of a symbol, or None while it has none.
+    one
+        The number 1 of the prices' type.
+    """
+
+    def __init__(
+        self,
+        pairs: Mapping[str, tuple[str, str]],
+        price_of: Callable[[str], Number | None],
+        one: Number,
+    ) -> None:
+        self._pairs = dict(pairs)
+        self._price_of: Callable[[str], Number | None] = price_of
+        self._one: Number = one
+        self._paths: dict[tuple[str, str], tuple[Leg, ...] | None] = {}
+
+    def path(self, source: str, target: str) -> tuple[Leg, ...] | None:
+        """Return the pairs that lead from `source` to `target`, fewest first, or None where none do."""
+        key = (source, target)
+        if key not in self._paths:
+            self._paths[key] = self._find(source, target)
+        return self._paths[key]
+
+    def rate(self, source: str, target: str) -> Number | None:
+        """Return the value of one unit of `source` in `target`.
+
+        None where no pairs connect the two, or one of them has no price yet.
+        """
+        path = self.path(source, target)
+        if path is None:
+            return None
+        rate: Number = self._one
+        for leg in path:
+            price = self._price_of(leg.symbol)
+            if price is None:
+                return None
+            rate = rate / price if leg.inverse else rate * price
+        return rate
+
+    def _find(self, source: str, target: str) -> tuple[Leg, ...] | None:
+        if source == target:
+            return ()
+        steps = self._steps_from(source)
+        for currency, leg in steps:
+            if currency == target:
+                return (leg,)
+        for currency, leg in steps:
+            for last_currency, last_leg in self._steps_from(currency):
+                if last_currency == target:
+                    return (leg, last_leg)
+        return None
+
+    def _steps_from(self, currency: str) -> list[tuple[str, Leg]]:
+        forward = [
+            (quote, Leg(symbol, False)) for symbol, (base, quote) in self._pairs.items() if base == currency
+        ]
+        back = [
+            (base, Leg(symbol, True)) for symbol, (base, quote) in self._pairs.items() if quote == currency
+        ]
+        return forward + back

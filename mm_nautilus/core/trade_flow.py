@@ -1,0 +1,39 @@
+"""Direction of the trade tape."""
+
+from collections import deque
+from typing import Final
+
+__all__ = ["TRADE_FLOW_WINDOW", "TradeFlow"]
+
+TRADE_FLOW_WINDOW: Final = 50
+"""Number of trades in the flow."""
+
+
+class TradeFlow:
+    """Trade flow, ``(buy volume - sell volume) / (sum)``, over the last 50 trades.
+
+    Parameters
+    ----------
+    window
+        Number of trades kept.
+    """
+
+    __slots__ = ("_signed_sizes",)
+
+    def __init__(self, window: int = TRADE_FLOW_WINDOW) -> None:
+        self._signed_sizes: deque[float] = deque(maxlen=window)
+
+    def add(self, size: float, *, is_buy: bool) -> None:
+        """Take in one trade: its size in base currency and whether the taker bought."""
+        self._signed_sizes.append(size if is_buy else -size)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the window is full."""
+        return len(self._signed_sizes) == self._signed_sizes.maxlen
+
+    @property
+    def value(self) -> float:
+        """The flow in [-1, 1]; 0 before the first trade."""
+        total = sum(map(abs, self._signed_sizes))
+        return sum(self._signed_sizes) / total if total > 0 else 0.0

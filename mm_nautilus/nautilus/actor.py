@@ -1,0 +1,319 @@
+"""The actor that publishes per-symbol figures from the engine's portfolio."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId, InstrumentId, LiquiditySide
+from pydantic import BaseModel, ConfigDict, Field
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.ledger import AccountSnapshot, PositionResults, SymbolLedger
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.nautilus.account import AccountMarker, SymbolPnl
+from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
+from mm_nautilus.nautilus.guarding import GuardedActor
+from mm_nautilus.nautilus.messages import (
+    ACCOUNT_TOPIC,
+    FILL_TOPIC,
+    POSITION_TOPIC,
+    RESULT_TOPIC,
+    STRATEGY_TOPIC,
+    FillMessage,
+    FillResult,
+    StrategyAnnouncement,
+    SymbolView,
+)
+
+__all__ = ["AccountingError", "MetricsActor", "MetricsActorConfig"]
+
+_TIMER: Final = "metrics"
+_ZERO = Decimal(0)
+
+
+class AccountingError(MarketMakingError):
+    """The portfolio's realised PnL and the position events disagree."""
+
+
+class MetricsActorConfig(BaseModel):
+    """Configuration of the `MetricsActor`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    interval_seconds: float = Field(
+        10.0, ge=0.1, le=86_400, description="Time between two publications of every symbol's metrics, seconds."
+    )
+    actor_id: str = Field("METRICS-001", min_length=1, description="The engine's id of the actor.")
+
+
+@dataclass(slots=True)
+class _SymbolBook:
+    """What the actor keeps of one symbol between events."""
+
+    view: SymbolView
+    currency_decimals: int
+    results: PositionResults
+    fills: int = 0
+    maker_fills: int = 0
+    fees: Decimal = _ZERO
+    last_fill: FillMessage | None = None
+    last_realized: Decimal = _ZERO
+    trade_pnl: Decimal | None = None
+    closed_cycles: list[Decimal] = field(default_factory=list)
+
+
+class MetricsActor(GuardedActor):
+    """Publish `SymbolMetrics` on a timer and after every fill, and keep the account's figures.
+
+    Amounts come from the engine's portfolio, which the strategy hands over when it announces itself; counts come
+    from its fill and position events. Start the actor before the strategies.
+
+    Parameters
+    ----------
+    config
+        Interval and id; the defaults where it is None.
+
+    Attributes
+    ----------
+    ledger
+        Trades, wins, losses and realised PnL of each symbol; None before a strategy has announced itself.
+    """
+
+    def __new__(cls, config: MetricsActorConfig | None = None) -> Self:
+        """Hand the engine's own options to its base class."""
+        actor_id = (config or MetricsActorConfig()).actor_id
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId(actor_id)))  # type: ignore[call-arg]
+
+    def __init__(self, config: MetricsActorConfig | None = None) -> None:
+        super().__init__()
+        self.settings = config or MetricsActorConfig()
+        self.ledger: SymbolLedger | None = None
+        self._portfolio: Any = None
+        self._marker: AccountMarker | None = None
+        self._books: dict[InstrumentId, _SymbolBook] = {}
+        self._report_currency = ""
+
+    # -- Events -----------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Listen to strategies and set the timer."""
+        self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
+        self.subscribe_topic(FILL_TOPIC, self._on_fill)
+        self.subscribe_topic(POSITION_TOPIC, self._on_position)
+        self.clock.set_timer_ns(_TIMER, round(self.settings.interval_seconds * SECOND_NS))
+
+    def _on_strategy(self, message: object) -> None:
+        """Take a strategy's portfolio and symbols on."""
+        if not isinstance(message, StrategyAnnouncement):
+            return
+        self._portfolio = message.portfolio
+        self._report_currency = message.report_currency
+        for instrument_id, view in message.views.items():
+            if instrument_id in self._books:
+                raise MarketMakingError(f"{instrument_id} is quoted by two strategies; one symbol has one quoter")
+            decimals = self.cache.instrument(instrument_id).quote_currency.precision
+            self._books[instrument_id] = _SymbolBook(view, decimals, PositionResults(decimals))
+        views = {book.view.spec.symbol: book.view for book in self._books.values()}
+        self.ledger = SymbolLedger(
+            views,
+            strategy=message.strategy,
+            report_currency=message.report_currency,
+            currencies={symbol: view.spec.quote for symbol, view in views.items()},
+        )
+        venue = next(iter(views.values())).spec.venue
+        self._marker = AccountMarker(message.portfolio, venue, views, message.report_currency)
+
+    def _on_fill(self, message: object) -> None:
+        """Count an execution and its fee; the position event that follows tells what it did."""
+        if not isinstance(message, FillMessage):
+            return
+        event = message.event
+        book = self._books[event.instrument_id]
+        book.fills += 1
+        book.maker_fills += event.liquidity_side == LiquiditySide.MAKER
+        book.fees += _fee(event, book.view.spec.quote)
+        book.last_fill = message
+
+    def _on_position(self, event: Any) -> None:
+        """Book what an execution did to its position, then publish the symbol's figures."""
+        book = self._books[event.instrument_id]
+        ledger = self._require_ledger()
+        symbol = book.view.spec.symbol
+        quantity = event.quantity.as_decimal()
+        realized = event.realized_pnl.as_decimal()
+        result = book.results.on_position(quantity, realized)
+        ledger.set_open_fees(symbol, book.results.open_fees)
+        if result is not None:
+            book.trade_pnl = result
+            ledger.record_trade_result(symbol, result, self._in_report_currency(result, book.view.spec.quote))
+        if quantity == 0:
+            book.closed_cycles = [*book.closed_cycles[-1:], realized]
+            if self._portfolio.net_position(event.instrument_id) != 0:
+                return  # A flip: the event that opens the other side follows at once.
+        self._check_realized(book)
+        self._publish_result(book)
+        self._publish_metrics(book, event.ts_event, event.ts_init)
+
+    def on_time_event(self, event: Any) -> None:
+        """Publish every symbol's figures and the account's."""
+        if event.name != _TIMER or self._marker is None:
+            return
+        for book in self._books.values():
+            self._publish_metrics(book, event.ts_event, event.ts_init)
+        self._publish_account(event.ts_event)
+
+    # -- Figures ----------------------------------------------------------------------------------------
+
+    def _require_ledger(self) -> SymbolLedger:
+        if self.ledger is None:
+            raise MarketMakingError("a position event came before any strategy had announced itself")
+        return self.ledger
+
+    def _in_report_currency(self, amount: Decimal, currency: str) -> Decimal | None:
+        rate = self._marker.rate(currency) if self._marker is not None else None
+        return None if rate is None else amount * rate
+
+    def _check_realized(self, book: _SymbolBook) -> None:
+        """Compare the portfolio's realised PnL with the position events.
+
+        The engine counts a closed cycle once where the two last ones had the same result and the position is
+        flat; it mends itself with the next position. In that case alone the events are believed.
+        """
+        symbol = book.view.spec.symbol
+        expected = self._require_ledger().realized_pnl(symbol)
+        money = self._portfolio.realized_pnl(book.view.instrument_id)
+        portfolio = _ZERO if money is None else money.as_decimal()
+        if portfolio == expected or self._is_known_undercount(book, expected - portfolio):
+            return
+        raise AccountingError(
+            f"realised PnL of {symbol} must be the same in portfolio and position events, was {portfolio} and {expected} "
+            f"{book.view.spec.quote}"
+        )
+
+    @staticmethod
+    def _is_known_undercount(book: _SymbolBook, difference: Decimal) -> bool:
+        cycles = book.closed_cycles
+        return book.results.quantity == 0 and len(cycles) == 2 and cycles[0] == cycles[1] == difference
+
+    def _publish_result(self, book: _SymbolBook) -> None:
+        message = book.last_fill
+        if message is None:
+            raise MarketMakingError(f"a position event of {book.view.spec.symbol} came without its fill")
+        ledger, event, symbol = self._require_ledger(), message.event, book.view.spec.symbol
+        realized = ledger.realized_pnl(symbol)
+        result = FillResult(
+            ts_event=event.ts_event,
+            symbol=symbol,
+            side="BUY" if event.is_buy else "SELL",
+            price=event.last_px.as_decimal(),
+            quantity=event.last_qty.as_decimal(),
+            liquidity=event.liquidity_side.name,
+            fee=_fee(event, book.view.spec.quote),
+            currency=book.view.spec.quote,
+            purpose=message.purpose,
+            correlation_id=event.client_order_id.value,
+            realized_change=realized - book.last_realized,
+            trade_pnl=book.trade_pnl,
+            position=self._portfolio.net_position(book.view.instrument_id),
+            symbol_stats=ledger.get_symbol_stats(symbol),
+        )
+        book.last_realized, book.trade_pnl, book.last_fill = realized, None, None
+        self.publish_message(RESULT_TOPIC, result)
+
+    def _publish_metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> None:
+        self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, ts_event, ts_init)))
+
+    def _publish_account(self, ts_event: int) -> None:
+        snapshot = self._snapshot()
+        if snapshot is not None:
+            self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
+
+    def _snapshot(self) -> AccountSnapshot | None:
+        if self._marker is None:
+            return None
+        ledger = self._require_ledger()
+        pnls = {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
+        snapshot = self._marker.snapshot(pnls)
+        ledger.account = snapshot or ledger.account
+        return snapshot
+
+    def _pnl(self, book: _SymbolBook) -> SymbolPnl:
+        if self._marker is None:
+            raise MarketMakingError("PnL was asked for before any strategy had announced itself")
+        symbol = book.view.spec.symbol
+        return self._marker.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
+
+    def _metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> SymbolMetrics:
+        spec, ledger = book.view.spec, self._require_ledger()
+        stats, pnl = ledger.get_symbol_stats(spec.symbol), self._pnl(book)
+        quote, report = (spec.quote, book.currency_decimals), (self._report_currency, 8)
+        unrealized_report = None
+        if pnl.total_report is not None and pnl.realized_report is not None:
+            unrealized_report = pnl.total_report - pnl.realized_report
+        indicators = book.view.indicators
+        return SymbolMetrics(
+            ts_event=ts_event,
+            ts_init=ts_init,
+            instrument_id=book.view.instrument_id,
+            symbol=spec.symbol,
+            fills=book.fills,
+            trades=stats["trades"],
+            wins=stats["wins"],
+            losses=stats["losses"],
+            win_rate=stats["win_rate"],
+            realized_pnl=_money(pnl.realized, *quote),
+            unrealized_pnl=_money(pnl.unrealized, *quote),
+            total_pnl=_money(pnl.total, *quote),
+            average_pnl=_money(ledger.average_pnl(spec.symbol), *quote),
+            fees=_money(book.fees, *quote),
+            realized_pnl_report=_money(pnl.realized_report, *report),
+            unrealized_pnl_report=_money(unrealized_report, *report),
+            total_pnl_report=_money(pnl.total_report, *report),
+            inventory=f"{pnl.position:f} {spec.base}",
+            mid_price=_price(book.view.mark),
+            reservation_price=_price(indicators["reservation_price"]),
+            trailing_stop_price=_price(indicators["trailing_stop_price"]),
+        )
+
+    # -- Views ------------------------------------------------------------------------------------------
+
+    def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
+        """Return every symbol's figures and the account's, without publishing; for the end of a run."""
+        metrics = [self._metrics(book, ts_ns, ts_ns) for book in self._books.values()]
+        return metrics, self._snapshot()
+
+    def maker_fills(self, symbol: str) -> int:
+        """Return how many executions of a symbol provided liquidity."""
+        return next(book.maker_fills for book in self._books.values() if book.view.spec.symbol == symbol)
+
+    @property
+    def indicators(self) -> dict[str, dict[str, float | int | None]]:
+        """v1.4.0's indicators of each symbol: reservation and trailing stop price, PnL and trades."""
+        return {book.view.spec.symbol: self._indicators(book) for book in self._books.values()}
+
+    def _indicators(self, book: _SymbolBook) -> dict[str, float | int | None]:
+        stats = self._require_ledger().get_symbol_stats(book.view.spec.symbol)
+        return {**book.view.indicators, "pnl_symbol": stats["pnl"], "trades_symbol": stats["trades"]}
+
+
+def _fee(event: Any, currency: str) -> Decimal:
+    """Return an execution's commission, which has to be in the quote currency."""
+    commission = event.commission
+    if commission is None:
+        return _ZERO
+    if commission.currency.code != currency:
+        raise AccountingError(
+            f"the commission of {event.instrument_id} must be in {currency}, was {commission}: fees in a third currency "
+            "would add two currencies"
+        )
+    return Decimal(commission.as_decimal())
+
+
+def _money(amount: Decimal | None, currency: str, decimals: int) -> str:
+    """Return an amount with its currency, or an empty text where it is not known."""
+    return "" if amount is None else f"{amount.quantize(Decimal(1).scaleb(-decimals)):f} {currency}"
+
+
+def _price(value: Decimal | float | None) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,63 @@
+"""A symbol's own order book, kept from deltas, depth snapshots or best quotes."""
+
+from typing import Any
+
+from nautilus_trader.model import BookType, InstrumentId, OrderBook
+
+__all__ = ["OwnBook"]
+
+
+class OwnBook:
+    """Best prices as whole ticks, and depth where the feed has it.
+
+    Parameters
+    ----------
+    instrument_id
+        The instrument.
+    tick_raw
+        Price increment in the engine's raw fixed-point units.
+
+    Attributes
+    ----------
+    best_bid_ticks, best_ask_ticks
+        The touch as of the last `read`, None for an empty side.
+    """
+
+    __slots__ = ("_ask", "_bid", "_book", "_quote", "_tick_raw", "apply_deltas", "apply_depth", "best_ask_ticks", "best_bid_ticks")
+
+    def __init__(self, instrument_id: InstrumentId, tick_raw: int) -> None:
+        self._book = OrderBook(instrument_id, BookType.L2_MBP)
+        self.apply_deltas = self._book.apply_deltas
+        self.apply_depth = self._book.apply_depth
+        self._tick_raw = tick_raw
+        self._quote: Any = None
+        self._bid: Any = None
+        self._ask: Any = None
+        self.best_bid_ticks: int | None = None
+        self.best_ask_ticks: int | None = None
+
+    def apply_quote(self, quote: Any) -> None:
+        """Replace the book by its best quotes."""
+        self._quote = quote
+
+    def read(self) -> bool:
+        """Read the touch and return whether it has changed since the last time."""
+        if self._quote is None:
+            bid, ask = self._book.best_bid_price(), self._book.best_ask_price()
+        else:
+            bid, ask = self._quote.bid_price, self._quote.ask_price
+        if bid == self._bid and ask == self._ask:
+            return False
+        self._bid, self._ask = bid, ask
+        self.best_bid_ticks = None if bid is None else bid.raw // self._tick_raw
+        self.best_ask_ticks = None if ask is None else ask.raw // self._tick_raw
+        return True
+
+    def imbalance(self, levels: int = 10) -> float:
+        """Return ``(bid depth - ask depth) / (sum)`` over the top levels, in [-1, 1]; 0 for an empty book."""
+        if self._quote is not None:
+            bids, asks = float(self._quote.bid_size), float(self._quote.ask_size)
+        else:
+            bids = sum(level.size() for level in self._book.bids(levels))
+            asks = sum(level.size() for level in self._book.asks(levels))
+        return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0

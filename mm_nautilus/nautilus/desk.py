@@ -1,0 +1,371 @@
+"""One symbol's desk: its market, position, guards and orders, and what it wants to quote."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from nautilus_trader.model import AggressorSide, InstrumentId, LiquiditySide, Price, Quantity
+
+from mm_nautilus.core.config import SymbolParams
+from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
+from mm_nautilus.core.guards import SECOND_NS, BookCondition, BookGuard, DrawdownGuard, book_condition
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.quoting import (
+    NotQuoting,
+    Quote,
+    QuoteInputs,
+    SizeLimits,
+    plan_quotes,
+    signal_sides,
+)
+from mm_nautilus.core.slots import QuoteSlot, SlotState
+from mm_nautilus.core.tally import ReasonTally
+from mm_nautilus.core.trade_flow import TradeFlow
+from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
+from mm_nautilus.nautilus.book import OwnBook
+
+__all__ = ["NEVER_NS", "Side", "SideDesk", "SymbolDesk", "Targets"]
+
+NEVER_NS: Final = 2**63 - 1
+"""A time that never comes."""
+
+type Targets = tuple[Quote | NotQuoting, Quote | NotQuoting]
+
+
+@dataclass(slots=True)
+class SideDesk:
+    """One side of a symbol: its order, its last fill and why it is not quoted.
+
+    Attributes
+    ----------
+    is_bid
+        Which side.
+    """
+
+    is_bid: bool
+    slot: QuoteSlot = field(default_factory=QuoteSlot)
+    tally: ReasonTally = field(default_factory=ReasonTally)
+    last_fill_ns: int | None = None
+
+
+@dataclass(slots=True)
+class DeskCounts:
+    """What a desk has sent and received.
+
+    Attributes
+    ----------
+    placed, amended, cancelled
+        Order commands sent.
+    fills, maker_fills
+        Executions, and those of them that provided liquidity.
+    rejected, denied
+        Orders and amends refused by the venue, and by the engine's own risk checks.
+    """
+
+    placed: int = 0
+    amended: int = 0
+    cancelled: int = 0
+    fills: int = 0
+    maker_fills: int = 0
+    rejected: int = 0
+    denied: int = 0
+
+
+class SymbolDesk:
+    """Everything the strategy knows of one symbol; sends nothing itself.
+
+    Parameters
+    ----------
+    instrument
+        The engine's instrument.
+    spec
+        The same as plain values.
+    params
+        The symbol's merged parameters.
+    report_currency
+        Currency of bare amounts.
+    rate
+        Value of one unit of a currency in another one, None while unknown.
+    """
+
+    def __init__(
+        self,
+        instrument: Any,
+        spec: InstrumentSpec,
+        params: SymbolParams,
+        report_currency: str,
+        rate: Callable[[str, str], float | None],
+    ) -> None:
+        self.instrument_id: InstrumentId = instrument.id
+        self.spec = spec
+        self.params = params
+        self.tick = float(spec.price_increment)
+        self.lot = float(spec.size_increment)
+        self.book = OwnBook(instrument.id, instrument.price_increment.raw)
+        self.flow = TradeFlow()
+        self.closes = MinuteCloses(params.volatility_lookback)
+        self.book_guard = BookGuard(
+            round(params.stale_after_seconds * SECOND_NS), round(params.resume_after_seconds * SECOND_NS)
+        )
+        self.drawdown = DrawdownGuard(params.max_drawdown_pct)
+        self.bid, self.ask = SideDesk(is_bid=True), SideDesk(is_bid=False)
+        self.counts = DeskCounts()
+        self.entry: PositionEntry | None = None
+        self.position_lots = 0
+        self.mid_price: float | None = None
+        self.exit: Exit | None = None
+        self.exit_order_id: Any = None
+        self.exit_retry_ns = 0
+        self.reservation_price: float | None = None
+        self.is_halted = False
+        self.flatten: ExitReason | None = None
+        self.is_dirty = True
+        self.due_ns = 0
+        self.base_currency = instrument.base_currency
+        self.quote_currency = instrument.quote_currency
+        self._sound_ticks: tuple[int, int] | None = None
+        self._rate = rate
+        self._size = params.size(report_currency)
+        self._cap = params.inventory_cap(report_currency)
+        self._lot_raw = instrument.size_increment.raw
+        self._min_lots = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
+        self._min_notional_units = float((spec.min_notional or 0) / spec.price_increment / spec.size_increment)
+        self._inventory_lot_ns = 0
+        self._inventory_since_ns = 0
+        self._first_ns: int | None = None
+
+    # -- Conversions ------------------------------------------------------------------------------------
+
+    def price(self, ticks: int) -> Price:
+        """Return whole ticks as the engine's price."""
+        return Price(ticks * self.tick, self.spec.price_precision)
+
+    def quantity(self, lots: int) -> Quantity:
+        """Return whole lots as the engine's quantity."""
+        return Quantity(lots * self.lot, self.spec.size_precision)
+
+    def ticks(self, price: Price) -> int:
+        """Return an engine's price as whole ticks."""
+        return round(float(price) / self.tick)
+
+    def lots(self, quantity: Quantity) -> int:
+        """Return an engine's quantity as whole lots."""
+        return quantity.raw // self._lot_raw
+
+    # -- Market -----------------------------------------------------------------------------------------
+
+    @property
+    def touch(self) -> tuple[float, float] | None:
+        """Best bid and best ask in quote currency, None unless the book is sound."""
+        if self.book_guard.condition is not BookCondition.SOUND:
+            return None
+        bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
+        return (bid * self.tick, ask * self.tick)  # type: ignore[operator]
+
+    def add_trade(self, trade: Any) -> None:
+        """Add a trade to the tape; one without a known taker is left out."""
+        if trade.aggressor_side != AggressorSide.NO_AGGRESSOR:
+            self.flow.add(float(trade.size), is_buy=trade.aggressor_side == AggressorSide.BUY)
+
+    @property
+    def mark(self) -> Decimal | None:
+        """The exact mid of the last sound book in quote currency, None before the first."""
+        if self._sound_ticks is None:
+            return None
+        return sum(self._sound_ticks) * self.spec.price_increment / 2
+
+    def mark_price(self) -> Price:
+        """Return `mark` as the engine's price: half a tick needs one digit more than the instrument's prices."""
+        return Price.from_decimal_dp(self.mark or Decimal(0), self.spec.price_precision + 1)
+
+    def capital(self) -> float | None:
+        """Return the cap on the position in quote currency: what the symbol's drawdown is a share of."""
+        lots = self._lots_of(self._cap)
+        return None if lots is None or self.mid_price is None else lots * self.lot * self.mid_price
+
+    def needs_attention(self, now_ns: int) -> bool:
+        """Return whether something may have changed without a book event: a pause over, the feed silent."""
+        return self.is_dirty or now_ns >= self.due_ns or self.book_guard.is_stale(now_ns)
+
+    def observe(self, ts_ns: int) -> None:
+        """Take the book's touch into account: condition, mid, minute closes and the position's extremes."""
+        bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
+        self.book_guard.on_event(ts_ns, book_condition(bid, ask))
+        touch = self.touch
+        if touch is None:
+            return
+        self._sound_ticks = (bid, ask)  # type: ignore[assignment]
+        self.mid_price = 0.5 * (touch[0] + touch[1])
+        self.closes.update(ts_ns, self.mid_price)
+        if self.entry is not None:
+            self.entry.observe(*touch)
+
+    # -- Position ---------------------------------------------------------------------------------------
+
+    def signed_lots(self, portfolio: Any) -> int:
+        """Return the engine's net position in whole lots."""
+        return round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
+
+    def set_entry(self, is_long: bool, average_price: float, *, is_flat: bool) -> None:  # noqa: FBT001
+        """Follow the position's side and average price; extremes survive adds and partial exits, not flips."""
+        side: PositionSide = "long" if is_long else "short"
+        if is_flat:
+            self.entry = self.exit = None
+        elif self.entry is None or self.entry.side != side:
+            self.entry, self.exit = PositionEntry.opened(average_price, side), None
+        else:
+            self.entry.entry_price = average_price
+
+    def count_fill(self, event: Any) -> None:
+        """Count one execution."""
+        self.counts.fills += 1
+        self.counts.maker_fills += event.liquidity_side == LiquiditySide.MAKER
+
+    def set_position(self, lots: int, now_ns: int) -> None:
+        """Note a new net position and the time the last one was held."""
+        if self._first_ns is None:
+            self._first_ns = self._inventory_since_ns = now_ns
+        self._inventory_lot_ns += abs(self.position_lots) * (now_ns - self._inventory_since_ns)
+        self._inventory_since_ns = now_ns
+        self.position_lots = lots
+
+    def average_inventory(self, now_ns: int) -> float:
+        """Return the time-weighted mean of the absolute position, in base currency."""
+        if self._first_ns is None or now_ns <= self._first_ns:
+            return 0.0
+        held = self._inventory_lot_ns + abs(self.position_lots) * (now_ns - self._inventory_since_ns)
+        return held / (now_ns - self._first_ns) * self.lot
+
+    # -- Quotes -----------------------------------------------------------------------------------------
+
+    def targets(self, now_ns: int) -> Targets:
+        """Return the wanted bid and ask, or why a side has none."""
+        reason = self.book_guard.reason(now_ns)
+        if reason is not None:
+            return NotQuoting(reason), NotQuoting(reason)
+        if self.exit is not None:
+            return NotQuoting.EXITING, NotQuoting.EXITING
+        limits = self.size_limits()
+        if limits is None:
+            self.due_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
+            return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
+        plan = plan_quotes(self.params, self._inputs(limits))
+        self.reservation_price = plan.centre if self.params.use_reservation_price else None
+        bid, ask = plan.bid, plan.ask
+        if self.params.quoting == "signal":
+            bid, ask = self._signalled(bid, ask)
+        return self._timed(self.bid, bid, now_ns), self._timed(self.ask, ask, now_ns)
+
+    def _inputs(self, limits: SizeLimits) -> QuoteInputs:
+        return QuoteInputs(
+            self.book.best_bid_ticks or 0,
+            self.book.best_ask_ticks or 0,
+            self.tick,
+            self.position_lots,
+            limits,
+            self.closes.volatility_pct,
+            self.params.maker_fee_pct or 0.0,
+        )
+
+    def _signalled(self, bid: Quote | NotQuoting, ask: Quote | NotQuoting) -> Targets:
+        if self.params.use_trade_flow and not self.flow.is_warm:
+            return NotQuoting.WARMING_UP, NotQuoting.WARMING_UP
+        imbalance = self.book.imbalance()
+        buy, sell = signal_sides(self.params, imbalance, self.flow.value, self.position_lots)
+        return bid if buy else NotQuoting.NO_CONFIRMATION, ask if sell else NotQuoting.NO_CONFIRMATION
+
+    def _timed(self, side: SideDesk, target: Quote | NotQuoting, now_ns: int) -> Quote | NotQuoting:
+        """Send nothing new after a fill or a refusal on a side; an order that is still right works on."""
+        if not isinstance(target, Quote):
+            return target
+        if now_ns < side.slot.retry_at_ns:
+            return self._kept(side.slot, target) or NotQuoting.ORDER_REFUSED
+        if now_ns < self.cooldown_until_ns(side):
+            return self._kept(side.slot, target) or NotQuoting.COOLDOWN
+        return target
+
+    def _kept(self, slot: QuoteSlot, target: Quote) -> Quote | None:
+        """Return the settled order where it is near its target and no larger."""
+        working = slot.working
+        if working is None:
+            return None
+        near = abs(working.price_ticks - target.price_ticks) <= self.tolerance_ticks
+        fits = working.size_lots <= target.room_lots
+        return replace(working, room_lots=target.room_lots) if near and fits else None
+
+    def cooldown_until_ns(self, side: SideDesk) -> int:
+        """Return when a side's cooldown ends."""
+        if side.last_fill_ns is None:
+            return 0
+        return side.last_fill_ns + round(self.params.cooldown_seconds * SECOND_NS)
+
+    @property
+    def tolerance_ticks(self) -> float:
+        """Requote tolerance in ticks at the present mid."""
+        return self.params.requote_tolerance_bps / 10_000.0 * (self.mid_price or 0.0) / self.tick
+
+    def size_limits(self) -> SizeLimits | None:
+        """Return sizes in lots at present prices, None while a conversion lacks a price."""
+        size, cap = self._lots_of(self._size), self._lots_of(self._cap)
+        if size is None or cap is None:
+            return None
+        return SizeLimits(size, cap, self._min_lots, self._min_notional_units)
+
+    def min_lots_at(self, price_ticks: int) -> int:
+        """Return the venue's smallest order at a price, in lots."""
+        return SizeLimits(0, 0, self._min_lots, self._min_notional_units).min_lots_at(price_ticks)
+
+    @property
+    def least_exit_lots(self) -> int:
+        """The smallest exit the venue takes at the touch, in lots."""
+        ticks = self.book.best_ask_ticks if self.position_lots < 0 else self.book.best_bid_ticks
+        return self.min_lots_at(ticks or 1)
+
+    @property
+    def is_closable(self) -> bool:
+        """Whether there is a touch to exit at and the position is no smaller than the venue's smallest order."""
+        ticks = self.book.best_ask_ticks if self.position_lots < 0 else self.book.best_bid_ticks
+        return ticks is not None and abs(self.position_lots) >= self.least_exit_lots
+
+    @property
+    def fee_share(self) -> float:
+        """The higher of the two fees as a share of value, for reckoning what a buy may cost."""
+        return max(0.0, self.params.maker_fee_pct or 0.0, self.params.taker_fee_pct or 0.0) / 100.0
+
+    def _lots_of(self, amount: Any) -> int | None:
+        """Return an amount of any currency as whole lots, rounded down."""
+        value = float(amount.value)
+        if amount.currency != self.spec.base:
+            if amount.currency == self.spec.quote:
+                rate = self.mid_price
+            else:
+                rate = self._rate(self.spec.base, amount.currency)
+            if not rate:
+                return None
+            value /= rate
+        return math.floor(value / self.lot + 1e-9)
+
+    def next_due_ns(self, now_ns: int) -> int:
+        """Return when the targets may change although the touch does not."""
+        closing = self.exit is not None or self.flatten is not None
+        if self.params.quoting == "signal" or (closing and self.position_lots != 0):
+            return now_ns
+        due = (now_ns // MINUTE_NS + 1) * MINUTE_NS
+        for side in (self.bid, self.ask):
+            for at_ns in (side.slot.retry_at_ns, self.cooldown_until_ns(side)):
+                if at_ns > now_ns:
+                    due = min(due, at_ns)
+        if self.book_guard.resume_at_ns > now_ns:
+            due = min(due, self.book_guard.resume_at_ns)
+        return due
+
+    # -- Views ------------------------------------------------------------------------------------------
+
+    @property
+    def indicators(self) -> dict[str, float | None]:
+        """Reservation price (or mid) and trailing stop price, in quote currency; None where there is none."""
+        centre = self.reservation_price if self.params.use_reservation_price else self.mid_price
+        trail = self.entry.trailing_stop(self.params) if self.entry is not None else None
+        return {"reservation_price": centre, "trailing_stop_price": trail}

@@ -1,0 +1,151 @@
+"""What strategy, actor and recorder tell each other over the message bus, and on which topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from nautilus_trader.model import InstrumentId
+
+from mm_nautilus.core.instrument import InstrumentSpec
+
+__all__ = [
+    "ACCOUNT_TOPIC",
+    "CONTROL_TOPIC",
+    "FILL_TOPIC",
+    "POSITION_TOPIC",
+    "RESULT_TOPIC",
+    "STRATEGY_TOPIC",
+    "FillMessage",
+    "FillResult",
+    "StrategyAnnouncement",
+    "SymbolView",
+    "WindDown",
+]
+
+STRATEGY_TOPIC: Final = "mm.strategy"
+"""A strategy announces itself here when it starts."""
+FILL_TOPIC: Final = "mm.fill"
+"""Every execution of a strategy's orders."""
+POSITION_TOPIC: Final = "mm.position"
+"""Every position event of a strategy."""
+RESULT_TOPIC: Final = "mm.result"
+"""What each execution did to its symbol's figures."""
+ACCOUNT_TOPIC: Final = "mm.account"
+"""Account snapshots."""
+CONTROL_TOPIC: Final = "mm.control"
+"""Commands to all strategies."""
+
+
+class SymbolView(Protocol):
+    """What a strategy shows of one symbol, read when metrics are published."""
+
+    instrument_id: InstrumentId
+    spec: InstrumentSpec
+
+    @property
+    def mark(self) -> Decimal | None:
+        """The exact mid of the last sound book in quote currency, None before the first."""
+
+    def mark_price(self) -> Any:
+        """Return `mark` as the engine's price."""
+
+    @property
+    def indicators(self) -> Mapping[str, float | None]:
+        """``reservation_price`` and ``trailing_stop_price`` in quote currency, None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyAnnouncement:
+    """A strategy's portfolio and the symbols it trades.
+
+    Parameters
+    ----------
+    strategy
+        The strategy's id.
+    portfolio
+        The engine's portfolio; an actor has none of its own.
+    report_currency
+        Currency of totals.
+    views
+        What there is to see of each instrument.
+    """
+
+    strategy: str
+    portfolio: Any
+    report_currency: str
+    views: Mapping[InstrumentId, SymbolView]
+
+
+@dataclass(frozen=True, slots=True)
+class FillMessage:
+    """One execution.
+
+    Parameters
+    ----------
+    event
+        The engine's ``OrderFilled``.
+    purpose
+        ``quote``, ``entry`` or the reason of an exit.
+    """
+
+    event: Any
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillResult:
+    """What one execution did, in exact amounts of the symbol's quote currency.
+
+    Parameters
+    ----------
+    ts_event
+        Nanoseconds since the epoch.
+    symbol, side, price, quantity, liquidity
+        The execution: ``BUY`` or ``SELL``, price in quote and quantity in base currency, ``MAKER`` or ``TAKER``.
+    fee, currency
+        What the venue charged, and the quote currency.
+    purpose
+        ``quote``, ``entry`` or the reason of an exit.
+    correlation_id
+        Client order id that links signal, order, fill and metrics.
+    realized_change
+        Change of realised PnL, net of fees.
+    trade_pnl
+        Result of the trade where the execution reduced a position, else None.
+    position
+        Signed position after it, in base currency.
+    symbol_stats
+        The symbol's counts and PnL after it.
+    """
+
+    ts_event: int
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    liquidity: str
+    fee: Decimal
+    currency: str
+    purpose: str
+    correlation_id: str
+    realized_change: Decimal
+    trade_pnl: Decimal | None
+    position: Decimal
+    symbol_stats: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WindDown:
+    """Cancel everything and quote no more.
+
+    Parameters
+    ----------
+    reason
+        What is logged.
+    flatten
+        Whether positions are closed at market.
+    """
+
+    reason: str
+    flatten: bool

@@ -1,0 +1,496 @@
+"""The market maker: book events in, quotes and exits out."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final, Self
+
+from nautilus_trader.model import BookType, CurrencyPair, InstrumentId, PositionSide, StrategyId
+from nautilus_trader.trading import StrategyConfig
+from pydantic import ValidationError
+
+from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
+from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, exit_text
+from mm_nautilus.core.guards import DrawdownGuard
+from mm_nautilus.core.quoting import NotQuoting
+from mm_nautilus.core.rates import Rates
+from mm_nautilus.core.instrument_checks import check_instruments
+from mm_nautilus.core.validation import validate
+from mm_nautilus.nautilus.balances import Balances
+from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
+from mm_nautilus.nautilus.guarding import GuardedStrategy
+from mm_nautilus.nautilus.instruments import instrument_spec
+from mm_nautilus.nautilus.messages import (
+    CONTROL_TOPIC,
+    FILL_TOPIC,
+    POSITION_TOPIC,
+    STRATEGY_TOPIC,
+    FillMessage,
+    StrategyAnnouncement,
+    WindDown,
+)
+from mm_nautilus.nautilus.router import OrderRouter
+from mm_nautilus.nautilus.state import restore_desk, saved_desk
+
+__all__ = ["MarketMaker"]
+
+_GUARD_TIMER: Final = "market-maker-guards"
+_GUARD_INTERVAL: Final = timedelta(seconds=1)
+_TAG: Final = "001"
+_STATE_KEY: Final = "market_maker"
+
+
+class MarketMaker(GuardedStrategy):
+    """Quote both sides of any number of symbols around a mid or reservation price, and exit on stops.
+
+    Parameters
+    ----------
+    config
+        The configuration, or a mapping of the same shape. A strategy whose configuration has errors starts,
+        logs them as warnings and does not quote.
+
+    Attributes
+    ----------
+    config_warnings
+        What validation had to say, errors first.
+    position_entries
+        ``{symbol: {entry_price, highest_price, lowest_price, side}}`` of the open positions.
+    """
+
+    def __new__(cls, config: MarketMakerConfig | Mapping[str, Any]) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, _engine_config(config))  # type: ignore[call-arg]
+
+    def __init__(self, config: MarketMakerConfig | Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config_warnings: list[str] = []
+        self.settings: MarketMakerConfig | None = self._validated(config)
+        self._desks: dict[InstrumentId, SymbolDesk] = {}
+        self._router: OrderRouter | None = None
+        self._account_guard = DrawdownGuard(None)
+        self._start_equity: float | None = None
+        self._closing: NotQuoting | None = None
+        self._restored: dict[str, Any] = {}
+
+    def _validated(self, config: MarketMakerConfig | Mapping[str, Any]) -> MarketMakerConfig | None:
+        is_model = isinstance(config, MarketMakerConfig)
+        raw: Any = config.model_dump(exclude_unset=True) if is_model else config
+        self.config_warnings = validate(raw)
+        if any(not text.startswith("Warning:") for text in self.config_warnings):
+            return None
+        if isinstance(config, MarketMakerConfig):
+            return config
+        try:
+            return MarketMakerConfig.model_validate(dict(raw))
+        except ValidationError as error:
+            self.config_warnings.extend(f"{item['loc']}: {item['msg']}" for item in error.errors())
+            return None
+
+    # -- Start ------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Resolve the instruments, subscribe, and announce the strategy; or say why it does not quote."""
+        if self.settings is not None:
+            self._build_desks(self.settings)
+        for text in self.config_warnings:
+            self.log.warning(text)
+        if self.settings is None or not self._desks:
+            self.log.warning("MM: configuration has errors, not quoting")
+            return
+        self._balances = Balances(self.portfolio, next(iter(self._desks)).venue)
+        self._router = OrderRouter(
+            self,
+            self._balances,
+            amend_orders=self.settings.amend_orders,
+            max_actions_per_second=self.settings.max_order_actions_per_second,
+        )
+        self._account_guard.limit_pct = self.settings.max_account_drawdown_pct
+        self._restore()
+        self.subscribe_topic(CONTROL_TOPIC, self._on_control)
+        self._announce(self.settings)
+        for desk in self._desks.values():
+            self._subscribe(desk, self.settings.book_data)
+        self.clock.set_timer(_GUARD_TIMER, _GUARD_INTERVAL)
+
+    def _build_desks(self, settings: MarketMakerConfig) -> None:
+        instruments = self._instruments(settings.venue)
+        known = {symbol: instrument_spec(instrument) for symbol, instrument in instruments.items()}
+        problems = check_instruments(settings, known)
+        self.config_warnings.extend(problem.text() for problem in problems)
+        if any(not problem.is_warning for problem in problems):
+            self.settings = None
+            return
+        specs = {symbol: known[symbol] for symbol in settings.symbols}
+        rates = Rates({s: (spec.base, spec.quote) for s, spec in specs.items()}, self._mid_of, 1.0)
+        self._rates = rates
+        for symbol, spec in specs.items():
+            params = _with_fees(settings.for_symbol(symbol), spec)
+            desk = SymbolDesk(instruments[symbol], spec, params, settings.report_currency, rates.rate)
+            self._desks[desk.instrument_id] = desk
+        self._by_symbol = {desk.spec.symbol: desk for desk in self._desks.values()}
+
+    def _instruments(self, venue: str | None) -> dict[str, Any]:
+        """Return the venue's pairs by symbol; without a venue, those that only one venue lists."""
+        pairs = [item for item in self.cache.instruments() if isinstance(item, CurrencyPair)]
+        listed = Counter(item.id.symbol.value for item in pairs)
+        return {
+            item.id.symbol.value: item
+            for item in pairs
+            if item.id.venue.value == venue or (venue is None and listed[item.id.symbol.value] == 1)
+        }
+
+    def _mid_of(self, symbol: str) -> float | None:
+        return self._by_symbol[symbol].mid_price
+
+    def _announce(self, settings: MarketMakerConfig) -> None:
+        views = dict(self._desks)
+        name = str(self.strategy_id)
+        message = StrategyAnnouncement(name, self.portfolio, settings.report_currency, views)
+        self.publish_message(STRATEGY_TOPIC, message)
+
+    def _subscribe(self, desk: SymbolDesk, book_data: str) -> None:
+        instrument_id = desk.instrument_id
+        if book_data == "deltas":
+            # Managed: the engine's own book gives it the quotes that market orders and marks need.
+            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
+        elif book_data == "depth":
+            self.subscribe_book_depth(instrument_id, BookType.L2_MBP)
+        else:
+            self.subscribe_quotes(instrument_id)
+        if desk.params.quoting == "signal" and desk.params.use_trade_flow:
+            self.subscribe_trades(instrument_id)
+
+    # -- Market events ----------------------------------------------------------------------------------
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        """Apply level changes to the symbol's own book and act on what they changed."""
+        desk = self._desks.get(deltas.instrument_id)
+        if desk is not None:
+            desk.book.apply_deltas(deltas)
+            self._follow(desk, deltas.ts_init)
+
+    def on_book_depth(self, depth: Any) -> None:
+        """Replace the symbol's own book by a snapshot and act on what changed."""
+        desk = self._desks.get(depth.instrument_id)
+        if desk is not None:
+            desk.book.apply_depth(depth)
+            self._follow(desk, depth.ts_init)
+
+    def on_quote(self, quote: Any) -> None:
+        """Replace the symbol's own book by its best quotes and act on what changed."""
+        desk = self._desks.get(quote.instrument_id)
+        if desk is not None:
+            desk.book.apply_quote(quote)
+            self._follow(desk, quote.ts_init)
+
+    def on_trade(self, trade: Any) -> None:
+        """Add a trade to the symbol's tape."""
+        desk = self._desks.get(trade.instrument_id)
+        if desk is not None:
+            desk.add_trade(trade)
+
+    def _follow(self, desk: SymbolDesk, ts_ns: int) -> None:
+        """Act on a book event; one that leaves the touch alone costs next to nothing."""
+        changed = desk.book.read() or desk.is_dirty or ts_ns >= desk.due_ns
+        if not changed and not desk.book_guard.is_stale(ts_ns):
+            desk.book_guard.last_event_ns = ts_ns
+            return
+        desk.observe(ts_ns)
+        self._act(desk, ts_ns)
+
+    def _act(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Check exits, then quote."""
+        router = self._router
+        if router is None:
+            return
+        desk.is_dirty = False
+        desk.due_ns = desk.next_due_ns(now_ns)
+        blocked = self._closing or (NotQuoting.HALTED if desk.is_halted else None)
+        if blocked is not None:
+            self._hold(desk, blocked, now_ns)
+            return
+        self._check_exit(desk)
+        if desk.exit is not None:
+            self._hold(desk, NotQuoting.EXITING, now_ns)
+            router.close_position(desk, desk.exit.reason, now_ns)
+            return
+        bid, ask = desk.targets(now_ns)
+        router.align(desk, desk.bid, bid, now_ns)
+        router.align(desk, desk.ask, ask, now_ns)
+
+    def _hold(self, desk: SymbolDesk, reason: NotQuoting, now_ns: int) -> None:
+        """Keep both sides without orders, and go on flattening where that was decided."""
+        router = self._router
+        assert router is not None  # noqa: S101 - only called while quoting
+        router.pull_quotes(desk, reason, now_ns)
+        if desk.flatten is not None:
+            router.close_position(desk, desk.flatten, now_ns)
+
+    def _check_exit(self, desk: SymbolDesk) -> None:
+        """Decide on an exit once; it stands until the position is closed.
+
+        What is left below the venue's smallest order cannot be closed by itself and is quoted on.
+        """
+        touch = desk.touch
+        if touch is None or desk.entry is None:
+            return
+        if not desk.is_closable:
+            desk.exit = None if desk.exit_order_id is None else desk.exit
+            return
+        if desk.exit is not None:
+            return
+        decision = check_exit(desk.entry, *touch, desk.params)
+        if decision is not None:
+            desk.exit = decision
+            self._log_exit(desk, decision)
+
+    def _log_exit(self, desk: SymbolDesk, decision: Exit) -> None:
+        assert desk.entry is not None  # noqa: S101 - an exit is decided on an entry
+        self.log.info(exit_text(desk.entry, decision, max(6, desk.spec.price_precision)))
+
+    # -- Guards -----------------------------------------------------------------------------------------
+
+    def on_time_event(self, event: Any) -> None:
+        """Look once a second at what no book event would tell: silence, drawdown, the end of a pause."""
+        if event.name != _GUARD_TIMER:
+            return
+        now_ns = event.ts_event
+        self._check_drawdowns(now_ns)
+        for desk in self._desks.values():
+            if desk.needs_attention(now_ns):
+                self._act(desk, now_ns)
+
+    def _check_drawdowns(self, now_ns: int) -> None:
+        total = 0.0
+        known = True
+        for desk in self._desks.values():
+            pnl = self._total_pnl(desk)
+            rate = self._rates.rate(desk.spec.quote, self.report_currency)
+            if pnl is None or rate is None:
+                known = False
+                continue
+            total += pnl * rate
+            if desk.drawdown.update(pnl, desk.capital() or 0.0):
+                self._halt(desk, f"drawdown {desk.drawdown.drawdown_pct:.2f} % of max_inventory", now_ns)
+        capital = self._capital()
+        if known and capital is not None and self._account_guard.update(total, capital):
+            text = f"account drawdown {self._account_guard.drawdown_pct:.2f} % of the equity at the start"
+            for desk in self._desks.values():
+                self._halt(desk, text, now_ns)
+
+    @property
+    def report_currency(self) -> str:
+        """Currency of bare amounts and totals."""
+        assert self.settings is not None  # noqa: S101 - there are no desks without settings
+        return self.settings.report_currency
+
+    def _total_pnl(self, desk: SymbolDesk) -> float | None:
+        """Return total PnL marked at mid in quote currency, None while it has no mid."""
+        if desk.mid_price is None:
+            return None
+        total = self.portfolio.total_pnl(desk.instrument_id, price=desk.mark_price())
+        return 0.0 if total is None else total.as_double()
+
+    def _capital(self) -> float | None:
+        """Return the equity at the start in the report currency, None while a price for it is missing."""
+        if self._start_equity is None and self.settings is not None and self.settings.max_account_drawdown_pct:
+            self._start_equity = self._equity()
+        return self._start_equity
+
+    def _equity(self) -> float | None:
+        total = 0.0
+        for currency, amount in self._balances.totals().items():
+            rate = self._rates.rate(currency, self.report_currency)
+            if rate is None:
+                return None
+            total += float(amount) * rate
+        return total
+
+    def _halt(self, desk: SymbolDesk, text: str, now_ns: int) -> None:
+        """Stop quoting a symbol for good; its quotes are cancelled and, if so configured, its position closed."""
+        if desk.is_halted:
+            return
+        desk.is_halted = True
+        desk.flatten = ExitReason.HALT if desk.params.flatten_on_halt else None
+        self.log.warning(f"MM: {desk.spec.symbol} halted: {text}")
+        self._act(desk, now_ns)
+
+    def _on_control(self, message: object) -> None:
+        if isinstance(message, WindDown):
+            self.wind_down(message.reason, flatten=message.flatten)
+
+    def wind_down(self, reason: str, *, flatten: bool) -> None:
+        """Cancel everything, quote no more and, if asked to, close the positions at market."""
+        self.log.info(f"MM: winding down: {reason}")
+        self._closing = NotQuoting.STOPPING
+        now_ns = self.clock.timestamp_ns()
+        for desk in self._desks.values():
+            desk.flatten = ExitReason.STOP if flatten else desk.flatten
+            self._act(desk, now_ns)
+
+    # -- Order and position events ----------------------------------------------------------------------
+
+    def on_order_accepted(self, event: Any) -> None:
+        """Note that the venue took an order."""
+        self._on_order(event, lambda router, live, _now: router.on_accepted(live))
+
+    def on_order_updated(self, event: Any) -> None:
+        """Note a confirmed amend."""
+        self._on_order(event, lambda router, live, _now: router.on_updated(live, event))
+
+    def on_order_modify_rejected(self, event: Any) -> None:
+        """Note a refused amend."""
+        self._on_order(event, lambda router, live, now: router.on_amend_refused(live, now))
+
+    def on_order_cancel_rejected(self, event: Any) -> None:
+        """Note a refused cancel."""
+        self._on_order(event, lambda router, live, _now: router.on_cancel_refused(live))
+
+    def on_order_canceled(self, event: Any) -> None:
+        """Note that an order is gone."""
+        self._on_order(event, lambda router, live, _now: router.on_closed(event, live))
+
+    def on_order_expired(self, event: Any) -> None:
+        """Note that an order is gone."""
+        self._on_order(event, lambda router, live, _now: router.on_closed(event, live))
+
+    def on_order_rejected(self, event: Any) -> None:
+        """Note that the venue refused an order."""
+        self._on_order(event, lambda router, live, now: router.on_refused(event, live, now, denied=False))
+
+    def on_order_denied(self, event: Any) -> None:
+        """Note that the engine's risk checks refused an order."""
+        self._on_order(event, lambda router, live, now: router.on_refused(event, live, now, denied=True))
+
+    def on_order_filled(self, event: Any) -> None:
+        """Book an execution, publish it, and requote."""
+        router = self._router
+        live = router.find(event) if router is not None else None
+        if router is None or live is None:
+            return
+        self.publish_message(FILL_TOPIC, FillMessage(event, live.purpose))
+        live.desk.count_fill(event)
+        live.desk.set_position(live.desk.signed_lots(self.portfolio), event.ts_init)
+        is_closed = self.cache.is_order_closed(event.client_order_id)
+        router.on_filled(live, event, event.ts_init, is_closed=is_closed)
+        live.desk.is_dirty = True
+
+    def _on_order(self, event: Any, note: Any) -> None:
+        """Let the router note an event of one of our orders, then act on what it changed."""
+        router = self._router
+        live = router.find(event) if router is not None else None
+        if live is None:
+            return
+        note(router, live, event.ts_init)
+        if self.is_running():
+            self._act(live.desk, event.ts_init)
+
+    def on_position_event(self, event: Any) -> None:
+        """Keep the position's entry, publish the event, and act on the new position."""
+        desk = self._desks.get(event.instrument_id)
+        if desk is None:
+            return
+        self.publish_message(POSITION_TOPIC, event)
+        desk.set_position(desk.signed_lots(self.portfolio), event.ts_init)
+        desk.set_entry(event.side == PositionSide.LONG, event.avg_px_open, is_flat=event.side == PositionSide.FLAT)
+        if self.is_running():
+            self._act(desk, event.ts_init)
+
+    # -- Stop and state ---------------------------------------------------------------------------------
+
+    def on_stop(self) -> None:
+        """Cancel everything, close the positions if so configured, and report why sides were not quoted."""
+        if self._router is None:
+            return
+        now_ns = self.clock.timestamp_ns()
+        self._closing = NotQuoting.STOPPING
+        for desk in self._desks.values():
+            self.cancel_all_orders(desk.instrument_id)
+            if self.settings is not None and self.settings.flatten_on_stop:
+                self._router.close_position(desk, ExitReason.STOP, now_ns)
+            self._report(desk, now_ns)
+
+    def _report(self, desk: SymbolDesk, now_ns: int) -> None:
+        for side in (desk.bid, desk.ask):
+            side.tally.close(now_ns)
+            self.log.info(f"MM: {desk.spec.symbol} {_name(side)} not quoted: {side.tally.to_dict()}")
+
+    def on_save(self) -> dict[str, bytes]:
+        """Return entries, extremes, figures and halts as one JSON document."""
+        desks = {desk.spec.symbol: saved_desk(desk) for desk in self._desks.values()}
+        account = {"peak": self._account_guard.peak, "halted": self._account_guard.halted}
+        document = {"symbols": desks, "account": account, "start_equity": self._start_equity}
+        return {_STATE_KEY: json.dumps(document).encode()}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        """Keep a saved document; it is applied when the strategy starts."""
+        if _STATE_KEY in state:
+            self._restored = json.loads(bytes(state[_STATE_KEY]))
+
+    def _restore(self) -> None:
+        for desk in self._desks.values():
+            desk.set_position(desk.signed_lots(self.portfolio), self.clock.timestamp_ns())
+            saved = self._restored.get("symbols", {}).get(desk.spec.symbol)
+            if saved is not None:
+                restore_desk(desk, saved)
+            for position in self.cache.positions_open(instrument_id=desk.instrument_id):
+                desk.set_entry(position.is_long, position.avg_px_open, is_flat=False)
+        account = self._restored.get("account", {})
+        self._account_guard.peak = account.get("peak", 0.0)
+        self._account_guard.halted = account.get("halted", False)
+        self._start_equity = self._restored.get("start_equity")
+
+    # -- Views ------------------------------------------------------------------------------------------
+
+    @property
+    def desks(self) -> Mapping[str, SymbolDesk]:
+        """The desk of each symbol."""
+        return {desk.spec.symbol: desk for desk in self._desks.values()}
+
+    @property
+    def position_entries(self) -> dict[str, dict[str, float | str]]:
+        """Entry, extremes and side of each open position."""
+        return {
+            desk.spec.symbol: _entry_dict(desk.entry) for desk in self._desks.values() if desk.entry is not None
+        }
+
+    @property
+    def indicators(self) -> dict[str, dict[str, float | None]]:
+        """``reservation_price`` and ``trailing_stop_price`` of each symbol, in its quote currency."""
+        return {desk.spec.symbol: desk.indicators for desk in self._desks.values()}
+
+
+def _engine_config(config: Any) -> StrategyConfig:
+    """Return the engine's own options; ids that it does not take are left to validation, which names them."""
+    given = config.model_dump() if isinstance(config, MarketMakerConfig) else config
+    ids: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        ids = {"order_id_tag": str(given.get("order_id_tag") or _TAG)}
+        with suppress(ValueError):
+            ids |= {"strategy_id": StrategyId(str(given["strategy_id"]))} if given.get("strategy_id") else {}
+    return StrategyConfig(log_events=False, log_commands=False, **{"order_id_tag": _TAG, **ids})
+
+
+def _entry_dict(entry: PositionEntry) -> dict[str, float | str]:
+    return {
+        "entry_price": entry.entry_price,
+        "highest_price": entry.highest_price,
+        "lowest_price": entry.lowest_price,
+        "side": entry.side,
+    }
+
+
+def _name(side: SideDesk) -> str:
+    return "bid" if side.is_bid else "ask"
+
+
+def _with_fees(params: SymbolParams, spec: Any) -> SymbolParams:
+    """Fill in the instrument's fees where the configuration leaves them to the venue."""
+    fees = {}
+    for name in ("maker", "taker"):
+        rate = getattr(spec, f"{name}_fee_rate")
+        if getattr(params, f"{name}_fee_pct") is None and rate is not None:
+            fees[f"{name}_fee_pct"] = float(100 * rate)
+    return params.model_copy(update=fees)

@@ -1,0 +1,1 @@
+"""What a run has to tell: tables and journal lines, from plain values alone."""
