@@ -95,11 +95,13 @@ def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) 
     report
         What the engine generated; its index becomes a column of its name.
     columns
-        Name, type and reader of each column.
+        Name, type and reader of each column; rows are ordered by the first, their time.
     path
         The Parquet file.
     """
     indexed = report.reset_index() if report.index.name else report
+    if len(indexed):
+        indexed = indexed.sort_values(columns[0][0], kind="stable")
     rows: list[dict[Any, Any]] = indexed.to_dict("records")
     arrays = [pa.array([read(row) for row in rows], type=kind) for _, kind, read in columns]
     table = pa.table(arrays, schema=pa.schema([(name, kind) for name, kind, _ in columns]))
