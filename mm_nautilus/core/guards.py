@@ -53,7 +53,6 @@ class BookGuard:
         "_resume_after_ns",
         "_resume_at_ns",
         "_stale_after_ns",
-        "_suspended",
         "last_event_ns",
     )
 
@@ -63,7 +62,6 @@ class BookGuard:
         self._condition = BookCondition.MISSING
         self.last_event_ns: int | None = None
         self._has_started = False
-        self._suspended = False
         self._resume_at_ns = 0
 
     @property
@@ -82,7 +80,6 @@ class BookGuard:
         self._condition = condition
         self.last_event_ns = ts_ns
         if condition is BookCondition.SOUND and was_defective and self._has_started:
-            self._suspended = True
             self._resume_at_ns = ts_ns + self._resume_after_ns
         # The first book is quoted on at once; one that was emptied later has to recover.
         self._has_started = self._has_started or condition is not BookCondition.MISSING
@@ -97,11 +94,7 @@ class BookGuard:
             return self._condition.value
         if self.is_stale(now_ns):
             return "stale book"
-        if self._suspended:
-            if now_ns < self._resume_at_ns:
-                return "book recovering"
-            self._suspended = False
-        return None
+        return "book recovering" if now_ns < self._resume_at_ns else None
 
 
 @dataclass(slots=True)

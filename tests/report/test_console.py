@@ -1,0 +1,199 @@
+import io
+from copy import deepcopy
+
+import pytest
+from rich.console import Console
+
+from mm_nautilus.report.console import print_summary, summary_view
+
+SYMBOL = {
+    "fills": 1284,
+    "trades": 44,
+    "wins": 30,
+    "losses": 13,
+    "win_rate": 68.2,
+    "currency": "USDT",
+    "base_currency": "XRP",
+    "realized_pnl": 8.5,
+    "total_pnl": 7.25,
+    "avg_pnl": 0.19,
+    "fees": 1.5,
+    "maker_share_pct": 97.6,
+    "inventory": -1234567.8,
+    "average_inventory": 0.00001,
+    "seconds_at_cap": 2.34,
+    "orders_placed": 99,
+    "orders_amended": 1011,
+    "orders_cancelled": 18,
+    "orders_rejected": 8,
+    "orders_denied": 2,
+    "quotes_per_fill": 13.214,
+    "not_quoting": {
+        "bid": {"cooldown": {"count": 45, "seconds": 227.81}},
+        "ask": {"inventory cap": {"count": 1, "seconds": 2.34}},
+    },
+}
+IDLE = {
+    **SYMBOL,
+    "fills": 0,
+    "currency": "BTC",
+    "realized_pnl": -0.00004388,
+    "total_pnl": None,
+    "maker_share_pct": None,
+    "quotes_per_fill": None,
+    "inventory": -0.0,
+    "not_quoting": {"bid": {}, "ask": {}},
+}
+SUMMARY = {
+    "name": "backtest",
+    "simulated_data": True,
+    "venue": {
+        "name": "KRAKEN",
+        "account_type": "cash",
+        "queue_position": True,
+        "liquidity_consumption": True,
+        "latency": {"insert_ms": 50.0},
+    },
+    "period": {"start": "2025-12-06T05:46:40+00:00", "end": "2025-12-06T05:55:03+00:00"},
+    "symbols": {"XRP/USDT": SYMBOL, "XRP/BTC": IDLE},
+    "exits": {
+        "stop_loss": {"count": 3, "trades": 4, "pnl": {"BTC": -0.00001, "USDT": -1.25}},
+        "halt": {"count": 1, "trades": 0, "pnl": {}},
+    },
+    "equity": {
+        "currency": "USDT",
+        "start": 3175.39,
+        "end": 3162.41,
+        "change": -12.98,
+        "trading_pnl": -11.74,
+        "revaluation": -1.24,
+        "max_drawdown_pct": 0.37,
+    },
+    "events": 17983,
+    "orders": 369,
+    "elapsed_seconds": 0.9,
+    "events_per_second": 19791,
+}
+
+
+@pytest.fixture
+def summary():
+    return deepcopy(SUMMARY)
+
+
+def printed(summary, width=160):
+    stream = io.StringIO()
+    print_summary(summary, Console(file=stream, width=width))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def row(lines, name):
+    return next(line for line in lines if line.strip().startswith(name)).strip()[len(name) :].split("  ")
+
+
+def cells(lines, name):
+    return [cell.strip() for cell in row(lines, name) if cell.strip()]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fills", ["1,284", "0"]),
+        ("trades", ["44", "44"]),
+        ("wins", ["30", "30"]),
+        ("losses", ["13", "13"]),
+        ("win rate", ["68.2 %", "68.2 %"]),
+        ("realized PnL, net of fees", ["+$8.50", "-0.00004388 BTC"]),
+        ("total PnL, net of fees", ["+$7.25", "-"]),
+        ("average PnL per trade", ["+$0.19", "+0.19000000 BTC"]),
+        ("fees", ["$1.50", "1.50000000 BTC"]),
+        ("maker share of fills", ["97.6 %", "-"]),
+        ("inventory at the end", ["-1,234,567.8 XRP", "0 XRP"]),
+        ("average inventory, absolute", ["0.00001 XRP", "0.00001 XRP"]),
+        ("time at the inventory cap", ["2.3 s", "2.3 s"]),
+        ("orders placed", ["99", "99"]),
+        ("amended", ["1,011", "1,011"]),
+        ("cancelled", ["18", "18"]),
+        ("refused by venue / engine", ["8 / 2", "8 / 2"]),
+        ("quotes per fill", ["13.21", "-"]),
+    ],
+)
+def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
+    assert cells(printed(summary), name) == expected
+
+
+def test_reasons_for_not_quoting_are_told_a_side(summary):
+    lines = printed(summary)
+
+    assert cells(lines, "cooldown") == ["227.8 (45)", "-", "-", "-"]
+    assert cells(lines, "inventory cap") == ["-", "2.3 (1)", "-", "-"]
+
+
+def test_exits_name_their_results_in_each_currency(summary):
+    lines = printed(summary)
+
+    assert cells(lines, "stop loss") == ["3", "4", "-0.00001000 BTC, -$1.25"]
+    assert cells(lines, "halt") == ["1", "0", "-"]
+
+
+def test_a_run_without_exits_says_so(summary):
+    assert cells(printed(summary | {"exits": {}}), "none") == ["0", "0", "-"]
+
+
+def test_equity_and_its_parts(summary):
+    assert (
+        "Equity $3175.39 -> $3162.41 (-$12.98): trading -$11.74, "
+        "revaluation of the starting balances -$1.24; largest drawdown 0.370 %"
+    ) in printed(summary)
+
+
+def test_equity_that_is_not_known(summary):
+    lines = printed(summary | {"equity": None})
+
+    assert "Equity: not known, because a price that values a balance never came" in lines
+
+
+@pytest.mark.parametrize(("simulated", "words"), [(True, "SIMULATED data"), (False, "recorded data")])
+def test_heading_says_where_the_data_come_from(summary, simulated, words):
+    lines = printed(summary | {"simulated_data": simulated})
+
+    assert lines[0] == f"backtest: {words}, 2025-12-06T05:46:40+00:00 to 2025-12-06T05:55:03+00:00"
+
+
+@pytest.mark.parametrize(
+    ("queue", "consumption", "words"),
+    [
+        (True, True, "queue position and liquidity consumption"),
+        (True, False, "queue position"),
+        (False, True, "liquidity consumption"),
+        (False, False, "no queue model"),
+    ],
+)
+def test_heading_says_how_fills_are_decided(summary, queue, consumption, words):
+    summary["venue"] |= {"queue_position": queue, "liquidity_consumption": consumption}
+
+    assert printed(summary)[1] == f"KRAKEN, cash account, {words}, order latency 50 ms"
+
+
+def test_a_name_with_brackets_is_no_markup(summary):
+    assert printed(summary | {"name": "[red]run[/]"})[0].startswith("[red]run[/]: ")
+
+
+def test_timing_stands_last(summary):
+    assert printed(summary)[-1] == "17,983 events, 369 orders in 0.9 s (19,791 events/s)"
+
+
+def test_a_narrow_terminal_folds_and_loses_nothing(summary):
+    summary["symbols"] |= {"BTC/USDT": IDLE}
+
+    text = "\n".join(printed(summary, width=80))
+
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("-0.00004388") == 2
+
+
+def test_the_view_does_not_change_the_summary(summary):
+    summary_view(summary)
+
+    assert summary == SUMMARY

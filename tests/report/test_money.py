@@ -1,0 +1,53 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_nautilus.report.money import signed_amount, unsigned_amount
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "text"),
+    [
+        (1.25, "USDT", "+$1.25"),
+        (8.5, "USD", "+$8.50"),
+        (-3.12, "USDC", "-$3.12"),
+        (0.0, "USDT", "+$0.00"),
+        (-0.0, "USDT", "+$0.00"),
+        (1234.5, "USDT", "+$1234.50"),
+        (0.00000125, "BTC", "+0.00000125 BTC"),
+        (-0.00000125, "BTC", "-0.00000125 BTC"),
+        (25.0, "XRP", "+25.00000000 XRP"),
+        (1.5, "EUR", "+1.50000000 EUR"),
+    ],
+)
+def test_amount_with_its_sign(value, currency, text):
+    assert signed_amount(value, currency) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "text"),
+    [
+        (195.38, "USDT", "$195.38"),
+        (0.0, "USDT", "$0.00"),
+        (-0.0, "BTC", "0.00000000 BTC"),
+        (-12.5, "USDT", "-$12.50"),
+        (0.5, "BTC", "0.50000000 BTC"),
+        (-0.5, "BTC", "-0.50000000 BTC"),
+    ],
+)
+def test_amount_with_a_sign_only_if_negative(value, currency, text):
+    assert unsigned_amount(value, currency) == text
+
+
+@settings(max_examples=100)
+@given(value=st.floats(-1e9, 1e9), currency=st.sampled_from(["USDT", "BTC", "XRP"]))
+def test_an_amount_reads_back_and_names_its_currency(value, currency):
+    text = signed_amount(value, currency)
+
+    number = text.replace("$", "").removesuffix(f" {currency}")
+    assert math.isclose(float(number), value, abs_tol=0.005 if currency == "USDT" else 5e-9, rel_tol=1e-12)
+    assert ("$" in text) == (currency == "USDT") != text.endswith(f" {currency}")
+    assert text[0] in "+-"
+    assert unsigned_amount(abs(value), currency) == text[1:]
