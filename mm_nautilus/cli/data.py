@@ -222,7 +222,7 @@ def simulate_command(
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same data; without it, the sample's.", min=0)
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=1)] = 30.0,
+    minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=1, max=44_640)] = 30.0,
 ) -> None:
     """Fill a catalog with simulated books and trades; without options, with the shipped sample.
 

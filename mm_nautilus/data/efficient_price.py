@@ -11,6 +11,8 @@ __all__ = ["STEP_SECONDS", "EfficientPrices", "PriceConfig"]
 STEP_SECONDS: Final = 0.1
 """Time between two steps of the efficient prices, seconds."""
 _STEPS_PER_MINUTE: Final = 60.0 / STEP_SECONDS
+_MOST_LOG: Final = 100.0
+"""Bound that keeps absurd settings from overflowing; the simulator refuses such prices."""
 
 type Floats = NDArray[np.float64]
 
@@ -47,8 +49,8 @@ class PriceConfig:
 class EfficientPrices:
     """Draw the paths step by step, in slices that continue each other.
 
-    The logarithm of each price is a random walk whose volatility is ``volatility_pct * exp(v)``, where v is an
-    Ornstein-Uhlenbeck process, plus compound Poisson jumps.
+    The logarithm of each price is a random walk whose volatility is ``volatility_pct * exp(v)``, where v is
+    an Ornstein-Uhlenbeck process common to both, plus compound Poisson jumps of its own.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ class EfficientPrices:
         increments = scale * factor * self._correlated_normals(steps) + self._jumps(steps)
         paths = self._log_prices[:, None] + np.cumsum(increments, axis=1)
         self._log_prices = paths[:, -1]
-        prices: Floats = np.exp(paths)
+        prices: Floats = np.exp(np.clip(paths, -_MOST_LOG, _MOST_LOG))
         return prices
 
     def _log_volatilities(self, steps: int) -> Floats:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import (
     ACTION_ADD,
     ACTION_CLEAR,
@@ -23,7 +24,7 @@ from mm_nautilus.core.marketdata import (
     TradeBlock,
 )
 
-__all__ = ["MIN_LEVELS", "FlowConfig", "Kind", "PairFlow", "SideBook"]
+__all__ = ["MIN_LEVELS", "FlowConfig", "FlowSlice", "Kind", "PairFlow", "SideBook"]
 
 MIN_LEVELS: Final = 12
 """Levels a side that are never taken or cancelled below."""
@@ -33,7 +34,10 @@ TRADE_LEAD_NS: Final = 1_000
 """Time by which a trade precedes the book change it made, nanoseconds."""
 INFORMED_SIZE: Final = 4
 """How many times larger an informed taker's order is than an uninformed one's."""
+CANCEL_SHARE: Final = 0.25
+"""Least share of a level's size that a cancel removes: more rests there, more is withdrawn."""
 _MIN_GAP_NS: Final = 10_000
+_SLICE_MARGIN_NS: Final = 5_000_000
 _BPS: Final = 1e-4
 
 
@@ -69,7 +73,7 @@ class FlowConfig:
     market_value, market_spread
         The same of a market order.
     max_levels
-        Levels a side beyond which the farthest is cancelled.
+        Levels a side beyond which the farthest is dropped.
     """
 
     limit_rate: float
@@ -148,6 +152,23 @@ class SideBook:
         return [(self.sign * key, self._lots[key]) for key in self._keys]
 
 
+@dataclass(frozen=True, slots=True)
+class FlowSlice:
+    """What happened to one book over one slice of time.
+
+    Parameters
+    ----------
+    deltas, trades
+        Book changes and trades; both may be empty.
+    informed
+        Whether each trade's taker was an informed one.
+    """
+
+    deltas: DeltaBlock
+    trades: TradeBlock
+    informed: NDArray[np.bool_]
+
+
 @dataclass(slots=True)
 class _Draws:
     """Random numbers of one slice, one of each an event."""
@@ -174,7 +195,7 @@ class PairFlow:
 
     Limit orders, cancels and uninformed market orders follow Smith, Farmer, Gillemot and Krishnamurthy
     (Quantitative Finance 3, 2003) and Cont, Stoikov and Talreja (Operations Research 58(3), 2010) in spirit:
-    Poisson arrivals whose intensity falls with the distance from the price, cancels in proportion to what rests.
+    Poisson arrivals whose intensity falls with distance, cancels that grow with what rests.
     Informed takers are those of Glosten and Milgrom (Journal of Financial Economics 14, 1985): they know the
     efficient price and take what is mispriced against it.
 
@@ -182,22 +203,19 @@ class PairFlow:
     ----------
     config
         Rates and sizes.
-    tick, lot
-        Price and size increment.
+    spec
+        The instrument: its increments and smallest order.
     generator
         Source of randomness; all slices draw from it in order.
-    trade_prefix
-        Beginning of every trade id.
     """
 
-    def __init__(
-        self, config: FlowConfig, tick: float, lot: float, generator: np.random.Generator, trade_prefix: str
-    ) -> None:
+    def __init__(self, config: FlowConfig, spec: InstrumentSpec, generator: np.random.Generator) -> None:
         self._config = config
-        self._tick = tick
-        self._lot = lot
+        self._tick = float(spec.price_increment)
+        self._lot = float(spec.size_increment)
+        self._min_lots = math.ceil((spec.min_quantity or spec.size_increment) / spec.size_increment)
+        self._prefix = f"SIM-{spec.symbol}-"
         self._generator = generator
-        self._prefix = trade_prefix
         self._bids, self._asks = SideBook(is_bid=True), SideBook(is_bid=False)
         self._rows = _Rows()
         self._sequence = 0
@@ -218,19 +236,24 @@ class PairFlow:
         value_price
             Value of one unit of base currency in the currency order values are counted in.
         """
+        self._last_ns = ts_ns
         draws = self._draw(np.full(6 * self._config.max_levels, ts_ns))
         rows = zip(draws.bid_sides, draws.distances, draws.limit_values, strict=True)
         for is_bid, distance, value in rows:
-            self._add_limit(price, is_bid, distance, self._in_lots(value, value_price))
+            self._add_limit(price, distance, self._in_lots(value, value_price), is_bid=is_bid)
         for book in (self._bids, self._asks):
             self._apply(self._deeper(book, 0, self._in_lots(self._config.limit_value, value_price)))
-        self._rows.deltas.clear()
+        self._rows = _Rows()
         self._record_snapshot(ts_ns)
-        self._last_ns = ts_ns
 
     def run(
-        self, start_ns: int, step_ns: int, prices: NDArray[np.float64], value_prices: NDArray[np.float64]
-    ) -> tuple[DeltaBlock, TradeBlock]:
+        self,
+        start_ns: int,
+        step_ns: int,
+        prices: NDArray[np.float64],
+        value_prices: NDArray[np.float64],
+        end_ns: int,
+    ) -> FlowSlice:
         """Evolve the book over one slice and return what happened.
 
         Parameters
@@ -240,46 +263,42 @@ class PairFlow:
         step_ns
             Time between two of the prices, nanoseconds.
         prices, value_prices
-            Efficient price and value of one unit of base currency at each step.
+            Efficient price and value of one unit of base currency at each step of the whole slice.
+        end_ns
+            Moment before which to stop, nanoseconds since the epoch. Random numbers are drawn for the whole
+            slice whatever it is, so that a shorter simulation is the beginning of a longer one.
         """
         draws = self._draw(self._arrival_times(start_ns, step_ns * len(prices)))
-        rows = zip(
-            draws.times_ns,
-            draws.kinds,
-            draws.bid_sides,
-            draws.distances,
-            draws.limit_values,
-            draws.market_values,
-            draws.shares,
-            strict=True,
-        )
         efficient, values = prices.tolist(), value_prices.tolist()
         last_step = len(efficient) - 1
-        for ts_ns, kind, is_bid, distance, limit_value, market_value, share in rows:
+        for number, ts_ns in enumerate(draws.times_ns):
+            if ts_ns >= end_ns:
+                break
             step = min((ts_ns - start_ns) // step_ns, last_step)
             self._last_ns = max(ts_ns, self._last_ns + _MIN_GAP_NS)
-            price, unit = efficient[step], values[step]
-            if kind == Kind.LIMIT:
-                self._add_limit(price, is_bid, distance, self._in_lots(limit_value, unit))
-            elif kind == Kind.CANCEL:
-                self._cancel(is_bid, share, self._in_lots(limit_value, unit))
-            elif kind == Kind.MARKET:
-                self._take(is_bid, self._in_lots(market_value, unit), None, self._in_lots(limit_value, unit))
-            elif kind == Kind.INFORMED:
-                self._take(
-                    is_bid,
-                    self._in_lots(INFORMED_SIZE * market_value, unit),
-                    price,
-                    self._in_lots(limit_value, unit),
-                )
-            else:
-                self._refresh(price, is_bid, self._in_lots(limit_value, unit))
+            self._happen(draws, number, efficient[step], values[step])
         return self._collect()
+
+    def _happen(self, draws: _Draws, number: int, price: float, value_price: float) -> None:
+        """Let one event happen at an efficient price."""
+        kind, is_bid = draws.kinds[number], draws.bid_sides[number]
+        lots = self._in_lots(draws.limit_values[number], value_price)
+        if kind == Kind.LIMIT:
+            self._add_limit(price, draws.distances[number], lots, is_bid=is_bid)
+        elif kind == Kind.CANCEL:
+            self._cancel(draws.shares[number], lots, is_bid=is_bid)
+        elif kind == Kind.REFRESH:
+            self._refresh(price, lots, is_bid=is_bid)
+        else:
+            informed = kind == Kind.INFORMED
+            value = draws.market_values[number] * (INFORMED_SIZE if informed else 1)
+            wanted = self._in_lots(value, value_price)
+            self._take(wanted, price if informed else None, lots, is_buy=is_bid)
 
     def _arrival_times(self, start_ns: int, span_ns: int) -> NDArray[np.int64]:
         count = self._generator.poisson(sum(self._config.rates) * span_ns / 1e9)
         # The end of the slice is left free, so that the last event's minimum gaps stay inside it.
-        return np.sort(self._generator.integers(start_ns, start_ns + span_ns - 5_000_000, count))
+        return np.sort(self._generator.integers(start_ns, start_ns + span_ns - _SLICE_MARGIN_NS, count))
 
     def _draw(self, times_ns: NDArray[np.int64]) -> _Draws:
         config, generator, count = self._config, self._generator, len(times_ns)
@@ -298,16 +317,16 @@ class PairFlow:
         )
 
     def _in_lots(self, value: float, value_price: float) -> int:
-        return max(1, round(value / value_price / self._lot))
+        return max(self._min_lots, round(value / value_price / self._lot))
 
     # -- Events -----------------------------------------------------------------------------------------
 
-    def _sides(self, is_bid: bool) -> tuple[SideBook, SideBook]:  # noqa: FBT001
+    def _sides(self, *, is_bid: bool) -> tuple[SideBook, SideBook]:
         return (self._bids, self._asks) if is_bid else (self._asks, self._bids)
 
-    def _add_limit(self, price: float, is_bid: bool, distance_bps: float, lots: int) -> None:  # noqa: FBT001
+    def _add_limit(self, price: float, distance_bps: float, lots: int, *, is_bid: bool) -> None:
         """Add a limit order at a distance from the efficient price; it never crosses the book."""
-        book, other = self._sides(is_bid)
+        book, other = self._sides(is_bid=is_bid)
         offset = (self._config.half_spread_bps + distance_bps) * _BPS
         if is_bid:
             ticks = math.floor(price * (1.0 - offset) / self._tick)
@@ -315,28 +334,29 @@ class PairFlow:
         else:
             ticks = math.ceil(price * (1.0 + offset) / self._tick)
             ticks = max(ticks, other.best_ticks + 1) if len(other) else ticks
-        if ticks <= 0:
-            return
         changes = [(book, ticks, book.lots(ticks) + lots)]
-        if len(book) >= self._config.max_levels and ticks != book.worst_ticks:
+        if len(book) >= self._config.max_levels and not book.lots(ticks):
+            if book.sign * (ticks - book.worst_ticks) > 0:
+                return
             changes.append((book, book.worst_ticks, 0))
         self._apply(changes)
 
-    def _cancel(self, is_bid: bool, share: float, lots: int) -> None:  # noqa: FBT001
-        """Cancel an order of a random level; the fuller the side, the likelier it succeeds."""
-        book, _ = self._sides(is_bid)
+    def _cancel(self, share: float, lots: int, *, is_bid: bool) -> None:
+        """Withdraw size from a random level; the more levels and the more size, the more goes."""
+        book, _ = self._sides(is_bid=is_bid)
         index = int(share * self._config.max_levels)
         if index >= len(book):
             return
         ticks = book.ticks_at(index)
-        left = max(0, book.lots(ticks) - lots)
+        shown = book.lots(ticks)
+        left = max(0, shown - max(lots, round(CANCEL_SHARE * shown)))
         if left > 0 or len(book) > MIN_LEVELS:
             self._apply([(book, ticks, left)])
 
-    def _refresh(self, price: float, is_bid: bool, lots: int) -> None:  # noqa: FBT001
+    def _refresh(self, price: float, lots: int, *, is_bid: bool) -> None:
         """Pull the best quote where the efficient price has come closer to it than makers like."""
-        book, _ = self._sides(is_bid)
-        gap = (price - book.best_ticks * self._tick) * (1 if is_bid else -1)
+        book, _ = self._sides(is_bid=is_bid)
+        gap = (book.best_ticks * self._tick - price) * book.sign
         if gap < 0.5 * self._config.half_spread_bps * _BPS * price:
             self._apply([(book, book.best_ticks, 0), *self._deeper(book, 1, lots)])
 
@@ -346,28 +366,36 @@ class PairFlow:
         worst = book.worst_ticks
         return [(book, worst + book.sign * number, lots) for number in range(1, missing + 1)]
 
-    def _take(
-        self,
-        is_buy: bool,
-        lots: int,
-        limit_price: float | None,
-        deep_lots: int,  # noqa: FBT001
-    ) -> None:
-        """Take size from the touch on; an informed taker stops where the price is no longer mispriced."""
-        book = self._asks if is_buy else self._bids
+    def _take(self, lots: int, limit_price: float | None, deep_lots: int, *, is_buy: bool) -> None:
+        """Take size from the touch on; an informed taker stops where the price is no longer mispriced.
+
+        Parameters
+        ----------
+        lots
+            Most size to take; what finds no counterpart is cancelled.
+        limit_price
+            The efficient price, beyond which an informed taker does not trade; None for an uninformed one.
+        deep_lots
+            Size of the levels that make up for a side that has become thin.
+        is_buy
+            The taker's side.
+        """
+        book, _ = self._sides(is_bid=not is_buy)
         changes: list[tuple[SideBook, int, int]] = []
         taken: list[tuple[int, int]] = []
-        for ticks, shown in book.levels()[:-1]:
-            fair = limit_price is None or (limit_price - ticks * self._tick) * (1 if is_buy else -1) > 0
-            if lots <= 0 or not fair:
+        for index in range(len(book) - 1):
+            ticks = book.ticks_at(index)
+            mispriced = limit_price is None or (limit_price - ticks * self._tick) * book.sign > 0
+            if lots <= 0 or not mispriced:
                 break
+            shown = book.lots(ticks)
             size = min(lots, shown)
             taken.append((ticks, size))
             changes.append((book, ticks, shown - size))
             lots -= size
         if not taken:
             return
-        self._record_trades(taken, is_buy=is_buy)
+        self._record_trades(taken, is_buy=is_buy, informed=limit_price is not None)
         self._last_ns += TRADE_LEAD_NS
         removed = sum(left == 0 for _, _, left in changes)
         self._apply([*changes, *self._deeper(book, removed, deep_lots)])
@@ -394,18 +422,19 @@ class PairFlow:
         self._rows.deltas.extend(rows)
         self._sequence = 0
 
-    def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool) -> None:
+    def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool, informed: bool) -> None:
         aggressor = SIDE_BID if is_buy else SIDE_ASK
         for ticks, size in taken:
             self._trade_count += 1
-            self._rows.trades.append((self._last_ns, ticks, size, aggressor, self._trade_count))
+            self._rows.trades.append((self._last_ns, ticks, size, aggressor, self._trade_count, informed))
 
-    def _collect(self) -> tuple[DeltaBlock, TradeBlock]:
+    def _collect(self) -> FlowSlice:
         rows, self._rows = self._rows, _Rows()
         deltas = np.array(rows.deltas, dtype=np.int64).reshape(-1, 7).T.copy()
-        trades = np.array(rows.trades, dtype=np.int64).reshape(-1, 5).T.copy()
+        trades = np.array(rows.trades, dtype=np.int64).reshape(-1, 6).T.copy()
         ids = [f"{self._prefix}{number}" for number in trades[4].tolist()]
-        return (
+        return FlowSlice(
             DeltaBlock(deltas[0], deltas[0] + FEED_DELAY_NS, *deltas[1:]),
             TradeBlock(trades[0], trades[0] + FEED_DELAY_NS, trades[1], trades[2], trades[3], ids),
+            trades[5].astype(np.bool_),
         )

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
@@ -26,9 +26,15 @@ _SLICE_SECONDS: Final = 600
 _STEP_NS: Final = round(STEP_SECONDS * _NS_PER_SECOND)
 _STAGGER_NS: Final = 1_000
 """Shift between two pairs' snapshots, so that no two instruments' first events coincide."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST_TICKS: Final = 500
+"""Least price in ticks; below it a tick is more than 20 basis points."""
+_MOST_TICKS: Final = 1_000_000_000
 
 
-def _kraken(base: str, quote: str, tick: str, lot: str, minimum: str, cost: str) -> InstrumentSpec:
+def _kraken(
+    base: str, quote: str, *, tick: str, lot: str, min_quantity: str, min_notional: str
+) -> InstrumentSpec:
     return InstrumentSpec(
         symbol=f"{base}/{quote}",
         venue="KRAKEN",
@@ -36,8 +42,8 @@ def _kraken(base: str, quote: str, tick: str, lot: str, minimum: str, cost: str)
         quote=quote,
         price_increment=Decimal(tick),
         size_increment=Decimal(lot),
-        min_quantity=Decimal(minimum),
-        min_notional=Decimal(cost),
+        min_quantity=Decimal(min_quantity),
+        min_notional=Decimal(min_notional),
         maker_fee_rate=Decimal("0.0025"),
         taker_fee_rate=Decimal("0.0040"),
         simulated=True,
@@ -47,9 +53,15 @@ def _kraken(base: str, quote: str, tick: str, lot: str, minimum: str, cost: str)
 # Kraken's lots have eight decimals; the engine keeps six of XRP, and a finer lot would make balances inexact.
 KRAKEN_SPOT: Final[Mapping[str, InstrumentSpec]] = MappingProxyType(
     {
-        "XRP/USDT": _kraken("XRP", "USDT", "0.00001", "0.000001", "2.000000", "0.5"),
-        "BTC/USDT": _kraken("BTC", "USDT", "0.1", "0.00000001", "0.00005000", "0.5"),
-        "XRP/BTC": _kraken("XRP", "BTC", "0.00000001", "0.000001", "2.000000", "0.00002"),
+        "XRP/USDT": _kraken(
+            "XRP", "USDT", tick="0.00001", lot="0.000001", min_quantity="2.000000", min_notional="0.5"
+        ),
+        "BTC/USDT": _kraken(
+            "BTC", "USDT", tick="0.1", lot="0.00000001", min_quantity="0.00005000", min_notional="0.5"
+        ),
+        "XRP/BTC": _kraken(
+            "XRP", "BTC", tick="0.00000001", lot="0.000001", min_quantity="2.000000", min_notional="0.00002"
+        ),
     }
 )
 """The instruments simulated: ticks, minimums and fees of Kraken's lowest spot tier."""
@@ -111,6 +123,8 @@ class SimulationConfig(BaseModel):
     )
     start: AwareDatetime = Field(
         default=datetime(2025, 12, 13, 12, 0, tzinfo=UTC),
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        lt=datetime(2200, 1, 1, tzinfo=UTC),
         strict=False,
         description="First moment of the data.",
     )
@@ -142,7 +156,22 @@ class SimulationConfig(BaseModel):
     @property
     def start_ns(self) -> int:
         """First moment of the data, nanoseconds since the epoch."""
-        return round(self.start.timestamp()) * _NS_PER_SECOND
+        return (self.start - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+    @model_validator(mode="after")
+    def _check_first_prices(self) -> Self:
+        firsts = {
+            "XRP/USDT": self.xrp_usdt,
+            "BTC/USDT": self.btc_usdt,
+            "XRP/BTC": self.xrp_usdt / self.btc_usdt,
+        }
+        for symbol, price in firsts.items():
+            low, high = _price_limits(KRAKEN_SPOT[symbol])
+            if not low <= price <= high:
+                raise ValueError(
+                    f"the first price of {symbol} must be from {low:g} to {high:g}, was {price:g}"
+                )
+        return self
 
     def prices(self) -> PriceConfig:
         """Return the configuration of the efficient prices."""
@@ -167,13 +196,16 @@ class PairSlice:
         The instrument.
     deltas, trades
         Book changes and trades; both may be empty.
+    informed
+        Whether each trade's taker was an informed one; a catalog does not hold it.
     efficient_price
-        The efficient price at each step of `STEP_SECONDS`, in quote currency.
+        The efficient price at each step of `STEP_SECONDS`, in quote currency; a catalog does not hold it.
     """
 
     spec: InstrumentSpec
     deltas: DeltaBlock
     trades: TradeBlock
+    informed: NDArray[np.bool_]
     efficient_price: NDArray[np.float64]
 
 
@@ -184,31 +216,52 @@ def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
     ----------
     config
         Seed, span and prices.
+
+    Raises
+    ------
+    DataError
+        If a price wanders to where its tick is too coarse, or beyond what is stored exactly.
     """
     seeds = np.random.SeedSequence(config.seed).spawn(1 + len(KRAKEN_SPOT))
     generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
     prices = EfficientPrices(config.prices(), generators[0])
     flows = {
-        symbol: PairFlow(
-            FLOWS[symbol], float(spec.price_increment), float(spec.size_increment), generator, f"{symbol}-"
-        )
+        symbol: PairFlow(FLOWS[symbol], spec, generator)
         for (symbol, spec), generator in zip(KRAKEN_SPOT.items(), generators[1:], strict=True)
     }
-    done = 0
-    while done < config.duration_seconds:
+    for done in range(0, config.duration_seconds, _SLICE_SECONDS):
         seconds = min(_SLICE_SECONDS, config.duration_seconds - done)
-        xrp, btc = prices.next_slice(round(seconds / STEP_SECONDS))
+        start_ns = config.start_ns + done * _NS_PER_SECOND
+        end_ns = start_ns + seconds * _NS_PER_SECOND
+        # Whole slices are drawn even where the span ends within one: a shorter run begins as a longer one.
+        xrp, btc = prices.next_slice(round(_SLICE_SECONDS / STEP_SECONDS))
         efficient = {"XRP/USDT": xrp, "BTC/USDT": btc, "XRP/BTC": xrp / btc}
         values = {"XRP/USDT": xrp, "BTC/USDT": btc, "XRP/BTC": xrp}
-        start_ns = config.start_ns + done * _NS_PER_SECOND
+        steps = round(seconds / STEP_SECONDS)
         slices = []
         for number, (symbol, flow) in enumerate(flows.items()):
+            spec, price = KRAKEN_SPOT[symbol], efficient[symbol]
+            _check_path(spec, price[:steps])
             if done == 0:
-                flow.open(start_ns + number * _STAGGER_NS, efficient[symbol][0], values[symbol][0])
-            deltas, trades = flow.run(start_ns, _STEP_NS, efficient[symbol], values[symbol])
-            slices.append(PairSlice(KRAKEN_SPOT[symbol], deltas, trades, efficient[symbol]))
+                flow.open(start_ns + number * _STAGGER_NS, price[0], values[symbol][0])
+            part = flow.run(start_ns, _STEP_NS, price, values[symbol], end_ns)
+            slices.append(PairSlice(spec, part.deltas, part.trades, part.informed, price[:steps]))
         yield slices
-        done += seconds
+
+
+def _price_limits(spec: InstrumentSpec) -> tuple[float, float]:
+    """Return the prices between which ticks are fine enough and still exact."""
+    tick = float(spec.price_increment)
+    return _LEAST_TICKS * tick, _MOST_TICKS * tick
+
+
+def _check_path(spec: InstrumentSpec, prices: NDArray[np.float64]) -> None:
+    low, high = _price_limits(spec)
+    if not (prices.min() >= low and prices.max() <= high):
+        raise DataError(
+            f"the simulated price of {spec.symbol} left {low:g} to {high:g}; "
+            "choose a lower volatility or a shorter span"
+        )
 
 
 def write_sample(
@@ -228,9 +281,9 @@ def write_sample(
     Raises
     ------
     DataError
-        If the folder already holds market data.
+        If the folder already holds market data, or cannot be written.
     """
-    if (target / "data").exists():
+    if any((target / "data").rglob("*.parquet")):
         raise DataError(
             f"{target} already holds a catalog; remove {target / 'data'} first or choose another folder"
         )

@@ -17,7 +17,7 @@ from nautilus_trader.persistence import (
 )
 
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import DeltaBlock, Ints, TradeBlock
+from mm_nautilus.core.marketdata import ACTION_CLEAR, DeltaBlock, Ints, TradeBlock
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog_files import (
     CatalogFile,
@@ -334,6 +334,20 @@ class CatalogReader:
         intervals = self.intervals(instrument_id, kind)
         return (intervals[0][0], max(end for _, end in intervals)) if intervals else None
 
+    def snapshot_before(self, instrument_id: str, moment: int) -> int | None:
+        """Return the ``ts_init`` (nanoseconds) of the last full book at or before a moment, None if there is none.
+
+        Raises
+        ------
+        DataError
+            As for `iter_deltas`.
+        """
+        found: int | None = None
+        for block in self.iter_deltas(instrument_id, end=moment):
+            clears = block.ts_init[block.action == ACTION_CLEAR]
+            found = int(clears[-1]) if len(clears) else found
+        return found
+
     def iter_deltas(
         self,
         instrument_id: str,
@@ -489,7 +503,8 @@ def _missing_data(
     if any(end is None or file.start <= end for file in after):
         return []
     first, last = format_time(files[0].start), format_time(files[-1].end)
+    wanted = " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
     return [
-        f"{reader.folder} holds no {kind.label} of {instrument_id} in the wanted time span; "
-        f"it holds them from {first} to {last}"
+        f"{reader.folder} holds no {kind.label} of {instrument_id} in the wanted time span; it holds them from "
+        f"{first} to {last}, was {wanted}"
     ]

@@ -1,8 +1,7 @@
-"""Build the engine and the components of one run from its configuration."""
+"""Build the engine and the components of one run from its inputs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,21 +19,16 @@ from mm_nautilus.core.config import MarketMakerConfig
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.nautilus.venue import fee_rates, simulated_venue
 from mm_nautilus.runs.control import RunControl
+from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 
-__all__ = ["RUN_ID", "RunParts", "build_parts", "data_span", "nanoseconds", "strategy_config"]
+__all__ = ["RUN_ID", "RunParts", "build_parts", "strategy_config"]
 
 RUN_ID: Final = "backtest"
 """The engine's name of the run."""
-_BOOK_TYPES: Final = {
-    "deltas": NautilusDataType.OrderBookDelta,
-    "depth": NautilusDataType.OrderBookDepth,
-    "quotes": NautilusDataType.QuoteTick,
-}
 _CHATTY_COMPONENTS: Final = (
     "nautilus_portfolio::manager",
     "nautilus_portfolio::portfolio",
@@ -42,11 +36,6 @@ _CHATTY_COMPONENTS: Final = (
     "nautilus_trading::strategy",
 )
 """Parts of the engine that log several lines an order; only their warnings are kept."""
-
-
-def nanoseconds(moment: datetime | None) -> int | None:
-    """Return a moment as nanoseconds since the epoch, None for None."""
-    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +57,7 @@ class RunParts:
 
 
 def build_parts(
-    config: RunConfig,
-    specs: Mapping[str, InstrumentSpec],
+    inputs: RunInputs,
     folder: Path,
     *,
     on_progress: Callable[[float], None],
@@ -79,10 +67,8 @@ def build_parts(
 
     Parameters
     ----------
-    config
+    inputs
         The run.
-    specs
-        The instruments traded, by symbol.
     folder
         The run's folder; the log and what is recorded goes there.
     on_progress
@@ -90,15 +76,16 @@ def build_parts(
     interrupted
         Returns whether the run is to end now.
     """
-    node = BacktestNode([_node_config(config, specs, folder)])
+    config = inputs.config
+    node = BacktestNode([_node_config(inputs, folder)])
     node.build()
-    strategy = MarketMaker(strategy_config(config, specs))
+    strategy = MarketMaker(strategy_config(config, inputs.specs))
+    strategy.wait_until(inputs.quote_ns)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     recorder = RunRecorder(folder, config.name, lambda: metrics.ledger)
-    start_ns, end_ns = data_span(config, specs)
     control = RunControl(
-        start_ns=start_ns,
-        end_ns=end_ns,
+        start_ns=inputs.data_ns,
+        end_ns=inputs.end_ns,
         flatten=config.strategy.flatten_on_stop,
         on_progress=on_progress,
         interrupted=interrupted,
@@ -121,22 +108,22 @@ def strategy_config(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> M
     return MarketMakerConfig.model_validate(given)
 
 
-def _node_config(config: RunConfig, specs: Mapping[str, InstrumentSpec], folder: Path) -> BacktestRunConfig:
-    book_data = config.strategy.book_data
-    ids = [InstrumentId.from_str(spec.instrument_id) for spec in specs.values()]
+def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
+    config = inputs.config
+    ids = [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()]
     data = [
         BacktestDataConfig(
             kind,
             str(config.catalog.resolve()),
             instrument_ids=ids,
-            start_time=nanoseconds(config.start),
-            end_time=nanoseconds(config.end),
+            start_time=inputs.data_ns,
+            end_time=inputs.end_ns,
         )
-        for kind in (_BOOK_TYPES[book_data], NautilusDataType.TradeTick)
+        for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]
     return BacktestRunConfig(
         id=RUN_ID,
-        venues=[simulated_venue(config.venue, specs, book_data=book_data)],
+        venues=[simulated_venue(config.venue, inputs.specs, book_data="deltas")],
         data=data,
         engine=BacktestEngineConfig(
             logging=_logging(config, folder),
@@ -156,12 +143,3 @@ def _logging(config: RunConfig, folder: Path) -> LoggerConfig:
         component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING"),
         is_colored=False,
     )
-
-
-def data_span(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> tuple[int, int]:
-    """Return the first and last moment of the book data used, nanoseconds."""
-    reader = CatalogReader(config.catalog)
-    bounds = [reader.bounds(spec.instrument_id, DataKind.DELTAS) for spec in specs.values()]
-    known = [bound for bound in bounds if bound is not None]
-    start_ns, end_ns = min(first for first, _ in known), max(last for _, last in known)
-    return max(start_ns, nanoseconds(config.start) or 0), min(end_ns, nanoseconds(config.end) or end_ns)

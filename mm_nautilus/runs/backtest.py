@@ -3,7 +3,7 @@
 import json
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,11 @@ from typing import Any
 from nautilus_trader.backtest import BacktestNode, BacktestResult
 
 from mm_nautilus.core.config_source import resolved_yaml
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.instrument_checks import check_run
 from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.errors import ConfigError, InterruptedRunError, RunFailedError
-from mm_nautilus.nautilus.catalog import require_data
-from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts, data_span, nanoseconds
+from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
 from mm_nautilus.runs.folder import new_run_folder
+from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.signals import SignalWatch
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.tables import FILLS, ORDERS, POSITIONS, write_report
@@ -65,14 +63,12 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
     InterruptedRunError
         If a signal ended the run; reports up to then are saved.
     """
-    specs = _required_specs(config)
-    warnings = _checked(config, specs)
+    inputs = prepare(config)
     folder = new_run_folder(config.output.directory, config.name)
     (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
     with SignalWatch() as signals:
         parts = build_parts(
-            config,
-            specs,
+            inputs,
             folder,
             on_progress=on_progress or (lambda _share: None),
             interrupted=lambda: signals.received is not None,
@@ -80,45 +76,15 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
         started = time.perf_counter()
         result, error = _run(parts.node)
         elapsed_seconds = time.perf_counter() - started
-        now_ns = (
-            result.backtest_end if result is not None and result.backtest_end else data_span(config, specs)[1]
-        )
+        now_ns = (None if result is None else result.backtest_end) or inputs.end_ns
+        events = 0 if result is None else result.iterations
         _save(parts, now_ns, folder)
-        summary = run_summary(
-            config,
-            specs,
-            parts,
-            now_ns,
-            events=0 if result is None else result.iterations,
-            elapsed_seconds=elapsed_seconds,
-        )
+        summary = run_summary(inputs, parts, now_ns, events=events, elapsed_seconds=elapsed_seconds)
         summary["status"] = _status(parts, error, signals)
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     parts.node.dispose()
     _raise_for(parts, error, signals, folder)
-    return BacktestOutcome(summary, folder, warnings)
-
-
-def _required_specs(config: RunConfig) -> dict[str, InstrumentSpec]:
-    """Return the instruments of the configured symbols, with the fees of the run."""
-    start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
-    found = require_data(
-        config.catalog,
-        list(config.strategy.symbols),
-        config.venue.name,
-        start=start_ns,
-        end=end_ns,
-        needs_trades=True,
-    )
-    return {spec.symbol: spec for spec in found}
-
-
-def _checked(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> tuple[str, ...]:
-    problems = check_run(config, specs)
-    errors = [problem.text() for problem in problems if not problem.is_warning]
-    if errors:
-        raise ConfigError(errors)
-    return tuple(problem.text() for problem in problems)
+    return BacktestOutcome(summary, folder, inputs.warnings)
 
 
 def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.ledger import AccountSnapshot
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.nautilus.actor import MetricsActor
 from mm_nautilus.nautilus.data_types import SymbolMetrics
 from mm_nautilus.nautilus.desk import SymbolDesk
-from mm_nautilus.runs.assembly import RunParts, data_span
+from mm_nautilus.runs.assembly import RunParts
+from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import ExitTotals
 
 __all__ = ["account_summary", "exit_summary", "run_summary", "symbol_summary"]
@@ -107,19 +107,13 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
 
 
 def run_summary(
-    config: RunConfig,
-    specs: Mapping[str, InstrumentSpec],
-    parts: RunParts,
-    now_ns: int,
-    *,
-    events: int,
-    elapsed_seconds: float,
+    inputs: RunInputs, parts: RunParts, now_ns: int, *, events: int, elapsed_seconds: float
 ) -> dict[str, Any]:
     """Return the figures of a whole run.
 
     Parameters
     ----------
-    config, specs, parts
+    inputs, parts
         What ran.
     now_ns
         The run's last moment, nanoseconds since the epoch.
@@ -131,10 +125,10 @@ def run_summary(
     metrics, account = parts.metrics.final(now_ns)
     desks = parts.strategy.desks
     return {
-        "name": config.name,
-        "simulated_data": any(spec.simulated for spec in specs.values()),
-        "venue": _assumptions(config),
-        "period": _period(config, specs),
+        "name": inputs.config.name,
+        "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
+        "venue": _assumptions(inputs.config),
+        "period": _period(inputs),
         "symbols": {
             row.symbol: symbol_summary(row, desks[row.symbol], parts.metrics, now_ns) for row in metrics
         },
@@ -155,7 +149,7 @@ def _assumptions(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _period(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Any]:
-    start_ns, end_ns = data_span(config, specs)
-    moments = (datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for ns in (start_ns, end_ns))
-    return dict(zip(("start", "end"), moments, strict=True)) | {"seconds": (end_ns - start_ns) / 1e9}
+def _period(inputs: RunInputs) -> dict[str, Any]:
+    moments = {"start": inputs.quote_ns, "end": inputs.end_ns}
+    texts = {name: datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for name, ns in moments.items()}
+    return texts | {"seconds": (inputs.end_ns - inputs.quote_ns) / 1e9}

@@ -64,7 +64,9 @@ def _no_book(catalog: Path) -> None:
         (_no_book, ["book changes", "BTC/USDT.KRAKEN"]),
     ],
 )
-def test_broken_catalog_is_refused(tmp_path: Path, break_it: Callable[[Path], None], words: list[str]) -> None:
+def test_broken_catalog_is_refused(
+    tmp_path: Path, break_it: Callable[[Path], None], words: list[str]
+) -> None:
     catalog, out = tmp_path / "catalog", tmp_path / "out"
     shutil.copytree(ROOT / "catalog", catalog)
     break_it(catalog)

@@ -1,0 +1,123 @@
+"""What a run needs to begin: instruments, the span of its data, first prices; checked before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument_checks import check_run
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, require_data
+
+__all__ = ["RunInputs", "prepare"]
+
+_BATCH_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """A configuration with what its catalog holds.
+
+    Parameters
+    ----------
+    config
+        The run.
+    specs
+        The instruments traded, by symbol.
+    data_ns
+        First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
+        recording reads from the last full book before it.
+    quote_ns, end_ns
+        First and last moment of the run itself.
+    warnings
+        Risks that validation named.
+    """
+
+    config: RunConfig
+    specs: Mapping[str, InstrumentSpec]
+    data_ns: int
+    quote_ns: int
+    end_ns: int
+    warnings: tuple[str, ...]
+
+
+def prepare(config: RunConfig) -> RunInputs:
+    """Read what a run needs from its catalog and check the configuration against it.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration does not fit the instruments.
+    DataError
+        If the catalog cannot be used, or has no full book before the run's start.
+    """
+    if config.strategy.book_data != "deltas":
+        raise ConfigError(
+            "strategy.book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was "
+            f"{config.strategy.book_data}"
+        )
+    start_ns, end_ns = _nanoseconds(config.start), _nanoseconds(config.end)
+    symbols = list(config.strategy.symbols)
+    found = require_data(
+        config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
+    )
+    specs = {spec.symbol: spec for spec in found}
+    reader = CatalogReader(config.catalog)
+    snapshots = {symbol: _first_book(reader, spec, start_ns) for symbol, spec in specs.items()}
+    mids = {symbol: _first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
+    problems = check_run(config, specs, mids)
+    errors = [problem.located() for problem in problems if not problem.is_warning]
+    if errors:
+        raise ConfigError(errors)
+    data_ns = min(snapshots.values())
+    return RunInputs(
+        config=config,
+        specs=specs,
+        data_ns=data_ns,
+        quote_ns=max(data_ns, start_ns or data_ns),
+        end_ns=_last_moment(reader, specs, end_ns),
+        warnings=tuple(problem.text() for problem in problems),
+    )
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000
+
+
+def _bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:
+    bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
+    if bounds is None:
+        raise DataError(f"{reader.folder} holds no book changes of {spec.instrument_id}")
+    return bounds
+
+
+def _last_moment(reader: CatalogReader, specs: Mapping[str, InstrumentSpec], end_ns: int | None) -> int:
+    last = max(_bounds(reader, spec)[1] for spec in specs.values())
+    return last if end_ns is None else min(last, end_ns)
+
+
+def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int:
+    """Return the time of the last full book at or before the start."""
+    first, _ = _bounds(reader, spec)
+    if start_ns is None or start_ns <= first:
+        return first
+    found = reader.snapshot_before(spec.instrument_id, start_ns)
+    if found is None:
+        raise DataError(
+            f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then, "
+            f"was {format_time(start_ns)}"
+        )
+    return found
+
+
+def _first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int) -> float:
+    """Return the mid of the first two-sided book, in quote currency."""
+    replay = BookReplay()
+    for block in reader.iter_deltas(spec.instrument_id, start=from_ns, batch_rows=_BATCH_ROWS):
+        tops = replay.apply(block)
+        for bid, ask in zip(tops.bid.tolist(), tops.ask.tolist(), strict=True):
+            if bid > 0 and ask > 0:
+                return 0.5 * (bid + ask) * float(spec.price_increment)
+    raise DataError(f"{reader.folder} holds no two-sided book of {spec.instrument_id}")

@@ -1,0 +1,61 @@
+"""A run over a part of a recording sees the books that the whole recording has there."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from whole_runs import CONFIGS, FinishedRun
+
+from mm_nautilus.core.config_source import load_config
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.inputs import prepare
+
+Runs = Callable[..., FinishedRun]
+
+START, END = "2025-12-13T12:14:00Z", "2025-12-13T12:16:00Z"
+
+
+def test_run_from_the_middle_starts_with_a_full_book(finished_run: Runs) -> None:
+    whole = _timed_mids(finished_run("backtest.yaml"))
+    part = _timed_mids(finished_run("backtest.yaml", f"start={START}", f"end={END}"))
+    assert len(part) >= 3 * 12
+    assert part.equals(whole.loc[part.index])
+
+
+def _timed_mids(run: FinishedRun) -> pd.Series:
+    """Return the mids published by the timer, every ten seconds, by time and symbol."""
+    metrics = run.table("metrics")
+    timed = metrics[metrics.ts_event.dt.second % 10 == 0]
+    timed = timed[timed.ts_event.dt.microsecond == 1_000].drop_duplicates(["ts_event", "symbol"])
+    return timed.set_index(["ts_event", "symbol"]).mid_price.sort_index()
+
+
+def test_nothing_happens_outside_the_period(finished_run: Runs) -> None:
+    run = finished_run("backtest.yaml", f"start={START}", f"end={END}")
+    for name in ("metrics", "equity", "fills", "orders"):
+        times = run.table(name).iloc[:, 0] if name in {"fills", "orders"} else run.table(name).ts_event
+        assert times.min() >= pd.Timestamp(START)
+        assert times.max() <= pd.Timestamp(END) + timedelta(seconds=2)
+    assert run.summary["period"]["seconds"] == pytest.approx(120, abs=0.1)
+    for figures in run.summary["symbols"].values():
+        for reasons in figures["not_quoting"].values():
+            assert all(reason["seconds"] <= 121 for reason in reasons.values())
+
+
+def test_size_below_the_minimum_is_refused_before_the_run(tmp_path: Path) -> None:
+    loaded = load_config(CONFIGS / "backtest.yaml", ["strategy.symbols.XRP/USDT.position_size_usd=1"])
+    with pytest.raises(ConfigError, match=r"XRP/USDT.position_size_usd.*2"):
+        prepare(loaded.config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> None:
+    loaded = load_config(
+        CONFIGS / "backtest.yaml", ["strategy.book_data=quotes", f"output.directory={tmp_path}"]
+    )
+    with pytest.raises(ConfigError, match=r"book_data must be deltas.*was quotes"):
+        run_backtest(loaded.config)
+    assert list(tmp_path.iterdir()) == []
