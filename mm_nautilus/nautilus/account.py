@@ -13,7 +13,7 @@ from mm_nautilus.core.rates import Rates
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.messages import SymbolView
 
-__all__ = ["AccountMarker", "SymbolPnl"]
+__all__ = ["AccountMarker", "SymbolPnl", "net_position"]
 
 _ZERO = Decimal(0)
 
@@ -42,6 +42,15 @@ class SymbolPnl:
     def total(self) -> Decimal:
         """Realised and unrealised PnL in quote currency."""
         return self.realized + self.unrealized
+
+
+def net_position(portfolio: Any, view: SymbolView) -> Decimal:
+    """Return a symbol's net position since the start in base currency, in whole lots.
+
+    The engine keeps it as a binary float: 3.104382 XRP may come back as 3.104382000000015.
+    """
+    position: Decimal = portfolio.net_position(view.instrument_id)
+    return position.quantize(view.spec.size_increment)
 
 
 class AccountMarker:
@@ -98,7 +107,7 @@ class AccountMarker:
         view = self._views[symbol]
         spec, mark = view.spec, view.mark
         instrument_id = view.instrument_id
-        position = self._portfolio.net_position(instrument_id)
+        position = net_position(self._portfolio, view)
         unrealized = _ZERO
         if mark is not None:
             money = self._portfolio.unrealized_pnl(instrument_id, price=view.mark_price())
@@ -150,5 +159,7 @@ class AccountMarker:
         if not self._balances.is_cash:
             for symbol, pnl in pnls.items():
                 quote = self._views[symbol].spec.quote
-                values[quote] = values.get(quote, _ZERO) + pnl.unrealized * rates[quote]
+                # The account may not hold the quote currency yet; with a mark its rate is known all the same.
+                rate = self.rate(quote) or _ZERO
+                values[quote] = values.get(quote, _ZERO) + pnl.unrealized * rate
         return values

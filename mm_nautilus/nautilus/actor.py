@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId, InstrumentId, LiquiditySide
+from nautilus_trader.model import ActorId, Currency, InstrumentId, LiquiditySide, Position, TradeId
 from pydantic import BaseModel, ConfigDict, Field
 
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.ledger import AccountSnapshot, PositionResults, SymbolLedger
 from mm_nautilus.errors import MarketMakingError
-from mm_nautilus.nautilus.account import AccountMarker, SymbolPnl
+from mm_nautilus.nautilus.account import AccountMarker, SymbolPnl, net_position
 from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
 from mm_nautilus.nautilus.guarding import GuardedActor
 from mm_nautilus.nautilus.messages import (
@@ -42,7 +42,10 @@ class MetricsActorConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     interval_seconds: float = Field(
-        10.0, ge=0.1, le=86_400, description="Time between two publications of every symbol's metrics, seconds."
+        10.0,
+        ge=0.1,
+        le=86_400,
+        description="Time between two publications of every symbol's metrics, seconds.",
     )
     actor_id: str = Field("METRICS-001", min_length=1, description="The engine's id of the actor.")
 
@@ -58,6 +61,7 @@ class _SymbolBook:
     maker_fills: int = 0
     fees: Decimal = _ZERO
     last_fill: FillMessage | None = None
+    last_trade_id: TradeId | None = None
     last_realized: Decimal = _ZERO
     trade_pnl: Decimal | None = None
     closed_cycles: list[Decimal] = field(default_factory=list)
@@ -111,8 +115,10 @@ class MetricsActor(GuardedActor):
         self._report_currency = message.report_currency
         for instrument_id, view in message.views.items():
             if instrument_id in self._books:
-                raise MarketMakingError(f"{instrument_id} is quoted by two strategies; one symbol has one quoter")
-            decimals = self.cache.instrument(instrument_id).quote_currency.precision
+                raise MarketMakingError(
+                    f"{instrument_id} is quoted by two strategies; one symbol has one quoter"
+                )
+            decimals = Currency.from_str(view.spec.quote).precision
             self._books[instrument_id] = _SymbolBook(view, decimals, PositionResults(decimals))
         views = {book.view.spec.symbol: book.view for book in self._books.values()}
         self.ledger = SymbolLedger(
@@ -128,20 +134,33 @@ class MetricsActor(GuardedActor):
         """Count an execution and its fee; the position event that follows tells what it did."""
         if not isinstance(message, FillMessage):
             return
-        event = message.event
-        book = self._books[event.instrument_id]
+        book = self._books[message.event.instrument_id]
+        self._count_fill(book, message.event)
+        book.last_fill = message
+
+    @staticmethod
+    def _count_fill(book: _SymbolBook, event: Any) -> None:
         book.fills += 1
         book.maker_fills += event.liquidity_side == LiquiditySide.MAKER
         book.fees += _fee(event, book.view.spec.quote)
-        book.last_fill = message
+        book.last_trade_id = event.trade_id
 
     def _on_position(self, event: Any) -> None:
         """Book what an execution did to its position, then publish the symbol's figures."""
         book = self._books[event.instrument_id]
+        self._book_position(book, event)
+        if book.results.quantity == 0 and net_position(self._portfolio, book.view) != 0:
+            return  # A flip: the event that opens the other side follows at once.
+        self._check_realized(book)
+        self._publish_result(book)
+        self._publish_metrics(book, event.ts_event, event.ts_init)
+
+    def _book_position(self, book: _SymbolBook, position: Any) -> None:
+        """Take in a position, or an event of it, as it is after an execution."""
         ledger = self._require_ledger()
         symbol = book.view.spec.symbol
-        quantity = event.quantity.as_decimal()
-        realized = event.realized_pnl.as_decimal()
+        quantity = position.quantity.as_decimal()
+        realized = position.realized_pnl.as_decimal()
         result = book.results.on_position(quantity, realized)
         ledger.set_open_fees(symbol, book.results.open_fees)
         if result is not None:
@@ -149,11 +168,27 @@ class MetricsActor(GuardedActor):
             ledger.record_trade_result(symbol, result, self._in_report_currency(result, book.view.spec.quote))
         if quantity == 0:
             book.closed_cycles = [*book.closed_cycles[-1:], realized]
-            if self._portfolio.net_position(event.instrument_id) != 0:
-                return  # A flip: the event that opens the other side follows at once.
-        self._check_realized(book)
-        self._publish_result(book)
-        self._publish_metrics(book, event.ts_event, event.ts_init)
+
+    def _catch_up(self, book: _SymbolBook) -> None:
+        """Book the executions of an order that a strategy sent while it stopped.
+
+        Their events reach no callback any more; the engine's position has them.
+        """
+        instrument = self.cache.instrument(book.view.instrument_id)
+        for position in self.cache.positions(instrument_id=book.view.instrument_id):
+            fills = position.events()
+            seen = [index for index, fill in enumerate(fills) if fill.trade_id == book.last_trade_id]
+            first_missed = seen[0] + 1 if seen else 0
+            if first_missed == len(fills):
+                continue
+            replayed = Position(instrument, fills[0])
+            for index, fill in enumerate(fills):
+                if index > 0:
+                    replayed.apply(fill)
+                if index >= first_missed:
+                    self._count_fill(book, fill)
+                    self._book_position(book, replayed)
+            self._check_realized(book)
 
     def on_time_event(self, event: Any) -> None:
         """Publish every symbol's figures and the account's."""
@@ -187,8 +222,8 @@ class MetricsActor(GuardedActor):
         if portfolio == expected or self._is_known_undercount(book, expected - portfolio):
             return
         raise AccountingError(
-            f"realised PnL of {symbol} must be the same in portfolio and position events, was {portfolio} and {expected} "
-            f"{book.view.spec.quote}"
+            f"realised PnL of {symbol} must be the same in portfolio and position events, was {portfolio} and "
+            f"{expected} {book.view.spec.quote}"
         )
 
     @staticmethod
@@ -215,7 +250,7 @@ class MetricsActor(GuardedActor):
             correlation_id=event.client_order_id.value,
             realized_change=realized - book.last_realized,
             trade_pnl=book.trade_pnl,
-            position=self._portfolio.net_position(book.view.instrument_id),
+            position=net_position(self._portfolio, book.view),
             symbol_stats=ledger.get_symbol_stats(symbol),
         )
         book.last_realized, book.trade_pnl, book.last_fill = realized, None, None
@@ -253,7 +288,7 @@ class MetricsActor(GuardedActor):
             unrealized_report = pnl.total_report - pnl.realized_report
         indicators = book.view.indicators
         return SymbolMetrics(
-            ts_event=ts_event,
+            ts_event=ts_event,  # type: ignore[call-arg]
             ts_init=ts_init,
             instrument_id=book.view.instrument_id,
             symbol=spec.symbol,
@@ -279,7 +314,12 @@ class MetricsActor(GuardedActor):
     # -- Views ------------------------------------------------------------------------------------------
 
     def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
-        """Return every symbol's figures and the account's, without publishing; for the end of a run."""
+        """Return every symbol's figures and the account's, without publishing; for the end of a run.
+
+        Positions that strategies closed while they stopped are included.
+        """
+        for book in self._books.values():
+            self._catch_up(book)
         metrics = [self._metrics(book, ts_ns, ts_ns) for book in self._books.values()]
         return metrics, self._snapshot()
 
@@ -304,8 +344,8 @@ def _fee(event: Any, currency: str) -> Decimal:
         return _ZERO
     if commission.currency.code != currency:
         raise AccountingError(
-            f"the commission of {event.instrument_id} must be in {currency}, was {commission}: fees in a third currency "
-            "would add two currencies"
+            f"the commission of {event.instrument_id} must be in {currency}, was {commission}: "
+            "fees in a third currency would add two currencies"
         )
     return Decimal(commission.as_decimal())
 

@@ -34,7 +34,7 @@ class Balances:
             amounts = self._portfolio.equity(self._venue)
         else:
             amounts = self._portfolio.account(venue=self._venue).balances_total()
-        return {code: amount for code, amount in sorted((c.code, m.as_decimal()) for c, m in amounts.items())}
+        return dict(sorted((c.code, m.as_decimal()) for c, m in amounts.items()))
 
     def free(self, currency: Currency) -> float | None:
         """Return what a new order may use of a currency; None for an account that does not exchange currencies."""

@@ -23,7 +23,17 @@ class OwnBook:
         The touch as of the last `read`, None for an empty side.
     """
 
-    __slots__ = ("_ask", "_bid", "_book", "_quote", "_tick_raw", "apply_deltas", "apply_depth", "best_ask_ticks", "best_bid_ticks")
+    __slots__ = (
+        "_ask",
+        "_bid",
+        "_book",
+        "_quote",
+        "_tick_raw",
+        "apply_deltas",
+        "apply_depth",
+        "best_ask_ticks",
+        "best_bid_ticks",
+    )
 
     def __init__(self, instrument_id: InstrumentId, tick_raw: int) -> None:
         self._book = OrderBook(instrument_id, BookType.L2_MBP)

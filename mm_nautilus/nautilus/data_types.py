@@ -76,4 +76,5 @@ def metrics_row(metrics: SymbolMetrics) -> dict[str, Any]:
 
 def metrics_schema() -> pa.Schema:
     """Return the Arrow schema that metrics are stored with."""
-    return SymbolMetrics.arrow_schema_py()  # type: ignore[attr-defined]
+    schema: pa.Schema = SymbolMetrics.arrow_schema_py()  # type: ignore[attr-defined]
+    return schema

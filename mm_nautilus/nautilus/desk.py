@@ -12,6 +12,7 @@ from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
 from mm_nautilus.core.guards import SECOND_NS, BookCondition, BookGuard, DrawdownGuard, book_condition
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.pricing import reservation_price
 from mm_nautilus.core.quoting import (
     NotQuoting,
     Quote,
@@ -20,13 +21,13 @@ from mm_nautilus.core.quoting import (
     plan_quotes,
     signal_sides,
 )
-from mm_nautilus.core.slots import QuoteSlot, SlotState
+from mm_nautilus.core.slots import QuoteSlot
 from mm_nautilus.core.tally import ReasonTally
 from mm_nautilus.core.trade_flow import TradeFlow
 from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
 from mm_nautilus.nautilus.book import OwnBook
 
-__all__ = ["NEVER_NS", "Side", "SideDesk", "SymbolDesk", "Targets"]
+__all__ = ["NEVER_NS", "SideDesk", "SymbolDesk", "Targets"]
 
 NEVER_NS: Final = 2**63 - 1
 """A time that never comes."""
@@ -118,7 +119,6 @@ class SymbolDesk:
         self.exit: Exit | None = None
         self.exit_order_id: Any = None
         self.exit_retry_ns = 0
-        self.reservation_price: float | None = None
         self.is_halted = False
         self.flatten: ExitReason | None = None
         self.is_dirty = True
@@ -131,7 +131,9 @@ class SymbolDesk:
         self._cap = params.inventory_cap(report_currency)
         self._lot_raw = instrument.size_increment.raw
         self._min_lots = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
-        self._min_notional_units = float((spec.min_notional or 0) / spec.price_increment / spec.size_increment)
+        self._min_notional_units = float(
+            (spec.min_notional or 0) / spec.price_increment / spec.size_increment
+        )
         self._inventory_lot_ns = 0
         self._inventory_since_ns = 0
         self._first_ns: int | None = None
@@ -152,7 +154,8 @@ class SymbolDesk:
 
     def lots(self, quantity: Quantity) -> int:
         """Return an engine's quantity as whole lots."""
-        return quantity.raw // self._lot_raw
+        lots: int = quantity.raw // self._lot_raw
+        return lots
 
     # -- Market -----------------------------------------------------------------------------------------
 
@@ -206,9 +209,10 @@ class SymbolDesk:
 
     def signed_lots(self, portfolio: Any) -> int:
         """Return the engine's net position in whole lots."""
-        return round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
+        lots: int = round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
+        return lots
 
-    def set_entry(self, is_long: bool, average_price: float, *, is_flat: bool) -> None:  # noqa: FBT001
+    def set_entry(self, is_long: bool, average_price: float, *, is_flat: bool) -> None:
         """Follow the position's side and average price; extremes survive adds and partial exits, not flips."""
         side: PositionSide = "long" if is_long else "short"
         if is_flat:
@@ -252,7 +256,6 @@ class SymbolDesk:
             self.due_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
         plan = plan_quotes(self.params, self._inputs(limits))
-        self.reservation_price = plan.centre if self.params.use_reservation_price else None
         bid, ask = plan.bid, plan.ask
         if self.params.quoting == "signal":
             bid, ask = self._signalled(bid, ask)
@@ -338,10 +341,11 @@ class SymbolDesk:
         """Return an amount of any currency as whole lots, rounded down."""
         value = float(amount.value)
         if amount.currency != self.spec.base:
-            if amount.currency == self.spec.quote:
-                rate = self.mid_price
-            else:
-                rate = self._rate(self.spec.base, amount.currency)
+            rate = (
+                self.mid_price
+                if amount.currency == self.spec.quote
+                else self._rate(self.spec.base, amount.currency)
+            )
             if not rate:
                 return None
             value /= rate
@@ -366,6 +370,18 @@ class SymbolDesk:
     @property
     def indicators(self) -> dict[str, float | None]:
         """Reservation price (or mid) and trailing stop price, in quote currency; None where there is none."""
-        centre = self.reservation_price if self.params.use_reservation_price else self.mid_price
         trail = self.entry.trailing_stop(self.params) if self.entry is not None else None
-        return {"reservation_price": centre, "trailing_stop_price": trail}
+        return {"reservation_price": self._centre(), "trailing_stop_price": trail}
+
+    def _centre(self) -> float | None:
+        """Return what quotes are centred on at the present mid and position."""
+        limits = self.size_limits()
+        if self.mid_price is None or limits is None or not self.params.use_reservation_price:
+            return self.mid_price
+        return reservation_price(
+            self.mid_price,
+            self.position_lots,
+            limits.cap_lots,
+            self.params.gamma,
+            self.closes.volatility_pct,
+        )

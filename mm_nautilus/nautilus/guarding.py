@@ -3,6 +3,7 @@
 import functools
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def guarded(self: Any, *args: Any) -> Any:
         if self.failures and not runs_after_failure:
+            self.shut_down_after_failure()
             return None
         try:
             return method(self, *args)
@@ -66,6 +68,7 @@ class _Guarded:
     """
 
     failures: list[CallbackFailure]
+    _is_shutting_down: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -76,7 +79,20 @@ class _Guarded:
 
     def on_failure(self, failure: CallbackFailure) -> None:
         """Ask the system to shut down; runs once a failure, right where it happened."""
-        self.shutdown_system(f"{failure.callback} failed: {failure.error!r}")  # type: ignore[attr-defined]
+        del failure
+        self.shut_down_after_failure()
+
+    def shut_down_after_failure(self) -> None:
+        """Ask the system to shut down, once.
+
+        The engine refuses while it is itself inside one of our calls; the next callback asks again.
+        """
+        if self._is_shutting_down:
+            return
+        failure = self.failures[0]
+        with suppress(RuntimeError):
+            self.shutdown_system(f"{failure.callback} failed: {failure.error!r}")  # type: ignore[attr-defined]
+            self._is_shutting_down = True
 
 
 class GuardedStrategy(_Guarded, Strategy):

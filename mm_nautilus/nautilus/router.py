@@ -105,6 +105,12 @@ class OrderRouter:
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
             target = self._affordable(desk, side, self._keeping_size(desk, slot, target, action))
             action = self._decide(desk, slot, target)
+            if (
+                action is OrderAction.AMEND
+                and isinstance(target, Quote)
+                and self._would_deny(desk, side, target)
+            ):
+                action = OrderAction.CANCEL
         reason = self._carry_out(action, desk, side, target, now_ns)
         side.tally.set(reason, now_ns)
 
@@ -211,6 +217,17 @@ class OrderRouter:
         smallest = desk.min_lots_at(quote.price_ticks)
         return replace(quote, size_lots=free) if free >= smallest else NotQuoting.INSUFFICIENT_BALANCE
 
+    def _would_deny(self, desk: SymbolDesk, side: SideDesk, quote: Quote) -> bool:
+        """Return whether the engine would refuse an amend that a cash account can pay for.
+
+        It wants the balance for the whole order, also for the part that is filled already.
+        """
+        filled = side.slot.filled_lots
+        if filled == 0:
+            return False
+        free = self._free_lots(desk, quote.price_ticks, is_buy=side.is_bid, own=side.slot)
+        return free is not None and free < quote.size_lots + filled
+
     def _free_lots(
         self, desk: SymbolDesk, price_ticks: int, *, is_buy: bool, own: QuoteSlot | None = None
     ) -> int | None:
@@ -287,28 +304,28 @@ class OrderRouter:
         return self._live.get(event.client_order_id)
 
     def on_accepted(self, live: _LiveOrder) -> None:
-        """The venue took a new order."""
+        """Note that the venue took a new order."""
         if live.side is not None:
             live.side.slot.accepted()
 
     def on_updated(self, live: _LiveOrder, event: Any) -> None:
-        """The venue confirmed an amend (or clamped a reduce-only exit)."""
+        """Note that the venue confirmed an amend (or clamped a reduce-only exit)."""
         if live.side is not None and event.price is not None:
             live.side.slot.amended(live.desk.ticks(event.price), live.desk.lots(event.quantity))
 
     def on_amend_refused(self, live: _LiveOrder, now_ns: int) -> None:
-        """The venue refused an amend; the order stands as it was."""
+        """Note that the venue refused an amend; the order stands as it was."""
         live.desk.counts.rejected += 1
         if live.side is not None:
             live.side.slot.amend_refused(self._retry_ns(live.desk, now_ns))
 
     def on_cancel_refused(self, live: _LiveOrder) -> None:
-        """The venue refused a cancel, mostly because a fill was faster."""
+        """Note that the venue refused a cancel, mostly because a fill was faster."""
         if live.side is not None:
             live.side.slot.cancel_refused()
 
     def on_filled(self, live: _LiveOrder, event: Any, now_ns: int, *, is_closed: bool) -> None:
-        """One of our orders was executed."""
+        """Note that one of our orders was executed."""
         desk = live.desk
         side = live.side or (desk.bid if event.is_buy else desk.ask)
         side.last_fill_ns = now_ns
@@ -318,7 +335,7 @@ class OrderRouter:
             self._close(event.client_order_id, live)
 
     def on_closed(self, event: Any, live: _LiveOrder) -> None:
-        """An order ended without being refused: cancelled or expired.
+        """Note that an order ended without being refused: cancelled or expired.
 
         What is left of a marketable order found no liquidity: the next one waits as after a refusal.
         """
@@ -326,7 +343,7 @@ class OrderRouter:
         self._close(event.client_order_id, live, retry_ns)
 
     def on_refused(self, event: Any, live: _LiveOrder, now_ns: int, *, denied: bool) -> None:
-        """An order was refused: rejected by the venue, or denied by the engine's risk checks."""
+        """Note that an order was refused: rejected by the venue, or denied by the engine's risk checks."""
         counts = live.desk.counts
         counts.denied += denied
         counts.rejected += not denied

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from mm_nautilus.core.exits import PositionEntry
+from mm_nautilus.core.exits import ExitReason, PositionEntry
 from mm_nautilus.nautilus.desk import SymbolDesk
 
 __all__ = ["restore_desk", "saved_desk"]
@@ -26,6 +26,7 @@ def restore_desk(desk: SymbolDesk, saved: dict[str, Any]) -> None:
     if entry is not None and desk.position_lots != 0:
         desk.entry = PositionEntry(**entry)
     desk.is_halted = saved["is_halted"]
+    desk.flatten = ExitReason.HALT if desk.is_halted and desk.params.flatten_on_halt else None
     desk.drawdown.peak = saved["drawdown_peak"]
     desk.drawdown.halted = saved["is_halted"]
     desk.bid.last_fill_ns = saved["last_fill_ns"]["bid"]

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, exit_text
 from mm_nautilus.core.guards import DrawdownGuard
+from mm_nautilus.core.instrument_checks import check_instruments
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.rates import Rates
-from mm_nautilus.core.instrument_checks import check_instruments
 from mm_nautilus.core.validation import validate
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
@@ -37,6 +37,7 @@ from mm_nautilus.nautilus.state import restore_desk, saved_desk
 __all__ = ["MarketMaker"]
 
 _GUARD_TIMER: Final = "market-maker-guards"
+_BEGIN_ALERT: Final = "market-maker-begin"
 _GUARD_INTERVAL: Final = timedelta(seconds=1)
 _TAG: Final = "001"
 _STATE_KEY: Final = "market_maker"
@@ -73,10 +74,12 @@ class MarketMaker(GuardedStrategy):
         self._start_equity: float | None = None
         self._closing: NotQuoting | None = None
         self._restored: dict[str, Any] = {}
+        self._begin_ns = 0
 
     def _validated(self, config: MarketMakerConfig | Mapping[str, Any]) -> MarketMakerConfig | None:
-        is_model = isinstance(config, MarketMakerConfig)
-        raw: Any = config.model_dump(exclude_unset=True) if is_model else config
+        raw: Any = config
+        if isinstance(config, MarketMakerConfig):
+            raw = config.model_dump(exclude_unset=True)
         self.config_warnings = validate(raw)
         if any(not text.startswith("Warning:") for text in self.config_warnings):
             return None
@@ -107,12 +110,29 @@ class MarketMaker(GuardedStrategy):
             max_actions_per_second=self.settings.max_order_actions_per_second,
         )
         self._account_guard.limit_pct = self.settings.max_account_drawdown_pct
-        self._restore()
         self.subscribe_topic(CONTROL_TOPIC, self._on_control)
-        self._announce(self.settings)
         for desk in self._desks.values():
             self._subscribe(desk, self.settings.book_data)
         self.clock.set_timer(_GUARD_TIMER, _GUARD_INTERVAL)
+        if self._begin_ns > self.clock.timestamp_ns():
+            self.clock.set_time_alert_ns(_BEGIN_ALERT, self._begin_ns)
+        else:
+            self._begin(self.settings)
+
+    def wait_until(self, begin_ns: int) -> None:
+        """Only follow the books before a moment: a backtest that starts in mid-recording has to build them first.
+
+        Parameters
+        ----------
+        begin_ns
+            First moment at which quotes are sent and anything is counted, nanoseconds since the epoch.
+        """
+        self._begin_ns = begin_ns
+
+    def _begin(self, settings: MarketMakerConfig) -> None:
+        """Take up what was saved and announce the strategy."""
+        self._restore()
+        self._announce(settings)
 
     def _build_desks(self, settings: MarketMakerConfig) -> None:
         instruments = self._instruments(settings.venue)
@@ -205,6 +225,9 @@ class MarketMaker(GuardedStrategy):
         router = self._router
         if router is None:
             return
+        if now_ns < self._begin_ns:
+            desk.is_dirty = True
+            return
         desk.is_dirty = False
         desk.due_ns = desk.next_due_ns(now_ns)
         blocked = self._closing or (NotQuoting.HALTED if desk.is_halted else None)
@@ -254,7 +277,9 @@ class MarketMaker(GuardedStrategy):
 
     def on_time_event(self, event: Any) -> None:
         """Look once a second at what no book event would tell: silence, drawdown, the end of a pause."""
-        if event.name != _GUARD_TIMER:
+        if event.name == _BEGIN_ALERT and self.settings is not None:
+            self._begin(self.settings)
+        if event.name != _GUARD_TIMER or event.ts_event < self._begin_ns:
             return
         now_ns = event.ts_event
         self._check_drawdowns(now_ns)
@@ -295,13 +320,20 @@ class MarketMaker(GuardedStrategy):
 
     def _capital(self) -> float | None:
         """Return the equity at the start in the report currency, None while a price for it is missing."""
-        if self._start_equity is None and self.settings is not None and self.settings.max_account_drawdown_pct:
+        if (
+            self._start_equity is None
+            and self.settings is not None
+            and self.settings.max_account_drawdown_pct
+        ):
             self._start_equity = self._equity()
         return self._start_equity
 
     def _equity(self) -> float | None:
+        """Value the balances; those that none of the pairs can convert are no capital of this strategy."""
         total = 0.0
         for currency, amount in self._balances.totals().items():
+            if self._rates.path(currency, self.report_currency) is None:
+                continue
             rate = self._rates.rate(currency, self.report_currency)
             if rate is None:
                 return None
@@ -394,7 +426,9 @@ class MarketMaker(GuardedStrategy):
             return
         self.publish_message(POSITION_TOPIC, event)
         desk.set_position(desk.signed_lots(self.portfolio), event.ts_init)
-        desk.set_entry(event.side == PositionSide.LONG, event.avg_px_open, is_flat=event.side == PositionSide.FLAT)
+        desk.set_entry(
+            event.side == PositionSide.LONG, event.avg_px_open, is_flat=event.side == PositionSide.FLAT
+        )
         if self.is_running():
             self._act(desk, event.ts_init)
 
@@ -418,7 +452,12 @@ class MarketMaker(GuardedStrategy):
             self.log.info(f"MM: {desk.spec.symbol} {_name(side)} not quoted: {side.tally.to_dict()}")
 
     def on_save(self) -> dict[str, bytes]:
-        """Return entries, extremes, figures and halts as one JSON document."""
+        """Return entries, extremes, figures and halts as one JSON document.
+
+        A strategy that did not get to quote hands back what it was loaded with.
+        """
+        if not self._desks:
+            return {_STATE_KEY: json.dumps(self._restored).encode()}
         desks = {desk.spec.symbol: saved_desk(desk) for desk in self._desks.values()}
         account = {"peak": self._account_guard.peak, "halted": self._account_guard.halted}
         document = {"symbols": desks, "account": account, "start_equity": self._start_equity}
@@ -453,7 +492,9 @@ class MarketMaker(GuardedStrategy):
     def position_entries(self) -> dict[str, dict[str, float | str]]:
         """Entry, extremes and side of each open position."""
         return {
-            desk.spec.symbol: _entry_dict(desk.entry) for desk in self._desks.values() if desk.entry is not None
+            desk.spec.symbol: _entry_dict(desk.entry)
+            for desk in self._desks.values()
+            if desk.entry is not None
         }
 
     @property

@@ -1,0 +1,100 @@
+"""A configuration with errors: the strategy starts, says so, and sends nothing."""
+
+import pytest
+from conftest import Outcome
+from nautilus_trader.common import ImportableActorConfig
+from nautilus_trader.trading import ImportableStrategyConfig
+from scripting import XRP_USDT, Watched, book, config, iid, make_engine, trade
+
+from mm_nautilus.core.config import MarketMakerConfig
+
+CALM = (2.3495, 2.3505)
+DATA = [book(0, *CALM), book(1, *CALM), trade(2, 2.348, 10, "sell"), book(3, *CALM)]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (config(gamma=5.0), "gamma must be between 0.01 and 1.0, got 5.0"),
+        (config(gamma=float("nan")), "gamma"),
+        (config(min_spread_pct="0.1"), "min_spread_pct"),
+        (config(stop_loss_pct=True), "stop_loss_pct"),
+        (config(gama=0.1), "did you mean gamma?"),
+        (config(stop_loss_pct=None), "stop_loss_pct"),
+        (config(symbols={"XRP/USD": {}}), "did you mean XRP/USDT?"),
+        (config(symbols={XRP_USDT: {"gamma": 5.0}}), "gamma"),
+        (config(venue="BINANCE"), XRP_USDT),
+        (config(position_size="1 XRP"), "must be at least 2.000000 XRP"),
+        (config(symbols={}), "symbols"),
+        (config(strategy_id="no hyphen"), "strategy_id"),
+        (config(order_id_tag="a b"), "order_id_tag"),
+        ({}, "Missing required config: stop_loss_pct"),
+        (None, "must be a mapping"),
+    ],
+)
+def test_nothing_is_sent_and_the_error_is_kept(run, given, text):
+    mm = Watched(given)
+    outcome = run(mm, DATA)
+    errors = [warning for warning in mm.config_warnings if not warning.startswith("Warning:")]
+    assert [error for error in errors if text in error], mm.config_warnings
+    assert outcome.orders == []
+    assert mm.failures == []
+    assert mm.position_entries == {}
+    assert mm.indicators == {}
+
+
+def test_a_risk_is_kept_and_the_run_goes_on(run):
+    mm = Watched(config(take_profit_pct=1.0, stop_loss_pct=10.0))
+    outcome = run(mm, DATA)
+    assert [text for text in mm.config_warnings if "Poor R:R ratio (0.10:1), requires 91% win rate" in text]
+    assert all(text.startswith("Warning:") for text in mm.config_warnings)
+    assert outcome.fills
+
+
+def test_a_model_does_as_well_as_a_mapping(run):
+    mm = Watched(MarketMakerConfig.model_validate(config()))
+    assert len(run(mm, DATA).fills) == 1
+
+
+def test_the_strategy_and_tag_are_the_engines_too(run):
+    mm = Watched(config(strategy_id="Maker-XYZ", order_id_tag="XYZ"))
+    outcome = run(mm, DATA)
+    assert str(mm.strategy_id) == "Maker-XYZ"
+    assert all("-XYZ-" in order.client_order_id.value for order in outcome.orders)
+
+
+def strategy_by_path(**changes) -> ImportableStrategyConfig:
+    return ImportableStrategyConfig(
+        strategy_path="mm_nautilus:MarketMaker",
+        config_path="mm_nautilus:MarketMakerConfig",
+        config=config(**changes),
+    )
+
+
+@pytest.fixture
+def engine():
+    engine = make_engine()
+    yield engine
+    engine.dispose()
+
+
+def test_strategy_and_actor_by_import_path(engine):
+    engine.add_actor_from_config(
+        ImportableActorConfig(
+            actor_path="mm_nautilus:MetricsActor",
+            config_path="mm_nautilus:MetricsActorConfig",
+            config={"interval_seconds": 1},
+        )
+    )
+    engine.add_strategy_from_config(strategy_by_path())
+    engine.add_data(DATA)
+    engine.run()
+    outcome = Outcome(engine)
+    outcome.read()
+    assert [(fill.side, fill.size) for fill in outcome.fills] == [("buy", 10.0)]
+    assert engine.portfolio.net_position(iid(XRP_USDT)) == 10
+
+
+def test_an_unknown_key_by_import_path_is_refused_at_once(engine):
+    with pytest.raises(RuntimeError, match="gama"):
+        engine.add_strategy_from_config(strategy_by_path(gama=0.1))
