@@ -399,7 +399,8 @@ class MarketMakerConfig(SymbolParams):
         default=20,
         ge=1,
         le=1000,
-        description="Cap on new, amended and cancelled orders a second; exits and halts pass it.",
+        description="Cap on new, amended and cancelled orders a second; exits, halts and cancels because of an "
+        "unsound book pass it.",
     )
     max_account_drawdown_pct: float | None = Field(
         default=None,

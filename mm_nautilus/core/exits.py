@@ -100,6 +100,18 @@ class PositionEntry:
         self.highest_price = max(self.highest_price, price)
         self.lowest_price = min(self.lowest_price, price)
 
+    def average(self, entry_price: float) -> None:
+        """Follow the position's average price after an add or a partial exit.
+
+        Extremes survive, unless the add was made at a loss: a better average was never available at the prices
+        before it, and profit that this position did not have must not arm its trailing stop.
+        """
+        if self.side == "long" and entry_price < self.entry_price:
+            self.highest_price = entry_price
+        elif self.side == "short" and entry_price > self.entry_price:
+            self.lowest_price = entry_price
+        self.entry_price = entry_price
+
     @property
     def extreme_price(self) -> float:
         """The best exit price since entry."""

@@ -10,6 +10,7 @@ from mm_nautilus.core.pricing import full_width_pct, quote_ticks, reservation_pr
 
 __all__ = [
     "MIN_SKEWED_SHARE",
+    "UNSAFE_BOOK",
     "NotQuoting",
     "OrderAction",
     "Quote",
@@ -49,9 +50,19 @@ class NotQuoting(StrEnum):
     EXITING = "exiting"
     HALTED = "halted"
     STOPPING = "stopping"
-    INVALID_CONFIGURATION = "invalid configuration"
     ORDER_REFUSED = "order refused, waiting"
     ACTION_RATE_CAP = "action rate cap"
+
+
+UNSAFE_BOOK: Final = frozenset(
+    {
+        NotQuoting.ONE_SIDED_BOOK,
+        NotQuoting.CROSSED_BOOK,
+        NotQuoting.NO_BOOK,
+        NotQuoting.STALE_BOOK,
+    }
+)
+"""Reasons for which a working quote is dangerous to leave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,6 @@ class MetricsActor(GuardedActor):
         views = {book.view.spec.symbol: book.view for book in self._books.values()}
         self.ledger = SymbolLedger(
             views,
-            strategy=message.strategy,
             report_currency=message.report_currency,
             currencies={symbol: view.spec.quote for symbol, view in views.items()},
         )

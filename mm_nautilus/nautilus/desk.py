@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from nautilus_trader.model import AggressorSide, InstrumentId, LiquiditySide, Price, Quantity
 
@@ -27,10 +27,7 @@ from mm_nautilus.core.trade_flow import TradeFlow
 from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
 from mm_nautilus.nautilus.book import OwnBook
 
-__all__ = ["NEVER_NS", "SideDesk", "SymbolDesk", "Targets"]
-
-NEVER_NS: Final = 2**63 - 1
-"""A time that never comes."""
+__all__ = ["SideDesk", "SymbolDesk", "Targets"]
 
 type Targets = tuple[Quote | NotQuoting, Quote | NotQuoting]
 
@@ -213,14 +210,14 @@ class SymbolDesk:
         return lots
 
     def set_entry(self, is_long: bool, average_price: float, *, is_flat: bool) -> None:
-        """Follow the position's side and average price; extremes survive adds and partial exits, not flips."""
+        """Follow the position's side and average price; a flip begins a new entry."""
         side: PositionSide = "long" if is_long else "short"
         if is_flat:
             self.entry = self.exit = None
         elif self.entry is None or self.entry.side != side:
             self.entry, self.exit = PositionEntry.opened(average_price, side), None
         else:
-            self.entry.entry_price = average_price
+            self.entry.average(average_price)
 
     def count_fill(self, event: Any) -> None:
         """Count one execution."""

@@ -8,7 +8,7 @@ from nautilus_trader.model import ClientOrderId, Currency, OrderSide, TimeInForc
 
 from mm_nautilus.core.exits import ExitReason
 from mm_nautilus.core.guards import SECOND_NS, ActionBudget
-from mm_nautilus.core.quoting import NotQuoting, OrderAction, Quote, decide_action, size_is_right
+from mm_nautilus.core.quoting import UNSAFE_BOOK, NotQuoting, OrderAction, Quote, decide_action, size_is_right
 from mm_nautilus.core.slots import QuoteSlot, SlotState
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
@@ -82,7 +82,8 @@ class OrderRouter:
     amend_orders
         Whether working orders are amended rather than cancelled and replaced.
     max_actions_per_second
-        Cap on new, amended and cancelled quotes in any second; exits and halts pass it.
+        Cap on new, amended and cancelled quotes in any second; exits, halts and cancels because of an unsound
+        book pass it.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class OrderRouter:
         reason = None if isinstance(target, Quote) else target
         if action is OrderAction.NOTHING:
             return reason
-        if not self.budget.allows(now_ns):
+        if not self.budget.allows(now_ns) and reason not in UNSAFE_BOOK:
             desk.due_ns = min(desk.due_ns, self.budget.next_ns)
             return reason or NotQuoting.ACTION_RATE_CAP
         if action is OrderAction.CANCEL:

@@ -230,26 +230,23 @@ class MarketMaker(GuardedStrategy):
             return
         desk.is_dirty = False
         desk.due_ns = desk.next_due_ns(now_ns)
-        blocked = self._closing or (NotQuoting.HALTED if desk.is_halted else None)
-        if blocked is not None:
-            self._hold(desk, blocked, now_ns)
-            return
         self._check_exit(desk)
-        if desk.exit is not None:
-            self._hold(desk, NotQuoting.EXITING, now_ns)
-            router.close_position(desk, desk.exit.reason, now_ns)
+        blocked = self._closing or (NotQuoting.HALTED if desk.is_halted else None)
+        if blocked is not None or desk.exit is not None:
+            self._hold(desk, blocked or NotQuoting.EXITING, now_ns)
             return
         bid, ask = desk.targets(now_ns)
         router.align(desk, desk.bid, bid, now_ns)
         router.align(desk, desk.ask, ask, now_ns)
 
     def _hold(self, desk: SymbolDesk, reason: NotQuoting, now_ns: int) -> None:
-        """Keep both sides without orders, and go on flattening where that was decided."""
+        """Keep both sides without orders, and close the position where that was decided."""
         router = self._router
         assert router is not None  # noqa: S101 - only called while quoting
         router.pull_quotes(desk, reason, now_ns)
-        if desk.flatten is not None:
-            router.close_position(desk, desk.flatten, now_ns)
+        purpose = desk.flatten or (None if desk.exit is None else desk.exit.reason)
+        if purpose is not None:
+            router.close_position(desk, purpose, now_ns)
 
     def _check_exit(self, desk: SymbolDesk) -> None:
         """Decide on an exit once; it stands until the position is closed.

@@ -82,7 +82,7 @@ def build_parts(
     strategy = MarketMaker(strategy_config(config, inputs.specs))
     strategy.wait_until(inputs.quote_ns)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
-    recorder = RunRecorder(folder, config.name, lambda: metrics.ledger)
+    recorder = RunRecorder(folder, lambda: metrics.ledger)
     control = RunControl(
         start_ns=inputs.data_ns,
         end_ns=inputs.end_ns,
@@ -131,6 +131,7 @@ def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
             data_engine=DataEngineConfig(emit_quotes_from_book=True, emit_quotes_from_book_depths=True),
         ),
         chunk_size=config.chunk_rows,
+        raise_exception=True,
         dispose_on_completion=False,
     )
 

@@ -102,7 +102,7 @@ def _save(parts: RunParts, now_ns: int, folder: Path) -> None:
         parts.recorder.write_metrics(row)
     if account is not None:
         parts.recorder.write_equity(now_ns, account)
-        parts.recorder.write_snapshot()
+        parts.recorder.write_snapshot(now_ns)
     parts.recorder.close()
     node = parts.node
     write_report(node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")

@@ -119,5 +119,5 @@ def _first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int) -> flo
         tops = replay.apply(block)
         for bid, ask in zip(tops.bid.tolist(), tops.ask.tolist(), strict=True):
             if bid > 0 and ask > 0:
-                return 0.5 * (bid + ask) * float(spec.price_increment)
+                return float(0.5 * (bid + ask) * float(spec.price_increment))
     raise DataError(f"{reader.folder} holds no two-sided book of {spec.instrument_id}")

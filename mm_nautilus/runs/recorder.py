@@ -22,6 +22,8 @@ from mm_nautilus.report.journal import Journal
 
 __all__ = ["ExitTotals", "ParquetRows", "RunRecorder"]
 
+STRATEGY_NAME: Final = "market_making"
+"""The strategy's name in the journal (v1.4.0's)."""
 _SNAPSHOT_INTERVAL_NS: Final = 60 * SECOND_NS
 _ROWS_PER_GROUP: Final = 5_000
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
@@ -101,8 +103,6 @@ class RunRecorder(GuardedActor):
     ----------
     folder
         The run's folder.
-    strategy
-        Name of the strategy in the journal.
     ledger
         Returns the metrics actor's ledger.
     """
@@ -111,9 +111,8 @@ class RunRecorder(GuardedActor):
         """Hand the engine's own options to its base class."""
         return super().__new__(cls, DataActorConfig(actor_id=ActorId("RECORDER-001")))  # type: ignore[call-arg]
 
-    def __init__(self, folder: Path, strategy: str, ledger: Callable[[], SymbolLedger | None]) -> None:
+    def __init__(self, folder: Path, ledger: Callable[[], SymbolLedger | None]) -> None:
         super().__init__()
-        self._strategy = strategy
         self._ledger = ledger
         self._metrics = ParquetRows(folder / "metrics.parquet", metrics_schema())
         self._equity = ParquetRows(folder / "equity.parquet", pa.schema(_EQUITY_COLUMNS))
@@ -162,7 +161,7 @@ class RunRecorder(GuardedActor):
         }
         position = {"symbol": message.symbol, "quantity": message.position}
         self._journal.log_fill(
-            fill, message.correlation_id, self._strategy, None, position, message.symbol_stats
+            fill, message.correlation_id, STRATEGY_NAME, None, position, message.symbol_stats
         )
 
     def _on_account(self, message: object) -> None:
@@ -173,7 +172,7 @@ class RunRecorder(GuardedActor):
         self.write_equity(ts_event, snapshot)
         if ts_event >= self._next_snapshot_ns:
             self._next_snapshot_ns = ts_event + _SNAPSHOT_INTERVAL_NS
-            self.write_snapshot()
+            self.write_snapshot(ts_event)
 
     def write_equity(self, ts_event: int, snapshot: AccountSnapshot) -> None:
         """Write one point of the equity curve."""
@@ -188,12 +187,13 @@ class RunRecorder(GuardedActor):
             }
         )
 
-    def write_snapshot(self) -> None:
+    def write_snapshot(self, ts_event: int) -> None:
         """Write the portfolio to the journal."""
         ledger = self._ledger()
         if ledger is not None and ledger.account is not None:
             stats = ledger.get_all_symbol_stats()
-            self._journal.log_portfolio_snapshot(self._strategy, ledger.to_dict(), self._mids, stats)
+            portfolio = {"ts_event": ts_event, **ledger.to_dict()}
+            self._journal.log_portfolio_snapshot(STRATEGY_NAME, portfolio, self._mids, stats)
 
     def close(self) -> None:
         """Close the files; for the end of the run, after the last rows."""

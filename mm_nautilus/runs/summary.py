@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.nautilus.actor import MetricsActor
@@ -73,9 +73,9 @@ def _seconds_at_cap(desk: SymbolDesk) -> float:
     return sum(reasons.get(name, {}).get("seconds", 0.0) for reasons in sides)
 
 
-def account_summary(account: AccountSnapshot | None) -> dict[str, Any] | None:
+def account_summary(account: AccountSnapshot | None, ledger: SymbolLedger | None) -> dict[str, Any] | None:
     """Return the account's figures in the report currency, None where a price to value it never came."""
-    if account is None:
+    if account is None or ledger is None:
         return None
     amounts = {
         "start": account.start_equity,
@@ -89,6 +89,8 @@ def account_summary(account: AccountSnapshot | None) -> dict[str, Any] | None:
         **{name: float(amount) for name, amount in amounts.items()},
         "roi_pct": account.roi_pct,
         "max_drawdown_pct": account.max_drawdown_pct,
+        "profit_factor": ledger.profit_factor,
+        "avg_trade_pnl": ledger.average_trade_pnl,
         "balances": {code: f"{amount:f}" for code, amount in account.balances.items()},
         "exact": {name: f"{amount:f} {account.report_currency}" for name, amount in amounts.items()},
     }
@@ -132,7 +134,7 @@ def run_summary(
         "symbols": {
             row.symbol: symbol_summary(row, desks[row.symbol], parts.metrics, now_ns) for row in metrics
         },
-        "equity": account_summary(account),
+        "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
         "warnings": parts.strategy.config_warnings,
         "orders": sum(desk.counts.placed for desk in desks.values()),

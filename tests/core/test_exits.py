@@ -297,3 +297,34 @@ def test_text_takes_more_decimals_for_small_prices():
 )
 def test_text_of_stop_loss_and_take_profit(reason, text):
     assert exit_text(PositionEntry.opened(2.35, "long"), Exit(reason, 2.33825, 2.338)) == text
+
+
+def test_averaging_down_does_not_arm_the_trailing_stop():
+    params = SymbolParams(use_trailing_stop=True, trailing_stop_activation=0.2, trailing_stop_distance=0.15)
+    entry = PositionEntry.opened(100.0, "long")
+    entry.observe(100.1, 100.2)
+    entry.observe(99.56, 99.66)
+    assert check_exit(entry, 99.56, 99.66, params) is None
+    entry.average(99.78)
+    entry.observe(99.56, 99.66)
+    assert entry.trailing_stop(params) is None
+    assert check_exit(entry, 99.56, 99.66, params) is None
+
+
+def test_averaging_up_a_short_does_not_arm_the_trailing_stop():
+    params = SymbolParams(use_trailing_stop=True, trailing_stop_activation=0.2, trailing_stop_distance=0.15)
+    entry = PositionEntry.opened(100.0, "short")
+    entry.observe(99.8, 99.9)
+    entry.average(100.22)
+    assert entry.trailing_stop(params) is None
+
+
+@pytest.mark.parametrize(("side", "better"), [("long", 100.05), ("short", 99.95)])
+def test_adds_in_profit_and_partial_exits_keep_the_extremes(side, better):
+    entry = PositionEntry.opened(100.0, side)
+    entry.observe(100.5, 100.6)
+    entry.observe(99.4, 99.5)
+    extremes = (entry.highest_price, entry.lowest_price)
+    entry.average(better)
+    assert (entry.highest_price, entry.lowest_price) == extremes
+    assert entry.entry_price == better
