@@ -236,6 +236,19 @@ def _balance_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) ->
             )
     if config.venue.account_type == "cash":
         yield from _empty_sides(config, specs)
+    else:
+        yield from _unsecured_pairs(config, specs)
+
+
+def _unsecured_pairs(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    """Refuse a margin account without the currency a pair's profits, losses and fees are settled in."""
+    held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
+    given = ", ".join(str(balance) for balance in config.venue.starting_balances)
+    for quote in sorted({spec.quote for spec in specs.values()} - held):
+        yield Problem(
+            ("venue", "starting_balances"),
+            f"starting_balances of a margin account must hold some {quote}, in which pairs settle, was {given}",
+        )
 
 
 def _empty_sides(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:

@@ -21,12 +21,21 @@ class Balances:
         The engine's portfolio.
     venue
         The venue whose account is read.
+
+    Attributes
+    ----------
+    is_cash
+        Whether the account exchanges base for quote, rather than settling PnL only.
+    leverage
+        A margin account's leverage; 1 for a cash account.
     """
 
     def __init__(self, portfolio: Any, venue: Venue) -> None:
         self._portfolio = portfolio
         self._venue = venue
-        self.is_cash: bool = portfolio.account(venue=venue).account_type == AccountType.CASH
+        account = portfolio.account(venue=venue)
+        self.is_cash: bool = account.account_type == AccountType.CASH
+        self.leverage: float = 1.0 if self.is_cash else float(account.default_leverage)
 
     def totals(self) -> dict[str, Decimal]:
         """Return the total balance of each currency, by its code."""
@@ -36,11 +45,15 @@ class Balances:
             amounts = self._portfolio.account(venue=self._venue).balances_total()
         return dict(sorted((c.code, m.as_decimal()) for c, m in amounts.items()))
 
-    def free(self, currency: Currency) -> float | None:
-        """Return what a new order may use of a currency; None for an account that does not exchange currencies."""
-        if not self.is_cash:
-            return None
+    def free(self, currency: Currency) -> float:
+        """Return what a new order may use of a currency: the total less what orders and positions lock.
+
+        A margin account's equity has open PnL in it, which an order cannot use.
+        """
         total = self._portfolio.equity(self._venue).get(currency)
         locked = self._portfolio.balances_locked(self._venue).get(currency)
         held = 0.0 if locked is None else locked.as_double()
+        if not self.is_cash:
+            open_pnl = self._portfolio.unrealized_pnls(self._venue).get(currency)
+            held += 0.0 if open_pnl is None else open_pnl.as_double()
         return 0.0 if total is None else total.as_double() - held

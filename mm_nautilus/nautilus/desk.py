@@ -122,6 +122,7 @@ class SymbolDesk:
         self.due_ns = 0
         self.base_currency = instrument.base_currency
         self.quote_currency = instrument.quote_currency
+        self.margin_rate = float(instrument.margin_init)
         self._sound_ticks: tuple[int, int] | None = None
         self._rate = rate
         self._size = params.size(report_currency)

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from nautilus_trader.model import (
     FIXED_PRECISION,
@@ -18,6 +18,9 @@ from nautilus_trader.model import (
 from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
 
 __all__ = ["currency_pair", "instrument_differences", "instrument_spec"]
+
+_MARGIN_RATE: Final = Decimal(1)
+"""Share of an order's value that a margin account without leverage sets aside for it; leverage divides it."""
 
 
 def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
@@ -54,6 +57,8 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
         if spec.min_quantity is None
         else Quantity.from_decimal_dp(spec.min_quantity, spec.size_precision),
         min_notional=None if spec.min_notional is None else Money.from_decimal(spec.min_notional, quote),
+        margin_init=_MARGIN_RATE,
+        margin_maint=_MARGIN_RATE,
         info=info,
     )
 

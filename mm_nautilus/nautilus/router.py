@@ -46,6 +46,15 @@ class _LiveOrder:
         """Whether the order takes liquidity at once, or what is left of it is cancelled."""
         return self.purpose != QUOTE
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether the account already sets something aside for the order: from its acceptance on."""
+        return (
+            self.side is not None
+            and not self.is_marketable
+            and self.side.slot.state is not SlotState.PENDING_NEW
+        )
+
     def claim(self, currency: Currency) -> float:
         """Return what the order will still take of a balance beyond what the account has locked for it.
 
@@ -232,14 +241,14 @@ class OrderRouter:
     def _free_lots(
         self, desk: SymbolDesk, price_ticks: int, *, is_buy: bool, own: QuoteSlot | None = None
     ) -> int | None:
-        """Return how many lots the free balance pays for at a price; None for accounts that do not exchange.
+        """Return how many lots the free balance pays for at a price, None where nothing limits them.
 
         What the order in the slot `own` has locked is free for its amendment.
         """
+        if not self._balances.is_cash:
+            return self._free_margin_lots(desk, price_ticks, is_buy=is_buy, own=own)
         currency = desk.quote_currency if is_buy else desk.base_currency
         free = self._balances.free(currency)
-        if free is None:
-            return None
         own_id = None if own is None else own.order_id
         free -= sum(live.claim(currency) for order_id, live in self._live.items() if order_id != own_id)
         if own is not None and own.working is not None:
@@ -247,6 +256,26 @@ class OrderRouter:
         if is_buy:
             free /= price_ticks * desk.tick * (1.0 + desk.fee_share)
         return max(0, math.floor(free / desk.lot + _LOT_ROUNDING))
+
+    def _free_margin_lots(
+        self, desk: SymbolDesk, price_ticks: int, *, is_buy: bool, own: QuoteSlot | None
+    ) -> int | None:
+        """Return how many lots a margin account's free balance secures, besides those that reduce the position."""
+        rate = desk.margin_rate / self._balances.leverage
+        if rate == 0.0:
+            return None
+        own_id = None if own is None else own.order_id
+        free = self._balances.free(desk.quote_currency)
+        for order_id, live in self._live.items():
+            if order_id != own_id and live.desk.quote_currency == desk.quote_currency and not live.is_locked:
+                free -= rate * _value(live.desk, live.sent, is_buy=True)
+        if own is not None and own.working is not None:
+            free += rate * _value(desk, own.working, is_buy=True)
+        secured = math.floor(
+            free / (price_ticks * desk.tick * (rate + desk.fee_share)) / desk.lot + _LOT_ROUNDING
+        )
+        reducing = max(0, -desk.position_lots if is_buy else desk.position_lots)
+        return max(secured, reducing, 0)
 
     # -- Cancels and exits ------------------------------------------------------------------------------
 

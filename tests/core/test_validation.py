@@ -584,7 +584,17 @@ def test_pair_that_cannot_quote_yet_is_a_risk():
     assert [(problem.is_warning, "XRP/BTC cannot quote" in problem.message) for problem in found] == [
         (True, True)
     ]
-    assert check_run(run({"starting_balances": ["1000 USDT"], "account_type": "margin"}), ALL) == []
+
+
+def test_margin_account_needs_every_currency_that_pairs_settle_in():
+    found = check_run(run({"starting_balances": ["1000 USDT", "0 BTC"], "account_type": "margin"}), ALL)
+    assert [problem.located() for problem in found] == [
+        "venue.starting_balances: starting_balances of a margin account must hold some BTC, in which pairs settle, "
+        "was 1000 USDT, 0 BTC"
+    ]
+    assert (
+        check_run(run({"starting_balances": ["1000 USDT", "0.1 BTC"], "account_type": "margin"}), ALL) == []
+    )
 
 
 def test_problems_of_the_strategy_are_below_strategy():

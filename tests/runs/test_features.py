@@ -145,3 +145,17 @@ def test_replacing_instead_of_amending_sends_no_amend(finished_run: Runs, plain:
     assert _all(plain, "orders_amended") > 0
     assert _all(replaced, "orders_amended") == 0
     assert _all(replaced, "orders_cancelled") > _all(plain, "orders_cancelled")
+
+
+def test_leverage_secures_more_quotes(finished_run: Runs) -> None:
+    poor = ("margin.yaml", "venue.starting_balances=[200 USDT]", "strategy.max_account_drawdown_pct=null")
+    plain, leveraged = (finished_run(*poor, f"venue.leverage={leverage}") for leverage in (1, 3))
+    pairs = ("XRP/USDT", "BTC/USDT")
+
+    def seconds(run: FinishedRun) -> float:
+        sides = (run.symbol(symbol)["not_quoting"][side] for symbol in pairs for side in ("bid", "ask"))
+        return sum(reasons.get("insufficient balance", {"seconds": 0.0})["seconds"] for reasons in sides)
+
+    assert seconds(plain) > 0
+    assert seconds(leveraged) == 0
+    assert all(run.symbol(symbol)["orders_denied"] == 0 for run in (plain, leveraged) for symbol in pairs)
