@@ -245,13 +245,21 @@ def test_an_order_below_the_smallest_size_is_denied(run):
     assert trader.reason("b").startswith("QUANTITY_BELOW_MINIMUM")
 
 
-@pytest.mark.parametrize(("balances", "left"), [(["60 XRP", "100 USDT"], "99.89600000"), (["60 XRP"], None)])
-def test_a_margin_account_needs_some_of_the_quote_currency(run, balances, left):
-    """What is posted in a currency that a margin account did not start with is lost: every run starts with some."""
+def test_a_margin_account_settles_in_the_quote_currency(run):
+    """Only profit and fees move, and only there: why its equity counts open PnL."""
     trader = Trader({0.5: lambda t: t.market("a", "buy", 10), 0.7: lambda t: t.market("b", "sell", 10)})
-    outcome = run(trader, [BOOK, later(1)], balances=balances, cash=False)
+    outcome = run(trader, [BOOK, later(1)], balances=["60 XRP", "100 USDT"], cash=False)
     assert len(outcome.fills) == 2
-    assert str(outcome.balances.get("USDT")) == str(left)
+    assert str(outcome.balances.get("USDT")) == "99.89600000"
+
+
+def test_a_margin_account_sets_the_value_of_orders_aside(run):
+    """Why quotes are held to the free balance there too; a test on a whole run shows what leverage changes."""
+    trader = Trader({0.5: lambda t: t.market("a", "buy", 10), 0.7: lambda t: t.market("b", "buy", 10)})
+    outcome = run(trader, [BOOK, later(1)], balances=["4 USDT"], cash=False)
+    assert outcome.positions[XRP_USDT] == 10
+    assert trader.kinds("b") == ["Denied"]
+    assert "INITIAL_MARGIN_EXCEEDS_FREE_BALANCE" in trader.reason("b")
 
 
 # -- Latency ------------------------------------------------------------------------------------------------
