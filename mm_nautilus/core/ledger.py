@@ -170,6 +170,10 @@ class SymbolLedger:
         """Set the fees paid for the open position, which no trade has been charged with yet."""
         self._of(symbol).open_fees = fees
 
+    def open_fees(self, symbol: str) -> Decimal:
+        """Return the fees paid for the open position that no trade has been charged with yet."""
+        return self._of(symbol).open_fees
+
     def realized_pnl(self, symbol: str) -> Decimal:
         """Return the realised PnL net of all fees paid so far, in the symbol's quote currency."""
         return self._of(symbol).realized
@@ -230,6 +234,38 @@ class SymbolLedger:
     def get_all_symbol_stats(self) -> dict[str, dict[str, Any]]:
         """Return `get_symbol_stats` of every symbol."""
         return {symbol: self.get_symbol_stats(symbol) for symbol in self._results}
+
+    def state(self) -> dict[str, Any]:
+        """Return counts and results as plain values, amounts as decimal text, for `restore`."""
+        results = {
+            symbol: {
+                "trades": r.trades,
+                "wins": r.wins,
+                "losses": r.losses,
+                "pnl": str(r.pnl),
+                "open_fees": str(r.open_fees),
+            }
+            for symbol, r in self._results.items()
+        }
+        totals = {
+            "gross_profit": str(self._gross_profit),
+            "gross_loss": str(self._gross_loss),
+            "unconverted_trades": self._unconverted_trades,
+        }
+        return {"symbols": results, "totals": totals}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state` returned; symbols that are not listed any more are left out."""
+        for symbol, saved in state["symbols"].items():
+            if symbol not in self._results:
+                continue
+            results = self._of(symbol)
+            results.trades, results.wins, results.losses = saved["trades"], saved["wins"], saved["losses"]
+            results.pnl, results.open_fees = Decimal(saved["pnl"]), Decimal(saved["open_fees"])
+        totals = state["totals"]
+        self._gross_profit = Decimal(totals["gross_profit"])
+        self._gross_loss = Decimal(totals["gross_loss"])
+        self._unconverted_trades = totals["unconverted_trades"]
 
     @property
     def profit_factor(self) -> float | None:
@@ -334,6 +370,10 @@ class PositionResults:
     quantity: Decimal = _ZERO
     open_fees: Decimal = _ZERO
     _cycle_realized: Decimal = field(default=_ZERO)
+
+    def resume(self, quantity: Decimal, cycle_realized: Decimal, open_fees: Decimal) -> None:
+        """Go on with a position that was open before, as it is now."""
+        self.quantity, self._cycle_realized, self.open_fees = quantity, cycle_realized, open_fees
 
     def on_position(self, quantity: Decimal, cycle_realized: Decimal) -> Decimal | None:
         """Take in a position event.

@@ -1,5 +1,6 @@
 """The actor that publishes per-symbol figures from the engine's portfolio."""
 
+import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -29,6 +30,7 @@ from mm_nautilus.nautilus.messages import (
 __all__ = ["AccountingError", "MetricsActor", "MetricsActorConfig"]
 
 _TIMER: Final = "metrics"
+_STATE_KEY: Final = "metrics"
 _ZERO = Decimal(0)
 
 
@@ -65,6 +67,11 @@ class _SymbolBook:
     last_realized: Decimal = _ZERO
     trade_pnl: Decimal | None = None
     closed_cycles: list[Decimal] = field(default_factory=list)
+    earlier_realized: Decimal = _ZERO
+
+    def state(self) -> dict[str, Any]:
+        """Return what a restart has to know besides the ledger, amounts as decimal text."""
+        return {"fills": self.fills, "maker_fills": self.maker_fills, "fees": str(self.fees)}
 
 
 class MetricsActor(GuardedActor):
@@ -77,6 +84,9 @@ class MetricsActor(GuardedActor):
     ----------
     config
         Interval and id; the defaults where it is None.
+
+    Counts and results survive a restart through `on_save` and `on_load`; what the engine's portfolio realised
+    before the actor's own figures began is left out of them.
 
     Attributes
     ----------
@@ -97,6 +107,7 @@ class MetricsActor(GuardedActor):
         self._marker: AccountMarker | None = None
         self._books: dict[InstrumentId, _SymbolBook] = {}
         self._report_currency = ""
+        self._restored: dict[str, Any] = {}
 
     # -- Events -----------------------------------------------------------------------------------------
 
@@ -128,6 +139,37 @@ class MetricsActor(GuardedActor):
         )
         venue = next(iter(views.values())).spec.venue
         self._marker = AccountMarker(message.portfolio, venue, views, message.report_currency)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Take up saved figures, and the positions that the engine still has open."""
+        ledger = self._require_ledger()
+        if self._restored:
+            ledger.restore(self._restored["ledger"])
+        for instrument_id, book in self._books.items():
+            symbol = book.view.spec.symbol
+            saved = self._restored.get("symbols", {}).get(symbol)
+            if saved is not None:
+                book.fills, book.maker_fills = saved["fills"], saved["maker_fills"]
+                book.fees = Decimal(saved["fees"])
+            for position in self.cache.positions_open(instrument_id=instrument_id):
+                realized = _ZERO if position.realized_pnl is None else position.realized_pnl.as_decimal()
+                book.results.resume(position.quantity.as_decimal(), realized, ledger.open_fees(symbol))
+                book.last_trade_id = position.last_trade_id
+            book.last_realized = ledger.realized_pnl(symbol)
+            book.earlier_realized = self._portfolio_realized(book) - book.last_realized
+
+    def on_save(self) -> dict[str, bytes]:
+        """Return counts and results as one JSON document; without any, what was loaded."""
+        if self.ledger is None:
+            return {_STATE_KEY: json.dumps(self._restored).encode()}
+        symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
+        return {_STATE_KEY: json.dumps({"ledger": self.ledger.state(), "symbols": symbols}).encode()}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        """Keep a saved document; it is taken up when a strategy announces itself."""
+        if _STATE_KEY in state:
+            self._restored = json.loads(bytes(state[_STATE_KEY]))
 
     def _on_fill(self, message: object) -> None:
         """Count an execution and its fee; the position event that follows tells what it did."""
@@ -215,15 +257,18 @@ class MetricsActor(GuardedActor):
         flat; it mends itself with the next position. In that case alone the events are believed.
         """
         symbol = book.view.spec.symbol
-        expected = self._require_ledger().realized_pnl(symbol)
-        money = self._portfolio.realized_pnl(book.view.instrument_id)
-        portfolio = _ZERO if money is None else money.as_decimal()
+        expected = self._require_ledger().realized_pnl(symbol) + book.earlier_realized
+        portfolio = self._portfolio_realized(book)
         if portfolio == expected or self._is_known_undercount(book, expected - portfolio):
             return
         raise AccountingError(
             f"realised PnL of {symbol} must be the same in portfolio and position events, was {portfolio} and "
             f"{expected} {book.view.spec.quote}"
         )
+
+    def _portfolio_realized(self, book: _SymbolBook) -> Decimal:
+        money = self._portfolio.realized_pnl(book.view.instrument_id)
+        return _ZERO if money is None else Decimal(money.as_decimal())
 
     @staticmethod
     def _is_known_undercount(book: _SymbolBook, difference: Decimal) -> bool:

@@ -1,3 +1,4 @@
+import json
 import math
 from decimal import Decimal
 from fractions import Fraction
@@ -407,3 +408,25 @@ def test_results_add_up_to_the_realised_pnl_to_the_last_digit(fills, decimals):
 
     assert trades == reductions
     assert results.quantity == abs(engine.quantity)
+
+
+def test_a_restored_ledger_goes_on_where_the_saved_one_was():
+    ledger = SymbolLedger(["XRP/USDT", "XRP/BTC"])
+    ledger.record_trade_result("XRP/USDT", Decimal("1.25"))
+    ledger.record_trade_result("XRP/USDT", Decimal("-0.5"))
+    ledger.record_trade_result("XRP/BTC", Decimal("0.00001"))
+    ledger.set_open_fees("XRP/BTC", Decimal("0.000002"))
+    again = SymbolLedger(["XRP/USDT", "XRP/BTC"])
+    again.restore(json.loads(json.dumps(ledger.state())))
+    assert again.to_dict() == ledger.to_dict()
+    again.record_trade_result("XRP/USDT", Decimal("0.25"))
+    assert again.realized_pnl("XRP/USDT") == 1
+    assert again.open_fees("XRP/BTC") == Decimal("0.000002")
+
+
+def test_symbols_that_are_no_longer_listed_are_not_restored():
+    ledger = SymbolLedger(["XRP/USDT"])
+    ledger.record_trade_result("XRP/USDT", Decimal(1))
+    again = SymbolLedger(["BTC/USDT"])
+    again.restore(ledger.state())
+    assert again.symbols == ["BTC/USDT"]

@@ -8,6 +8,7 @@ from nautilus_trader.model import ActorId, BookType, OrderSide
 from scripting import BTC_USDT, XRP_USDT, Watched, book, config, iid, ns, size, trade
 
 from mm_nautilus.core.quoting import NotQuoting
+from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.nautilus.messages import CONTROL_TOPIC, WindDown
 
 CALM = (2.3495, 2.3505)
@@ -173,3 +174,34 @@ def test_a_state_is_not_lost_by_a_start_that_fails(run):
     mm.load(state)
     run(mm, [book(0, *CALM)])
     assert mm.save() == state
+
+
+def test_counts_and_results_survive_a_restart_and_go_on(run):
+    """The engine's position was there before the actor: only what follows is booked, on top of what was saved."""
+    first = MetricsActor(MetricsActorConfig(interval_seconds=1.0))
+    round_trip = [book(0, *CALM), BUY, book(2, *CALM), trade(3, 2.352, 10, "buy"), book(4, *CALM)]
+    run(Watched(config(cooldown_seconds=0.5)), round_trip, actors=[first])
+    before = first.ledger.get_symbol_stats(XRP_USDT)
+    assert before["trades"] == 1
+
+    again = MetricsActor(MetricsActorConfig(interval_seconds=1.0))
+    again.load(first.save())
+    mm = Late(config(cooldown_seconds=0.5))
+    sale = [trade(4, 2.36, 10, "buy"), book(5, *CALM)]
+    outcome = run(mm, [*(book(at, *CALM) for at in (0, 2, 3)), *sale], actors=[again])
+    assert outcome.positions[XRP_USDT] == 0
+    assert [*again.failures, *mm.failures] == []
+    after = again.ledger.get_symbol_stats(XRP_USDT)
+    assert after["trades"] == 2
+    sold = outcome.fills[-1]
+    metrics, _ = again.final(ns(6))
+    assert metrics[0].fills == 3
+    assert sold.side == "sell"
+    gain = 10 * (float(sold.price) - 2.3505)
+    assert after["pnl"] - before["pnl"] == pytest.approx(gain - float(sold.fee.split()[0]), abs=1e-8)
+
+
+def test_metrics_that_saw_no_strategy_hand_back_what_they_were_given():
+    actor = MetricsActor()
+    actor.load({"metrics": b'{"ledger": {}, "symbols": {}}'})
+    assert json.loads(bytes(actor.save()["metrics"])) == {"ledger": {}, "symbols": {}}
