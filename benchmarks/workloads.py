@@ -93,7 +93,7 @@ def node_run(catalog: Path, add: Callable[[BacktestNode, RunConfig, dict[str, An
     config, specs = loaded(catalog)
     ids = [InstrumentId.from_str(spec.instrument_id) for spec in specs.values()]
     data = [
-        BacktestDataConfig(kind, str(catalog), instrument_ids=ids)
+        BacktestDataConfig(kind, str(catalog), instrument_ids=ids, optimize_file_loading=True)
         for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]
     venue = simulated_venue(config.venue, specs, book_data="deltas")

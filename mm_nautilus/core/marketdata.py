@@ -49,26 +49,6 @@ class _Columns:
         columns = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
         return type(self)(*(column[start:stop] for column in columns))
 
-    @classmethod
-    def joined(cls, blocks: Sequence[Self]) -> Self:
-        """Return blocks that follow each other as one.
-
-        Raises
-        ------
-        ValueError
-            If there are no blocks.
-        """
-        if not blocks:
-            raise ValueError("at least one block is needed, was none")
-        names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
-        columns = ([getattr(block, name) for block in blocks] for name in names)
-        return cls(
-            *(
-                np.concatenate(c) if isinstance(c[0], np.ndarray) else [x for part in c for x in part]
-                for c in columns
-            )
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class DeltaBlock(_Columns):

@@ -17,14 +17,12 @@ from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
 from mm_nautilus.data.efficient_price import STEP_SECONDS, EfficientPrices, PriceConfig
 from mm_nautilus.data.order_flow import FlowConfig, PairFlow
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogWriter, staged_catalog
+from mm_nautilus.nautilus.catalog import staged_catalog
 
 __all__ = ["FLOWS", "KRAKEN_SPOT", "PairSlice", "SimulationConfig", "simulate", "write_sample"]
 
 _NS_PER_SECOND: Final = 1_000_000_000
 _SLICE_SECONDS: Final = 600
-_ROWS_PER_FILE: Final = 250_000
-"""Least book changes in a file: the engine opens every file of a run at once, so many small ones cost memory."""
 _STEP_NS: Final = round(STEP_SECONDS * _NS_PER_SECOND)
 _STAGGER_NS: Final = 1_000
 """Shift between two pairs' snapshots, so that no two instruments' first events coincide."""
@@ -293,24 +291,10 @@ def write_sample(
     with staged_catalog(target) as writer:
         for spec in KRAKEN_SPOT.values():
             writer.write_instrument(spec)
-        waiting: dict[str, list[PairSlice]] = {symbol: [] for symbol in KRAKEN_SPOT}
         done = 0
         for slices in simulate(config):
             for part in slices:
-                parts = waiting[part.spec.symbol]
-                parts.append(part)
-                if sum(len(earlier.deltas) for earlier in parts) >= _ROWS_PER_FILE:
-                    _write(writer, parts)
+                writer.write_deltas(part.spec, part.deltas)
+                writer.write_trades(part.spec, part.trades)
             done += _SLICE_SECONDS
             report(min(1.0, done / config.duration_seconds))
-        for parts in waiting.values():
-            _write(writer, parts)
-
-
-def _write(writer: CatalogWriter, parts: list[PairSlice]) -> None:
-    """Write one pair's slices as one file a type, and forget them."""
-    if parts:
-        spec = parts[0].spec
-        writer.write_deltas(spec, DeltaBlock.joined([part.deltas for part in parts]))
-        writer.write_trades(spec, TradeBlock.joined([part.trades for part in parts]))
-        parts.clear()

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from nautilus_trader.model import NautilusInstrumentType
 from nautilus_trader.persistence import (
     OrderBookDeltaDataWrangler,
@@ -176,7 +177,31 @@ def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _join_files(folder: Path) -> None:
+    """Make one file of all files of an instrument and type, row group by row group.
+
+    The engine opens every file of a run at once: many small ones would cost it memory.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    if len(paths) < 2:
+        return
+    start, end = paths[0].name.partition("_")[0], paths[-1].name.partition("_")[2]
+    joined = folder / f"{start}_{end}"
+    aside = joined.with_suffix(".joining")
+    with pq.ParquetWriter(aside, pq.read_schema(paths[0]), compression="zstd") as writer:
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
+    for path in paths:
+        path.unlink()
+    aside.rename(joined)
+
+
 def _move_into(staging: Path, target: Path) -> None:
+    for folder in sorted({path.parent for path in staging.rglob("*.parquet")}):
+        if folder.parent.name != _INSTRUMENT_FOLDER:
+            _join_files(folder)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.chmod(0o755)

@@ -118,6 +118,7 @@ def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
             instrument_ids=ids,
             start_time=inputs.data_ns,
             end_time=inputs.end_ns,
+            optimize_file_loading=True,
         )
         for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.core.instrument import InstrumentSpec
@@ -76,10 +77,11 @@ def trades(start=T0):
 
 @pytest.fixture
 def catalog(tmp_path):
+    """A catalog that was written in two sessions: two files a type."""
     folder = tmp_path / "catalog"
-    with staged_catalog(folder) as writer:
-        writer.write_instrument(XRP)
-        for start in (T0, T0 + 1000):
+    for start in (T0, T0 + 1000):
+        with staged_catalog(folder) as writer:
+            writer.write_instrument(XRP)
             writer.write_deltas(XRP, deltas(start))
             writer.write_trades(XRP, trades(start))
     return folder
@@ -89,6 +91,12 @@ def write_book(folder, *starts):
     with staged_catalog(folder) as writer:
         for start in starts:
             writer.write_deltas(XRP, deltas(start))
+
+
+def write_both(folder, start):
+    with staged_catalog(folder) as writer:
+        writer.write_deltas(XRP, deltas(start))
+        writer.write_trades(XRP, trades(start))
 
 
 def book_files(catalog):
@@ -165,6 +173,22 @@ def test_a_time_span_is_inclusive_on_both_ends(catalog, start, end, expected):
     assert len(engine) == expected
 
 
+def test_one_session_makes_one_file_a_type(tmp_path):
+    folder = tmp_path / "catalog"
+    with staged_catalog(folder) as writer:
+        writer.write_instrument(XRP)
+    write_book(folder, T0, T0 + 1000, T0 + 2000)
+    (path,) = book_files(folder)
+    (file,) = CatalogReader(folder).files(ID, DataKind.DELTAS)
+    assert path.suffix == ".parquet"
+    assert (file.start, file.end) == CatalogReader(folder).bounds(ID, DataKind.DELTAS)
+    expected = [row for start in (T0, T0 + 1000, T0 + 2000) for row in deltas(start).ts_init.tolist()]
+    found = [row for block in CatalogReader(folder).iter_deltas(ID) for row in block.ts_init.tolist()]
+    assert found == expected
+    stored = ParquetDataCatalog(str(folder)).query(NautilusDataType.OrderBookDelta)
+    assert [delta.ts_init for delta in stored] == expected
+
+
 def test_bounds_and_intervals(catalog):
     reader = CatalogReader(catalog)
     assert reader.bounds(ID, DataKind.DELTAS) == (T0, T0 + 1020)
@@ -229,7 +253,7 @@ def test_a_failed_move_is_undone(catalog, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(DataError, match="catalog cannot be written: disk full"):
-        write_book(catalog, T0 + 5000, T0 + 6000)
+        write_both(catalog, T0 + 5000)
     assert len(calls) == 2
     assert {path: path.read_bytes() for path in catalog.rglob("*") if path.is_file()} == before
     assert [entry.name for entry in catalog.parent.iterdir()] == ["catalog"]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.tardis import import_tardis
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
+from mm_nautilus.nautilus.catalog import CatalogReader
 
 BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
@@ -134,9 +135,12 @@ def test_chunks_are_cut_between_groups(tmp_path):
     rows = [*SNAPSHOT] + [book_row(100 + i // 3, "bid", f"90.{i:02}", "1") for i in range(20)]
     import_tardis([write_book(tmp_path, rows)], BTC, tmp_path / "catalog", chunk_rows=4)
 
-    files = CatalogReader(tmp_path / "catalog").files(ID, DataKind.DELTAS)
-    assert [file.rows for file in files] == [4, 6, 6, 6, 2]
-    assert all(after.start > before.end for before, after in pairwise(files))
+    (path,) = (tmp_path / "catalog" / "data" / "order_book_deltas").rglob("*.parquet")
+    file = pq.ParquetFile(path)
+    groups = [file.read_row_group(number) for number in range(file.num_row_groups)]
+    assert [len(group) for group in groups] == [4, 6, 6, 6, 2]
+    times = [(group["ts_init"][0].value, group["ts_init"][-1].value) for group in groups]
+    assert all(after[0] > before[1] for before, after in pairwise(times))
     assert len(levels(tmp_path / "catalog")) == 24
 
 
