@@ -1,0 +1,52 @@
+"""What an instrument's definition refuses."""
+
+from decimal import Decimal
+
+import pytest
+
+from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
+
+
+def spec(**changes) -> InstrumentSpec:
+    given = {
+        "symbol": "XRP/USDT",
+        "venue": "KRAKEN",
+        "base": "XRP",
+        "quote": "USDT",
+        "price_increment": Decimal("0.00001"),
+        "size_increment": Decimal("0.000001"),
+    }
+    return InstrumentSpec(**(given | changes))
+
+
+def test_id_and_precisions_are_derived():
+    assert spec().instrument_id == "XRP/USDT.KRAKEN"
+    assert (spec().price_precision, spec().size_precision) == (5, 6)
+    assert spec(price_increment=Decimal("0.10")).price_precision == 2
+    assert spec(price_increment=Decimal(5)).price_precision == 0
+
+
+@pytest.mark.parametrize("name", ["price_increment", "size_increment", "min_quantity", "min_notional"])
+@pytest.mark.parametrize("value", ["0", "-1", "NaN", "Infinity"])
+def test_increments_and_minimums_are_positive(name, value):
+    with pytest.raises(ValueError, match=f"{name} of XRP/USDT must be a positive number, was {value}"):
+        spec(**{name: Decimal(value)})
+
+
+@pytest.mark.parametrize("name", ["maker_fee_rate", "taker_fee_rate"])
+@pytest.mark.parametrize("value", ["1", "-1", "NaN"])
+def test_fees_are_fractions(name, value):
+    with pytest.raises(
+        ValueError, match=f"{name} of XRP/USDT must be a fraction between -1 and 1, was {value}"
+    ):
+        spec(**{name: Decimal(value)})
+
+
+def test_a_pair_has_two_currencies():
+    with pytest.raises(ValueError, match="base and quote of XRP/USDT must differ, was USDT for both"):
+        spec(base="USDT")
+
+
+def test_only_finite_decimals_have_places():
+    with pytest.raises(ValueError, match="a finite decimal is needed, was NaN"):
+        decimal_places(Decimal("NaN"))
