@@ -19,6 +19,7 @@ __all__ = [
     "SizeLimits",
     "decide_action",
     "plan_quotes",
+    "quote_centre",
     "signal_sides",
     "size_is_right",
 ]
@@ -159,6 +160,15 @@ class QuotePlan:
     centre: float
 
 
+def quote_centre(params: SymbolParams, inputs: QuoteInputs) -> float:
+    """Return what quotes are centred on, in quote currency: the reservation price where it is on, else the mid."""
+    if not params.use_reservation_price:
+        return inputs.mid_price
+    return reservation_price(
+        inputs.mid_price, inputs.position_lots, inputs.limits.cap_lots, params.gamma, inputs.volatility_pct
+    )
+
+
 def plan_quotes(params: SymbolParams, inputs: QuoteInputs) -> QuotePlan:
     """Return the quotes that prices, inventory and volatility call for.
 
@@ -170,11 +180,7 @@ def plan_quotes(params: SymbolParams, inputs: QuoteInputs) -> QuotePlan:
         Market and position.
     """
     mid = inputs.mid_price
-    centre = mid
-    if params.use_reservation_price:
-        centre = reservation_price(
-            mid, inputs.position_lots, inputs.limits.cap_lots, params.gamma, inputs.volatility_pct
-        )
+    centre = quote_centre(params, inputs)
     multiplier = volatility_multiplier(
         inputs.volatility_pct, params.base_volatility_pct, params.volatility_threshold_mult
     )

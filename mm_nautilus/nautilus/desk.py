@@ -12,13 +12,13 @@ from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
 from mm_nautilus.core.guards import SECOND_NS, BookCondition, BookGuard, DrawdownGuard, book_condition
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.pricing import reservation_price
 from mm_nautilus.core.quoting import (
     NotQuoting,
     Quote,
     QuoteInputs,
     SizeLimits,
     plan_quotes,
+    quote_centre,
     signal_sides,
 )
 from mm_nautilus.core.slots import QuoteSlot
@@ -374,12 +374,6 @@ class SymbolDesk:
     def _centre(self) -> float | None:
         """Return what quotes are centred on at the present mid and position."""
         limits = self.size_limits()
-        if self.mid_price is None or limits is None or not self.params.use_reservation_price:
+        if self.touch is None or limits is None:
             return self.mid_price
-        return reservation_price(
-            self.mid_price,
-            self.position_lots,
-            limits.cap_lots,
-            self.params.gamma,
-            self.closes.volatility_pct,
-        )
+        return quote_centre(self.params, self._inputs(limits))

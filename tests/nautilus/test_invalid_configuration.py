@@ -1,10 +1,9 @@
 """A configuration with errors: the strategy starts, says so, and sends nothing."""
 
 import pytest
-from conftest import Outcome
 from nautilus_trader.common import ImportableActorConfig
 from nautilus_trader.trading import ImportableStrategyConfig
-from scripting import XRP_USDT, Watched, book, config, iid, make_engine, trade
+from scripting import XRP_USDT, Outcome, Watched, book, config, iid, make_engine, trade
 
 from mm_nautilus.core.config import MarketMakerConfig
 
