@@ -3,16 +3,35 @@
 import math
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = [
+    "avellaneda_stoikov_gamma",
+    "avellaneda_stoikov_quotes",
+    "avellaneda_stoikov_skew",
+    "avellaneda_stoikov_width",
     "full_width_pct",
+    "glft_gamma",
+    "glft_half_width",
+    "glft_quotes",
+    "glft_skew",
     "normalised_inventory",
     "quote_ticks",
     "reservation_price",
     "volatility_multiplier",
 ]
 
+type Floats = NDArray[np.float64]
+
 _TICK_ROUNDING: Final = 1e-9
 """Share of a tick by which a price may miss it through binary rounding and still count as on it."""
+
+_GAMMA_TOLERANCE: Final = 1e-12
+"""Relative error of a solved gamma at which `glft_gamma` stops."""
+
+_LARGEST_LOG: Final = 700.0
+"""Natural logarithm up to which, on either side of 0, a number has an exponential that can be computed with."""
 
 
 def normalised_inventory(inventory: float, max_inventory: float) -> float:
@@ -34,7 +53,7 @@ def reservation_price(
     """Return v1.4.0's simplified reservation price, ``mid * (1 - q * gamma * sigma^2 * 100)``.
 
     It is Avellaneda and Stoikov's ``r = s - q * gamma * sigma^2 * (T - t)`` (Quantitative Finance 8(3), 2008,
-    eq. 2.6) with prices relative to the mid, q as a share of the cap and a horizon of 100 candles.
+    eq. 29) with prices relative to the mid, q as a share of the cap and a horizon of 100 candles.
 
     Parameters
     ----------
@@ -56,6 +75,258 @@ def reservation_price(
     q = normalised_inventory(inventory, max_inventory)
     sigma = volatility_pct / 100.0
     return mid_price * (1.0 - q * gamma * sigma * sigma * 100.0)
+
+
+def avellaneda_stoikov_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' arguments
+    mid_price: Value,
+    q: Value,
+    gamma: float,
+    sigma: float,
+    kappa: float,
+    time_left: float,
+    *,
+    fee: float = 0.0,
+    target: Value | float = 0.0,
+) -> tuple[Value, Value]:
+    """Return Avellaneda and Stoikov's bid and ask around their reservation price.
+
+    The reservation price is ``s - (q - target) * gamma * sigma^2 * (T - t)`` (Quantitative Finance 8(3), 2008,
+    eq. 29), and the quotes lie half of `avellaneda_stoikov_width` (eq. 30) and the fee away from it.
+
+    Parameters
+    ----------
+    mid_price
+        Mid price, in quote currency.
+    q
+        Inventory in units of one fill, signed. A number where `mid_price` is one, an array where it is one.
+    gamma
+        Risk aversion, 1 / (price * inventory unit), above 0.
+    sigma
+        Volatility, price / sqrt(time), at least 0.
+    kappa
+        Decay of the order arrivals ``A * exp(-kappa * distance)``, 1 / price, above 0.
+    time_left
+        ``T - t``, in the unit of time of `sigma`, at least 0.
+    fee
+        Cost of a fill for one inventory unit, price; it moves each quote out by itself. Negative is a rebate.
+    target
+        Inventory at which the quotes are centred on the mid, same unit as `q`.
+
+    Returns
+    -------
+    tuple
+        Bid and ask, price: two floats, or two arrays of the shape that the given ones broadcast to. With a
+        rebate above half the width the bid lies above the ask: it is for the caller to set a least width.
+
+    Raises
+    ------
+    ValueError
+        If a value is not in its range, or a result overflows.
+    """
+    half_width = 0.5 * avellaneda_stoikov_width(gamma, sigma, kappa, time_left)
+    skew = avellaneda_stoikov_skew(gamma, sigma, time_left)
+    _require_finite(fee=fee)
+    return _quotes_around(mid_price, q, target, half_width + fee, skew)
+
+
+def avellaneda_stoikov_width(gamma: float, sigma: float, kappa: float, time_left: float) -> float:
+    """Return the distance between bid and ask, ``gamma * sigma^2 * (T-t) + (2/gamma) * ln(1 + gamma/kappa)``.
+
+    Avellaneda and Stoikov (2008), eq. 30; units and errors as in `avellaneda_stoikov_quotes`. It tends to
+    ``2 / kappa`` as gamma goes to 0.
+
+    Returns
+    -------
+    float
+        Price, above 0, before fees.
+    """
+    width = avellaneda_stoikov_skew(gamma, sigma, time_left) + 2.0 * _arrival_distance(gamma, kappa)
+    return _finite("the width", width, gamma=gamma, sigma=sigma, kappa=kappa, time_left=time_left)
+
+
+def avellaneda_stoikov_skew(gamma: float, sigma: float, time_left: float) -> float:
+    """Return how far one unit of inventory moves the centre, ``gamma * sigma^2 * (T - t)``.
+
+    Avellaneda and Stoikov (2008), eq. 29; units and errors as in `avellaneda_stoikov_quotes`.
+
+    Returns
+    -------
+    float
+        Price / inventory unit, at least 0.
+    """
+    _require_positive(gamma=gamma)
+    _require_not_negative(sigma=sigma, time_left=time_left)
+    return _finite(
+        "the skew", gamma * sigma * sigma * time_left, gamma=gamma, sigma=sigma, time_left=time_left
+    )
+
+
+def avellaneda_stoikov_gamma(skew: float, sigma: float, time_left: float) -> float:
+    """Return the gamma whose `avellaneda_stoikov_skew` is `skew`.
+
+    Parameters
+    ----------
+    skew
+        Price / inventory unit, above 0.
+    sigma, time_left
+        As in `avellaneda_stoikov_quotes`.
+
+    Returns
+    -------
+    float
+        1 / (price * inventory unit).
+
+    Raises
+    ------
+    ValueError
+        If a value is not in its range, or no gamma gives that skew, as without volatility or time.
+    """
+    _require_positive(skew=skew)
+    _require_not_negative(sigma=sigma, time_left=time_left)
+    gamma = skew / sigma / sigma / time_left if sigma > 0 and time_left > 0 else math.inf
+    if not 0 < gamma < math.inf:
+        raise _no_gamma(skew=skew, sigma=sigma, time_left=time_left)
+    return gamma
+
+
+def glft_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' arguments
+    mid_price: Value,
+    q: Value,
+    gamma: float,
+    sigma: float,
+    kappa: float,
+    intensity: float,
+    *,
+    fee: float = 0.0,
+    target: Value | float = 0.0,
+) -> tuple[Value, Value]:
+    """Return the stationary bid and ask of Guéant, Lehalle and Fernandez-Tapia in their closed form.
+
+    Far from the end the best distances from the mid are approximately (Math. and Financial Economics 7(4), 2013,
+    section 4; Guéant, arXiv 1605.01862, eqs. 4.6 and 4.7 with exponential utility and fills of one unit)
+    ``(1/gamma) * ln(1 + gamma/kappa) + (1 +- 2*(q - target)) / 2 * skew``, + for the bid and - for the ask, with
+    the `skew` of `glft_skew`. A fee leaves the problem as it was for the distance less the fee, with arrivals
+    ``A * exp(-kappa * fee)``: the distances are the fee plus those at that intensity.
+
+    Parameters
+    ----------
+    mid_price
+        Mid price, in quote currency.
+    q
+        Inventory in units of one fill, signed. A number where `mid_price` is one, an array where it is one.
+    gamma
+        Risk aversion, 1 / (price * inventory unit), above 0.
+    sigma
+        Volatility, price / sqrt(time), at least 0.
+    kappa
+        Decay of the order arrivals ``A * exp(-kappa * distance)`` at one side of the book, 1 / price, above 0.
+    intensity
+        Their rate ``A`` at the mid, 1 / time in the unit of time of `sigma`, above 0.
+    fee
+        Cost of a fill for one inventory unit, price. Negative is a rebate.
+    target
+        Inventory at which the quotes are centred on the mid, same unit as `q`.
+
+    Returns
+    -------
+    tuple
+        Bid and ask, price: two floats, or two arrays of the shape that the given ones broadcast to. A large
+        rebate can make the bid lie above the ask: it is for the caller to set a least width.
+
+    Raises
+    ------
+    ValueError
+        If a value is not in its range, or a result overflows.
+    """
+    half_width = glft_half_width(gamma, sigma, kappa, intensity, fee=fee)
+    skew = glft_skew(gamma, sigma, kappa, intensity, fee=fee)
+    return _quotes_around(mid_price, q, target, half_width, skew)
+
+
+def glft_half_width(gamma: float, sigma: float, kappa: float, intensity: float, *, fee: float = 0.0) -> float:
+    """Return half the distance between bid and ask, ``fee + (1/gamma) * ln(1 + gamma/kappa) + skew / 2``.
+
+    Source, units and errors as in `glft_quotes`. It tends to ``fee + 1 / kappa`` as gamma goes to 0.
+
+    Returns
+    -------
+    float
+        Price, fee included; above the fee, and so above 0 unless the fee is a rebate.
+    """
+    skew = glft_skew(gamma, sigma, kappa, intensity, fee=fee)
+    half_width = fee + _arrival_distance(gamma, kappa) + 0.5 * skew
+    return _finite("the half width", half_width, gamma=gamma, kappa=kappa, fee=fee, skew=skew)
+
+
+def glft_skew(gamma: float, sigma: float, kappa: float, intensity: float, *, fee: float = 0.0) -> float:
+    """Return how far one unit of inventory moves the centre.
+
+    It is ``sqrt(sigma^2 * gamma / (2 * kappa * A') * (1 + gamma/kappa)^(1 + kappa/gamma))`` with
+    ``A' = A * exp(-kappa * fee)``; source, units and errors as in `glft_quotes`. It rises with gamma without
+    bound: d ln(skew) / d ln(gamma) lies between 1/2 and 1.
+
+    Returns
+    -------
+    float
+        Price / inventory unit, at least 0.
+    """
+    _require_positive(gamma=gamma, kappa=kappa, intensity=intensity)
+    _require_not_negative(sigma=sigma)
+    _require_finite(fee=fee)
+    if sigma == 0:
+        return 0.0
+    ratio = _finite("gamma / kappa", gamma / kappa, gamma=gamma, kappa=kappa)
+    rate = math.log(gamma) - math.log(kappa) - math.log(intensity) + kappa * fee - math.log(2.0)
+    log_skew = math.log(sigma) + 0.5 * (rate + _log1p_share(ratio) + math.log1p(ratio))
+    if log_skew > _LARGEST_LOG:
+        raise _too_large("the skew", gamma=gamma, sigma=sigma, kappa=kappa, intensity=intensity, fee=fee)
+    return math.exp(log_skew)
+
+
+def glft_gamma(skew: float, sigma: float, kappa: float, intensity: float, *, fee: float = 0.0) -> float:
+    """Return the gamma whose `glft_skew` is `skew`, to one part in 1e12.
+
+    With ``x = gamma / kappa`` the square of the skew is a constant times ``exp(f)``, where
+    ``f = ln(x) + ln(1 + x) / x + ln(1 + x)``. As a function of ln(x) it rises with the slope
+    ``2 - ln(1 + x) / x``, from 1 to 2, and is convex, so Newton's steps from a point beyond the root end there.
+
+    Parameters
+    ----------
+    skew
+        Price / inventory unit, above 0.
+    sigma, kappa, intensity, fee
+        As in `glft_quotes`.
+
+    Returns
+    -------
+    float
+        1 / (price * inventory unit).
+
+    Raises
+    ------
+    ValueError
+        If a value is not in its range, or no gamma that can be computed with gives that skew, as without volatility.
+    """
+    _require_positive(skew=skew, kappa=kappa, intensity=intensity)
+    _require_not_negative(sigma=sigma)
+    _require_finite(fee=fee)
+    given = {"skew": skew, "sigma": sigma, "kappa": kappa, "intensity": intensity, "fee": fee}
+    if sigma == 0:
+        raise _no_gamma(**given)
+    wanted = 2.0 * (math.log(skew) - math.log(sigma)) + math.log(2.0) + math.log(intensity) - kappa * fee
+    log_ratio = min(wanted - 1.0, 0.5 * wanted)
+    if abs(log_ratio) > _LARGEST_LOG:
+        raise _no_gamma(**given)
+    step = math.inf
+    while abs(step) > _GAMMA_TOLERANCE:
+        ratio = math.exp(log_ratio)
+        share = _log1p_share(ratio)
+        step = (log_ratio + share + math.log1p(ratio) - wanted) / (2.0 - share)
+        log_ratio -= step
+    gamma = kappa * math.exp(log_ratio)
+    if not 0 < gamma < math.inf:
+        raise _no_gamma(**given)
+    return gamma
 
 
 def volatility_multiplier(volatility_pct: float, base_volatility_pct: float, cap: float) -> float:
@@ -118,3 +389,65 @@ def quote_ticks(
     if bid >= ask:  # A width within the rounding, around a centre on a tick.
         bid, ask = bid - 1, ask + 1
     return min(bid, best_ask_ticks - 1), max(ask, best_bid_ticks + 1)
+
+
+def _arrival_distance(gamma: float, kappa: float) -> float:
+    """Return ``(1/gamma) * ln(1 + gamma/kappa)``, the distance that pays best against exponential arrivals."""
+    _require_positive(gamma=gamma, kappa=kappa)
+    ratio = _finite("gamma / kappa", gamma / kappa, gamma=gamma, kappa=kappa)
+    return _finite("the width", _log1p_share(ratio) / kappa, gamma=gamma, kappa=kappa)
+
+
+def _log1p_share(x: float) -> float:
+    """Return ``ln(1 + x) / x``, which is 1 at 0."""
+    return math.log1p(x) / x if x > 0 else 1.0
+
+
+def _quotes_around[Value: (float, Floats)](
+    mid_price: Value, q: Value, target: Value | float, half_width: float, skew: float
+) -> tuple[Value, Value]:
+    for name, values in (("mid_price", mid_price), ("q", q), ("target", target)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite, was {values}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre = mid_price - (q - target) * skew
+        bid, ask = centre - half_width, centre + half_width
+    if not (np.isfinite(bid).all() and np.isfinite(ask).all()):
+        raise _too_large("a quote", half_width=half_width, skew=skew)
+    return bid, ask
+
+
+def _finite(what: str, value: float, **given: float) -> float:
+    if not math.isfinite(value):
+        raise _too_large(what, **given)
+    return value
+
+
+def _too_large(what: str, **given: float) -> ValueError:
+    return ValueError(f"{what} is too large to compute with: {_listed(given)}")
+
+
+def _no_gamma(**given: float) -> ValueError:
+    return ValueError(f"no gamma that can be computed with gives this skew: {_listed(given)}")
+
+
+def _listed(given: dict[str, float]) -> str:
+    return ", ".join(f"{name} was {value}" for name, value in given.items())
+
+
+def _require_positive(**given: float) -> None:
+    for name, value in given.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, was {value}")
+
+
+def _require_not_negative(**given: float) -> None:
+    for name, value in given.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, was {value}")
+
+
+def _require_finite(**given: float) -> None:
+    for name, value in given.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, was {value}")
