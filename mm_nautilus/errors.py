@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-__all__ = ["ConfigError", "DataError", "InterruptedRunError", "MarketMakingError", "RunFailedError"]
+__all__ = [
+    "CalibrationError",
+    "ConfigError",
+    "DataError",
+    "InterruptedRunError",
+    "MarketMakingError",
+    "RunFailedError",
+]
 
 
 class MarketMakingError(Exception):
@@ -59,3 +66,7 @@ class InterruptedRunError(MarketMakingError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class CalibrationError(DataError):
+    """The data of a market is too little, or too odd, to estimate what was asked for."""

@@ -1,0 +1,127 @@
+"""Calibrations for tests of what takes figures from them."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mm_nautilus.core.calibration import (
+    CALIBRATION_VERSION,
+    Calibration,
+    CalibrationSource,
+    IntensityFit,
+    IntensityPoint,
+    MicropriceFigures,
+    SpreadFigures,
+    SymbolCalibration,
+    VolatilityFigures,
+)
+from mm_nautilus.core.calibration_file import dump_calibration
+
+START = datetime(2025, 12, 13, tzinfo=UTC)
+
+
+def intensity_fit(a: float, kappa: float, **changes: Any) -> IntensityFit:
+    """Return a fit that describes its points exactly."""
+    depths = [0.25 * step / kappa for step in range(1, 17)]
+    points = [
+        IntensityPoint(
+            depth_bps=depth,
+            arrivals=round(3600 * a * math.exp(-kappa * depth)),
+            intensity_per_second=a * math.exp(-kappa * depth),
+        )
+        for depth in depths
+    ]
+    fit = IntensityFit(
+        a_per_second=a,
+        a_standard_error=0.05 * a,
+        kappa_per_bps=kappa,
+        kappa_standard_error=0.05 * kappa,
+        r_squared=0.99,
+        chi_squared_per_degree=1.1,
+        fitted_from_bps=depths[0],
+        fitted_to_bps=depths[-1],
+        arrivals=max(points[0].arrivals, 1),
+        points=points,
+    )
+    return fit.model_copy(update=changes)
+
+
+def microprice_table() -> MicropriceFigures:
+    """Return a table of four buckets: a heavy side moves the price towards the other one."""
+    return MicropriceFigures(
+        imbalance_buckets=4,
+        spread_ticks=[1, 50],
+        adjustment_ticks=[[-0.4, -0.1, 0.1, 0.4], [-30.0, -10.0, 10.0, 30.0]],
+        observations=[[100] * 4, [90] * 4],
+    )
+
+
+@pytest.fixture(scope="session")
+def symbol_calibration() -> Callable[..., SymbolCalibration]:
+    """Return what makes one symbol's calibration: a liquid pair, unless told otherwise."""
+
+    def make(
+        *, a: float = 0.5, kappa: float = 1.0, volatility: float = 0.8, mid: float = 2.35, **changes: Any
+    ) -> SymbolCalibration:
+        made = SymbolCalibration(
+            start=START,
+            end=START + timedelta(hours=1),
+            seconds=3600.0,
+            spread=SpreadFigures(
+                mid_price=mid,
+                tick_bps=0.0426,
+                median_spread_bps=1.15,
+                median_spread_ticks=27.0,
+                market_orders=1800,
+                trades=4000,
+            ),
+            volatility=VolatilityFigures(
+                volatility_bps=volatility,
+                standard_error_bps=0.1,
+                interval_seconds=60.0,
+                one_minute_pct=volatility * math.sqrt(60) / 100,
+                event_time_bps=0.3,
+                mid_moves=3000,
+                signature=[],
+            ),
+            intensity=intensity_fit(a, kappa),
+            intensity_bid=None,
+            intensity_ask=None,
+            microprice=microprice_table(),
+            mark_outs=[],
+            fees=None,
+        )
+        return made.model_copy(update=changes)
+
+    return make
+
+
+@pytest.fixture
+def calibration_of() -> Callable[..., Calibration]:
+    """Return what makes a calibration of some symbols."""
+
+    def make(symbols: dict[str, SymbolCalibration]) -> Calibration:
+        return Calibration(
+            version=CALIBRATION_VERSION,
+            created=START + timedelta(hours=2),
+            source=CalibrationSource(catalog="catalog", venue="KRAKEN", simulated=True),
+            symbols=symbols,
+        )
+
+    return make
+
+
+@pytest.fixture
+def calibration_file(tmp_path: Path, calibration_of: Callable[..., Calibration]) -> Callable[..., Path]:
+    """Return what writes a calibration of some symbols and returns its file."""
+
+    def write(symbols: dict[str, SymbolCalibration], name: str = "calibration.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(dump_calibration(calibration_of(symbols)), encoding="utf-8")
+        return path
+
+    return write
