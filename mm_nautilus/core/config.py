@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -22,8 +23,10 @@ from mm_nautilus.core.config_types import (
     Allowed,
     AmountField,
     CurrencyCode,
+    FilePath,
     Finding,
     InventoryCap,
+    InventoryTarget,
     SymbolName,
     VenueName,
     refuse_findings,
@@ -58,6 +61,11 @@ class SymbolParams(BaseModel):
         default="maker",
         description="maker posts quotes that never take; taker, with quoting: signal only, sends the "
         "marketable order of v1.4.0 when the signal is on.",
+    )
+    fair_price: Literal["mid", "weighted_mid", "microprice"] = Field(
+        default="mid",
+        description="What quotes are centred on before inventory moves them: the mid; the mid weighted with the "
+        "touch's sizes; or Stoikov's micro-price, whose table comes from calibration.",
     )
     min_spread_pct: float = Field(
         default=0.1, gt=0, le=5, description="Least full width between our bid and ask, % of mid."
@@ -106,12 +114,17 @@ class SymbolParams(BaseModel):
         description="Cap on the position's value with all pending orders filled; a bare number is in the "
         "report currency.",
     )
+    inventory_target: InventoryTarget = Field(
+        default=0.0,
+        description="Position that prices and sizes lean towards, negative for short; a bare number is in the "
+        "report currency. q = (position - inventory_target) / max_inventory. The cap stays around zero.",
+    )
     inventory_skew: float = Field(
         default=0.5,
         ge=0,
         le=1.0,
-        description="Shrinks the quote that would grow the position: size * max(1 - abs(q) * "
-        "inventory_skew, 0.1).",
+        description="Shrinks the quote that would move the position away from its target: size * "
+        "max(1 - abs(q) * inventory_skew, 0.1).",
     )
 
     # Signals
@@ -144,13 +157,48 @@ class SymbolParams(BaseModel):
 
     # Reservation price
     use_reservation_price: bool = Field(
-        default=False, description="Whether quotes are centred on the reservation price instead of the mid."
+        default=False,
+        description="Whether inventory moves what quotes are centred on: the reservation price instead of the "
+        "fair price.",
     )
-    reservation_model: Literal["simplified"] = Field(
-        default="simplified", description="Formula of the reservation price; simplified is v1.4.0's."
+    reservation_model: Literal["simplified", "avellaneda_stoikov", "glft"] = Field(
+        default="simplified",
+        description="Model of the reservation price, and of the width that belongs to it: simplified is v1.4.0's "
+        "and leaves the width alone; the others take volatility and order arrivals from calibration.",
     )
     gamma: float = Field(
-        default=0.1, ge=0.01, le=1.0, description="Risk aversion of the reservation price, 0.01..1.0."
+        default=0.1,
+        ge=0.01,
+        le=1.0,
+        description="Risk aversion, 0.01..1.0. simplified: without unit, for an amount of money equal to the cap's "
+        "value. avellaneda_stoikov and glft: per basis point of price and full quote of position.",
+    )
+    skew_bps_at_max_inventory: float | None = Field(
+        default=None,
+        gt=0,
+        le=500,
+        description="Instead of gamma: how far inventory moves the centre at abs(q) = 1, basis points of mid, "
+        "whatever the volatility. The gamma of avellaneda_stoikov's and glft's width follows from it. A gamma of the "
+        "same level has to be null beside it.",
+    )
+    horizon_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="avellaneda_stoikov: time T - t that inventory is reckoned to be held, always the same, seconds.",
+    )
+    recalibrate_minutes: float | None = Field(
+        default=None,
+        ge=0.1,
+        le=10_080,
+        description="avellaneda_stoikov and glft: time between two estimates of volatility and order arrivals from "
+        "what the run has seen, minutes; null keeps those of calibration.",
+    )
+    recalibrate_window_minutes: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=10_080,
+        description="How far back such an estimate looks, minutes; at least recalibrate_minutes.",
     )
 
     # Exits
@@ -220,16 +268,29 @@ class SymbolParams(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _amount_replaces_default_size(cls, data: Any) -> Any:
+    def _leave_out_what_is_replaced(cls, data: Any) -> Any:
         """Leave ``position_size_usd``'s default out where ``position_size`` is given."""
         if isinstance(data, dict) and data.get("position_size") is not None:
-            return {"position_size_usd": None, **data}
-        return data
+            data = {"position_size_usd": None, **data}
+        return _without_null_gamma(data)
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        refuse_findings([*_two_sizes(self), *parameter_findings(self, REPORT_CURRENCY)])
+        refuse_findings([*_level_findings(self), *parameter_findings(self, REPORT_CURRENCY)])
         return self
+
+    @model_serializer(mode="wrap")
+    def _leave_replaced_gamma_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave ``gamma``'s default out where ``skew_bps_at_max_inventory`` is given."""
+        written: dict[str, Any] = handler(self)
+        if self.skew_bps_at_max_inventory is not None and "gamma" not in self.model_fields_set:
+            written.pop("gamma", None)
+        return written
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether a model that takes its figures from the market is in force."""
+        return self.use_reservation_price and self.reservation_model != "simplified"
 
     def size(self, report_currency: str) -> Amount:
         """Return the size of one full quote with its currency.
@@ -251,14 +312,39 @@ class SymbolParams(BaseModel):
             return self.max_inventory
         return Amount.of(self.max_inventory, report_currency)
 
+    def target(self, report_currency: str) -> Amount:
+        """Return the position that quotes lean towards with its currency."""
+        if isinstance(self.inventory_target, Amount):
+            return self.inventory_target
+        return Amount.of(self.inventory_target, report_currency)
+
+
+def _without_null_gamma(data: Any) -> Any:
+    """Read ``gamma: null`` as not given where ``skew_bps_at_max_inventory`` stands in for it."""
+    if not isinstance(data, dict) or data.get("skew_bps_at_max_inventory") is None:
+        return data
+    return {name: value for name, value in data.items() if name != "gamma" or value is not None}
+
+
+def _level_findings(level: BaseModel) -> list[Finding]:
+    """Refuse two ways to say one thing at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
+    return [*_two_sizes(level), *_two_leans(level)]
+
 
 def _two_sizes(level: BaseModel) -> list[Finding]:
-    """Refuse both sizes at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
     amount, bare = getattr(level, "position_size", None), getattr(level, "position_size_usd", None)
     if amount is None or bare is None:
         return []
     text = f"position_size and position_size_usd must not be given together, was {amount} and {bare}"
     return [Finding((("position_size",), ("position_size_usd",)), text)]
+
+
+def _two_leans(level: BaseModel) -> list[Finding]:
+    skew, gamma = getattr(level, "skew_bps_at_max_inventory", None), getattr(level, "gamma", None)
+    if skew is None or gamma is None or "gamma" not in level.model_fields_set:
+        return []
+    text = f"skew_bps_at_max_inventory and gamma must not be given together, was {skew} and {gamma}"
+    return [Finding((("skew_bps_at_max_inventory",), ("gamma",)), text)]
 
 
 def _no_size(params: SymbolParams) -> list[Finding]:
@@ -295,6 +381,22 @@ def _size_above_cap(params: SymbolParams, report_currency: str) -> list[Finding]
     return [Finding((("max_inventory",), (name,)), text)]
 
 
+def _target_above_cap(params: SymbolParams, report_currency: str) -> list[Finding]:
+    target, cap = params.target(report_currency), params.inventory_cap(report_currency)
+    if target.currency != cap.currency or abs(target.value) <= cap.value:
+        return []
+    text = f"inventory_target must be at most max_inventory ({cap}) either way, was {target}"
+    return [Finding((("inventory_target",), ("max_inventory",)), text)]
+
+
+def _window_too_short(params: SymbolParams) -> list[Finding]:
+    interval, window = params.recalibrate_minutes, params.recalibrate_window_minutes
+    if interval is None or window >= interval:
+        return []
+    text = f"recalibrate_window_minutes must be at least recalibrate_minutes ({interval}), was {window}"
+    return [Finding((("recalibrate_window_minutes",), ("recalibrate_minutes",)), text)]
+
+
 def parameter_findings(params: SymbolParams, report_currency: str) -> list[Finding]:
     """Return the contradictions between one symbol's merged parameters.
 
@@ -310,7 +412,26 @@ def parameter_findings(params: SymbolParams, report_currency: str) -> list[Findi
         *_taker_without_signal(params),
         *_trail_too_far(params),
         *_size_above_cap(params, report_currency),
+        *_target_above_cap(params, report_currency),
+        *_window_too_short(params),
     ]
+
+
+def _uncalibrated(params: SymbolParams, calibration: Path | None) -> list[Finding]:
+    """Refuse what takes figures from the market where none will ever come."""
+    if calibration is not None:
+        return []
+    found = []
+    if params.is_calibrated and params.recalibrate_minutes is None:
+        text = (
+            f"calibration or recalibrate_minutes must be given with reservation_model: "
+            f"{params.reservation_model}, was null for both"
+        )
+        found.append(Finding((("reservation_model",), ("recalibrate_minutes",), ("calibration",)), text))
+    if params.fair_price == "microprice":
+        text = "calibration must be given with fair_price: microprice, which takes its table from there, was null"
+        found.append(Finding((("fair_price",), ("calibration",)), text))
+    return found
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -322,9 +443,14 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 class _Overrides(BaseModel):
     model_config = STRICT | {"json_schema_extra": _without_defaults}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_what_is_replaced(cls, data: Any) -> Any:
+        return _without_null_gamma(data)
+
     @model_validator(mode="after")
-    def _check_sizes(self) -> Self:
-        refuse_findings(_two_sizes(self))
+    def _check_level(self) -> Self:
+        refuse_findings(_level_findings(self))
         return self
 
     @model_serializer(mode="wrap")
@@ -386,6 +512,12 @@ class MarketMakerConfig(SymbolParams):
         examples=[{"XRP/USDT": {}}],
         description="The symbols to quote, each with the parameters that differ from the above.",
     )
+    calibration: FilePath | None = Field(
+        default=None,
+        examples=["calibration/sample.yaml"],
+        description="File that the calibrate command wrote: volatility, order arrivals and micro-price of each "
+        "symbol; relative to the configuration file.",
+    )
     book_data: Literal["deltas", "depth", "quotes"] = Field(
         default="deltas",
         description="Market data the book is kept from: level-2 deltas, snapshots of some levels, or best "
@@ -423,9 +555,14 @@ class MarketMakerConfig(SymbolParams):
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         """Check what is used: the merged parameters of every symbol, not the ones given for all."""
-        report_currency = self.report_currency
-        found = self.findings(lambda params: parameter_findings(params, report_currency))
-        refuse_findings([*_two_sizes(self), *found])
+        report_currency, calibration = self.report_currency, self.calibration
+        found = self.findings(
+            lambda params: [
+                *parameter_findings(params, report_currency),
+                *_uncalibrated(params, calibration),
+            ]
+        )
+        refuse_findings([*_level_findings(self), *found])
         return self
 
     def for_symbol(self, symbol: str) -> SymbolParams:
@@ -469,12 +606,15 @@ def _given(level: BaseModel) -> dict[str, Any]:
 def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one symbol's parameters over those given for all.
 
-    Either of ``position_size`` and ``position_size_usd`` replaces the other when it is the more specific one.
+    Either of ``position_size`` and ``position_size_usd`` replaces the other when it is the more specific one, and
+    so does either of ``gamma`` and ``skew_bps_at_max_inventory``.
     """
     merged = {**defaults, **overrides}
     for given, other in (("position_size", "position_size_usd"), ("position_size_usd", "position_size")):
         if overrides.get(given) is not None and other not in overrides:
             merged[other] = None
+    if overrides.get("gamma") is not None and "skew_bps_at_max_inventory" not in overrides:
+        merged["skew_bps_at_max_inventory"] = None
     if "position_size" in defaults and "position_size_usd" not in merged:
         merged["position_size_usd"] = None
     return merged

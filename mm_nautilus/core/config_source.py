@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from mm_nautilus.core.problems import Problem, check_model, nearest, shown, shown_key
+from mm_nautilus.core.calibration_file import configured_calibration
+from mm_nautilus.core.config_types import Finding
+from mm_nautilus.core.problems import Checked, Problem, check_model, nearest, shown, shown_key
 from mm_nautilus.core.run_config import RunConfig, as_yaml_values
 from mm_nautilus.core.validation import run_problems
-from mm_nautilus.core.yaml_source import SourceProblem, YamlNode, plain_value, read_yaml, scalar_value
+from mm_nautilus.core.yaml_file import read_mapping, yaml_text
+from mm_nautilus.core.yaml_source import YamlNode, plain_value, read_yaml
 from mm_nautilus.errors import ConfigError
 
 __all__ = ["DEFAULT_SOURCE", "OVERRIDE_SOURCE", "LoadedConfig", "load_config", "resolved_yaml"]
@@ -21,8 +22,8 @@ DEFAULT_SOURCE: Final = "default"
 OVERRIDE_SOURCE: Final = "--set"
 """Source of a value that is given on the command line."""
 
-_LARGEST_FILE: Final = 1_000_000
-_MOST_NAMES: Final = 12
+_PATHS_OF_FILES: Final = (("catalog",), ("strategy", "calibration"))
+"""Keys whose paths are relative to the file they stand in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class LoadedConfig:
     Parameters
     ----------
     config
-        The configuration; its catalog is an absolute path.
+        The configuration; its catalog and its calibration are absolute paths.
     warnings
         Risks that show without any market data; each starts with ``Warning:`` and ends with its place.
     sources
@@ -107,9 +108,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
     seen: set[str] = set()
     for override in overrides:
         _apply(source, override, seen)
-    _resolve_catalog(source)
+    for keys in _PATHS_OF_FILES:
+        _resolve_path(source, keys)
     checked = check_model(RunConfig, source.values)
-    found = sorted(run_problems(checked), key=source.order)
+    found = sorted([*run_problems(checked), *_calibration_problems(checked)], key=source.order)
     texts = {problem: _placed_text(problem, source.place(problem.path)) for problem in found}
     errors = source.problems + [text for problem, text in texts.items() if not problem.is_warning]
     if errors or checked.model is None:
@@ -118,60 +120,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
 
 
 def _read_file(path: Path) -> _Source:
-    text = _decoded(path, _bytes(path))
-    root, problems = read_yaml(text)
-    texts = [_source_text(path, problem) for problem in problems]
-    if root is None or root.value is None:
-        raise ConfigError(texts or [f"{path}: a configuration must be a mapping of keys, was an empty file"])
-    if not isinstance(root.value, dict):
-        message = f"a configuration must be a mapping of keys, was {shown(plain_value(root))}"
-        raise ConfigError([*texts, f"{path}:{root.line}: {message}"])
-    places = {keys: f"{path}:{line}" for keys, line in root.lines()}
-    return _Source(path, plain_value(root), places, texts)
+    read = read_mapping(path, "configuration")
+    return _Source(path, read.values, read.places, read.problems)
 
 
-def _source_text(path: Path, problem: SourceProblem) -> str:
-    column = "" if problem.column is None else f":{problem.column}"
-    return f"{path}:{problem.line}{column}: {problem.message}"
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        raise ConfigError(_no_such_file(path)) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path}: a configuration must be a YAML file, was a folder") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: the configuration cannot be read: {error.strerror}") from None
-    if len(content) > _LARGEST_FILE:
-        raise ConfigError(f"{path}: a configuration must have at most {_LARGEST_FILE} bytes, was larger")
-    return content
-
-
-def _no_such_file(path: Path) -> str:
-    folder = path.parent
-    names = sorted(file.name for file in folder.glob("*.y*ml")) if folder.is_dir() else []
-    likely = nearest(path.name, names)
-    if likely is not None:
-        hint = f" (did you mean {folder / likely}?)"
-    elif names:
-        hint = f" (there are {', '.join(names[:_MOST_NAMES])})"
-    else:
-        hint = f" (there is no YAML file in {folder})"
-    return f"{path}: the configuration must be an existing file, was not found{hint}"
-
-
-def _decoded(path: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise ConfigError(
-            f"{path}:{line}: a configuration must be UTF-8 text, was byte 0x{byte:02x}"
-        ) from None
+def _calibration_problems(checked: Checked[RunConfig]) -> list[Problem]:
+    """Return what is wrong with the calibration that a configuration names."""
+    if checked.model is None:
+        return []
+    _, findings = configured_calibration(checked.model.strategy)
+    placed = [Finding(tuple(("strategy", *key) for key in found.keys), found.message) for found in findings]
+    return [Problem(found.keys[0], found.message) for found in placed if not checked.touches(found)]
 
 
 def _apply(source: _Source, override: str, seen: set[str]) -> None:
@@ -242,30 +201,23 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
     return f"a symbol with keys must be configured ({known}), was {shown_key(symbol)} with {shown(value)}"
 
 
-def _resolve_catalog(source: _Source) -> None:
-    """Make the catalog's path absolute: relative to the file, or to the working directory where it is set."""
-    given = source.values.get("catalog")
+def _resolve_path(source: _Source, keys: tuple[str, ...]) -> None:
+    """Make a path absolute: relative to the file, or to the working directory where it is set."""
+    holder: Any = source.values
+    for key in keys[:-1]:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    given = holder.get(keys[-1]) if isinstance(holder, dict) else None
     if not isinstance(given, str) or not given.strip() or not given.isprintable():
         return
-    from_file = source.place(("catalog",)) != OVERRIDE_SOURCE
+    from_file = source.place(keys) != OVERRIDE_SOURCE
     folder = source.file.parent if from_file else Path()
-    source.values["catalog"] = str((folder / given).resolve())
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes YAML that `load_config` reads back as the same values."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if scalar_value(text) is text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
+    holder[keys[-1]] = str((folder / given).resolve())
 
 
 def resolved_yaml(config: RunConfig) -> str:
     """Return a configuration as YAML, defaults included, which `load_config` reads back as an equal one."""
     values = as_yaml_values(config.model_dump())
     values["catalog"] = str(config.catalog.absolute())
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    if config.strategy.calibration is not None:
+        values["strategy"]["calibration"] = str(config.strategy.calibration.absolute())
+    return yaml_text(values)

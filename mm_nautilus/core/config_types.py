@@ -29,9 +29,11 @@ __all__ = [
     "AmountField",
     "Balance",
     "CurrencyCode",
+    "FilePath",
     "Finding",
     "FolderPath",
     "InventoryCap",
+    "InventoryTarget",
     "Moment",
     "SymbolName",
     "VenueName",
@@ -128,7 +130,19 @@ def _read_inventory_cap(value: Any) -> float | Amount:
     return number
 
 
-def _write_inventory_cap(value: float | Amount) -> float | str:
+def _read_inventory_target(value: Any) -> float | Amount:
+    if isinstance(value, str | Amount):
+        amount = _as_amount(value)
+        if abs(amount.value) > LARGEST_AMOUNT:
+            raise ValueError(f"a target must be at most {LARGEST_AMOUNT} either way, was {amount}")
+        return amount
+    number = finite_number(value)
+    if number is None or abs(number) > LARGEST_AMOUNT:
+        raise ValueError(f"a target must be a number of at most {LARGEST_AMOUNT} either way, or an amount")
+    return number
+
+
+def _write_number_or_amount(value: float | Amount) -> float | str:
     return str(value) if isinstance(value, Amount) else value
 
 
@@ -159,13 +173,29 @@ Balance = Annotated[
 InventoryCap = Annotated[
     float | Amount,
     PlainValidator(_read_inventory_cap),
-    PlainSerializer(_write_inventory_cap),
+    PlainSerializer(_write_number_or_amount),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_AMOUNT}, _UNSIGNED_AMOUNT]}
     ),
     Allowed("a positive number, or a positive amount with its currency such as 150 XRP"),
 ]
 """A positive number in the report currency, or a positive amount with its own."""
+
+InventoryTarget = Annotated[
+    float | Amount,
+    PlainValidator(_read_inventory_target),
+    PlainSerializer(_write_number_or_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": -LARGEST_AMOUNT, "maximum": LARGEST_AMOUNT},
+                {"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["-50 XRP"]},
+            ]
+        }
+    ),
+    Allowed("a number, or an amount with its currency such as -50 XRP"),
+]
+"""A number in the report currency, or an amount with its own; negative is short."""
 
 SymbolName = Annotated[
     str,
@@ -210,7 +240,7 @@ Moment = Annotated[
 def _read_path(value: Any) -> Path:
     text = str(value) if isinstance(value, Path) else value
     if not isinstance(text, str) or not text.strip() or not text.isprintable():
-        raise ValueError("the path of a folder is needed")
+        raise ValueError("the path of a folder or a file is needed")
     return Path(text)
 
 
@@ -222,3 +252,12 @@ FolderPath = Annotated[
     Allowed("the path of a folder"),
 ]
 """A folder's path, not empty."""
+
+FilePath = Annotated[
+    Path,
+    BeforeValidator(_read_path, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Allowed("the path of a file"),
+]
+"""A file's path, not empty."""

@@ -115,6 +115,8 @@ def _width_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
     least = 2 * fees.maker_pct
     if params.entry_order == "taker" or params.min_edge_bps is not None or params.min_spread_pct >= least:
         return
+    if params.is_calibrated:  # These models add the fee to each side themselves.
+        return
     yield (
         "min_spread_pct",
         f"min_spread_pct {params.min_spread_pct} % is below two maker fees of {fees.maker_pct:.4g} % each "

@@ -6,15 +6,22 @@ from decimal import Decimal
 from typing import Final
 
 from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.calibration import Calibration
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.fee_checks import Fees, check_fees, configured_fees
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.pricing import reservation_price
 from mm_nautilus.core.problems import Problem, nearest
+from mm_nautilus.core.quote_model import (
+    MarketFigures,
+    QuoteFigures,
+    calibrated_figures,
+    quote_figures,
+)
 from mm_nautilus.core.rates import Rates
 from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.errors import CalibrationError
 
-__all__ = ["check_instruments", "check_run"]
+__all__ = ["check_instruments", "check_run", "figure_risks", "market_figures"]
 
 _MOST_NAMES: Final = 20
 _ROUNDING: Final = 1e-9
@@ -26,6 +33,7 @@ def check_instruments(
     instruments: Mapping[str, InstrumentSpec],
     mids: Mapping[str, float] | None = None,
     volatility_pct: Mapping[str, float] | None = None,
+    calibration: Calibration | None = None,
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
 
@@ -39,7 +47,10 @@ def check_instruments(
         Mid prices by symbol, in quote currency. What needs a price that is not there is left out; call again
         once prices are known.
     volatility_pct
-        One-minute volatility by symbol, %; ``base_volatility_pct`` stands in where it is not known.
+        One-minute volatility by symbol, %; where it is not known, ``base_volatility_pct`` stands in, or the
+        calibration's for the models that take one.
+    calibration
+        What ``config.calibration`` names, where that holds all that the configuration takes from it.
     """
     known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
     prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
@@ -48,10 +59,30 @@ def check_instruments(
     for spec in known.values():
         found.extend(_currency_problems(config, spec, rates))
         found.extend(_size_problems(config, spec, rates))
+        found.extend(_target_problems(config, spec, rates))
     found.extend(check_fees(config, _known_fees(config, known)))
+    markets = {} if calibration is None else {s: market_figures(config, calibration, s) for s in known}
     for symbol, spec in known.items():
-        found.extend(_reservation_risk(config.for_symbol(symbol), spec, prices, volatility_pct or {}))
+        measured = (volatility_pct or {}).get(symbol, 0.0)
+        found.extend(_model_problems(config, spec, rates, markets.get(symbol), measured))
     return found
+
+
+def market_figures(
+    config: MarketMakerConfig, calibration: Calibration | None, symbol: str
+) -> MarketFigures | None:
+    """Return what a symbol's model takes from a calibration, None where it takes nothing or finds nothing.
+
+    Raises
+    ------
+    CalibrationError
+        If the figures cannot be believed; `configured_calibration` has said so before.
+    """
+    if calibration is None or symbol not in calibration.symbols or config.calibration is None:
+        return None
+    if not config.for_symbol(symbol).is_calibrated:
+        return None
+    return calibrated_figures(calibration.symbols[symbol], f"from {config.calibration.name}")
 
 
 def _rates(specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]) -> Rates[float]:
@@ -119,6 +150,27 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
         yield Problem(("symbols", spec.symbol, "max_inventory"), f"{text}, was {cap}")
 
 
+def _target_problems(
+    config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
+) -> Iterator[Problem]:
+    """Check a target in another currency than the cap's; the same one needs no instrument."""
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    target, cap, key = params.target(report), params.inventory_cap(report), "inventory_target"
+    if target.currency == cap.currency or not target.value:
+        return
+    if all(rates.path(target.currency, currency) is None for currency in (spec.base, spec.quote)):
+        yield Problem(
+            ("symbols", spec.symbol, key),
+            f"{key} must be in {spec.base}, {spec.quote} or a currency that the configured pairs convert into one of "
+            f"them, was {target}",
+        )
+        return
+    most = _converted(cap, rates, target.currency)
+    if _is_below(most, abs(float(target.value))):
+        text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) either way"
+        yield Problem(("symbols", spec.symbol, key), f"{text}, was {target}")
+
+
 def _is_below(value: float | None, least: Decimal | float) -> bool:
     return value is not None and value < float(least) * (1 - _ROUNDING)
 
@@ -148,22 +200,52 @@ def _percent(configured_pct: float | None, rate: Decimal | None) -> float | None
     return None if rate is None else float(rate * 100)
 
 
-def _reservation_risk(
-    params: SymbolParams, spec: InstrumentSpec, mids: Mapping[str, float], volatility_pct: Mapping[str, float]
+def _model_problems(
+    config: MarketMakerConfig,
+    spec: InstrumentSpec,
+    rates: Rates[float],
+    market: MarketFigures | None,
+    volatility_pct: float,
 ) -> Iterator[Problem]:
-    mid = mids.get(spec.symbol)
-    if mid is None or not params.use_reservation_price or params.reservation_model != "simplified":
+    """Yield what the figures of a symbol's quote model show; a model without any yet, or without a price, nothing."""
+    params = config.for_symbol(spec.symbol)
+    size = _converted(
+        params.size(config.report_currency), rates, params.inventory_cap(config.report_currency).currency
+    )
+    mid = rates.rate(spec.base, spec.quote)
+    if (
+        not params.use_reservation_price
+        or (params.is_calibrated and market is None)
+        or not size
+        or mid is None
+    ):
         return
-    volatility = volatility_pct.get(spec.symbol, params.base_volatility_pct)
-    source = "measured" if spec.symbol in volatility_pct else "base_volatility_pct, as none is measured yet"
-    shift = mid - reservation_price(mid, 1.0, 1.0, params.gamma, volatility)
-    if shift >= float(spec.price_increment):
+    fee_pct = _percent(params.maker_fee_pct, spec.maker_fee_rate)
+    try:
+        figures = quote_figures(
+            params.model_copy(update={"maker_fee_pct": fee_pct}),
+            market,
+            volatility_pct=volatility_pct,
+            quotes_at_cap=float(params.inventory_cap(config.report_currency).value) / size,
+            mid_price=mid,
+            tick=float(spec.price_increment),
+            spread=(None, ""),
+        )
+    except CalibrationError as error:
+        yield Problem(("symbols", spec.symbol, "reservation_model"), str(error))
         return
+    yield from figure_risks(spec, figures, mid)
+
+
+def figure_risks(spec: InstrumentSpec, figures: QuoteFigures, mid_price: float) -> Iterator[Problem]:
+    """Warn where a full inventory moves the centre of the quotes by less than one tick."""
+    if figures.model == "none" or figures.skew_ticks >= 1:
+        return
+    shift = figures.skew_bps / 10_000 * mid_price
     yield Problem(
         ("symbols", spec.symbol, "use_reservation_price"),
         f"the reservation price moves {shift:.3g} {spec.quote} at full inventory, less than one tick of "
-        f"{spec.price_increment:f} {spec.quote} (gamma {params.gamma}, one-minute volatility "
-        f"{volatility:.3g} %, {source}): inventory hardly moves the quotes",
+        f"{spec.price_increment:f} {spec.quote} ({figures.source}): inventory hardly moves the quotes",
         is_warning=True,
     )
 
@@ -173,6 +255,7 @@ def check_run(
     instruments: Mapping[str, InstrumentSpec],
     mids: Mapping[str, float] | None = None,
     volatility_pct: Mapping[str, float] | None = None,
+    calibration: Calibration | None = None,
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
 
@@ -182,14 +265,14 @@ def check_run(
         The run's configuration; its fees come before the instruments' own.
     instruments
         Everything the catalog has, by symbol.
-    mids, volatility_pct
+    mids, volatility_pct, calibration
         As for `check_instruments`.
     """
     specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
     known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
     found = [
         problem.under("strategy")
-        for problem in check_instruments(config.strategy, specs, mids, volatility_pct)
+        for problem in check_instruments(config.strategy, specs, mids, volatility_pct, calibration)
     ]
     found.extend(_venue_problems(config, known))
     found.extend(_fee_problems(config, known))

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from mm_nautilus.core.config import SymbolParams
-from mm_nautilus.core.pricing import full_width_pct, quote_ticks, reservation_price, volatility_multiplier
+from mm_nautilus.core.pricing import normalised_inventory, quote_ticks
+from mm_nautilus.core.quote_model import QuoteModel
 
 __all__ = [
     "MIN_SKEWED_SHARE",
@@ -28,6 +29,7 @@ MIN_SKEWED_SHARE: Final = 0.1
 """Smallest share of the full size that inventory skew leaves of a quote (v1.4.0)."""
 REDUCING_IMBALANCE: Final = 0.2
 """Imbalance beyond which the signal rule opens the side that reduces the position (v1.4.0)."""
+_BPS: Final = 10_000.0
 _LOT_ROUNDING: Final = 1e-9
 """Share of a lot by which a size may miss it through binary rounding and still count as whole."""
 
@@ -36,6 +38,7 @@ class NotQuoting(StrEnum):
     """Why a side is not quoted."""
 
     WARMING_UP = "warming up"
+    MODEL_REFUSED = "quote model refused"
     COOLDOWN = "cooldown"
     INVENTORY_CAP = "inventory cap"
     BELOW_MINIMUM_SIZE = "below minimum size"
@@ -97,12 +100,15 @@ class SizeLimits:
         The venue's smallest order size.
     min_notional_units
         The venue's smallest order value, in ticks times lots.
+    target_lots
+        Signed position that quotes lean towards.
     """
 
     full_lots: int
     cap_lots: int
     min_lots: int
     min_notional_units: float = 0.0
+    target_lots: int = 0
 
     def min_lots_at(self, price_ticks: int) -> int:
         """Return the venue's smallest order at a price of at least one tick; never less than one lot."""
@@ -111,36 +117,38 @@ class SizeLimits:
 
 @dataclass(frozen=True, slots=True)
 class QuoteInputs:
-    """What a quote plan depends on besides the parameters.
+    """What a quote plan depends on besides the parameters and the model.
 
     Parameters
     ----------
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
+    fair_ticks
+        What quotes are centred on before inventory moves them, in ticks.
     tick
         Price increment in quote currency.
     position_lots
         Signed position since the start in lots.
     limits
         Sizes in lots.
-    volatility_pct
-        One-minute volatility in %.
-    maker_fee_pct
-        Fee of one maker fill, % of value.
     """
 
     best_bid_ticks: int
     best_ask_ticks: int
+    fair_ticks: float
     tick: float
     position_lots: int
     limits: SizeLimits
-    volatility_pct: float
-    maker_fee_pct: float
 
     @property
     def mid_price(self) -> float:
         """The mid in quote currency."""
         return 0.5 * (self.best_bid_ticks + self.best_ask_ticks) * self.tick
+
+    @property
+    def q(self) -> float:
+        """Distance of the position from its target as a share of the cap, in [-1, 1]."""
+        return normalised_inventory(self.position_lots - self.limits.target_lots, self.limits.cap_lots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,7 @@ class QuotePlan:
     bid, ask
         A `Quote` or the reason for none.
     centre
-        Reservation price or mid the quotes are centred on, in quote currency.
+        Reservation price or fair price the quotes are centred on, in quote currency.
     """
 
     bid: Quote | NotQuoting
@@ -160,17 +168,16 @@ class QuotePlan:
     centre: float
 
 
-def quote_centre(params: SymbolParams, inputs: QuoteInputs) -> float:
-    """Return what quotes are centred on, in quote currency: the reservation price where it is on, else the mid."""
-    if not params.use_reservation_price:
-        return inputs.mid_price
-    return reservation_price(
-        inputs.mid_price, inputs.position_lots, inputs.limits.cap_lots, params.gamma, inputs.volatility_pct
-    )
+def quote_centre(inputs: QuoteInputs, model: QuoteModel) -> float:
+    """Return what quotes are centred on, in quote currency: the fair price, moved against the inventory.
+
+    It is ``fair * (1 - q * skew)``, below the fair price where the position is above its target.
+    """
+    return inputs.fair_ticks * inputs.tick * (1.0 - inputs.q * model.skew_bps / _BPS)
 
 
-def plan_quotes(params: SymbolParams, inputs: QuoteInputs) -> QuotePlan:
-    """Return the quotes that prices, inventory and volatility call for.
+def plan_quotes(params: SymbolParams, inputs: QuoteInputs, model: QuoteModel) -> QuotePlan:
+    """Return the quotes that prices, inventory and the model call for.
 
     Parameters
     ----------
@@ -178,35 +185,35 @@ def plan_quotes(params: SymbolParams, inputs: QuoteInputs) -> QuotePlan:
         The symbol's parameters.
     inputs
         Market and position.
+    model
+        Width and skew.
     """
-    mid = inputs.mid_price
-    centre = quote_centre(params, inputs)
-    multiplier = volatility_multiplier(
-        inputs.volatility_pct, params.base_volatility_pct, params.volatility_threshold_mult
-    )
-    width_pct = full_width_pct(params.min_spread_pct, multiplier, inputs.maker_fee_pct, params.min_edge_bps)
+    centre = quote_centre(inputs, model)
     bid_ticks, ask_ticks = quote_ticks(
-        centre, mid * width_pct / 100.0, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
+        centre,
+        inputs.mid_price * model.full_width_pct / 100.0,
+        inputs.best_bid_ticks,
+        inputs.best_ask_ticks,
+        inputs.tick,
     )
     return QuotePlan(
-        _sized(params, inputs, bid_ticks, inputs.position_lots),
-        _sized(params, inputs, ask_ticks, -inputs.position_lots),
+        _sized(params, inputs, bid_ticks, direction=1),
+        _sized(params, inputs, ask_ticks, direction=-1),
         centre,
     )
 
 
 def _sized(
-    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, exposure_lots: int
+    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, *, direction: int
 ) -> Quote | NotQuoting:
-    """Size a quote that would take the exposure, counted in its own direction, further up."""
+    """Size a quote that would take the position up (`direction` 1) or down (-1)."""
     limits = inputs.limits
-    wanted = limits.full_lots
-    if exposure_lots > 0 and limits.cap_lots > 0:
-        q = min(exposure_lots / limits.cap_lots, 1.0)
-        wanted = _whole_lots(wanted * max(1.0 - q * params.inventory_skew, MIN_SKEWED_SHARE))
+    wanted, away = limits.full_lots, direction * inputs.q
+    if away > 0:
+        wanted = _whole_lots(wanted * max(1.0 - away * params.inventory_skew, MIN_SKEWED_SHARE))
     if price_ticks <= 0:
         return NotQuoting.BELOW_ONE_TICK
-    room, smallest = limits.cap_lots - exposure_lots, limits.min_lots_at(price_ticks)
+    room, smallest = limits.cap_lots - direction * inputs.position_lots, limits.min_lots_at(price_ticks)
     if room < smallest:
         return NotQuoting.INVENTORY_CAP
     size = min(wanted, room)

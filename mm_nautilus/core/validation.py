@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
+from mm_nautilus.core.config import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
 from mm_nautilus.core.config_types import Finding
 from mm_nautilus.core.fee_checks import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
 from mm_nautilus.core.instrument_checks import check_instruments, check_run
@@ -21,6 +21,7 @@ __all__ = [
     "problems",
     "run_problems",
     "validate",
+    "without_effect",
 ]
 
 _NESTED_KEYS: Final = frozenset(MarketMakerConfig.model_fields) - frozenset(SymbolParams.model_fields)
@@ -81,20 +82,20 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
     found = [Problem((name,), f"{MISSING}: {name}") for name in missing] + checked.problems
     if checked.model is None:
         return found
-    return found + _warnings(checked, poor_reward_to_risk(checked.model))
+    return found + _warnings(checked, _risks(checked.model))
 
 
 def _strategy_problems(checked: Checked[MarketMakerConfig]) -> list[Problem]:
     if checked.model is None:
         return checked.problems
-    return checked.problems + _warnings(checked, checked.model.findings(poor_reward_to_risk))
+    return checked.problems + _warnings(checked, checked.model.findings(_risks))
 
 
 def run_problems(checked: Checked[RunConfig]) -> list[Problem]:
     """Return the errors of a run's configuration and the risks that show without any market data."""
     if checked.model is None:
         return checked.problems
-    findings = checked.model.strategy.findings(poor_reward_to_risk)
+    findings = checked.model.strategy.findings(_risks)
     placed = [
         Finding(tuple(("strategy", *key) for key in finding.keys), finding.message) for finding in findings
     ]
@@ -109,6 +110,10 @@ def _warnings(checked: Checked[Any], findings: Sequence[Finding]) -> list[Proble
     ]
 
 
+def _risks(params: SymbolParams) -> list[Finding]:
+    return [*poor_reward_to_risk(params), *without_effect(params)]
+
+
 def poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
     """Warn where the take profit is less than half of the stop loss.
 
@@ -119,3 +124,27 @@ def poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
         return []
     text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
     return [Finding((("take_profit_pct",), ("stop_loss_pct",)), text)]
+
+
+def without_effect(params: SymbolParams) -> list[Finding]:
+    """Warn of parameters of the reservation price that are given while others keep them from doing anything."""
+    found = []
+    if not params.use_reservation_price:
+        given = {
+            "reservation_model": params.reservation_model != "simplified",
+            "skew_bps_at_max_inventory": params.skew_bps_at_max_inventory is not None,
+            "inventory_target": bool(params.target(REPORT_CURRENCY).value),
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            rest = "; sizes lean towards it by inventory_skew" if name == "inventory_target" else ""
+            text = f"{name} {getattr(params, name)} moves no price while use_reservation_price is false{rest}"
+            found.append(Finding(((name,), ("use_reservation_price",)), text))
+    if params.recalibrate_minutes is not None and not params.is_calibrated:
+        text = (
+            f"recalibrate_minutes {params.recalibrate_minutes} has no effect: no model that takes its figures from the "
+            f"market is in force (reservation_model {params.reservation_model}, use_reservation_price "
+            f"{shown(params.use_reservation_price)})"
+        )
+        keys = (("recalibrate_minutes",), ("reservation_model",), ("use_reservation_price",))
+        found.append(Finding(keys, text))
+    return found

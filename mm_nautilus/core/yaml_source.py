@@ -21,10 +21,10 @@ from yaml.events import (
 
 from mm_nautilus.core.problems import shown, shown_key
 
-__all__ = ["SourceProblem", "YamlNode", "plain_value", "read_yaml", "scalar_value"]
+__all__ = ["MOST_VALUES", "SourceProblem", "YamlNode", "plain_value", "read_yaml", "scalar_value"]
 
 _MOST_DEPTH: Final = 20
-_MOST_VALUES: Final = 20_000
+MOST_VALUES: Final = 20_000
 """Values a text may expand to; aliases of aliases would otherwise grow without limit."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -122,6 +122,7 @@ class _Reader:
     """Composes nodes from the parser's events."""
 
     events: Iterator[Event]
+    most_values: int
     problems: list[SourceProblem] = field(default_factory=list)
     anchors: dict[str, YamlNode | None] = field(default_factory=dict)
     values: int = 0
@@ -158,8 +159,10 @@ class _Reader:
 
     def _count(self, event: Event, number: int) -> None:
         self.values += number
-        if self.values > _MOST_VALUES:
-            raise _StopReadingError(_line(event), f"a text must hold at most {_MOST_VALUES} values, was more")
+        if self.values > self.most_values:
+            raise _StopReadingError(
+                _line(event), f"a text must hold at most {self.most_values} values, was more"
+            )
 
     def _alias(self, event: AliasEvent) -> YamlNode:
         node = self.anchors.get(str(event.anchor))
@@ -237,13 +240,15 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> SourceProblem:
     return SourceProblem(line, f"not valid YAML: character {character!r} is not allowed", column)
 
 
-def read_yaml(text: str) -> tuple[YamlNode | None, list[SourceProblem]]:
+def read_yaml(text: str, most_values: int = MOST_VALUES) -> tuple[YamlNode | None, list[SourceProblem]]:
     """Read one YAML document.
 
     Parameters
     ----------
     text
         The document.
+    most_values
+        Largest number of values and keys, counted as often as aliases repeat them.
 
     Returns
     -------
@@ -251,7 +256,7 @@ def read_yaml(text: str) -> tuple[YamlNode | None, list[SourceProblem]]:
         The document's root, None where it has none or cannot be read, and everything wrong with the text.
     """
     try:
-        reader = _Reader(iter(yaml.parse(text, Loader=yaml.SafeLoader)))
+        reader = _Reader(iter(yaml.parse(text, Loader=yaml.SafeLoader)), most_values)
         return reader.document(), reader.problems
     except yaml.YAMLError as error:
         return None, [_syntax_problem(error, text)]

@@ -1,10 +1,11 @@
 """A symbol's own order book, kept from deltas, depth snapshots or best quotes."""
 
+from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.model import BookType, InstrumentId, OrderBook
 
-__all__ = ["OwnBook"]
+__all__ = ["OwnBook", "SizedBook"]
 
 
 class OwnBook:
@@ -71,3 +72,77 @@ class OwnBook:
             bids = sum(level.size() for level in self._book.bids(levels))
             asks = sum(level.size() for level in self._book.asks(levels))
         return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
+
+
+class SizedBook(OwnBook):
+    """A book whose touch has sizes too.
+
+    Parameters
+    ----------
+    instrument_id, tick_raw
+        As of `OwnBook`.
+    lot_raw
+        Size increment in the engine's raw fixed-point units.
+    moves_with_size
+        Whether a change of size at the touch is a change of the touch.
+    record
+        Called with the time of every event that changed a price or a size at the touch, nanoseconds since the epoch.
+
+    Attributes
+    ----------
+    sizes
+        Sizes at best bid and best ask as of the last `read`, lots; 0 for an empty side.
+    """
+
+    __slots__ = ("_ask_size", "_bid_size", "_lot_raw", "_moves_with_size", "_record", "_ts_ns", "sizes")
+
+    def __init__(
+        self,
+        instrument_id: InstrumentId,
+        tick_raw: int,
+        lot_raw: int,
+        *,
+        moves_with_size: bool,
+        record: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(instrument_id, tick_raw)
+        self.apply_deltas = self._apply_deltas
+        self.apply_depth = self._apply_depth
+        self._lot_raw = lot_raw
+        self._moves_with_size = moves_with_size
+        self._record = record
+        self._bid_size: Any = None
+        self._ask_size: Any = None
+        self._ts_ns = 0
+        self.sizes = (0, 0)
+
+    def _apply_deltas(self, deltas: Any) -> None:
+        self._ts_ns = deltas.ts_init
+        self._book.apply_deltas(deltas)
+
+    def _apply_depth(self, depth: Any) -> None:
+        self._ts_ns = depth.ts_init
+        self._book.apply_depth(depth)
+
+    def apply_quote(self, quote: Any) -> None:
+        """Replace the book by its best quotes."""
+        self._ts_ns = quote.ts_init
+        super().apply_quote(quote)
+
+    def read(self) -> bool:
+        """Read the touch with its sizes and return whether it has changed since the last time."""
+        has_moved = super().read()
+        if self._quote is None:
+            bid, ask = self._book.best_bid_size(), self._book.best_ask_size()
+        else:
+            bid, ask = self._quote.bid_size, self._quote.ask_size
+        if not has_moved and bid == self._bid_size and ask == self._ask_size:
+            return False
+        self._bid_size, self._ask_size = bid, ask
+        self.sizes = (self._lots(bid), self._lots(ask))
+        if self._record is not None:
+            self._record(self._ts_ns)
+        return has_moved or self._moves_with_size
+
+    def _lots(self, size: Any) -> int:
+        return 0 if size is None else size.raw // self._lot_raw

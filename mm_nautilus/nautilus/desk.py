@@ -8,10 +8,14 @@ from typing import Any
 
 from nautilus_trader.model import AggressorSide, InstrumentId, LiquiditySide, Price, Quantity
 
+from mm_nautilus.core.calibration import SymbolCalibration
 from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
+from mm_nautilus.core.fair_price import fair_price_ticks
 from mm_nautilus.core.guards import SECOND_NS, BookCondition, BookGuard, DrawdownGuard, book_condition
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.live_model import LiveModel
+from mm_nautilus.core.quote_model import MarketFigures, QuoteFigures, QuoteModel, quote_figures
 from mm_nautilus.core.quoting import (
     NotQuoting,
     Quote,
@@ -25,7 +29,7 @@ from mm_nautilus.core.slots import QuoteSlot
 from mm_nautilus.core.tally import ReasonTally
 from mm_nautilus.core.trade_flow import TradeFlow
 from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
-from mm_nautilus.nautilus.book import OwnBook
+from mm_nautilus.nautilus.book import OwnBook, SizedBook
 
 __all__ = ["SideDesk", "SymbolDesk", "Targets"]
 
@@ -86,6 +90,10 @@ class SymbolDesk:
         Currency of bare amounts.
     rate
         Value of one unit of a currency in another one, None while unknown.
+    market
+        What the quote model takes from a calibration, None where it takes nothing, or not yet.
+    calibration
+        What was measured of the symbol, None where nothing was.
     """
 
     def __init__(
@@ -95,15 +103,23 @@ class SymbolDesk:
         params: SymbolParams,
         report_currency: str,
         rate: Callable[[str, str], float | None],
+        *,
+        market: MarketFigures | None = None,
+        calibration: SymbolCalibration | None = None,
     ) -> None:
         self.instrument_id: InstrumentId = instrument.id
         self.spec = spec
         self.params = params
         self.tick = float(spec.price_increment)
         self.lot = float(spec.size_increment)
-        self.book = OwnBook(instrument.id, instrument.price_increment.raw)
+        self._lot_raw = instrument.size_increment.raw
         self.flow = TradeFlow()
         self.closes = MinuteCloses(params.volatility_lookback)
+        self.model = LiveModel(params, market)
+        self._sized_book = self._make_sized_book(instrument)
+        self.book = self._sized_book or OwnBook(instrument.id, instrument.price_increment.raw)
+        self.figures: QuoteFigures | None = None
+        self._figures_are_assumed = True
         self.book_guard = BookGuard(
             round(params.stale_after_seconds * SECOND_NS), round(params.resume_after_seconds * SECOND_NS)
         )
@@ -127,7 +143,8 @@ class SymbolDesk:
         self._rate = rate
         self._size = params.size(report_currency)
         self._cap = params.inventory_cap(report_currency)
-        self._lot_raw = instrument.size_increment.raw
+        self._target = params.target(report_currency)
+        self._calibration = calibration
         self._min_lots = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
         self._min_notional_units = float(
             (spec.min_notional or 0) / spec.price_increment / spec.size_increment
@@ -135,6 +152,27 @@ class SymbolDesk:
         self._inventory_lot_ns = 0
         self._inventory_since_ns = 0
         self._first_ns: int | None = None
+
+    def _make_sized_book(self, instrument: Any) -> SizedBook | None:
+        """Return a book that reads sizes where something depends on them; reading them costs time."""
+        takes_sizes, rolling = self.params.fair_price != "mid", self.model.rolling
+        if not takes_sizes and rolling is None:
+            return None
+        return SizedBook(
+            instrument.id,
+            instrument.price_increment.raw,
+            self._lot_raw,
+            moves_with_size=takes_sizes,
+            record=None if rolling is None else self._record_touch,
+        )
+
+    def _record_touch(self, ts_ns: int) -> None:
+        """Keep a touch for the next estimate of the market's figures."""
+        book, rolling = self._sized_book, self.model.rolling
+        if book is None or rolling is None or book.best_bid_ticks is None or book.best_ask_ticks is None:
+            return
+        if book.best_bid_ticks < book.best_ask_ticks:
+            rolling.add_touch(ts_ns, book.best_bid_ticks, book.best_ask_ticks, *book.sizes)
 
     # -- Conversions ------------------------------------------------------------------------------------
 
@@ -165,10 +203,21 @@ class SymbolDesk:
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         return (bid * self.tick, ask * self.tick)  # type: ignore[operator]
 
+    @property
+    def takes_trades(self) -> bool:
+        """Whether anything here depends on the trade tape."""
+        by_signal = self.params.quoting == "signal" and self.params.use_trade_flow
+        return by_signal or self.model.rolling is not None
+
     def add_trade(self, trade: Any) -> None:
         """Add a trade to the tape; one without a known taker is left out."""
-        if trade.aggressor_side != AggressorSide.NO_AGGRESSOR:
-            self.flow.add(float(trade.size), is_buy=trade.aggressor_side == AggressorSide.BUY)
+        if trade.aggressor_side == AggressorSide.NO_AGGRESSOR:
+            return
+        is_buy = trade.aggressor_side == AggressorSide.BUY
+        self.flow.add(float(trade.size), is_buy=is_buy)
+        if self.model.rolling is not None:
+            price, size = self.ticks(trade.price), self.lots(trade.size)
+            self.model.rolling.add_trade(trade.ts_event, trade.ts_init, price, size, is_buy=is_buy)
 
     @property
     def mark(self) -> Decimal | None:
@@ -253,22 +302,87 @@ class SymbolDesk:
         if limits is None:
             self.due_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
-        plan = plan_quotes(self.params, self._inputs(limits))
+        model = self._present_model(limits)
+        if isinstance(model, NotQuoting):
+            return model, model
+        plan = plan_quotes(self.params, self._inputs(limits), model)
         bid, ask = plan.bid, plan.ask
         if self.params.quoting == "signal":
             bid, ask = self._signalled(bid, ask)
         return self._timed(self.bid, bid, now_ns), self._timed(self.ask, ask, now_ns)
 
     def _inputs(self, limits: SizeLimits) -> QuoteInputs:
-        return QuoteInputs(
-            self.book.best_bid_ticks or 0,
-            self.book.best_ask_ticks or 0,
-            self.tick,
-            self.position_lots,
-            limits,
-            self.closes.volatility_pct,
-            self.params.maker_fee_pct or 0.0,
+        bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
+        return QuoteInputs(bid, ask, self._fair_ticks(bid, ask), self.tick, self.position_lots, limits)
+
+    def _fair_ticks(self, bid_ticks: int, ask_ticks: int) -> float:
+        """Return what quotes are centred on before inventory moves them, in ticks."""
+        sizes = (0, 0) if self._sized_book is None else self._sized_book.sizes
+        table = None if self._calibration is None else self._calibration.microprice
+        return fair_price_ticks(self.params.fair_price, bid_ticks, ask_ticks, sizes, table)
+
+    def _present_model(self, limits: SizeLimits) -> QuoteModel | NotQuoting:
+        """Return the quote model at the present volatility, or why there is none."""
+        if self.model.is_waiting:
+            return NotQuoting.WARMING_UP
+        quotes_at_cap = self._quotes_at_cap(limits)
+        if quotes_at_cap is None:
+            return NotQuoting.BELOW_MINIMUM_SIZE
+        return self.model.at(self.closes.volatility_pct, quotes_at_cap) or NotQuoting.MODEL_REFUSED
+
+    def _quotes_at_cap(self, limits: SizeLimits) -> float | None:
+        """Return the cap in full quotes, None where a full quote is less than a lot.
+
+        Two amounts of one currency have one ratio; that of others moves with prices, and is taken to two digits after
+        the point so that the model is not computed anew with every tick.
+        """
+        if self._size.currency == self._cap.currency:
+            return float(self._cap.value / self._size.value)
+        return round(limits.cap_lots / limits.full_lots, 2) if limits.full_lots > 0 else None
+
+    def estimate_anew(self, now_ns: int) -> bool:
+        """Estimate the quote model's figures where that is due, and return whether there are new ones.
+
+        Raises
+        ------
+        CalibrationError
+            If they cannot be estimated, or no model can be made of them; the last ones stay in force.
+        """
+        limits = None if self.model.rolling is None else self.size_limits()
+        quotes_at_cap = None if limits is None else self._quotes_at_cap(limits)
+        if quotes_at_cap is None:
+            return False
+        is_new = self.model.estimate_anew(now_ns, self.closes.volatility_pct, quotes_at_cap)
+        self.is_dirty = self.is_dirty or is_new
+        return is_new
+
+    @property
+    def has_new_figures(self) -> bool:
+        """Whether the first figures are still to be noted, or the volatility in them has been measured since."""
+        return self.figures is None or (self._figures_are_assumed and self.closes.volatility_pct > 0)
+
+    def note_figures(self) -> QuoteFigures | None:
+        """Compute and keep what the quotes are like now; None without a sound book, sizes or a model."""
+        touch, limits = self.touch, self.size_limits()
+        quotes_at_cap = None if limits is None else self._quotes_at_cap(limits)
+        if touch is None or quotes_at_cap is None or self.mid_price is None:
+            return None
+        if self.model.is_waiting or self.model.at(self.closes.volatility_pct, quotes_at_cap) is None:
+            return None
+        spread = ((touch[1] - touch[0]) / self.mid_price * 10_000.0, "present spread")
+        if self._calibration is not None:
+            spread = (self._calibration.spread.median_spread_bps, "median spread")
+        self._figures_are_assumed = self.closes.volatility_pct <= 0
+        self.figures = quote_figures(
+            self.params,
+            self.model.market,
+            volatility_pct=self.closes.volatility_pct,
+            quotes_at_cap=quotes_at_cap,
+            mid_price=self.mid_price,
+            tick=self.tick,
+            spread=spread,
         )
+        return self.figures
 
     def _signalled(self, bid: Quote | NotQuoting, ask: Quote | NotQuoting) -> Targets:
         if self.params.use_trade_flow and not self.flow.is_warm:
@@ -310,9 +424,10 @@ class SymbolDesk:
     def size_limits(self) -> SizeLimits | None:
         """Return sizes in lots at present prices, None while a conversion lacks a price."""
         size, cap = self._lots_of(self._size), self._lots_of(self._cap)
-        if size is None or cap is None:
+        target = self._lots_of(self._target) if self._target.value else 0
+        if size is None or cap is None or target is None:
             return None
-        return SizeLimits(size, cap, self._min_lots, self._min_notional_units)
+        return SizeLimits(size, cap, self._min_lots, self._min_notional_units, target)
 
     def min_lots_at(self, price_ticks: int) -> int:
         """Return the venue's smallest order at a price, in lots."""
@@ -336,7 +451,7 @@ class SymbolDesk:
         return max(0.0, self.params.maker_fee_pct or 0.0, self.params.taker_fee_pct or 0.0) / 100.0
 
     def _lots_of(self, amount: Any) -> int | None:
-        """Return an amount of any currency as whole lots, rounded down."""
+        """Return an amount of any currency as whole lots, rounded towards zero."""
         value = float(amount.value)
         if amount.currency != self.spec.base:
             rate = (
@@ -347,7 +462,8 @@ class SymbolDesk:
             if not rate:
                 return None
             value /= rate
-        return math.floor(value / self.lot + 1e-9)
+        lots = math.floor(abs(value) / self.lot + 1e-9)
+        return lots if value >= 0 else -lots
 
     def next_due_ns(self, now_ns: int) -> int:
         """Return when the targets may change although the touch does not."""
@@ -372,8 +488,9 @@ class SymbolDesk:
         return {"reservation_price": self._centre(), "trailing_stop_price": trail}
 
     def _centre(self) -> float | None:
-        """Return what quotes are centred on at the present mid and position."""
+        """Return what quotes are centred on at the present book and position, the mid where there is no model."""
         limits = self.size_limits()
-        if self.touch is None or limits is None:
+        model = None if self.touch is None or limits is None else self._present_model(limits)
+        if limits is None or not isinstance(model, QuoteModel):
             return self.mid_price
-        return quote_centre(self.params, self._inputs(limits))
+        return quote_centre(self._inputs(limits), model)

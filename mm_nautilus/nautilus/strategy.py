@@ -11,13 +11,16 @@ from nautilus_trader.model import BookType, CurrencyPair, InstrumentId, Position
 from nautilus_trader.trading import StrategyConfig
 from pydantic import ValidationError
 
+from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, exit_text
 from mm_nautilus.core.guards import DrawdownGuard
-from mm_nautilus.core.instrument_checks import check_instruments
+from mm_nautilus.core.instrument_checks import check_instruments, figure_risks, market_figures
+from mm_nautilus.core.quote_model import figures_text
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.rates import Rates
-from mm_nautilus.core.validation import validate
+from mm_nautilus.core.validation import Problem, validate
+from mm_nautilus.errors import CalibrationError
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
 from mm_nautilus.nautilus.guarding import GuardedStrategy
@@ -74,6 +77,8 @@ class MarketMaker(GuardedStrategy):
         self._start_equity: float | None = None
         self._closing: NotQuoting | None = None
         self._restored: dict[str, Any] = {}
+        self._refused: set[str] = set()
+        self._told: set[tuple[str, ...]] = set()
         self._begin_ns = 0
 
     def _validated(self, config: MarketMakerConfig | Mapping[str, Any]) -> MarketMakerConfig | None:
@@ -137,7 +142,9 @@ class MarketMaker(GuardedStrategy):
     def _build_desks(self, settings: MarketMakerConfig) -> None:
         instruments = self._instruments(settings.venue)
         known = {symbol: instrument_spec(instrument) for symbol, instrument in instruments.items()}
-        problems = check_instruments(settings, known)
+        calibration, findings = configured_calibration(settings)
+        problems = [Problem(finding.keys[0], finding.message) for finding in findings]
+        problems += check_instruments(settings, known, calibration=None if findings else calibration)
         self.config_warnings.extend(problem.text() for problem in problems)
         if any(not problem.is_warning for problem in problems):
             self.settings = None
@@ -146,8 +153,15 @@ class MarketMaker(GuardedStrategy):
         rates = Rates({s: (spec.base, spec.quote) for s, spec in specs.items()}, self._mid_of, 1.0)
         self._rates = rates
         for symbol, spec in specs.items():
-            params = _with_fees(settings.for_symbol(symbol), spec)
-            desk = SymbolDesk(instruments[symbol], spec, params, settings.report_currency, rates.rate)
+            desk = SymbolDesk(
+                instruments[symbol],
+                spec,
+                _with_fees(settings.for_symbol(symbol), spec),
+                settings.report_currency,
+                rates.rate,
+                market=market_figures(settings, calibration, symbol),
+                calibration=None if calibration is None else calibration.symbols.get(symbol),
+            )
             self._desks[desk.instrument_id] = desk
         self._by_symbol = {desk.spec.symbol: desk for desk in self._desks.values()}
 
@@ -179,7 +193,7 @@ class MarketMaker(GuardedStrategy):
             self.subscribe_book_depth(instrument_id, BookType.L2_MBP)
         else:
             self.subscribe_quotes(instrument_id)
-        if desk.params.quoting == "signal" and desk.params.use_trade_flow:
+        if desk.takes_trades:
             self.subscribe_trades(instrument_id)
 
     # -- Market events ----------------------------------------------------------------------------------
@@ -281,8 +295,37 @@ class MarketMaker(GuardedStrategy):
         now_ns = event.ts_event
         self._check_drawdowns(now_ns)
         for desk in self._desks.values():
+            self._review_model(desk, now_ns)
             if desk.needs_attention(now_ns):
                 self._act(desk, now_ns)
+
+    def _review_model(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Estimate a quote model anew where that is due; log its figures at the start and whenever they change."""
+        symbol = desk.spec.symbol
+        try:
+            is_new = desk.estimate_anew(now_ns)
+        except CalibrationError as error:
+            state = "still has no figures" if desk.model.is_waiting else "quotes on with its last figures"
+            self.log.warning(f"MM: {symbol} {state}: {error}")
+            return
+        if is_new or desk.has_new_figures:
+            self._show_figures(desk)
+        if desk.model.refusal is None:
+            self._refused.discard(symbol)
+        elif symbol not in self._refused:
+            self._refused.add(symbol)
+            self.log.warning(f"MM: {symbol} is not quoted: {desk.model.refusal}")
+
+    def _show_figures(self, desk: SymbolDesk) -> None:
+        figures = desk.note_figures()
+        if figures is None:
+            return
+        self.log.info(figures_text(desk.spec.symbol, figures))
+        for risk in figure_risks(desk.spec, figures, desk.mid_price or 0.0):
+            if risk.path not in self._told:
+                self._told.add(risk.path)
+                self.log.warning(risk.text())
+                self.config_warnings.append(risk.text())
 
     def _check_drawdowns(self, now_ns: int) -> None:
         total = 0.0

@@ -8,6 +8,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from mm_nautilus.core.quote_model import short_number
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 
 __all__ = ["print_summary", "summary_view"]
@@ -84,6 +85,32 @@ def _symbol_table(symbols: Mapping[str, Symbol]) -> Table:
     return table
 
 
+def _distance(model: Mapping[str, Any], name: str) -> str:
+    return f"{short_number(model[f'{name}_bps'])} bps ({short_number(model[f'{name}_ticks'])} ticks)"
+
+
+def _spread_text(model: Mapping[str, Any]) -> str:
+    return f"{short_number(model['spread_bps'])} bps ({model['spread_source'].removesuffix(' spread')})"
+
+
+_MODEL_FIGURES: Final[tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...]] = (
+    ("model", lambda model: str(model["model"])),
+    ("distance from the centre", lambda model: _distance(model, "half_width")),
+    ("moved by full inventory", lambda model: _distance(model, "skew")),
+    ("maker fee", lambda model: f"{model['maker_fee_bps']:g} bps"),
+    ("the market's spread", _spread_text),
+)
+
+
+def _model_table(symbols: Mapping[str, Symbol]) -> Table:
+    """Return how wide each symbol was quoted and how far its inventory moved the quotes."""
+    table = _table("Quote model", ["", *symbols])
+    for name, figure in _MODEL_FIGURES:
+        models = (symbol["quote_model"] for symbol in symbols.values())
+        table.add_row(name, *(_NONE if model is None else figure(model) for model in models))
+    return table
+
+
 def _reason_table(symbols: Mapping[str, Symbol]) -> Table:
     """Return how long each reason kept a side without a quote, bid and ask apart."""
     sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
@@ -140,6 +167,7 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
     return Group(
         Text(_heading(summary)),
         _symbol_table(summary["symbols"]),
+        _model_table(summary["symbols"]),
         _exit_table(summary["exits"]),
         _reason_table(summary["symbols"]),
         Text(_equity_text(summary["equity"])),

@@ -1,6 +1,7 @@
 """Run one backtest from its configuration and write its folder of results."""
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -43,7 +44,7 @@ class BacktestOutcome:
 
 
 def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | None = None) -> BacktestOutcome:
-    """Run a backtest and write its folder: resolved configuration, summary, Parquet files, journal and log.
+    """Run a backtest and write its folder: configuration, calibration, summary, Parquet files, journal and log.
 
     Parameters
     ----------
@@ -66,6 +67,8 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
     inputs = prepare(config)
     folder = new_run_folder(config.output.directory, config.name)
     (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
+    if config.strategy.calibration is not None:
+        shutil.copyfile(config.strategy.calibration, folder / "calibration.yaml")
     with SignalWatch() as signals:
         parts = build_parts(
             inputs,

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.instrument_checks import check_run
+from mm_nautilus.core.problems import Problem
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.errors import ConfigError, DataError
@@ -49,7 +51,7 @@ def prepare(config: RunConfig) -> RunInputs:
     Raises
     ------
     ConfigError
-        If the configuration does not fit the instruments.
+        If the configuration does not fit the instruments, or the calibration it names lacks what it takes from it.
     DataError
         If the catalog cannot be used, or has no full book before the run's start.
     """
@@ -67,7 +69,9 @@ def prepare(config: RunConfig) -> RunInputs:
     reader = CatalogReader(config.catalog)
     snapshots = {symbol: _first_book(reader, spec, start_ns) for symbol, spec in specs.items()}
     mids = {symbol: _first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
-    problems = check_run(config, specs, mids)
+    calibration, findings = configured_calibration(config.strategy)
+    problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
+    problems += check_run(config, specs, mids, calibration=None if findings else calibration)
     errors = [problem.located() for problem in problems if not problem.is_warning]
     if errors:
         raise ConfigError(errors)

@@ -1,6 +1,7 @@
 """The one summary of a run that the console, JSON and tests read."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from mm_nautilus.runs.assembly import RunParts
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import ExitTotals
 
-__all__ = ["account_summary", "exit_summary", "run_summary", "symbol_summary"]
+__all__ = ["account_summary", "exit_summary", "model_summary", "run_summary", "symbol_summary"]
 
 
 def _number(amount: str) -> float | None:
@@ -62,8 +63,17 @@ def symbol_summary(
         "orders_denied": counts.denied,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": desk.is_halted,
+        "quote_model": model_summary(desk),
         "not_quoting": {"bid": desk.bid.tally.to_dict(), "ask": desk.ask.tally.to_dict()},
     }
+
+
+def model_summary(desk: SymbolDesk) -> dict[str, Any] | None:
+    """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
+    if desk.figures is None:
+        return None
+    counts = {"estimates": desk.model.estimates, "refused_estimates": desk.model.refused_estimates}
+    return asdict(desk.figures) | counts
 
 
 def _seconds_at_cap(desk: SymbolDesk) -> float:

@@ -127,6 +127,66 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "trailing_stop_activation: 0.1",
         (":16:", "XRP/USDT", "must be below trailing_stop_activation (0.1), was 0.15"),
     ),
+    "model unknown": (
+        "gamma: 0.1",
+        "reservation_model: as",
+        ("must be simplified, avellaneda_stoikov or glft, was 'as'",),
+    ),
+    "model without figures": (
+        "gamma: 0.1",
+        "use_reservation_price: true\n  reservation_model: glft",
+        (
+            ":14:",
+            "calibration or recalibrate_minutes must be given with reservation_model: glft, was null for both",
+        ),
+    ),
+    "micro-price without a table": (
+        "min_spread_pct: 0.05",
+        "fair_price: microprice",
+        (":16:", "calibration must be given with fair_price: microprice", "was null"),
+    ),
+    "calibration missing": (
+        "gamma: 0.1",
+        "calibration: c.yaml",
+        (":13:", "the calibration must be an existing file, was not found (did you mean", "bad.yaml?)"),
+    ),
+    "calibration that is none": (
+        "gamma: 0.1",
+        "calibration: .",
+        ("strategy.calibration: ", "a calibration must be a YAML file, was a folder"),
+    ),
+    "calibration a number": (
+        "gamma: 0.1",
+        "calibration: 5",
+        ("calibration must be the path of a file, or null",),
+    ),
+    "fair price unknown": ("gamma: 0.1", "fair_price: last", ("must be mid, weighted_mid or microprice",)),
+    "gamma and skew": (
+        "gamma: 0.1",
+        "gamma: 0.1\n  skew_bps_at_max_inventory: 5",
+        (":14:", "skew_bps_at_max_inventory and gamma must not be given together, was 5.0 and 0.1"),
+    ),
+    "skew too far": (
+        "gamma: 0.1",
+        "skew_bps_at_max_inventory: 501",
+        ("must be above 0 and at most 500, or null, was 501",),
+    ),
+    "target beyond the cap": (
+        "gamma: 0.1",
+        "inventory_target: -100.5",
+        ("inventory_target must be at most max_inventory (100 USDT) either way, was -100.5 USDT",),
+    ),
+    "target a word": (
+        "gamma: 0.1",
+        "inventory_target: short",
+        ("a number, or an amount with its currency such as -50 XRP, was 'short'",),
+    ),
+    "horizon zero": ("gamma: 0.1", "horizon_seconds: 0", ("above 0 and at most 86400, was 0",)),
+    "window too short": (
+        "gamma: 0.1",
+        "recalibrate_minutes: 61",
+        ("recalibrate_window_minutes must be at least recalibrate_minutes (61.0), was 60.0",),
+    ),
     "key misspelt": ("gamma: 0.1", "min_spred_pct: 0.1", ("min_spred_pct", "min_spread_pct?", "was 0.1")),
     "key of a symbol misspelt": (
         "cooldown_seconds",

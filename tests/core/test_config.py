@@ -153,6 +153,90 @@ def test_dumped_overrides_hold_what_was_given():
     assert dumped["symbols"] == {"A": {"gamma": 0.3, "max_drawdown_pct": None}}
 
 
+# -- Reservation model, target and calibration --------------------------------------------------------
+
+
+def test_new_parameters_change_nothing_unless_given():
+    params = configured({"A": {}}).for_symbol("A")
+    assert (params.reservation_model, params.fair_price) == ("simplified", "mid")
+    assert (params.inventory_target, params.skew_bps_at_max_inventory) == (0, None)
+    assert (params.horizon_seconds, params.recalibrate_minutes) == (30, None)
+    assert params.recalibrate_window_minutes == 60
+    assert not params.is_calibrated
+
+
+def test_the_more_specific_of_gamma_and_skew_replaces_the_other():
+    config = configured(
+        {"A": {"gamma": 0.3}, "B": {"skew_bps_at_max_inventory": 5}, "C": {}, "D": {"gamma": 0.3}},
+        skew_bps_at_max_inventory=2,
+    )
+    assert [config.for_symbol(name).skew_bps_at_max_inventory for name in "ABCD"] == [None, 5, 2, None]
+    assert config.for_symbol("A").gamma == 0.3
+    other = configured({"A": {"skew_bps_at_max_inventory": 5}, "B": {}}, gamma=0.3)
+    assert [other.for_symbol(name).skew_bps_at_max_inventory for name in "AB"] == [5, None]
+    assert (
+        configured({"A": {"skew_bps_at_max_inventory": None}}, skew_bps_at_max_inventory=2)
+        .for_symbol("A")
+        .skew_bps_at_max_inventory
+        is None
+    )
+
+
+@pytest.mark.parametrize("levels", [(True, False), (False, True)])
+def test_gamma_and_skew_on_one_level_are_refused_also_at_their_defaults(levels):
+    both = {"gamma": 0.1, "skew_bps_at_max_inventory": 2.0}
+    words = "skew_bps_at_max_inventory and gamma must not be given together, was 2.0 and 0.1"
+    with pytest.raises(ValidationError, match=words):
+        configured({"A": both if levels[1] else {}}, **(both if levels[0] else {}))
+    with pytest.raises(ValidationError, match=words):
+        SymbolParams.model_validate(both)
+
+
+def test_a_null_gamma_beside_a_skew_is_none_at_all():
+    config = configured(
+        {"A": {"gamma": None, "skew_bps_at_max_inventory": 3}}, gamma=None, skew_bps_at_max_inventory=2
+    )
+    assert config.for_symbol("A").skew_bps_at_max_inventory == 3
+    with pytest.raises(ValidationError):
+        configured({"A": {}}, gamma=None)
+
+
+def test_a_default_gamma_is_not_written_where_a_skew_replaces_it():
+    assert "gamma" not in configured({"A": {}}, skew_bps_at_max_inventory=2).model_dump()
+    assert configured({"A": {}}).model_dump()["gamma"] == 0.1
+    assert "gamma" not in SymbolParams(skew_bps_at_max_inventory=2).model_dump()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(0, "0 USDT"), (-50, "-50 USDT"), ("-50 XRP", "-50 XRP"), ("0.5 BTC", "0.5 BTC")]
+)
+def test_targets_are_signed_and_carry_a_currency(given, text):
+    params = configured({"A": {"inventory_target": given}}).for_symbol("A")
+    assert str(params.target("USDT")) == text
+    dumped = configured({"A": {}}, inventory_target=given).model_dump()["inventory_target"]
+    assert dumped == given
+
+
+def test_a_target_beyond_the_cap_is_refused_where_the_currency_is_the_same():
+    for target in (101, -101, "-150.5 XRP"):
+        changes = {"max_inventory": "150 XRP"} if isinstance(target, str) else {}
+        with pytest.raises(ValidationError, match="inventory_target must be at most max_inventory"):
+            configured({"A": {"inventory_target": target}}, **changes)
+    configured({"A": {"inventory_target": "-150 XRP"}}, max_inventory="150 XRP")
+    configured({"A": {"inventory_target": "9999 XRP"}})
+
+
+def test_calibrated_models_need_a_source_of_figures():
+    model = {"use_reservation_price": True, "reservation_model": "glft"}
+    with pytest.raises(ValidationError, match="calibration or recalibrate_minutes must be given"):
+        configured({"A": {}}, **model)
+    for source in ({"calibration": "c.yaml"}, {"recalibrate_minutes": 5}):
+        assert configured({"A": {}}, **model, **source).for_symbol("A").is_calibrated
+    assert not configured({"A": {}}, reservation_model="glft").for_symbol("A").is_calibrated
+    with pytest.raises(ValidationError, match="calibration must be given with fair_price: microprice"):
+        configured({"A": {"fair_price": "microprice"}}, recalibrate_minutes=5)
+
+
 # -- The schema and the reference ---------------------------------------------------------------------
 
 

@@ -79,6 +79,52 @@ def test_catalog_is_relative_to_the_file_or_to_the_working_directory(good, tmp_p
     assert load_config(good, ["output.directory=out"]).config.output.directory == Path("out")
 
 
+def test_calibration_is_relative_as_the_catalog_is(
+    good, tmp_path, monkeypatch, calibration_file, symbol_calibration
+):
+    file = calibration_file({"XRP/USDT": symbol_calibration()}, "measured.yaml")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    text = GOOD.replace("  gamma: 0.2\n", "  gamma: 0.2\n  calibration: measured.yaml\n")
+    good.write_text(text, encoding="utf-8")
+    loaded = load_config(good)
+    assert loaded.config.strategy.calibration == file
+    assert loaded.source("strategy", "calibration") == f"{good}:8"
+    resolved = elsewhere / "resolved.yaml"
+    resolved.write_text(resolved_yaml(loaded.config), encoding="utf-8")
+    assert load_config(resolved).config.strategy.calibration == file
+    (elsewhere / "other.yaml").write_bytes(file.read_bytes())
+    other = load_config(good, ["strategy.calibration=other.yaml"]).config.strategy.calibration
+    assert other == elsewhere / "other.yaml"
+    assert load_config(good, ["strategy.calibration=null"]).config.strategy.calibration is None
+
+
+def test_problems_of_the_calibration_get_the_place_of_its_key(good, calibration_file, symbol_calibration):
+    calibration_file({"XRP/USDT": symbol_calibration()}, "measured.yaml")
+    model = ("strategy.use_reservation_price=true", "strategy.reservation_model=glft")
+    text = GOOD.replace("  gamma: 0.2\n", "  gamma: 7\n  calibration: measured.yaml\n")
+    good.write_text(text, encoding="utf-8")
+    texts = refusals(good, *model)
+    assert texts[0] == f"{good}:7: strategy.gamma: gamma must be between 0.01 and 1.0, got 7"
+    assert texts[1].startswith(f"{good}:8: strategy.calibration: ")
+    assert texts[1].endswith("must be in it (XRP/USDT; did you mean XRP/USDT?), was BTC/USDT")
+    absent = refusals(good, "strategy.gamma=0.1", "strategy.calibration=absent.yaml")
+    assert len(absent) == 1
+    assert absent[0].startswith("--set strategy.calibration: ")
+
+
+def test_what_a_faulty_key_hides_is_not_looked_for_in_a_calibration(
+    good, calibration_file, symbol_calibration
+):
+    file = calibration_file({"XRP/USDT": symbol_calibration()})
+    model = ("strategy.use_reservation_price=true", "strategy.reservation_model=glft")
+    texts = refusals(good, *model, f"strategy.calibration={file}", "strategy.symbols=5")
+    assert texts == [
+        "--set strategy.symbols: symbols must be a mapping of symbols with at least one of them, was 5"
+    ]
+
+
 def test_byte_order_mark_is_skipped(good):
     good.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load_config(good).config.name == "probe"
@@ -307,13 +353,18 @@ NUMBERS = st.floats(0.001, 1).map(lambda number: float(f"{number:.6g}"))
 OVERRIDES = st.fixed_dictionaries(
     {},
     optional={
-        "gamma": st.floats(0.01, 1),
         "min_edge_bps": st.none() | NUMBERS,
         "use_trailing_stop": st.booleans(),
         "volatility_lookback": st.integers(2, 1440),
         "max_inventory": NUMBERS.map(lambda number: 200 + number) | st.just("150.50 XRP"),
         "take_profit_pct": st.floats(1e-9, 100),
+        "inventory_target": st.integers(-200, 200) | st.sampled_from(["-50.5 XRP", "0 BTC"]),
+        "fair_price": st.sampled_from(["mid", "weighted_mid"]),
+        "recalibrate_minutes": st.none() | st.integers(1, 60),
     },
+)
+LEANS = st.sampled_from(
+    [{}, {"gamma": 0.25}, {"skew_bps_at_max_inventory": 4}, {"skew_bps_at_max_inventory": None}]
 )
 SIZES = st.sampled_from([{}, {"position_size": "25 XRP"}, {"position_size_usd": 30}])
 WORDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
@@ -332,12 +383,19 @@ RUNS = st.fixed_dictionaries(
             optional={"fees": st.none() | st.just({"maker_fee_pct": -0.01, "taker_fee_pct": 1e-05})},
         ),
         "strategy": st.builds(
-            lambda size, changes, symbols: {**size, **changes, "symbols": symbols},
+            lambda size, lean, changes, symbols: {
+                "max_inventory": 250,
+                **size,
+                **lean,
+                **changes,
+                "symbols": symbols,
+            },
             SIZES,
+            LEANS,
             OVERRIDES,
             st.dictionaries(
                 SYMBOLS,
-                st.builds(lambda size, changes: {**size, **changes}, SIZES, OVERRIDES),
+                st.builds(lambda size, lean, changes: {**size, **lean, **changes}, SIZES, LEANS, OVERRIDES),
                 min_size=1,
                 max_size=3,
             ),

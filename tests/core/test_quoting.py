@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_nautilus.core.config import SymbolParams
+from mm_nautilus.core.pricing import full_width_pct, reservation_price, volatility_multiplier
+from mm_nautilus.core.quote_model import QuoteModel, quote_model
 from mm_nautilus.core.quoting import (
     NotQuoting,
     OrderAction,
@@ -23,16 +25,25 @@ LIMITS = SizeLimits(full_lots=100, cap_lots=1000, min_lots=1)
 MARKET = QuoteInputs(
     best_bid_ticks=9999,
     best_ask_ticks=10001,
+    fair_ticks=10000.0,
     tick=0.01,
     position_lots=0,
     limits=LIMITS,
-    volatility_pct=0.0,
-    maker_fee_pct=0.25,
 )
 
 
-def plan(position_lots=0, *, limits=LIMITS, market=MARKET, **changes):
-    return plan_quotes(SymbolParams(**changes), replace(market, position_lots=position_lots, limits=limits))
+FLAT = QuoteModel(full_width_pct=0.1, skew_bps=0.0)
+
+
+def model_of(params, volatility_pct=0.0, maker_fee_pct=0.25):
+    with_fee = params.model_copy(update={"maker_fee_pct": maker_fee_pct})
+    return quote_model(with_fee, None, volatility_pct=volatility_pct, quotes_at_cap=10.0)
+
+
+def plan(position_lots=0, *, limits=LIMITS, market=MARKET, volatility_pct=0.0, **changes):
+    params = SymbolParams(**changes)
+    inputs = replace(market, position_lots=position_lots, limits=limits)
+    return plan_quotes(params, inputs, model_of(params, volatility_pct))
 
 
 def sizes(quotes):
@@ -43,6 +54,7 @@ def sizes(quotes):
 def situations(draw):
     """Parameters and market of any kind, with a position within its cap."""
     bid = draw(st.integers(1, 200_000))
+    ask = bid + draw(st.integers(1, 50))
     cap = draw(st.integers(0, 2000))
     limits = SizeLimits(
         full_lots=draw(st.integers(0, 500)),
@@ -52,21 +64,22 @@ def situations(draw):
     )
     inputs = QuoteInputs(
         best_bid_ticks=bid,
-        best_ask_ticks=bid + draw(st.integers(1, 50)),
+        best_ask_ticks=ask,
+        fair_ticks=draw(st.sampled_from([0.5 * (bid + ask), float(bid), bid + 0.7 * (ask - bid)])),
         tick=draw(st.sampled_from([1e-8, 1e-5, 0.01])),
         position_lots=draw(st.integers(-cap, cap)),
-        limits=limits,
-        volatility_pct=draw(st.sampled_from([0.0, 0.1, 0.5, 5.0, 300.0])),
-        maker_fee_pct=draw(st.sampled_from([-0.02, 0.0, 0.25])),
+        limits=replace(limits, target_lots=draw(st.integers(-cap, cap))),
     )
     params = SymbolParams(
+        maker_fee_pct=draw(st.sampled_from([-0.02, 0.0, 0.25])),
         min_spread_pct=draw(st.sampled_from([1e-9, 0.03, 0.1, 5.0])),
         min_edge_bps=draw(st.sampled_from([None, 0.0, 3.0])),
         inventory_skew=draw(st.sampled_from([0.0, 0.3, 0.5, 1.0])),
         use_reservation_price=draw(st.booleans()),
         gamma=draw(st.sampled_from([0.01, 0.1, 1.0])),
     )
-    return params, inputs
+    volatility = draw(st.sampled_from([0.0, 0.1, 0.5, 5.0, 300.0]))
+    return params, inputs, model_of(params, volatility, params.maker_fee_pct)
 
 
 # -- Prices of a plan ---------------------------------------------------------------------------------
@@ -82,7 +95,7 @@ def test_flat_quotes_stand_evenly_around_the_mid():
 
 @pytest.mark.parametrize(("volatility", "half_ticks"), [(0.0, 5), (0.5, 5), (0.6, 6), (0.75, 8), (9.0, 8)])
 def test_volatility_widens_quotes_up_to_the_cap(volatility, half_ticks):
-    quotes = plan(market=replace(MARKET, volatility_pct=volatility), min_spread_pct=0.1)
+    quotes = plan(volatility_pct=volatility, min_spread_pct=0.1)
 
     assert (quotes.bid.price_ticks, quotes.ask.price_ticks) == (10000 - half_ticks, 10000 + half_ticks)
 
@@ -95,9 +108,8 @@ def test_edge_keeps_quotes_two_maker_fees_apart():
 
 @pytest.mark.parametrize(("position", "direction"), [(500, -1), (-500, 1)])
 def test_reservation_price_moves_the_orders_only_when_switched_on(position, direction):
-    market = replace(MARKET, volatility_pct=5.0)
-    off = plan(position, market=market, gamma=1.0)
-    on = plan(position, market=market, gamma=1.0, use_reservation_price=True)
+    off = plan(position, volatility_pct=5.0, gamma=1.0)
+    on = plan(position, volatility_pct=5.0, gamma=1.0, use_reservation_price=True)
 
     assert off.centre == 100.0
     assert on.centre == pytest.approx(100.0 * (1 + direction * 0.125))
@@ -108,15 +120,13 @@ def test_reservation_price_moves_the_orders_only_when_switched_on(position, dire
 
 
 def test_q_is_the_position_as_a_share_of_the_cap():
-    market = replace(MARKET, volatility_pct=0.5)
+    quotes = plan(500, volatility_pct=0.5, use_reservation_price=True)
 
-    assert plan(500, market=market, use_reservation_price=True).centre == pytest.approx(99.9875, abs=1e-12)
+    assert quotes.centre == pytest.approx(99.9875, abs=1e-12)
 
 
 def test_a_bid_below_one_tick_is_not_quoted():
-    market = replace(MARKET, volatility_pct=200.0)
-
-    quotes = plan(1000, market=market, gamma=1.0, use_reservation_price=True)
+    quotes = plan(1000, volatility_pct=200.0, gamma=1.0, use_reservation_price=True)
 
     assert quotes.bid is NotQuoting.BELOW_ONE_TICK
     assert quotes.ask.price_ticks == 10000
@@ -124,9 +134,9 @@ def test_a_bid_below_one_tick_is_not_quoted():
 
 @pytest.mark.parametrize(("position", "expected"), [(0, 1), (1000, NotQuoting.BELOW_ONE_TICK)])
 def test_one_tick_is_the_lowest_price(position, expected):
-    market = replace(MARKET, best_bid_ticks=1, best_ask_ticks=2, volatility_pct=7.1)
+    market = replace(MARKET, best_bid_ticks=1, best_ask_ticks=2, fair_ticks=1.5)
 
-    bid = plan(position, market=market, gamma=1.0, use_reservation_price=True).bid
+    bid = plan(position, market=market, volatility_pct=7.1, gamma=1.0, use_reservation_price=True).bid
 
     assert (bid.price_ticks if isinstance(bid, Quote) else bid) == expected
 
@@ -142,8 +152,8 @@ def test_no_cap_means_no_quotes_at_the_mid():
 @settings(max_examples=200)
 @given(situation=situations())
 def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
-    params, inputs = situation
-    quotes = plan_quotes(params, inputs)
+    params, inputs, model = situation
+    quotes = plan_quotes(params, inputs, model)
     bid, ask = quotes.bid, quotes.ask
 
     if isinstance(bid, Quote):
@@ -157,22 +167,82 @@ def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
         assert bid.price_ticks < ask.price_ticks
         assert width_pct >= params.min_spread_pct - 1e-6
         if params.min_edge_bps is not None:
-            assert width_pct >= 2 * inputs.maker_fee_pct + params.min_edge_bps / 100 - 1e-6
+            assert width_pct >= 2 * params.maker_fee_pct + params.min_edge_bps / 100 - 1e-6
 
 
 @settings(max_examples=150)
 @given(situation=situations())
 def test_bid_and_ask_are_mirror_images(situation):
     """Negating the position and reflecting the book swaps what is quoted in size."""
-    params, inputs = situation
+    params, inputs, _ = situation
     limits = replace(inputs.limits, min_notional_units=0.0)
-    flat_price = params.model_copy(update={"use_reservation_price": False})
-    there = replace(inputs, limits=limits, best_bid_ticks=100_000, best_ask_ticks=100_002)
+    turned = replace(limits, target_lots=-limits.target_lots)
+    there = replace(
+        inputs, limits=limits, best_bid_ticks=100_000, best_ask_ticks=100_002, fair_ticks=100_001.0
+    )
 
-    quotes = plan_quotes(flat_price, there)
-    mirrored = plan_quotes(flat_price, replace(there, position_lots=-there.position_lots))
+    quotes = plan_quotes(params, there, FLAT)
+    mirrored = plan_quotes(params, replace(there, limits=turned, position_lots=-there.position_lots), FLAT)
 
     assert sizes(quotes) == tuple(reversed(sizes(mirrored)))
+
+
+@settings(max_examples=200)
+@given(
+    position=st.integers(-1500, 1500),
+    gamma=st.floats(0.01, 1.0),
+    volatility=st.floats(0.0, 3.0),
+    fee=st.sampled_from([-0.02, 0.0, 0.1]),
+    edge=st.sampled_from([None, 2.0]),
+)
+def test_the_simplified_model_is_v1_4s_reservation_price_and_leaves_the_width_alone(
+    position, gamma, volatility, fee, edge
+):
+    params = SymbolParams(use_reservation_price=True, gamma=gamma, min_edge_bps=edge)
+    model = model_of(params, volatility, fee)
+
+    centre = plan_quotes(params, replace(MARKET, position_lots=position), model).centre
+
+    assert centre == pytest.approx(reservation_price(100.0, position, 1000, gamma, volatility), rel=1e-14)
+    multiplier = volatility_multiplier(volatility, 0.5, 1.5)
+    assert model.full_width_pct == full_width_pct(0.1, multiplier, fee, edge)
+
+
+# -- Fair price and target ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fair_ticks", "expected"), [(10000.0, (9995, 10005)), (10000.8, (9995, 10006))])
+def test_quotes_stand_around_the_fair_price_and_are_as_wide_as_before(fair_ticks, expected):
+    quotes = plan(market=replace(MARKET, fair_ticks=fair_ticks), min_spread_pct=0.1)
+
+    assert quotes.centre == pytest.approx(fair_ticks * 0.01)
+    assert (quotes.bid.price_ticks, quotes.ask.price_ticks) == expected
+
+
+@pytest.mark.parametrize(
+    ("position", "target", "q"),
+    [(0, 500, -0.5), (500, 500, 0.0), (1000, 500, 0.5), (1000, -500, 1.0), (-1000, 1000, -1.0)],
+)
+def test_the_centre_leans_towards_the_target(position, target, q):
+    limits = replace(LIMITS, target_lots=target)
+    quotes = plan(position, limits=limits, use_reservation_price=True, skew_bps_at_max_inventory=20.0)
+
+    assert quotes.centre == pytest.approx(100.0 * (1 - q * 20 / 10_000), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("position", "target", "expected"),
+    [
+        (0, 500, (100, 75)),  # selling leads away from it
+        (500, 500, (100, 100)),
+        (700, 500, (90, 100)),
+        (0, -500, (75, 100)),
+        (1000, 500, (NotQuoting.INVENTORY_CAP, 100)),  # the cap stays around zero
+        (-1000, 500, (100, NotQuoting.INVENTORY_CAP)),
+    ],
+)
+def test_the_quote_that_leads_away_from_the_target_shrinks(position, target, expected):
+    assert sizes(plan(position, limits=replace(LIMITS, target_lots=target), inventory_skew=0.5)) == expected
 
 
 # -- Sizes of a plan ----------------------------------------------------------------------------------
@@ -246,8 +316,8 @@ def test_least_notional_counts_at_the_quotes_own_price():
 @settings(max_examples=200)
 @given(situation=situations())
 def test_no_quote_can_take_the_position_beyond_its_cap(situation):
-    params, inputs = situation
-    quotes, limits = plan_quotes(params, inputs), inputs.limits
+    params, inputs, model = situation
+    quotes, limits = plan_quotes(params, inputs, model), inputs.limits
 
     for quote, sign in ((quotes.bid, 1), (quotes.ask, -1)):
         if isinstance(quote, Quote):

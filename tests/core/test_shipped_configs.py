@@ -12,7 +12,7 @@ from mm_nautilus.core.validation import check_fees, configured_fees
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 SCHEMA_LINE = "# yaml-language-server: $schema=../mm_nautilus/schema/run.schema.json"
-WITHOUT_RISKS = {"binance.yaml", "conservative.yaml", "margin.yaml"}
+WITHOUT_RISKS = {"binance.yaml", "calibrated.yaml", "conservative.yaml", "margin.yaml"}
 BY_NAME = {path.name: path for path in SHIPPED}
 
 shipped = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
@@ -81,7 +81,7 @@ def risks(path: Path) -> list[str]:
 
 
 def test_the_shipped_files_are_the_documented_ones():
-    names = ["aggressive", "backtest", "binance", "conservative", "margin", "v1_4_signal"]
+    names = ["aggressive", "backtest", "binance", "calibrated", "conservative", "margin", "v1_4_signal"]
     assert [path.stem for path in SHIPPED] == names
     assert [load_config(path).config.name for path in SHIPPED] == names
 

@@ -169,6 +169,46 @@ def test_a_size_that_fills_the_cap_at_once_is_allowed():
     assert validate(flat(position_size_usd=100)) == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"reservation_model": "glft"},
+            "reservation_model glft moves no price while use_reservation_price is false",
+        ),
+        (
+            {"skew_bps_at_max_inventory": 5},
+            "skew_bps_at_max_inventory 5.0 moves no price while use_reservation_price is false",
+        ),
+        (
+            {"inventory_target": "-5 XRP"},
+            "inventory_target -5 XRP moves no price while use_reservation_price is false; sizes lean towards it by "
+            "inventory_skew",
+        ),
+        (
+            {"recalibrate_minutes": 5, "use_reservation_price": True},
+            "recalibrate_minutes 5.0 has no effect: no model that takes its figures from the market is in force "
+            "(reservation_model simplified, use_reservation_price true)",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_a_warning(changes, text):
+    assert validate(flat(**changes)) == [f"Warning: {text}"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reservation_model": "glft", "use_reservation_price": True, "recalibrate_minutes": 5},
+        {"skew_bps_at_max_inventory": 5, "use_reservation_price": True},
+        {"inventory_target": -5, "use_reservation_price": True},
+        {"inventory_target": 0, "fair_price": "weighted_mid"},
+    ],
+)
+def test_what_has_an_effect_is_none(changes):
+    assert validate(flat(**changes)) == []
+
+
 def test_all_problems_are_reported_at_once():
     config = flat(gamma=5, cooldown_seconds=True, trailing_stop_distance=3, colour="red")
     texts = validate(config)

@@ -28,6 +28,20 @@ SYMBOL = {
     "orders_rejected": 8,
     "orders_denied": 2,
     "quotes_per_fill": 13.214,
+    "quote_model": {
+        "model": "glft",
+        "source": "gamma 0.1",
+        "gamma": 0.1,
+        "half_width_bps": 2.4567,
+        "half_width_ticks": 57.73,
+        "skew_bps": 1.2,
+        "skew_ticks": 28.2,
+        "maker_fee_bps": 2.0,
+        "spread_bps": 0.4251,
+        "spread_source": "median spread",
+        "estimates": 0,
+        "refused_estimates": 0,
+    },
     "not_quoting": {
         "bid": {"cooldown": {"count": 45, "seconds": 227.81}},
         "ask": {"inventory cap": {"count": 1, "seconds": 2.34}},
@@ -42,6 +56,7 @@ IDLE = {
     "maker_share_pct": None,
     "quotes_per_fill": None,
     "inventory": -0.0,
+    "quote_model": None,
     "not_quoting": {"bid": {}, "ask": {}},
 }
 SUMMARY = {
