@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup backtest test test-fast coverage lint types contracts check bench sample schema lock test-next clean
+.PHONY: help setup backtest test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench: setup ## measure speed and memory (some minutes)
 sample: setup ## rebuild the simulated sample catalog
 	rm -rf catalog/data
 	$(BIN)/mm-nautilus data simulate catalog
+
+calibration: setup ## estimate the sample catalog's calibration file anew
+	$(BIN)/mm-nautilus calibrate catalog --out calibration/sample.yaml --force
 
 schema: setup ## write the JSON schema and the configuration reference anew
 	$(BIN)/mm-nautilus config schema --out mm_nautilus/schema/run.schema.json

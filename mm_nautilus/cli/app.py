@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from mm_nautilus.cli.backtest import backtest_command
+from mm_nautilus.cli.calibrate import calibrate_command
 from mm_nautilus.cli.config import app as config_app
 from mm_nautilus.cli.data import data_app
 from mm_nautilus.errors import MarketMakingError
@@ -22,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("backtest")(backtest_command)
+app.command("calibrate")(calibrate_command)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
 

@@ -1,0 +1,366 @@
+"""From a catalog to a calibration: every estimator on every symbol, and why a symbol has none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from mm_nautilus.core.calibration import (
+    CALIBRATION_VERSION,
+    Calibration,
+    CalibrationSource,
+    FeeFigures,
+    IntensityFit,
+    MarkOut,
+    MicropriceFigures,
+    SpreadFigures,
+    SymbolCalibration,
+)
+from mm_nautilus.core.fee_economics import fee_figures
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.intensity import MarketOrders, fit_intensity, market_orders
+from mm_nautilus.core.mark_outs import mark_outs
+from mm_nautilus.core.marketdata import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock
+from mm_nautilus.core.microprice import estimate_microprice
+from mm_nautilus.core.realised_volatility import volatility_figures
+from mm_nautilus.core.spread_figures import spread_figures
+from mm_nautilus.core.touches import TouchSeries
+from mm_nautilus.data.touch_replay import replay_touches
+from mm_nautilus.errors import CalibrationError, ConfigError, DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, require_data
+
+__all__ = ["CalibrationOutcome", "calibrate_catalog"]
+
+_BPS: Final = 10_000.0
+_LARGEST_FEE_PCT: Final = 5.0
+_SHORT_SHARE: Final = 0.99
+"""Share of a wanted span below which what was used of it is told."""
+_UNSOUND_SHARE: Final = 0.01
+"""Share of the time without a sound book above which it is told."""
+
+type OnProgress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOutcome:
+    """What a calibration gave.
+
+    Parameters
+    ----------
+    calibration
+        The content of the file.
+    failures
+        Why a symbol has no entry, in words, by symbol.
+    notes
+        What is worth knowing of those that have one; each names its symbol.
+    """
+
+    calibration: Calibration
+    failures: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What is wanted of the data, nanoseconds since the epoch, both inclusive; None is unbounded."""
+
+    start_ns: int | None
+    end_ns: int | None
+
+
+def calibrate_catalog(
+    catalog: Path,
+    *,
+    symbols: Sequence[str] | None = None,
+    last_seconds: float | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    maker_fee_pct: float | None = None,
+    created: datetime | None = None,
+    on_progress: OnProgress | None = None,
+) -> CalibrationOutcome:
+    """Estimate every figure of every symbol from a catalog's books and trades.
+
+    Parameters
+    ----------
+    catalog
+        The catalog's folder; the calibration names it as it is given here.
+    symbols
+        Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN``; None takes all the catalog has.
+    last_seconds
+        Length of the part of the data that is used, counted back from the last book change of any symbol
+        chosen; not together with `start` or `end`. None takes all.
+    start, end
+        First and last moment used; None is unbounded.
+    maker_fee_pct
+        Maker fee of all symbols, % of value; None takes each instrument's own.
+    created
+        When it is estimated; None is now.
+    on_progress
+        Called with rows read and rows in all.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of range or two contradict each other.
+    DataError
+        If the catalog cannot be used, or a symbol named is not in it, or the symbols are of several venues.
+    CalibrationError
+        If no symbol can be calibrated; the message has a line for each.
+    """
+    _check_arguments(last_seconds, start, end, maker_fee_pct)
+    reader = CatalogReader(catalog)
+    specs = _chosen(reader, symbols)
+    span = _span(reader, specs, last_seconds, start, end)
+    progress = _Progress(_rows(reader, specs), on_progress)
+    found: dict[str, SymbolCalibration] = {}
+    failures: dict[str, str] = {}
+    notes: list[str] = []
+    for spec in specs:
+        try:
+            found[spec.symbol] = _SymbolWork(reader, spec, span, progress, notes).calibrate(maker_fee_pct)
+        except DataError as error:
+            failures[spec.symbol] = "; ".join(str(error).splitlines())
+    if not found:
+        raise CalibrationError("\n".join(f"{symbol}: {text}" for symbol, text in failures.items()))
+    source = CalibrationSource(
+        catalog=str(catalog),
+        venue=specs[0].venue,
+        simulated=any(spec.simulated for spec in specs if spec.symbol in found),
+    )
+    calibration = Calibration(
+        version=CALIBRATION_VERSION,
+        created=created or datetime.now(UTC).replace(microsecond=0),
+        source=source,
+        symbols=found,
+    )
+    return CalibrationOutcome(calibration, failures, tuple(notes))
+
+
+def _check_arguments(
+    last_seconds: float | None, start: datetime | None, end: datetime | None, maker_fee_pct: float | None
+) -> None:
+    problems = []
+    if last_seconds is not None and not last_seconds > 0:
+        problems.append(f"the window must be longer than 0 seconds, was {last_seconds:g}")
+    if last_seconds is not None and (start is not None or end is not None):
+        problems.append("the window cannot be given together with a start or an end")
+    if start is not None and end is not None and start >= end:
+        problems.append(f"end must be after start ({start.isoformat()}), was {end.isoformat()}")
+    if maker_fee_pct is not None and not abs(maker_fee_pct) <= _LARGEST_FEE_PCT:
+        problems.append(
+            f"the maker fee must be between {-_LARGEST_FEE_PCT} and {_LARGEST_FEE_PCT} %, was {maker_fee_pct}"
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _chosen(reader: CatalogReader, names: Sequence[str] | None) -> list[InstrumentSpec]:
+    """Return the instruments wanted, each once."""
+    wanted = [spec.instrument_id for spec in reader.instruments()] if names is None else list(names)
+    if not wanted:
+        raise DataError(f"{reader.folder} holds no instruments to calibrate")
+    specs: dict[str, InstrumentSpec] = {}
+    problems = []
+    for name in wanted:
+        try:
+            spec = reader.instrument(name)
+        except DataError as error:
+            problems.append(str(error))
+        else:
+            specs[spec.instrument_id] = spec
+    if problems:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    if len({spec.venue for spec in specs.values()}) > 1:
+        raise DataError(
+            f"a calibration is of one venue, was {', '.join(specs)}; name the symbols of one, by these ids"
+        )
+    return list(specs.values())
+
+
+def _span(
+    reader: CatalogReader,
+    specs: Sequence[InstrumentSpec],
+    last_seconds: float | None,
+    start: datetime | None,
+    end: datetime | None,
+) -> _Span:
+    if last_seconds is None:
+        return _Span(_nanoseconds(start), _nanoseconds(end))
+    bounds = [reader.bounds(spec.instrument_id, DataKind.DELTAS) for spec in specs]
+    last = max((bound[1] for bound in bounds if bound is not None), default=None)
+    return _Span(None, None) if last is None else _Span(max(last - round(last_seconds * 1e9), 0), last)
+
+
+def _nanoseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000
+
+
+def _moment(nanoseconds: int) -> datetime:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1_000)
+
+
+def _rows(reader: CatalogReader, specs: Sequence[InstrumentSpec]) -> int:
+    return sum(
+        file.rows for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
+    )
+
+
+class _Progress:
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self._done, self._total, self._on_progress = 0, total, on_progress
+
+    def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Pass blocks on and count their rows."""
+        for block in blocks:
+            self._done += len(block)
+            if self._on_progress is not None:
+                self._on_progress(self._done, self._total)
+            yield block
+
+
+class _SymbolWork:
+    """One symbol's way from blocks to figures."""
+
+    def __init__(
+        self,
+        reader: CatalogReader,
+        spec: InstrumentSpec,
+        span: _Span,
+        progress: _Progress,
+        notes: list[str],
+    ) -> None:
+        self._reader, self._spec, self._span = reader, spec, span
+        self._progress, self._notes = progress, notes
+
+    def calibrate(self, maker_fee_pct: float | None) -> SymbolCalibration:
+        touches = self._touches()
+        trades = self._trades(touches)
+        orders = market_orders(trades, touches)
+        spread = spread_figures(
+            touches,
+            float(self._spec.price_increment),
+            market_orders=len(orders),
+            trades=len(trades),
+        )
+        both, bid, ask = self._intensities(orders, touches.seconds, spread)
+        return SymbolCalibration(
+            start=_moment(int(touches.ts_ns[0])),
+            end=_moment(touches.end_ns),
+            seconds=touches.seconds,
+            spread=spread,
+            volatility=volatility_figures(touches),
+            intensity=both,
+            intensity_bid=bid,
+            intensity_ask=ask,
+            microprice=self._microprice(touches),
+            mark_outs=_trade_mark_outs(trades, touches),
+            fees=self._fees(maker_fee_pct, both, spread),
+        )
+
+    def _note(self, text: str) -> None:
+        self._notes.append(f"{self._spec.symbol}: {text}")
+
+    def _touches(self) -> TouchSeries:
+        identity, span = self._spec.instrument_id, self._span
+        require_data(self._reader.folder, [identity], start=span.start_ns, end=span.end_ns, needs_trades=True)
+        bounds = self._reader.bounds(identity, DataKind.DELTAS)
+        if bounds is None:
+            raise DataError(f"{self._reader.folder} holds no book changes of {identity}")
+        first, last = bounds
+        start_ns = first if span.start_ns is None else max(span.start_ns, first)
+        end_ns = last if span.end_ns is None else min(span.end_ns, last)
+        blocks = self._reader.iter_deltas(identity, start=self._book_ns(start_ns, first), end=end_ns)
+        replayed = replay_touches(self._progress.counting(blocks), start_ns, end_ns)
+        self._tell_what_was_used(replayed.touches, replayed.unsound_seconds)
+        return replayed.touches
+
+    def _book_ns(self, start_ns: int, first_ns: int) -> int:
+        """Return the time of the last full book at or before the start."""
+        if start_ns <= first_ns:
+            return first_ns
+        found = self._reader.snapshot_before(self._spec.instrument_id, start_ns)
+        if found is None:
+            raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
+        return found
+
+    def _tell_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
+        used = touches.seconds
+        if used <= 0:
+            raise CalibrationError(f"the window is one moment, {format_time(touches.end_ns)}")
+        if self._span.start_ns is not None and self._span.end_ns is not None:
+            wanted = (self._span.end_ns - self._span.start_ns) / 1e9
+            if used < _SHORT_SHARE * wanted:
+                self._note(f"the book covers {used:,.0f} s of the {wanted:,.0f} s asked for")
+        if unsound_seconds > _UNSOUND_SHARE * used:
+            self._note(
+                f"the book was crossed or lacked a side for {unsound_seconds:,.1f} s of {used:,.0f} s; the touch "
+                "before stands for these"
+            )
+
+    def _trades(self, touches: TouchSeries) -> TradeBlock:
+        start_ns, end_ns = int(touches.ts_ns[0]), touches.end_ns
+        found = self._reader.iter_trades(self._spec.instrument_id, start=start_ns, end=end_ns)
+        blocks = list(self._progress.counting(found))
+        if not blocks:
+            raise CalibrationError(
+                f"there are no trades from {format_time(start_ns)} to {format_time(end_ns)}, and without them no "
+                "order arrivals"
+            )
+        return _joined(blocks)
+
+    def _intensities(
+        self, orders: MarketOrders, seconds: float, spread: SpreadFigures
+    ) -> tuple[IntensityFit, IntensityFit | None, IntensityFit | None]:
+        depths, times, tick_bps = orders.depth_bps, orders.ts_ns, spread.tick_bps
+        both = fit_intensity(depths, seconds, sides=2, tick_bps=tick_bps, ts_ns=times)
+        sides: list[IntensityFit | None] = []
+        for name, side in (("sell", ~orders.is_buy), ("buy", orders.is_buy)):
+            try:
+                fit = fit_intensity(depths[side], seconds, tick_bps=tick_bps, ts_ns=times[side])
+                sides.append(fit)
+            except CalibrationError as error:
+                self._note(f"no fit to {name} orders alone: {error}")
+                sides.append(None)
+        return both, sides[0], sides[1]
+
+    def _microprice(self, touches: TouchSeries) -> MicropriceFigures | None:
+        try:
+            return estimate_microprice(touches)
+        except CalibrationError as error:
+            self._note(f"no micro-price: {error}")
+            return None
+
+    def _fees(
+        self, maker_fee_pct: float | None, intensity: IntensityFit, spread: SpreadFigures
+    ) -> FeeFigures | None:
+        rate = self._spec.maker_fee_rate
+        if maker_fee_pct is not None:
+            fee_bps = maker_fee_pct * 100.0
+        elif rate is not None:
+            fee_bps = float(rate) * _BPS
+        else:
+            return None
+        return fee_figures(fee_bps, intensity, spread.median_spread_bps)
+
+
+def _trade_mark_outs(trades: TradeBlock, touches: TouchSeries) -> list[MarkOut]:
+    """Return the mark-outs of the trades whose taker's side is known."""
+    sided = trades.aggressor != SIDE_NONE
+    is_buy = trades.aggressor[sided] == SIDE_BID
+    return mark_outs(trades.ts_init[sided], trades.price_ticks[sided], is_buy, touches)
+
+
+def _joined(blocks: Sequence[TradeBlock]) -> TradeBlock:
+    return TradeBlock(
+        ts_event=np.concatenate([block.ts_event for block in blocks]),
+        ts_init=np.concatenate([block.ts_init for block in blocks]),
+        price_ticks=np.concatenate([block.price_ticks for block in blocks]),
+        size_lots=np.concatenate([block.size_lots for block in blocks]),
+        aggressor=np.concatenate([block.aggressor for block in blocks]),
+        trade_id=[trade_id for block in blocks for trade_id in block.trade_id],
+    )

@@ -1,0 +1,338 @@
+"""Calibration of whole catalogs: a market that is known, the shipped sample, the recordings."""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_markets import SECOND, T0, MadeMarket, instrument
+from whole_runs import ROOT
+
+from mm_nautilus.core.calibration_file import load_calibration
+from mm_nautilus.core.marketdata import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    FLAG_LAST,
+    SIDE_ASK,
+    SIDE_BID,
+    SIDE_NONE,
+    DeltaBlock,
+)
+from mm_nautilus.errors import CalibrationError, ConfigError, DataError
+from mm_nautilus.nautilus.catalog import CatalogWriter
+from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
+
+REALDATA = os.environ.get("MM_REALDATA")
+START = datetime(2025, 12, 13, 12, tzinfo=UTC)
+MARKET = MadeMarket()
+SAMPLE = ROOT / "calibration" / "sample.yaml"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog with a known market, one half as long, and one without trades."""
+    folder = tmp_path_factory.mktemp("made") / "catalog"
+    MARKET.write(folder, instrument("AAA/USDT"))
+    MadeMarket(seconds=600, seed=8).write(folder, instrument("BBB/USDT", maker_fee=None))
+    MadeMarket(seconds=60).write(folder, instrument("CCC/USDT"), with_trades=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcome(made: Path) -> CalibrationOutcome:
+    return calibrate_catalog(made, created=START)
+
+
+# -- A market whose figures are known -----------------------------------------------------------------------
+
+
+def test_known_intensities_are_found_on_their_own_sides(outcome: CalibrationOutcome) -> None:
+    symbol = outcome.calibration.symbols["AAA/USDT"]
+    both_sides = (MARKET.sells_a_second + MARKET.buys_a_second) / 2
+    for fit, a in (
+        (symbol.intensity_bid, MARKET.sells_a_second),
+        (symbol.intensity_ask, MARKET.buys_a_second),
+        (symbol.intensity, both_sides),
+    ):
+        assert fit is not None
+        assert abs(fit.a_per_second - a) < 4 * fit.a_standard_error < a
+        assert (
+            abs(fit.kappa_per_bps - MARKET.kappa_per_bps)
+            < 4 * fit.kappa_standard_error
+            < MARKET.kappa_per_bps
+        )
+
+
+def test_known_volatility_spread_and_mark_outs_are_found(outcome: CalibrationOutcome) -> None:
+    symbol = outcome.calibration.symbols["AAA/USDT"]
+    volatility = symbol.volatility
+    assert abs(volatility.volatility_bps - MARKET.volatility_bps) < 4 * volatility.standard_error_bps < 1
+    assert symbol.spread.median_spread_ticks == 2
+    assert symbol.spread.mid_price == pytest.approx(100, rel=0.02)
+    assert symbol.spread.tick_bps == pytest.approx(0.1, rel=0.02)
+    assert [mark.seconds for mark in symbol.mark_outs] == [1, 5, 30]
+    mean_depth_bps = 0.05 + 1 / MARKET.kappa_per_bps
+    for mark in symbol.mark_outs:
+        assert abs(mark.mark_out_bps - mean_depth_bps) < 4 * mark.standard_error_bps < 4
+
+
+def test_counts_and_times_are_those_of_the_data(outcome: CalibrationOutcome) -> None:
+    symbol = outcome.calibration.symbols["AAA/USDT"]
+    assert symbol.start == START
+    assert symbol.seconds == pytest.approx((symbol.end - symbol.start).total_seconds(), abs=1e-5)
+    assert symbol.seconds == pytest.approx(MARKET.seconds, abs=2)
+    expected = (MARKET.sells_a_second + MARKET.buys_a_second) * MARKET.seconds * 0.905
+    assert symbol.spread.trades == pytest.approx(expected, rel=0.15)
+    assert symbol.spread.market_orders == symbol.spread.trades
+
+
+def test_source_and_date_are_kept(made: Path, outcome: CalibrationOutcome) -> None:
+    calibration = outcome.calibration
+    assert calibration.created == START
+    assert (calibration.source.catalog, calibration.source.venue) == (str(made), "MADE")
+    assert calibration.source.simulated is False
+
+
+def test_fees_are_the_instruments_unless_given(made: Path, outcome: CalibrationOutcome) -> None:
+    own = outcome.calibration.symbols
+    assert own["AAA/USDT"].fees is not None
+    assert own["AAA/USDT"].fees.maker_fee_bps == pytest.approx(10)
+    assert own["BBB/USDT"].fees is None
+    given = calibrate_catalog(made, symbols=["BBB/USDT"], maker_fee_pct=-0.02).calibration
+    fees = given.symbols["BBB/USDT"].fees
+    assert fees is not None
+    assert fees.maker_fee_bps == pytest.approx(-2)
+    assert fees.pays
+
+
+def test_a_symbol_that_cannot_be_calibrated_is_named_and_the_others_are_there(
+    outcome: CalibrationOutcome,
+) -> None:
+    assert list(outcome.calibration.symbols) == ["AAA/USDT", "BBB/USDT"]
+    assert list(outcome.failures) == ["CCC/USDT"]
+    assert "holds no trades of CCC/USDT.MADE" in outcome.failures["CCC/USDT"]
+
+
+def test_a_side_without_orders_has_no_fit_and_a_note(tmp_path: Path) -> None:
+    MadeMarket(sells_a_second=0.01).write(tmp_path / "c", instrument())
+    found = calibrate_catalog(tmp_path / "c")
+    symbol = found.calibration.symbols["AAA/USDT"]
+    assert symbol.intensity_bid is None
+    assert symbol.intensity_ask is not None
+    (note,) = found.notes
+    assert note.startswith("AAA/USDT: no fit to sell orders alone: ")
+
+
+def test_a_touch_that_rarely_changes_has_no_microprice_and_a_note(tmp_path: Path) -> None:
+    MadeMarket(seconds=45, sells_a_second=1, buys_a_second=1).write(tmp_path / "c", instrument())
+    found = calibrate_catalog(tmp_path / "c")
+    assert found.calibration.symbols["AAA/USDT"].microprice is None
+    assert any(note.startswith("AAA/USDT: no micro-price: ") for note in found.notes)
+
+
+def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
+    MadeMarket(seconds=600).write(tmp_path / "c", instrument())
+    times = T0 + SECOND * np.array([600, 600, 900], dtype=np.int64)
+    one_sided = DeltaBlock(
+        ts_event=times,
+        ts_init=times,
+        action=np.array([ACTION_CLEAR, ACTION_ADD, ACTION_ADD], dtype=np.int64),
+        side=np.array([SIDE_NONE, SIDE_BID, SIDE_ASK], dtype=np.int64),
+        price_ticks=np.array([0, 99_999, 100_001], dtype=np.int64),
+        size_lots=np.array([0, 1, 1], dtype=np.int64),
+        flags=np.array([0, FLAG_LAST, FLAG_LAST], dtype=np.int64),
+        sequence=times,
+    )
+    CatalogWriter(tmp_path / "c").write_deltas(instrument(), one_sided)
+    (note,) = calibrate_catalog(tmp_path / "c").notes
+    assert note == (
+        "AAA/USDT: the book was crossed or lacked a side for 300.0 s of 900 s; the touch before stands for these"
+    )
+
+
+# -- Windows ------------------------------------------------------------------------------------------------
+
+
+def test_a_window_is_the_last_part_of_the_data(made: Path, outcome: CalibrationOutcome) -> None:
+    found = calibrate_catalog(made, symbols=["AAA/USDT"], last_seconds=300)
+    symbol, whole = found.calibration.symbols["AAA/USDT"], outcome.calibration.symbols["AAA/USDT"]
+    assert symbol.seconds == pytest.approx(300)
+    assert symbol.end == whole.end
+    assert 0 < symbol.spread.trades < whole.spread.trades / 2
+    assert found.notes == ()
+
+
+def test_start_and_end_are_kept_to(made: Path) -> None:
+    start, end = START + timedelta(seconds=100), START + timedelta(seconds=500)
+    symbol = calibrate_catalog(made, symbols=["AAA/USDT"], start=start, end=end).calibration.symbols[
+        "AAA/USDT"
+    ]
+    assert (symbol.start, symbol.end, symbol.seconds) == (start, end, 400)
+
+
+def test_parts_of_the_data_add_up(made: Path, outcome: CalibrationOutcome) -> None:
+    middle = START + timedelta(seconds=600)
+    first = calibrate_catalog(made, symbols=["AAA/USDT"], end=middle).calibration.symbols["AAA/USDT"]
+    second = calibrate_catalog(made, symbols=["AAA/USDT"], start=middle).calibration.symbols["AAA/USDT"]
+    whole = outcome.calibration.symbols["AAA/USDT"]
+    assert first.seconds + second.seconds == pytest.approx(whole.seconds)
+    assert first.spread.trades + second.spread.trades == whole.spread.trades
+
+
+def test_a_window_longer_than_the_data_is_told(made: Path) -> None:
+    found = calibrate_catalog(made, symbols=["AAA/USDT"], last_seconds=7200)
+    (note,) = found.notes
+    assert note == "AAA/USDT: the book covers 1,200 s of the 7,200 s asked for"
+
+
+def test_a_window_that_one_symbol_has_no_data_in_leaves_it_out(made: Path) -> None:
+    found = calibrate_catalog(made, symbols=["AAA/USDT", "BBB/USDT"], last_seconds=300)
+    assert list(found.calibration.symbols) == ["AAA/USDT"]
+    assert "BBB/USDT.MADE in the wanted time span" in found.failures["BBB/USDT"]
+
+
+def test_a_window_without_data_is_refused_for_every_symbol(made: Path) -> None:
+    with pytest.raises(CalibrationError) as caught:
+        calibrate_catalog(made, symbols=["AAA/USDT", "BBB/USDT"], start=START + timedelta(days=1))
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["AAA/USDT", "BBB/USDT"]
+    assert all("in the wanted time span" in line for line in lines)
+
+
+def test_a_window_too_short_to_fit_says_what_is_missing(made: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"AAA/USDT: .*(market orders|trades|window)"):
+        calibrate_catalog(made, symbols=["AAA/USDT"], last_seconds=5)
+
+
+# -- What is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"last_seconds": 0}, "the window must be longer than 0 seconds, was 0"),
+        (
+            {"last_seconds": 60, "start": START},
+            "the window cannot be given together with a start or an end",
+        ),
+        (
+            {"start": START, "end": START},
+            r"end must be after start \(2025-12-13T12:00:00\+00:00\), was 2025-12-13",
+        ),
+        ({"maker_fee_pct": 10.0}, r"the maker fee must be between -5\.0 and 5\.0 %, was 10\.0"),
+        ({"maker_fee_pct": float("nan")}, "the maker fee must be between"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(made: Path, arguments: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        calibrate_catalog(made, **arguments)
+
+
+def test_all_unknown_symbols_are_named_with_the_nearest_known(made: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        calibrate_catalog(made, symbols=["AAB/USDT", "BBB/USDT", "ZZZ"])
+    first, second = str(caught.value).splitlines()
+    assert first.endswith("holds no instrument AAB/USDT; did you mean AAA/USDT?")
+    assert "holds no instrument ZZZ; it holds AAA/USDT.MADE" in second
+
+
+def test_symbols_of_several_venues_are_refused(made: Path, tmp_path: Path) -> None:
+    catalog = tmp_path / "two"
+    shutil.copytree(made, catalog)
+    MadeMarket(seconds=60).write(catalog, instrument("AAA/USDT", venue="OTHER"))
+    with pytest.raises(
+        DataError, match=r"a calibration is of one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
+    ):
+        calibrate_catalog(catalog, symbols=["AAA/USDT.MADE", "AAA/USDT.OTHER"])
+    found = calibrate_catalog(catalog, symbols=["AAA/USDT.MADE"], last_seconds=600)
+    assert found.calibration.source.venue == "MADE"
+
+
+def test_a_catalog_without_instruments_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match="holds no instruments"):
+        calibrate_catalog(tmp_path)
+
+
+def test_damage_in_one_symbol_leaves_the_others(made: Path, tmp_path: Path) -> None:
+    catalog = tmp_path / "damaged"
+    shutil.copytree(made, catalog)
+    (path,) = (catalog / "data" / "order_book_deltas" / "BBBUSDT.MADE").glob("*.parquet")
+    content = bytearray(path.read_bytes())
+    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
+    path.write_bytes(content)
+    found = calibrate_catalog(catalog)
+    assert list(found.calibration.symbols) == ["AAA/USDT"]
+    assert "is cut off or damaged" in found.failures["BBB/USDT"]
+
+
+def test_progress_counts_rows_up_to_all_of_them(made: Path) -> None:
+    calls: list[tuple[float, float]] = []
+    calibrate_catalog(made, symbols=["AAA/USDT"], on_progress=lambda done, total: calls.append((done, total)))
+    assert calls == sorted(calls)
+    assert len({total for _, total in calls}) == 1
+    assert calls[-1][0] == calls[-1][1] > 0
+
+
+# -- The sample and the recordings --------------------------------------------------------------------------
+
+
+def _assert_same(found: object, expected: object, path: str = "") -> None:
+    if isinstance(expected, dict):
+        assert isinstance(found, dict)
+        assert list(found) == list(expected), path
+        for key, value in expected.items():
+            _assert_same(found[key], value, f"{path}.{key}")
+    elif isinstance(expected, list):
+        assert isinstance(found, list)
+        assert len(found) == len(expected), path
+        for index, value in enumerate(expected):
+            _assert_same(found[index], value, f"{path}[{index}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-9), path
+    else:
+        assert found == expected, path
+
+
+def test_shipped_file_is_what_the_sample_gives() -> None:
+    shipped = load_calibration(SAMPLE)
+    assert shipped.source.catalog == "catalog"
+    assert shipped.source.simulated
+    found = calibrate_catalog(ROOT / "catalog", created=shipped.created)
+    assert found.failures == {}
+    _assert_same(
+        found.calibration.model_dump(mode="json")["symbols"], shipped.model_dump(mode="json")["symbols"]
+    )
+
+
+@pytest.mark.skipif(not REALDATA, reason="MM_REALDATA does not name the folder of recordings")
+def test_recordings_give_plausible_figures_and_cannot_pay_ten_bps(tmp_path: Path) -> None:
+    for raw in ("BTCUSDT", "ETHUSDT"):
+        files = sorted(str(path) for path in Path(REALDATA or "").glob(f"binance_spot_*_{raw}.csv.gz"))
+        definition = ROOT / "configs" / "instruments" / f"binance_{raw.lower()}.yaml"
+        command = [sys.executable, "-m", "mm_nautilus.cli", "data", "import", "tardis", *files]
+        command += ["--catalog", str(tmp_path / "real"), "--instrument", str(definition)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+    found = calibrate_catalog(tmp_path / "real")
+    assert found.failures == {}
+    assert not found.calibration.source.simulated
+    assert list(found.calibration.symbols) == ["BTC/USDT", "ETH/USDT"]
+    for symbol in found.calibration.symbols.values():
+        for fit in (symbol.intensity, symbol.intensity_bid, symbol.intensity_ask):
+            assert fit is not None
+            assert 0.3 <= 1 / fit.kappa_per_bps <= 3
+            assert 0.1 <= fit.a_per_second <= 1.5
+            assert fit.kappa_standard_error < 0.3 * fit.kappa_per_bps
+            assert fit.a_standard_error < 0.3 * fit.a_per_second
+        assert 0.5 <= symbol.volatility.volatility_bps <= 3
+        assert symbol.spread.median_spread_ticks == 1
+        assert symbol.microprice is not None
+        assert symbol.fees is not None
+        assert symbol.fees.maker_fee_bps == pytest.approx(10)
+        assert not symbol.fees.pays
+        assert symbol.fees.verdict.endswith("this market's spread and intensity cannot pay the maker fee")
