@@ -138,11 +138,12 @@ def quote_model(
                 f"{params.reservation_model} needs volatility and order arrivals, was given none"
             )
         check_market(market)
+        sigma = volatility_bps(volatility_pct) if volatility_pct > 0 else market.volatility_bps
         try:
-            skew_bps, model_width_pct, gamma = _calibrated(params, market, volatility_pct, quotes_at_cap)
+            skew_bps, model_width_pct, gamma = _calibrated(params, market, sigma, quotes_at_cap)
         except ValueError as error:
             raise CalibrationError(f"{params.reservation_model} cannot be computed: {error}") from None
-        _refuse_width(params, market, model_width_pct)
+        _refuse_width(params, market, sigma, model_width_pct)
     elif params.use_reservation_price:
         skew_bps, gamma = _simplified(params, volatility_pct)
     multiplier = volatility_multiplier(
@@ -165,14 +166,13 @@ def _simplified(params: SymbolParams, volatility_pct: float) -> tuple[float, flo
 
 
 def _calibrated(
-    params: SymbolParams, market: MarketFigures, volatility_pct: float, quotes_at_cap: float
+    params: SymbolParams, market: MarketFigures, sigma: float, quotes_at_cap: float
 ) -> tuple[float, float, float]:
     """Return skew at full inventory in bps, full width in % of mid, and gamma of Avellaneda-Stoikov or GLFT.
 
-    A gamma that is solved from a skew is solved at the market's own volatility, so that the present one still
-    moves the width.
+    A gamma that is solved from a skew is solved at the market's own volatility, so that the present one, `sigma`,
+    still moves the width.
     """
-    sigma = volatility_bps(volatility_pct) if volatility_pct > 0 else market.volatility_bps
     kappa, intensity = market.kappa_per_bps, market.a_per_second
     fee_bps = (params.maker_fee_pct or 0.0) * 100.0
     given = params.skew_bps_at_max_inventory
@@ -218,17 +218,17 @@ def check_market(market: MarketFigures) -> None:
         )
 
 
-def _refuse_width(params: SymbolParams, market: MarketFigures, model_width_pct: float) -> None:
+def _refuse_width(params: SymbolParams, market: MarketFigures, sigma: float, model_width_pct: float) -> None:
     if model_width_pct <= LARGEST_MODEL_WIDTH_PCT:
         return
     fee_bps = (params.maker_fee_pct or 0.0) * 100.0
     reached = market.a_per_second * math.exp(min(-market.kappa_per_bps * fee_bps, _LARGEST_LOG))
     raise CalibrationError(
         f"the full width of {params.reservation_model} must be at most {LARGEST_MODEL_WIDTH_PCT:g} % of mid, was "
-        f"{model_width_pct:.3g} % (A {market.a_per_second:.3g} per second, kappa {market.kappa_per_bps:.3g} per bps, "
-        f"volatility {market.volatility_bps:.3g} bps per square root of a second, {market.source}): either these are "
-        f"in other units, or the market cannot pay the maker fee of {fee_bps:g} bps, which market orders reach "
-        f"{reached:.2g} times a second"
+        f"{model_width_pct:.3g} % (volatility {sigma:.3g} bps per square root of a second, A {market.a_per_second:.3g} "
+        f"per second, kappa {market.kappa_per_bps:.3g} per bps, {market.source}; market orders reach the maker fee of "
+        f"{fee_bps:g} bps {reached:.2g} times a second): a figure is in other units, or this market is too volatile "
+        "or too thin for that fee"
     )
 
 

@@ -11,12 +11,12 @@ from mm_nautilus.core.intensity import fit_intensity, market_orders
 from mm_nautilus.core.marketdata import SIDE_ASK, SIDE_BID, Ints, TradeBlock
 from mm_nautilus.core.quote_model import MarketFigures
 from mm_nautilus.core.realised_volatility import volatility_figures
+from mm_nautilus.core.spread_figures import spread_figures
 from mm_nautilus.core.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 
 __all__ = ["RollingCalibration"]
 
-_BPS: Final = 10_000.0
 _SIDES: Final = 2
 
 
@@ -146,9 +146,9 @@ class RollingCalibration:
         self._trim(now_ns - self._window_ns)
         touches = self._touches(now_ns)
         orders = market_orders(self._trades(), touches)
-        tick_bps = _BPS / float(touches.mid_ticks.mean())
+        spread = spread_figures(touches, 1.0, market_orders=len(orders), trades=len(self._trade_times))
         fit = fit_intensity(
-            orders.depth_bps, touches.seconds, sides=_SIDES, tick_bps=tick_bps, ts_ns=orders.ts_ns
+            orders.depth_bps, touches.seconds, sides=_SIDES, tick_bps=spread.tick_bps, ts_ns=orders.ts_ns
         )
         return MarketFigures(
             volatility_figures(touches).volatility_bps,

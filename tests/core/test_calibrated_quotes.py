@@ -199,12 +199,19 @@ def test_a_width_above_five_percent_is_refused_in_words(name):
         model_of(name, market=flat, gamma=0.01)
     text = str(refused.value)
     assert text.startswith(f"the full width of {name} must be at most 5 % of mid, was ")
-    assert "kappa 0.001 per bps" in text
+    assert "volatility 10 bps per square root of a second, A 0.5 per second, kappa 0.001 per bps" in text
+    assert "volatility 12.9 bps" in refused_at(name, flat, 1.0), "the one that was measured"
+
+
+def refused_at(name, market, volatility_pct):
+    with pytest.raises(CalibrationError) as refused:
+        model_of(name, market=market, gamma=0.01, volatility_pct=volatility_pct)
+    return str(refused.value)
 
 
 def test_a_market_that_cannot_pay_the_fee_is_named_as_such():
     with pytest.raises(
-        CalibrationError, match=r"maker fee of 25 bps, which market orders reach 6\.9e-12 times"
+        CalibrationError, match=r"orders reach the maker fee of 25 bps 6\.9e-12 times a second"
     ):
         model_of("glft", maker_fee_pct=0.25)
     assert model_of("avellaneda_stoikov", maker_fee_pct=0.25).model_width_pct < 1

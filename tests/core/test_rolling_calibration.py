@@ -8,6 +8,7 @@ from mm_nautilus.core.intensity import fit_intensity, market_orders
 from mm_nautilus.core.marketdata import SIDE_BID, TradeBlock
 from mm_nautilus.core.realised_volatility import volatility_figures
 from mm_nautilus.core.rolling_calibration import RollingCalibration
+from mm_nautilus.core.spread_figures import spread_figures
 from mm_nautilus.core.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 
@@ -84,9 +85,10 @@ def test_an_estimate_is_that_of_the_window_alone(market, minutes, window):
 
     touches, tape = cut(*market, now_ns - window * MINUTE, now_ns)
     orders = market_orders(tape, touches)
-    tick_bps = 10_000 / float(touches.mid_ticks.mean())
+    tick_bps = spread_figures(touches, 0.01, market_orders=0, trades=0).tick_bps
     fit = fit_intensity(orders.depth_bps, touches.seconds, sides=2, tick_bps=tick_bps)
-    assert (found.a_per_second, found.kappa_per_bps) == (fit.a_per_second, fit.kappa_per_bps)
+    figures = (found.a_per_second, found.kappa_per_bps)
+    assert figures == pytest.approx((fit.a_per_second, fit.kappa_per_bps), rel=1e-12)
     assert found.volatility_bps == volatility_figures(touches).volatility_bps
     assert found.source.startswith(f"from the {min(minutes, window)} minutes up to 2023-11-14T22:")
 

@@ -34,6 +34,7 @@ from mm_nautilus.core.pricing import (
 )
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.realised_volatility import volatility_figures
+from mm_nautilus.core.spread_figures import spread_figures
 from mm_nautilus.core.touches import TouchSeries
 
 CALM = (2.3495, 2.3505)
@@ -150,6 +151,13 @@ def test_a_given_skew_moves_the_centre_by_its_share(run, calibration, model):
     assert mm.indicators[XRP_USDT]["reservation_price"] == pytest.approx(
         MID * (1 - 0.2 * 20 / 10_000), rel=1e-12
     )
+
+
+def test_a_cap_in_another_currency_is_counted_in_full_quotes_to_two_digits(run, calibration):
+    mm = Watched(modelled(calibration, "glft", max_inventory=100))
+    run(mm, [book(0, *CALM), book(2, *CALM)])
+    skew = expected_bps("glft")[1]
+    assert mm.desks[XRP_USDT].figures.skew_bps == pytest.approx(4.26 * skew, rel=1e-12), "100 / 2.35 / 10"
 
 
 def test_a_maker_fee_is_added_to_each_side(run, calibration):
@@ -364,7 +372,7 @@ def offline(touches, trades, start: float, end: float):
     inside = trades[(trades[:, 0] >= start_ns) & (trades[:, 0] <= end_ns)]
     times, levels, lots, sides = inside.T
     orders = market_orders(TradeBlock(times, times, levels, lots, sides, [""] * len(times)), series)
-    tick_bps = 10_000 / float(series.mid_ticks.mean())
+    tick_bps = spread_figures(series, TICK, market_orders=0, trades=0).tick_bps
     fit = fit_intensity(orders.depth_bps, series.seconds, sides=2, tick_bps=tick_bps)
     return volatility_figures(series).volatility_bps, fit.a_per_second, fit.kappa_per_bps
 
@@ -413,6 +421,16 @@ def test_a_refused_estimate_keeps_the_calibration(run, calibration):
     assert (model.estimates, model.refused_estimates) == (0, 3)
     assert model.market.source == "from calibration.yaml"
     assert mm.quotes_at(99) != {}
+
+
+def test_books_that_are_not_sound_are_no_part_of_an_estimate(run, calibration):
+    mm = Watched(modelled(calibration, "glft", recalibrate_minutes=1.0, resume_after_seconds=0.0))
+    books = [book(0, *CALM), book(1, [], 2.3505), book(2, 2.3510, 2.3505), book(3, 2.3496, 2.3505)]
+    run(mm, [*books, book(4, 2.3496, [])])
+    touches = mm.desks[XRP_USDT].model.rolling._touches(ns(5))
+    assert touches.ts_ns.tolist() == [ns(0), ns(3)]
+    assert touches.bid_ticks.tolist() == [234_950, 234_960]
+    assert mm.failures == []
 
 
 def test_trades_are_only_asked_for_where_they_count(run, calibration):

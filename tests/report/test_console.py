@@ -137,6 +137,29 @@ def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
     assert cells(printed(summary), name) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("model", ["glft", "-"]),
+        ("distance from the centre", ["2.46 bps (57.7 ticks)", "-"]),
+        ("moved by full inventory", ["1.20 bps (28.2 ticks)", "-"]),
+        ("maker fee", ["2 bps", "-"]),
+        ("the market's spread", ["0.4251 bps (median)", "-"]),
+    ],
+)
+def test_figures_of_the_quote_model_stand_in_a_table_of_their_own(summary, name, expected):
+    lines = printed(summary)
+
+    assert "Quote model" in lines
+    assert cells(lines, name) == expected
+
+
+def test_figures_of_a_quote_model_never_have_an_exponent(summary):
+    summary["symbols"]["XRP/USDT"]["quote_model"] |= {"skew_bps": 0.0412, "skew_ticks": 123456.7}
+
+    assert cells(printed(summary), "moved by full inventory")[0] == "0.0412 bps (123,457 ticks)"
+
+
 def test_reasons_for_not_quoting_are_told_a_side(summary):
     lines = printed(summary)
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,18 @@ from mm_nautilus.core.config_source import load_config
 from mm_nautilus.core.instrument_checks import check_run
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.runs.calibration import calibrate_catalog
 from mm_nautilus.runs.inputs import prepare
 
 Runs = Callable[..., FinishedRun]
 SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
 FREE = "venue.fees.maker_fee_pct=0"
-MODELLED = (FREE, "strategy.use_reservation_price=true", "strategy.requote_tolerance_bps=0.2")
+MODELLED = (
+    FREE,
+    "strategy.use_reservation_price=true",
+    "strategy.requote_tolerance_bps=0.2",
+    "end=2025-12-13T12:15:00Z",
+)
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
 
 
@@ -153,6 +160,21 @@ def test_estimates_during_a_run_change_it_from_the_first_one_on(modelled: Runs) 
     assert renewed.symbol("XRP/USDT")["quote_model"]["estimates"] > 0
 
 
+def test_a_run_estimates_what_the_calibrate_command_does(finished_run: Runs) -> None:
+    run = finished_run("backtest.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
+    pattern = r"A (\S+) per second, kappa (\S+) per bps, from the 5 minutes up to (\S+)"
+    for symbol in SYMBOLS:
+        found = re.search(pattern, run.symbol(symbol)["quote_model"]["source"])
+        assert found is not None
+        end = datetime.fromisoformat(found[3])
+        outcome = calibrate_catalog(
+            ROOT / "catalog", symbols=[symbol], start=end - timedelta(minutes=5), end=end
+        )
+        fit = outcome.calibration.symbols[symbol].intensity
+        assert float(found[1]) == pytest.approx(fit.a_per_second, rel=0.01), "three digits are told"
+        assert float(found[2]) == pytest.approx(fit.kappa_per_bps, rel=0.01)
+
+
 # -- What is told and kept --------------------------------------------------------------------------------
 
 
@@ -204,12 +226,14 @@ def test_the_log_tells_each_symbols_figures(tmp_path: Path, calibration: Path) -
     changes = [
         f"strategy.calibration={calibration}",
         "strategy.reservation_model=avellaneda_stoikov",
+        "strategy.recalibrate_minutes=0.3",
+        "strategy.recalibrate_window_minutes=0.3",
         *MODELLED,
     ]
     words = [word for change in changes for word in ("--set", change)]
-    end = ("--set", "end=2025-12-13T12:01:00Z")
+    minute = [word.replace("12:15", "12:01") for word in words]
     done = subprocess.run(
-        [*COMMAND, *words, *end, "--out", str(tmp_path)],
+        [*COMMAND, *minute, "--out", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
@@ -226,6 +250,10 @@ def test_the_log_tells_each_symbols_figures(tmp_path: Path, calibration: Path) -
             "maker fee 0 bps, median spread 1.15",
         ):
             assert text in lines[0]
+        refusals = [
+            line for line in log.splitlines() if f"MM: {symbol} quotes on with its last figures: " in line
+        ]
+        assert len(refusals) == 3, "eighteen seconds hold too few market orders or too little time"
     for text in ("Quote model", "distance from the centre", "moved by full inventory", "the market's spread"):
         assert text in done.stdout
     assert "calibration.yaml" in {path.name for path in folder.iterdir()}
