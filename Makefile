@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup backtest test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
+.PHONY: help setup backtest sandbox test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ $(STAMP): requirements.lock pyproject.toml .python-version
 
 backtest: setup ## set up and run the main job: the sample catalog through configs/backtest.yaml
 	$(BIN)/python run_backtest.py
+
+sandbox: setup ## trade on paper for two minutes against a local venue; needs no network
+	$(BIN)/python run_sandbox.py configs/sandbox_local.yaml
 
 test: setup ## set up and run the tests
 	$(BIN)/python -m pytest -n 2
@@ -59,6 +62,7 @@ calibration: setup ## estimate the sample catalog's calibration file anew
 
 schema: setup ## write the JSON schema and the configuration reference anew
 	$(BIN)/mm-nautilus config schema --out mm_nautilus/schema/run.schema.json
+	$(BIN)/mm-nautilus config schema --sandbox --out mm_nautilus/schema/sandbox.schema.json
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock

@@ -47,8 +47,8 @@ from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.nautilus.instruments import currency_pair
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.nautilus.venue import simulated_venue
-from mm_nautilus.runs.assembly import strategy_config
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.components import strategy_config
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "backtest.yaml"
 RUN_ID = "benchmark"

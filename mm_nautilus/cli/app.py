@@ -9,6 +9,9 @@ from mm_nautilus.cli.backtest import backtest_command
 from mm_nautilus.cli.calibrate import calibrate_command
 from mm_nautilus.cli.config import app as config_app
 from mm_nautilus.cli.data import data_app
+from mm_nautilus.cli.halt import halt_command, resume_command
+from mm_nautilus.cli.sandbox import sandbox_command
+from mm_nautilus.cli.venue import venue_command
 from mm_nautilus.errors import MarketMakingError
 
 __all__ = ["app", "main"]
@@ -23,6 +26,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("backtest")(backtest_command)
+app.command("sandbox")(sandbox_command)
+app.command("halt")(halt_command)
+app.command("resume")(resume_command)
+app.command("venue")(venue_command)
 app.command("calibrate")(calibrate_command)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")

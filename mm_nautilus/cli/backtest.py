@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, print_json, progress_bar
+from mm_nautilus.cli.console import (
+    WIDTH_WITHOUT_TERMINAL,
+    ending_on_signals,
+    print_json,
+    progress_bar,
+    shipped_file,
+)
 
 if TYPE_CHECKING:
     from mm_nautilus.core.run_config import RunConfig
@@ -15,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["backtest_command"]
 
 _DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
-_WIDTH_WITHOUT_TERMINAL = 160
 
 
 def backtest_command(
@@ -49,17 +54,11 @@ def backtest_command(
     from mm_nautilus.core.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
 
     with ending_on_signals("interrupted before the run began; nothing was written"):
-        loaded = load_config(config or _default_config(), overrides or ())
+        loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), overrides or ())
         run_config = loaded.config if out is None else _writing_to(loaded.config, out)
         outcome = _run(run_config, shows_progress=not (quiet or as_json))
     if not quiet:
         _print(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])), as_json=as_json)
-
-
-def _default_config() -> Path:
-    """Return the shipped configuration: in the working directory, else beside the package."""
-    beside_package = Path(__file__).resolve().parents[2] / _DEFAULT_CONFIG
-    return _DEFAULT_CONFIG if _DEFAULT_CONFIG.exists() or not beside_package.exists() else beside_package
 
 
 def _writing_to(config: "RunConfig", directory: Path) -> "RunConfig":
@@ -86,4 +85,4 @@ def _print(outcome: "BacktestOutcome", warnings: list[str], *, as_json: bool) ->
 
     from mm_nautilus.report.console import print_summary  # noqa: PLC0415
 
-    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL))
+    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL))

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -12,9 +13,23 @@ import typer
 
 from mm_nautilus.errors import InterruptedRunError
 
-__all__ = ["ending_on_signals", "print_json", "print_table", "progress_bar"]
+__all__ = [
+    "WIDTH_WITHOUT_TERMINAL",
+    "ending_on_signals",
+    "print_json",
+    "print_table",
+    "progress_bar",
+    "shipped_file",
+]
 
-_WIDTH_WITHOUT_TERMINAL = 160
+WIDTH_WITHOUT_TERMINAL = 160
+"""Columns of tables that are written to a file or a pipe."""
+
+
+def shipped_file(path: Path) -> Path:
+    """Return a file or folder that comes with the package: in the working directory, else beside the package."""
+    beside_package = Path(__file__).resolve().parents[2] / path
+    return path if path.exists() or not beside_package.exists() else beside_package
 
 
 def print_json(value: object) -> None:
@@ -28,7 +43,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows)

@@ -1,4 +1,4 @@
-"""The `data` commands: import, simulate, list and check catalogs."""
+"""The `data` commands: import, simulate, list, check and recover catalogs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, 
 if TYPE_CHECKING:
     from mm_nautilus.data.check import CatalogReport, InstrumentReport
     from mm_nautilus.data.tardis import ImportReport
+    from mm_nautilus.nautilus.recording_folder import RecoveryReport
 
 __all__ = ["data_app"]
 
@@ -236,3 +237,35 @@ def simulate_command(
     with ending_on_signals(words), progress_bar("simulating") as advance:
         write_sample(catalog, config, lambda share: advance(share, 1.0))
     typer.echo(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")
+
+
+@data_app.command("recover")
+def recover_command(
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Bring what interrupted recordings have left into their catalog; the next recording does it by itself.
+
+    Exits with 1 if a part holds what its instrument does not allow.
+
+    Example: mm-nautilus data recover recorded
+    """
+    from mm_nautilus.nautilus.recording_folder import recover  # noqa: PLC0415
+
+    report = recover(catalog)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print_recovery(report)
+    if report.rejected:
+        raise typer.Exit(1)
+
+
+def _print_recovery(report: "RecoveryReport") -> None:
+    for reason in report.rejected:
+        typer.echo(f"problem: a part was not added: {reason}")
+    typer.echo(
+        f"{report.catalog}: {report.sessions} interrupted recordings, {report.rows:,} rows in {report.files} files "
+        f"added, {report.torn_bytes:,} bytes could not be read, {report.breaks} books marked as not known from there "
+        f"on, {report.joined} files of past days joined"
+    )

@@ -251,6 +251,43 @@ class SymbolParams(BaseModel):
     flatten_on_halt: bool = Field(
         default=False, description="Whether a halt also closes the position at market."
     )
+    max_consecutive_losses: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Orders in a row that reduced the position at a loss, fees included, after which the symbol is "
+        "halted; null never halts.",
+    )
+    max_refused_orders: int | None = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Orders and amends refused within refused_orders_window_seconds that are still no storm; one more "
+        "pauses the symbol; null never pauses.",
+    )
+    refused_orders_window_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="Window in which refused orders are counted, seconds."
+    )
+    refused_orders_pause_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="Pause of the symbol after a storm of refused orders, seconds.",
+    )
+    max_refused_orders_pauses: int | None = Field(
+        default=3,
+        ge=0,
+        le=1000,
+        description="Such pauses in a row, each begun within one pause's length after the last one's end, before the "
+        "next storm halts the symbol; null never halts.",
+    )
+    max_trade_age_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=86_400,
+        description="Trades that were this old when they came, seconds, are reported and left out of the trade tape "
+        "and of estimates: a feed may send past trades again when it connects.",
+    )
 
     # Fees the strategy reckons with
     maker_fee_pct: float | None = Field(
@@ -540,6 +577,17 @@ class MarketMakerConfig(SymbolParams):
         le=100,
         description="Fall of all symbols' total PnL from its best, % of the equity at the start, that "
         "halts everything; null never halts.",
+    )
+    max_clock_step_seconds: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=60,
+        description="Live: jump of the wall clock against a clock that nobody sets, seconds, after which quotes are "
+        "cancelled until both have agreed for three seconds.",
+    )
+    kill_switch_flatten: bool = Field(
+        default=False,
+        description="Whether the kill switch also closes all positions at market where it is not told otherwise.",
     )
     flatten_on_stop: bool = Field(
         default=False, description="Whether stopping the strategy closes its positions at market."

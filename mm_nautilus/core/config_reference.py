@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -20,8 +20,9 @@ from mm_nautilus.core.run_config import (
     RunConfig,
     VenueConfig,
 )
+from mm_nautilus.core.sandbox_config import FeedConfig, RecordingConfig, SandboxConfig, StateConfig
 
-__all__ = ["reference", "run_schema", "schema_text"]
+__all__ = ["reference", "run_schema", "sandbox_schema", "schema_text"]
 
 _PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
 _TYPES: Final = {
@@ -32,12 +33,27 @@ _TYPES: Final = {
     Amount: "amount",
     Path: "path",
     datetime: "date and time",
+    timedelta: "length of time",
     dict: "mapping",
     list: "list",
 }
 _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
-    ("The run", "", RunConfig, "Keys of the file's first level."),
-    ("The venue", "venue", VenueConfig, "The simulated venue of a backtest."),
+    ("A backtest", "", RunConfig, "Keys of the file's first level."),
+    (
+        "A sandbox run",
+        "",
+        SandboxConfig,
+        "Keys of the file's first level. `feed` is what tells a sandbox's configuration from a backtest's.",
+    ),
+    ("The feed", "feed", FeedConfig, "Of a sandbox run."),
+    ("State", "state", StateConfig, "Of a sandbox run."),
+    ("Recording", "recording", RecordingConfig, "Of a sandbox run."),
+    (
+        "The venue",
+        "venue",
+        VenueConfig,
+        "The simulated venue; the same section for a backtest and a sandbox run.",
+    ),
     (
         "Fees",
         "venue.fees",
@@ -58,14 +74,23 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
 
 
 def run_schema() -> dict[str, Any]:
-    """Return the JSON schema of a run's configuration, as editors use it."""
-    schema = RunConfig.model_json_schema(mode="validation")
+    """Return the JSON schema of a backtest's configuration, as editors use it."""
+    return _schema(RunConfig)
+
+
+def sandbox_schema() -> dict[str, Any]:
+    """Return the JSON schema of a sandbox run's configuration, as editors use it."""
+    return _schema(SandboxConfig)
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def schema_text() -> str:
-    """Return `run_schema` as the text of the file that is checked in."""
-    return json.dumps(run_schema(), indent=2) + "\n"
+def schema_text(*, sandbox: bool = False) -> str:
+    """Return `run_schema`, or `sandbox_schema`, as the text of the file that is checked in."""
+    return json.dumps(sandbox_schema() if sandbox else run_schema(), indent=2) + "\n"
 
 
 def reference() -> str:
@@ -102,7 +127,9 @@ def _type_text(description: KeyDescription) -> str:
         return "section"
     if get_origin(annotation) is Literal:
         return "choice"
-    return _TYPES.get(get_origin(annotation) or annotation, "number or amount")
+    has_word = any(get_origin(part) is Literal for part in get_args(annotation))
+    either = "number or word" if has_word else "number or amount"
+    return _TYPES.get(get_origin(annotation) or annotation, either)
 
 
 def _default_text(field: FieldInfo) -> str:

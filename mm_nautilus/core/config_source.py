@@ -9,12 +9,21 @@ from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config_types import Finding
 from mm_nautilus.core.problems import Checked, Problem, check_model, nearest, shown, shown_key
 from mm_nautilus.core.run_config import RunConfig, as_yaml_values
+from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.core.validation import run_problems
 from mm_nautilus.core.yaml_file import read_mapping, yaml_text
 from mm_nautilus.core.yaml_source import YamlNode, plain_value, read_yaml
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["DEFAULT_SOURCE", "OVERRIDE_SOURCE", "LoadedConfig", "load_config", "resolved_yaml"]
+__all__ = [
+    "DEFAULT_SOURCE",
+    "OVERRIDE_SOURCE",
+    "LoadedConfig",
+    "load_any_config",
+    "load_config",
+    "load_sandbox_config",
+    "resolved_yaml",
+]
 
 DEFAULT_SOURCE: Final = "default"
 """Source of a value that is not given anywhere."""
@@ -22,12 +31,14 @@ DEFAULT_SOURCE: Final = "default"
 OVERRIDE_SOURCE: Final = "--set"
 """Source of a value that is given on the command line."""
 
-_PATHS_OF_FILES: Final = (("catalog",), ("strategy", "calibration"))
+_PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calibration"))
 """Keys whose paths are relative to the file they stand in."""
+_FEED: Final = "feed"
+"""Key that a sandbox's configuration has and a backtest's has not."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedConfig:
+class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
     """A validated configuration and where its values come from.
 
     Parameters
@@ -40,7 +51,7 @@ class LoadedConfig:
         Where each value that is given comes from, by its path: ``FILE:LINE`` or ``--set``.
     """
 
-    config: RunConfig
+    config: Config
     warnings: list[str]
     sources: Mapping[tuple[str, ...], str]
 
@@ -87,8 +98,8 @@ def _placed_text(problem: Problem, place: str) -> str:
     return f"{place}{' ' if place == OVERRIDE_SOURCE else ': '}{problem.located()}"
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a run's configuration.
+def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
+    """Read a backtest's configuration.
 
     Parameters
     ----------
@@ -104,13 +115,42 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig:
         With everything that is wrong: one line a problem, with file and line (or ``--set``), the path of the
         key, the value given and what is allowed.
     """
+    source = _read_source(path, overrides)
+    if _FEED in source.values:
+        text = "a backtest takes no feed; this is a sandbox's configuration, for mm-nautilus sandbox"
+        raise ConfigError(f"{source.place((_FEED,))}: {text}")
+    return _loaded(source, RunConfig)
+
+
+def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
+    """Read a sandbox run's configuration; parameters and errors as of `load_config`."""
+    source = _read_source(path, overrides)
+    if _FEED not in source.values and "catalog" in source.values:
+        text = "a sandbox needs a feed; this is a backtest's configuration, for mm-nautilus backtest"
+        raise ConfigError(f"{source.place(('catalog',))}: {text}")
+    return _loaded(source, SandboxConfig)
+
+
+def load_any_config(
+    path: Path, overrides: Sequence[str] = ()
+) -> LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]:
+    """Read a configuration of either kind; one with a feed is a sandbox's. Errors as of `load_config`."""
+    source = _read_source(path, overrides)
+    return _loaded(source, SandboxConfig) if _FEED in source.values else _loaded(source, RunConfig)
+
+
+def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
     source = _read_file(path)
     seen: set[str] = set()
     for override in overrides:
         _apply(source, override, seen)
     for keys in _PATHS_OF_FILES:
         _resolve_path(source, keys)
-    checked = check_model(RunConfig, source.values)
+    return source
+
+
+def _loaded[Config: (RunConfig, SandboxConfig)](source: _Source, model: type[Config]) -> LoadedConfig[Config]:
+    checked: Checked[Any] = check_model(model, source.values)
     found = sorted([*run_problems(checked), *_calibration_problems(checked)], key=source.order)
     texts = {problem: _placed_text(problem, source.place(problem.path)) for problem in found}
     errors = source.problems + [text for problem, text in texts.items() if not problem.is_warning]
@@ -124,7 +164,7 @@ def _read_file(path: Path) -> _Source:
     return _Source(path, read.values, read.places, read.problems)
 
 
-def _calibration_problems(checked: Checked[RunConfig]) -> list[Problem]:
+def _calibration_problems(checked: Checked[Any]) -> list[Problem]:
     """Return what is wrong with the calibration that a configuration names."""
     if checked.model is None:
         return []
@@ -214,10 +254,13 @@ def _resolve_path(source: _Source, keys: tuple[str, ...]) -> None:
     holder[keys[-1]] = str((folder / given).resolve())
 
 
-def resolved_yaml(config: RunConfig) -> str:
-    """Return a configuration as YAML, defaults included, which `load_config` reads back as an equal one."""
+def resolved_yaml(config: RunConfig | SandboxConfig) -> str:
+    """Return a configuration as YAML, defaults included, which is read back as an equal one."""
     values = as_yaml_values(config.model_dump())
-    values["catalog"] = str(config.catalog.absolute())
+    if isinstance(config, RunConfig):
+        values["catalog"] = str(config.catalog.absolute())
+    elif config.feed.catalog is not None:
+        values["feed"]["catalog"] = str(config.feed.catalog.absolute())
     if config.strategy.calibration is not None:
         values["strategy"]["calibration"] = str(config.strategy.calibration.absolute())
     return yaml_text(values)

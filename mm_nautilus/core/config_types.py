@@ -1,9 +1,10 @@
 """The kinds of value a configuration is made of: amounts, symbols, names, paths and moments."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "AmountField",
     "Balance",
     "CurrencyCode",
+    "Duration",
     "FilePath",
     "Finding",
     "FolderPath",
@@ -235,6 +237,40 @@ Moment = Annotated[
     Allowed("a date and time from 1970 to 2261 with a UTC offset such as 2025-12-13T00:00:00Z"),
 ]
 """A moment that needs no guess at its time zone."""
+
+
+_UNIT_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION_PATTERN: Final = r"^(\d{1,4}d)?(\d{1,6}h)?(\d{1,8}m)?(\d{1,9}s)?$"
+_LONGEST_DURATION: Final = timedelta(days=3_650)
+
+
+def _read_duration(value: Any) -> timedelta:
+    if isinstance(value, str) and value and re.match(_DURATION_PATTERN, value):
+        seconds = sum(int(count) * _UNIT_SECONDS[unit] for count, unit in re.findall(r"(\d+)(\D)", value))
+        value = timedelta(seconds=seconds)
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= _LONGEST_DURATION:
+        raise ValueError("a length of time with its unit is needed")
+    return value
+
+
+def _write_duration(value: timedelta) -> str:
+    rest, words = round(value.total_seconds()), []
+    for unit, seconds in _UNIT_SECONDS.items():
+        count, rest = divmod(rest, seconds)
+        words.append(f"{count}{unit}" if count else "")
+    return "".join(words)
+
+
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_read_duration),
+    PlainSerializer(_write_duration, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "pattern": _DURATION_PATTERN, "minLength": 2, "examples": ["2h", "1d12h"]}
+    ),
+    Allowed("a length of time up to ten years in days, hours, minutes and seconds such as 2h, 90s or 1d12h"),
+]
+"""A length of time that names its units; a bare number is refused, as seconds and minutes would be mixed up."""
 
 
 def _read_path(value: Any) -> Path:

@@ -6,7 +6,7 @@ from typing import Final
 
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.problems import Problem
-from mm_nautilus.core.run_config import FeeConfig, RunConfig
+from mm_nautilus.core.run_config import FeeConfig, TradingConfig
 
 __all__ = ["LEAST_REWARD_TO_RISK", "Fees", "check_fees", "configured_fees", "locked_in_pct"]
 
@@ -28,7 +28,7 @@ class Fees:
     taker_pct: float
 
 
-def configured_fees(config: RunConfig) -> dict[str, Fees]:
+def configured_fees(config: TradingConfig) -> dict[str, Fees]:
     """Return the fees of the symbols whose fees the configuration itself gives.
 
     A symbol's own ``maker_fee_pct`` and ``taker_fee_pct`` come before ``venue.symbol_fees``, and those before

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["SECOND_NS", "ActionBudget", "BookCondition", "BookGuard", "DrawdownGuard", "book_condition"]
+__all__ = [
+    "SECOND_NS",
+    "ActionBudget",
+    "BookCondition",
+    "BookGuard",
+    "DrawdownGuard",
+    "Spell",
+    "book_condition",
+]
 
 SECOND_NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
@@ -84,6 +92,14 @@ class BookGuard:
         # The first book is quoted on at once; one that was emptied later has to recover.
         self._has_started = self._has_started or condition is not BookCondition.MISSING
 
+    def age_seconds(self, now_ns: int) -> float | None:
+        """Return the time since the feed's last event, seconds; None before the first."""
+        return None if self.last_event_ns is None else max(0, now_ns - self.last_event_ns) / SECOND_NS
+
+    def recover(self, now_ns: int) -> None:
+        """Wait as after a defect: what was known of times no longer holds."""
+        self._resume_at_ns = max(self._resume_at_ns, now_ns + self._resume_after_ns)
+
     def is_stale(self, now_ns: int) -> bool:
         """Return whether the feed has been silent for too long."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns >= self._stale_after_ns
@@ -106,13 +122,13 @@ class DrawdownGuard:
     limit_pct
         Largest fall as % of the capital; None never halts.
     peak
-        Best PnL so far, starting at 0.
+        Best PnL so far, starting at 0; None takes the next one.
     halted
-        Whether the guard has fired; it stays so.
+        Whether the guard has fired; it stays so until it is armed again.
     """
 
     limit_pct: float | None
-    peak: float = 0.0
+    peak: float | None = 0.0
     halted: bool = False
     drawdown_pct: float = 0.0
     max_drawdown_pct: float = 0.0
@@ -127,7 +143,7 @@ class DrawdownGuard:
         capital
             What the limit is a share of, in the currency of `pnl`; a guard without capital does not judge.
         """
-        self.peak = max(self.peak, pnl)
+        self.peak = pnl if self.peak is None else max(self.peak, pnl)
         if capital <= 0:
             return False
         self.drawdown_pct = 100.0 * (self.peak - pnl) / capital
@@ -135,6 +151,10 @@ class DrawdownGuard:
         fires = self.limit_pct is not None and not self.halted and self.drawdown_pct >= self.limit_pct
         self.halted = self.halted or fires
         return fires
+
+    def rearm(self) -> None:
+        """Measure from the next PnL on: a fall that has been accepted does not fire again."""
+        self.peak, self.halted = None, False
 
 
 class ActionBudget:
@@ -171,3 +191,25 @@ class ActionBudget:
     def next_ns(self) -> int:
         """When the oldest counted action leaves the window."""
         return self._times_ns[0] + SECOND_NS if self._times_ns else 0
+
+
+class Spell:
+    """Tell the beginning of a spell of like events from its middle, so that each spell is told once.
+
+    Parameters
+    ----------
+    quiet_ns
+        A spell is over after this long without an event, nanoseconds.
+    """
+
+    __slots__ = ("_last_ns", "_quiet_ns")
+
+    def __init__(self, quiet_ns: int) -> None:
+        self._quiet_ns = quiet_ns
+        self._last_ns: int | None = None
+
+    def begins(self, now_ns: int) -> bool:
+        """Take in an event and return whether it is the first of a spell."""
+        begins = self._last_ns is None or now_ns - self._last_ns >= self._quiet_ns
+        self._last_ns = now_ns
+        return begins

@@ -18,7 +18,7 @@ from mm_nautilus.core.quote_model import (
     quote_figures,
 )
 from mm_nautilus.core.rates import Rates
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.run_config import TradingConfig
 from mm_nautilus.errors import CalibrationError
 
 __all__ = ["check_instruments", "check_run", "figure_risks", "market_figures"]
@@ -251,7 +251,7 @@ def figure_risks(spec: InstrumentSpec, figures: QuoteFigures, mid_price: float) 
 
 
 def check_run(
-    config: RunConfig,
+    config: TradingConfig,
     instruments: Mapping[str, InstrumentSpec],
     mids: Mapping[str, float] | None = None,
     volatility_pct: Mapping[str, float] | None = None,
@@ -280,7 +280,7 @@ def check_run(
     return found
 
 
-def _with_fees(config: RunConfig, spec: InstrumentSpec) -> InstrumentSpec:
+def _with_fees(config: TradingConfig, spec: InstrumentSpec) -> InstrumentSpec:
     fees = config.venue.symbol_fees.get(spec.symbol, config.venue.fees)
     if fees is None:
         return spec
@@ -291,24 +291,24 @@ def _with_fees(config: RunConfig, spec: InstrumentSpec) -> InstrumentSpec:
     )
 
 
-def _venue_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+def _venue_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
     name = config.venue.name
     others = {spec.venue: symbol for symbol, spec in specs.items() if spec.venue != name}
     for venue, symbol in others.items():
-        yield Problem(("venue", "name"), f"name must be {venue}, the catalog's venue of {symbol}, was {name}")
+        yield Problem(("venue", "name"), f"name must be {venue}, the venue of {symbol}, was {name}")
 
 
-def _fee_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+def _fee_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
     configured = configured_fees(config)
     for symbol, spec in specs.items():
         if symbol not in configured and (spec.maker_fee_rate is None or spec.taker_fee_rate is None):
             yield Problem(
                 ("venue", "fees"),
-                f"fees must be given as the catalog has none for {symbol}, was null",
+                f"fees must be given as the instrument of {symbol} names none, was null",
             )
 
 
-def _balance_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
     rates, report = _rates(specs, {}), config.report_currency
     for index, balance in enumerate(config.venue.starting_balances):
         if rates.path(balance.currency, report) is None:
@@ -323,7 +323,7 @@ def _balance_problems(config: RunConfig, specs: Mapping[str, InstrumentSpec]) ->
         yield from _unsecured_pairs(config, specs)
 
 
-def _unsecured_pairs(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
     """Refuse a margin account without the currency a pair's profits, losses and fees are settled in."""
     held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
     given = ", ".join(str(balance) for balance in config.venue.starting_balances)
@@ -334,7 +334,7 @@ def _unsecured_pairs(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> 
         )
 
 
-def _empty_sides(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+def _empty_sides(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
     """Warn of pairs that start with neither currency; refuse a run where that holds for all of them."""
     held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
     empty = [spec for spec in specs.values() if held.isdisjoint((spec.base, spec.quote))]

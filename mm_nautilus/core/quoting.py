@@ -10,6 +10,7 @@ from mm_nautilus.core.pricing import normalised_inventory, quote_ticks
 from mm_nautilus.core.quote_model import QuoteModel
 
 __all__ = [
+    "HALTS",
     "MIN_SKEWED_SHARE",
     "UNSAFE_BOOK",
     "NotQuoting",
@@ -51,8 +52,16 @@ class NotQuoting(StrEnum):
     NO_BOOK = "no book yet"
     STALE_BOOK = "stale book"
     BOOK_RECOVERING = "book recovering"
+    FEED_DISCONNECTED = "feed disconnected"
+    AWAITING_SNAPSHOT = "waiting for a snapshot"
+    CLOCK_STEP = "clock step"
+    REFUSED_TOO_OFTEN = "too many refused orders"
     EXITING = "exiting"
-    HALTED = "halted"
+    KILL_SWITCH = "halted by the kill switch"
+    HALTED_DRAWDOWN = "halted after a drawdown"
+    HALTED_ACCOUNT_DRAWDOWN = "halted after the account's drawdown"
+    HALTED_LOSS_STREAK = "halted after a loss streak"
+    HALTED_REFUSALS = "halted after refused orders"
     STOPPING = "stopping"
     ORDER_REFUSED = "order refused, waiting"
     ACTION_RATE_CAP = "action rate cap"
@@ -64,9 +73,23 @@ UNSAFE_BOOK: Final = frozenset(
         NotQuoting.CROSSED_BOOK,
         NotQuoting.NO_BOOK,
         NotQuoting.STALE_BOOK,
+        NotQuoting.FEED_DISCONNECTED,
+        NotQuoting.AWAITING_SNAPSHOT,
+        NotQuoting.CLOCK_STEP,
     }
 )
 """Reasons for which a working quote is dangerous to leave."""
+
+HALTS: Final = frozenset(
+    {
+        NotQuoting.KILL_SWITCH,
+        NotQuoting.HALTED_DRAWDOWN,
+        NotQuoting.HALTED_ACCOUNT_DRAWDOWN,
+        NotQuoting.HALTED_LOSS_STREAK,
+        NotQuoting.HALTED_REFUSALS,
+    }
+)
+"""Reasons that hold until somebody resumes, also over a restart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
@@ -20,13 +20,17 @@ from mm_nautilus.core.config_types import (
 )
 
 __all__ = [
+    "EXAMPLE_VENUE",
     "FeeConfig",
     "LatencyConfig",
     "MetricsConfig",
     "OutputConfig",
     "RunConfig",
+    "RunName",
+    "TradingConfig",
     "VenueConfig",
     "as_yaml_values",
+    "venue_findings",
 ]
 
 DEFAULT_LATENCY_MS: Final = 50.0
@@ -66,7 +70,7 @@ class VenueConfig(BaseModel):
     model_config = STRICT
 
     name: VenueName = Field(
-        ..., examples=["KRAKEN"], description="The venue's name as the catalog's instruments have it."
+        ..., examples=["KRAKEN"], description="The venue's name as the instruments have it."
     )
     account_type: Literal["cash", "margin"] = Field(
         default="cash",
@@ -151,7 +155,32 @@ RunName = Annotated[
     Allowed("a text of one to sixty letters, digits and _ . -, a letter or digit first"),
 ]
 
-_EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
+EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
+"""What stands in for a venue that cannot be read, so that the rest is checked too."""
+
+
+class TradingConfig(Protocol):
+    """What backtests and sandbox runs have in common: a simulated venue and a strategy on it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+
+    @property
+    def venue(self) -> VenueConfig:
+        """The simulated venue."""
+
+    @property
+    def strategy(self) -> MarketMakerConfig:
+        """The market maker's parameters."""
+
+    @property
+    def output(self) -> OutputConfig:
+        """Where and what the run writes."""
+
+    @property
+    def report_currency(self) -> str:
+        """Currency of totals."""
 
 
 class RunConfig(BaseModel):
@@ -174,7 +203,7 @@ class RunConfig(BaseModel):
     chunk_rows: int = Field(
         default=50_000, ge=1_000, le=10_000_000, description="Rows of market data held in memory at a time."
     )
-    venue: VenueConfig = Field(..., examples=[_EXAMPLE_VENUE], description="The simulated venue.")
+    venue: VenueConfig = Field(..., examples=[EXAMPLE_VENUE], description="The simulated venue.")
     strategy: MarketMakerConfig = Field(
         ..., examples=[{"symbols": {"XRP/USDT": {}}}], description="The market maker's parameters."
     )
@@ -188,7 +217,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        refuse_findings([*_ends_before_start(self), *_unknown_fee_symbols(self), *_other_venue(self)])
+        refuse_findings([*_ends_before_start(self), *venue_findings(self)])
         return self
 
 
@@ -199,7 +228,12 @@ def _ends_before_start(config: RunConfig) -> list[Finding]:
     return [Finding((("end",), ("start",)), text)]
 
 
-def _unknown_fee_symbols(config: RunConfig) -> list[Finding]:
+def venue_findings(config: TradingConfig) -> list[Finding]:
+    """Return the contradictions between a run's venue and its strategy."""
+    return [*_unknown_fee_symbols(config), *_other_venue(config)]
+
+
+def _unknown_fee_symbols(config: TradingConfig) -> list[Finding]:
     configured = ", ".join(config.strategy.symbols)
     return [
         Finding(
@@ -211,7 +245,7 @@ def _unknown_fee_symbols(config: RunConfig) -> list[Finding]:
     ]
 
 
-def _other_venue(config: RunConfig) -> list[Finding]:
+def _other_venue(config: TradingConfig) -> list[Finding]:
     if config.strategy.venue in (None, config.venue.name):
         return []
     text = f"venue must be venue.name ({config.venue.name}) or not given, was {config.strategy.venue}"

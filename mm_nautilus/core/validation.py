@@ -9,6 +9,7 @@ from mm_nautilus.core.fee_checks import LEAST_REWARD_TO_RISK, Fees, check_fees, 
 from mm_nautilus.core.instrument_checks import check_instruments, check_run
 from mm_nautilus.core.problems import MISSING, REQUIRED, Checked, Problem, check_model, shown
 from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.sandbox_config import SandboxConfig
 
 __all__ = [
     "Fees",
@@ -91,7 +92,7 @@ def _strategy_problems(checked: Checked[MarketMakerConfig]) -> list[Problem]:
     return checked.problems + _warnings(checked, checked.model.findings(_risks))
 
 
-def run_problems(checked: Checked[RunConfig]) -> list[Problem]:
+def run_problems(checked: Checked[RunConfig] | Checked[SandboxConfig]) -> list[Problem]:
     """Return the errors of a run's configuration and the risks that show without any market data."""
     if checked.model is None:
         return checked.problems

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
@@ -20,6 +21,7 @@ from mm_nautilus.nautilus.catalog_files import (
     read_delta_blocks,
     read_trade_blocks,
 )
+from mm_nautilus.nautilus.recording_folder import waiting_sessions
 
 __all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport", "check_catalog"]
 
@@ -78,6 +80,9 @@ class TypeReport:
         Atomic groups that end with the last-flag (book changes only).
     gaps, longest_gap_seconds, longest_gap_at
         Silences longer than the threshold; the longest silence of all, and when it began (nanoseconds).
+    breaks, longest_break_seconds
+        Silences that the data itself announces: groups that do nothing but empty the book, as a recording does
+        when it ends or its feed is lost. They are no gaps, as nobody is misled by an old book.
     unsorted, crossed, one_sided, unfinished, duplicated_ids
         Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
         without the last-flag; trade ids seen shortly before.
@@ -97,6 +102,8 @@ class TypeReport:
     gaps: Happenings = field(default_factory=Happenings)
     longest_gap_seconds: float = 0.0
     longest_gap_at: int | None = None
+    breaks: Happenings = field(default_factory=Happenings)
+    longest_break_seconds: float = 0.0
     unsorted: Happenings = field(default_factory=Happenings)
     crossed: Happenings = field(default_factory=Happenings)
     one_sided: Happenings = field(default_factory=Happenings)
@@ -204,6 +211,11 @@ def check_catalog(
     notes: list[str] = []
     specs = _instruments(reader, problems)
     _note_undefined_data(reader, specs, problems)
+    waiting = len(waiting_sessions(folder))
+    if waiting:
+        notes.append(
+            f"{waiting} recordings are not in the catalog yet: they go on, or wait for `mm-nautilus data recover`"
+        )
     checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]
     progress = _Progress(sum(check.rows for check in checks), on_progress)
     reports = tuple(check.run(progress) for check in checks)
@@ -247,20 +259,39 @@ class _SpanCheck:
 
     def __init__(self, report: TypeReport, gap: int) -> None:
         self._report, self._gap = report, gap
+        self._is_announced = False
 
-    def add(self, times: Ints) -> None:
-        report = self._report
+    def add(self, block: DeltaBlock | TradeBlock) -> None:
+        report, times = self._report, block.ts_init
         before = np.append(times[0] if report.last is None else report.last, times)
         steps = np.diff(before)
         report.first = int(times[0]) if report.first is None else report.first
         report.last = int(times[-1])
         report.rows += len(times)
         report.unsorted.add(times[steps < 0])
+        announced = self._announced(block)
+        self._add_breaks(before[:-1][announced], steps[announced])
+        steps[announced] = 0
         report.gaps.add(before[:-1][steps > self._gap])
         longest = int(np.argmax(steps))
         if steps[longest] / 1e9 > report.longest_gap_seconds:
             report.longest_gap_seconds = float(steps[longest]) / 1e9
             report.longest_gap_at = int(before[longest])
+
+    def _announced(self, block: DeltaBlock | TradeBlock) -> NDArray[np.bool_]:
+        """Return for each row whether the one before it said that the book is not known from there on."""
+        if isinstance(block, TradeBlock):
+            return np.zeros(len(block), dtype=np.bool_)
+        emptied = (block.action == ACTION_CLEAR) & ((block.flags & FLAG_LAST) != 0)
+        announced = np.append(self._is_announced, emptied[:-1])
+        self._is_announced = bool(emptied[-1])
+        return announced
+
+    def _add_breaks(self, moments: Ints, silences: Ints) -> None:
+        report = self._report
+        report.breaks.add(moments[silences > self._gap])
+        longest = float(silences.max(initial=0)) / 1e9
+        report.longest_break_seconds = max(report.longest_break_seconds, longest)
 
 
 class _InstrumentCheck:
@@ -327,7 +358,7 @@ class _InstrumentCheck:
             outside = 0
             try:
                 for block in read(file, self._spec, _BATCH_ROWS):
-                    span.add(block.ts_init)
+                    span.add(block)
                     outside += int(((block.ts_init < file.start) | (block.ts_init > file.end)).sum())
                     progress.add(len(block))
                     yield block
@@ -387,6 +418,9 @@ class _InstrumentCheck:
             self._problem(
                 "no_snapshot", f"{name} does not start with a snapshot; its first book is incomplete"
             )
+        if book.breaks.count:
+            longest = f"the longest {book.longest_break_seconds:.1f} s"
+            self._notes.append(f"{name} has breaks that its data announces, {longest}: {book.breaks}")
         if book.one_sided.count:
             self._notes.append(f"{name} has states of the book with an empty side: {book.one_sided}")
         if book.unknown_deletes:

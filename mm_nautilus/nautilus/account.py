@@ -83,8 +83,26 @@ class AccountMarker:
 
     @property
     def starting_balances(self) -> dict[str, Decimal]:
-        """Balances when the strategy started, by currency."""
+        """Balances when the strategy started for the first time, by currency."""
         return dict(self._starting)
+
+    def state(self) -> dict[str, Any]:
+        """Return what equity and drawdown are measured from, amounts as decimal text, for `restore`."""
+        rates = self._start_rates
+        return {
+            "starting_balances": _as_text(self._starting),
+            "start_rates": None if rates is None else _as_text(rates),
+            "peak_pnl": self._drawdown.peak,
+            "max_drawdown_pct": self._drawdown.max_drawdown_pct,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on measuring from what `state` returned: the balances and rates of the first start."""
+        self._starting = _as_amounts(state["starting_balances"])
+        rates = state["start_rates"]
+        self._start_rates = None if rates is None else _as_amounts(rates)
+        self._drawdown.peak = state["peak_pnl"]
+        self._drawdown.max_drawdown_pct = state["max_drawdown_pct"]
 
     def rate(self, currency: str) -> Decimal | None:
         """Return the value of one unit of a currency in the report currency."""
@@ -163,3 +181,11 @@ class AccountMarker:
                 rate = self.rate(quote) or _ZERO
                 values[quote] = values.get(quote, _ZERO) + pnl.unrealized * rate
         return values
+
+
+def _as_text(amounts: Mapping[str, Decimal]) -> dict[str, str]:
+    return {code: str(amount) for code, amount in amounts.items()}
+
+
+def _as_amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
+    return {code: Decimal(text) for code, text in texts.items()}

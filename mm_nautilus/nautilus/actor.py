@@ -144,8 +144,9 @@ class MetricsActor(GuardedActor):
     def _resume(self) -> None:
         """Take up saved figures, and the positions that the engine still has open."""
         ledger = self._require_ledger()
-        if self._restored:
+        if self._restored and self._marker is not None:
             ledger.restore(self._restored["ledger"])
+            self._marker.restore(self._restored["account"])
         for instrument_id, book in self._books.items():
             symbol = book.view.spec.symbol
             saved = self._restored.get("symbols", {}).get(symbol)
@@ -161,10 +162,11 @@ class MetricsActor(GuardedActor):
 
     def on_save(self) -> dict[str, bytes]:
         """Return counts and results as one JSON document; without any, what was loaded."""
-        if self.ledger is None:
+        if self.ledger is None or self._marker is None:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
         symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
-        return {_STATE_KEY: json.dumps({"ledger": self.ledger.state(), "symbols": symbols}).encode()}
+        document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._marker.state()}
+        return {_STATE_KEY: json.dumps(document).encode()}
 
     def on_load(self, state: dict[str, bytes]) -> None:
         """Keep a saved document; it is taken up when a strategy announces itself."""
@@ -172,12 +174,9 @@ class MetricsActor(GuardedActor):
             self._restored = json.loads(bytes(state[_STATE_KEY]))
 
     def _on_fill(self, message: object) -> None:
-        """Count an execution and its fee; the position event that follows tells what it did."""
-        if not isinstance(message, FillMessage):
-            return
-        book = self._books[message.event.instrument_id]
-        self._count_fill(book, message.event)
-        book.last_fill = message
+        """Note an execution; the position event that follows tells what it did."""
+        if isinstance(message, FillMessage):
+            self._books[message.event.instrument_id].last_fill = message
 
     @staticmethod
     def _count_fill(book: _SymbolBook, event: Any) -> None:
@@ -189,11 +188,14 @@ class MetricsActor(GuardedActor):
     def _on_position(self, event: Any) -> None:
         """Book what an execution did to its position, then publish the symbol's figures."""
         book = self._books[event.instrument_id]
+        if book.last_fill is not None and book.last_fill.event.trade_id != book.last_trade_id:
+            self._count_fill(book, book.last_fill.event)
         self._book_position(book, event)
-        if book.results.quantity == 0 and net_position(self._portfolio, book.view) != 0:
+        position = net_position(self._portfolio, book.view)
+        if book.results.quantity == 0 and position != 0:
             return  # A flip: the event that opens the other side follows at once.
+        self.publish_message(RESULT_TOPIC, self._take_result(book, position))
         self._check_realized(book)
-        self._publish_result(book)
         self._publish_metrics(book, event.ts_event, event.ts_init)
 
     def _book_position(self, book: _SymbolBook, position: Any) -> None:
@@ -210,11 +212,16 @@ class MetricsActor(GuardedActor):
         if quantity == 0:
             book.closed_cycles = [*book.closed_cycles[-1:], realized]
 
-    def _catch_up(self, book: _SymbolBook) -> None:
-        """Book the executions of an order that a strategy sent while it stopped.
+    def catch_up(self) -> list[FillResult]:
+        """Book executions whose events reached no callback, and return what they did; for the end of a run.
 
-        Their events reach no callback any more; the engine's position has them.
+        Such are those of orders that a strategy sent while it stopped, or that were filled then, and what came
+        after a callback had failed. The engine's positions have them.
         """
+        return [result for book in self._books.values() for result in self._missed(book)]
+
+    def _missed(self, book: _SymbolBook) -> list[FillResult]:
+        found: list[FillResult] = []
         instrument = self.cache.instrument(book.view.instrument_id)
         for position in self.cache.positions(instrument_id=book.view.instrument_id):
             fills = position.events()
@@ -229,15 +236,26 @@ class MetricsActor(GuardedActor):
                 if index >= first_missed:
                     self._count_fill(book, fill)
                     self._book_position(book, replayed)
+                    book.last_fill = FillMessage(fill, self._purpose(fill))
+                    signed = replayed.quantity.as_decimal() * (-1 if replayed.is_short else 1)
+                    found.append(self._take_result(book, signed))
             self._check_realized(book)
+        return found
+
+    def _purpose(self, fill: Any) -> str:
+        """Return what an execution's order was sent for: its tag."""
+        order = self.cache.order(fill.client_order_id)
+        return str(order.tags[0]) if order is not None and order.tags else ""
 
     def on_time_event(self, event: Any) -> None:
         """Publish every symbol's figures and the account's."""
         if event.name != _TIMER or self._marker is None:
             return
+        # A live engine's timers keep their old schedule when the wall clock is set.
+        now_ns = self.clock.timestamp_ns()
         for book in self._books.values():
-            self._publish_metrics(book, event.ts_event, event.ts_init)
-        self._publish_account(event.ts_event)
+            self._publish_metrics(book, now_ns, now_ns)
+        self._publish_account(now_ns)
 
     # -- Figures ----------------------------------------------------------------------------------------
 
@@ -275,7 +293,8 @@ class MetricsActor(GuardedActor):
         cycles = book.closed_cycles
         return book.results.quantity == 0 and len(cycles) == 2 and cycles[0] == cycles[1] == difference
 
-    def _publish_result(self, book: _SymbolBook) -> None:
+    def _take_result(self, book: _SymbolBook, position: Decimal) -> FillResult:
+        """Return what the last execution did, once its position event has been booked."""
         message = book.last_fill
         if message is None:
             raise MarketMakingError(f"a position event of {book.view.spec.symbol} came without its fill")
@@ -292,13 +311,15 @@ class MetricsActor(GuardedActor):
             currency=book.view.spec.quote,
             purpose=message.purpose,
             correlation_id=event.client_order_id.value,
+            order_type=event.order_type.name,
+            trade_id=event.trade_id.value,
             realized_change=realized - book.last_realized,
             trade_pnl=book.trade_pnl,
-            position=net_position(self._portfolio, book.view),
+            position=position,
             symbol_stats=ledger.get_symbol_stats(symbol),
         )
         book.last_realized, book.trade_pnl, book.last_fill = realized, None, None
-        self.publish_message(RESULT_TOPIC, result)
+        return result
 
     def _publish_metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> None:
         self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, ts_event, ts_init)))
@@ -330,7 +351,7 @@ class MetricsActor(GuardedActor):
         unrealized_report = None
         if pnl.total_report is not None and pnl.realized_report is not None:
             unrealized_report = pnl.total_report - pnl.realized_report
-        indicators = book.view.indicators
+        indicators, guards = book.view.indicators, book.view.guard_state(ts_init)
         return SymbolMetrics(
             ts_event=ts_event,  # type: ignore[call-arg]
             ts_init=ts_init,
@@ -353,17 +374,20 @@ class MetricsActor(GuardedActor):
             mid_price=_price(book.view.mark),
             reservation_price=_price(indicators["reservation_price"]),
             trailing_stop_price=_price(indicators["trailing_stop_price"]),
+            state=guards.state.value,
+            reason=guards.reason,
+            feed_age_seconds=_price(guards.feed_age_seconds),
         )
 
     # -- Views ------------------------------------------------------------------------------------------
 
     def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
-        """Return every symbol's figures and the account's, without publishing; for the end of a run.
+        """Return `figures` after `catch_up`; for the end of a run."""
+        self.catch_up()
+        return self.figures(ts_ns)
 
-        Positions that strategies closed while they stopped are included.
-        """
-        for book in self._books.values():
-            self._catch_up(book)
+    def figures(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
+        """Return every symbol's figures and the account's, without publishing them."""
         metrics = [self._metrics(book, ts_ns, ts_ns) for book in self._books.values()]
         return metrics, self._snapshot()
 

@@ -48,12 +48,16 @@ class Balances:
     def free(self, currency: Currency) -> float:
         """Return what a new order may use of a currency: the total less what orders and positions lock.
 
-        A margin account's equity has open PnL in it, which an order cannot use.
+        A margin account's equity has open PnL in it, which an order cannot use. Before each of its positions has a
+        price, which after a restart takes a book, nothing of it is free.
         """
         total = self._portfolio.equity(self._venue).get(currency)
         locked = self._portfolio.balances_locked(self._venue).get(currency)
         held = 0.0 if locked is None else locked.as_double()
         if not self.is_cash:
+            # The engine notes what it lacks while it reckons the equity, which is above.
+            if self._portfolio.missing_price_instruments(self._venue):
+                return 0.0
             open_pnl = self._portfolio.unrealized_pnls(self._venue).get(currency)
             held += 0.0 if open_pnl is None else open_pnl.as_double()
         return 0.0 if total is None else total.as_double() - held

@@ -33,13 +33,18 @@ __all__ = [
     "CatalogFile",
     "DataKind",
     "catalog_files",
+    "delta_block",
     "delta_stream",
+    "delta_table",
     "file_interval",
+    "file_name",
     "folder_name",
     "format_time",
     "read_delta_blocks",
     "read_trade_blocks",
+    "trade_block",
     "trade_stream",
+    "trade_table",
 ]
 
 _DECIMAL = pa.decimal128(38, FIXED_PRECISION)
@@ -109,6 +114,16 @@ def file_interval(name: str) -> tuple[int, int] | None:
     return _nanoseconds(*parts[:5]), _nanoseconds(*parts[5:])
 
 
+def file_name(start: int, end: int) -> str:
+    """Return the name of a file with this first and last ``ts_init`` (nanoseconds, both inclusive)."""
+    return f"{_name_time(start)}_{_name_time(end)}.parquet"
+
+
+def _name_time(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H-%M-%S") + f"-{rest:09d}Z"
+
+
 def _nanoseconds(day: str, hour: str, minute: str, second: str, fraction: str) -> int:
     moment = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}+00:00")
     return int(moment.timestamp()) * 1_000_000_000 + int(fraction)
@@ -176,16 +191,27 @@ def read_delta_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) 
         If the file is damaged or holds what does not fit the instrument's increments.
     """
     for batch in _batches(file.path, batch_rows):
-        yield DeltaBlock(
-            ts_event=_times(batch.column("ts_event")),
-            ts_init=_times(batch.column("ts_init")),
-            action=_codes(file, batch.column("action"), _ACTION_NAMES),
-            side=_codes(file, batch.column("side"), _SIDE_NAMES),
-            price_ticks=_multiples(file, batch, "price", spec.price_increment),
-            size_lots=_multiples(file, batch, "size", spec.size_increment),
-            flags=_integers(batch.column("flags")),
-            sequence=_integers(batch.column("sequence")),
-        )
+        yield delta_block(file, batch, spec)
+
+
+def delta_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> DeltaBlock:
+    """Return an Arrow batch of book changes, which came from `file`, as a block.
+
+    Raises
+    ------
+    DataError
+        If it holds what does not fit the instrument's increments.
+    """
+    return DeltaBlock(
+        ts_event=_times(batch.column("ts_event")),
+        ts_init=_times(batch.column("ts_init")),
+        action=_codes(file, batch.column("action"), _ACTION_NAMES),
+        side=_codes(file, batch.column("side"), _SIDE_NAMES),
+        price_ticks=_multiples(file, batch, "price", spec.price_increment),
+        size_lots=_multiples(file, batch, "size", spec.size_increment),
+        flags=_integers(batch.column("flags")),
+        sequence=_integers(batch.column("sequence")),
+    )
 
 
 def read_trade_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) -> Iterator[TradeBlock]:
@@ -197,14 +223,25 @@ def read_trade_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) 
         As for `read_delta_blocks`.
     """
     for batch in _batches(file.path, batch_rows):
-        yield TradeBlock(
-            ts_event=_times(batch.column("ts_event")),
-            ts_init=_times(batch.column("ts_init")),
-            price_ticks=_multiples(file, batch, "price", spec.price_increment),
-            size_lots=_multiples(file, batch, "size", spec.size_increment),
-            aggressor=_codes(file, batch.column("aggressor_side"), _AGGRESSOR_NAMES),
-            trade_id=batch.column("trade_id").to_pylist(),
-        )
+        yield trade_block(file, batch, spec)
+
+
+def trade_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> TradeBlock:
+    """Return an Arrow batch of trades, which came from `file`, as a block.
+
+    Raises
+    ------
+    DataError
+        As for `delta_block`.
+    """
+    return TradeBlock(
+        ts_event=_times(batch.column("ts_event")),
+        ts_init=_times(batch.column("ts_init")),
+        price_ticks=_multiples(file, batch, "price", spec.price_increment),
+        size_lots=_multiples(file, batch, "size", spec.size_increment),
+        aggressor=_codes(file, batch.column("aggressor_side"), _AGGRESSOR_NAMES),
+        trade_id=batch.column("trade_id").to_pylist(),
+    )
 
 
 def _batches(path: Path, batch_rows: int) -> Iterator[Any]:
@@ -263,6 +300,26 @@ def _off_grid(file: CatalogFile, name: str, increment: Decimal) -> DataError:
 
 def delta_stream(spec: InstrumentSpec, block: DeltaBlock) -> bytes:
     """Return a block as the Arrow stream the engine's delta wrangler reads; prices stay exact integers."""
+    return _stream(_delta_batch(spec, block))
+
+
+def delta_table(spec: InstrumentSpec, block: DeltaBlock) -> pa.Table:
+    """Return a block with the columns and the metadata of the engine's own files of book changes."""
+    # The engine marks these two as nullable, and a file of another schema cannot be read with its files.
+    return pa.Table.from_batches([_delta_batch(spec, block, nullable=("price", "size"))])
+
+
+def trade_stream(spec: InstrumentSpec, block: TradeBlock) -> bytes:
+    """Return a block as the Arrow stream the engine's trade wrangler reads; prices stay exact integers."""
+    return _stream(_trade_batch(spec, block))
+
+
+def trade_table(spec: InstrumentSpec, block: TradeBlock) -> pa.Table:
+    """Return a block with the columns and the metadata of the engine's own files of trades."""
+    return pa.Table.from_batches([_trade_batch(spec, block)])
+
+
+def _delta_batch(spec: InstrumentSpec, block: DeltaBlock, nullable: tuple[str, ...] = ()) -> Any:
     columns = {
         "action": _dictionary(block.action, _ACTION_NAMES),
         "side": _dictionary(block.side, _SIDE_NAMES),
@@ -274,11 +331,10 @@ def delta_stream(spec: InstrumentSpec, block: DeltaBlock) -> bytes:
         "ts_event": pa.array(block.ts_event).cast(_TIME),
         "ts_init": pa.array(block.ts_init).cast(_TIME),
     }
-    return _stream(columns, spec, "OrderBookDelta")
+    return _batch(columns, spec, "OrderBookDelta", nullable)
 
 
-def trade_stream(spec: InstrumentSpec, block: TradeBlock) -> bytes:
-    """Return a block as the Arrow stream the engine's trade wrangler reads; prices stay exact integers."""
+def _trade_batch(spec: InstrumentSpec, block: TradeBlock) -> Any:
     columns = {
         "price": _decimals(block.price_ticks, spec.price_increment),
         "size": _decimals(block.size_lots, spec.size_increment),
@@ -287,18 +343,21 @@ def trade_stream(spec: InstrumentSpec, block: TradeBlock) -> bytes:
         "ts_event": pa.array(block.ts_event).cast(_TIME),
         "ts_init": pa.array(block.ts_init).cast(_TIME),
     }
-    return _stream(columns, spec, "TradeTick")
+    return _batch(columns, spec, "TradeTick", ())
 
 
-def _stream(columns: dict[str, Any], spec: InstrumentSpec, type_name: str) -> bytes:
+def _batch(columns: dict[str, Any], spec: InstrumentSpec, type_name: str, nullable: tuple[str, ...]) -> Any:
     metadata: dict[bytes | str, bytes | str] = {
         "instrument_id": spec.instrument_id,
         "price_precision": str(spec.price_precision),
         "size_precision": str(spec.size_precision),
         "type_name": type_name,
     }
-    fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
-    batch = pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
+    fields = [pa.field(name, column.type, nullable=name in nullable) for name, column in columns.items()]
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
+
+
+def _stream(batch: Any) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

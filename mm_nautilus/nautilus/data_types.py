@@ -34,6 +34,10 @@ class SymbolMetrics:
         Net position since the start, in base currency.
     mid_price, reservation_price, trailing_stop_price
         In quote currency.
+    state, reason
+        ``quoting``, ``paused`` or ``halted``, and why a side, or neither, is quoted; empty where both are.
+    feed_age_seconds
+        Time since the feed's last event.
     """
 
     instrument_id: InstrumentId
@@ -55,6 +59,9 @@ class SymbolMetrics:
     mid_price: float
     reservation_price: float
     trailing_stop_price: float
+    state: str
+    reason: str
+    feed_age_seconds: float
 
 
 register_custom_data_class(SymbolMetrics)

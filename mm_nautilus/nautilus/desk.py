@@ -12,8 +12,10 @@ from mm_nautilus.core.calibration import SymbolCalibration
 from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
 from mm_nautilus.core.fair_price import fair_price_ticks
-from mm_nautilus.core.guards import SECOND_NS, BookCondition, BookGuard, DrawdownGuard, book_condition
+from mm_nautilus.core.guard_state import GuardState, guard_state
+from mm_nautilus.core.guards import SECOND_NS, BookCondition, book_condition
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.ledger import PositionResults
 from mm_nautilus.core.live_model import LiveModel
 from mm_nautilus.core.quote_model import MarketFigures, QuoteFigures, QuoteModel, quote_figures
 from mm_nautilus.core.quoting import (
@@ -26,6 +28,7 @@ from mm_nautilus.core.quoting import (
     signal_sides,
 )
 from mm_nautilus.core.slots import QuoteSlot
+from mm_nautilus.core.symbol_guards import SymbolGuards
 from mm_nautilus.core.tally import ReasonTally
 from mm_nautilus.core.trade_flow import TradeFlow
 from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
@@ -64,6 +67,8 @@ class DeskCounts:
         Executions, and those of them that provided liquidity.
     rejected, denied
         Orders and amends refused by the venue, and by the engine's own risk checks.
+    old_trades
+        Trades left out because they were too old when they came.
     """
 
     placed: int = 0
@@ -73,6 +78,7 @@ class DeskCounts:
     maker_fills: int = 0
     rejected: int = 0
     denied: int = 0
+    old_trades: int = 0
 
 
 class SymbolDesk:
@@ -94,6 +100,19 @@ class SymbolDesk:
         What the quote model takes from a calibration, None where it takes nothing, or not yet.
     calibration
         What was measured of the symbol, None where nothing was.
+
+    Attributes
+    ----------
+    realized, cycle_realized
+        Realised PnL net of fees in quote currency: since the first start, and of the open position alone.
+    earlier_realized
+        What of `realized` this engine's portfolio does not know, from before a restart.
+    has_unbooked_fill
+        Whether an execution's position event is still to come.
+    guards
+        What may keep the symbol from being quoted.
+    pause
+        Why neither side is to be quoted, as of the last `review`.
     """
 
     def __init__(
@@ -120,25 +139,29 @@ class SymbolDesk:
         self.book = self._sized_book or OwnBook(instrument.id, instrument.price_increment.raw)
         self.figures: QuoteFigures | None = None
         self._figures_are_assumed = True
-        self.book_guard = BookGuard(
-            round(params.stale_after_seconds * SECOND_NS), round(params.resume_after_seconds * SECOND_NS)
-        )
-        self.drawdown = DrawdownGuard(params.max_drawdown_pct)
+        self.guards = SymbolGuards(params)
+        self.book_guard, self.drawdown = self.guards.book, self.guards.drawdown
+        self.pause: NotQuoting | None = None
         self.bid, self.ask = SideDesk(is_bid=True), SideDesk(is_bid=False)
         self.counts = DeskCounts()
         self.entry: PositionEntry | None = None
         self.position_lots = 0
+        self.has_unbooked_fill = False
+        self.realized = self.cycle_realized = Decimal(0)
+        self.earlier_realized = 0.0
         self.mid_price: float | None = None
         self.exit: Exit | None = None
         self.exit_order_id: Any = None
         self.exit_retry_ns = 0
-        self.is_halted = False
         self.flatten: ExitReason | None = None
         self.is_dirty = True
         self.due_ns = 0
+        self.book_events = 0
         self.base_currency = instrument.base_currency
         self.quote_currency = instrument.quote_currency
         self.margin_rate = float(instrument.margin_init)
+        self.results = PositionResults(instrument.quote_currency.precision)
+        self.last_filled_order = ""
         self._sound_ticks: tuple[int, int] | None = None
         self._rate = rate
         self._size = params.size(report_currency)
@@ -209,6 +232,12 @@ class SymbolDesk:
         by_signal = self.params.quoting == "signal" and self.params.use_trade_flow
         return by_signal or self.model.rolling is not None
 
+    def is_fresh(self, trade: Any) -> bool:
+        """Return whether a trade is not too old to be counted, and count it where it is."""
+        is_old = self.guards.is_old(trade.ts_event, trade.ts_init)
+        self.counts.old_trades += is_old
+        return not is_old
+
     def add_trade(self, trade: Any) -> None:
         """Add a trade to the tape; one without a known taker is left out."""
         if trade.aggressor_side == AggressorSide.NO_AGGRESSOR:
@@ -269,8 +298,24 @@ class SymbolDesk:
         else:
             self.entry.average(average_price)
 
+    def book_position(self, cycle_realized: Decimal, *, is_flat: bool) -> None:
+        """Follow what the position has realised since it opened, in quote currency.
+
+        Between an execution and the position event that tells what it did, entry and PnL are still the old ones;
+        an execution that flips the position is told by two events, of which only the second completes it.
+        """
+        self.realized += cycle_realized - self.cycle_realized
+        self.cycle_realized = Decimal(0) if is_flat else cycle_realized
+        self.has_unbooked_fill = self.has_unbooked_fill and is_flat != (self.position_lots == 0)
+
+    def ends_loss_streak(self, quantity: Decimal, cycle_realized: Decimal) -> bool:
+        """Take in a position's unsigned size and realised PnL; return whether a streak of losses has its limit."""
+        result = self.results.on_position(quantity, cycle_realized)
+        return result is not None and self.guards.losses.add(self.last_filled_order, result)
+
     def count_fill(self, event: Any) -> None:
         """Count one execution."""
+        self.last_filled_order = event.client_order_id.value
         self.counts.fills += 1
         self.counts.maker_fills += event.liquidity_side == LiquiditySide.MAKER
 
@@ -291,11 +336,15 @@ class SymbolDesk:
 
     # -- Quotes -----------------------------------------------------------------------------------------
 
+    def review(self, now_ns: int) -> bool:
+        """Ask the guards, and return whether there is something new to tell of a pause."""
+        self.pause = self.guards.reason(now_ns)
+        return self.pause is not self.guards.told
+
     def targets(self, now_ns: int) -> Targets:
-        """Return the wanted bid and ask, or why a side has none."""
-        reason = self.book_guard.reason(now_ns)
-        if reason is not None:
-            return NotQuoting(reason), NotQuoting(reason)
+        """Return the wanted bid and ask, or why a side has none; the guards have been asked."""
+        if self.pause is not None:
+            return self.pause, self.pause
         if self.exit is not None:
             return NotQuoting.EXITING, NotQuoting.EXITING
         limits = self.size_limits()
@@ -475,11 +524,21 @@ class SymbolDesk:
             for at_ns in (side.slot.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
                     due = min(due, at_ns)
-        if self.book_guard.resume_at_ns > now_ns:
-            due = min(due, self.book_guard.resume_at_ns)
-        return due
+        return self.guards.next_ns(now_ns, due)
 
     # -- Views ------------------------------------------------------------------------------------------
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the symbol is not quoted until somebody resumes."""
+        return self.guards.halt is not None
+
+    def guard_state(self, now_ns: int) -> GuardState:
+        """Return what the symbol is doing and why."""
+        bid, ask = self.bid.tally.current, self.ask.tally.current
+        if self.book_guard.last_event_ns is None:
+            bid = ask = bid or NotQuoting.NO_BOOK
+        return guard_state(self.guards.halt, bid, ask, self.book_guard.age_seconds(now_ns))
 
     @property
     def indicators(self) -> dict[str, float | None]:

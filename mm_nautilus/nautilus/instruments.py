@@ -1,5 +1,6 @@
 """Conversion between `InstrumentSpec` and the engine's `CurrencyPair`."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
@@ -17,7 +18,7 @@ from nautilus_trader.model import (
 
 from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
 
-__all__ = ["currency_pair", "instrument_differences", "instrument_spec"]
+__all__ = ["currency_pair", "instrument_differences", "instrument_spec", "keep_digits"]
 
 _MARGIN_RATE: Final = Decimal(1)
 """Share of an order's value that a margin account without leverage sets aside for it; leverage divides it."""
@@ -103,3 +104,16 @@ def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:
         taker_fee_rate=rate("taker_fee_rate"),
         simulated=bool(info.get("simulated", False)),
     )
+
+
+def keep_digits(specs: Iterable[InstrumentSpec]) -> None:
+    """Make the engine keep as many digits of each base currency as the venue's sizes have.
+
+    It knows XRP with six digits where Kraken trades eight: a fill of a part of an order would leave a balance that
+    differs in its last digits from the sum of the fills.
+    """
+    for spec in specs:
+        known = Currency.from_str(spec.base)
+        if known.precision < spec.size_precision:
+            wider = Currency(known.code, spec.size_precision, known.iso4217, known.name, known.currency_type)
+            Currency.register(wider, overwrite=True)

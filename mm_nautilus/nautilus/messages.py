@@ -7,17 +7,26 @@ from typing import Any, Final, Protocol
 
 from nautilus_trader.model import InstrumentId
 
+from mm_nautilus.core.guard_state import GuardState, QuotingState
 from mm_nautilus.core.instrument import InstrumentSpec
 
 __all__ = [
     "ACCOUNT_TOPIC",
     "CONTROL_TOPIC",
     "FILL_TOPIC",
+    "GUARD_TOPIC",
     "POSITION_TOPIC",
     "RESULT_TOPIC",
+    "STATE_TOPIC",
     "STRATEGY_TOPIC",
+    "ClockState",
+    "FeedConnection",
     "FillMessage",
     "FillResult",
+    "GuardChange",
+    "Kill",
+    "Release",
+    "Resume",
     "StrategyAnnouncement",
     "SymbolView",
     "WindDown",
@@ -35,6 +44,11 @@ ACCOUNT_TOPIC: Final = "mm.account"
 """Account snapshots."""
 CONTROL_TOPIC: Final = "mm.control"
 """Commands to all strategies."""
+STATE_TOPIC: Final = "mm.state"
+"""A strategy tells here that something it keeps over a restart has changed, at moments at which all of it fits."""
+
+GUARD_TOPIC: Final = "mm.guard"
+"""Every change of a guard: pauses, halts and their ends."""
 
 
 class SymbolView(Protocol):
@@ -53,6 +67,9 @@ class SymbolView(Protocol):
     @property
     def indicators(self) -> Mapping[str, float | None]:
         """``reservation_price`` and ``trailing_stop_price`` in quote currency, None where there is none."""
+
+    def guard_state(self, now_ns: int) -> GuardState:
+        """Return what the symbol is doing and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +126,8 @@ class FillResult:
         ``quote``, ``entry`` or the reason of an exit.
     correlation_id
         Client order id that links signal, order, fill and metrics.
+    order_type, trade_id
+        ``LIMIT`` or ``MARKET``, and the venue's id of the execution.
     realized_change
         Change of realised PnL, net of fees.
     trade_pnl
@@ -129,6 +148,8 @@ class FillResult:
     currency: str
     purpose: str
     correlation_id: str
+    order_type: str
+    trade_id: str
     realized_change: Decimal
     trade_pnl: Decimal | None
     position: Decimal
@@ -149,3 +170,88 @@ class WindDown:
 
     reason: str
     flatten: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Begin: the engine is as it was saved. Strategies that were not told to wait for it do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Halt everything until a `Resume` comes, also over a restart.
+
+    Parameters
+    ----------
+    reason
+        Who or what wants it; logged and published.
+    flatten
+        Whether positions are closed at market; None leaves it to the configuration.
+    """
+
+    reason: str
+    flatten: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Clear every halt, whatever caused it, and quote again.
+
+    Parameters
+    ----------
+    reason
+        Who or what wants it; logged and published.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConnection:
+    """A live feed was lost or is back.
+
+    Parameters
+    ----------
+    is_connected
+        Whether it is back.
+    """
+
+    is_connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """The wall clock was set, or times can be reckoned with again.
+
+    Parameters
+    ----------
+    is_settled
+        Whether they can.
+    step_seconds
+        How far the clock was set last, positive for forward.
+    """
+
+    is_settled: bool
+    step_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuardChange:
+    """A guard's change of one symbol's state.
+
+    Parameters
+    ----------
+    ts_event
+        Nanoseconds since the epoch.
+    symbol
+        The pair.
+    state
+        What it is doing from now on, as far as guards are concerned.
+    text
+        Why, with its figures.
+    """
+
+    ts_event: int
+    symbol: str
+    state: QuotingState
+    text: str

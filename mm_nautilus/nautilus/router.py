@@ -7,9 +7,10 @@ from typing import Any, Final
 from nautilus_trader.model import ClientOrderId, Currency, OrderSide, TimeInForce
 
 from mm_nautilus.core.exits import ExitReason
-from mm_nautilus.core.guards import SECOND_NS, ActionBudget
+from mm_nautilus.core.guards import SECOND_NS, ActionBudget, Spell
 from mm_nautilus.core.quoting import UNSAFE_BOOK, NotQuoting, OrderAction, Quote, decide_action, size_is_right
 from mm_nautilus.core.slots import QuoteSlot, SlotState
+from mm_nautilus.core.volatility import MINUTE_NS
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
 
@@ -102,6 +103,7 @@ class OrderRouter:
         self._balances = balances
         self._amend_orders = amend_orders
         self.budget = ActionBudget(max_actions_per_second)
+        self._rate_caps = Spell(MINUTE_NS)
         self._live: dict[ClientOrderId, _LiveOrder] = {}
 
     # -- Quotes -----------------------------------------------------------------------------------------
@@ -155,6 +157,10 @@ class OrderRouter:
             return reason
         if not self.budget.allows(now_ns) and reason not in UNSAFE_BOOK:
             desk.due_ns = min(desk.due_ns, self.budget.next_ns)
+            if self._rate_caps.begins(now_ns):
+                self._strategy.log.warning(
+                    f"MM: {desk.spec.symbol} held back: the cap on order actions a second"
+                )
             return reason or NotQuoting.ACTION_RATE_CAP
         if action is OrderAction.CANCEL:
             self._cancel(desk, side, now_ns)
@@ -346,6 +352,7 @@ class OrderRouter:
     def on_amend_refused(self, live: _LiveOrder, now_ns: int) -> None:
         """Note that the venue refused an amend; the order stands as it was."""
         live.desk.counts.rejected += 1
+        live.desk.guards.refusals.add(now_ns)
         if live.side is not None:
             live.side.slot.amend_refused(self._retry_ns(live.desk, now_ns))
 
@@ -377,6 +384,7 @@ class OrderRouter:
         counts = live.desk.counts
         counts.denied += denied
         counts.rejected += not denied
+        live.desk.guards.refusals.add(now_ns)
         self._close(event.client_order_id, live, self._retry_ns(live.desk, now_ns))
 
     def _close(self, order_id: ClientOrderId, live: _LiveOrder, retry_ns: int = 0) -> None:

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, Self
 
 from nautilus_trader.model import BookType, CurrencyPair, InstrumentId, PositionSide, StrategyId
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, exit_text
-from mm_nautilus.core.guards import DrawdownGuard
+from mm_nautilus.core.guard_state import Halt, QuotingState
+from mm_nautilus.core.guards import SECOND_NS, DrawdownGuard
 from mm_nautilus.core.instrument_checks import check_instruments, figure_risks, market_figures
 from mm_nautilus.core.quote_model import figures_text
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.rates import Rates
+from mm_nautilus.core.saved_account import SavedPosition
 from mm_nautilus.core.validation import Problem, validate
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.nautilus.balances import Balances
@@ -28,14 +31,22 @@ from mm_nautilus.nautilus.instruments import instrument_spec
 from mm_nautilus.nautilus.messages import (
     CONTROL_TOPIC,
     FILL_TOPIC,
+    GUARD_TOPIC,
     POSITION_TOPIC,
+    STATE_TOPIC,
     STRATEGY_TOPIC,
+    ClockState,
+    FeedConnection,
     FillMessage,
+    GuardChange,
+    Kill,
+    Release,
+    Resume,
     StrategyAnnouncement,
     WindDown,
 )
 from mm_nautilus.nautilus.router import OrderRouter
-from mm_nautilus.nautilus.state import restore_desk, saved_desk
+from mm_nautilus.nautilus.state import restore_desk, saved_desk, saved_position, take_over_position
 
 __all__ = ["MarketMaker"]
 
@@ -44,6 +55,7 @@ _BEGIN_ALERT: Final = "market-maker-begin"
 _GUARD_INTERVAL: Final = timedelta(seconds=1)
 _TAG: Final = "001"
 _STATE_KEY: Final = "market_maker"
+_NEVER_NS: Final = 2**63 - 1
 
 
 class MarketMaker(GuardedStrategy):
@@ -54,6 +66,9 @@ class MarketMaker(GuardedStrategy):
     config
         The configuration, or a mapping of the same shape. A strategy whose configuration has errors starts,
         logs them as warnings and does not quote.
+    takes_over
+        Whether positions that a live node finds before the strategy starts are its own. The configuration has to
+        name the venue then.
 
     Attributes
     ----------
@@ -63,11 +78,12 @@ class MarketMaker(GuardedStrategy):
         ``{symbol: {entry_price, highest_price, lowest_price, side}}`` of the open positions.
     """
 
-    def __new__(cls, config: MarketMakerConfig | Mapping[str, Any]) -> Self:
+    def __new__(cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False) -> Self:
         """Hand the engine's own options to its base class."""
-        return super().__new__(cls, _engine_config(config))  # type: ignore[call-arg]
+        return super().__new__(cls, _engine_config(config, takes_over=takes_over))  # type: ignore[call-arg]
 
-    def __init__(self, config: MarketMakerConfig | Mapping[str, Any]) -> None:
+    def __init__(self, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False) -> None:
+        del takes_over
         super().__init__()
         self.config_warnings: list[str] = []
         self.settings: MarketMakerConfig | None = self._validated(config)
@@ -80,6 +96,9 @@ class MarketMaker(GuardedStrategy):
         self._refused: set[str] = set()
         self._told: set[tuple[str, ...]] = set()
         self._begin_ns = 0
+        self._has_begun = False
+        self._book_depth: int | None = None
+        self._watches_feed = False
 
     def _validated(self, config: MarketMakerConfig | Mapping[str, Any]) -> MarketMakerConfig | None:
         raw: Any = config
@@ -119,10 +138,10 @@ class MarketMaker(GuardedStrategy):
         for desk in self._desks.values():
             self._subscribe(desk, self.settings.book_data)
         self.clock.set_timer(_GUARD_TIMER, _GUARD_INTERVAL)
-        if self._begin_ns > self.clock.timestamp_ns():
-            self.clock.set_time_alert_ns(_BEGIN_ALERT, self._begin_ns)
-        else:
+        if self._begin_ns <= self.clock.timestamp_ns():
             self._begin(self.settings)
+        elif self._begin_ns != _NEVER_NS:
+            self.clock.set_time_alert_ns(_BEGIN_ALERT, self._begin_ns)
 
     def wait_until(self, begin_ns: int) -> None:
         """Only follow the books before a moment: a backtest that starts in mid-recording has to build them first.
@@ -134,10 +153,38 @@ class MarketMaker(GuardedStrategy):
         """
         self._begin_ns = begin_ns
 
+    def wait_for_release(self) -> None:
+        """Only follow the books until a `Release` comes: after a restart the engine has to be as it was saved."""
+        self._begin_ns = _NEVER_NS
+
+    def _release(self) -> None:
+        if self._begin_ns == _NEVER_NS and self.settings is not None:
+            self._begin_ns = self.clock.timestamp_ns()
+            self._begin(self.settings)
+
+    def follow_levels(self, depth: int) -> None:
+        """Subscribe to so many levels a side: a live feed has to be told, a catalog plays what it holds.
+
+        Parameters
+        ----------
+        depth
+            Levels a side, one of the numbers that the venue offers.
+        """
+        self._book_depth = depth
+
+    def watch_feed(self) -> None:
+        """Quote only on books that a live feed has sent whole since it was connected last.
+
+        The node needs a `LiveGuard`, which tells of connections.
+        """
+        self._watches_feed = True
+
     def _begin(self, settings: MarketMakerConfig) -> None:
         """Take up what was saved and announce the strategy."""
+        self._has_begun = True
         self._restore()
         self._announce(settings)
+        self._tell_change()
 
     def _build_desks(self, settings: MarketMakerConfig) -> None:
         instruments = self._instruments(settings.venue)
@@ -163,6 +210,8 @@ class MarketMaker(GuardedStrategy):
                 calibration=None if calibration is None else calibration.symbols.get(symbol),
             )
             self._desks[desk.instrument_id] = desk
+            if self._watches_feed:
+                desk.guards.watch_feed()
         self._by_symbol = {desk.spec.symbol: desk for desk in self._desks.values()}
 
     def _instruments(self, venue: str | None) -> dict[str, Any]:
@@ -188,12 +237,12 @@ class MarketMaker(GuardedStrategy):
         instrument_id = desk.instrument_id
         if book_data == "deltas":
             # Managed: the engine's own book gives it the quotes that market orders and marks need.
-            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, managed=True)
+            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
         elif book_data == "depth":
             self.subscribe_book_depth(instrument_id, BookType.L2_MBP)
         else:
             self.subscribe_quotes(instrument_id)
-        if desk.takes_trades:
+        if self._watches_feed or desk.takes_trades:
             self.subscribe_trades(instrument_id)
 
     # -- Market events ----------------------------------------------------------------------------------
@@ -202,7 +251,10 @@ class MarketMaker(GuardedStrategy):
         """Apply level changes to the symbol's own book and act on what they changed."""
         desk = self._desks.get(deltas.instrument_id)
         if desk is not None:
+            desk.book_events += 1
             desk.book.apply_deltas(deltas)
+            if desk.guards.feed is not None and deltas.is_snapshot:
+                self._on_snapshot(desk, deltas)
             self._follow(desk, deltas.ts_init)
 
     def on_book_depth(self, depth: Any) -> None:
@@ -222,8 +274,12 @@ class MarketMaker(GuardedStrategy):
     def on_trade(self, trade: Any) -> None:
         """Add a trade to the symbol's tape."""
         desk = self._desks.get(trade.instrument_id)
-        if desk is not None:
+        if desk is None:
+            return
+        if desk.is_fresh(trade):
             desk.add_trade(trade)
+        elif desk.guards.tell_old_trade(trade.ts_init):
+            self._log_old_trade(desk, trade)
 
     def _follow(self, desk: SymbolDesk, ts_ns: int) -> None:
         """Act on a book event; one that leaves the touch alone costs next to nothing."""
@@ -244,8 +300,11 @@ class MarketMaker(GuardedStrategy):
             return
         desk.is_dirty = False
         desk.due_ns = desk.next_due_ns(now_ns)
+        halt = desk.guards.halt
+        blocked = self._closing or (None if halt is None else halt.reason)
+        if desk.review(now_ns) and blocked is None:
+            self._tell_pause(desk, now_ns)
         self._check_exit(desk)
-        blocked = self._closing or (NotQuoting.HALTED if desk.is_halted else None)
         if blocked is not None or desk.exit is not None:
             self._hold(desk, blocked or NotQuoting.EXITING, now_ns)
             return
@@ -259,7 +318,7 @@ class MarketMaker(GuardedStrategy):
         assert router is not None  # noqa: S101 - only called while quoting
         router.pull_quotes(desk, reason, now_ns)
         purpose = desk.flatten or (None if desk.exit is None else desk.exit.reason)
-        if purpose is not None:
+        if purpose is not None and desk.guards.is_feed_believed:
             router.close_position(desk, purpose, now_ns)
 
     def _check_exit(self, desk: SymbolDesk) -> None:
@@ -268,7 +327,7 @@ class MarketMaker(GuardedStrategy):
         What is left below the venue's smallest order cannot be closed by itself and is quoted on.
         """
         touch = desk.touch
-        if touch is None or desk.entry is None:
+        if touch is None or desk.entry is None or not desk.guards.is_feed_believed:
             return
         if not desk.is_closable:
             desk.exit = None if desk.exit_order_id is None else desk.exit
@@ -290,9 +349,10 @@ class MarketMaker(GuardedStrategy):
         """Look once a second at what no book event would tell: silence, drawdown, the end of a pause."""
         if event.name == _BEGIN_ALERT and self.settings is not None:
             self._begin(self.settings)
-        if event.name != _GUARD_TIMER or event.ts_event < self._begin_ns:
+        # A live engine's timers keep their old schedule when the wall clock is set.
+        now_ns = self.clock.timestamp_ns()
+        if event.name != _GUARD_TIMER or now_ns < self._begin_ns:
             return
-        now_ns = event.ts_event
         self._check_drawdowns(now_ns)
         for desk in self._desks.values():
             self._review_model(desk, now_ns)
@@ -338,12 +398,12 @@ class MarketMaker(GuardedStrategy):
                 continue
             total += pnl * rate
             if desk.drawdown.update(pnl, desk.capital() or 0.0):
-                self._halt(desk, f"drawdown {desk.drawdown.drawdown_pct:.2f} % of max_inventory", now_ns)
+                text = f"{desk.drawdown.drawdown_pct:.2f} % of max_inventory"
+                self._halt([desk], NotQuoting.HALTED_DRAWDOWN, text, now_ns)
         capital = self._capital()
         if known and capital is not None and self._account_guard.update(total, capital):
-            text = f"account drawdown {self._account_guard.drawdown_pct:.2f} % of the equity at the start"
-            for desk in self._desks.values():
-                self._halt(desk, text, now_ns)
+            text = f"{self._account_guard.drawdown_pct:.2f} % of the equity at the start"
+            self._halt(self._desks.values(), NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text, now_ns)
 
     @property
     def report_currency(self) -> str:
@@ -356,7 +416,7 @@ class MarketMaker(GuardedStrategy):
         if desk.mid_price is None:
             return None
         total = self.portfolio.total_pnl(desk.instrument_id, price=desk.mark_price())
-        return 0.0 if total is None else total.as_double()
+        return desk.earlier_realized + (0.0 if total is None else total.as_double())
 
     def _capital(self) -> float | None:
         """Return the equity at the start in the report currency, None while a price for it is missing."""
@@ -380,18 +440,142 @@ class MarketMaker(GuardedStrategy):
             total += float(amount) * rate
         return total
 
-    def _halt(self, desk: SymbolDesk, text: str, now_ns: int) -> None:
-        """Stop quoting a symbol for good; its quotes are cancelled and, if so configured, its position closed."""
-        if desk.is_halted:
-            return
-        desk.is_halted = True
-        desk.flatten = ExitReason.HALT if desk.params.flatten_on_halt else None
-        self.log.warning(f"MM: {desk.spec.symbol} halted: {text}")
-        self._act(desk, now_ns)
+    def _check_refusals(self, desk: SymbolDesk, now_ns: int) -> None:
+        if desk.guards.refusals.is_exhausted and not desk.is_halted:
+            text = f"a storm of them again after {desk.params.max_refused_orders_pauses} pauses in a row"
+            self._halt([desk], NotQuoting.HALTED_REFUSALS, text, now_ns)
+
+    def _check_losses(self, desk: SymbolDesk, event: Any) -> None:
+        if desk.ends_loss_streak(event.quantity.as_decimal(), event.realized_pnl.as_decimal()):
+            text = f"{desk.guards.losses.length} losing orders in a row"
+            self._halt([desk], NotQuoting.HALTED_LOSS_STREAK, text, event.ts_init)
+
+    def _halt(
+        self,
+        desks: Iterable[SymbolDesk],
+        reason: NotQuoting,
+        text: str,
+        now_ns: int,
+        *,
+        flatten: bool | None = None,
+    ) -> None:
+        """Stop quoting symbols until somebody resumes; cancel their quotes and, if wanted, close their positions."""
+        has_changed = False
+        for desk in desks:
+            halt = Halt(reason, text, desk.params.flatten_on_halt if flatten is None else flatten)
+            if not desk.guards.takes(halt):
+                continue
+            has_changed = True
+            desk.guards.halt = halt
+            desk.flatten = ExitReason.HALT if halt.flatten else desk.flatten
+            if self.is_running():
+                self._act(desk, now_ns)
+            self._tell_guard(desk, QuotingState.HALTED, f"{reason}: {text}", now_ns)
+        if has_changed:
+            self._tell_change()  # last: whoever saves waits for a disk
+
+    def kill(self, reason: str, *, flatten: bool | None = None) -> None:
+        """Halt everything until `clear_halts`, also over a restart.
+
+        Parameters
+        ----------
+        reason
+            Who or what wants it.
+        flatten
+            Whether positions are closed at market; None takes ``kill_switch_flatten``.
+        """
+        if flatten is None:
+            flatten = self.settings is not None and self.settings.kill_switch_flatten
+        now_ns = self.clock.timestamp_ns()
+        self._halt(self._desks.values(), NotQuoting.KILL_SWITCH, reason, now_ns, flatten=flatten)
+
+    def clear_halts(self, reason: str) -> None:
+        """Quote again, whatever the halts were for; drawdowns are measured from now on.
+
+        Parameters
+        ----------
+        reason
+            Who or what wants it.
+        """
+        now_ns = self.clock.timestamp_ns()
+        self._account_guard.rearm()
+        for desk in self._desks.values():
+            was_halted = desk.is_halted
+            desk.guards.rearm()
+            desk.flatten = None if self._closing is None else desk.flatten
+            if was_halted:
+                self._tell_guard(desk, QuotingState.QUOTING, f"resumed by {reason}", now_ns)
+        for desk in self._desks.values():
+            self._act(desk, now_ns)
+        self._tell_change()
+
+    def _on_snapshot(self, desk: SymbolDesk, deltas: Any) -> None:
+        """Note that a live feed emptied the book, or sent it whole."""
+        feed = desk.guards.feed
+        assert feed is not None  # noqa: S101 - asked for by the caller
+        if len(deltas.deltas) > 1:
+            feed.on_snapshot(deltas.ts_init)
+        else:
+            feed.on_clear()
+        desk.is_dirty = True
+
+    def _on_feed(self, message: FeedConnection) -> None:
+        """Pull every quote when the feed is lost; wait for the books when it is back."""
+        now_ns = self.clock.timestamp_ns()
+        for desk in self._desks.values():
+            feed = desk.guards.feed
+            if feed is None:
+                continue
+            if message.is_connected:
+                feed.on_connected()
+            else:
+                feed.on_disconnected()
+            self._act(desk, now_ns)
+
+    def _on_clock(self, message: ClockState) -> None:
+        """Pull every quote while times cannot be reckoned with."""
+        if message.is_settled:
+            self.log.warning("MM: the wall clock has settled")
+        else:
+            self.log.warning(f"MM: the wall clock was set by {message.step_seconds:+.3f} s")
+        now_ns = self.clock.timestamp_ns()
+        for desk in self._desks.values():
+            desk.guards.is_clock_settled = message.is_settled
+            if message.is_settled:
+                desk.guards.book.recover(now_ns)
+            self._act(desk, now_ns)
+
+    def _log_old_trade(self, desk: SymbolDesk, trade: Any) -> None:
+        age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
+        self.log.warning(
+            f"MM: {desk.spec.symbol} leaves out trades that are too old, this one by {age_seconds:.1f} s"
+        )
+
+    def _tell_pause(self, desk: SymbolDesk, now_ns: int) -> None:
+        text = desk.guards.pause_text(desk.pause, now_ns)
+        if text is not None:
+            state = QuotingState.QUOTING if desk.pause is None else QuotingState.PAUSED
+            self._tell_guard(desk, state, text, now_ns)
+
+    def _tell_guard(self, desk: SymbolDesk, state: QuotingState, text: str, now_ns: int) -> None:
+        """Log and publish a change of a guard."""
+        log = self.log.info if state is QuotingState.QUOTING else self.log.warning
+        log(f"MM: {desk.spec.symbol} {text}")
+        self.publish_message(GUARD_TOPIC, GuardChange(now_ns, desk.spec.symbol, state, text))
 
     def _on_control(self, message: object) -> None:
         if isinstance(message, WindDown):
             self.wind_down(message.reason, flatten=message.flatten)
+        elif isinstance(message, Release):
+            self._release()
+        elif isinstance(message, Kill):
+            self.kill(message.reason, flatten=message.flatten)
+        elif isinstance(message, Resume):
+            self.clear_halts(message.reason)
+        elif isinstance(message, FeedConnection):
+            self._on_feed(message)
+        elif isinstance(message, ClockState):
+            self._on_clock(message)
 
     def wind_down(self, reason: str, *, flatten: bool) -> None:
         """Cancel everything, quote no more and, if asked to, close the positions at market."""
@@ -444,6 +628,7 @@ class MarketMaker(GuardedStrategy):
             return
         self.publish_message(FILL_TOPIC, FillMessage(event, live.purpose))
         live.desk.count_fill(event)
+        live.desk.has_unbooked_fill = True
         live.desk.set_position(live.desk.signed_lots(self.portfolio), event.ts_init)
         is_closed = self.cache.is_order_closed(event.client_order_id)
         router.on_filled(live, event, event.ts_init, is_closed=is_closed)
@@ -456,6 +641,7 @@ class MarketMaker(GuardedStrategy):
         if live is None:
             return
         note(router, live, event.ts_init)
+        self._check_refusals(live.desk, event.ts_init)
         if self.is_running():
             self._act(live.desk, event.ts_init)
 
@@ -465,12 +651,14 @@ class MarketMaker(GuardedStrategy):
         if desk is None:
             return
         self.publish_message(POSITION_TOPIC, event)
+        is_flat = event.side == PositionSide.FLAT
         desk.set_position(desk.signed_lots(self.portfolio), event.ts_init)
-        desk.set_entry(
-            event.side == PositionSide.LONG, event.avg_px_open, is_flat=event.side == PositionSide.FLAT
-        )
+        desk.set_entry(event.side == PositionSide.LONG, event.avg_px_open, is_flat=is_flat)
+        desk.book_position(event.realized_pnl.as_decimal(), is_flat=is_flat)
+        self._check_losses(desk, event)
         if self.is_running():
             self._act(desk, event.ts_init)
+        self._tell_change()  # last: whoever saves waits for a disk
 
     # -- Stop and state ---------------------------------------------------------------------------------
 
@@ -496,7 +684,7 @@ class MarketMaker(GuardedStrategy):
 
         A strategy that did not get to quote hands back what it was loaded with.
         """
-        if not self._desks:
+        if not self._has_begun:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
         desks = {desk.spec.symbol: saved_desk(desk) for desk in self._desks.values()}
         account = {"peak": self._account_guard.peak, "halted": self._account_guard.halted}
@@ -508,14 +696,52 @@ class MarketMaker(GuardedStrategy):
         if _STATE_KEY in state:
             self._restored = json.loads(bytes(state[_STATE_KEY]))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether positions, entries and PnL are of one moment: no execution's position event is still to come."""
+        return not any(desk.has_unbooked_fill for desk in self._desks.values())
+
+    def _tell_change(self) -> None:
+        if self.is_settled:
+            self.publish_message(STATE_TOPIC, self.strategy_id.value)
+
+    @property
+    def saved_positions(self) -> list[SavedPosition]:
+        """The open positions."""
+        found = (saved_position(desk) for desk in self._desks.values())
+        return [position for position in found if position is not None]
+
+    def catch_up(self, realized: Mapping[str, Decimal]) -> None:
+        """Take in what happened while the strategy stopped, which no callback tells any more.
+
+        Parameters
+        ----------
+        realized
+            Realised PnL of each symbol since the first start, in its quote currency.
+        """
+        for desk in self._desks.values():
+            desk.set_position(desk.signed_lots(self.portfolio), self.clock.timestamp_ns())
+            desk.realized, desk.cycle_realized = realized[desk.spec.symbol], Decimal(0)
+            desk.has_unbooked_fill = False
+            open_positions = self.cache.positions_open(instrument_id=desk.instrument_id)
+            for position in open_positions:
+                take_over_position(desk, position)
+            if not open_positions:
+                desk.entry = desk.exit = None
+
     def _restore(self) -> None:
         for desk in self._desks.values():
             desk.set_position(desk.signed_lots(self.portfolio), self.clock.timestamp_ns())
+            known = self.portfolio.realized_pnl(desk.instrument_id)
+            desk.realized = Decimal(0) if known is None else known.as_decimal()
             saved = self._restored.get("symbols", {}).get(desk.spec.symbol)
             if saved is not None:
                 restore_desk(desk, saved)
             for position in self.cache.positions_open(instrument_id=desk.instrument_id):
-                desk.set_entry(position.is_long, position.avg_px_open, is_flat=False)
+                take_over_position(desk, position)
+            if desk.guards.halt is not None:
+                text = f"is still {desk.guards.halt.reason}: {desk.guards.halt.text}"
+                self._tell_guard(desk, QuotingState.HALTED, text, self.clock.timestamp_ns())
         account = self._restored.get("account", {})
         self._account_guard.peak = account.get("peak", 0.0)
         self._account_guard.halted = account.get("halted", False)
@@ -543,7 +769,7 @@ class MarketMaker(GuardedStrategy):
         return {desk.spec.symbol: desk.indicators for desk in self._desks.values()}
 
 
-def _engine_config(config: Any) -> StrategyConfig:
+def _engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
     """Return the engine's own options; ids that it does not take are left to validation, which names them."""
     given = config.model_dump() if isinstance(config, MarketMakerConfig) else config
     ids: dict[str, Any] = {}
@@ -551,6 +777,9 @@ def _engine_config(config: Any) -> StrategyConfig:
         ids = {"order_id_tag": str(given.get("order_id_tag") or _TAG)}
         with suppress(ValueError):
             ids |= {"strategy_id": StrategyId(str(given["strategy_id"]))} if given.get("strategy_id") else {}
+        if takes_over:
+            names = [f"{symbol}.{given['venue']}" for symbol in given["symbols"]]
+            ids |= {"external_order_instrument_ids": [InstrumentId.from_str(name) for name in names]}
     return StrategyConfig(log_events=False, log_commands=False, **{"order_id_tag": _TAG, **ids})
 
 

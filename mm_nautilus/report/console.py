@@ -11,7 +11,7 @@ from rich.text import Text
 from mm_nautilus.core.quote_model import short_number
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 
-__all__ = ["print_summary", "summary_view"]
+__all__ = ["print_summary", "status_line", "summary_view"]
 
 type Symbol = Mapping[str, Any]
 type Figure = tuple[str, Callable[[Symbol], str]]
@@ -172,6 +172,30 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
         _reason_table(summary["symbols"]),
         Text(_equity_text(summary["equity"])),
         Text(timing),
+    )
+
+
+def status_line(summary: Mapping[str, Any]) -> str:
+    """Return a running session's figures on one line: time, equity and PnL, then each symbol's state."""
+    symbols: Mapping[str, Symbol] = summary["symbols"]
+    fills = sum(symbol["fills"] for symbol in symbols.values())
+    parts = [f"{summary['period']['end'][11:19]} {_equity_words(summary['equity'])}, {fills:,} fills"]
+    parts += [_symbol_words(name, symbol) for name, symbol in symbols.items()]
+    return " | ".join(parts)
+
+
+def _equity_words(equity: Mapping[str, Any] | None) -> str:
+    if equity is None:
+        return "equity not known yet"
+    currency = equity["currency"]
+    return f"equity {unsigned_amount(equity['end'], currency)}, P&L {signed_amount(equity['trading_pnl'], currency)}"
+
+
+def _symbol_words(name: str, symbol: Symbol) -> str:
+    sides = ", ".join(f"{side} {state}" for side, state in symbol["quoting"].items())
+    return (
+        f"{name} {_amount(symbol['total_pnl'], symbol['currency'])}, {symbol['fills']:,} fills, "
+        f"{_base('inventory')(symbol)}, {sides}"
     )
 
 

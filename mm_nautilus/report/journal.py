@@ -13,7 +13,7 @@ from mm_nautilus.core.instrument import decimal_places
 from mm_nautilus.core.ledger import quote_currency
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "journal_files"]
 
 _MIN_PRICE_DECIMALS: Final = 6
 _UNKNOWN: Final = "unknown"
@@ -28,11 +28,21 @@ class Journal:
         The JSON lines file; lines are flushed as they are written.
     echo
         Receives the line for people.
+    rotate_bytes
+        Size at which the file is set aside under a number, ``journal-0001.jsonl``, and a new one begun; None
+        never does. Nothing is deleted: `journal_files` returns all of them.
     """
 
-    def __init__(self, path: Path, echo: Callable[[str], None]) -> None:
-        self._file = path.open("w", encoding="utf-8")
+    def __init__(self, path: Path, echo: Callable[[str], None], rotate_bytes: int | None = None) -> None:
+        self._path = path
         self._echo = echo
+        self._rotate_bytes = rotate_bytes
+        self._rotations = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._file = self._path.open("w", encoding="utf-8")
+        self._bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -143,10 +153,54 @@ class Journal:
         )
         return lines
 
-    def _write(self, line: str, **record: Any) -> None:
-        self._echo(line)
-        self._file.write(json.dumps(_plain(record), default=str, allow_nan=False) + "\n")
+    def log_guard(self, change: Mapping[str, Any], strategy: str) -> None:
+        """Write a change of a guard, which has been logged for people where it happened.
+
+        Parameters
+        ----------
+        change
+            ``ts_event, symbol, state, text``.
+        strategy
+            The strategy's name.
+        """
+        self._write(None, type="guard", strategy=strategy, guard=change)
+
+    def _write(self, line: str | None, **record: Any) -> None:
+        if line is not None:
+            self._echo(line)
+        text = json.dumps(_plain(record), default=str, allow_nan=False) + "\n"
+        self._file.write(text)
         self._file.flush()
+        self._bytes += len(text)
+        if self._rotate_bytes is not None and self._bytes >= self._rotate_bytes:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        """Set the file aside; a process that ends in between leaves every line in one file or another."""
+        self._file.close()
+        self._rotations += 1
+        self._path.rename(_set_aside(self._path, self._rotations))
+        self._open()
+
+
+def _set_aside(path: Path, number: int) -> Path:
+    return path.with_stem(f"{path.stem}-{number:04d}")
+
+
+def journal_files(path: Path) -> list[Path]:
+    """Return the files of a journal that may have been rotated, oldest first.
+
+    Parameters
+    ----------
+    path
+        The journal's own name; the file that is written.
+    """
+    aside = path.parent.glob(f"{path.stem}-[0-9]*{path.suffix}")
+    return [*sorted(aside, key=_number), *([path] if path.exists() else [])]
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("-")[2])
 
 
 def _price_text(price: Decimal | float | str) -> str:

@@ -1,6 +1,6 @@
 """Build the engine and the components of one run from its inputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,49 +11,29 @@ from nautilus_trader.backtest import (
     BacktestNode,
     BacktestRunConfig,
 )
-from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.model import InstrumentId, NautilusDataType
+from nautilus_trader.risk import RiskEngineConfig
 
-from mm_nautilus.core.config import MarketMakerConfig
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import fee_rates, simulated_venue
+from mm_nautilus.nautilus.venue import simulated_venue
+from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.control import RunControl
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 
-__all__ = ["RUN_ID", "RunParts", "build_parts", "strategy_config"]
+__all__ = ["RUN_ID", "RunParts", "build_parts"]
 
 RUN_ID: Final = "backtest"
 """The engine's name of the run."""
-_CHATTY_COMPONENTS: Final = (
-    "nautilus_portfolio::manager",
-    "nautilus_portfolio::portfolio",
-    "nautilus_execution::engine",
-    "nautilus_trading::strategy",
-)
-"""Parts of the engine that log several lines an order; only their warnings are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunParts:
-    """The components of one run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts(Components[RunControl]):
+    """The engine and the components of one backtest."""
 
     node: BacktestNode
-    strategy: MarketMaker
-    metrics: MetricsActor
-    recorder: RunRecorder
-    control: RunControl
-
-    def failure_text(self) -> str | None:
-        """Return the first exception that a callback raised, with its traceback, or None."""
-        for component in (self.strategy, self.metrics, self.recorder, self.control):
-            for failure in component.failures:
-                return f"{failure.callback} raised {failure.error!r}\n{failure.traceback}"
-        return None
 
 
 def build_parts(
@@ -93,19 +73,7 @@ def build_parts(
     for actor in (metrics, recorder, control):
         node.add_actor(RUN_ID, actor)
     node.add_strategy(RUN_ID, strategy)
-    return RunParts(node, strategy, metrics, recorder, control)
-
-
-def strategy_config(config: RunConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:
-    """Return the strategy's configuration with the venue and the fees of this run filled in."""
-    given = config.strategy.model_dump(exclude_unset=True)
-    given["venue"] = config.venue.name
-    for symbol, rates in fee_rates(config.venue, specs).items():
-        params = config.strategy.for_symbol(symbol)
-        for name, rate in zip(("maker_fee_pct", "taker_fee_pct"), rates, strict=True):
-            if getattr(params, name) is None:
-                given["symbols"][symbol][name] = float(100 * rate)
-    return MarketMakerConfig.model_validate(given)
+    return RunParts(strategy=strategy, metrics=metrics, recorder=recorder, control=control, node=node)
 
 
 def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
@@ -127,21 +95,12 @@ def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
         venues=[simulated_venue(config.venue, inputs.specs, book_data="deltas")],
         data=data,
         engine=BacktestEngineConfig(
-            logging=_logging(config, folder),
+            logging=log_config(config.output, folder),
             # Market orders, marks and conversions need quotes, which come from the managed books.
             data_engine=DataEngineConfig(emit_quotes_from_book=True, emit_quotes_from_book_depths=True),
+            risk_engine=RiskEngineConfig(max_order_submit_rate=ORDER_RATE, max_order_modify_rate=ORDER_RATE),
         ),
         chunk_size=config.chunk_rows,
         raise_exception=True,
         dispose_on_completion=False,
-    )
-
-
-def _logging(config: RunConfig, folder: Path) -> LoggerConfig:
-    return LoggerConfig(
-        stdout_level=LogLevel.OFF,
-        fileout_level=LogLevel.from_str(config.output.log_level),
-        file_config=FileWriterConfig(directory=str(folder), file_name="run"),
-        component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING"),
-        is_colored=False,
     )

@@ -1,7 +1,6 @@
 """Run one backtest from its configuration and write its folder of results."""
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -11,11 +10,12 @@ from typing import Any
 
 from nautilus_trader.backtest import BacktestNode, BacktestResult
 
-from mm_nautilus.core.config_source import resolved_yaml
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.nautilus.instruments import keep_digits
 from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
-from mm_nautilus.runs.folder import new_run_folder
+from mm_nautilus.runs.components import save_last_figures
+from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.signals import SignalWatch
 from mm_nautilus.runs.summary import run_summary
@@ -65,10 +65,8 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
         If a signal ended the run; reports up to then are saved.
     """
     inputs = prepare(config)
-    folder = new_run_folder(config.output.directory, config.name)
-    (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
-    if config.strategy.calibration is not None:
-        shutil.copyfile(config.strategy.calibration, folder / "calibration.yaml")
+    keep_digits(inputs.specs.values())
+    folder = begun_run_folder(config)
     with SignalWatch() as signals:
         parts = build_parts(
             inputs,
@@ -82,7 +80,15 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
         now_ns = (None if result is None else result.backtest_end) or inputs.end_ns
         events = 0 if result is None else result.iterations
         _save(parts, now_ns, folder)
-        summary = run_summary(inputs, parts, now_ns, events=events, elapsed_seconds=elapsed_seconds)
+        summary = run_summary(
+            config,
+            inputs.specs,
+            parts,
+            (inputs.quote_ns, inputs.end_ns),
+            now_ns,
+            events=events,
+            elapsed_seconds=elapsed_seconds,
+        )
         summary["status"] = _status(parts, error, signals)
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     parts.node.dispose()
@@ -100,12 +106,7 @@ def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
 
 def _save(parts: RunParts, now_ns: int, folder: Path) -> None:
     """Record the last figures, which no callback sees any more, and write the engine's reports."""
-    metrics, account = parts.metrics.final(now_ns)
-    for row in metrics:
-        parts.recorder.write_metrics(row)
-    if account is not None:
-        parts.recorder.write_equity(now_ns, account)
-        parts.recorder.write_snapshot(now_ns)
+    save_last_figures(parts, now_ns)
     parts.recorder.close()
     node = parts.node
     write_report(node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")

@@ -1,9 +1,35 @@
 """The folder of one run."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["new_run_folder"]
+from mm_nautilus.core.config_source import resolved_yaml
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.errors import ConfigError
+
+__all__ = ["begun_run_folder", "new_run_folder"]
+
+
+def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
+    """Make a run's folder, put its resolved configuration and its calibration there, and return it.
+
+    Raises
+    ------
+    ConfigError
+        If the folder or a file cannot be made.
+    """
+    directory = config.output.directory
+    try:
+        folder = new_run_folder(directory, config.name)
+        (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
+        if config.strategy.calibration is not None:
+            shutil.copyfile(config.strategy.calibration, folder / "calibration.yaml")
+    except OSError as error:
+        text = f"output.directory must be a folder that can be written, was {directory}: {error.strerror}"
+        raise ConfigError(text) from error
+    return folder
 
 
 def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path:

@@ -8,12 +8,12 @@ from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.instrument_checks import check_run
 from mm_nautilus.core.problems import Problem
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.run_config import RunConfig, TradingConfig
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, require_data
 
-__all__ = ["RunInputs", "prepare"]
+__all__ = ["RunInputs", "checked_run", "first_mid", "prepare"]
 
 _BATCH_ROWS = 2_000
 
@@ -68,13 +68,8 @@ def prepare(config: RunConfig) -> RunInputs:
     specs = {spec.symbol: spec for spec in found}
     reader = CatalogReader(config.catalog)
     snapshots = {symbol: _first_book(reader, spec, start_ns) for symbol, spec in specs.items()}
-    mids = {symbol: _first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
-    calibration, findings = configured_calibration(config.strategy)
-    problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
-    problems += check_run(config, specs, mids, calibration=None if findings else calibration)
-    errors = [problem.located() for problem in problems if not problem.is_warning]
-    if errors:
-        raise ConfigError(errors)
+    mids = {symbol: first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
+    warnings = checked_run(config, specs, mids)
     data_ns = min(snapshots.values())
     return RunInputs(
         config=config,
@@ -82,8 +77,36 @@ def prepare(config: RunConfig) -> RunInputs:
         data_ns=data_ns,
         quote_ns=max(data_ns, start_ns or data_ns),
         end_ns=_last_moment(reader, specs, end_ns),
-        warnings=tuple(problem.text() for problem in problems),
+        warnings=warnings,
     )
+
+
+def checked_run(
+    config: TradingConfig, specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]
+) -> tuple[str, ...]:
+    """Check a run against its instruments, its first prices and its calibration, and return the risks.
+
+    Parameters
+    ----------
+    config
+        The run.
+    specs
+        Everything the catalog or the venue has, by symbol.
+    mids
+        Mid prices by symbol, in quote currency, as far as they are known.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong.
+    """
+    calibration, findings = configured_calibration(config.strategy)
+    problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
+    problems += check_run(config, specs, mids, calibration=None if findings else calibration)
+    errors = [problem.located() for problem in problems if not problem.is_warning]
+    if errors:
+        raise ConfigError(errors)
+    return tuple(problem.text() for problem in problems)
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:
@@ -116,8 +139,21 @@ def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | Non
     return found
 
 
-def _first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int) -> float:
-    """Return the mid of the first two-sided book, in quote currency."""
+def first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int | None = None) -> float:
+    """Return the mid of a catalog's first two-sided book, in quote currency.
+
+    Parameters
+    ----------
+    reader, spec
+        The catalog and the instrument.
+    from_ns
+        Where to begin, nanoseconds since the epoch; None begins with the first book.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
     replay = BookReplay()
     for block in reader.iter_deltas(spec.instrument_id, start=from_ns, batch_rows=_BATCH_ROWS):
         tops = replay.apply(block)

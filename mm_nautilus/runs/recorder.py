@@ -1,14 +1,13 @@
-"""Write what a run publishes as it comes: metrics and equity to Parquet, fills to the journal."""
+"""Write what a run publishes as it comes: metrics, equity and fills to Parquet, fills to the journal."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
@@ -17,15 +16,20 @@ from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
 from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import ACCOUNT_TOPIC, RESULT_TOPIC, FillResult
+from mm_nautilus.nautilus.messages import ACCOUNT_TOPIC, GUARD_TOPIC, RESULT_TOPIC, FillResult, GuardChange
 from mm_nautilus.report.journal import Journal
+from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+from mm_nautilus.runs.tables import FILLS, table_schema
 
-__all__ = ["ExitTotals", "ParquetRows", "RunRecorder"]
+__all__ = ["ExitTotals", "RunRecorder"]
 
 STRATEGY_NAME: Final = "market_making"
 """The strategy's name in the journal (v1.4.0's)."""
 _SNAPSHOT_INTERVAL_NS: Final = 60 * SECOND_NS
-_ROWS_PER_GROUP: Final = 5_000
+_TIMER: Final = "recorder"
+_FLUSH_INTERVAL_NS: Final = 60 * SECOND_NS
+"""Longest time that rows wait in memory in a live run."""
+_JOURNAL_ROTATE_BYTES: Final = 64_000_000
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 
 _EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
@@ -39,58 +43,29 @@ _EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
 _EQUITY_DIGITS: Final = Decimal("1e-12")
 
 
-class ParquetRows:
-    """Append rows to a Parquet file in groups, so that memory does not grow with the run.
-
-    Parameters
-    ----------
-    path
-        The file.
-    schema
-        Its columns.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema = schema
-        self._rows: list[Mapping[str, Any]] = []
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row."""
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left and close the file."""
-        if self._rows:
-            self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()
-
-
 @dataclass(slots=True)
 class ExitTotals:
     """Exits of one kind.
 
     Attributes
     ----------
-    order_ids
-        The exit orders that were filled.
+    orders
+        How many exit orders were filled, each counted once however many executions it took.
+    trades
+        Their executions that reduced a position.
     pnl
         Sum of their trades' results by quote currency.
     """
 
-    order_ids: set[str] = field(default_factory=set)
+    orders: int = 0
     trades: int = 0
     pnl: dict[str, Decimal] = field(default_factory=dict)
+    _last_order: dict[str, str] = field(default_factory=dict)
 
     def add(self, result: FillResult) -> None:
-        """Count one execution of an exit order."""
-        self.order_ids.add(result.correlation_id)
+        """Count one execution of an exit order; a symbol has at most one such order at a time."""
+        self.orders += self._last_order.get(result.symbol) != result.correlation_id
+        self._last_order[result.symbol] = result.correlation_id
         if result.trade_pnl is not None:
             self.trades += 1
             self.pnl[result.currency] = self.pnl.get(result.currency, Decimal(0)) + result.trade_pnl
@@ -105,18 +80,28 @@ class RunRecorder(GuardedActor):
         The run's folder.
     ledger
         Returns the metrics actor's ledger.
+    is_live
+        Whether the run may last for weeks and end at any moment: fills are written as they come, tables in parts,
+        and the journal is rotated. A backtest takes its fills from the engine's report.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Hand the engine's own options to its base class."""
         return super().__new__(cls, DataActorConfig(actor_id=ActorId("RECORDER-001")))  # type: ignore[call-arg]
 
-    def __init__(self, folder: Path, ledger: Callable[[], SymbolLedger | None]) -> None:
+    def __init__(
+        self, folder: Path, ledger: Callable[[], SymbolLedger | None], *, is_live: bool = False
+    ) -> None:
         super().__init__()
         self._ledger = ledger
-        self._metrics = ParquetRows(folder / "metrics.parquet", metrics_schema())
-        self._equity = ParquetRows(folder / "equity.parquet", pa.schema(_EQUITY_COLUMNS))
-        self._journal = Journal(folder / "journal.jsonl", self._echo)
+        self._is_live = is_live
+        kind = RowParts if is_live else RowFile
+        self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
+        self._equity: Rows = kind(folder / "equity.parquet", pa.schema(_EQUITY_COLUMNS))
+        self._fills = RowParts(folder / "fills.parquet", table_schema(FILLS)) if is_live else None
+        self._journal = Journal(
+            folder / "journal.jsonl", self._echo, rotate_bytes=_JOURNAL_ROTATE_BYTES if is_live else None
+        )
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
@@ -125,10 +110,23 @@ class RunRecorder(GuardedActor):
         self.log.info(line)
 
     def on_start(self) -> None:
-        """Listen to metrics, account snapshots and results of fills."""
+        """Listen to metrics, account snapshots, results of fills and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(RESULT_TOPIC, self._on_result)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
+        self.subscribe_topic(GUARD_TOPIC, self._on_guard)
+        if self._is_live:
+            self.clock.set_timer_ns(_TIMER, _FLUSH_INTERVAL_NS)
+
+    def on_time_event(self, event: Any) -> None:
+        """Bring the rows so far to the disk."""
+        if event.name == _TIMER:
+            for rows in self._tables:
+                rows.flush()
+
+    @property
+    def _tables(self) -> list[Rows]:
+        return [rows for rows in (self._metrics, self._equity, self._fills) if rows is not None]
 
     def on_data(self, data: Any) -> None:
         """Write one symbol's metrics."""
@@ -141,9 +139,14 @@ class RunRecorder(GuardedActor):
         self._metrics.append(metrics_row(metrics))
 
     def _on_result(self, message: object) -> None:
-        """Write one fill to the journal and count it with its exit."""
-        if not isinstance(message, FillResult):
-            return
+        """Write one fill."""
+        if isinstance(message, FillResult):
+            self.write_fill(message)
+
+    def write_fill(self, message: FillResult) -> None:
+        """Write one fill to the journal and, in a live run, to its table; count it with its exit."""
+        if self._fills is not None:
+            self._fills.append(_fill_row(message))
         if message.purpose in _EXITS:
             self.exits[message.purpose].add(message)
         fill = {
@@ -158,11 +161,17 @@ class RunRecorder(GuardedActor):
             "purpose": message.purpose,
             "pnl": message.realized_change,
             "trade_pnl": message.trade_pnl,
+            "trade_id": message.trade_id,
         }
         position = {"symbol": message.symbol, "quantity": message.position}
         self._journal.log_fill(
             fill, message.correlation_id, STRATEGY_NAME, None, position, message.symbol_stats
         )
+
+    def _on_guard(self, message: object) -> None:
+        """Write a pause, a halt or the end of one."""
+        if isinstance(message, GuardChange):
+            self._journal.log_guard(asdict(message), STRATEGY_NAME)
 
     def _on_account(self, message: object) -> None:
         """Write one point of the equity curve and, once a minute, a snapshot to the journal."""
@@ -197,6 +206,23 @@ class RunRecorder(GuardedActor):
 
     def close(self) -> None:
         """Close the files; for the end of the run, after the last rows."""
-        self._metrics.close()
-        self._equity.close()
+        for rows in self._tables:
+            rows.close()
         self._journal.close()
+
+
+def _fill_row(fill: FillResult) -> dict[str, Any]:
+    """Return a fill as the engine's own report has it."""
+    return {
+        "ts_event": fill.ts_event,
+        "symbol": fill.symbol,
+        "side": fill.side,
+        "price": fill.price,
+        "quantity": fill.quantity,
+        "commission": fill.fee,
+        "commission_currency": fill.currency,
+        "liquidity": fill.liquidity,
+        "order_type": fill.order_type,
+        "client_order_id": fill.correlation_id,
+        "trade_id": fill.trade_id,
+    }

@@ -1,12 +1,20 @@
-"""Turn SIGINT and SIGTERM into an orderly end of a run."""
+"""Turn SIGINT and SIGTERM into an orderly end of a run, and SIGUSR1 into a halt of a live one."""
 
 import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-__all__ = ["SignalWatch"]
+__all__ = ["SignalListener", "SignalWatch"]
 
 _WATCHED: Final = (signal.SIGINT, signal.SIGTERM)
+_KILL: Final = signal.SIGUSR1
+_LISTENED: Final = (*_WATCHED, _KILL)
+_LOOK_SECONDS: Final = 0.1
+"""Time between two looks for a signal that has come."""
 
 
 class SignalWatch:
@@ -35,6 +43,90 @@ class SignalWatch:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number, as shells expect."""
+        return 128 + (self.received or 0)
+
+
+class SignalListener:
+    """Receive signals on a thread of their own while the context lasts, whatever the main thread is doing.
+
+    The live engine installs handlers of its own and spends minutes inside of native code, where Python's
+    handlers do not run. So the signals are blocked: in the thread that enters the context and in all that it
+    starts from then on. None of the handlers is ever called; the listener's thread takes the signals.
+
+    Enter it in the main thread before numpy is imported, which starts a thread that would not block them. Where
+    that is too late, Python's handlers note what reaches them.
+
+    Parameters
+    ----------
+    ends_process
+        Whether the process ends after the context, as a command does: once a signal has come, the signals then
+        stay blocked, so that one that is repeated while the process leaves cannot replace its exit code.
+
+    Attributes
+    ----------
+    received
+        The number of the first signal, or None.
+    received_at
+        When it came, seconds of the monotonic clock, or None.
+    kills
+        How often SIGUSR1, the kill switch, has come; it ends nothing.
+    """
+
+    def __init__(self, *, ends_process: bool = False) -> None:
+        self.received: int | None = None
+        self.received_at: float | None = None
+        self._ends_process = ends_process
+        self.kills = 0
+        self._previous: dict[int, Any] = {}
+        self._mask: set[int] = set()
+        self._has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
+
+    def __enter__(self) -> Self:
+        for number in _LISTENED:
+            self._previous[number] = signal.signal(number, lambda number, _frame: self._note(number))
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _LISTENED))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._has_ended.set()
+        self._thread.join()
+        self._take_pending()
+        if self._ends_process and self.received is not None:
+            return
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def inherited_by_nobody(self) -> Iterator[None]:
+        """Unblock the signals while a child process is started, which would otherwise never be ended by one."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LISTENED)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _LISTENED)
+
+    def _listen(self) -> None:
+        while not self._has_ended.wait(_LOOK_SECONDS):
+            self._take_pending()
+
+    def _take_pending(self) -> None:
+        for number in signal.sigpending().intersection(_LISTENED):
+            self._note(signal.sigwait({number}))
+
+    def _note(self, number: int) -> None:
+        if number == _KILL:
+            self.kills += 1
+        elif self.received is None:
+            self.received, self.received_at = number, time.monotonic()
 
     @property
     def exit_code(self) -> int:

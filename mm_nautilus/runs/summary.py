@@ -5,14 +5,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.core.quoting import NotQuoting
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.run_config import TradingConfig
 from mm_nautilus.nautilus.actor import MetricsActor
 from mm_nautilus.nautilus.data_types import SymbolMetrics
-from mm_nautilus.nautilus.desk import SymbolDesk
-from mm_nautilus.runs.assembly import RunParts
-from mm_nautilus.runs.inputs import RunInputs
+from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
+from mm_nautilus.runs.components import Components
 from mm_nautilus.runs.recorder import ExitTotals
 
 __all__ = ["account_summary", "exit_summary", "model_summary", "run_summary", "symbol_summary"]
@@ -63,9 +63,15 @@ def symbol_summary(
         "orders_denied": counts.denied,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": desk.is_halted,
+        "quoting": {"bid": _side_state(desk.bid), "ask": _side_state(desk.ask)},
         "quote_model": model_summary(desk),
         "not_quoting": {"bid": desk.bid.tally.to_dict(), "ask": desk.ask.tally.to_dict()},
     }
+
+
+def _side_state(side: SideDesk) -> str:
+    """Return ``quoted``, or why a side is not quoted at the moment."""
+    return "quoted" if side.tally.current is None else side.tally.current.value
 
 
 def model_summary(desk: SymbolDesk) -> dict[str, Any] | None:
@@ -110,7 +116,7 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
     """Return, for each kind of exit, how often it closed a position and the result by quote currency."""
     return {
         reason: {
-            "count": len(totals.order_ids),
+            "count": totals.orders,
             "trades": totals.trades,
             "pnl": {currency: float(amount) for currency, amount in sorted(totals.pnl.items())},
         }
@@ -119,28 +125,37 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
 
 
 def run_summary(
-    inputs: RunInputs, parts: RunParts, now_ns: int, *, events: int, elapsed_seconds: float
+    config: TradingConfig,
+    specs: Mapping[str, InstrumentSpec],
+    parts: Components[Any],
+    period: tuple[int, int],
+    now_ns: int,
+    *,
+    events: int,
+    elapsed_seconds: float,
 ) -> dict[str, Any]:
-    """Return the figures of a whole run.
+    """Return the figures of a run so far.
 
     Parameters
     ----------
-    inputs, parts
-        What ran.
+    config, specs, parts
+        What runs.
+    period
+        First and last moment of the run, nanoseconds since the epoch.
     now_ns
-        The run's last moment, nanoseconds since the epoch.
+        The moment of the figures, nanoseconds since the epoch.
     events
         Market events processed.
     elapsed_seconds
         Wall time of the engine.
     """
-    metrics, account = parts.metrics.final(now_ns)
+    metrics, account = parts.metrics.figures(now_ns)
     desks = parts.strategy.desks
     return {
-        "name": inputs.config.name,
-        "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
-        "venue": _assumptions(inputs.config),
-        "period": _period(inputs),
+        "name": config.name,
+        "simulated_data": any(spec.simulated for spec in specs.values()),
+        "venue": _assumptions(config),
+        "period": _period(*period),
         "symbols": {
             row.symbol: symbol_summary(row, desks[row.symbol], parts.metrics, now_ns) for row in metrics
         },
@@ -154,14 +169,14 @@ def run_summary(
     }
 
 
-def _assumptions(config: RunConfig) -> dict[str, Any]:
+def _assumptions(config: TradingConfig) -> dict[str, Any]:
     """Return what the run assumes of the venue."""
     return config.venue.model_dump(mode="json", exclude={"starting_balances"}) | {
         "starting_balances": [str(amount) for amount in config.venue.starting_balances]
     }
 
 
-def _period(inputs: RunInputs) -> dict[str, Any]:
-    moments = {"start": inputs.quote_ns, "end": inputs.end_ns}
+def _period(start_ns: int, end_ns: int) -> dict[str, Any]:
+    moments = {"start": start_ns, "end": end_ns}
     texts = {name: datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for name, ns in moments.items()}
-    return texts | {"seconds": (inputs.end_ns - inputs.quote_ns) / 1e9}
+    return texts | {"seconds": (end_ns - start_ns) / 1e9}

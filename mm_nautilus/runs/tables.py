@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["FILLS", "ORDERS", "POSITIONS", "write_report"]
+__all__ = ["FILLS", "ORDERS", "POSITIONS", "table_schema", "write_report"]
 
 _AMOUNT: Final = pa.decimal128(38, 18)
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -87,6 +87,11 @@ POSITIONS: Final[tuple[Column, ...]] = (
 )
 
 
+def table_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """Return the names and types of columns."""
+    return pa.schema([(name, kind) for name, kind, _ in columns])
+
+
 def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) -> pa.Table:
     """Write one of the engine's reports with the columns given, and return it.
 
@@ -104,6 +109,6 @@ def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) 
         indexed = indexed.sort_values(columns[0][0], kind="stable")
     rows: list[dict[Any, Any]] = indexed.to_dict("records")
     arrays = [pa.array([read(row) for row in rows], type=kind) for _, kind, read in columns]
-    table = pa.table(arrays, schema=pa.schema([(name, kind) for name, kind, _ in columns]))
+    table = pa.table(arrays, schema=table_schema(columns))
     pq.write_table(table, path, compression="zstd")
     return table

@@ -43,6 +43,21 @@ def test_schema_is_printed_and_written(tmp_path):
     assert json.loads(target.read_text(encoding="utf-8"))["title"] == "RunConfig"
 
 
+def test_schema_of_a_sandbox_is_another_one():
+    text = run("schema", "--sandbox").stdout
+    assert text == schema_text(sandbox=True)
+    assert json.loads(text)["title"] == "SandboxConfig"
+
+
+def test_check_takes_either_kind():
+    result = run("check", CONFIGS / "sandbox.yaml", "--set", "feed.source=local")
+    assert result.exit_code == 0
+    assert "no errors, 6 warnings; quotes XRP/USDT, BTC/USDT, XRP/BTC at KRAKEN" in result.stdout
+    refused = run("check", CONFIGS / "sandbox.yaml", "--set", "feed.speed=0", "--set", "duration=2")
+    assert isinstance(refused.exception, ConfigError)
+    assert len(refused.exception.problems) == 2
+
+
 def test_schema_that_cannot_be_written_is_one_message(tmp_path):
     result = run("schema", "--out", tmp_path / "absent" / "schema.json")
     with pytest.raises(

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from mm_nautilus.core.amount import Amount
 from mm_nautilus.core.config import MarketMakerConfig, SymbolOverrides, SymbolParams, merge_symbol
-from mm_nautilus.core.config_reference import reference, run_schema, schema_text
+from mm_nautilus.core.config_reference import reference, run_schema, sandbox_schema, schema_text
 from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.sandbox_config import SandboxConfig
 
 ROOT = Path(__file__).parents[2]
 
@@ -240,11 +241,10 @@ def test_calibrated_models_need_a_source_of_figures():
 # -- The schema and the reference ---------------------------------------------------------------------
 
 
-def test_checked_in_schema_is_the_models():
-    path = ROOT / "mm_nautilus" / "schema" / "run.schema.json"
-    assert path.read_text(encoding="utf-8") == schema_text(), (
-        "write it with `mm-nautilus config schema --out`"
-    )
+@pytest.mark.parametrize(("name", "sandbox"), [("run", False), ("sandbox", True)])
+def test_checked_in_schema_is_the_models(name, sandbox):
+    path = ROOT / "mm_nautilus" / "schema" / f"{name}.schema.json"
+    assert path.read_text(encoding="utf-8") == schema_text(sandbox=sandbox), "write it with `make schema`"
 
 
 def test_overrides_in_the_schema_have_no_defaults():
@@ -254,8 +254,8 @@ def test_overrides_in_the_schema_have_no_defaults():
     assert set(SymbolOverrides.model_fields) == set(SymbolParams.model_fields)
 
 
-def test_every_key_is_described_in_the_schema():
-    schema = run_schema()
+@pytest.mark.parametrize("schema", [run_schema(), sandbox_schema()], ids=["run", "sandbox"])
+def test_every_key_is_described_in_the_schema(schema):
     for section in [schema, *schema["$defs"].values()]:
         for name, described in section["properties"].items():
             target = described.get("$ref", "").rpartition("/")[2]
@@ -272,8 +272,11 @@ def test_checked_in_reference_is_the_models():
 
 def test_reference_names_every_key():
     text = reference()
-    for name in RunConfig.model_fields:
+    for name in [*RunConfig.model_fields, *SandboxConfig.model_fields]:
         assert f"| `{name}` |" in text
+    for section in ("feed", "state", "recording"):
+        for name in SandboxConfig.model_fields[section].annotation.model_fields:
+            assert f"| `{section}.{name}` |" in text
     for name in MarketMakerConfig.model_fields:
         assert text.count(f"| `strategy.{name}` |") == 1
     assert "| `strategy.gamma` | number | `0.1` | a finite number between 0.01 and 1.0 |" in text

@@ -11,6 +11,7 @@ from mm_nautilus.core.guards import (
     BookCondition,
     BookGuard,
     DrawdownGuard,
+    Spell,
     book_condition,
 )
 from mm_nautilus.core.quoting import NotQuoting
@@ -287,3 +288,44 @@ def test_budget_never_allows_more_in_any_second_and_wastes_nothing(gaps, cap):
 
     windows = Counter({at: sum(at <= other < at + SECOND_NS for other in spent) for at in spent})
     assert all(count <= cap for count in windows.values())
+
+
+# -- Age, recovery, spells ----------------------------------------------------------------------------
+
+
+def test_age_of_the_feed(guard):
+    assert guard.age_seconds(5) is None
+    guard.on_event(SECOND_NS, SOUND)
+    assert guard.age_seconds(3 * SECOND_NS) == 2.0
+    assert guard.age_seconds(0) == 0.0, "a clock that was set back makes nothing younger than new"
+
+
+def test_a_recovery_can_be_asked_for(guard):
+    guard.on_event(0, SOUND)
+    guard.recover(5 * SECOND_NS)
+    assert guard.reason(6 * SECOND_NS - 1) == "book recovering"
+    assert guard.reason(6 * SECOND_NS) is None
+
+
+def test_a_recovery_does_not_shorten_one(guard):
+    guard.on_event(0, BookCondition.CROSSED)
+    guard.on_event(10, SOUND)
+    guard.recover(5)
+    assert guard.resume_at_ns == 10 + SECOND_NS
+
+
+def test_a_rearmed_drawdown_measures_from_the_next_pnl():
+    drawdown = DrawdownGuard(5.0)
+    drawdown.update(10.0, 100.0)
+    assert drawdown.update(4.0, 100.0)
+    drawdown.rearm()
+    assert not drawdown.update(4.0, 100.0)
+    assert drawdown.drawdown_pct == 0.0
+    assert not drawdown.update(-0.9, 100.0)
+    assert drawdown.update(-1.0, 100.0)
+    assert drawdown.max_drawdown_pct == 6.0
+
+
+def test_a_spell_is_told_once():
+    spell = Spell(10)
+    assert [spell.begins(at) for at in (0, 9, 18, 28, 29)] == [True, False, False, True, False]

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mm_nautilus.core.config_reference import run_schema
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.core.config_reference import run_schema, sandbox_schema
+from mm_nautilus.core.config_source import load_any_config, load_config
 from mm_nautilus.core.validation import check_fees, configured_fees
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
-SCHEMA_LINE = "# yaml-language-server: $schema=../mm_nautilus/schema/run.schema.json"
+SCHEMA_LINE = "# yaml-language-server: $schema=../mm_nautilus/schema/{}.schema.json"
+SANDBOX = {"sandbox.yaml", "sandbox_local.yaml"}
 WITHOUT_RISKS = {"binance.yaml", "calibrated.yaml", "conservative.yaml", "margin.yaml"}
 BY_NAME = {path.name: path for path in SHIPPED}
 
@@ -75,27 +76,28 @@ def _key_violations(
 
 
 def risks(path: Path) -> list[str]:
-    loaded = load_config(path)
+    loaded = load_any_config(path)
     found = check_fees(loaded.config.strategy, configured_fees(loaded.config))
     return [*loaded.warnings, *(problem.text() for problem in found)]
 
 
 def test_the_shipped_files_are_the_documented_ones():
-    names = ["aggressive", "backtest", "binance", "calibrated", "conservative", "margin", "v1_4_signal"]
+    backtests = ["aggressive", "backtest", "binance", "calibrated", "conservative", "margin"]
+    names = [*backtests, "sandbox", "sandbox_local", "v1_4_signal"]
     assert [path.stem for path in SHIPPED] == names
-    assert [load_config(path).config.name for path in SHIPPED] == names
+    assert [load_any_config(path).config.name for path in SHIPPED] == names
 
 
 @shipped
 def test_shipped_file_names_the_schema_for_editors(path):
     first_line = path.read_text(encoding="utf-8").splitlines()[0]
-    assert first_line == SCHEMA_LINE
+    assert first_line == SCHEMA_LINE.format("sandbox" if path.name in SANDBOX else "run")
     assert (path.parent / first_line.partition("=")[2]).resolve().is_file()
 
 
 @shipped
 def test_shipped_file_follows_the_schema(path):
-    schema = run_schema()
+    schema = sandbox_schema() if path.name in SANDBOX else run_schema()
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert violations(schema, values, schema) == []
 

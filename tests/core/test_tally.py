@@ -6,7 +6,7 @@ from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.tally import ReasonTally
 
-COOLDOWN, HALTED = NotQuoting.COOLDOWN, NotQuoting.HALTED
+COOLDOWN, HALTED = NotQuoting.COOLDOWN, NotQuoting.KILL_SWITCH
 reasons = st.one_of(st.none(), st.sampled_from(NotQuoting))
 
 
@@ -31,7 +31,7 @@ def test_a_reason_counts_once_while_it_holds():
 
     assert tally.to_dict() == {
         "cooldown": {"count": 2, "seconds": 5.0},
-        "halted": {"count": 1, "seconds": 10.0},
+        "halted by the kill switch": {"count": 1, "seconds": 10.0},
     }
 
 
@@ -40,15 +40,15 @@ def test_a_reason_that_has_just_set_in_has_held_for_no_time():
 
     tally.set(HALTED, 5)
 
-    assert tally.to_dict() == {"halted": {"count": 1, "seconds": 0.0}}
+    assert tally.to_dict() == {"halted by the kill switch": {"count": 1, "seconds": 0.0}}
 
 
 def test_reasons_are_ordered_by_name():
     tally = ReasonTally()
-    for now, reason in enumerate((NotQuoting.WARMING_UP, NotQuoting.COOLDOWN, NotQuoting.HALTED)):
+    for now, reason in enumerate((NotQuoting.WARMING_UP, NotQuoting.COOLDOWN, NotQuoting.KILL_SWITCH)):
         tally.set(reason, now)
 
-    assert list(tally.to_dict()) == ["cooldown", "halted", "warming up"]
+    assert list(tally.to_dict()) == ["cooldown", "halted by the kill switch", "warming up"]
 
 
 @pytest.mark.parametrize("closings", [[7], [7, 7], [3, 7]])
@@ -59,7 +59,7 @@ def test_closing_twice_counts_no_time_twice(closings):
     for now in closings:
         tally.close(now * SECOND_NS)
 
-    assert tally.to_dict() == {"halted": {"count": 1, "seconds": 7.0}}
+    assert tally.to_dict() == {"halted by the kill switch": {"count": 1, "seconds": 7.0}}
 
 
 def test_a_time_before_the_last_one_adds_nothing_and_is_not_counted_again():

@@ -581,16 +581,16 @@ def test_sound_run_has_no_problem():
 def test_venue_must_be_the_one_of_the_catalog():
     found = check_run(run({"name": "BINANCE"}), ALL)
     assert [problem.located() for problem in found] == [
-        "venue.name: name must be KRAKEN, the catalog's venue of XRP/BTC, was BINANCE"
+        "venue.name: name must be KRAKEN, the venue of XRP/BTC, was BINANCE"
     ]
 
 
 def test_fees_must_come_from_somewhere():
     found = check_run(run({"fees": None}, symbols=("XRP/USDT", "BTC/USDT")), ALL)
-    expected = "venue.fees: fees must be given as the catalog has none for "
+    expected = "venue.fees: fees must be given as the instrument of {} names none, was null"
     assert [problem.located() for problem in found][:2] == [
-        f"{expected}XRP/USDT, was null",
-        f"{expected}BTC/USDT, was null",
+        expected.format("XRP/USDT"),
+        expected.format("BTC/USDT"),
     ]
     symbol_fees = dict.fromkeys(ALL, FREE)
     assert check_run(run({"fees": None, "symbol_fees": symbol_fees}), ALL) == []

@@ -19,11 +19,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import typer.main
+import yaml
 
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.core.config import MarketMakerConfig
+from mm_nautilus.core.config_source import load_config, load_sandbox_config
 from mm_nautilus.core.exits import trailing_stop_price
 from mm_nautilus.core.fee_checks import locked_in_pct
+from mm_nautilus.core.guard_state import GUARD_REASONS
 from mm_nautilus.core.instrument_checks import check_run
 from mm_nautilus.core.ledger import PositionResults
 from mm_nautilus.core.pricing import reservation_price
@@ -33,6 +36,7 @@ from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
 ROOT = Path(__file__).resolve().parents[2]
 README, CHANGELOG = ROOT / "README.md", ROOT / "CHANGELOG.md"
 GUIDE, MATHS, LIMITS = (ROOT / "docs" / f"{name}.md" for name in ("user-guide", "maths", "limits"))
+SANDBOX = ROOT / "docs" / "sandbox.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
 PAGES = [README, CHANGELOG, *sorted((ROOT / "docs").rglob("*.md"))]
 PICTURE = ROOT / "docs" / "images" / "backtest.svg"
@@ -41,6 +45,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 PROGRAMS = {
     ("mm-nautilus",): ["-m", "mm_nautilus.cli"],
     ("python", "run_backtest.py"): ["-m", "mm_nautilus.cli", "backtest"],
+    ("python", "run_sandbox.py"): ["-m", "mm_nautilus.cli", "sandbox"],
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -79,7 +84,10 @@ def cli_words(line: str) -> list[str]:
     return words[2:]
 
 
-PROGRAM_LINES = [line for line in shell_lines(README, GUIDE, LIMITS) if program_words(line) is not None]
+PROGRAM_LINES = [
+    line for line in shell_lines(README, GUIDE, LIMITS, SANDBOX) if program_words(line) is not None
+]
+SANDBOX_LINES = [line for line in PROGRAM_LINES if cli_words(line)[0] == "sandbox"]
 BACKTEST_LINES = [line for line in PROGRAM_LINES if cli_words(line)[0] == "backtest"]
 LINES_TO_RUN = [
     line
@@ -149,6 +157,13 @@ def test_backtest_command_has_a_sound_configuration(line: str) -> None:
     words = cli_words(line)
     sets = [value for option, value in pairwise(words) if option == "--set"]
     load_config(ROOT / words[1], sets)
+
+
+@pytest.mark.parametrize("line", SANDBOX_LINES)
+def test_sandbox_command_has_a_sound_configuration(line: str) -> None:
+    words = cli_words(line)
+    sets = [value for option, value in pairwise(words) if option == "--set"]
+    load_sandbox_config(ROOT / words[1], sets)
 
 
 def test_every_file_that_a_command_reads_is_shipped() -> None:
@@ -295,6 +310,37 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (folder,) = parent.iterdir()
     return folder
+
+
+GUARD_KEYS = (
+    "stale_after_seconds",
+    "resume_after_seconds",
+    "retry_after_seconds",
+    "max_drawdown_pct",
+    "flatten_on_halt",
+    "max_consecutive_losses",
+    "max_refused_orders",
+    "refused_orders_window_seconds",
+    "refused_orders_pause_seconds",
+    "max_refused_orders_pauses",
+    "max_trade_age_seconds",
+    "max_order_actions_per_second",
+    "max_account_drawdown_pct",
+    "max_clock_step_seconds",
+    "kill_switch_flatten",
+)
+
+
+@pytest.mark.parametrize("key", GUARD_KEYS)
+def test_guards_page_has_every_guards_default(key: str) -> None:
+    default = MarketMakerConfig.model_fields[key].default
+    shown = f"{default:g}" if isinstance(default, float) else yaml.safe_dump(default).split()[0]
+    assert f"`{key}: {shown}`" in GUIDE.with_name("guards.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("reason", sorted(GUARD_REASONS - {NotQuoting.BOOK_RECOVERING}))
+def test_guards_page_explains_every_guard(reason: NotQuoting) -> None:
+    assert f"`{reason.value}`" in GUIDE.with_name("guards.md").read_text(encoding="utf-8")
 
 
 def test_guide_names_every_file_of_a_run(run_folder: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_symbols_drawdown_halts_that_symbol_for_good(run, flatten):
     outcome = run(mm, falling((2.1995, 2.2005)))
     desk = mm.desks[XRP_USDT]
     assert desk.is_halted
-    assert held(mm, NotQuoting.HALTED) == 1
+    assert held(mm, NotQuoting.HALTED_DRAWDOWN) == 1
     assert [o for o in outcome.orders if o.is_open and o.instrument_id == desk.instrument_id] == []
     assert outcome.positions[XRP_USDT] == (0 if flatten else 10)
     assert len(outcome.of("halt")) == flatten

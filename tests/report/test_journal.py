@@ -207,3 +207,15 @@ def test_the_file_is_closed_with_the_block(tmp_path):
 
     with pytest.raises(ValueError, match="closed file"):
         log(journal)
+
+
+def test_a_guards_change_is_a_line_for_machines_alone(tmp_path):
+    lines: list[str] = []
+    path = tmp_path / "journal.jsonl"
+    change = {"ts_event": 5, "symbol": "XRP/USDT", "state": "paused", "text": "paused: stale book"}
+    with Journal(path, lines.append) as journal:
+        journal.log_guard(change, "market_making")
+    assert lines == [], "it was logged where it happened"
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [
+        {"type": "guard", "strategy": "market_making", "guard": change}
+    ]

@@ -1,0 +1,123 @@
+"""The `sandbox` command."""
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
+from mm_nautilus.errors import InterruptedRunError
+from mm_nautilus.runs.signals import SignalListener
+
+if TYPE_CHECKING:
+    from mm_nautilus.runs.sandbox import SandboxOutcome
+
+__all__ = ["sandbox_command"]
+
+_DEFAULT_CONFIG = Path("configs") / "sandbox.yaml"
+
+
+class VenueChoice(StrEnum):
+    """Where the market data comes from."""
+
+    LIVE = "live"
+    LOCAL = "local"
+
+
+def sandbox_command(
+    *,
+    config: Annotated[
+        Path | None, typer.Argument(help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG))
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
+        ),
+    ] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long to run, such as 90s or 2h, instead of duration."),
+    ] = None,
+    venue: Annotated[
+        VenueChoice | None,
+        typer.Option(help="Kraken's live feed, or a venue on this machine, instead of feed.source."),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Start anew; the state of earlier runs is kept under another name."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
+
+    Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h
+    """
+    words = [*(overrides or ())]
+    words += [] if out is None else [f"output.directory={out}"]
+    words += [] if duration is None else [f"duration={duration}"]
+    words += [] if venue is None else [f"feed.source={venue.value}"]
+    with SignalListener(ends_process=True) as signals:
+        outcome = _run(config, words, signals, fresh=fresh, says=not (quiet or as_json))
+    if as_json:
+        print_json(outcome.summary)
+    elif not quiet:
+        _print(outcome)
+    if signals.received is not None:
+        raise InterruptedRunError(
+            f"interrupted while the run ended; everything was saved in {outcome.folder}", signals.exit_code
+        )
+
+
+def _run(
+    config: Path | None, overrides: list[str], signals: SignalListener, *, fresh: bool, says: bool
+) -> "SandboxOutcome":
+    # The imports begin threads, which have to come after the signals are listened to.
+    from mm_nautilus.core.config_source import load_sandbox_config  # noqa: PLC0415
+    from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
+
+    loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
+    if signals.received is not None:
+        raise InterruptedRunError("interrupted before the run began; nothing was written", signals.exit_code)
+    say = _plain_lines() if says else lambda _line: None
+    for warning in loaded.warnings:
+        say(warning)
+    return run_sandbox(loaded.config, signals, fresh=fresh, say=say)
+
+
+def _plain_lines() -> Callable[[str], None]:
+    """Return what prints a line, and falls silent for good once nobody reads: a lost terminal ends no run."""
+    is_read = True
+
+    def say(line: str) -> None:
+        nonlocal is_read
+        if is_read:
+            try:
+                print(line, flush=True)  # noqa: T201 - typer's echo would swallow what tells of a lost reader
+            except OSError:
+                is_read = False
+
+    return say
+
+
+def _print(outcome: "SandboxOutcome") -> None:
+    from rich.console import Console  # noqa: PLC0415 (keeps --help fast)
+
+    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
+
+    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL))
+    typer.echo(f"written to {outcome.folder}", err=True)

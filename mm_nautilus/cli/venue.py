@@ -1,0 +1,98 @@
+"""The `venue` command."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mm_nautilus.cli.console import ending_on_signals
+from mm_nautilus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mm_nautilus.venue.server import VenueAddresses
+
+__all__ = ["venue_command"]
+
+_DEFAULT_CATALOG = Path("catalog")
+
+
+def venue_command(
+    *,
+    catalog: Annotated[
+        Path | None, typer.Argument(help="The catalog to play.", show_default=str(_DEFAULT_CATALOG))
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="Seconds of data a second, or max for as fast as it is read.")
+    ] = "1",
+    at_end: Annotated[
+        Literal["loop", "stop"], typer.Option(help="Whether the catalog begins anew after its last event.")
+    ] = "loop",
+    simulate: Annotated[bool, typer.Option("--simulate", help="Play the simulator, without end.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 20251213,
+    symbols: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", metavar="SYMBOL", help="Play only this pair; may be repeated."),
+    ] = None,
+    paused: Annotated[bool, typer.Option("--paused", help="Wait for the control command resume.")] = False,
+    start_after_subscriptions: Annotated[
+        int, typer.Option(metavar="N", help="Wait until N subscriptions exist, one a channel and pair.")
+    ] = 0,
+    trade_snapshot: Annotated[
+        bool, typer.Option(help="Answer subscriptions to trades with the last 50.")
+    ] = True,
+    queue_frames: Annotated[
+        int, typer.Option(metavar="N", help="Frames that may wait for a client before it is disconnected.")
+    ] = 10_000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of REST and WebSocket; 0 takes a free one.")] = 0,
+    control_port: Annotated[int, typer.Option(help="Port of the control side; 0 takes a free one.")] = 0,
+    end_with_stdin: Annotated[
+        bool, typer.Option("--end-with-stdin", help="End when standard input is closed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> None:
+    """Run a local venue that speaks Kraken's protocols, for runs and tests without a network.
+
+    Example: mm-nautilus venue catalog --speed 10
+    """
+    if importlib.util.find_spec("aiohttp") is None:
+        raise ConfigError("the local venue needs aiohttp; install it with: pip install 'mm-nautilus[venue]'")
+    with ending_on_signals("interrupted before the venue listened"):
+        from mm_nautilus.venue.options import VenueOptions, parse_speed  # noqa: PLC0415 (keeps --help fast)
+        from mm_nautilus.venue.server import run_venue  # noqa: PLC0415
+
+        if simulate and catalog is not None:
+            raise ConfigError(f"give a catalog or --simulate, not both; was {catalog} and --simulate")
+        options = VenueOptions(
+            catalog=None if simulate else catalog or _default_catalog(),
+            symbols=tuple(symbols or ()),
+            seed=seed,
+            speed=parse_speed(speed),
+            at_end=at_end,
+            start_after_subscriptions=start_after_subscriptions,
+            paused=paused,
+            trade_snapshot=trade_snapshot,
+            queue_frames=queue_frames,
+            host=host,
+            port=port,
+            control_port=control_port,
+        )
+        code = run_venue(
+            options, lambda addresses: _announce(addresses, as_json=as_json), end_with_stdin=end_with_stdin
+        )
+    raise typer.Exit(code)
+
+
+def _default_catalog() -> Path:
+    """Return the shipped catalog: in the working directory, else beside the package."""
+    beside_package = Path(__file__).resolve().parents[2] / _DEFAULT_CATALOG
+    return _DEFAULT_CATALOG if _DEFAULT_CATALOG.exists() or not beside_package.exists() else beside_package
+
+
+def _announce(addresses: "VenueAddresses", *, as_json: bool) -> None:
+    words = " ".join(f"{name}={url}" for name, url in addresses.to_dict().items())
+    typer.echo(json.dumps(addresses.to_dict()) if as_json else f"the venue listens: {words}")
+    sys.stdout.flush()

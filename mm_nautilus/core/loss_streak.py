@@ -1,0 +1,57 @@
+"""Losing trades in a row."""
+
+from decimal import Decimal
+
+__all__ = ["LossStreak"]
+
+_ZERO = Decimal(0)
+
+
+class LossStreak:
+    """Count the orders in a row that ended in a loss.
+
+    An order that reduces a position may be executed in several parts, each a trade; they count as one, by their
+    sum. One that breaks even neither adds to the streak nor ends it.
+
+    Parameters
+    ----------
+    limit
+        Length of the streak that fires; None never fires.
+
+    Attributes
+    ----------
+    length
+        Losing orders in a row so far.
+    """
+
+    __slots__ = ("_before", "_limit", "_order", "_pnl", "length")
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self.length = 0
+        self.reset()
+
+    def reset(self, length: int = 0) -> None:
+        """Begin anew, or at a length that was saved."""
+        self.length = self._before = length
+        self._order: str | None = None
+        self._pnl = _ZERO
+
+    def add(self, order: str, pnl: Decimal) -> bool:
+        """Take in one trade and return whether the streak has its limit now.
+
+        Parameters
+        ----------
+        order
+            The order that the trade was an execution of.
+        pnl
+            Its result, net of fees, in quote currency.
+        """
+        if order != self._order:
+            self._before, self._order, self._pnl = self.length, order, _ZERO
+        self._pnl += pnl
+        if self._pnl < 0:
+            self.length = self._before + 1
+        else:
+            self.length = 0 if self._pnl > 0 else self._before
+        return self._limit is not None and self.length >= self._limit

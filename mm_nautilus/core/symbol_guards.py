@@ -1,0 +1,158 @@
+"""The guards of one symbol, taken together."""
+
+from mm_nautilus.core.config import SymbolParams
+from mm_nautilus.core.feed_guard import FeedGuard
+from mm_nautilus.core.guard_state import Halt
+from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, Spell
+from mm_nautilus.core.loss_streak import LossStreak
+from mm_nautilus.core.quoting import NotQuoting
+from mm_nautilus.core.refusal_guard import RefusalGuard, RefusalLimits
+from mm_nautilus.core.volatility import MINUTE_NS
+
+__all__ = ["SymbolGuards"]
+
+
+class SymbolGuards:
+    """What may keep one symbol from being quoted, whatever its prices say.
+
+    Parameters
+    ----------
+    params
+        The symbol's merged parameters.
+
+    Attributes
+    ----------
+    book, drawdown, losses, refusals
+        The guards that every run has.
+    feed
+        The guard of a live feed; None where data comes from a catalog.
+    is_clock_settled
+        Whether times can be reckoned with.
+    halt
+        Why the symbol is halted, or None.
+    told
+        The reason for a pause that was told last, None while there is none.
+    """
+
+    __slots__ = (
+        "_max_trade_age_ns",
+        "_old_trades",
+        "_resume_after_ns",
+        "_told_ns",
+        "book",
+        "drawdown",
+        "feed",
+        "halt",
+        "is_clock_settled",
+        "losses",
+        "refusals",
+        "told",
+    )
+
+    def __init__(self, params: SymbolParams) -> None:
+        self._resume_after_ns = round(params.resume_after_seconds * SECOND_NS)
+        self.book = BookGuard(round(params.stale_after_seconds * SECOND_NS), self._resume_after_ns)
+        self.drawdown = DrawdownGuard(params.max_drawdown_pct)
+        self.losses = LossStreak(params.max_consecutive_losses)
+        self.refusals = RefusalGuard(
+            RefusalLimits(
+                most=params.max_refused_orders,
+                window_ns=round(params.refused_orders_window_seconds * SECOND_NS),
+                pause_ns=round(params.refused_orders_pause_seconds * SECOND_NS),
+                most_pauses=params.max_refused_orders_pauses,
+            )
+        )
+        self.feed: FeedGuard | None = None
+        self.is_clock_settled = True
+        self.halt: Halt | None = None
+        self.told: NotQuoting | None = NotQuoting.NO_BOOK
+        self._told_ns: int | None = None
+        self._max_trade_age_ns = round(params.max_trade_age_seconds * SECOND_NS)
+        self._old_trades = Spell(MINUTE_NS)
+
+    def watch_feed(self) -> None:
+        """Believe the book only while the feed is connected and has sent it whole."""
+        self.feed = FeedGuard(self._resume_after_ns)
+
+    @property
+    def is_feed_believed(self) -> bool:
+        """Whether the book is what the venue has now, as far as connections tell."""
+        return self.feed is None or self.feed.is_believed
+
+    def reason(self, now_ns: int) -> NotQuoting | None:
+        """Return why neither side is to be quoted now, or None; a halt is not among the reasons."""
+        if not self.is_feed_believed:
+            return self._feed_reason(now_ns)
+        if not self.is_clock_settled:
+            return NotQuoting.CLOCK_STEP
+        reason = self.book.reason(now_ns)
+        if reason is not None:
+            return NotQuoting(reason)
+        if self.refusals.is_paused(now_ns):
+            return NotQuoting.REFUSED_TOO_OFTEN
+        return self._feed_reason(now_ns)
+
+    def _feed_reason(self, now_ns: int) -> NotQuoting | None:
+        reason = None if self.feed is None else self.feed.reason(now_ns)
+        return None if reason is None else NotQuoting(reason)
+
+    def next_ns(self, now_ns: int, due_ns: int) -> int:
+        """Return when the next pause ends by itself, `due_ns` where none does before."""
+        feed_ns = 0 if self.feed is None else self.feed.resume_at_ns
+        for at_ns in (self.book.resume_at_ns, self.refusals.resume_at_ns, feed_ns):
+            if now_ns < at_ns < due_ns:
+                due_ns = at_ns
+        return due_ns
+
+    def is_old(self, ts_event: int, ts_init: int) -> bool:
+        """Return whether a trade was too old when it came; times in nanoseconds since the epoch."""
+        return ts_init - ts_event > self._max_trade_age_ns
+
+    def tell_old_trade(self, now_ns: int) -> bool:
+        """Return whether an old trade is the first one for a minute, which is the one to be told."""
+        return self._old_trades.begins(now_ns)
+
+    def takes(self, halt: Halt) -> bool:
+        """Return whether a halt says more than the present one: it is the first, a kill, or closes the position."""
+        present = self.halt
+        if present is None:
+            return True
+        is_kill = halt.reason is NotQuoting.KILL_SWITCH and present.reason is not NotQuoting.KILL_SWITCH
+        return is_kill or (halt.flatten and not present.flatten)
+
+    def rearm(self) -> None:
+        """Clear the halt and begin to measure anew."""
+        self.halt = None
+        self.drawdown.rearm()
+        self.losses.reset()
+        self.refusals.reset()
+
+    def pause_text(self, reason: NotQuoting | None, now_ns: int) -> str | None:
+        """Return what there is to tell of a pause: its beginning, another reason for it, its end.
+
+        Parameters
+        ----------
+        reason
+            Why neither side is quoted now, None where that is over.
+        now_ns
+            The time, nanoseconds since the epoch.
+
+        Returns
+        -------
+        str or None
+            None where this was told already. The wait at the end of a pause is a part of it.
+        """
+        before = self.told
+        if reason is before or (reason is NotQuoting.BOOK_RECOVERING and before is not None):
+            return None
+        self.told = reason
+        if reason is not None:
+            self._told_ns = now_ns if before is None else self._told_ns
+            return f"paused: {reason}"
+        seconds = 0.0 if self._told_ns is None else max(0, now_ns - self._told_ns) / SECOND_NS
+        since, self._told_ns = self._told_ns, None
+        return (
+            "open for quoting"
+            if since is None
+            else f"open for quoting again after {seconds:.1f} s ({before})"
+        )

@@ -1,0 +1,121 @@
+"""What backtests and sandbox runs are both made of: strategy, actors, log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
+
+from mm_nautilus.core.config import MarketMakerConfig
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.run_config import OutputConfig, TradingConfig
+from mm_nautilus.nautilus.actor import MetricsActor
+from mm_nautilus.nautilus.guarding import GuardedActor, GuardedStrategy
+from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.nautilus.venue import fee_rates
+from mm_nautilus.runs.recorder import RunRecorder
+
+__all__ = ["ORDER_RATE", "Components", "log_config", "save_last_figures", "strategy_config"]
+
+ORDER_RATE: Final = "100000/00:00:01"
+"""Order commands a second at which the engine's own risk checks refuse them: far beyond the strategy's cap, which
+exits and cancels because of an unsound book may pass."""
+
+_CHATTY_COMPONENTS: Final = (
+    "nautilus_portfolio::manager",
+    "nautilus_portfolio::portfolio",
+    "nautilus_execution::engine",
+    "nautilus_trading::strategy",
+)
+"""Parts of the engine that log several lines an order; only their warnings are kept."""
+_WARNS_OF_NOTHING: Final = "nautilus_model::types::quantity"
+"""Warns whenever the simulated queue before an order becomes shorter than what was traded, which is no fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components[Control: GuardedActor]:
+    """The strategy and the actors of one run.
+
+    Parameters
+    ----------
+    strategy, metrics, recorder
+        As everywhere.
+    control
+        What begins, watches and ends the run.
+    others
+        Actors that only some runs have.
+    """
+
+    strategy: MarketMaker
+    metrics: MetricsActor
+    recorder: RunRecorder
+    control: Control
+    others: Sequence[GuardedActor] = ()
+
+    def failure_text(self) -> str | None:
+        """Return the first exception that a callback raised, with its traceback, or None."""
+        components: tuple[GuardedStrategy | GuardedActor, ...] = (
+            self.strategy,
+            self.metrics,
+            self.recorder,
+            self.control,
+            *self.others,
+        )
+        for component in components:
+            for failure in component.failures:
+                return f"{failure.callback} raised {failure.error!r}\n{failure.traceback}"
+        return None
+
+
+def save_last_figures(parts: Components[Any], now_ns: int) -> None:
+    """Record what no callback sees any more at the end of a run; the recorder is closed by the caller.
+
+    Parameters
+    ----------
+    parts
+        What ran.
+    now_ns
+        The run's last moment, nanoseconds since the epoch.
+    """
+    for fill in parts.metrics.catch_up():
+        parts.recorder.write_fill(fill)
+    metrics, account = parts.metrics.figures(now_ns)
+    for row in metrics:
+        parts.recorder.write_metrics(row)
+    if account is not None:
+        parts.recorder.write_equity(now_ns, account)
+        parts.recorder.write_snapshot(now_ns)
+
+
+def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:
+    """Return the strategy's configuration with the venue and the fees of this run filled in."""
+    given = config.strategy.model_dump(exclude_unset=True)
+    given["venue"] = config.venue.name
+    for symbol, rates in fee_rates(config.venue, specs).items():
+        params = config.strategy.for_symbol(symbol)
+        for name, rate in zip(("maker_fee_pct", "taker_fee_pct"), rates, strict=True):
+            if getattr(params, name) is None:
+                given["symbols"][symbol][name] = float(100 * rate)
+    return MarketMakerConfig.model_validate(given)
+
+
+def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | None = None) -> LoggerConfig:
+    """Return the engine's logging: everything to a file in the run's folder, nothing to the terminal.
+
+    Parameters
+    ----------
+    output
+        Least level.
+    folder
+        The run's folder.
+    rotate
+        Bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
+    """
+    return LoggerConfig(
+        stdout_level=LogLevel.OFF,
+        fileout_level=LogLevel.from_str(output.log_level),
+        file_config=FileWriterConfig(directory=str(folder), file_name="run", file_rotate=rotate),
+        component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING") | {_WARNS_OF_NOTHING: "ERROR"},
+        is_colored=False,
+    )

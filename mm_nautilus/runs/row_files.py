@@ -1,0 +1,147 @@
+"""Tables of a run that grow row by row: one Parquet file, or parts that survive the end of the process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["RowFile", "RowParts", "Rows", "join_parts"]
+
+_ROWS_PER_GROUP: Final = 5_000
+_ROWS_PER_PART: Final = 5_000
+_COMPRESSION: Final = "zstd"
+
+
+class Rows(Protocol):
+    """A table that is being written."""
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+
+    def flush(self) -> None:
+        """Bring what has been added to the disk, as far as the kind of file allows."""
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+
+
+class RowFile:
+    """Append rows to a Parquet file in groups, so that memory does not grow with the run.
+
+    The file can be read once it is closed: a Parquet file ends with its table of contents.
+
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        Its columns.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
+        self._schema = schema
+        self._rows: list[Mapping[str, Any]] = []
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+        self._rows.append(row)
+        if len(self._rows) >= _ROWS_PER_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows so far as a group of their own."""
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows.clear()
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self.flush()
+        self._writer.close()
+
+
+class RowParts:
+    """Append rows to Parquet files that are each complete, and join them at the end.
+
+    Each `flush` rewrites the part that is being filled, whole and at once, so that whatever ends the process
+    costs the rows since the last flush and no others. Until `close` the parts lie in a folder beside the file,
+    ``metrics.parts`` for ``metrics.parquet``, which readers of Parquet take as one table.
+
+    Parameters
+    ----------
+    path
+        The file in the end.
+    schema
+        Its columns.
+    rows_per_part
+        Rows after which a new part is begun, which bounds what a flush rewrites.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, rows_per_part: int = _ROWS_PER_PART) -> None:
+        self._path = path
+        self._schema = schema
+        self._rows_per_part = rows_per_part
+        self._folder = _parts_folder(path)
+        self._folder.mkdir()
+        self._number = 1
+        self._written: list[pa.Table] = []
+        self._rows: list[Mapping[str, Any]] = []
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+        self._rows.append(row)
+        if len(self._rows) >= self._rows_per_part:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the part that is being filled, with the rows added since the last time."""
+        if not self._rows:
+            return
+        self._written.append(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+        part = pa.concat_tables(self._written)
+        _write_whole(part, self._folder / f"{self._number:06d}.parquet")
+        if part.num_rows >= self._rows_per_part:
+            self._number += 1
+            self._written.clear()
+
+    def close(self) -> None:
+        """Write what is left and join the parts."""
+        self.flush()
+        join_parts(self._path, self._schema)
+
+
+def _parts_folder(path: Path) -> Path:
+    return path.with_suffix(".parts")
+
+
+def _write_whole(table: pa.Table, path: Path) -> None:
+    """Write a file that is either there as a whole or not at all."""
+    unfinished = path.with_suffix(".unfinished")
+    pq.write_table(table, unfinished, compression=_COMPRESSION)
+    unfinished.replace(path)
+
+
+def join_parts(path: Path, schema: pa.Schema) -> None:
+    """Make the one file of the parts that `RowParts` has left, and remove them.
+
+    Parameters
+    ----------
+    path
+        The file.
+    schema
+        Its columns, for a table without any part.
+    """
+    folder = _parts_folder(path)
+    parts = sorted(folder.glob("*.parquet"))
+    unfinished = path.with_suffix(".unfinished")
+    with pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer:
+        for part in parts:
+            writer.write_table(pq.read_table(part))
+    unfinished.replace(path)
+    for left in folder.iterdir():
+        left.unlink()
+    folder.rmdir()

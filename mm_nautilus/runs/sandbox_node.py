@@ -1,0 +1,213 @@
+"""Build the live node and the components of one sandbox run from its inputs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nautilus_trader.adapters.kraken import KrakenDataClientFactory
+from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
+from nautilus_trader.common import Environment
+from nautilus_trader.live import (
+    LiveDataEngineConfig,
+    LiveExecutionEngineConfig,
+    LiveNode,
+    LiveNodeBuilder,
+    LiveNodeConfig,
+    LiveRiskEngineConfig,
+)
+from nautilus_trader.model import InstrumentId, Money, TraderId
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.kill_switch import KillSwitch
+from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
+from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder
+from mm_nautilus.nautilus.kraken import data_client_config
+from mm_nautilus.nautilus.live_guard import LiveGuard
+from mm_nautilus.nautilus.restoration import (
+    AccountRestorer,
+    add_restoration_client,
+    money_before_positions,
+    simulated_account_id,
+)
+from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.nautilus.venue import sandbox_venue
+from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
+from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.sandbox_inputs import SandboxInputs
+from mm_nautilus.runs.session import Session, SessionControl
+from mm_nautilus.runs.state_file import StateFile
+from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
+
+__all__ = ["SandboxParts", "build_sandbox"]
+
+_NODE_NAME: Final = "SANDBOX"
+_TRADER_ID: Final = "SANDBOX-001"
+_LOG_ROTATE: Final = (32_000_000, 8)
+"""Bytes of one log file, and how many older ones are kept."""
+_PURGE_MINUTES: Final = 10
+"""How often, and how long after their end, closed orders are forgotten. Positions never are: with a closed position
+the engine would forget what it has realised."""
+_DISCONNECT_SECONDS: Final = 1.0
+_LEAST_POST_STOP_SECONDS: Final = 0.3
+_MOST_POST_STOP_SECONDS: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxParts(Components[SessionControl]):
+    """The live node and the components of one sandbox run.
+
+    Parameters
+    ----------
+    node
+        The engine.
+    saver
+        What writes the state file, or None where no state is kept.
+    """
+
+    node: LiveNode
+    saver: StateSaver | None
+
+    @property
+    def open_orders(self) -> int:
+        """Orders that the simulated venue has or is about to have."""
+        cache = self.control.cache
+        return int(cache.orders_open_count() + cache.orders_inflight_count())
+
+
+def build_sandbox(
+    inputs: SandboxInputs,
+    folder: Path,
+    session: Session,
+    *,
+    state: StateFile | None,
+    recording: CatalogRecorder | None,
+    kill_signals: Callable[[], int],
+    on_report: Callable[[int], None],
+) -> SandboxParts:
+    """Return the node with everything added, ready to run.
+
+    Parameters
+    ----------
+    inputs
+        The run.
+    folder
+        The run's folder.
+    session
+        Where a wish to end is found.
+    state
+        The open state file, which is gone on from; None keeps no state.
+    recording
+        What records into a catalog, or None.
+    kill_signals
+        Returns how many signals have asked for a halt so far.
+    on_report
+        Called once a minute, on the engine's thread, with the time in nanoseconds since the epoch.
+    """
+    config = inputs.config
+    saved = None if state is None else state.account
+    node = _builder(inputs, folder, saved).build()
+    strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
+    strategy.follow_levels(config.feed.book_depth)
+    strategy.watch_feed()
+    metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
+    control = _session_control(inputs, session, strategy, on_report)
+    guard = LiveGuard(
+        KillSwitch((config.state.directory or folder) / f"{config.name}.json"),
+        max_clock_step_seconds=config.strategy.max_clock_step_seconds,
+        kill_signals=kill_signals,
+    )
+    saver = None if state is None else StateSaver(state, strategy, metrics)
+    if state is not None:
+        strategy.load(state.component(STRATEGY))
+        metrics.load(state.component(METRICS))
+    restorer = None
+    if saved is not None and saved.positions:
+        restorer = AccountRestorer(saved, config.venue.name)
+        strategy.wait_for_release()
+    parts = SandboxParts(
+        strategy=strategy,
+        metrics=metrics,
+        recorder=RunRecorder(folder, lambda: metrics.ledger, is_live=True),
+        control=control,
+        others=[actor for actor in (saver, restorer, recording, guard) if actor is not None],
+        node=node,
+        saver=saver,
+    )
+    for actor in (parts.metrics, parts.recorder, *parts.others, parts.control):
+        node.add_actor(actor)
+    node.add_strategy(strategy)
+    return parts
+
+
+def _session_control(
+    inputs: SandboxInputs, session: Session, strategy: MarketMaker, on_report: Callable[[int], None]
+) -> SessionControl:
+    duration = inputs.config.duration
+    return SessionControl(
+        session,
+        strategy,
+        [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()],
+        duration_ns=None if duration is None else round(duration.total_seconds() * SECOND_NS),
+        flatten=inputs.config.strategy.flatten_on_stop,
+        on_report=on_report,
+    )
+
+
+def _builder(inputs: SandboxInputs, folder: Path, saved: SavedAccount | None) -> LiveNodeBuilder:
+    config, venue = inputs.config, inputs.config.venue
+    is_cash = venue.account_type == "cash"
+    money = [Money.from_str(str(amount)) for amount in venue.starting_balances]
+    if saved is not None:
+        money = money_before_positions(saved, is_cash=is_cash)
+    takes_over = saved is not None and bool(saved.positions)
+    builder = (
+        LiveNodeBuilder.from_config(_NODE_NAME, _node_config(config, folder, reconciles=takes_over))
+        .add_data_client(
+            None,
+            KrakenDataClientFactory(),
+            data_client_config(inputs.feed.address, config.feed.connect_timeout_seconds),
+        )
+        .add_simulated_exec_client(
+            None,
+            SandboxExecutionClientFactory(),
+            sandbox_venue(venue, inputs.specs, simulated_account_id(venue.name), money),
+        )
+    )
+    if saved is not None and takes_over:
+        return add_restoration_client(builder, saved, venue.name, is_cash=is_cash)  # type: ignore[no-any-return]
+    return builder
+
+
+def _node_config(config: SandboxConfig, folder: Path, *, reconciles: bool) -> LiveNodeConfig:
+    return LiveNodeConfig(
+        environment=Environment.SANDBOX,
+        trader_id=TraderId(_TRADER_ID),
+        logging=log_config(config.output, folder, _LOG_ROTATE),
+        # An error line, such as the data client's when it loses its connection, must not end the run; a callback
+        # that fails does, by its guard.
+        shutdown_on_error=False,
+        timeout_connection_secs=config.feed.connect_timeout_seconds,
+        timeout_disconnection_secs=_DISCONNECT_SECONDS,
+        delay_post_stop_secs=_post_stop_seconds(config),
+        # Market orders, marks and conversions need quotes, which come from the managed books.
+        data_engine=LiveDataEngineConfig(emit_quotes_from_book=True),
+        risk_engine=LiveRiskEngineConfig(max_order_submit_rate=ORDER_RATE, max_order_modify_rate=ORDER_RATE),
+        exec_engine=LiveExecutionEngineConfig(
+            reconciliation=reconciles,
+            # The simulated venue answers every command; a check would take a long latency for a lost one.
+            inflight_check_interval_ms=0,
+            purge_closed_orders_interval_mins=_PURGE_MINUTES,
+            purge_closed_orders_buffer_mins=_PURGE_MINUTES,
+            purge_account_events_interval_mins=_PURGE_MINUTES,
+            purge_account_events_lookback_mins=_PURGE_MINUTES,
+        ),
+    )
+
+
+def _post_stop_seconds(config: SandboxConfig) -> float:
+    """Return how long the engine goes on after the strategy has stopped: until its last cancels are confirmed."""
+    cancelled_after = config.venue.latency.cancel_ms / 1_000 + _LEAST_POST_STOP_SECONDS
+    return min(cancelled_after, _MOST_POST_STOP_SECONDS)

@@ -1,0 +1,190 @@
+"""What ends a live run, and the orderly way it does: quotes first, then the engine."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId, InstrumentId
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
+from mm_nautilus.nautilus.messages import CONTROL_TOPIC, WindDown
+from mm_nautilus.nautilus.strategy import MarketMaker
+
+__all__ = ["WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
+
+_TIMER: Final = "session-control"
+_LOOK_INTERVAL_NS: Final = SECOND_NS // 10
+_REPORT_INTERVAL_NS: Final = 60 * SECOND_NS
+WIND_DOWN_SECONDS: Final = 2.0
+"""Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
+
+
+class StopCause(StrEnum):
+    """Why a run ends."""
+
+    SIGNAL = "signal"
+    DURATION = "duration"
+    FEED_END = "end of the feed"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """The first thing that asked a run to end.
+
+    Parameters
+    ----------
+    cause
+        What it was.
+    text
+        The same in words.
+    asked_at
+        When, seconds of the monotonic clock.
+    """
+
+    cause: StopCause
+    text: str
+    asked_at: float
+
+
+class Session:
+    """One run's wish to end, which any thread may express; the first one counts.
+
+    A feed's end alone waits until what the venue had sent has been worked through, and gives way to anything that
+    cannot wait for that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stop: StopRequest | None = None
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The request, or None while the run is to go on."""
+        return self._stop
+
+    def request_stop(self, cause: StopCause, text: str) -> None:
+        """Ask the run to end; does nothing where something else has."""
+        with self._lock:
+            if self._stop is None or self._stop.cause is StopCause.FEED_END is not cause:
+                self._stop = StopRequest(cause, text, time.monotonic())
+
+
+class SessionControl(GuardedActor):
+    """Begin, watch and end a live run from inside the engine.
+
+    It subscribes to the trades that the simulated venue matches with, reports once a minute, and where the
+    session is to end tells the strategy to cancel (and close) everything and waits for it before it stops the
+    engine: what is filled while the engine stops reaches no callback.
+
+    Parameters
+    ----------
+    session
+        Where a wish to end is found.
+    strategy
+        Whose orders are waited for.
+    instrument_ids
+        What is traded.
+    duration_ns
+        Length of the run, nanoseconds; None has none.
+    flatten
+        Whether positions are closed at the end.
+    on_report
+        Called once a minute with the time, nanoseconds since the epoch.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CONTROL-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self,
+        session: Session,
+        strategy: MarketMaker,
+        instrument_ids: Sequence[InstrumentId],
+        *,
+        duration_ns: int | None,
+        flatten: bool,
+        on_report: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self._session = session
+        self._strategy = strategy
+        self._instrument_ids = instrument_ids
+        self._duration_ns = duration_ns
+        self._flatten = flatten
+        self._on_report = on_report
+        self._next_report_ns = 0
+        self._give_up_ns: int | None = None
+        self.start_ns: int | None = None
+        self.trades = 0
+        self._events_seen = 0
+
+    def on_start(self) -> None:
+        """Subscribe to trades and set the timer."""
+        for instrument_id in self._instrument_ids:
+            self.subscribe_trades(instrument_id)
+        self.start_ns = self.clock.timestamp_ns()
+        self._next_report_ns = self.start_ns + _REPORT_INTERVAL_NS
+        self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
+
+    def on_trade(self, _trade: Any) -> None:
+        """Count a trade."""
+        self.trades += 1
+
+    def on_time_event(self, event: Any) -> None:
+        """Report where a minute is over, and end the run where it is to end."""
+        if event.name != _TIMER:
+            return
+        now_ns = event.ts_event
+        self._look(now_ns)
+        stop = self._session.stop
+        if stop is not None and not self._is_still_fed(stop):
+            self._end(stop, now_ns)
+        elif now_ns >= self._next_report_ns:
+            self._next_report_ns += _REPORT_INTERVAL_NS
+            self._on_report(now_ns)
+
+    def _look(self, now_ns: int) -> None:
+        end_ns = None if self._duration_ns is None else (self.start_ns or now_ns) + self._duration_ns
+        if end_ns is not None and now_ns >= end_ns:
+            self._session.request_stop(StopCause.DURATION, "the configured duration is over")
+        if not self._strategy.desks:
+            reasons = "; ".join(self._strategy.config_warnings) or "no reason was given"
+            self._session.request_stop(StopCause.FAILURE, f"the strategy does not quote: {reasons}")
+
+    @property
+    def events(self) -> int:
+        """Book events and trades that have come so far."""
+        return self.trades + sum(desk.book_events for desk in self._strategy.desks.values())
+
+    def _is_still_fed(self, stop: StopRequest) -> bool:
+        """Return whether what the venue sent before its feed ended is still on its way through the engine."""
+        seen, self._events_seen = self._events_seen, self.events
+        return stop.cause is StopCause.FEED_END and self._events_seen != seen
+
+    def _end(self, stop: StopRequest, now_ns: int) -> None:
+        """Wind the strategy down and, once nothing of it is left or the wait is over, stop the engine."""
+        if self._give_up_ns is None:
+            self._give_up_ns = now_ns + round(WIND_DOWN_SECONDS * SECOND_NS)
+            self.log.info(f"ending: {stop.text}")
+            self.publish_message(CONTROL_TOPIC, WindDown(stop.text, self._flatten))
+        elif self._is_clear() or now_ns >= self._give_up_ns:
+            self.clock.cancel_timer(_TIMER)
+            self.shutdown_system(stop.text)
+
+    def _is_clear(self) -> bool:
+        """Return whether no order is left and, where positions are to be closed, none that can be."""
+        if self.cache.orders_open_count() or self.cache.orders_inflight_count():
+            return False
+        return not self._flatten or not any(desk.is_closable for desk in self._strategy.desks.values())
+
+    def on_failure(self, failure: CallbackFailure) -> None:
+        """Ask for the end, in whatever way the engine allows now."""
+        self._session.request_stop(StopCause.FAILURE, f"{failure.callback} failed: {failure.error!r}")
+        super().on_failure(failure)

@@ -1,0 +1,393 @@
+"""The file that keeps a sandbox run's account and strategy over restarts."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.run_config import TradingConfig
+from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.errors import ConfigError, MarketMakingError
+
+__all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError", "replace_file"]
+
+STATE_VERSION: Final = 1
+"""Version of the file's layout; a file of another one is refused."""
+
+_DIGEST: Final = "sha256"
+_START_ANEW: Final = "--fresh starts anew and keeps this file under a dated name"
+
+
+class StateWriteError(MarketMakingError):
+    """The state cannot be written; without it a restart would forget what has happened since."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateFingerprint:
+    """What of a configuration an account's history rests on; the rest may change from run to run.
+
+    Prices, widths, limits, fees and latency apply from the restart on. What is here may not change, as the balances,
+    positions and results of the file would be those of something else. Symbols may be added, but not dropped:
+    the account's equity counts all results since the first start.
+
+    Parameters
+    ----------
+    venue, account_type
+        The venue's name, and ``cash`` or ``margin``.
+    starting_balances
+        Balances of the first start, as text, sorted.
+    report_currency
+        Currency of totals.
+    strategy
+        The strategy's id or tag.
+    symbols
+        The symbols traded, sorted.
+    """
+
+    venue: str
+    account_type: str
+    starting_balances: tuple[str, ...]
+    report_currency: str
+    strategy: str
+    symbols: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: TradingConfig) -> Self:
+        """Return the fingerprint of a configuration."""
+        return cls(
+            venue=config.venue.name,
+            account_type=config.venue.account_type,
+            starting_balances=tuple(sorted(_plain(amount) for amount in config.venue.starting_balances)),
+            report_currency=config.strategy.report_currency,
+            strategy=config.strategy.strategy_id or config.strategy.order_id_tag,
+            symbols=tuple(sorted(config.strategy.symbols)),
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` made of one, after a turn through JSON."""
+        return cls(
+            venue=values["venue"],
+            account_type=values["account_type"],
+            starting_balances=tuple(values["starting_balances"]),
+            report_currency=values["report_currency"],
+            strategy=values["strategy"],
+            symbols=tuple(values["symbols"]),
+        )
+
+    def differences(self, saved: Self) -> list[str]:
+        """Return what of a saved fingerprint does not fit this one, one text a key."""
+        texts = [
+            f"{name} was {_shown(getattr(saved, name))} there, is {_shown(getattr(self, name))} here"
+            for name in ("venue", "account_type", "starting_balances", "report_currency", "strategy")
+            if getattr(saved, name) != getattr(self, name)
+        ]
+        dropped = [symbol for symbol in saved.symbols if symbol not in self.symbols]
+        if dropped:
+            texts.append(f"symbols must include {_shown(dropped)}, were {_shown(self.symbols)}")
+        return texts
+
+
+def _plain(amount: Amount) -> str:
+    """Return an amount's text; 1000 USDT and 1000.00 USDT are the same."""
+    return f"{amount.value.normalize():f} {amount.currency}"
+
+
+def _shown(value: str | Iterable[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """All that is kept, of one moment.
+
+    Parameters
+    ----------
+    account
+        Balances and open positions.
+    components
+        What each component saves, by the component's name and the names it saves under: JSON documents.
+    """
+
+    account: SavedAccount
+    components: Mapping[str, Mapping[str, bytes]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as plain values."""
+        components = {
+            component: {key: json.loads(document) for key, document in documents.items()}
+            for component, documents in self.components.items()
+        }
+        return {"account": self.account.to_dict(), "components": components}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned."""
+        components = {
+            component: {key: json.dumps(document).encode() for key, document in documents.items()}
+            for component, documents in values["components"].items()
+        }
+        return cls(SavedAccount.from_dict(values["account"]), components)
+
+
+class StateFile:
+    """A locked state file; use `open`.
+
+    One process has it at a time: the operating system's lock is released when the process ends, however it ends.
+    The file is replaced as a whole once its content is on the disk, so that it is always that of one moment, also
+    after a power cut.
+
+    Attributes
+    ----------
+    path
+        The file.
+    state
+        What was read or written last, or None.
+    kept
+        Where ``fresh`` has put an earlier file, or None.
+    """
+
+    def __init__(self, path: Path, fingerprint: StateFingerprint, lock: int) -> None:
+        self.path = path
+        self.state: RunState | None = None
+        self.kept: Path | None = None
+        self._fingerprint = fingerprint
+        self._lock: int | None = lock
+        self._written = b""
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        name: str,
+        fingerprint: StateFingerprint,
+        *,
+        fresh: bool = False,
+        now: datetime | None = None,
+    ) -> Self:
+        """Lock a run's state file and read it.
+
+        Parameters
+        ----------
+        directory
+            Folder of state files; made where it is missing.
+        name
+            The run's name.
+        fingerprint
+            Of the present configuration.
+        fresh
+            Whether to start anew: an earlier file, whatever is in it, is kept under a dated name.
+        now
+            The time of that name; the present where it is None.
+
+        Raises
+        ------
+        ConfigError
+            If another process has the file, if it cannot be read, is damaged or of another version, or belongs to
+            another configuration; the text says what to do.
+        """
+        path = directory / f"{name}.json"
+        file = cls(path, fingerprint, _locked(path))
+        try:
+            if fresh:
+                file.kept = _put_aside(path, now or datetime.now(UTC))
+            file.state = file._read()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file free for the next process."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def account(self) -> SavedAccount | None:
+        """The saved account, None at the first start."""
+        return None if self.state is None else self.state.account
+
+    def balances(self, default: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return the balances to go on from: those saved, or `default` at the first start."""
+        return dict(default if self.state is None else self.state.account.balances)
+
+    def component(self, name: str) -> dict[str, bytes]:
+        """Return what a component has saved, for its ``load``; empty at the first start."""
+        return {} if self.state is None else dict(self.state.components.get(name, {}))
+
+    def write(self, state: RunState) -> bool:
+        """Replace the file, unless it holds this state already.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to write.
+
+        Raises
+        ------
+        StateWriteError
+            If the file cannot be written, or was closed.
+        """
+        body = {
+            "version": STATE_VERSION,
+            "configuration": asdict(self._fingerprint),
+            **state.to_dict(),
+        }
+        encoded = _encoded(body)
+        if encoded == self._written:
+            return False
+        if self._lock is None:
+            raise StateWriteError(f"the state file {self.path} cannot be written: it was closed")
+        saved_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        head = json.dumps({"saved_at": saved_at, _DIGEST: _digest(encoded)}).encode()
+        try:
+            replace_file(self.path, head[:-1] + b"," + encoded[1:] + b"\n")
+        except OSError as error:
+            raise StateWriteError(f"the state file {self.path} cannot be written: {error}") from error
+        self._written, self.state = encoded, state
+        return True
+
+    # -- Reading ----------------------------------------------------------------------------------------
+
+    def _read(self) -> RunState | None:
+        try:
+            saved, state, encoded = _document(self.path)
+        except FileNotFoundError:
+            return None
+        except _UnusableError as error:
+            raise self._refusal(str(error)) from error
+        differences = self._fingerprint.differences(saved)
+        if differences:
+            text = f"belongs to another configuration: {'; '.join(differences)}"
+            raise self._refusal(text, "go back to that configuration, give the run another name, or ")
+        self._written = encoded if saved == self._fingerprint else b""
+        return state
+
+    def _refusal(self, text: str, instead: str = "") -> ConfigError:
+        return ConfigError(f"the state file {self.path} {text}; {instead}{_START_ANEW}")
+
+
+class _UnusableError(Exception):
+    """Why a file cannot be read as a state."""
+
+
+def _document(path: Path) -> tuple[StateFingerprint, RunState, bytes]:
+    """Return what is in a file, and the text its checksum is taken of."""
+    document = _parsed(path)
+    if document.get("version") != STATE_VERSION:
+        raise _UnusableError(
+            f"must be of version {STATE_VERSION}, was {document.get('version')!r}: another version of "
+            "mm-nautilus wrote it"
+        )
+    body = {key: value for key, value in document.items() if key not in ("saved_at", _DIGEST)}
+    encoded = _encoded(body)
+    if document.get(_DIGEST) != _digest(encoded):
+        raise _UnusableError("is damaged or was edited: its checksum does not fit what is in it")
+    try:
+        return StateFingerprint.from_dict(body["configuration"]), RunState.from_dict(body), encoded
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise _UnusableError(f"is damaged: {error!r}") from error
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        raise _UnusableError(f"is damaged: it must be a text, but {error}") from error
+    except OSError as error:
+        raise _UnusableError(f"cannot be read: {error}") from error
+    except ValueError as error:
+        raise _UnusableError(f"is damaged: it must be a JSON document, but {error}") from error
+    if not isinstance(document, dict):
+        raise _UnusableError(f"is damaged: it must be a JSON object, was {type(document).__name__}")
+    return document
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """Return the one text of a document that its checksum is taken of."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(encoded: bytes) -> str:
+    return hashlib.sha256(encoded).hexdigest()
+
+
+# -- The file system ----------------------------------------------------------------------------------------
+
+
+def _locked(path: Path) -> int:
+    """Return the open, locked file beside a state file; it holds the number of the process that has it."""
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+            os.close(lock)
+            raise
+    except BlockingIOError as error:
+        text = f"the state file {path} is in use by process {owner}; stop that run, or give this one another name"
+        raise ConfigError(text) from error
+    except OSError as error:
+        raise ConfigError(f"the state file {path} cannot be locked: {error}") from error
+    return lock
+
+
+def _put_aside(path: Path, now: datetime) -> Path | None:
+    """Rename a file to a dated name that nothing has yet."""
+    if not path.exists():
+        return None
+    stamp, count = now.strftime("%Y%m%dT%H%M%SZ"), 1
+    kept = path.with_name(f"{path.stem}.{stamp}.json")
+    while kept.exists():
+        count += 1
+        kept = path.with_name(f"{path.stem}.{stamp}-{count}.json")
+    path.rename(kept)
+    return kept
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: whatever ends the process or the machine, the old or the new content is there.
+
+    The new name itself is left to the file system: after a power cut the file may be one or a few replacements
+    old, but never in part. Waiting for the disk takes a fraction of a millisecond where it is idle, and some where
+    it is busy.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the old content is there then.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,107 @@
+"""Write the state file whenever what it keeps has changed."""
+
+import traceback
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.nautilus.actor import MetricsActor
+from mm_nautilus.nautilus.balances import Balances
+from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
+from mm_nautilus.nautilus.messages import STATE_TOPIC, STRATEGY_TOPIC, StrategyAnnouncement
+from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.runs.state_file import RunState, StateFile, StateWriteError
+
+__all__ = ["METRICS", "STRATEGY", "StateSaver"]
+
+STRATEGY: Final = "strategy"
+"""Name of the strategy among a state's components."""
+METRICS: Final = "metrics"
+"""Name of the metrics actor among a state's components."""
+
+_TIMER: Final = "state-saver"
+
+
+class StateSaver(GuardedActor):
+    """Save balances, positions, strategy and metrics together: after every fill and halt, and on a timer.
+
+    A fill is saved in the callback that tells of it, before the next event; extremes, drawdown and counts of orders,
+    which change with the market, are saved when the timer comes and something has changed. Start the actor after
+    the metrics actor and before the strategy.
+
+    Parameters
+    ----------
+    file
+        The open state file.
+    strategy, metrics
+        The components that are saved.
+    interval_seconds
+        Longest time that a change of extremes stays unsaved.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("STATE-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self, file: StateFile, strategy: MarketMaker, metrics: MetricsActor, *, interval_seconds: float = 5.0
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._strategy = strategy
+        self._metrics = metrics
+        self._interval_ns = round(interval_seconds * SECOND_NS)
+        self._balances: Balances | None = None
+
+    def on_start(self) -> None:
+        """Listen to the strategy and set the timer."""
+        self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
+        self.subscribe_topic(STATE_TOPIC, self._on_change)
+        self.clock.set_timer_ns(_TIMER, self._interval_ns)
+
+    def _on_strategy(self, message: object) -> None:
+        """Take the account on; nothing is saved before, as there would be nothing to save but what was read."""
+        if isinstance(message, StrategyAnnouncement):
+            venue = next(iter(message.views)).venue
+            self._balances = Balances(message.portfolio, venue)
+
+    def _on_change(self, _message: object) -> None:
+        """Save at once."""
+        self.save_now()
+
+    def on_time_event(self, event: Any) -> None:
+        """Save what has changed since."""
+        if event.name == _TIMER:
+            self.save_now()
+
+    def save_now(self) -> bool:
+        """Save now, where strategy and metrics have begun and every fill is booked.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to write.
+        """
+        if self._balances is None or self._metrics.ledger is None or not self._strategy.is_settled:
+            return False
+        account = SavedAccount(self._balances.totals(), tuple(self._strategy.saved_positions))
+        components = {STRATEGY: self._strategy.on_save(), METRICS: self._metrics.on_save()}
+        return self._file.write(RunState(account, components))
+
+    def save_last(self) -> None:
+        """Save what the stop of the strategy did, which no callback tells.
+
+        For the end of a run: after the node has run and the metrics actor has caught up, before the node is
+        disposed of. A file that cannot be written is one more failure of this actor, which fails the run.
+        """
+        ledger = self._metrics.ledger
+        if self._balances is None or ledger is None:
+            return
+        self._strategy.catch_up({symbol: ledger.realized_pnl(symbol) for symbol in ledger.symbols})
+        try:
+            self.save_now()
+        except StateWriteError as error:
+            self.failures.append(CallbackFailure("StateSaver.save_last", error, traceback.format_exc()))

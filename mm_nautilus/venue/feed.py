@@ -1,0 +1,226 @@
+"""What the venue plays: book groups and trades of several pairs in the order of time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from itertools import count
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, SIDE_BID, DeltaBlock, TradeBlock
+from mm_nautilus.data.simulator import SimulationConfig, simulate
+from mm_nautilus.errors import DataError
+from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.venue.book import Change
+from mm_nautilus.venue.options import AtEnd
+from mm_nautilus.venue.pairs import Pair
+
+__all__ = [
+    "BookGroup",
+    "Event",
+    "LapEnd",
+    "TradeGroup",
+    "book_groups",
+    "catalog_feed",
+    "simulated_feed",
+    "trade_groups",
+]
+
+_BATCH_ROWS: Final = 8_192
+"""Rows read at a time of each pair and type; what bounds the memory of playing a catalog."""
+_LONGEST_SIMULATION_SECONDS: Final = 31 * 86_400
+
+
+class BookGroup(NamedTuple):
+    """Book changes of one pair that belong together.
+
+    Parameters
+    ----------
+    time_ns
+        Time of the feed, nanoseconds: the data's own, which goes on rising where a catalog is played again.
+    symbol
+        The pair.
+    clears
+        Whether the book is emptied first, as by a snapshot.
+    changes
+        New sizes of levels.
+    """
+
+    time_ns: int
+    symbol: str
+    clears: bool
+    changes: list[Change]
+
+
+class TradeGroup(NamedTuple):
+    """Trades of one pair at one moment.
+
+    Parameters
+    ----------
+    time_ns, symbol
+        As of a `BookGroup`.
+    trades
+        Whether the taker bought, price in ticks and size in lots of each.
+    """
+
+    time_ns: int
+    symbol: str
+    trades: list[tuple[bool, int, int]]
+
+
+class LapEnd(NamedTuple):
+    """The end of the data, after which it begins anew.
+
+    Parameters
+    ----------
+    time_ns
+        Time of the feed.
+    laps
+        How often the data has been played to its end.
+    """
+
+    time_ns: int
+    laps: int
+
+
+type Event = BookGroup | TradeGroup | LapEnd
+
+
+def book_groups(blocks: Iterator[DeltaBlock], symbol: str, shift_ns: int = 0) -> Iterator[BookGroup]:
+    """Yield the groups of book changes in blocks, which may end in the middle of one.
+
+    Parameters
+    ----------
+    blocks
+        One pair's book changes in time order.
+    symbol
+        The pair.
+    shift_ns
+        Added to the times, nanoseconds.
+    """
+    clears, changes, time_ns = False, list[Change](), 0
+    for block in blocks:
+        rows = zip(
+            block.ts_init.tolist(),
+            block.action.tolist(),
+            (block.side == SIDE_BID).tolist(),
+            block.price_ticks.tolist(),
+            block.size_lots.tolist(),
+            (block.flags & FLAG_LAST != 0).tolist(),
+            strict=True,
+        )
+        for time_ns, action, is_bid, ticks, lots, is_last in rows:
+            if action == ACTION_CLEAR:
+                clears, changes = True, []
+            else:
+                changes.append(Change(is_bid, ticks, lots))
+            if is_last:
+                yield BookGroup(time_ns + shift_ns, symbol, clears, changes)
+                clears, changes = False, []
+    if clears or changes:
+        yield BookGroup(time_ns + shift_ns, symbol, clears, changes)
+
+
+def trade_groups(blocks: Iterator[TradeBlock], symbol: str, shift_ns: int = 0) -> Iterator[TradeGroup]:
+    """Yield the trades in blocks, those of one moment together; parameters as of `book_groups`."""
+    group: list[tuple[bool, int, int]] = []
+    moment = 0
+    for block in blocks:
+        rows = zip(
+            block.ts_init.tolist(),
+            (block.aggressor == SIDE_BID).tolist(),
+            block.price_ticks.tolist(),
+            block.size_lots.tolist(),
+            strict=True,
+        )
+        for time_ns, is_buy, ticks, lots in rows:
+            if group and time_ns != moment:
+                yield TradeGroup(moment + shift_ns, symbol, group)
+                group = []
+            moment = time_ns
+            group.append((is_buy, ticks, lots))
+    if group:
+        yield TradeGroup(moment + shift_ns, symbol, group)
+
+
+def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) -> Iterator[Event]:
+    """Yield a catalog's events in the order of ``ts_init``; trades come before book changes of the same time.
+
+    Parameters
+    ----------
+    reader
+        The catalog.
+    pairs
+        What to play of it.
+    at_end
+        Whether to begin anew after the last event, without end.
+
+    Raises
+    ------
+    DataError
+        If there is no book change or trade at all, or a file cannot be read.
+    """
+
+    def lap(shift_ns: int) -> Iterator[BookGroup | TradeGroup]:
+        trades = [
+            trade_groups(
+                reader.iter_trades(pair.spec.instrument_id, batch_rows=_BATCH_ROWS), pair.symbol, shift_ns
+            )
+            for pair in pairs
+        ]
+        books = [
+            book_groups(
+                reader.iter_deltas(pair.spec.instrument_id, batch_rows=_BATCH_ROWS), pair.symbol, shift_ns
+            )
+            for pair in pairs
+        ]
+        return merge(*trades, *books, key=itemgetter(0))
+
+    nothing = f"{reader.folder} holds no book changes of {', '.join(pair.symbol for pair in pairs)}"
+    yield from _laps(lap, nothing, at_end)
+
+
+def _laps(
+    lap: Callable[[int], Iterator[BookGroup | TradeGroup]], nothing: str, at_end: AtEnd
+) -> Iterator[Event]:
+    shift_ns = 0
+    for laps in count(1):
+        first_ns = last_ns = None
+        for event in lap(shift_ns):
+            first_ns = event.time_ns if first_ns is None else first_ns
+            last_ns = event.time_ns
+            yield event
+        if first_ns is None or last_ns is None:
+            raise DataError(nothing)
+        yield LapEnd(last_ns, laps)
+        if at_end == "stop":
+            return
+        shift_ns += last_ns - first_ns
+
+
+def simulated_feed(seed: int, specs: Sequence[InstrumentSpec]) -> Iterator[Event]:
+    """Yield events of the simulator without end; after 31 days it begins anew with the next seed.
+
+    Parameters
+    ----------
+    seed
+        Of the first simulation.
+    specs
+        Which of the simulated pairs to yield.
+    """
+    wanted = {spec.symbol for spec in specs}
+    shift_ns = 0
+    for laps in count(1):
+        config = SimulationConfig(seed=seed + laps - 1, duration_seconds=_LONGEST_SIMULATION_SECONDS)
+        last_ns = config.start_ns
+        for slices in simulate(config):
+            parts = [part for part in slices if part.spec.symbol in wanted]
+            streams: list[Iterator[BookGroup | TradeGroup]] = [
+                *(trade_groups(iter([part.trades]), part.spec.symbol, shift_ns) for part in parts),
+                *(book_groups(iter([part.deltas]), part.spec.symbol, shift_ns) for part in parts),
+            ]
+            for event in merge(*streams, key=itemgetter(0)):
+                last_ns = event.time_ns
+                yield event
+        yield LapEnd(last_ns, laps)
+        shift_ns = last_ns - config.start_ns

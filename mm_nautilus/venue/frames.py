@@ -1,0 +1,229 @@
+"""Text frames of Kraken's WebSocket v2, from plain values.
+
+Sources: Kraken's WebSocket v2 reference (channels `status`, `heartbeat`, `book`, `trade`; requests
+`subscribe`, `unsubscribe`, `ping`) and its guide on book checksums; RFC 6455 for `cut_frame`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from zlib import crc32
+
+from mm_nautilus.venue.book import BookView, Level
+
+__all__ = [
+    "CHECKSUM_LEVELS",
+    "HEARTBEAT",
+    "Digits",
+    "accepted_frame",
+    "book_checksum",
+    "book_frame",
+    "cut_frame",
+    "pong_frame",
+    "refused_frame",
+    "status_frame",
+    "trade_frame",
+    "trade_row",
+]
+
+CHECKSUM_LEVELS: Final = 10
+"""Levels a side that a book's checksum covers, whatever the depth of the subscription."""
+
+HEARTBEAT: Final = '{"channel":"heartbeat"}'
+
+_API_VERSION: Final = "v2"
+_ENGINE_VERSION: Final = "2.0.10"
+_FINAL_TEXT: Final = 0x81
+_SHORT_PAYLOAD: Final = 126
+_MEDIUM_PAYLOAD: Final = 0x1_0000
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """How a pair's prices and sizes are written.
+
+    Parameters
+    ----------
+    price_decimals, size_decimals
+        Digits after the decimal point, always all of them.
+    units_per_tick
+        A tick, as a multiple of the price's last digit: 5 for a tick of 0.05 written with two digits.
+    """
+
+    price_decimals: int
+    size_decimals: int
+    units_per_tick: int = 1
+
+    def price(self, ticks: int) -> str:
+        """Return a price of so many ticks as decimal text."""
+        return _decimal_text(ticks * self.units_per_tick, self.price_decimals)
+
+    def size(self, lots: int) -> str:
+        """Return a size of so many lots as decimal text."""
+        return _decimal_text(lots, self.size_decimals)
+
+
+def _decimal_text(units: int, decimals: int) -> str:
+    if decimals == 0:
+        return str(units)
+    text = str(units).rjust(decimals + 1, "0")
+    return f"{text[:-decimals]}.{text[-decimals:]}"
+
+
+def book_checksum(view: BookView, digits: Digits) -> int:
+    """Return the CRC32 of a book's best levels by Kraken's rule.
+
+    The ten best asks, best first, then the ten best bids, best first; of each level the price, then the size,
+    as written in frames, without the decimal point and without leading zeros, all joined into one text.
+
+    Parameters
+    ----------
+    view
+        The book, at least ten levels a side where it has them.
+    digits
+        How prices and sizes are written.
+    """
+    unit = digits.units_per_tick
+    levels = (*view.asks[:CHECKSUM_LEVELS], *view.bids[:CHECKSUM_LEVELS])
+    return crc32("".join([f"{ticks * unit}{lots}" for ticks, lots in levels]).encode())
+
+
+def book_frame(
+    kind: Literal["snapshot", "update"],
+    symbol: str,
+    levels: BookView,
+    *,
+    checksum: int,
+    timestamp: str,
+    digits: Digits,
+) -> str:
+    """Return a frame of the book channel.
+
+    Parameters
+    ----------
+    kind
+        A snapshot holds whole sides, an update the levels that changed.
+    symbol
+        The pair, such as ``XRP/USDT``.
+    levels
+        What to tell; 0 lots remove a level.
+    checksum
+        Of the book after the change.
+    timestamp
+        ISO 8601 text in UTC.
+    digits
+        How prices and sizes are written.
+    """
+    return (
+        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}",'
+        f'"bids":[{_levels(levels.bids, digits)}],"asks":[{_levels(levels.asks, digits)}],'
+        f'"checksum":{checksum},"timestamp":"{timestamp}"}}]}}'
+    )
+
+
+def _levels(levels: Iterable[Level], digits: Digits) -> str:
+    return ",".join(f'{{"price":{digits.price(ticks)},"qty":{digits.size(lots)}}}' for ticks, lots in levels)
+
+
+def trade_row(
+    symbol: str, *, is_buy: bool, ticks: int, lots: int, trade_id: int, timestamp: str, digits: Digits
+) -> str:
+    """Return one trade as it stands in frames.
+
+    Parameters
+    ----------
+    symbol
+        The pair.
+    is_buy
+        The taker's side.
+    ticks, lots
+        Price and size.
+    trade_id
+        The venue's running number.
+    timestamp
+        ISO 8601 text in UTC.
+    digits
+        How prices and sizes are written.
+    """
+    return (
+        f'{{"symbol":"{symbol}","side":"{"buy" if is_buy else "sell"}","price":{digits.price(ticks)},'
+        f'"qty":{digits.size(lots)},"ord_type":"market","trade_id":{trade_id},"timestamp":"{timestamp}"}}'
+    )
+
+
+def trade_frame(kind: Literal["snapshot", "update"], rows: Iterable[str]) -> str:
+    """Return a frame of the trade channel with rows made by `trade_row`, oldest first."""
+    return f'{{"channel":"trade","type":"{kind}","data":[{",".join(rows)}]}}'
+
+
+def status_frame(connection_id: int, system: str = "online") -> str:
+    """Return the frame that greets a connection."""
+    data = {
+        "api_version": _API_VERSION,
+        "connection_id": connection_id,
+        "system": system,
+        "version": _ENGINE_VERSION,
+    }
+    return _compact({"channel": "status", "data": [data], "type": "update"})
+
+
+def accepted_frame(
+    method: str, result: Mapping[str, Any], req_id: Any, *, time_in: str, time_out: str
+) -> str:
+    """Return the acknowledgement of one symbol's subscription or its end.
+
+    Parameters
+    ----------
+    method
+        ``subscribe`` or ``unsubscribe``.
+    result
+        What was agreed: channel, symbol, depth, snapshot.
+    req_id
+        The request's own number, None if it had none.
+    time_in, time_out
+        When the request arrived and was answered, ISO 8601 text in UTC.
+    """
+    return _compact(
+        {"method": method, "result": dict(result), "success": True} | _reply(req_id, time_in, time_out)
+    )
+
+
+def refused_frame(
+    method: str, error: str, *, symbol: str | None, req_id: Any, time_in: str, time_out: str
+) -> str:
+    """Return the refusal of a request; `symbol` is None where it concerns none, the others as above."""
+    named = {} if symbol is None else {"symbol": symbol}
+    return _compact(
+        {"error": error, "method": method, "success": False} | named | _reply(req_id, time_in, time_out)
+    )
+
+
+def pong_frame(req_id: Any, time_in: str, time_out: str) -> str:
+    """Return the answer to a ping request."""
+    return _compact({"method": "pong"} | _reply(req_id, time_in, time_out))
+
+
+def _reply(req_id: Any, time_in: str, time_out: str) -> dict[str, Any]:
+    times: dict[str, Any] = {"time_in": time_in, "time_out": time_out}
+    return times if req_id is None else {"req_id": req_id} | times
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def cut_frame(text: str) -> bytes:
+    """Return the first half of a WebSocket text message as bytes on the wire (RFC 6455, section 5.2).
+
+    The header promises the whole message, so a reader waits for the rest.
+    """
+    payload = text.encode()
+    size = len(payload)
+    if size < _SHORT_PAYLOAD:
+        header = bytes([_FINAL_TEXT, size])
+    elif size < _MEDIUM_PAYLOAD:
+        header = bytes([_FINAL_TEXT, 126]) + size.to_bytes(2)
+    else:
+        header = bytes([_FINAL_TEXT, 127]) + size.to_bytes(8)
+    return header + payload[: size // 2]

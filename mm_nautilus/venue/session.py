@@ -1,0 +1,146 @@
+"""One WebSocket connection: what it is subscribed to, and a bounded queue of frames on their way to it."""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from typing import Any, Final
+
+from aiohttp import web
+
+__all__ = ["Session"]
+
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""The socket option that makes a close discard what waits and reset the connection."""
+
+
+class Session:
+    """A client's connection.
+
+    Frames are queued without waiting, and a task of the session's own sends them, so that a slow client delays
+    nobody else. One that lets more than `queue_frames` wait is disconnected.
+
+    Parameters
+    ----------
+    number
+        Counts the connections from 1 on.
+    websocket
+        The open WebSocket.
+    transport
+        Its TCP connection.
+    queue_frames
+        Frames that may wait.
+
+    Attributes
+    ----------
+    books
+        Depth of the subscription to each pair's book.
+    trades
+        Pairs whose trades are subscribed to.
+    frames_sent
+        Frames handed to the network.
+    lagged
+        Whether it was disconnected for being too slow.
+    """
+
+    def __init__(
+        self, number: int, websocket: web.WebSocketResponse, transport: asyncio.Transport, queue_frames: int
+    ) -> None:
+        self.number = number
+        self.books: dict[str, int] = {}
+        self.trades: set[str] = set()
+        self.frames_sent = 0
+        self.lagged = False
+        self._websocket = websocket
+        self._transport = transport
+        self._limit = queue_frames
+        self._queue: deque[str] = deque()
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._is_cut = False
+        self._writer = asyncio.create_task(self._write())
+
+    @property
+    def subscription_count(self) -> int:
+        """Subscriptions, one a channel and pair."""
+        return len(self.books) + len(self.trades)
+
+    @property
+    def waiting(self) -> int:
+        """Frames in the queue."""
+        return len(self._queue)
+
+    def offer(self, text: str) -> None:
+        """Queue a frame; a client that is too far behind is disconnected instead."""
+        if self._is_cut:
+            return
+        if len(self._queue) >= self._limit:
+            self.drop_as_lagging()
+            return
+        self._queue.append(text)
+        self._drained.clear()
+        self._filled.set()
+
+    def drop_as_lagging(self) -> None:
+        """Disconnect a client that does not keep up."""
+        self.lagged = True
+        self.abort()
+
+    def abort(self) -> None:
+        """Reset the TCP connection, without a closing handshake; what waits is lost."""
+        self._is_cut = True
+        self._queue.clear()
+        self._drained.set()
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and not self._transport.is_closing():
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def cut(self, begin: bytes) -> None:
+        """Write the beginning of a message, and nothing more ever after."""
+        self._is_cut = True
+        self._queue.clear()
+        self._drained.set()
+        self._transport.write(begin)
+
+    async def pong(self, payload: bytes) -> None:
+        """Answer a ping of the WebSocket protocol."""
+        if not self._is_cut:
+            await self._websocket.pong(payload)
+
+    async def drained(self) -> None:
+        """Wait until nothing is queued."""
+        await self._drained.wait()
+
+    async def close(self) -> None:
+        """End the writing task; what it has failed with, if it has, is raised."""
+        self._writer.cancel()
+        await asyncio.wait([self._writer])
+        if not self._writer.cancelled():
+            self._writer.result()
+
+    async def _write(self) -> None:
+        queue = self._queue
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while queue:
+                text = queue.popleft()
+                try:
+                    await self._websocket.send_str(text)
+                except ConnectionError:
+                    self.abort()
+                    return
+                self.frames_sent += 1
+            self._drained.set()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the connection's state as plain values."""
+        return {
+            "number": self.number,
+            "books": dict(self.books),
+            "trades": sorted(self.trades),
+            "frames_sent": self.frames_sent,
+            "frames_waiting": self.waiting,
+        }

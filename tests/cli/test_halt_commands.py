@@ -1,0 +1,91 @@
+"""The kill switch on the command line: which files it writes, and what it refuses."""
+
+import json
+
+import pytest
+
+from mm_nautilus.cli import main
+from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
+
+CONFIG = """\
+name: night
+feed: {source: local}
+venue:
+  name: KRAKEN
+  starting_balances: [1000 USDT, 500 XRP]
+  fees: {maker_fee_pct: 0.1, taker_fee_pct: 0.1}
+strategy: {symbols: {XRP/USDT: {}}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text(f"{CONFIG}state: {{directory: {tmp_path / 'state'}}}\n", encoding="utf-8")
+    return path
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    said = capsys.readouterr()
+    return left.value.code or 0, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "flatten", "reason"),
+    [
+        ([], None, "the halt command"),
+        (["--flatten"], True, "the halt command"),
+        (["--keep", "--reason", "I want to sleep"], False, "I want to sleep"),
+    ],
+)
+def test_a_halt_is_written_beside_the_state_file_even_before_the_first_start(
+    config, tmp_path, capsys, options, flatten, reason
+):
+    code, out, _ = run(capsys, "halt", config, *options)
+    switch = KillSwitch(tmp_path / "state" / "night.json")
+    assert code == 0
+    assert switch.order() == HaltOrder(reason, flatten)
+    assert str(switch.halt_path) in out
+
+
+def test_a_resume_takes_the_halt_back_and_asks_the_run_to_go_on(config, tmp_path, capsys):
+    run(capsys, "halt", config)
+    code, out, _ = run(capsys, "resume", config)
+    switch = KillSwitch(tmp_path / "state" / "night.json")
+    assert code == 0
+    assert switch.order() is None
+    assert switch.is_resume_wanted
+    assert str(switch.resume_path) in out
+
+
+def test_the_state_file_names_the_run_as_well(tmp_path, capsys):
+    state = tmp_path / "night.json"
+    state.write_text("{}")
+    assert run(capsys, "halt", state)[0] == 0
+    assert json.loads((tmp_path / "night.halt").read_text())["reason"] == "the halt command"
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+def test_a_state_file_that_is_not_there_is_refused(tmp_path, capsys, command):
+    code, _, err = run(capsys, command, tmp_path / "night.json")
+    assert code == 2
+    assert f"{tmp_path / 'night.json'} does not exist" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_keeps_no_state_has_no_files_to_be_halted_by(config, capsys):
+    config.write_text(f"{CONFIG}state: {{directory: null}}\n", encoding="utf-8")
+    code, _, err = run(capsys, "halt", config)
+    assert code == 2
+    assert "state.directory" in err
+    assert "was null" in err
+
+
+@pytest.mark.parametrize("command", ["halt", "resume"])
+def test_a_folder_that_cannot_be_written_to_is_an_error(config, tmp_path, capsys, command):
+    (tmp_path / "state").touch()
+    code, _, err = run(capsys, command, config)
+    assert code == 1
+    assert "cannot be written" in err

@@ -1,0 +1,486 @@
+"""What a recording leaves on the disk can be read, recovered and joined, wherever it was interrupted."""
+
+import itertools
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nautilus_trader.persistence import ParquetDataCatalog
+from typer.testing import CliRunner
+
+from mm_nautilus.cli.app import app
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    ACTION_UPDATE,
+    FLAG_LAST,
+    FLAG_SNAPSHOT,
+    SIDE_ASK,
+    SIDE_BID,
+    DeltaBlock,
+    TradeBlock,
+)
+from mm_nautilus.data.check import check_catalog
+from mm_nautilus.errors import DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter, staged_catalog
+from mm_nautilus.nautilus.catalog_files import delta_stream, file_interval, file_name, trade_stream
+from mm_nautilus.nautilus.recording_folder import (
+    INSTRUMENTS,
+    join_days,
+    locked_recording,
+    new_session,
+    recover,
+)
+from mm_nautilus.nautilus.recording_log import LogReader, LogWriter
+from mm_nautilus.nautilus.recording_rows import RecordedStream, StreamKind
+from mm_nautilus.nautilus.recording_writer import RecordingSession
+
+T0 = 1_723_161_600_000_000_000  # 2024-08-09 00:00 UTC
+SECOND = 1_000_000_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+XRP = InstrumentSpec("XRP/USDT", "KRAKEN", "XRP", "USDT", Decimal("0.0001"), Decimal("0.01"))
+ID = XRP.instrument_id
+BOOK, TRADES = (RecordedStream(kind, XRP, XRP) for kind in (StreamKind.BOOK, StreamKind.TRADES))
+STREAMS = [BOOK, TRADES]
+
+
+def column(*values):
+    return np.array(values, dtype=np.int64)
+
+
+def whole_book(at, lots=5):
+    flags = column(FLAG_SNAPSHOT, FLAG_SNAPSHOT, FLAG_SNAPSHOT | FLAG_LAST)
+    return DeltaBlock(
+        column(at, at, at) - 7,
+        column(at, at, at),
+        column(ACTION_CLEAR, ACTION_ADD, ACTION_ADD),
+        column(0, SIDE_BID, SIDE_ASK),
+        column(0, 20_000, 20_002),
+        column(0, lots, 5),
+        flags,
+        column(1, 1, 1),
+    )
+
+
+def change(at, lots):
+    return DeltaBlock(
+        column(at), column(at), column(ACTION_UPDATE), column(SIDE_BID), column(20_000), column(lots),
+        column(FLAG_LAST), column(2),
+    )  # fmt: skip
+
+
+def one_trade(at):
+    return TradeBlock(column(at), column(at), column(20_001), column(3), column(1), [f"t{at}"])
+
+
+class Recording:
+    """A session that is fed by hand, as the recorder's thread feeds it."""
+
+    def __init__(self, catalog: Path, lock: int) -> None:
+        self.catalog = catalog
+        self.folder = new_session(catalog, STREAMS)
+        CatalogWriter(self.folder / INSTRUMENTS, catalog).write_instrument(XRP)
+        self.session = RecordingSession(catalog, self.folder, STREAMS, lock)
+
+    def book(self, block, shift=0):
+        last = int(block.ts_init[-1]) + shift
+        self.session.append(BOOK.name, delta_stream(XRP, block), shift, last)
+
+    def trade(self, block):
+        self.session.append(TRADES.name, trade_stream(XRP, block), 0, int(block.ts_init[-1]))
+
+    def minute(self, start):
+        """Record a whole book, a trade and a change."""
+        self.book(whole_book(start))
+        self.trade(one_trade(start + SECOND))
+        self.book(change(start + 2 * SECOND, 4))
+
+    def crash(self):
+        self.session.abandon()
+
+
+@pytest.fixture
+def recording(tmp_path):
+    with locked_recording(tmp_path / "c") as lock:
+        yield Recording(tmp_path / "c", lock)
+
+
+def record(catalog, *starts, finish=True):
+    """Record one part a start; a session that does not finish looks as after a crash."""
+    with locked_recording(catalog) as lock:
+        recording = Recording(catalog, lock)
+        for start in starts:
+            recording.minute(start)
+            recording.session.rotate()
+        recording.session.finish() if finish else recording.crash()
+
+
+def book_rows(catalog):
+    names = ("ts_event", "ts_init", "action", "size_lots", "flags")
+    blocks = list(CatalogReader(catalog).iter_deltas(ID))
+    return list(zip(*(np.concatenate([getattr(b, n) for b in blocks]).tolist() for n in names), strict=True))
+
+
+def trade_times(catalog):
+    return [at for block in CatalogReader(catalog).iter_trades(ID) for at in block.ts_init.tolist()]
+
+
+def expected_rows(*starts):
+    rows = []
+    for start in starts:
+        rows += zip(
+            *(
+                getattr(whole_book(start), n).tolist()
+                for n in ("ts_event", "ts_init", "action", "size_lots", "flags")
+            ),
+            strict=True,
+        )
+        rows.append((start + 2 * SECOND, start + 2 * SECOND, ACTION_UPDATE, 4, FLAG_LAST))
+    end = starts[-1] + 2 * SECOND + 1
+    return [*rows, (end, end, ACTION_CLEAR, 0, FLAG_SNAPSHOT | FLAG_LAST)]
+
+
+def files(catalog, stream=BOOK):
+    return sorted(path.name for path in (catalog / stream.folder).glob("*.parquet"))
+
+
+def contents(catalog):
+    """Return every file of a catalog with its bytes, but for what recordings keep for themselves."""
+    paths = (path for path in catalog.rglob("*") if path.is_file() and ".recording" not in path.parts)
+    return {str(path.relative_to(catalog)): path.read_bytes() for path in paths}
+
+
+# -- Logs ---------------------------------------------------------------------------------------------------
+
+
+PAYLOADS = st.lists(st.tuples(st.binary(max_size=200), st.integers(-(2**62), 2**62)), max_size=5)
+
+
+def write_log(folder, payloads, floor=77):
+    path = folder / "x.log"
+    path.unlink(missing_ok=True)
+    log = LogWriter(path, floor)
+    sizes = [log.size_bytes]
+    for payload, shift in payloads:
+        log.append(payload, shift)
+        sizes.append(log.size_bytes)
+    log.close()
+    assert path.stat().st_size == log.size_bytes
+    return path, sizes
+
+
+@settings(deadline=None)
+@given(payloads=PAYLOADS, data=st.data())
+def test_a_log_that_was_cut_off_anywhere_gives_its_whole_blocks(tmp_path_factory, payloads, data):
+    path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)
+    cut = data.draw(st.integers(0, sizes[-1]))
+    path.write_bytes(path.read_bytes()[:cut])
+    reader = LogReader(path)
+    whole = [size for size in sizes if size <= cut]
+    assert list(reader.blocks()) == payloads[: max(0, len(whole) - 1)]
+    assert reader.torn_bytes == cut - (whole[-1] if whole else 0)
+    assert reader.floor == (77 if whole else 0)
+
+
+@settings(deadline=None)
+@given(payloads=PAYLOADS.filter(bool), data=st.data())
+def test_a_damaged_block_ends_a_log_and_is_never_believed(tmp_path_factory, payloads, data):
+    path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)
+    content = bytearray(path.read_bytes())
+    place = data.draw(st.integers(sizes[0], sizes[-1] - 1))
+    content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    found = list(LogReader(path).blocks())
+    block = next(number for number, size in enumerate(sizes[1:]) if place < size)
+    assert found == payloads[: len(found)]
+    assert len(found) <= block
+
+
+# -- Recovery -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_crash_leaves_is_recovered_once(tmp_path):
+    catalog = tmp_path / "c"
+    with locked_recording(catalog) as lock:
+        recording = Recording(catalog, lock)
+        recording.minute(T0)
+        recording.crash()
+    assert not (catalog / "data").exists()
+    report = recover(catalog)
+    assert (report.sessions, report.files, report.rows, report.torn_bytes, report.breaks) == (1, 2, 5, 0, 1)
+    assert book_rows(catalog) == expected_rows(T0)
+    assert trade_times(catalog) == [T0 + SECOND]
+    assert CatalogReader(catalog).instruments() == [XRP]
+    assert check_catalog(catalog).ok
+
+    before = contents(catalog)
+    assert recover(catalog).to_dict() == {
+        "catalog": str(catalog), "sessions": 0, "files": 0, "rows": 0, "torn_bytes": 0, "breaks": 0, "joined": 0,
+        "rejected": [],
+    }  # fmt: skip
+    assert contents(catalog) == before
+
+
+def test_a_torn_log_loses_its_end_only(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0, finish=False)
+    part = next((catalog / ".recording").glob("session-*/part-*"))
+    log = part / f"{BOOK.name}.log"
+    log.write_bytes(log.read_bytes()[:-5])
+    report = recover(catalog)
+    assert report.torn_bytes > 0
+    assert [row[1] for row in book_rows(catalog)] == [T0, T0, T0, T0 + 1]
+    assert check_catalog(catalog).ok
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def ended_everywhere(folder, monkeypatch, prepare, act):
+    """Yield a catalog for each moment at which `act` can end, after it has ended there and was recovered."""
+    for moment in itertools.count():
+        catalog = folder / f"{moment}"
+        prepare(catalog)
+        with monkeypatch.context() as patched:
+            calls = _die_at(patched, moment)
+            with suppress(Killed):
+                act(catalog)
+        recover(catalog)
+        yield catalog
+        if calls() <= moment:
+            assert moment > 20
+            return
+
+
+def _die_at(patched, moment):
+    """End the process, so to speak, at the given one of the calls that change the disk."""
+    count = 0
+
+    def dying(function):
+        def call(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == moment + 1:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    for owner, name in (
+        (Path, "replace"),
+        (Path, "rename"),
+        (Path, "unlink"),
+        (shutil, "rmtree"),
+        (Path, "mkdir"),
+    ):
+        patched.setattr(owner, name, dying(getattr(owner, name)))
+    return lambda: count
+
+
+def test_a_recovery_that_is_ended_at_any_moment_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    starts = (T0, T0 + HOUR, T0 + DAY)
+    record(tmp_path / "crashed", *starts, finish=False)
+
+    def prepare(catalog):
+        shutil.copytree(tmp_path / "crashed", catalog)
+
+    for catalog in ended_everywhere(tmp_path, monkeypatch, prepare, recover):
+        assert book_rows(catalog) == expected_rows(*starts)
+        assert trade_times(catalog) == [start + SECOND for start in starts]
+        assert len(files(catalog)) == 3
+
+
+def test_a_recording_that_is_ended_at_any_moment_stays_sound(tmp_path, monkeypatch):
+    starts = (T0, T0 + DAY)
+    known = expected_rows(*starts)
+
+    def act(catalog):
+        record(catalog, *starts)
+
+    for catalog in ended_everywhere(tmp_path, monkeypatch, Path.mkdir, act):
+        if (catalog / "data").exists():
+            found = book_rows(catalog)
+            assert found[:-1] == known[: len(found) - 1]
+            assert found[-1][2] == ACTION_CLEAR
+            kinds = {problem.kind for problem in check_catalog(catalog, gap_seconds=DAY / SECOND).problems}
+            assert kinds <= ({"no_trades"} if len(found) < 5 else set())
+
+
+def test_rows_of_one_moment_on_both_sides_of_a_rotation_do_not_overlap(recording):
+    recording.book(whole_book(T0))
+    recording.session.rotate()
+    recording.book(whole_book(T0))
+    recording.session.rotate()
+    recording.book(whole_book(T0 + 1))
+    recording.session.finish()
+    spans = [file_interval(name) for name in files(recording.catalog)]
+    assert spans == [(T0, T0), (T0 + 1, T0 + 1), (T0 + 2, T0 + 2), (T0 + 3, T0 + 3)]
+
+
+def test_a_shift_moves_times_of_receipt_only(recording):
+    recording.book(whole_book(T0 + 100))
+    recording.book(whole_book(T0), shift=100)
+    recording.session.finish()
+    rows = book_rows(recording.catalog)
+    assert {row[1] for row in rows[:-1]} == {T0 + 100}
+    assert {row[0] for row in rows[:-1]} == {T0 + 93, T0 - 7}
+
+
+def test_a_session_without_a_description_has_recorded_nothing(tmp_path):
+    (tmp_path / "c" / ".recording" / "session-x").mkdir(parents=True)
+    assert recover(tmp_path / "c").sessions == 0
+    assert list((tmp_path / "c" / ".recording").glob("session-*")) == []
+
+
+def test_where_nothing_was_recorded_nothing_is_made(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        recover(tmp_path / "c")
+    (tmp_path / "c").mkdir()
+    assert recover(tmp_path / "c").sessions == 0
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_a_part_that_contradicts_its_instrument_is_put_aside(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0, finish=False)
+    (session,) = (catalog / ".recording").glob("session-*")
+    coarse = replace(XRP, price_increment=Decimal("0.0003"))
+    shutil.rmtree(session / INSTRUMENTS)
+    CatalogWriter(session / INSTRUMENTS).write_instrument(coarse)
+    values = [RecordedStream(stream.kind, coarse, coarse).to_dict() for stream in STREAMS]
+    (session / "session.json").write_text(json.dumps(values))
+    done = CliRunner().invoke(app, ["data", "recover", str(catalog)])
+    assert done.exit_code == 1
+    assert "problem: a part was not added" in done.stdout
+    assert "holds a price that is no multiple of XRP/USDT.KRAKEN's price_increment 0.0003" in done.stdout
+    assert list((catalog / ".recording").glob("rejected-session-*/*.log"))
+    assert recover(catalog).rejected == []
+
+
+def test_more_digits_than_the_instrument_has_end_a_recording_before_they_are_written(recording):
+    recording.book(whole_book(T0))
+    finer = replace(XRP, price_increment=Decimal("0.00001"))
+    with pytest.raises(DataError, match=r"price_precision of XRP/USDT.KRAKEN must be at most 4, .* was 5"):
+        recording.session.append(BOOK.name, delta_stream(finer, whole_book(T0 + 1)), 0, T0 + 1)
+    recording.session.finish()
+    assert [row[1] for row in book_rows(recording.catalog)] == [T0, T0, T0, T0 + 1]
+
+
+# -- Days ---------------------------------------------------------------------------------------------------
+
+
+def test_past_days_become_one_file_each(tmp_path):
+    catalog = tmp_path / "c"
+    starts = [T0 + HOUR * hour for hour in (0, 1, 23, 24, 25, 48)]
+    record(catalog, *starts)
+    assert len(files(catalog)) == 1 + 1 + 2  # the last day's book, and the break at its end
+    assert len(files(catalog, TRADES)) == 3
+    assert book_rows(catalog) == expected_rows(*starts)
+    assert check_catalog(catalog, gap_seconds=DAY / SECOND).ok
+    assert len(ParquetDataCatalog(str(catalog)).query_order_book_deltas([ID])) == 25
+
+
+def test_restarts_of_one_day_are_joined_too(tmp_path):
+    catalog = tmp_path / "c"
+    for start in (T0, T0 + HOUR, T0 + 2 * HOUR, T0 + DAY):
+        record(catalog, start)
+    assert len(files(catalog)) == 3
+    assert len(files(catalog, TRADES)) == 2
+    report = check_catalog(catalog)
+    assert report.ok
+    assert report.instruments[0].book.breaks.count == 3
+
+
+def test_files_of_others_and_their_neighbours_stay_as_they_are(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0)
+    record(catalog, T0 + 2 * HOUR)
+    with staged_catalog(catalog) as writer:
+        writer.write_deltas(XRP, whole_book(T0 + HOUR))
+    record(catalog, T0 + 3 * HOUR, T0 + DAY)
+    spans = [file_interval(name) for name in files(catalog)]
+    assert (T0 + HOUR, T0 + HOUR) in spans
+    assert [span[0] for span in spans] == [T0, T0 + HOUR, T0 + 2 * HOUR, T0 + DAY, T0 + DAY + 2 * SECOND + 1]
+    assert check_catalog(catalog, gap_seconds=DAY / SECOND).ok
+
+
+def test_damaged_files_of_a_past_day_stay_for_the_check_to_report(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0, T0 + HOUR, T0 + 2 * HOUR)
+    broken = catalog / BOOK.folder / files(catalog)[1]
+    broken.write_bytes(broken.read_bytes()[:-20])
+    record(catalog, T0 + DAY)
+    assert broken.exists()
+    assert check_catalog(catalog).problems[0].kind == "damaged"
+
+
+def test_a_join_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
+    catalog = tmp_path / "c"
+    record(catalog, T0, T0 + HOUR)
+    with staged_catalog(catalog) as writer:
+        writer.write_trades(XRP, one_trade(T0 + DAY))
+    before = contents(catalog)
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mm_nautilus.nautilus.recording_folder._write_whole", full)
+        with pytest.raises(OSError, match="No space"):
+            join_days(catalog)
+    assert contents(catalog) == before
+    assert recover(catalog).joined == 5
+
+
+# -- Command and check --------------------------------------------------------------------------------------
+
+
+def test_the_command_recovers_and_the_check_tells_that_it_is_due(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0)
+    record(catalog, T0 + HOUR, finish=False)
+    told = check_catalog(catalog).notes
+    assert any("1 recordings are not in the catalog yet" in note for note in told)
+    done = CliRunner().invoke(app, ["data", "recover", str(catalog)])
+    assert done.exit_code == 0
+    assert (
+        "1 interrupted recordings, 5 rows in 2 files added, 0 bytes could not be read, 1 books" in done.stdout
+    )
+    again = CliRunner().invoke(app, ["data", "recover", str(catalog), "--json"])
+    assert json.loads(again.stdout)["sessions"] == 0
+    assert not any("not in the catalog yet" in note for note in check_catalog(catalog).notes)
+
+
+def test_an_announced_break_is_no_gap_but_a_silence_is(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0)
+    record(catalog, T0 + HOUR)
+    report = check_catalog(catalog)
+    assert report.ok
+    book = report.instruments[0].book
+    assert (book.breaks.count, book.gaps.count) == (1, 0)
+    assert book.longest_break_seconds == pytest.approx(3_598, abs=1)
+    assert book.longest_gap_seconds == 2.0
+    assert any(
+        "breaks that its data announces, the longest 3598.0 s: 1, first" in note for note in report.notes
+    )
+
+    silent = tmp_path / "s"
+    record(silent, T0, T0 + HOUR)
+    (problem,) = check_catalog(silent).problems
+    assert problem.kind == "gap"
+
+
+def test_names_of_files_are_read_as_they_are_written():
+    for start, end in ((0, 1), (T0 + 123_456_789, T0 + DAY)):
+        assert file_interval(file_name(start, end)) == (start, end)

@@ -1,0 +1,146 @@
+"""Start the sandbox command as its user does, and look at what it left."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from recomputation import expected_balances
+from whole_runs import ROOT
+
+from mm_nautilus.core.amount import Amount
+from mm_nautilus.report.journal import journal_files
+
+COMMAND = [sys.executable, str(ROOT / "run_sandbox.py")]
+CATALOG = ROOT / "catalog"
+STRATEGY = """\
+strategy:
+  min_spread_pct: 0.02
+  cooldown_seconds: 0.3
+  max_order_actions_per_second: 200
+  symbols:
+    XRP/USDT: {position_size: 8 XRP, max_inventory: 80 XRP}
+    BTC/USDT: {position_size: 0.0005 BTC, max_inventory: 0.005 BTC}
+    XRP/BTC: {position_size: 25 XRP, max_inventory: 250 XRP}
+"""
+VENUE = """\
+venue:
+  name: KRAKEN
+  starting_balances: [1000 USDT, 500 XRP, 0.01 BTC]
+  fees: {maker_fee_pct: 0.1, taker_fee_pct: 0.1}
+  latency: {insert_ms: 20, amend_ms: 20, cancel_ms: 20}
+"""
+LOCAL = f"feed: {{source: local, catalog: {CATALOG}, speed: 20}}\n"
+LONGEST_WAIT = 60.0
+
+
+def configuration(folder: Path, feed: str = LOCAL, more: str = "") -> Path:
+    """Write a configuration whose outputs stay in a folder, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.yaml"
+    outputs = f"state: {{directory: {folder / 'state'}}}\noutput: {{directory: {folder / 'runs'}}}\n"
+    path.write_text(f"name: probe\nduration: 60s\n{feed}{VENUE}{STRATEGY}{outputs}{more}", encoding="utf-8")
+    return path
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start the command; its standard output is to be read line by line."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_WAIT,
+    )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a command prints until a line has these words."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f"the command never said {words!r}")
+
+
+def wait_for_fill(folder: Path) -> None:
+    """Wait until a run has written its first fill to the journal."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < deadline:
+        journals = list(folder.glob("runs/*/journal.jsonl"))
+        if journals and '"type": "fill"' in journals[0].read_text(encoding="utf-8"):
+            return
+        time.sleep(0.02)
+    pytest.fail("the run wrote no fill within a minute")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What one run has left in its folder."""
+
+    folder: Path
+
+    @classmethod
+    def only(cls, parent: Path) -> "Left":
+        """Return what the only run in a folder has left."""
+        (folder,) = (parent / "runs").iterdir()
+        return cls(folder)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        return loaded
+
+    @property
+    def fills(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "fills.parquet")
+
+    @property
+    def journal_fills(self) -> list[dict[str, Any]]:
+        files = journal_files(self.folder / "journal.jsonl")
+        lines = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+        return [line for line in lines if line["type"] == "fill"]
+
+    @property
+    def balances(self) -> dict[str, Decimal]:
+        """Balances at the end, as the engine's account has them."""
+        return {code: Decimal(text) for code, text in self.summary["equity"]["balances"].items()}
+
+    def assert_money_adds_up(self) -> None:
+        """Compare the balances with those at the start and the fills, to the last decimal."""
+        start = [Amount(Decimal(text), code) for code, text in self.summary["start"]["balances"].items()]
+        assert self.balances == expected_balances(start, self.fills)
+        fills = self.fills.set_index("trade_id")
+        assert len(fills) == len(self.journal_fills)
+        for line in self.journal_fills:
+            told = line["fill"]
+            row = fills.loc[told["trade_id"]]
+            assert (row.symbol, row.side, row.liquidity) == (
+                told["symbol"],
+                told["side"],
+                told["liquidity"],
+            )
+            assert (row.price, row.quantity, row.commission) == tuple(
+                Decimal(told[name]) for name in ("price", "quantity", "fee")
+            )
+
+    def assert_ended(self, status: str) -> None:
+        """Check the end: how it is called, that no order is left, and that the money adds up."""
+        assert self.summary["status"] == status
+        assert self.summary["open_orders"] == 0
+        assert list(self.folder.glob("*.parts")) == []
+        self.assert_money_adds_up()

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_nautilus.runs.row_files import RowFile, RowParts, join_parts
+
+SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
+
+
+def row(number: int) -> dict[str, object]:
+    return {"number": number, "text": f"row {number}"}
+
+
+def numbers(path: Path) -> list[int]:
+    found: list[int] = pq.read_table(path).column("number").to_pylist()
+    return found
+
+
+@settings(deadline=None)
+@given(
+    flushes=st.lists(st.integers(0, 12), max_size=8), rows_per_part=st.integers(1, 9), last=st.integers(0, 3)
+)
+def test_parts_hold_every_row_after_each_flush_and_join_in_order(
+    tmp_path_factory: pytest.TempPathFactory, flushes: list[int], rows_per_part: int, last: int
+) -> None:
+    path = tmp_path_factory.mktemp("rows") / "table.parquet"
+    rows, count = RowParts(path, SCHEMA, rows_per_part), 0
+    for added in flushes:
+        for _ in range(added):
+            rows.append(row(count))
+            count += 1
+        rows.flush()
+        if count:
+            assert numbers(path.with_suffix(".parts")) == list(range(count))
+    for _ in range(last):
+        rows.append(row(count))
+        count += 1
+    rows.close()
+    assert numbers(path) == list(range(count))
+    assert pq.read_schema(path).equals(SCHEMA)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_rows_since_the_last_flush_are_all_that_an_end_costs(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    rows = RowParts(path, SCHEMA, rows_per_part=4)
+    for number in range(10):
+        rows.append(row(number))
+    rows.flush()
+    rows.append(row(10))
+    del rows  # as if the process had ended
+    assert numbers(path.with_suffix(".parts")) == list(range(10))
+    join_parts(path, SCHEMA)
+    assert numbers(path) == list(range(10))
+
+
+def test_part_that_was_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    rows = RowParts(path, SCHEMA)
+    rows.append(row(0))
+    rows.flush()
+    (path.with_suffix(".parts") / "000001.unfinished").write_bytes(b"PAR1 cut off")
+    join_parts(path, SCHEMA)
+    assert numbers(path) == [0]
+    assert not path.with_suffix(".parts").exists()
+
+
+def test_memory_of_parts_is_bounded(tmp_path: Path) -> None:
+    rows = RowParts(tmp_path / "table.parquet", SCHEMA, rows_per_part=10)
+    for number in range(1_000):
+        rows.append(row(number))
+        assert len(rows._rows) + sum(table.num_rows for table in rows._written) < 10
+
+
+def test_one_file_holds_all_rows_once_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    rows = RowFile(path, SCHEMA)
+    for number in range(12_000):
+        rows.append(row(number))
+    rows.close()
+    assert numbers(path) == list(range(12_000))
+    assert pq.ParquetFile(path).num_row_groups == 3

@@ -1,0 +1,261 @@
+"""How a sandbox run ends when it is not left alone: signals, failing callbacks, venues that do not answer."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sandbox_runs import (
+    CATALOG,
+    LONGEST_WAIT,
+    Left,
+    configuration,
+    finished,
+    read_until,
+    start,
+    wait_for_fill,
+)
+from whole_runs import ROOT
+
+from mm_nautilus.cli import main
+from mm_nautilus.venue.process import VenueOptions, VenueProcess
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for the end and return what was told as an error."""
+    return process.communicate(timeout=LONGEST_WAIT)[1]
+
+
+# -- Signals ------------------------------------------------------------------------------------------
+
+
+def test_signal_while_the_run_is_prepared_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = start(str(configuration(tmp_path)))
+    read_until(process, "starts anew")
+    os.kill(process.pid, signal.SIGTERM)
+    errors = ended(process)
+    assert process.returncode == 143
+    assert "nothing was written" in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_signal_at_the_start_of_the_node_ends_it_in_order(tmp_path: Path) -> None:
+    process = start(str(configuration(tmp_path)))
+    read_until(process, "Ctrl-C ends the run")
+    os.kill(process.pid, signal.SIGTERM)
+    ended(process)
+    assert process.returncode == 143
+    left = Left.only(tmp_path)
+    assert left.summary["status"] == "interrupted"
+    assert left.summary["open_orders"] == 0
+    assert not (left.folder / "failure.txt").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_signals_during_the_run_and_during_its_end_save_everything(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    process = start(str(configuration(tmp_path)))
+    wait_for_fill(tmp_path)
+    os.kill(process.pid, number)
+    for other in (signal.SIGTERM, signal.SIGINT) * 5:  # none of these changes anything
+        time.sleep(0.1)
+        if process.poll() is None:
+            os.kill(process.pid, other)
+    errors = ended(process)
+    assert process.returncode == code
+    left = Left.only(tmp_path)
+    assert f"interrupted by {signal.Signals(number).name}: quotes cancelled" in errors
+    assert str(left.folder) in errors
+    left.assert_ended("interrupted")
+    assert left.summary["stop"]["cause"] == "signal"
+    assert not (left.folder / "failure.txt").exists()
+    assert (tmp_path / "state" / "probe.json").exists()
+
+
+# -- Failures -----------------------------------------------------------------------------------------
+
+PLANTED = """\
+import itertools, sys
+import mm_nautilus.nautilus.guarding as guarding
+from mm_nautilus.cli import main
+from mm_nautilus.nautilus.strategy import MarketMaker
+
+name, count, calls = sys.argv[1], int(sys.argv[2]), itertools.count(1)
+original = getattr(MarketMaker, name)
+
+def failing(self, *arguments):
+    if next(calls) == count:
+        raise ZeroDivisionError("planted")
+    return original(self, *arguments)
+
+failing.__name__, failing.__qualname__ = original.__name__, original.__qualname__
+setattr(MarketMaker, name, guarding._guarded(failing))
+main(["sandbox", *sys.argv[3:]])
+"""
+
+
+@pytest.mark.parametrize(("callback", "count"), [("on_book_deltas", 900), ("on_order_filled", 3)])
+def test_failing_callback_ends_the_run_and_keeps_the_books(tmp_path: Path, callback: str, count: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PLANTED, callback, str(count), str(configuration(tmp_path)), "--quiet"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_WAIT,
+    )
+    assert done.returncode == 1
+    assert f"MarketMaker.{callback} raised ZeroDivisionError('planted')" in done.stderr
+    left = Left.only(tmp_path)
+    left.assert_ended("failed")
+    assert "Traceback" in (left.folder / "failure.txt").read_text(encoding="utf-8")
+    assert (left.fills.empty, callback) != (True, "on_order_filled")
+
+
+def test_venue_that_dies_under_the_run_ends_it(tmp_path: Path) -> None:
+    process = start(str(configuration(tmp_path)))
+    read_until(process, "Ctrl-C ends the run")
+    wait_for_fill(tmp_path)
+    (venue,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    os.kill(int(venue), signal.SIGKILL)
+    errors = ended(process)
+    assert process.returncode == 1
+    assert "the local venue does not answer" in errors
+    Left.only(tmp_path).assert_ended("failed")
+
+
+def test_killed_run_leaves_the_rows_up_to_its_last_flush(tmp_path: Path) -> None:
+    import pandas as pd  # noqa: PLC0415
+
+    process = start(str(configuration(tmp_path)))
+    wait_for_fill(tmp_path)
+    process.kill()
+    ended(process)
+    left = Left.only(tmp_path)
+    assert left.summary["status"] == "starting"
+    assert len(left.journal_fills) > 0
+    for parts in left.folder.glob("*.parts"):
+        assert all(len(pd.read_parquet(part)) for part in parts.iterdir())
+
+
+# -- Connecting ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Listen, and never answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def closed_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def live(rest: str, websocket: str, seconds: int) -> str:
+    urls = f"rest_url: '{rest}', websocket_url: '{websocket}'"
+    return f"feed: {{source: live, {urls}, connect_timeout_seconds: {seconds}}}\n"
+
+
+def test_unreachable_venue_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    port = closed_port()
+    urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
+    done = finished(str(configuration(tmp_path, live(*urls, 5))))
+    assert done.returncode == 1
+    assert f"could not be reached within 5 seconds: tried {urls[0]}" in done.stderr
+    assert "Connection refused" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_venue_that_never_answers_is_given_up_or_interrupted(tmp_path: Path) -> None:
+    with silent_port() as port:
+        urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
+        done = finished(str(configuration(tmp_path / "a", live(*urls, 1))))
+        assert (done.returncode, (tmp_path / "a" / "runs").exists()) == (1, False)
+        assert f"within 1 seconds: tried {urls[0]}" in done.stderr
+        process = start(str(configuration(tmp_path / "b", live(*urls, 60))))
+        read_until(process, "live feed of")
+        os.kill(process.pid, signal.SIGINT)
+        assert "nothing was written" in ended(process)
+        assert process.returncode == 130
+
+
+def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) -> None:
+    with VenueProcess(VenueOptions(catalog=CATALOG)) as venue, silent_port() as port:
+        url = f"ws://127.0.0.1:{port}/v2"
+        done = finished(str(configuration(tmp_path / "a", live(venue.rest_url, url, 1))))
+        assert done.returncode == 1
+        assert f"within 1 seconds: tried {venue.rest_url} and {url}" in done.stderr
+        assert Left.only(tmp_path / "a").summary["status"] == "failed"
+        process = start(str(configuration(tmp_path / "b", live(venue.rest_url, url, 60))))
+        read_until(process, "Ctrl-C ends the run")
+        os.kill(process.pid, signal.SIGTERM)
+        ended(process)
+        assert process.returncode == 143
+        assert Left.only(tmp_path / "b").summary["status"] == "interrupted"
+
+
+# -- Configurations -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("strategy.gamma=7", "gamma must be between 0.01 and 1.0, got 7"),
+        ("feed.speed=0", "speed must be a number above 0"),
+        ("strategy.symbols={XRP/USD: {}}", "did you mean XRP/USDT?), was XRP/USD"),
+        (
+            "strategy.symbols.XRP/USDT.position_size=1 XRP",
+            "at least 2.000000 XRP (the least size of an order)",
+        ),
+        (
+            "strategy.symbols.BTC/USDT={position_size_usd: 1}",
+            "the least size of an order), was 1 USDT, worth",
+        ),
+        ("feed.catalog=/nonexistent", "the catalog /nonexistent does not exist"),
+        ("state.directory=/proc/nowhere", "cannot be locked"),
+        ("output.directory=/proc/nowhere", "output.directory must be a folder that can be written"),
+    ],
+)
+def test_bad_configuration_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, words: str
+) -> None:
+    path = configuration(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["sandbox", str(path), "--set", override])
+    assert end.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_symbol_that_a_live_venue_lacks_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with VenueProcess(VenueOptions(catalog=CATALOG)) as venue:
+        path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 10))
+        with pytest.raises(SystemExit) as end:
+            main(["sandbox", str(path), "--set", "strategy.symbols={XRP/USD: {}}"])
+    assert end.value.code == 2
+    assert "must be one that there is data for" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", ["sandbox", "backtest"])
+def test_configuration_of_the_other_kind_is_named(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    other = {"sandbox": "backtest.yaml", "backtest": "sandbox.yaml"}[kind]
+    with pytest.raises(SystemExit) as end:
+        main([kind, str(ROOT / "configs" / other)])
+    assert end.value.code == 2
+    assert f"configuration, for mm-nautilus {other.removesuffix('.yaml')}" in capsys.readouterr().err

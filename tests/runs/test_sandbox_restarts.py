@@ -1,0 +1,129 @@
+"""Lives of one run: killed, started again, and the money of all of them together."""
+
+import json
+import signal
+import subprocess
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, read_until, start
+
+CENT_OF_COIN = Decimal("1e-8")
+START = {"USDT": Decimal(1000), "XRP": Decimal(500), "BTC": Decimal("0.01")}
+
+
+def lives(folder: Path) -> list[Left]:
+    """Return what each life has left, the first one first."""
+    return [Left(path) for path in sorted((folder / "runs").iterdir())]
+
+
+def wait_for_fills(folder: Path, count: int) -> None:
+    """Wait until the latest life has written so many fills."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < deadline:
+        if len(lives(folder)[-1].journal_fills) >= count:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"the run wrote fewer than {count} fills within a minute")
+
+
+def state(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "state" / "probe.json").read_text(encoding="utf-8"))
+    return document
+
+
+def assert_state_is_of(fills: list[dict[str, Any]], document: dict[str, Any], *, cash: bool) -> None:
+    """Compare balances, positions, counts and realised PnL of a state with fills alone, to the last digit."""
+    balances, positions = dict(START), dict.fromkeys(("XRP/USDT", "BTC/USDT", "XRP/BTC"), Decimal(0))
+    realized = dict.fromkeys(positions, Decimal(0))
+    for line in fills:
+        told = line["fill"]
+        base, quote = told["symbol"].split("/")
+        signed = Decimal(told["quantity"]) * (1 if told["side"] == "BUY" else -1)
+        positions[told["symbol"]] += signed
+        realized[told["symbol"]] += Decimal(told["pnl"])
+        if cash:
+            balances[base] += signed
+            balances[quote] -= (signed * Decimal(told["price"])).quantize(CENT_OF_COIN) + Decimal(told["fee"])
+        else:
+            balances[quote] += Decimal(told["pnl"])
+    account, metrics = document["account"], document["components"]["metrics"]["metrics"]
+    assert {code: Decimal(amount) for code, amount in account["balances"].items()} == balances
+    held = {position["symbol"]: Decimal(position["quantity"]) for position in account["positions"]}
+    assert held == {symbol: quantity for symbol, quantity in positions.items() if quantity}
+    counts = {symbol: kept["fills"] for symbol, kept in metrics["symbols"].items()}
+    assert counts == {symbol: sum(line["fill"]["symbol"] == symbol for line in fills) for symbol in positions}
+    ledger = metrics["ledger"]["symbols"]
+    assert {s: Decimal(kept["pnl"]) - Decimal(kept["open_fees"]) for s, kept in ledger.items()} == realized
+
+
+@pytest.mark.parametrize("account_type", ["cash", "margin"])
+def test_a_run_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, account_type: str) -> None:
+    """Two lives end by kill -9, the third by SIGINT; the state is that of all their fills together."""
+    path, is_cash = configuration(tmp_path), account_type == "cash"
+    command = (str(path), "--set", f"venue.account_type={account_type}")
+    fills: list[dict[str, Any]] = []
+    for ending in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+        process = start(*command)
+        with process:
+            read_until(process, "goes on from" if fills else "starts anew")
+            read_until(process, "quoting")
+            wait_for_fills(tmp_path, 8)
+            process.send_signal(ending)
+            process.communicate(timeout=LONGEST_WAIT)
+        assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
+        # The journal's last fill may be the one whose save the kill has interrupted.
+        fills += lives(tmp_path)[-1].journal_fills
+        saved = sum(
+            kept["fills"] for kept in state(tmp_path)["components"]["metrics"]["metrics"]["symbols"].values()
+        )
+        assert len(fills) - saved in (0, 1)
+        fills = fills[:saved]
+        assert_state_is_of(fills, state(tmp_path), cash=is_cash)
+    last = lives(tmp_path)[-1]
+    assert last.summary["start"]["is_resumed"] is True
+    assert last.summary["start"]["positions"] != []
+    assert sum(told["fills"] for told in last.summary["symbols"].values()) == len(fills)
+    exact = {key: Decimal(text.split()[0]) for key, text in last.summary["equity"]["exact"].items()}
+    slack = len(fills) * CENT_OF_COIN * 100_000
+    assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
+
+
+def test_a_second_instance_on_a_state_file_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
+    path = configuration(tmp_path)
+    process = start(str(path))
+    with process:
+        read_until(process, "quoting")
+        second = finished(str(path))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LONGEST_WAIT)
+    assert second.returncode == 2
+    assert f"is in use by process {process.pid};" in second.stderr
+    assert len(lives(tmp_path)) == 1, "the second has written nothing"
+    assert process.returncode == 130
+
+
+def test_another_configuration_is_refused_until_the_run_starts_anew(tmp_path: Path) -> None:
+    options = ("--set", "venue.account_type=margin")
+    path = configuration(tmp_path)
+    assert finished(str(path), "--duration", "1s").returncode == 0
+    refused = finished(str(path), "--duration", "1s", *options)
+    assert refused.returncode == 2
+    assert "account_type was cash there, is margin here" in " ".join(refused.stderr.split())
+    assert "--fresh starts anew and keeps this file under a dated name" in refused.stderr
+    assert len(lives(tmp_path)) == 1
+    assert finished(str(path), "--duration", "1s", "--fresh", *options).returncode == 0
+    assert len(list((tmp_path / "state").glob("probe.*Z.json"))) == 1
+
+
+def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path) -> None:
+    path, kept = configuration(tmp_path), tmp_path / "state" / "probe.json"
+    kept.parent.mkdir()
+    kept.write_text('{"version": 1, "acc', encoding="utf-8")
+    refused: subprocess.CompletedProcess[str] = finished(str(path), "--duration", "1s")
+    assert refused.returncode == 2
+    assert f"the state file {kept} is damaged" in " ".join(refused.stderr.split())
+    assert kept.read_text(encoding="utf-8") == '{"version": 1, "acc'

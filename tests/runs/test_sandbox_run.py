@@ -1,0 +1,113 @@
+"""Whole sandbox runs: the real Kraken client and the real node against the local venue, without a network."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sandbox_runs import Left, configuration, finished
+
+from mm_nautilus.core.config_source import load_sandbox_config
+from mm_nautilus.core.marketdata import FLAG_LAST
+from mm_nautilus.data.simulator import SimulationConfig, write_sample
+from mm_nautilus.nautilus.catalog import CatalogReader
+
+PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
+LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}
+FILES = {"config.yaml", "summary.json", "journal.jsonl"} | {
+    f"{name}.parquet" for name in ("fills", "metrics", "equity")
+}
+
+
+def events_of(reader: CatalogReader) -> int:
+    """Count groups of book changes and trades."""
+    names = [spec.instrument_id for spec in reader.instruments()]
+    groups = sum(int((b.flags & FLAG_LAST != 0).sum()) for name in names for b in reader.iter_deltas(name))
+    return groups + sum(len(block.ts_init) for name in names for block in reader.iter_trades(name))
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """Run for seven seconds, 140 of the catalog's, and return the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    done = finished(str(configuration(folder)), "--duration", "7s", "--json")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+def test_run_fills_on_all_pairs_and_the_money_adds_up(first: tuple[Path, dict]) -> None:
+    folder, _ = first
+    left = Left.only(folder)
+    assert set(left.fills.symbol) == PAIRS
+    left.assert_ended("completed")
+    for symbol, told in left.summary["symbols"].items():
+        assert told["fills"] == sum(left.fills.symbol == symbol)
+        assert told["total_pnl"] != 0
+
+
+def test_run_leaves_the_files_of_a_backtest(first: tuple[Path, dict]) -> None:
+    folder, printed = first
+    left = Left.only(folder)
+    written = {path.name for path in left.folder.iterdir()}
+    logs = {name for name in written if name.startswith("run_") and name.endswith(".log")}
+    assert logs
+    assert written - logs == FILES
+    assert printed == left.summary
+    assert load_sandbox_config(left.folder / "config.yaml").config.strategy.symbols.keys() == PAIRS
+    metrics = pd.read_parquet(left.folder / "metrics.parquet")
+    last = metrics.sort_values("ts_event", kind="stable").groupby("symbol").last()
+    assert last.fills.to_dict() == {name: told["fills"] for name, told in left.summary["symbols"].items()}
+    equity = pd.read_parquet(left.folder / "equity.parquet")
+    assert str(equity.equity.iloc[-1].normalize()) in left.summary["equity"]["exact"]["end"]
+
+
+def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
+    summary = Left.only(first[0]).summary
+    assert summary["simulated_data"] is True
+    assert summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
+    assert summary["feed"]["source"] == "local"
+    assert summary["feed"]["rest_url"].startswith("http://127.0.0.1:")
+    assert summary["start"]["is_resumed"] is False
+    assert summary["venue"]["queue_position"] is True
+    assert summary["events"] > 1_000
+    assert summary["period"]["seconds"] >= 7.0
+
+
+def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(first: tuple[Path, dict]) -> None:
+    folder, printed = first
+    path = folder / "run.yaml"
+    for out, options in (("resumed", ()), ("fresh", ("--fresh",))):
+        done = finished(str(path), "--duration", "2s", "--out", str(folder / out / "runs"), *options)
+        assert done.returncode == 0, done.stderr
+        left = Left.only(folder / out)
+        left.assert_money_adds_up()
+        start = left.summary["start"]
+        assert start["is_resumed"] is (out == "resumed")
+        if out == "resumed":
+            assert start["balances"] == printed["equity"]["balances"]
+            assert "goes on from" in done.stdout
+            carried = {name: told["fills"] for name, told in printed["symbols"].items()}
+            told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
+            here = left.fills.symbol.value_counts()
+            assert told == {name: count + here.get(name, 0) for name, count in carried.items()}
+        else:
+            assert start["balances"] == {"USDT": "1000", "XRP": "500", "BTC": "0.01"}
+            assert "the earlier file is kept as" in done.stdout
+
+
+def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog"
+    write_sample(catalog, SimulationConfig(duration_seconds=240))
+    feed = f"feed: {{source: local, catalog: {catalog}, speed: max, at_end: stop}}\n"
+    more = f"recording: {{enabled: true, catalog: {tmp_path / 'recorded'}}}\n"
+    path = configuration(tmp_path, feed, more)
+    done = finished(str(path), "--set", "strategy.flatten_on_stop=true")
+    assert done.returncode == 0, done.stderr
+    left = Left.only(tmp_path)
+    left.assert_ended("completed")
+    assert left.summary["stop"]["cause"] == "end of the feed"
+    assert left.summary["events"] == events_of(CatalogReader(catalog))
+    for symbol, told in left.summary["symbols"].items():  # what is left is below the least order
+        assert abs(told["inventory"]) < LEAST_ORDER[symbol]
+    recorded = {path.name for path in (tmp_path / "recorded" / "data" / "trades").iterdir()}
+    assert recorded == {"XRPUSDT.KRAKEN", "BTCUSDT.KRAKEN", "XRPBTC.KRAKEN"}

@@ -1,0 +1,157 @@
+"""A sandbox run with one more actor, which answers what is asked on standard input.
+
+Each line there is a JSON list of a command and its arguments, answered on standard output by a line ``REPLY {...}``.
+The run itself is the package's, through the engine's own Kraken client.
+"""
+
+import json
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+from nautilus_trader.common import DataActor, DataActorConfig
+from nautilus_trader.model import ActorId
+
+from mm_nautilus.core.config_source import load_sandbox_config
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.nautilus import live_guard, messages
+from mm_nautilus.runs import sandbox
+from mm_nautilus.runs.sandbox_node import SandboxParts
+from mm_nautilus.runs.signals import SignalListener
+
+_TIMER = "probe"
+_LOOK_NS = 10_000_000
+
+
+class Probe(DataActor):
+    """Answer requests from inside of the engine.
+
+    Parameters
+    ----------
+    parts
+        The run's node and components.
+    requests
+        The lines that nobody has answered yet.
+    clock
+        What the live guard takes for the module ``time``.
+    """
+
+    def __new__(cls, *_args: Any) -> Self:
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("PROBE-001")))
+
+    def __init__(self, parts: SandboxParts, requests: "queue.Queue[str]", clock: Any) -> None:
+        super().__init__()
+        self.parts = parts
+        self.requests = requests
+        self.fake_clock = clock
+        self.changes: list[dict[str, Any]] = []
+        self.sockets: list[str] = []
+
+    def on_start(self) -> None:
+        self.subscribe_socket_state()
+        self.subscribe_topic(messages.GUARD_TOPIC, self._on_guard)
+        self.clock.set_timer_ns(_TIMER, _LOOK_NS)
+
+    def _on_guard(self, change: Any) -> None:
+        self.changes.append(
+            {
+                "ns": change.ts_event,
+                "symbol": change.symbol,
+                "state": change.state.value,
+                "text": change.text,
+            }
+        )
+
+    def on_socket_state(self, event: Any) -> None:
+        self.sockets.append(str(event.state).rpartition(".")[2])
+
+    def on_time_event(self, _event: Any) -> None:
+        while not self.requests.empty():
+            command, *arguments = json.loads(self.requests.get())
+            answer = getattr(self, command)(*arguments)
+            print("REPLY", json.dumps(answer), flush=True)  # noqa: T201
+
+    # -- Commands ---------------------------------------------------------------------------------------
+
+    def report(self) -> dict[str, Any]:
+        """Return orders, guards and figures at this moment."""
+        now_ns = self.clock.timestamp_ns()
+        desks = self.parts.strategy.desks
+        return {
+            "now_ns": now_ns,
+            "orders": [_order(order) for order in self.cache.orders()],
+            "changes": self.changes,
+            "sockets": self.sockets,
+            "fills": sum(desk.counts.fills for desk in desks.values()),
+            "symbols": {symbol: _symbol(desk, now_ns) for symbol, desk in desks.items()},
+        }
+
+    def step_clock(self, seconds: float) -> None:
+        """Set the wall clock, as far as the live guard sees it: what nobody sets falls behind or gets ahead."""
+        self.fake_clock.monotonic_ns = lambda: time.monotonic_ns() - round(seconds * 1e9)
+
+    def publish(self, kind: str, values: dict[str, Any]) -> None:
+        """Publish a message on the control topic."""
+        self.publish_message(messages.CONTROL_TOPIC, getattr(messages, kind)(**values))
+
+
+def _symbol(desk: Any, now_ns: int) -> dict[str, Any]:
+    state = desk.guard_state(now_ns)
+    return {
+        "state": state.state.value,
+        "reason": state.reason,
+        "age": state.feed_age_seconds,
+        "touch": desk.touch,
+        "position": desk.position_lots * desk.lot,
+        "old_trades": desk.counts.old_trades,
+        "book_events": desk.book_events,
+    }
+
+
+def _order(order: Any) -> dict[str, Any]:
+    price = getattr(order, "price", None)
+    return {
+        "id": order.client_order_id.value,
+        "symbol": order.instrument_id.symbol.value,
+        "side": order.side.name,
+        "price": None if price is None else str(price),
+        "quantity": str(order.quantity),
+        "filled": str(order.filled_qty),
+        "tag": order.tags[0] if order.tags else "",
+        "is_live": not order.is_closed,
+        "status": order.status.name,
+        "ts_init": order.ts_init,
+        "ts_closed": order.ts_closed,
+    }
+
+
+def run_session(config: Path, overrides: list[str], signals: SignalListener) -> int:
+    """Run a configuration with a probe and return the exit code."""
+    requests: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            requests.put(line)
+
+    threading.Thread(target=read, daemon=True).start()
+    clock = SimpleNamespace(time_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
+    live_guard.time = clock  # type: ignore[assignment]
+    build = sandbox.build_sandbox
+
+    def build_with_probe(*args: Any, **options: Any) -> Any:
+        parts = build(*args, **options)
+        parts.node.add_actor(Probe(parts, requests, clock))
+        return parts
+
+    sandbox.build_sandbox = build_with_probe
+    try:
+        loaded = load_sandbox_config(config, overrides)
+        sandbox.run_sandbox(loaded.config, signals, say=lambda line: print(line, flush=True))  # noqa: T201
+    except MarketMakingError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0

@@ -1,0 +1,141 @@
+"""What goes wrong with a feed whose connection stands: through the engine's Kraken client, against the local venue."""
+
+from typing import Any
+
+import pytest
+from sandbox_sessions import (
+    BTC,
+    CROSS,
+    SYMBOLS,
+    XRP,
+    Report,
+    changes_since,
+    is_held,
+    quotes,
+)
+
+
+def events(report: Report, symbol: str) -> int:
+    return int(report["symbols"][symbol]["book_events"])
+
+
+def texts_without_seconds(report: Report, before: Report, symbol: str) -> list[str]:
+    return [text.partition(" after ")[0] for text in changes_since(report, before, symbol)]
+
+
+def assert_paused_once(report: Report, before: Report, symbol: str, reason: str) -> None:
+    assert texts_without_seconds(report, before, symbol) == [f"paused: {reason}", "open for quoting again"]
+
+
+def assert_undisturbed(pair: Any, before: Report) -> None:
+    """Check that no guard has said anything and that all pairs are quoted."""
+    after = pair.session.wait_until(quotes, "quotes on all pairs")
+    assert [changes_since(after, before, symbol) for symbol in SYMBOLS] == [[], [], []]
+
+
+def test_a_quiet_pair_is_left_although_heartbeats_come(pair: Any) -> None:
+    """The client cannot tell it from a quiet market, and the other pairs are quoted on."""
+    before = pair.session.report()
+    pair.control.quiet(XRP)
+    held = pair.session.wait_until(lambda report: is_held(report, "stale book", XRP), "a stale book")
+    assert held["symbols"][XRP]["age"] >= 3.0
+    assert not is_held(held, "", BTC)
+    pair.control.clear_faults()
+    again = pair.session.wait_until(quotes, "quotes again")
+    assert_paused_once(again, before, XRP, "stale book")
+    assert changes_since(again, before, BTC) == changes_since(again, before, CROSS) == []
+    assert again["sockets"] == before["sockets"]
+
+
+def test_a_wrong_checksum_waits_for_a_fresh_snapshot(pair: Any) -> None:
+    before = pair.session.report()
+    pair.control.wrong_checksum(1, XRP)
+    after = pair.session.wait_until(
+        lambda report: len(changes_since(report, before, XRP)) == 2 and quotes(report), "quotes again"
+    )
+    assert_paused_once(after, before, XRP, "waiting for a snapshot")
+    assert changes_since(after, before, BTC) == changes_since(after, before, CROSS) == []
+
+
+def test_a_crossed_book_is_left_until_it_has_been_sound_for_a_while(pair: Any) -> None:
+    before = pair.session.report()
+    pair.control.crossed_book(XRP, ticks=3)
+    pair.session.wait_until(lambda report: is_held(report, "crossed book", XRP), "a crossed book")
+    pair.control.clear_faults()
+    again = pair.session.wait_until(quotes, "quotes again")
+    assert_paused_once(again, before, XRP, "crossed book")
+
+
+@pytest.mark.parametrize("kind", ["text", "missing_field", "wrong_type"])
+def test_garbage_changes_nothing(pair: Any, kind: str) -> None:
+    before = pair.session.report()
+    pair.control.garbage(kind, None if kind == "text" else XRP)
+    pair.session.wait_until(
+        lambda report: all(events(report, symbol) > events(before, symbol) + 20 for symbol in (XRP, BTC)),
+        "more of the books",
+    )
+    assert_undisturbed(pair, before)
+
+
+def test_a_burst_is_followed_to_its_end(pair: Any) -> None:
+    before = pair.session.report()
+    pair.control.pause()
+    pair.control.burst(5_000, 5_000.0)
+    shown = {symbol: pair.control.book(symbol, 25) for symbol in SYMBOLS}
+    after = pair.session.wait_until(
+        lambda report: all(
+            report["symbols"][symbol]["touch"]
+            == pytest.approx((float(book["bids"][0][0]), float(book["asks"][0][0])))
+            for symbol, book in shown.items()
+        ),
+        "the venue's touch on all pairs",
+    )
+    assert sum(events(after, symbol) - events(before, symbol) for symbol in SYMBOLS) > 1_000
+    assert [changes_since(after, before, symbol) for symbol in SYMBOLS] == [[], [], []]
+    pair.control.resume()
+    pair.session.wait_until(quotes, "quotes after the burst")
+
+
+def test_a_venue_whose_clock_is_behind_is_quoted_on_and_its_trades_are_old(pair: Any) -> None:
+    """Feed age is measured by our own clock; what a trade's age says cannot be believed."""
+    before = pair.session.report()
+    pair.control.clock_skew(-3600.0)
+    pair.control.trade(XRP, "buy", "2.5", "0.5")
+    pair.session.wait_until(lambda report: report["symbols"][XRP]["old_trades"] > 0, "an old trade")
+    pair.control.clock_skew(0.0)
+    assert_undisturbed(pair, before)
+
+
+def test_a_venue_whose_clock_is_ahead_is_quoted_on(pair: Any) -> None:
+    before = pair.session.report()
+    pair.control.clock_skew(3600.0)
+    after = pair.session.wait_until(
+        lambda report: events(report, XRP) > events(before, XRP) + 20, "more books"
+    )
+    pair.control.clock_skew(0.0)
+    assert_undisturbed(pair, before)
+    assert [row["old_trades"] for row in after["symbols"].values()] == [
+        row["old_trades"] for row in before["symbols"].values()
+    ]
+
+
+def test_data_of_a_pair_that_nobody_asked_for_changes_nothing(pair: Any) -> None:
+    before = pair.session.report()
+    pair.control.unknown_symbol("DOGE/USDT", "data")
+    after = pair.session.wait_until(
+        lambda report: events(report, XRP) > events(before, XRP) + 20, "more books"
+    )
+    assert_undisturbed(pair, before)
+    assert list(after["symbols"]) == list(SYMBOLS)
+
+
+@pytest.mark.parametrize("step_seconds", [-120.0, 120.0])  # The second one is a step of 240 s.
+def test_a_wall_clock_that_is_set_pauses_everything(pair: Any, step_seconds: float) -> None:
+    before = pair.session.report()
+    pair.session.ask("step_clock", step_seconds)
+    held = pair.session.wait_until(lambda report: is_held(report, "clock step"), "a clock step")
+    assert held["now_ns"] > before["now_ns"]
+    again = pair.session.wait_until(quotes, "quotes again")
+    for symbol in SYMBOLS:
+        assert_paused_once(again, before, symbol, "clock step")
+    assert again["now_ns"] - held["now_ns"] > 3_000_000_000, "the clocks have to agree for three seconds"

@@ -1,0 +1,369 @@
+"""The engine's own Kraken data client on the local venue: what arrives, and what every fault does to it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_process import NodeProcess
+
+from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, write_sample
+from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.venue.process import VenueOptions, VenueProcess
+
+CATALOG = Path(__file__).resolve().parents[2] / "catalog"
+DEPTHS = {"XRP/USDT": 10, "BTC/USDT": 25, "XRP/BTC": 100}
+SUBSCRIPTIONS = 2 * len(DEPTHS)
+XRP = "XRP/USDT"
+_MOST_SOCKET_STATES = 5
+
+
+class Nodes:
+    """A node that is replaced once it has reconnected some times.
+
+    The client's waits before it reconnects grow with every loss that follows another within some seconds.
+    """
+
+    def __init__(self, venue: VenueProcess) -> None:
+        self._venue = venue
+        self._node: NodeProcess | None = None
+
+    def get(self) -> NodeProcess:
+        if self._node is not None and len(self._node.report()["sockets"]) > _MOST_SOCKET_STATES:
+            self.close()
+        if self._node is None:
+            self._node = NodeProcess(self._venue, DEPTHS)
+        return self._node
+
+    def close(self) -> None:
+        if self._node is not None:
+            with self._node as node:
+                assert node.stop() == 0
+            self._node = None
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[VenueProcess, Nodes]]:
+    options = VenueOptions(catalog=CATALOG, speed=20.0, start_after_subscriptions=SUBSCRIPTIONS)
+    with VenueProcess(options) as venue:
+        nodes = Nodes(venue)
+        yield venue, nodes
+        nodes.close()
+
+
+@pytest.fixture
+def pair(running: tuple[VenueProcess, Nodes]) -> tuple[VenueProcess, NodeProcess]:
+    """Return a venue without faults and a node whose books live."""
+    venue, nodes = running
+    venue.control.clear_faults()
+    venue.control.trade_snapshot(enabled=True)
+    venue.control.resume()
+    node = nodes.get()
+    venue.control.wait_for_subscriptions(SUBSCRIPTIONS)
+    before = node.report()
+    node.wait_until(lambda report: all(more_updates(report, before, symbol) for symbol in DEPTHS), "updates")
+    node.log.clear()
+    return venue, node
+
+
+def more_updates(report: dict[str, Any], before: dict[str, Any], symbol: str) -> bool:
+    return bool(report["symbols"][symbol]["updates"] > before["symbols"][symbol]["updates"])
+
+
+def same_books(venue: VenueProcess, report: dict[str, Any], *symbols: str) -> bool:
+    """Whether a node's books are what the venue shows."""
+    return all(
+        {side: report["symbols"][symbol].get(side) for side in ("bids", "asks")}
+        == venue.control.book(symbol, DEPTHS[symbol])
+        for symbol in symbols or DEPTHS
+    )
+
+
+def assert_sound(venue: VenueProcess, node: NodeProcess) -> None:
+    """Pause the feed, and see that the node's books come to be the venue's; then go on."""
+    venue.control.pause()
+    node.wait_until(lambda report: same_books(venue, report), "the venue's books")
+    venue.control.resume()
+
+
+def states_since(report: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    return list(report["sockets"][len(before["sockets"]) :])
+
+
+def snapshots_since(report: dict[str, Any], before: dict[str, Any], symbol: str) -> list[int]:
+    known = before["symbols"][symbol]["snapshots"]
+    return list(report["symbols"][symbol]["snapshots"][len(known) :])
+
+
+def wait_for_reconnection(node: NodeProcess, before: dict[str, Any]) -> None:
+    """Wait for the loss, the return, a cleared book and a fresh snapshot of every pair."""
+    report = node.wait_until(
+        lambda report: all(len(snapshots_since(report, before, symbol)) >= 2 for symbol in DEPTHS),
+        "fresh snapshots",
+    )
+    assert states_since(report, before) == ["DISCONNECTED", "CONNECTED"]
+    for symbol in DEPTHS:
+        cleared, fresh = snapshots_since(report, before, symbol)
+        assert cleared == 1
+        assert fresh > 10
+
+
+# -- Sound --------------------------------------------------------------------------------------------------
+
+
+def test_instruments_come_out_with_the_catalogs_increments(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    _, node = pair
+    found = {symbol: entry["instrument"] for symbol, entry in node.report()["symbols"].items()}
+    assert found == {
+        symbol: {
+            "price_increment": f"{spec.price_increment:f}",
+            "size_increment": f"{spec.size_increment:f}",
+            "min_quantity": f"{spec.min_quantity:f}",
+            "base": spec.base,
+            "quote": spec.quote,
+        }
+        for symbol, spec in KRAKEN_SPOT.items()
+    }
+
+
+def test_books_and_trades_of_all_pairs_arrive(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    report = node.wait_until(
+        lambda report: all(
+            entry["updates"] > 300 and entry["trades"] for entry in report["symbols"].values()
+        ),
+        "300 updates and a trade of each pair",
+    )
+    assert report["sockets"][0] == "CONNECTED"
+    assert all(entry["snapshots"][0] > 20 for entry in report["symbols"].values())
+    assert_sound(venue, node)
+    assert node.log == []
+
+
+def test_a_whole_catalog_at_full_speed_without_a_mismatch(tmp_path: Path) -> None:
+    write_sample(tmp_path / "catalog", SimulationConfig(duration_seconds=120))
+    reader = CatalogReader(tmp_path / "catalog")
+    options = VenueOptions(
+        catalog=tmp_path / "catalog", speed="max", at_end="stop", start_after_subscriptions=SUBSCRIPTIONS
+    )
+    stored = {
+        symbol: sum(len(block) for block in reader.iter_trades(spec.instrument_id))
+        for symbol, spec in KRAKEN_SPOT.items()
+    }
+    with VenueProcess(options) as venue, NodeProcess(venue, DEPTHS) as node:
+        venue.control.wait_for_subscriptions(SUBSCRIPTIONS)
+        report = node.wait_until(
+            lambda report: (
+                {symbol: report["symbols"][symbol]["trades"] for symbol in DEPTHS} == stored
+                and same_books(venue, report)
+            ),
+            "all trades and the last books",
+        )
+        assert all(len(entry["snapshots"]) == 1 for entry in report["symbols"].values())
+        assert venue.control.state()["feed"]["state"] == "ended"
+        assert node.stop() == 0
+        assert node.log == []
+
+
+# -- Lost connections ---------------------------------------------------------------------------------------
+
+
+def test_disconnect_brings_a_cleared_book_and_a_fresh_snapshot(
+    pair: tuple[VenueProcess, NodeProcess],
+) -> None:
+    venue, node = pair
+    before = node.report()
+    assert venue.control.disconnect() == 1
+    wait_for_reconnection(node, before)
+    assert_sound(venue, node)
+    assert node.logged("mismatch") == []
+
+
+def test_silence_is_noticed_and_the_client_comes_back_after_it(
+    pair: tuple[VenueProcess, NodeProcess],
+) -> None:
+    venue, node = pair
+    before = node.report()
+    venue.control.silence()
+    node.wait_until(lambda report: states_since(report, before) == ["DISCONNECTED"], "the loss")
+    assert node.logged("idle timeout")
+    venue.control.clear_faults()
+    wait_for_reconnection(node, before)
+    assert_sound(venue, node)
+
+
+@pytest.mark.parametrize("then", ["silent", "abort"])
+def test_half_a_message_ends_the_connection(pair: tuple[VenueProcess, NodeProcess], then: Any) -> None:
+    venue, node = pair
+    before = node.report()
+    assert venue.control.half_message(then) == 1
+    wait_for_reconnection(node, before)
+    assert_sound(venue, node)
+    assert node.logged("parse") == []
+
+
+def test_the_last_trades_come_again_as_if_they_were_new(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    venue.control.pause()
+    venue.control.burst(3_000)
+    await_no_more_trades(node)
+    before = node.report()
+    venue.control.disconnect()
+    node.wait_until(
+        lambda report: (
+            report["symbols"]["BTC/USDT"]["trades"] == before["symbols"]["BTC/USDT"]["trades"] + 50
+        ),
+        "the last 50 trades again",
+    )
+    venue.control.trade_snapshot(enabled=False)
+    before = node.report()
+    venue.control.disconnect()
+    wait_for_reconnection(node, before)
+    venue.control.trade("BTC/USDT", "buy", "100000.0", "0.5")
+    report = node.wait_until(
+        lambda report: report["symbols"]["BTC/USDT"]["last_trade"] == ["BUY", "100000.0", "0.50000000"],
+        "the scripted trade",
+    )
+    assert report["symbols"]["BTC/USDT"]["trades"] == before["symbols"]["BTC/USDT"]["trades"] + 1
+
+
+def await_no_more_trades(node: NodeProcess) -> None:
+    """Wait until no more trades are on their way from a paused feed."""
+    seen = -1
+    while (count := sum(entry["trades"] for entry in node.report()["symbols"].values())) != seen:
+        seen = count
+        time.sleep(0.2)
+
+
+# -- Withheld data ------------------------------------------------------------------------------------------
+
+
+def test_quiet_is_not_noticed_and_leaves_a_stale_book_until_it_ends(
+    pair: tuple[VenueProcess, NodeProcess],
+) -> None:
+    venue, node = pair
+    venue.control.quiet(XRP)
+    before = node.report()
+
+    def updates_of_another(than: dict[str, Any]) -> dict[str, Any]:
+        return node.wait_until(
+            lambda report: (
+                report["symbols"]["BTC/USDT"]["updates"] > than["symbols"]["BTC/USDT"]["updates"] + 100
+            ),
+            "updates of another pair",
+        )
+
+    # Frames come in order: with the first hundred of another pair, all that was on its way has come.
+    settled = updates_of_another(before)
+    report = updates_of_another(settled)
+    assert report["symbols"][XRP]["updates"] == settled["symbols"][XRP]["updates"]
+    assert states_since(report, before) == []
+    venue.control.clear_faults()
+    node.wait_until(lambda later: more_updates(later, report, XRP), "an update after the quiet")
+    assert_sound(venue, node)
+    assert snapshots_since(node.report(), before, XRP) == []
+    assert node.logged("mismatch") == []
+
+
+# -- Wrong data ---------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_checksum_makes_the_client_subscribe_anew(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    before = node.report()
+    venue.control.wrong_checksum(1, XRP)
+    report = node.wait_until(
+        lambda report: len(snapshots_since(report, before, XRP)) == 2, "a fresh snapshot"
+    )
+    assert snapshots_since(report, before, XRP) == [1, 21]
+    assert snapshots_since(report, before, "BTC/USDT") == []
+    assert states_since(report, before) == []
+    asked = [entry["text"] for entry in venue.control.requests(2)]
+    assert '"method":"unsubscribe"' in asked[0]
+    assert '"method":"subscribe"' in asked[1]
+    assert_sound(venue, node)
+    assert len(node.logged("checksum mismatch")) == 1
+
+
+@pytest.mark.parametrize("kind", ["text", "missing_field", "wrong_type"])
+def test_garbage_is_logged_and_changes_nothing(pair: tuple[VenueProcess, NodeProcess], kind: Any) -> None:
+    venue, node = pair
+    before = node.report()
+    venue.control.garbage(kind, XRP)
+    node.wait_until(lambda _: bool(node.logged("Failed to")), "a complaint")
+    assert_sound(venue, node)
+    report = node.report()
+    assert states_since(report, before) == []
+    assert snapshots_since(report, before, XRP) == []
+
+
+def test_a_crossed_book_passes_the_clients_checks(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    before = node.report()["symbols"][XRP]["bid_over_ask"]
+    venue.control.crossed_book(XRP)
+    node.wait_until(lambda report: report["symbols"][XRP]["bid_over_ask"] > before, "a crossed book")
+    venue.control.clear_faults()
+    assert_sound(venue, node)
+    report = node.report()["symbols"][XRP]
+    assert float(report["bids"][0][0]) < float(report["asks"][0][0])
+    assert node.logged("mismatch") == []
+
+
+def test_a_clock_that_is_off_shows_in_the_trades_age(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    venue.control.clock_skew(-3_600)
+    node.wait_until(
+        lambda report: report["symbols"]["BTC/USDT"]["oldest_trade_ms"] >= 3_600_000, "an hour's age"
+    )
+    venue.control.clock_skew(0)
+    assert_sound(venue, node)
+
+
+def test_a_burst_is_taken_whole(pair: tuple[VenueProcess, NodeProcess]) -> None:
+    venue, node = pair
+    before = node.report()
+    assert venue.control.burst(4_000, 5_000.0) == 4_000
+    assert_sound(venue, node)
+    assert states_since(node.report(), before) == []
+    assert node.logged("mismatch") == []
+
+
+def test_unknown_symbols_are_logged_and_a_refused_one_stays_empty(
+    pair: tuple[VenueProcess, NodeProcess],
+) -> None:
+    venue, node = pair
+    before = node.report()
+    venue.control.unknown_symbol("FOO/BAR", how="data")
+    node.wait_until(lambda _: bool(node.logged("FOO/BAR")), "a complaint about the foreign trade")
+    venue.control.unknown_symbol(XRP)
+    venue.control.disconnect()
+    node.wait_until(lambda _: len(node.logged("Subscription failed")) == 2, "two refused subscriptions")
+    report = node.wait_until(
+        lambda report: (
+            len(snapshots_since(report, before, "BTC/USDT")) == 2
+            and len(snapshots_since(report, before, XRP)) == 1
+        ),
+        "the other pair's snapshot",
+    )
+    assert report["symbols"][XRP]["bids"] == []
+    venue.control.clear_faults()
+    venue.control.disconnect()
+    node.wait_until(lambda later: len(snapshots_since(later, report, XRP)) >= 1, "a fresh snapshot")
+    assert_sound(venue, node)
+
+
+# -- Refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["unavailable", "refused"])
+def test_a_refused_client_stays_away_and_comes_back(pair: tuple[VenueProcess, NodeProcess], how: Any) -> None:
+    venue, node = pair
+    before = node.report()
+    assert venue.control.refuse_reconnect(how=how) == 1
+    node.wait_until(lambda report: states_since(report, before) == ["DISCONNECTED"], "the loss")
+    node.wait_until(lambda _: bool(node.logged(" failed: ")), "an attempt to reconnect")
+    assert states_since(node.report(), before) == ["DISCONNECTED"]
+    venue.control.clear_faults()
+    wait_for_reconnection(node, before)
+    assert_sound(venue, node)

@@ -1,0 +1,92 @@
+"""What the page about the local venue says is true: its code runs, its tables are complete."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from mm_nautilus.cli.app import app
+from mm_nautilus.venue.commands import COMMANDS, Command
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs" / "local-venue.md").read_text(encoding="utf-8")
+PROGRAMS = {
+    block.splitlines()[0].removeprefix("# "): block
+    for block in re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+}
+LINES = [
+    line
+    for block in re.findall(r"^```bash\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+    for line in block.splitlines()
+]
+
+
+def venue_command() -> Any:
+    group: Any = typer.main.get_command(app)
+    return group.commands["venue"]
+
+
+def rows(name: str) -> str:
+    """Return the table rows that begin with a command's name."""
+    return "\n".join(re.findall(rf"^\|[^|]*`{name}`[^|]*\|.*$", TEXT, re.MULTILINE))
+
+
+def test_the_example_of_a_test_runs(tmp_path: Path) -> None:
+    (tmp_path / "test_with_a_venue.py").write_text(PROGRAMS["test_with_a_venue.py"], encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(tmp_path),
+            str(tmp_path),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_the_clients_configuration_is_one() -> None:
+    namespace: dict[str, Any] = {}
+    exec(PROGRAMS["client.py"], namespace)  # noqa: S102 - our own page
+    assert namespace["config"].base_url == "http://127.0.0.1:18080"
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_command_lines_parse(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    assert words[:2] == ["mm-nautilus", "venue"]
+    venue_command().make_context("venue", words[2:])
+
+
+@pytest.mark.parametrize("kind", COMMANDS.values(), ids=list(COMMANDS))
+def test_every_command_is_described_with_its_parameters(kind: type[Command]) -> None:
+    described = rows(kind.name)
+    assert described, kind.name
+    for parameter in kind.model_fields:
+        assert f"`{parameter}`" in described, parameter
+
+
+def test_every_option_is_described() -> None:
+    options = {
+        name
+        for parameter in venue_command().params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+        if name.startswith("--") and name != "--help"
+    }
+    described = set(re.findall(r"`(--[a-z-]+)`", TEXT))
+    assert options == described & options

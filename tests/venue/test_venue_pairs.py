@@ -1,0 +1,104 @@
+"""Kraken's names of pairs, and the answers of its public REST side."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from mm_nautilus.data.simulator import KRAKEN_SPOT
+from mm_nautilus.errors import DataError
+from mm_nautilus.venue.frames import Digits
+from mm_nautilus.venue.pairs import kraken_pairs
+from mm_nautilus.venue.rest import answer
+
+PAIRS = kraken_pairs(KRAKEN_SPOT.values())
+NOW_NS = 1_795_340_000_123_456_789
+
+
+def test_names_are_krakens() -> None:
+    names = {
+        symbol: (pair.key, pair.altname, pair.wsname, pair.base, pair.quote) for symbol, pair in PAIRS.items()
+    }
+    assert names == {
+        "XRP/USDT": ("XRPUSDT", "XRPUSDT", "XRP/USDT", "XXRP", "USDT"),
+        "BTC/USDT": ("XBTUSDT", "XBTUSDT", "XBT/USDT", "XXBT", "USDT"),
+        "XRP/BTC": ("XXRPXXBT", "XRPXBT", "XRP/XBT", "XXRP", "XXBT"),
+    }
+
+
+def test_asset_pairs_tell_the_instruments_figures() -> None:
+    result = answer("AssetPairs", {}, PAIRS, NOW_NS)["result"]
+    assert set(result) == {"XRPUSDT", "XBTUSDT", "XXRPXXBT"}
+    entry = result["XBTUSDT"]
+    wanted = {
+        "tick_size": "0.1",
+        "pair_decimals": 1,
+        "lot_decimals": 8,
+        "ordermin": "0.00005000",
+        "costmin": "0.5",
+        "fees": [[0, 0.4]],
+        "fees_maker": [[0, 0.25]],
+        "status": "online",
+    }
+    assert {name: entry[name] for name in wanted} == wanted
+    assert result["XXRPXXBT"]["tick_size"] == "0.00000001"
+    assert result["XXRPXXBT"]["lot_decimals"] == 6
+
+
+def test_what_an_instrument_leaves_open_is_left_out() -> None:
+    spec = replace(
+        KRAKEN_SPOT["XRP/USDT"],
+        min_quantity=None,
+        min_notional=None,
+        maker_fee_rate=None,
+        taker_fee_rate=None,
+    )
+    (entry,) = answer("AssetPairs", {}, kraken_pairs([spec]), NOW_NS)["result"].values()
+    assert not {"ordermin", "costmin"} & set(entry)
+    assert entry["fees"] == entry["fees_maker"] == []
+
+
+@pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
+def test_asset_pairs_of_one_pair_by_any_of_its_names(name: str) -> None:
+    assert list(answer("AssetPairs", {"pair": name}, PAIRS, NOW_NS)["result"]) == ["XXRPXXBT"]
+
+
+def test_asset_pairs_of_an_unknown_pair_and_of_tokenized_assets() -> None:
+    assert answer("AssetPairs", {"pair": "XRPXBT,NONE"}, PAIRS, NOW_NS) == {
+        "error": ["EQuery:Unknown asset pair"]
+    }
+    assert answer("AssetPairs", {"aclass_base": "tokenized_asset"}, PAIRS, NOW_NS) == {
+        "error": [],
+        "result": {},
+    }
+
+
+def test_time_status_and_unknown_methods() -> None:
+    assert answer("Time", {}, PAIRS, NOW_NS)["result"] == {
+        "unixtime": 1_795_340_000,
+        "rfc1123": "Sun, 22 Nov 2026 09:33:20 GMT",
+    }
+    assert answer("SystemStatus", {}, PAIRS, NOW_NS)["result"] == {
+        "status": "online",
+        "timestamp": "2026-11-22T09:33:20Z",
+    }
+    assert answer("Balance", {}, PAIRS, NOW_NS) == {"error": ["EGeneral:Unknown method"]}
+
+
+def test_ticks_that_are_no_power_of_ten_can_be_told() -> None:
+    spec = replace(KRAKEN_SPOT["BTC/USDT"], price_increment=Decimal("0.25"))
+    (pair,) = kraken_pairs([spec]).values()
+    assert pair.digits == Digits(price_decimals=2, size_decimals=8, units_per_tick=25)
+    assert answer("AssetPairs", {}, {"BTC/USDT": pair}, NOW_NS)["result"]["XBTUSDT"]["tick_size"] == "0.25"
+
+
+def test_lots_that_cannot_be_told_are_refused() -> None:
+    spec = replace(KRAKEN_SPOT["BTC/USDT"], size_increment=Decimal("0.5"))
+    with pytest.raises(DataError, match=r"the lot of BTC/USDT\.KRAKEN must be 1, 0\.1, 0\.01 .*, was 0\.5"):
+        kraken_pairs([spec])
+
+
+def test_one_pair_of_two_venues_is_refused() -> None:
+    spec = KRAKEN_SPOT["BTC/USDT"]
+    with pytest.raises(DataError, match=r"BTC/USDT\.OTHER and BTC/USDT\.KRAKEN would both be BTC/USDT"):
+        kraken_pairs([spec, replace(spec, venue="OTHER")])
