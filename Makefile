@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup backtest sandbox test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
+.PHONY: help setup backtest sandbox test test-faults test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
@@ -28,8 +28,11 @@ backtest: setup ## set up and run the main job: the sample catalog through confi
 sandbox: setup ## trade on paper for two minutes against a local venue; needs no network
 	$(BIN)/python run_sandbox.py configs/sandbox_local.yaml
 
-test: setup ## set up and run the tests
-	$(BIN)/python -m pytest -n 2
+test: setup ## set up and run the tests, but for the live sessions with faults
+	$(BIN)/python -m pytest -n 2 --ignore=tests/sandbox
+
+test-faults: setup ## run live sessions with faults of the venue; they count seconds and want a quiet machine
+	$(BIN)/python -m pytest tests/sandbox
 
 test-fast: setup ## run the tests without the whole runs
 	$(BIN)/python -m pytest -n 2 --ignore=tests/runs
