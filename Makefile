@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup backtest sandbox test test-faults test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
+.PHONY: help setup backtest sandbox browser test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
@@ -28,16 +28,19 @@ backtest: setup ## set up and run the main job: the sample catalog through confi
 sandbox: setup ## trade on paper for two minutes against a local venue; needs no network
 	$(BIN)/python run_sandbox.py configs/sandbox_local.yaml
 
-test: setup ## set up and run the tests, but for the live sessions with faults
-	$(BIN)/python -m pytest -n 2 --ignore=tests/sandbox
+browser: ## install Debian's Chromium for the browser tests, where apt-get and root are at hand
+	@if [ ! -x "$${MM_CHROMIUM:-/usr/bin/chromium}" ] && [ -z "$${MM_CHROMIUM:-}" ] && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| echo "note: Chromium could not be installed with apt-get; the browser tests need one"; \
+	fi
 
-test-faults: setup ## run live sessions with faults of the venue; they count seconds and want a quiet machine
-	$(BIN)/python -m pytest tests/sandbox
+test: setup browser ## set up and run the tests
+	$(BIN)/python -m pytest -n 4
 
-test-fast: setup ## run the tests without the whole runs
-	$(BIN)/python -m pytest -n 2 --ignore=tests/runs
+test-fast: setup ## run the tests without whole runs and browser
+	$(BIN)/python -m pytest -n 2 --ignore=tests/runs --ignore=tests/browser
 
-coverage: setup ## run the tests and show the coverage of the core
+coverage: setup browser ## run the tests and show the coverage of the core
 	$(BIN)/python -m pytest -n 2 --cov=mm_nautilus --cov-report=term-missing:skip-covered
 	$(BIN)/python -m coverage report --include='mm_nautilus/core/*' --fail-under=95
 
@@ -53,8 +56,10 @@ contracts: setup ## check which part may import which
 
 check: lint types contracts test ## all that CI checks
 
-bench: setup ## measure speed and memory (some minutes)
+bench: setup ## measure speed and memory (a quarter of an hour)
 	$(BIN)/python benchmarks/backtest.py
+	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/report.py
 
 sample: setup ## rebuild the simulated sample catalog
 	rm -rf catalog/data

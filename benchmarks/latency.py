@@ -10,6 +10,7 @@ docs/performance.md.
 """
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -221,6 +222,8 @@ def run_arm(name: str, address: FeedAddress) -> None:
     node.add_strategy(strategy)
     handle = node.handle()
     threading.Thread(target=lambda: (sys.stdin.read(), handle.stop()), daemon=True).start()
+    gc.collect()
+    gc.freeze()  # as a sandbox run does
     node.run()
     if getattr(strategy, "failures", None):
         raise SystemExit(strategy.failures[0].traceback)

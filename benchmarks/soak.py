@@ -1,10 +1,11 @@
 """Run the sandbox on a long simulated recording at high speed and watch what grows.
 
-Usage: python benchmarks/soak.py [--hours 24] [--speed 60] [--write]
+Usage: python benchmarks/soak.py [--hours 24] [--speed 60] [--catalog DIR] [--write]
 
-A catalog of simulated data is made, a local venue plays it, and the whole command trades on it in a process of its own,
-recording included. Every ten seconds its memory, open files and threads are read. At the end the events the strategy
-was given are compared with those the venue sent. With --write the result goes into docs/performance.md.
+A catalog of simulated data is made, or one of that length is given. A local venue plays it, and the whole command
+trades on it in a process of its own, recording included. Every ten seconds its memory, open files and threads are
+read. At the end the events the strategy was given are compared with those the venue sent. With --write the result goes
+into docs/performance.md.
 """
 
 import argparse
@@ -33,6 +34,7 @@ PAGE: Final = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 _EVERY_SECONDS: Final = 10.0
 _WARM_SHARE: Final = 0.2
+_LATE_SHARE = 0.6
 """Share of the run after which memory is expected to be level."""
 _ENDED_SECONDS: Final = 2.0
 """Age from which on the feed has ended."""
@@ -72,10 +74,10 @@ def config_file(folder: Path, venue: VenueProcess) -> Path:
 
 
 def watched(
-    folder: Path, hours: float, speed: float
+    folder: Path, catalog: Path, hours: float, speed: float
 ) -> tuple[list[Reading], dict[str, Any], dict[str, Any], Path]:
     """Run to the end of the data; return the readings, the run's summary, the venue's state and the folder."""
-    options = VenueOptions(catalog=folder / "catalog", speed=speed, at_end="stop", paused=True)
+    options = VenueOptions(catalog=catalog, speed=speed, at_end="stop", paused=True)
     with VenueProcess(options) as venue:
         command = [sys.executable, str(ROOT / "run_sandbox.py"), str(config_file(folder, venue))]
         child = subprocess.Popen([*command, "--out", str(folder / "runs")], cwd=ROOT)
@@ -104,13 +106,14 @@ def lag_ms(run: Path) -> tuple[float, float]:
     return 1e3 * float(np.median(ages[:edge])), 1e3 * float(np.median(ages[-edge:]))
 
 
-def report(hours: float, speed: float, folder: Path) -> str:
-    print("simulating", hours, "hours", flush=True)
-    write_sample(folder / "catalog", SimulationConfig(duration_seconds=round(hours * 3600)))
-    readings, summary, state, run = watched(folder, hours, speed)
+def report(hours: float, speed: float, given: Path | None, folder: Path) -> str:
+    catalog = given or folder / "catalog"
+    if given is None:
+        print("simulating", hours, "hours", flush=True)
+        write_sample(catalog, SimulationConfig(duration_seconds=round(hours * 3600)))
+    readings, summary, state, run = watched(folder, catalog, hours, speed)
     level = [reading for reading in readings if reading.seconds >= _WARM_SHARE * readings[-1].seconds]
-    hours_of_data = [reading.seconds * speed / 3600 for reading in level]
-    slope = float(np.polyfit(hours_of_data, [reading.megabytes for reading in level], 1)[0])
+    late = [reading for reading in readings if reading.seconds >= _LATE_SHARE * readings[-1].seconds]
     before, after = lag_ms(run)
     fills = sum(figures["fills"] for figures in summary["symbols"].values())
     orders = sum(figures["orders_placed"] for figures in summary["symbols"].values())
@@ -119,8 +122,11 @@ def report(hours: float, speed: float, folder: Path) -> str:
         ("book changes and trades sent by the venue", f"{sent:,}"),
         ("sent and not received", f"{sent - summary['events']:,}"),
         ("orders placed, fills", f"{orders:,}, {fills:,}"),
-        ("memory at the start, after a fifth, at the end", _memory(readings, level)),
-        ("slope of memory after the first fifth", f"{slope:+.2f} MB an hour of data"),
+        ("memory at the start and after each fifth", _memory(readings)),
+        (
+            "slope of memory after the first fifth, over the last two",
+            f"{_slope(level, speed):+.2f}, {_slope(late, speed):+.2f} MB an hour of data",
+        ),
         ("open files after a fifth, at the end", f"{level[0].files}, {level[-1].files}"),
         ("threads after a fifth, at the end", f"{level[0].threads}, {level[-1].threads}"),
         ("age of the newest book event, first and last twentieth", f"{before:.1f} ms, {after:.1f} ms"),
@@ -132,19 +138,26 @@ def report(hours: float, speed: float, folder: Path) -> str:
     return "\n".join([head, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _memory(readings: list[Reading], level: list[Reading]) -> str:
-    shown = (readings[0], level[0], level[-1])
-    return ", ".join(f"{reading.megabytes:,.0f} MB" for reading in shown)
+def _memory(readings: list[Reading]) -> str:
+    shown = (readings[round(share * (len(readings) - 1) / 5)] for share in range(6))
+    return ", ".join(f"{reading.megabytes:,.0f}" for reading in shown) + " MB"
+
+
+def _slope(readings: list[Reading], speed: float) -> float:
+    """Return by how many megabytes the memory grows an hour of data."""
+    hours = [reading.seconds * speed / 3600 for reading in readings]
+    return float(np.polyfit(hours, [reading.megabytes for reading in readings], 1)[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--catalog", type=Path, metavar="DIR")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        text = report(arguments.hours, arguments.speed, Path(folder))
+        text = report(arguments.hours, arguments.speed, arguments.catalog, Path(folder))
     print(text)
     if arguments.write:
         page = PAGE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Calibrations for tests of what takes figures from them."""
+"""Which tests keep together, and calibrations for tests of what takes figures from them."""
 
 import math
 from collections.abc import Callable
@@ -22,6 +22,45 @@ from mm_nautilus.core.calibration import (
 from mm_nautilus.core.calibration_file import dump_calibration
 
 START = datetime(2025, 12, 13, tzinfo=UTC)
+
+KEPT_TOGETHER = {
+    "test_features": "parts of the sample",
+    "test_calibrated_runs": "parts of the sample",
+    "test_identities": "whole sample",
+    "test_statistics": "whole sample",
+    "test_report_page": "whole sample",
+    "test_rotated_journals": "whole sample",
+    "test_inputs": "whole sample",
+    "test_report_charts": "paper run",
+    "test_report_figures": "paper run",
+    "test_sandbox_reports": "paper run",
+    "test_traces": "traces",
+    "test_journal_links": "journal links",
+    "test_sandbox_run": "two sessions",
+    "test_live_runs": "live runs",
+    "test_real_recordings": "real recordings",
+    "test_recorded_runs": "recorded run",
+    "test_recorded_feed": "recorded feed",
+    "test_state_saver": "saved session",
+    "test_report_docs": "report docs",
+    "test_command_pages": "tutorial",
+    "test_report_in_browser": "report in browser",
+    "test_live_page_in_browser": "live page in browser",
+}
+"""Modules that share what takes many seconds to make: each group is tested by one worker, which makes it once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out the tests one by one, and those of a group as one."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where tests run side by side
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = Path(nodeid.partition("::")[0]).stem
+            return KEPT_TOGETHER.get(module, nodeid)
+
+    return GroupScheduling(config, log)
 
 
 def intensity_fit(a: float, kappa: float, **changes: Any) -> IntensityFit:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import (
     WIDTH_WITHOUT_TERMINAL,
     ending_on_signals,
@@ -13,6 +14,7 @@ from mm_nautilus.cli.console import (
     progress_bar,
     shipped_file,
 )
+from mm_nautilus.cli.options import Overrides
 
 if TYPE_CHECKING:
     from mm_nautilus.core.run_config import RunConfig
@@ -26,16 +28,12 @@ _DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
 def backtest_command(
     *,
     config: Annotated[
-        Path | None, typer.Argument(help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG))
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        Path | None,
+        typer.Argument(
+            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
         ),
     ] = None,
+    overrides: Overrides = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -2,13 +2,16 @@
 
 import re
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, progress_bar
+from mm_nautilus.cli.files import target_problems, write_whole
+from mm_nautilus.cli.options import AsJson, CatalogFolder, EndMoment, Force, StartMoment, SymbolList
+from mm_nautilus.cli.values import moment_value, symbol_names
+from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
     from mm_nautilus.core.calibration import Calibration
@@ -23,19 +26,14 @@ _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 def calibrate_command(
     *,
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
-    symbols: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Symbols such as XRP/USDT,BTC/USDT; all if not given."),
-    ] = None,
+    catalog: CatalogFolder,
+    symbols: SymbolList = None,
     window: Annotated[
         str | None,
         typer.Option(metavar="LENGTH", help="Use the last 90s, 30m, 2h or 1d of the data only."),
     ] = None,
-    start: Annotated[
-        str | None, typer.Option(metavar="MOMENT", help="First moment used, such as 2026-01-01T00:05:00Z.")
-    ] = None,
-    end: Annotated[str | None, typer.Option(metavar="MOMENT", help="Last moment used.")] = None,
+    start: StartMoment = None,
+    end: EndMoment = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -48,18 +46,16 @@ def calibrate_command(
     maker_fee_pct: Annotated[
         float | None, typer.Option(metavar="PCT", help="Maker fee, % of value, for the instruments' own.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the figures as JSON, and nothing else.")
-    ] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Estimate volatility, order arrivals, micro-price and mark-outs from a catalog, and write them to a file.
 
     Example: mm-nautilus calibrate catalog --symbols XRP/USDT --window 20m --out calibration/xrp.yaml
     """
-    names = None if symbols is None else _names(symbols)
+    names = symbol_names(symbols)
     last_seconds = None if window is None else _seconds(window)
-    first, last = _moment("--start", start), _moment("--end", end)
+    first, last = moment_value("--start", start), moment_value("--end", end)
     file = out or _FOLDER / f"{catalog.resolve().name}.yaml"
     _refuse_targets(file, plot, force=force)
     with ending_on_signals("the calibration was interrupted; nothing was written"):
@@ -78,23 +74,12 @@ def calibrate_command(
         texts = _texts(outcome.calibration, file, plot)
     with ending_on_signals("interrupted while writing; each file is whole or absent"):
         for path, text in texts.items():
-            _write_whole(path, text)
+            write_whole(path, text)
     _print(outcome, list(texts), as_json=as_json)
-
-
-def _names(text: str) -> list[str]:
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
-
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise ConfigError(f"--symbols must be symbols with commas between them, was {text!r}")
-    return names
 
 
 def _seconds(text: str) -> float:
     """Return a length of time such as ``90s``, ``30m``, ``1.5h`` or ``1d`` in seconds."""
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
-
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip())
     seconds = 0.0 if match is None else float(match[1]) * _UNIT_SECONDS[match[2]]
     if seconds <= 0:
@@ -104,36 +89,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
-
-    from mm_nautilus.core.config_types import Moment  # noqa: PLC0415
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
-
-    try:
-        moment: datetime = TypeAdapter(Moment).validate_python(text)
-    except ValidationError:
-        raise ConfigError(
-            f"{option} must be a date and time from 1970 to 2261 with a UTC offset such as "
-            f"2025-12-13T00:00:00Z, was {text!r}"
-        ) from None
-    return moment
-
-
 def _refuse_targets(file: Path, plot: Path | None, *, force: bool) -> None:
     """Check the files to be written before the work begins."""
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
-
-    problems = []
-    for option, path in (("--out", file), ("--plot", plot)):
-        if path is None:
-            continue
-        if path.is_dir():
-            problems.append(f"{option} must be a file, was the folder {path}")
-        elif path.exists() and not force:
-            problems.append(f"{path} exists; --force replaces it, {option} names another file")
+    problems = target_problems({"--out": file, "--plot": plot}, force=force)
     if plot is not None and plot.absolute() == file.absolute():
         problems.append(f"--plot must be another file than the calibration's, was {plot}")
     if problems:
@@ -149,22 +107,6 @@ def _texts(calibration: "Calibration", file: Path, plot: Path | None) -> dict[Pa
 
         texts[plot] = calibration_page(calibration)
     return texts
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; one of that name is replaced."""
-    from mm_nautilus.errors import MarketMakingError  # noqa: PLC0415
-
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise MarketMakingError(f"{path} cannot be written: {error}") from error
 
 
 def _print(outcome: "CalibrationOutcome", paths: list[Path], *, as_json: bool) -> None:

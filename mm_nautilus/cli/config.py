@@ -1,59 +1,71 @@
-"""The `config` commands: check a configuration, and print its schema and its reference."""
+"""The `config` commands: begin, check and show a configuration, print its schema and its reference."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mm_nautilus.cli.config_init import init_command
+from mm_nautilus.cli.config_show import show_command
+from mm_nautilus.cli.console import print_json
+from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
+
 __all__ = ["app"]
 
-app = typer.Typer(help="Check configurations; print their schema and reference.", no_args_is_help=True)
+app = typer.Typer(
+    help="Begin, check and show configurations; print their schema and reference.\n\n"
+    "Example: mm-nautilus config show configs/backtest.yaml",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("init")(init_command)
+app.command("show")(show_command)
 
 
 @app.command()
 def check(
-    file: Annotated[
-        Path, typer.Argument(help="YAML file; one with a feed is a sandbox's.", show_default=False)
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY.KEY=VALUE", help="Replace a value, for example strategy.gamma=0.3."
-        ),
-    ] = None,
+    *,
+    file: ConfigFile,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a backtest's or a sandbox's configuration without any market data; every problem is listed at once.
 
-    Warnings are printed too and leave the exit code at 0; an error makes it 2.
+    A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
+
+    Example: mm-nautilus config check configs/backtest.yaml --set strategy.gamma=0.3
     """
-    from mm_nautilus.core.config_source import (  # noqa: PLC0415 (start-up time of other commands)
-        load_any_config,
-    )
-    from mm_nautilus.core.validation import check_fees, configured_fees  # noqa: PLC0415
+    from mm_nautilus.core.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
 
     loaded = load_any_config(file, overrides or [])
-    strategy = loaded.config.strategy
-    risks = [problem.under("strategy") for problem in check_fees(strategy, configured_fees(loaded.config))]
-    warnings = [*loaded.warnings, *(loaded.located(problem) for problem in risks)]
+    warnings, quoted = loaded.all_warnings(), list(loaded.config.strategy.symbols)
+    venue = loaded.config.venue.name
+    if as_json:
+        found = {"file": str(file), "kind": loaded.kind, "venue": venue, "symbols": quoted}
+        print_json({**found, "warnings": warnings})
+        return
     for text in warnings:
         typer.echo(text, err=True)
-    symbols = ", ".join(strategy.symbols)
-    typer.echo(f"{file}: no errors, {len(warnings)} warnings; quotes {symbols} at {loaded.config.venue.name}")
+    typer.echo(f"{file}: no errors, {len(warnings)} warnings; quotes {', '.join(quoted)} at {venue}")
 
 
 @app.command()
 def schema(
     *,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; printed where none is given.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write; printed where none is given.", show_default=False),
     ] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Of a sandbox's configuration instead of a backtest's.")
     ] = False,
 ) -> None:
-    """Print the JSON schema of configurations, which editors check and complete YAML files with."""
+    """Print the JSON schema of configurations, which editors check and complete YAML files with.
+
+    Example: mm-nautilus config schema --out run.schema.json
+    """
     from mm_nautilus.core.config_reference import schema_text  # noqa: PLC0415
-    from mm_nautilus.errors import MarketMakingError  # noqa: PLC0415
+    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
 
     text = schema_text(sandbox=sandbox)
     if out is None:
@@ -62,14 +74,15 @@ def schema(
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise MarketMakingError(
-            f"--out must be a file that can be written, was {out}: {error.strerror}"
-        ) from None
+        raise ConfigError(f"--out must be a file that can be written, was {out}: {error.strerror}") from None
 
 
 @app.command()
 def reference() -> None:
-    """Print a table of every key: type, default, what is allowed and meaning, as Markdown."""
+    """Print a table of every key: type, default, what is allowed and meaning, as Markdown.
+
+    Example: mm-nautilus config reference
+    """
     from mm_nautilus.core.config_reference import reference as text  # noqa: PLC0415
 
     typer.echo(text(), nl=False)

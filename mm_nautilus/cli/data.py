@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, progress_bar
+from mm_nautilus.cli.data_export import export_command
+from mm_nautilus.cli.options import AsJson, CatalogFolder
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check import CatalogReport, InstrumentReport
@@ -15,11 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["data_app"]
 
-data_app = typer.Typer(help="Get, list and check market data.", no_args_is_help=True, rich_markup_mode=None)
-import_app = typer.Typer(
-    help="Import recordings into a catalog.", no_args_is_help=True, rich_markup_mode=None
+data_app = typer.Typer(
+    help="Get, list, check and export market data.\n\nExample: mm-nautilus data list catalog",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
+import_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 data_app.add_typer(import_app, name="import")
+data_app.command("export")(export_command)
 
 _Text = str | None
 
@@ -40,7 +45,11 @@ class OffLotSizes(StrEnum):
 
 @import_app.callback()
 def _import() -> None:
-    """Import recordings into a catalog."""
+    """Import recordings into a catalog.
+
+    Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
+    --instrument configs/instruments/binance_btcusdt.yaml
+    """
 
 
 @import_app.command("tardis")
@@ -70,7 +79,7 @@ def import_tardis_command(
     on_bad_rows: Annotated[
         BadRows, typer.Option(help="Stop with the bad rows' lines, or leave them out and report them.")
     ] = BadRows.REFUSE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Import Tardis incremental_book_L2 and trades CSV files, whole or not at all.
 
@@ -144,11 +153,11 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
 
 @data_app.command("check")
 def check_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
+    catalog: CatalogFolder,
     gap_seconds: Annotated[
         float, typer.Option(help="Longest silence of a book that is no gap.", min=0.001)
     ] = 60.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a catalog; exits with 1 if something in it is wrong.
 
@@ -198,8 +207,8 @@ def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
 
 @data_app.command("list")
 def list_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    catalog: CatalogFolder,
+    as_json: AsJson = False,
 ) -> None:
     """List what a catalog holds, by its files' names and footers.
 
@@ -224,6 +233,7 @@ def simulate_command(
         int | None, typer.Option(help="The same seed gives the same data; without it, the sample's.", min=0)
     ] = None,
     minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=1, max=44_640)] = 30.0,
+    as_json: AsJson = False,
 ) -> None:
     """Fill a catalog with simulated books and trades; without options, with the shipped sample.
 
@@ -236,22 +246,28 @@ def simulate_command(
     words = "the simulation was interrupted; nothing was written"
     with ending_on_signals(words), progress_bar("simulating") as advance:
         write_sample(catalog, config, lambda share: advance(share, 1.0))
+    if as_json:
+        print_json({"catalog": str(catalog), "minutes": minutes, "seed": config.seed})
+        return
     typer.echo(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")
 
 
 @data_app.command("recover")
 def recover_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    catalog: CatalogFolder,
+    as_json: AsJson = False,
 ) -> None:
     """Bring what interrupted recordings have left into their catalog; the next recording does it by itself.
 
     Exits with 1 if a part holds what its instrument does not allow.
 
-    Example: mm-nautilus data recover recorded
+    Example: mm-nautilus data recover recordings/sandbox
     """
-    from mm_nautilus.nautilus.recording_folder import recover  # noqa: PLC0415
+    from mm_nautilus.nautilus.catalog import CatalogReader  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.nautilus.recording_folder import recover, waiting_sessions  # noqa: PLC0415
 
+    if not waiting_sessions(catalog):
+        CatalogReader(catalog).some_instruments()
     report = recover(catalog)
     if as_json:
         print_json(report.to_dict())

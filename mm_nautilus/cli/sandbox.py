@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
+from mm_nautilus.cli.options import AsJson, Overrides
 from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.runs.signals import SignalListener
 
 if TYPE_CHECKING:
+    from mm_nautilus.live_view.terminal import TerminalView
     from mm_nautilus.runs.sandbox import SandboxOutcome
 
 __all__ = ["sandbox_command"]
@@ -30,16 +33,12 @@ class VenueChoice(StrEnum):
 def sandbox_command(
     *,
     config: Annotated[
-        Path | None, typer.Argument(help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG))
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        Path | None,
+        typer.Argument(
+            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
         ),
     ] = None,
+    overrides: Overrides = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -58,21 +57,51 @@ def sandbox_command(
         bool,
         typer.Option("--fresh", help="Start anew; the state of earlier runs is kept under another name."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web", help="Serve a live page, on this machine alone unless web.host says otherwise."
+        ),
     ] = False,
+    web_port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="The live page's port, 0 for a free one; serves it like --web."),
+    ] = None,
+    web_host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where the live page listens; serves it like --web. Needs a token where other machines may reach it.",
+        ),
+    ] = None,
+    web_halt: Annotated[
+        bool,
+        typer.Option(
+            "--web-halt",
+            help="Put a halt button on the live page, which then needs a token; serves it like --web.",
+        ),
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print a line a minute on a terminal, too, instead of tables.")
+    ] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
 
-    Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h
+    A terminal shows the run as it goes, --web a page in a browser. The page's token, where it needs one, comes from the
+    environment variable MM_NAUTILUS_WEB_TOKEN.
+
+    Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """
     words = [*(overrides or ())]
     words += [] if out is None else [f"output.directory={out}"]
     words += [] if duration is None else [f"duration={duration}"]
     words += [] if venue is None else [f"feed.source={venue.value}"]
+    words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
     with SignalListener(ends_process=True) as signals:
-        outcome = _run(config, words, signals, fresh=fresh, says=not (quiet or as_json))
+        says = not (quiet or as_json)
+        outcome = _run(config, words, signals, fresh=fresh, says=says, shows=says and not plain)
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
@@ -83,8 +112,22 @@ def sandbox_command(
         )
 
 
+def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: bool) -> list[str]:
+    """Return the options of the live page as values of the configuration."""
+    words = [] if port is None else [f"web.port={port}"]
+    words += [] if host is None else [f"web.host={host}"]
+    words += ["web.halt=true"] if halt else []
+    return ["web.enabled=true", *words] if is_wanted or words else []
+
+
 def _run(
-    config: Path | None, overrides: list[str], signals: SignalListener, *, fresh: bool, says: bool
+    config: Path | None,
+    overrides: list[str],
+    signals: SignalListener,
+    *,
+    fresh: bool,
+    says: bool,
+    shows: bool,
 ) -> "SandboxOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.core.config_source import load_sandbox_config  # noqa: PLC0415
@@ -93,10 +136,21 @@ def _run(
     loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
     if signals.received is not None:
         raise InterruptedRunError("interrupted before the run began; nothing was written", signals.exit_code)
-    say = _plain_lines() if says else lambda _line: None
+    screen = _screen() if shows else None
+    say = screen.say if screen is not None else _plain_lines() if says else lambda _line: None
     for warning in loaded.warnings:
         say(warning)
-    return run_sandbox(loaded.config, signals, fresh=fresh, say=say)
+    return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen)
+
+
+def _screen() -> "TerminalView | None":
+    """Return what draws on the terminal, None where there is none that can be drawn on."""
+    if not sys.stdout.isatty():
+        return None
+    from mm_nautilus.live_view.terminal import Terminal, TerminalView  # noqa: PLC0415 (keeps --help fast)
+
+    terminal = Terminal()
+    return None if terminal.is_dumb_terminal else TerminalView(terminal)
 
 
 def _plain_lines() -> Callable[[str], None]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals
+from mm_nautilus.cli.completion import catalog_symbols
+from mm_nautilus.cli.console import ending_on_signals, shipped_file
+from mm_nautilus.cli.options import AsJson
 from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ def venue_command(
     seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 20251213,
     symbols: Annotated[
         list[str] | None,
-        typer.Option("--symbol", metavar="SYMBOL", help="Play only this pair; may be repeated."),
+        typer.Option(
+            "--symbol",
+            metavar="SYMBOL",
+            help="Play only this pair; may be repeated.",
+            autocompletion=catalog_symbols,
+        ),
     ] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Wait for the control command resume.")] = False,
     start_after_subscriptions: Annotated[
@@ -52,7 +59,7 @@ def venue_command(
     end_with_stdin: Annotated[
         bool, typer.Option("--end-with-stdin", help="End when standard input is closed.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a local venue that speaks Kraken's protocols, for runs and tests without a network.
 
@@ -61,13 +68,17 @@ def venue_command(
     if importlib.util.find_spec("aiohttp") is None:
         raise ConfigError("the local venue needs aiohttp; install it with: pip install 'mm-nautilus[venue]'")
     with ending_on_signals("interrupted before the venue listened"):
+        from mm_nautilus.nautilus.catalog import CatalogReader  # noqa: PLC0415
         from mm_nautilus.venue.options import VenueOptions, parse_speed  # noqa: PLC0415 (keeps --help fast)
         from mm_nautilus.venue.server import run_venue  # noqa: PLC0415
 
         if simulate and catalog is not None:
             raise ConfigError(f"give a catalog or --simulate, not both; was {catalog} and --simulate")
+        played = None if simulate else catalog or shipped_file(_DEFAULT_CATALOG)
+        if played is not None:
+            CatalogReader(played).some_instruments()
         options = VenueOptions(
-            catalog=None if simulate else catalog or _default_catalog(),
+            catalog=played,
             symbols=tuple(symbols or ()),
             seed=seed,
             speed=parse_speed(speed),
@@ -84,12 +95,6 @@ def venue_command(
             options, lambda addresses: _announce(addresses, as_json=as_json), end_with_stdin=end_with_stdin
         )
     raise typer.Exit(code)
-
-
-def _default_catalog() -> Path:
-    """Return the shipped catalog: in the working directory, else beside the package."""
-    beside_package = Path(__file__).resolve().parents[2] / _DEFAULT_CATALOG
-    return _DEFAULT_CATALOG if _DEFAULT_CATALOG.exists() or not beside_package.exists() else beside_package
 
 
 def _announce(addresses: "VenueAddresses", *, as_json: bool) -> None:

@@ -229,6 +229,13 @@ class SymbolParams(BaseModel):
         le=86_400,
         description="Quotes are cancelled after this long without a book event, seconds.",
     )
+    stale_tape_after_seconds: float | None = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Live: quotes are cancelled after this long without a trade, and the venue is asked for trades "
+        "anew, seconds; null never doubts.",
+    )
     resume_after_seconds: float = Field(
         default=1.0,
         ge=0,

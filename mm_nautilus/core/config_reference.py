@@ -20,7 +20,7 @@ from mm_nautilus.core.run_config import (
     RunConfig,
     VenueConfig,
 )
-from mm_nautilus.core.sandbox_config import FeedConfig, RecordingConfig, SandboxConfig, StateConfig
+from mm_nautilus.core.sandbox_config import FeedConfig, RecordingConfig, SandboxConfig, StateConfig, WebConfig
 
 __all__ = ["reference", "run_schema", "sandbox_schema", "schema_text"]
 
@@ -48,6 +48,7 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
     ("The feed", "feed", FeedConfig, "Of a sandbox run."),
     ("State", "state", StateConfig, "Of a sandbox run."),
     ("Recording", "recording", RecordingConfig, "Of a sandbox run."),
+    ("The live page", "web", WebConfig, "Of a sandbox run; [the live view](live-view.md) says more."),
     (
         "The venue",
         "venue",

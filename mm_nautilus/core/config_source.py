@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config_types import Finding
 from mm_nautilus.core.problems import Checked, Problem, check_model, nearest, shown, shown_key
 from mm_nautilus.core.run_config import RunConfig, as_yaml_values
 from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.core.validation import run_problems
+from mm_nautilus.core.validation import check_fees, configured_fees, run_problems
 from mm_nautilus.core.yaml_file import read_mapping, yaml_text
 from mm_nautilus.core.yaml_source import YamlNode, plain_value, read_yaml
 from mm_nautilus.errors import ConfigError
@@ -18,6 +18,7 @@ from mm_nautilus.errors import ConfigError
 __all__ = [
     "DEFAULT_SOURCE",
     "OVERRIDE_SOURCE",
+    "AnyLoadedConfig",
     "LoadedConfig",
     "load_any_config",
     "load_config",
@@ -35,6 +36,9 @@ _PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calib
 """Keys whose paths are relative to the file they stand in."""
 _FEED: Final = "feed"
 """Key that a sandbox's configuration has and a backtest's has not."""
+_CATALOG: Final = "catalog"
+"""Key that a backtest's configuration has and a sandbox's has not."""
+_OF_SANDBOXES: Final = frozenset(SandboxConfig.model_fields) - frozenset(RunConfig.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,16 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
     warnings: list[str]
     sources: Mapping[tuple[str, ...], str]
 
+    @property
+    def kind(self) -> Literal["backtest", "sandbox"]:
+        """What the configuration is of."""
+        return "sandbox" if isinstance(self.config, SandboxConfig) else "backtest"
+
+    def all_warnings(self) -> list[str]:
+        """Return the warnings, and the risks of the fees that the configuration itself names."""
+        risks: list[Problem] = check_fees(self.config.strategy, configured_fees(self.config))
+        return [*self.warnings, *(self.located(risk.under("strategy")) for risk in risks)]
+
     def source(self, *path: str) -> str:
         """Return where the value at `path` comes from: ``FILE:LINE``, ``--set`` or ``default``."""
         return self.sources.get(path, DEFAULT_SOURCE)
@@ -62,6 +76,10 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
     def located(self, problem: Problem) -> str:
         """Return the text of a problem that was found later, with the place of its key."""
         return _placed_text(problem, _place(self.sources, problem.path))
+
+
+type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
+"""A configuration of either kind."""
 
 
 @dataclass(slots=True)
@@ -125,18 +143,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunCo
 def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
     """Read a sandbox run's configuration; parameters and errors as of `load_config`."""
     source = _read_source(path, overrides)
-    if _FEED not in source.values and "catalog" in source.values:
+    if _FEED not in source.values and _CATALOG in source.values:
         text = "a sandbox needs a feed; this is a backtest's configuration, for mm-nautilus backtest"
-        raise ConfigError(f"{source.place(('catalog',))}: {text}")
+        raise ConfigError(f"{source.place((_CATALOG,))}: {text}")
     return _loaded(source, SandboxConfig)
 
 
-def load_any_config(
-    path: Path, overrides: Sequence[str] = ()
-) -> LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]:
-    """Read a configuration of either kind; one with a feed is a sandbox's. Errors as of `load_config`."""
+def load_any_config(path: Path, overrides: Sequence[str] = ()) -> AnyLoadedConfig:
+    """Read a configuration of either kind; one with a feed is a sandbox's. Errors as of `load_config`.
+
+    One with neither a feed nor a catalog is what its other keys belong to, so that a misspelt ``feed`` is told as such.
+    """
     source = _read_source(path, overrides)
-    return _loaded(source, SandboxConfig) if _FEED in source.values else _loaded(source, RunConfig)
+    return _loaded(source, SandboxConfig) if _is_sandbox(source.values) else _loaded(source, RunConfig)
+
+
+def _is_sandbox(values: Mapping[str, Any]) -> bool:
+    return _FEED in values or (_CATALOG not in values and not _OF_SANDBOXES.isdisjoint(values))
 
 
 def _read_source(path: Path, overrides: Sequence[str]) -> _Source:

@@ -10,7 +10,7 @@ from mm_nautilus.core.calibration import MarkOut
 from mm_nautilus.core.marketdata import Ints
 from mm_nautilus.core.touches import TouchSeries
 
-__all__ = ["HORIZONS_SECONDS", "mark_outs"]
+__all__ = ["HORIZONS_SECONDS", "clustered_mean", "mark_outs"]
 
 HORIZONS_SECONDS: Final = (1.0, 5.0, 30.0)
 """Times after a trade at which the mid is looked at, seconds."""
@@ -82,15 +82,40 @@ def _mark_out(
     mids = touches.mid_at(later)
     kept = (later <= touches.end_ns) & ~np.isnan(mids)
     gains = _BPS * (signs * (prices - mids) / prices)[kept]
-    stretches, stretch = np.unique(later[kept] // round(2e9 * seconds), return_inverse=True)
-    if len(stretches) < _LEAST_STRETCHES:
+    mean, error = clustered_mean(gains, np.ones(len(gains)), later[kept], seconds)
+    if error is None:
         return None
-    mean = float(gains.mean())
-    sums = np.bincount(stretch, weights=gains - mean)
+    return MarkOut(seconds=seconds, mark_out_bps=mean, standard_error_bps=error, trades=len(gains))
+
+
+def clustered_mean(
+    values: NDArray[np.float64], weights: NDArray[np.float64], ts_ns: Ints, seconds: float
+) -> tuple[float, float | None]:
+    """Return a weighted mean over trades that share a future, and its standard error.
+
+    What is summed over stretches of twice the horizon is taken as independent (Liang and Zeger, Biometrika 73(1),
+    1986, for a ratio of sums): ``sqrt(n/(n-1) * sum over stretches of (sum of w*(x - mean))^2) / sum of w``.
+
+    Parameters
+    ----------
+    values, weights
+        One a trade; weights are positive.
+    ts_ns
+        Ends of the trades' horizons, nanoseconds since the epoch.
+    seconds
+        The horizon.
+
+    Returns
+    -------
+    tuple[float, float or None]
+        The mean, NaN without trades; no error where trades fall into fewer than two stretches.
+    """
+    if not len(values):
+        return float("nan"), None
+    mean = float((weights * values).sum() / weights.sum())
+    stretches, stretch = np.unique(ts_ns // round(2e9 * seconds), return_inverse=True)
+    if len(stretches) < _LEAST_STRETCHES:
+        return mean, None
+    sums = np.bincount(stretch, weights=weights * (values - mean))
     correction = len(stretches) / (len(stretches) - 1)
-    return MarkOut(
-        seconds=seconds,
-        mark_out_bps=mean,
-        standard_error_bps=float(np.sqrt(correction * (sums**2).sum())) / len(gains),
-        trades=len(gains),
-    )
+    return mean, float(np.sqrt(correction * (sums**2).sum()) / weights.sum())

@@ -1,9 +1,8 @@
 """Which quotes are wanted, and what to do with the orders that are there."""
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.pricing import normalised_inventory, quote_ticks
@@ -54,6 +53,7 @@ class NotQuoting(StrEnum):
     BOOK_RECOVERING = "book recovering"
     FEED_DISCONNECTED = "feed disconnected"
     AWAITING_SNAPSHOT = "waiting for a snapshot"
+    STALE_TAPE = "stale tape"
     CLOCK_STEP = "clock step"
     REFUSED_TOO_OFTEN = "too many refused orders"
     EXITING = "exiting"
@@ -75,6 +75,7 @@ UNSAFE_BOOK: Final = frozenset(
         NotQuoting.STALE_BOOK,
         NotQuoting.FEED_DISCONNECTED,
         NotQuoting.AWAITING_SNAPSHOT,
+        NotQuoting.STALE_TAPE,
         NotQuoting.CLOCK_STEP,
     }
 )
@@ -92,11 +93,10 @@ HALTS: Final = frozenset(
 """Reasons that hold until somebody resumes, also over a restart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """One order: price in ticks, size in lots.
 
-    Parameters
+    Attributes
     ----------
     price_ticks, size_lots
         What is wanted, or what works at the venue.
@@ -109,11 +109,10 @@ class Quote:
     room_lots: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SizeLimits:
+class SizeLimits(NamedTuple):
     """Sizes of one symbol in lots, at the present prices.
 
-    Parameters
+    Attributes
     ----------
     full_lots
         One full quote.
@@ -138,11 +137,10 @@ class SizeLimits:
         return max(1, self.min_lots, math.ceil(self.min_notional_units / price_ticks - _LOT_ROUNDING))
 
 
-@dataclass(frozen=True, slots=True)
-class QuoteInputs:
+class QuoteInputs(NamedTuple):
     """What a quote plan depends on besides the parameters and the model.
 
-    Parameters
+    Attributes
     ----------
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
@@ -174,11 +172,10 @@ class QuoteInputs:
         return normalised_inventory(self.position_lots - self.limits.target_lots, self.limits.cap_lots)
 
 
-@dataclass(frozen=True, slots=True)
-class QuotePlan:
+class QuotePlan(NamedTuple):
     """The wanted quotes, or why a side has none, and the centre they stand around.
 
-    Parameters
+    Attributes
     ----------
     bid, ask
         A `Quote` or the reason for none.

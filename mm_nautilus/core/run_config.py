@@ -147,6 +147,21 @@ class OutputConfig(BaseModel):
     log_level: Literal["ERROR", "WARNING", "INFO", "DEBUG"] = Field(
         default="INFO", description="Least level of the run's log."
     )
+    report: bool = Field(default=True, description="Whether the run writes its `report.html`.")
+    journal_megabytes: float = Field(
+        default=16.0,
+        ge=0.001,
+        le=4_096,
+        description="Largest size of a journal file, MB; the next line begins a new one and the full one gets a "
+        "number.",
+    )
+    journal_files: int | None = Field(
+        default=64,
+        ge=1,
+        le=1_000_000,
+        description="How many full journal files are kept beside the one that is written; beyond that the oldest is "
+        "removed, which the journal and the log tell. null keeps all.",
+    )
 
 
 RunName = Annotated[

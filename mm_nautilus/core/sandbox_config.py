@@ -1,4 +1,4 @@
-"""The configuration of a sandbox run: feed, simulated venue, strategy, state, recording and output."""
+"""The configuration of a sandbox run: feed, simulated venue, strategy, state, recording, live page and output."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -32,7 +32,7 @@ from mm_nautilus.core.run_config import (
     venue_findings,
 )
 
-__all__ = ["FEED_VENUE", "FeedConfig", "RecordingConfig", "SandboxConfig", "StateConfig"]
+__all__ = ["FEED_VENUE", "FeedConfig", "RecordingConfig", "SandboxConfig", "StateConfig", "WebConfig"]
 
 FEED_VENUE: Final = "KRAKEN"
 """The venue whose protocol the feed speaks, live or local."""
@@ -176,6 +176,44 @@ class RecordingConfig(BaseModel):
         return self
 
 
+Host = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253),
+    Allowed("an address such as 127.0.0.1, or a host's name"),
+]
+VariableName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100),
+    Allowed("the name of an environment variable"),
+]
+
+
+class WebConfig(BaseModel):
+    """The live page of a sandbox run."""
+
+    model_config = STRICT
+
+    enabled: bool = Field(
+        default=False, description="Whether the run serves a page that shows what it does while it does it."
+    )
+    host: Host = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Other machines reach the page only through one that is no loopback address, "
+        "and then it needs a token.",
+    )
+    port: int = Field(default=8787, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    token_variable: VariableName = Field(
+        default="MM_NAUTILUS_WEB_TOKEN",
+        description="Name of the environment variable that holds the page's token, 16 characters or more. The token "
+        "itself never stands in a file.",
+    )
+    halt: bool = Field(
+        default=False,
+        description="Whether the page has a button that halts the run, as mm-nautilus halt does; it then needs a "
+        "token on a loopback address, too.",
+    )
+
+
 class SandboxConfig(BaseModel):
     """One sandbox run: paper trading on a feed."""
 
@@ -206,6 +244,7 @@ class SandboxConfig(BaseModel):
     recording: RecordingConfig = Field(
         default=RecordingConfig(), description="What is recorded into a catalog."
     )
+    web: WebConfig = Field(default=WebConfig(), description="The live page.")
     output: OutputConfig = Field(default=OutputConfig(), description="Where and what the run writes.")
 
     @property

@@ -1,6 +1,6 @@
 """The life of one side's order: at most one is live, and those in flight count."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -56,6 +56,11 @@ class QuoteSlot:
         return self.state in (SlotState.EMPTY, SlotState.WORKING)
 
     @property
+    def is_resting(self) -> bool:
+        """Whether the venue has confirmed an order that is not known to be gone."""
+        return self.state not in (SlotState.EMPTY, SlotState.PENDING_NEW)
+
+    @property
     def working(self) -> Quote | None:
         """The settled order, or None."""
         return Quote(self.price_ticks, self.open_lots) if self.state is SlotState.WORKING else None
@@ -108,7 +113,7 @@ class QuoteSlot:
         self.open_lots = max(0, self.open_lots - lots)
         if self.pending is not None:
             # The venue counts what is filled since then against the size in flight.
-            self.pending = replace(self.pending, size_lots=max(0, self.pending.size_lots - lots))
+            self.pending = self.pending._replace(size_lots=max(0, self.pending.size_lots - lots))
 
     def closed(self, retry_at_ns: int = 0) -> None:
         """Note that the order is gone: cancelled, expired, refused or filled."""

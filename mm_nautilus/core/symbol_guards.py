@@ -1,7 +1,7 @@
 """The guards of one symbol, taken together."""
 
 from mm_nautilus.core.config import SymbolParams
-from mm_nautilus.core.feed_guard import FeedGuard
+from mm_nautilus.core.feed_guard import FeedData, FeedGuard, TapeGuard
 from mm_nautilus.core.guard_state import Halt
 from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, Spell
 from mm_nautilus.core.loss_streak import LossStreak
@@ -24,8 +24,8 @@ class SymbolGuards:
     ----------
     book, drawdown, losses, refusals
         The guards that every run has.
-    feed
-        The guard of a live feed; None where data comes from a catalog.
+    feed, tape
+        The guards of a live feed's books and of its trades; None where data comes from a catalog.
     is_clock_settled
         Whether times can be reckoned with.
     halt
@@ -38,6 +38,7 @@ class SymbolGuards:
         "_max_trade_age_ns",
         "_old_trades",
         "_resume_after_ns",
+        "_stale_tape_after_ns",
         "_told_ns",
         "book",
         "drawdown",
@@ -46,6 +47,7 @@ class SymbolGuards:
         "is_clock_settled",
         "losses",
         "refusals",
+        "tape",
         "told",
     )
 
@@ -63,6 +65,9 @@ class SymbolGuards:
             )
         )
         self.feed: FeedGuard | None = None
+        self.tape: TapeGuard | None = None
+        seconds = params.stale_tape_after_seconds
+        self._stale_tape_after_ns = None if seconds is None else round(seconds * SECOND_NS)
         self.is_clock_settled = True
         self.halt: Halt | None = None
         self.told: NotQuoting | None = NotQuoting.NO_BOOK
@@ -71,8 +76,9 @@ class SymbolGuards:
         self._old_trades = Spell(MINUTE_NS)
 
     def watch_feed(self) -> None:
-        """Believe the book only while the feed is connected and has sent it whole."""
+        """Believe the book only while the feed is connected and has sent it whole, and doubt a feed without trades."""
         self.feed = FeedGuard(self._resume_after_ns)
+        self.tape = TapeGuard(self._stale_tape_after_ns, self._resume_after_ns)
 
     @property
     def is_feed_believed(self) -> bool:
@@ -90,7 +96,25 @@ class SymbolGuards:
             return NotQuoting(reason)
         if self.refusals.is_paused(now_ns):
             return NotQuoting.REFUSED_TOO_OFTEN
-        return self._feed_reason(now_ns)
+        tape = None if self.tape is None else self.tape.reason(now_ns)
+        return self._feed_reason(now_ns) if tape is None else NotQuoting(tape)
+
+    def is_tape_stale(self, now_ns: int) -> bool:
+        """Return whether no trade has come over a live feed for too long."""
+        return self.tape is not None and self.tape.is_stale(now_ns)
+
+    def to_ask(self, now_ns: int) -> list[FeedData]:
+        """Return what a live feed is to be asked for anew, and take it as asked for."""
+        wanted: list[FeedData] = []
+        if self.feed is None or self.tape is None:
+            return wanted
+        if self.feed.has_to_be_asked(now_ns):
+            self.feed.on_asked(now_ns)
+            wanted.append(FeedData.BOOK)
+        if self.is_feed_believed and self.tape.has_to_be_asked(now_ns):
+            self.tape.on_asked(now_ns)
+            wanted.append(FeedData.TRADES)
+        return wanted
 
     def _feed_reason(self, now_ns: int) -> NotQuoting | None:
         reason = None if self.feed is None else self.feed.reason(now_ns)
@@ -99,7 +123,8 @@ class SymbolGuards:
     def next_ns(self, now_ns: int, due_ns: int) -> int:
         """Return when the next pause ends by itself, `due_ns` where none does before."""
         feed_ns = 0 if self.feed is None else self.feed.resume_at_ns
-        for at_ns in (self.book.resume_at_ns, self.refusals.resume_at_ns, feed_ns):
+        tape_ns = 0 if self.tape is None else self.tape.resume_at_ns
+        for at_ns in (self.book.resume_at_ns, self.refusals.resume_at_ns, feed_ns, tape_ns):
             if now_ns < at_ns < due_ns:
                 due_ns = at_ns
         return due_ns

@@ -6,14 +6,18 @@ from typing import Any, Final
 
 import yaml
 
-from mm_nautilus.core.problems import nearest, shown
+from mm_nautilus.core.near_files import near_file_hint
+from mm_nautilus.core.problems import shown
 from mm_nautilus.core.yaml_source import MOST_VALUES, SourceProblem, plain_value, read_yaml, scalar_value
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["FileMapping", "read_mapping", "yaml_text"]
+__all__ = ["FileMapping", "read_mapping", "yaml_pair", "yaml_text"]
 
-_MOST_NAMES: Final = 12
 _LARGEST_FILE: Final = 1_000_000
+_LINE_WIDTH: Final = 110
+_NO_WRAP: Final = 1_000_000
+_MAKERS: Final = {"configuration": "mm-nautilus config init", "calibration": "mm-nautilus calibrate"}
+"""Commands that write the kinds of file that are read here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def _bytes(path: Path, noun: str, largest: int) -> bytes:
         with path.open("rb") as file:
             content = file.read(largest + 1)
     except FileNotFoundError:
-        raise ConfigError(_no_such_file(path, noun)) from None
+        hint = near_file_hint(path, ("*.yaml", "*.yml"), "YAML file", _MAKERS.get(noun))
+        raise ConfigError(f"{path}: the {noun} must be an existing file, was not found ({hint})") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a {noun} must be a YAML file, was a folder") from None
     except OSError as error:
@@ -86,19 +91,6 @@ def _bytes(path: Path, noun: str, largest: int) -> bytes:
     if len(content) > largest:
         raise ConfigError(f"{path}: a {noun} must have at most {largest} bytes, was larger")
     return content
-
-
-def _no_such_file(path: Path, noun: str) -> str:
-    folder = path.parent
-    names = sorted(file.name for file in folder.glob("*.y*ml")) if folder.is_dir() else []
-    likely = nearest(path.name, names)
-    if likely is not None:
-        hint = f" (did you mean {folder / likely}?)"
-    elif names:
-        hint = f" (there are {', '.join(names[:_MOST_NAMES])})"
-    else:
-        hint = f" (there is no YAML file in {folder})"
-    return f"{path}: the {noun} must be an existing file, was not found{hint}"
 
 
 def _decoded(path: Path, content: bytes, noun: str) -> str:
@@ -134,5 +126,24 @@ def yaml_text(values: Any, *, compact: bool = False) -> str:
     """
     flow = None if compact else False
     return yaml.dump(
-        values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=flow
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_LINE_WIDTH,
+        default_flow_style=flow,
     )
+
+
+def yaml_pair(key: str, value: Any) -> str:
+    """Return one key with its value on one line; a list or a mapping has scalars alone in it."""
+    flow = None if isinstance(value, list | dict) else False
+    text = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        allow_unicode=True,
+        sort_keys=False,
+        width=_NO_WRAP,
+        default_flow_style=flow,
+    )
+    return str(text).rstrip("\n")

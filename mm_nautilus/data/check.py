@@ -203,7 +203,8 @@ def check_catalog(
     Raises
     ------
     DataError
-        If the folder does not exist or holds no catalog. Damage inside it is a problem in the report.
+        If the folder does not exist or holds no catalog, or an empty one. Damage inside it is a problem in the
+        report.
     """
     reader = CatalogReader(folder)
     limits = _Limits(int(gap_seconds * 1e9), int(trade_book_lag_seconds * 1e9), trade_tolerance_bps)
@@ -238,6 +239,8 @@ def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[Instrum
     except DataError as error:
         problems.append(Problem("damaged", "", str(error)))
         return []
+    if not any(reader.stored_folders(kind) for kind in DataKind):
+        return reader.some_instruments()
     if not specs:
         problems.append(Problem("no_instruments", "", f"{reader.folder} defines no instruments"))
     return specs

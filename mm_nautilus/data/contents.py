@@ -53,11 +53,11 @@ def catalog_contents(folder: Path) -> list[ContentsEntry]:
     Raises
     ------
     DataError
-        If the folder is no catalog or one of its files is damaged.
+        If the folder is no catalog or an empty one, or one of its files is damaged.
     """
     reader = CatalogReader(folder)
     entries = []
-    for spec in reader.instruments():
+    for spec in reader.some_instruments():
         for kind in DataKind:
             files = reader.files(spec.instrument_id, kind)
             entries.append(

@@ -20,9 +20,19 @@ from numpy.typing import NDArray
 
 from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.core.marketdata import SIDE_ASK, SIDE_BID, Ints
+from mm_nautilus.core.near_files import near_file_hint
 from mm_nautilus.errors import DataError
 
-__all__ = ["CsvKind", "CsvRows", "Stretch", "detect_kind", "first_row", "read_rows"]
+__all__ = [
+    "BOOK_HEADER",
+    "TRADES_HEADER",
+    "CsvKind",
+    "CsvRows",
+    "Stretch",
+    "detect_kind",
+    "first_row",
+    "read_rows",
+]
 
 type Mask = NDArray[np.bool_]
 
@@ -182,7 +192,8 @@ class _OpenedFile:
             self._stored = self._path.open("rb")
             compressed = self._stored.peek(2)[:2] == b"\x1f\x8b"
         except FileNotFoundError as error:
-            raise DataError(f"{self._path} does not exist") from error
+            hint = near_file_hint(self._path, ("*.csv", "*.csv.gz"), "CSV file")
+            raise DataError(f"{self._path} does not exist ({hint})") from error
         except OSError as error:
             raise DataError(f"{self._path} cannot be read: {error.strerror}") from error
         if not compressed:

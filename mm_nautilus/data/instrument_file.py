@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.near_files import near_file_hint
 from mm_nautilus.errors import ConfigError
 
 __all__ = ["InstrumentSource", "load_instrument"]
@@ -40,6 +41,7 @@ class _Definition(BaseModel):
     taker_fee_pct: _Percent | None = None
     source_symbol: Annotated[str, Field(min_length=1)] | None = None
     off_lot_sizes: Literal["refuse", "round_down"] = "refuse"
+    simulated: bool = False
 
 
 _ALLOWED = {
@@ -49,6 +51,7 @@ _ALLOWED = {
     "quote": "a currency code, such as USDT",
     "source_symbol": "the symbol in the CSV files, such as BTCUSDT",
     "off_lot_sizes": "refuse or round_down",
+    "simulated": "true or false",
     "maker_fee_pct": "a percentage between -100 and 100",
     "taker_fee_pct": "a percentage between -100 and 100",
 }
@@ -88,8 +91,8 @@ def load_instrument(path: Path | None, flags: Mapping[str, str]) -> InstrumentSo
     ----------
     path
         A YAML file with the keys symbol, venue, base, quote, price_increment, size_increment and,
-        optionally, min_quantity, min_notional, maker_fee_pct, taker_fee_pct (in percent), source_symbol
-        and off_lot_sizes; None where everything comes from flags. Numbers are read digit by digit.
+        optionally, min_quantity, min_notional, maker_fee_pct, taker_fee_pct (in percent), source_symbol,
+        off_lot_sizes and simulated; None where everything comes from flags. Numbers are read digit by digit.
     flags
         Values by key that stand in for the file's.
 
@@ -116,6 +119,9 @@ def load_instrument(path: Path | None, flags: Mapping[str, str]) -> InstrumentSo
 def _read_yaml(path: Path, problems: list[str]) -> dict[str, _Entry]:
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except FileNotFoundError as error:
+        hint = near_file_hint(path, ("*.yaml", "*.yml"), "YAML file")
+        raise ConfigError(f"--instrument must be an existing file, was {path} ({hint})") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -179,4 +185,5 @@ def _spec(definition: _Definition) -> InstrumentSpec:
         min_notional=definition.min_notional,
         maker_fee_rate=None if maker is None else maker / 100,
         taker_fee_rate=None if taker is None else taker / 100,
+        simulated=definition.simulated,
     )

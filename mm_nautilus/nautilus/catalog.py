@@ -35,7 +35,16 @@ from mm_nautilus.nautilus.catalog_files import (
 )
 from mm_nautilus.nautilus.instruments import currency_pair, instrument_differences, instrument_spec
 
-__all__ = ["CatalogReader", "CatalogWriter", "DataKind", "format_time", "require_data", "staged_catalog"]
+__all__ = [
+    "CatalogReader",
+    "CatalogWriter",
+    "DataKind",
+    "format_time",
+    "refuse_other_span",
+    "refuse_several_venues",
+    "require_data",
+    "staged_catalog",
+]
 
 _INSTRUMENT_FOLDER = "currency_pair"
 _BATCH_ROWS = 65_536
@@ -262,7 +271,7 @@ class CatalogReader:
 
     def __init__(self, folder: Path) -> None:
         if not folder.exists():
-            raise DataError(f"the catalog {folder} does not exist; {_HOW_TO_FILL}")
+            raise DataError(f"the catalog {folder} does not exist; {_other_catalog(folder)}")
         if not folder.is_dir():
             raise DataError(f"{folder} is a file; a catalog is a folder")
         if not (folder / "data").is_dir():
@@ -281,6 +290,19 @@ class CatalogReader:
         if self._specs is None:
             self._specs = self._read_instruments()
         return list(self._specs)
+
+    def some_instruments(self) -> list[InstrumentSpec]:
+        """Return `instruments`, of which there is at least one.
+
+        Raises
+        ------
+        DataError
+            As for `instruments`, or if there is none; the message says how to fill a catalog.
+        """
+        specs = self.instruments()
+        if not specs:
+            raise DataError(f"{self.folder} holds no instruments; {_HOW_TO_FILL}")
+        return specs
 
     def _read_instruments(self) -> list[InstrumentSpec]:
         root = self.folder / "data" / _INSTRUMENT_FOLDER
@@ -307,9 +329,7 @@ class CatalogReader:
         DataError
             If the catalog holds no instruments, none of that name, or several.
         """
-        specs = self.instruments()
-        if not specs:
-            raise DataError(f"{self.folder} holds no instruments; {_HOW_TO_FILL}")
+        specs = self.some_instruments()
         wanted = name if venue is None else f"{name}.{venue}"
         found = [spec for spec in specs if wanted in (spec.instrument_id, spec.symbol)]
         if len(found) == 1:
@@ -318,6 +338,28 @@ class CatalogReader:
             several = ", ".join(spec.instrument_id for spec in found)
             raise DataError(f"{self.folder} holds {name} of several venues ({several}); name one of them")
         raise DataError(f"{self.folder} holds no instrument {wanted}; {_nearest(wanted, specs)}")
+
+    def choose(self, names: Sequence[str] | None) -> list[InstrumentSpec]:
+        """Return the instruments of some names, each once and in their order; all for None.
+
+        Raises
+        ------
+        DataError
+            If the catalog holds no instruments, or not these; one line a name.
+        """
+        specs = self.some_instruments()
+        found: dict[str, InstrumentSpec] = {}
+        problems = []
+        for name in names or [spec.instrument_id for spec in specs]:
+            try:
+                spec = self.instrument(name)
+            except DataError as error:
+                problems.append(str(error))
+            else:
+                found[spec.instrument_id] = spec
+        if problems:
+            raise DataError("\n".join(dict.fromkeys(problems)))
+        return list(found.values())
 
     def stored_folders(self, kind: DataKind) -> list[Path]:
         """Return the folders that hold files of one type, one an instrument, whether defined or not."""
@@ -459,6 +501,13 @@ def refuse_overlaps(files: Sequence[CatalogFile]) -> None:
             raise DataError(f"{after.path} overlaps {before.path.name} in time; remove one of them")
 
 
+def _other_catalog(folder: Path) -> str:
+    """Return which catalog beside a missing one is most likely meant, or how to make one."""
+    beside = [path.parent.name for path in folder.parent.glob("*/data") if path.is_dir()]
+    close = get_close_matches(folder.name, beside, n=1)
+    return f"did you mean {folder.parent / close[0]}?" if close else _HOW_TO_FILL
+
+
 def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
     ids = [spec.instrument_id for spec in specs]
     names = ids if "." in wanted else [spec.symbol for spec in specs]
@@ -501,6 +550,11 @@ def require_data(
     reader = CatalogReader(folder)
     specs: list[InstrumentSpec] = []
     problems: list[str] = []
+    try:
+        refuse_other_span(reader, start, end)
+    except DataError as error:
+        problems.append(str(error))
+        start = end = None
     kinds = [DataKind.DELTAS, DataKind.TRADES] if needs_trades else [DataKind.DELTAS]
     for symbol in symbols:
         try:
@@ -513,6 +567,60 @@ def require_data(
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
     return specs
+
+
+def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
+    """Check that instruments are of one venue.
+
+    Parameters
+    ----------
+    specs
+        The instruments.
+    noun
+        What messages call what they are for, without an article.
+
+    Raises
+    ------
+    DataError
+        If they are not; the message names their ids.
+    """
+    if len({spec.venue for spec in specs}) > 1:
+        ids = ", ".join(spec.instrument_id for spec in specs)
+        raise DataError(f"a {noun} is of one venue, was {ids}; name the symbols of one, by these ids")
+
+
+def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:
+    """Check that a catalog holds anything at all in a span, by its files' names.
+
+    Parameters
+    ----------
+    reader
+        The catalog.
+    start, end
+        First and last ``ts_init`` wanted, nanoseconds, both inclusive; None is unbounded.
+
+    Raises
+    ------
+    DataError
+        If it holds data, and none of it lies in the span.
+    """
+    names = (path.name for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
+    spans = [span for span in map(file_interval, names) if span is not None]
+    if not spans or any(
+        (start is None or start <= last) and (end is None or first <= end) for first, last in spans
+    ):
+        return
+    held = [
+        format_time(moment) for moment in (min(first for first, _ in spans), max(last for _, last in spans))
+    ]
+    raise DataError(
+        f"start and end must leave some of what {reader.folder} holds, {held[0]} to {held[1]}, was "
+        f"{_span_text(start, end)}"
+    )
+
+
+def _span_text(start: int | None, end: int | None) -> str:
+    return " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
 
 
 def _missing_data(
@@ -528,8 +636,7 @@ def _missing_data(
     if any(end is None or file.start <= end for file in after):
         return []
     first, last = format_time(files[0].start), format_time(files[-1].end)
-    wanted = " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
     return [
         f"{reader.folder} holds no {kind.label} of {instrument_id} in the wanted time span; it holds them from "
-        f"{first} to {last}, was {wanted}"
+        f"{first} to {last}, was {_span_text(start, end)}"
     ]

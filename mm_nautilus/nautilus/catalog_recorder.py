@@ -16,6 +16,7 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
+from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.core.marketdata import FLAG_LAST, FLAG_SNAPSHOT
@@ -24,7 +25,7 @@ from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
 from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.nautilus.guarding import GuardedActor
 from mm_nautilus.nautilus.instruments import instrument_differences, instrument_spec
-from mm_nautilus.nautilus.messages import RESULT_TOPIC, FillResult
+from mm_nautilus.nautilus.messages import CONTROL_TOPIC, RESULT_TOPIC, FeedRequest, FillResult
 from mm_nautilus.nautilus.recording_folder import (
     INSTRUMENTS,
     RecoveryReport,
@@ -214,9 +215,9 @@ class CatalogRecorder(GuardedActor):
         if not self._is_recording:
             return
         for instrument_id in self._stored:
-            depth = self._book_depth
-            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=depth, managed=True)
+            self._subscribe_deltas(instrument_id)
             self.subscribe_trades(instrument_id)
+        self.subscribe_topic(CONTROL_TOPIC, self._on_control)
         self.subscribe_socket_state()
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(RESULT_TOPIC, self._on_result)
@@ -224,6 +225,30 @@ class CatalogRecorder(GuardedActor):
         self._turns = cycle(self._all_rows())
         interval = self.options.flush_seconds / len(self._all_rows())
         self.clock.set_timer_ns(_TIMER, max(1, round(interval * SECOND_NS)))
+
+    def _subscribe_deltas(self, instrument_id: InstrumentId) -> None:
+        self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
+
+    def _on_control(self, message: object) -> None:
+        """End and begin a subscription with the others'."""
+        if not isinstance(message, FeedRequest) or message.instrument_id not in self._stored:
+            return
+        instrument_id = message.instrument_id
+        if message.data is FeedData.BOOK and message.is_wanted:
+            self._subscribe_deltas(instrument_id)
+        elif message.data is FeedData.BOOK:
+            self.unsubscribe_book_deltas(instrument_id)
+        elif message.is_wanted:
+            self._forget_trades_until_now(instrument_id)
+            self.subscribe_trades(instrument_id)
+        else:
+            self.unsubscribe_trades(instrument_id)
+
+    def _forget_trades_until_now(self, instrument_id: InstrumentId) -> None:
+        """Leave out what happened before: the venue may tell it again, and a backtest would fill orders with it."""
+        book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
+        if known is not None:
+            book.since = max(book.since, known.ts_event)
 
     def on_book_deltas(self, deltas: Any) -> None:
         """Take a group of changes; where the book is not known, a whole one has to come first."""
@@ -270,7 +295,9 @@ class CatalogRecorder(GuardedActor):
         self._hand_over(next(self._turns))
         if self._writer.failure is not None:
             self._end(self._writer.failure)
-        elif self._is_rotation_due(event.ts_event):
+        elif self._is_rotation_due(
+            self.clock.timestamp_ns()
+        ):  # The timer keeps its schedule when the clock is set.
             self._rotate()
 
     def on_stop(self) -> None:

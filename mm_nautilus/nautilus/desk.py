@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from nautilus_trader.model import AggressorSide, InstrumentId, LiquiditySide, Price, Quantity
 
+from mm_nautilus.core.amount import Amount
 from mm_nautilus.core.calibration import SymbolCalibration
 from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
@@ -33,10 +34,41 @@ from mm_nautilus.core.tally import ReasonTally
 from mm_nautilus.core.trade_flow import TradeFlow
 from mm_nautilus.core.volatility import MINUTE_NS, MinuteCloses
 from mm_nautilus.nautilus.book import OwnBook, SizedBook
+from mm_nautilus.nautilus.market_moment import MarketMoment
+from mm_nautilus.nautilus.messages import MarketSample, QuoteState
 
 __all__ = ["SideDesk", "SymbolDesk", "Targets"]
 
 type Targets = tuple[Quote | NotQuoting, Quote | NotQuoting]
+
+
+class _Size(NamedTuple):
+    """An amount of the configuration, ready for reckoning in floats."""
+
+    value: float
+    currency: str
+
+    @classmethod
+    def of(cls, amount: Amount) -> Self:
+        """Return an amount, its digits made binary once and for all."""
+        return cls(float(amount.value), amount.currency)
+
+
+class _Sizes(NamedTuple):
+    """A full quote, the cap and the target; and the cap in full quotes where one currency makes that a constant."""
+
+    full: _Size
+    cap: _Size
+    target: _Size
+    quotes_at_cap: float | None
+
+    @classmethod
+    def of(cls, params: SymbolParams, report_currency: str) -> Self:
+        """Return the sizes of a symbol's parameters."""
+        full, cap = params.size(report_currency), params.inventory_cap(report_currency)
+        target = params.target(report_currency)
+        quotes_at_cap = float(cap.value / full.value) if full.currency == cap.currency else None
+        return cls(_Size.of(full), _Size.of(cap), _Size.of(target), quotes_at_cap)
 
 
 @dataclass(slots=True)
@@ -47,12 +79,21 @@ class SideDesk:
     ----------
     is_bid
         Which side.
+    has_changed
+        Whether order or reason have changed since they were last published.
     """
 
     is_bid: bool
     slot: QuoteSlot = field(default_factory=QuoteSlot)
     tally: ReasonTally = field(default_factory=ReasonTally)
     last_fill_ns: int | None = None
+    has_changed: bool = False
+
+    def set_reason(self, reason: NotQuoting | None, now_ns: int) -> None:
+        """Note why the side is not quoted from now on; None while it is."""
+        if reason is not self.tally.current:
+            self.tally.set(reason, now_ns)
+            self.has_changed = True
 
 
 @dataclass(slots=True)
@@ -150,6 +191,8 @@ class SymbolDesk:
         self.realized = self.cycle_realized = Decimal(0)
         self.earlier_realized = 0.0
         self.mid_price: float | None = None
+        self.centre: float | None = None
+        self.cap_lots: int | None = None
         self.exit: Exit | None = None
         self.exit_order_id: Any = None
         self.exit_retry_ns = 0
@@ -164,17 +207,16 @@ class SymbolDesk:
         self.last_filled_order = ""
         self._sound_ticks: tuple[int, int] | None = None
         self._rate = rate
-        self._size = params.size(report_currency)
-        self._cap = params.inventory_cap(report_currency)
-        self._target = params.target(report_currency)
+        self._sizes = _Sizes.of(params, report_currency)
         self._calibration = calibration
         self._min_lots = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
         self._min_notional_units = float(
             (spec.min_notional or 0) / spec.price_increment / spec.size_increment
         )
-        self._inventory_lot_ns = 0
-        self._inventory_since_ns = 0
+        self._inventory_lot_ns = self._inventory_since_ns = 0
         self._first_ns: int | None = None
+        self._watch_ns: int | None = None
+        self._look: Callable[[int], None] = lambda _ns: None
 
     def _make_sized_book(self, instrument: Any) -> SizedBook | None:
         """Return a book that reads sizes where something depends on them; reading them costs time."""
@@ -261,15 +303,18 @@ class SymbolDesk:
 
     def capital(self) -> float | None:
         """Return the cap on the position in quote currency: what the symbol's drawdown is a share of."""
-        lots = self._lots_of(self._cap)
+        lots = self._lots_of(self._sizes.cap)
         return None if lots is None or self.mid_price is None else lots * self.lot * self.mid_price
 
     def needs_attention(self, now_ns: int) -> bool:
         """Return whether something may have changed without a book event: a pause over, the feed silent."""
-        return self.is_dirty or now_ns >= self.due_ns or self.book_guard.is_stale(now_ns)
+        is_due = self.is_dirty or now_ns >= self.due_ns
+        return is_due or self.book_guard.is_stale(now_ns) or self.guards.is_tape_stale(now_ns)
 
     def observe(self, ts_ns: int) -> None:
         """Take the book's touch into account: condition, mid, minute closes and the position's extremes."""
+        if self._watch_ns is not None and ts_ns > self._watch_ns:
+            self._look(ts_ns)
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         self.book_guard.on_event(ts_ns, book_condition(bid, ask))
         touch = self.touch
@@ -343,6 +388,7 @@ class SymbolDesk:
 
     def targets(self, now_ns: int) -> Targets:
         """Return the wanted bid and ask, or why a side has none; the guards have been asked."""
+        self.centre = None
         if self.pause is not None:
             return self.pause, self.pause
         if self.exit is not None:
@@ -351,10 +397,12 @@ class SymbolDesk:
         if limits is None:
             self.due_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
+        self.cap_lots = limits.cap_lots
         model = self._present_model(limits)
         if isinstance(model, NotQuoting):
             return model, model
         plan = plan_quotes(self.params, self._inputs(limits), model)
+        self.centre = plan.centre
         bid, ask = plan.bid, plan.ask
         if self.params.quoting == "signal":
             bid, ask = self._signalled(bid, ask)
@@ -385,8 +433,8 @@ class SymbolDesk:
         Two amounts of one currency have one ratio; that of others moves with prices, and is taken to two digits after
         the point so that the model is not computed anew with every tick.
         """
-        if self._size.currency == self._cap.currency:
-            return float(self._cap.value / self._size.value)
+        if self._sizes.quotes_at_cap is not None:
+            return self._sizes.quotes_at_cap
         return round(limits.cap_lots / limits.full_lots, 2) if limits.full_lots > 0 else None
 
     def estimate_anew(self, now_ns: int) -> bool:
@@ -457,7 +505,7 @@ class SymbolDesk:
             return None
         near = abs(working.price_ticks - target.price_ticks) <= self.tolerance_ticks
         fits = working.size_lots <= target.room_lots
-        return replace(working, room_lots=target.room_lots) if near and fits else None
+        return working._replace(room_lots=target.room_lots) if near and fits else None
 
     def cooldown_until_ns(self, side: SideDesk) -> int:
         """Return when a side's cooldown ends."""
@@ -472,8 +520,9 @@ class SymbolDesk:
 
     def size_limits(self) -> SizeLimits | None:
         """Return sizes in lots at present prices, None while a conversion lacks a price."""
-        size, cap = self._lots_of(self._size), self._lots_of(self._cap)
-        target = self._lots_of(self._target) if self._target.value else 0
+        sizes = self._sizes
+        size, cap = self._lots_of(sizes.full), self._lots_of(sizes.cap)
+        target = self._lots_of(sizes.target) if sizes.target.value else 0
         if size is None or cap is None or target is None:
             return None
         return SizeLimits(size, cap, self._min_lots, self._min_notional_units, target)
@@ -499,9 +548,9 @@ class SymbolDesk:
         """The higher of the two fees as a share of value, for reckoning what a buy may cost."""
         return max(0.0, self.params.maker_fee_pct or 0.0, self.params.taker_fee_pct or 0.0) / 100.0
 
-    def _lots_of(self, amount: Any) -> int | None:
+    def _lots_of(self, amount: _Size) -> int | None:
         """Return an amount of any currency as whole lots, rounded towards zero."""
-        value = float(amount.value)
+        value = amount.value
         if amount.currency != self.spec.base:
             rate = (
                 self.mid_price
@@ -527,6 +576,64 @@ class SymbolDesk:
         return self.guards.next_ns(now_ns, due)
 
     # -- Views ------------------------------------------------------------------------------------------
+
+    @property
+    def order_counts(self) -> dict[str, int]:
+        """`DeskCounts` by name."""
+        return asdict(self.counts)
+
+    def moment(self) -> MarketMoment:
+        """Return market, position and centre of the quotes as they are now, in the desk's own units."""
+        is_sound, entry = self.book_guard.condition is BookCondition.SOUND, self.entry
+        return MarketMoment(
+            self.book.best_bid_ticks if is_sound else None,
+            self.book.best_ask_ticks if is_sound else None,
+            self.mid_price,
+            self.centre,
+            self.position_lots,
+            self.cap_lots,
+            None if entry is None else entry.entry_price,
+            None if entry is None else entry.trailing_stop(self.params),
+        )
+
+    def sample(self) -> MarketSample:
+        """Return market, position and centre of the quotes as they are now, in prices and sizes."""
+        return self.moment().sample(self.spec)
+
+    def watch(self, at_ns: int | None, look: Callable[[int], None]) -> None:
+        """Have `look` called with the time of the first change of the touch after a moment, ahead of the change.
+
+        The mid that was in force at that moment can be read then. A timer would do as well, but every timer makes the
+        simulated venue process what is in flight, and so changes the run that it was to observe.
+
+        Parameters
+        ----------
+        at_ns
+            The moment, nanoseconds since the epoch; None calls it no more.
+        look
+            What to call.
+        """
+        self._watch_ns, self._look = at_ns, look
+
+    def quote_state(self, now_ns: int) -> QuoteState:
+        """Return the working orders and the reasons for missing ones."""
+        bid, ask = self.bid, self.ask
+        return QuoteState(
+            now_ns,
+            self.instrument_id,
+            *self._resting(bid.slot),
+            *self._resting(ask.slot),
+            bid.tally.current,
+            ask.tally.current,
+            self.centre,
+        )
+
+    def _resting(self, slot: QuoteSlot) -> tuple[float | None, float | None]:
+        """Return price and open size of the order the venue has, if it has one."""
+        if not slot.is_resting:
+            return None, None
+        price = round(slot.price_ticks * self.tick, self.spec.price_precision)
+        return price, round(slot.open_lots * self.lot, self.spec.size_precision)
 
     @property
     def is_halted(self) -> bool:

@@ -1,12 +1,13 @@
 """What strategy, actor and recorder tell each other over the message bus, and on which topics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from nautilus_trader.model import InstrumentId
 
+from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guard_state import GuardState, QuotingState
 from mm_nautilus.core.instrument import InstrumentSpec
 
@@ -16,15 +17,21 @@ __all__ = [
     "FILL_TOPIC",
     "GUARD_TOPIC",
     "POSITION_TOPIC",
+    "QUOTES_TOPIC",
     "RESULT_TOPIC",
     "STATE_TOPIC",
     "STRATEGY_TOPIC",
     "ClockState",
+    "Decision",
     "FeedConnection",
+    "FeedRequest",
     "FillMessage",
     "FillResult",
     "GuardChange",
     "Kill",
+    "MarketSample",
+    "OrderOrigin",
+    "QuoteState",
     "Release",
     "Resume",
     "StrategyAnnouncement",
@@ -49,6 +56,64 @@ STATE_TOPIC: Final = "mm.state"
 
 GUARD_TOPIC: Final = "mm.guard"
 """Every change of a guard: pauses, halts and their ends."""
+QUOTES_TOPIC: Final = "mm.quotes"
+"""A symbol's working orders, or the reasons why a side has none, whenever they change."""
+
+
+class MarketSample(NamedTuple):
+    """What a strategy knows of one symbol at one moment; prices in quote, sizes in base currency.
+
+    Attributes
+    ----------
+    best_bid, best_ask
+        The touch, None unless the book is sound.
+    mid_price
+        The mid of the last sound book, None before the first.
+    reservation_price
+        What the quotes were last planned around, None while none can be planned.
+    inventory, inventory_cap
+        Signed position since the start, and the largest size it may have, as quotes were last planned with; None
+        before.
+    entry_price, trailing_stop_price
+        Of the open position, None where there is none or it is not armed.
+    """
+
+    best_bid: float | None
+    best_ask: float | None
+    mid_price: float | None
+    reservation_price: float | None
+    inventory: float
+    inventory_cap: float | None
+    entry_price: float | None
+    trailing_stop_price: float | None
+
+
+class QuoteState(NamedTuple):
+    """One symbol's quotes from a moment on; prices in quote, sizes in base currency.
+
+    Attributes
+    ----------
+    ts_event
+        Nanoseconds since the epoch.
+    instrument_id
+        The instrument.
+    bid_price, bid_size, ask_price, ask_size
+        The orders the venue has confirmed, with their open size; None where it has none.
+    bid_reason, ask_reason
+        Why a side is not quoted, None where it is wanted.
+    reservation_price
+        What the quotes were last planned around, None while none can be planned.
+    """
+
+    ts_event: int
+    instrument_id: InstrumentId
+    bid_price: float | None
+    bid_size: float | None
+    ask_price: float | None
+    ask_size: float | None
+    bid_reason: str | None
+    ask_reason: str | None
+    reservation_price: float | None
 
 
 class SymbolView(Protocol):
@@ -67,6 +132,19 @@ class SymbolView(Protocol):
     @property
     def indicators(self) -> Mapping[str, float | None]:
         """``reservation_price`` and ``trailing_stop_price`` in quote currency, None where there is none."""
+
+    @property
+    def order_counts(self) -> Mapping[str, int]:
+        """Order commands, executions and refusals so far, by name."""
+
+    def sample(self) -> MarketSample:
+        """Return market, position and centre of the quotes as they are now."""
+
+    def quote_state(self, now_ns: int) -> QuoteState:
+        """Return the working orders and the reasons for missing ones."""
+
+    def watch(self, at_ns: int | None, look: Callable[[int], None]) -> None:
+        """Have `look` called with the time of the first change of the touch after a moment, ahead of the change."""
 
     def guard_state(self, now_ns: int) -> GuardState:
         """Return what the symbol is doing and why."""
@@ -95,6 +173,55 @@ class StrategyAnnouncement:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What an order command was decided on; prices in quote, sizes in base currency.
+
+    Parameters
+    ----------
+    ts_event
+        When, nanoseconds since the epoch.
+    price, quantity
+        What was wanted of the order: its price, None at market, and its whole size.
+    market
+        Market, position and centre of the quotes.
+    volatility_pct
+        One-minute volatility, %.
+    imbalance, trade_flow
+        What v1.4.0's rule looks at, None where it is not in force.
+    trigger_price
+        The price of the exit rule that fired, None for anything but an exit.
+    """
+
+    ts_event: int
+    price: Decimal | None
+    quantity: Decimal
+    market: MarketSample
+    volatility_pct: float
+    imbalance: float | None
+    trade_flow: float | None
+    trigger_price: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOrigin:
+    """What an order rests on.
+
+    Parameters
+    ----------
+    decision
+        The decision that its present price and size are from.
+    placed_ns
+        When it was sent, nanoseconds since the epoch.
+    amends
+        How many amends the venue has confirmed.
+    """
+
+    decision: Decision
+    placed_ns: int
+    amends: int
+
+
+@dataclass(frozen=True, slots=True)
 class FillMessage:
     """One execution.
 
@@ -104,10 +231,13 @@ class FillMessage:
         The engine's ``OrderFilled``.
     purpose
         ``quote``, ``entry`` or the reason of an exit.
+    origin
+        What the order rests on, None where that is not known any more.
     """
 
     event: Any
     purpose: str
+    origin: OrderOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +347,28 @@ class FeedConnection:
     """
 
     is_connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRequest:
+    """End a subscription to an instrument's data, or begin it anew.
+
+    The engine tells its data client of the end of a subscription only when the last subscriber has ended his. So the
+    end comes first, to all of them, and then the beginning.
+
+    Parameters
+    ----------
+    instrument_id
+        The instrument.
+    data
+        What of it.
+    is_wanted
+        Whether to subscribe.
+    """
+
+    instrument_id: InstrumentId
+    data: FeedData
+    is_wanted: bool
 
 
 @dataclass(frozen=True, slots=True)

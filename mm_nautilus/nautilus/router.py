@@ -1,7 +1,7 @@
 """Turn wanted quotes and exits into order commands, and order events back into the desks' slots."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nautilus_trader.model import ClientOrderId, Currency, OrderSide, TimeInForce
@@ -13,6 +13,7 @@ from mm_nautilus.core.slots import QuoteSlot, SlotState
 from mm_nautilus.core.volatility import MINUTE_NS
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
+from mm_nautilus.nautilus.order_trail import OrderTrail, grounds_of
 
 __all__ = ["ENTRY", "MAX_AMENDS", "QUOTE", "OrderRouter"]
 
@@ -41,6 +42,7 @@ class _LiveOrder:
     purpose: str
     is_buy: bool
     sent: Quote
+    trail: OrderTrail = field(default_factory=OrderTrail)
 
     @property
     def is_marketable(self) -> bool:
@@ -124,7 +126,7 @@ class OrderRouter:
             ):
                 action = OrderAction.CANCEL
         reason = self._carry_out(action, desk, side, target, now_ns)
-        side.tally.set(reason, now_ns)
+        side.set_reason(reason, now_ns)
 
     def _is_taking(self, side: SideDesk) -> bool:
         """Return whether a side's order is a marketable one, which is never amended or cancelled."""
@@ -145,7 +147,7 @@ class OrderRouter:
         """Amend a price alone where the order's size may stay."""
         working, tolerance = slot.working, desk.params.requote_size_tolerance_pct / 100.0
         if action is OrderAction.AMEND and working is not None and size_is_right(working, target, tolerance):
-            return replace(target, size_lots=working.size_lots)
+            return target._replace(size_lots=working.size_lots)
         return target
 
     def _carry_out(
@@ -194,27 +196,28 @@ class OrderRouter:
             time_in_force=TimeInForce.IOC,
             tags=[ENTRY],
         )
-        sent = replace(quote, price_ticks=_most_ticks(desk))
+        sent = quote._replace(price_ticks=_most_ticks(desk))
         self._submit(order, _LiveOrder(desk, side, ENTRY, side.is_bid, sent), quote, now_ns)
 
     def _submit(self, order: Any, live: _LiveOrder, quote: Quote, now_ns: int) -> None:
         assert live.side is not None  # noqa: S101 - exits are submitted elsewhere
         self._live[order.client_order_id] = live
         live.side.slot.placed(order.client_order_id, quote)
+        price_ticks = None if live.is_marketable else quote.price_ticks
+        live.trail.placed(grounds_of(live.desk, price_ticks, quote.size_lots, now_ns))
         live.desk.counts.placed += 1
         self.budget.spend(now_ns)
         self._strategy.submit_order(order)
 
     def _amend(self, desk: SymbolDesk, side: SideDesk, quote: Quote, now_ns: int) -> None:
         slot = side.slot
+        whole_lots = quote.size_lots + slot.filled_lots
+        quantity = None if quote.size_lots == slot.open_lots else desk.quantity(whole_lots)
+        self._live[slot.order_id].trail.amending(grounds_of(desk, quote.price_ticks, whole_lots, now_ns))
         slot.amending(quote)
         desk.counts.amended += 1
         self.budget.spend(now_ns)
-        self._strategy.modify_order(
-            slot.order_id,
-            quantity=desk.quantity(quote.size_lots + slot.filled_lots),
-            price=desk.price(quote.price_ticks),
-        )
+        self._strategy.modify_order(slot.order_id, quantity=quantity, price=desk.price(quote.price_ticks))
 
     def _cancel(self, desk: SymbolDesk, side: SideDesk, now_ns: int) -> None:
         side.slot.cancelling()
@@ -224,6 +227,8 @@ class OrderRouter:
 
     def _affordable(self, desk: SymbolDesk, side: SideDesk, quote: Quote) -> Quote | NotQuoting:
         """Shrink a quote to the free balance of a cash account; below the venue's minimum there is none."""
+        if self._is_covered(desk, side, quote):
+            return quote
         takes = desk.params.entry_order == "taker"
         free = self._free_lots(
             desk, _most_ticks(desk) if takes else quote.price_ticks, is_buy=side.is_bid, own=side.slot
@@ -231,7 +236,15 @@ class OrderRouter:
         if free is None or free >= quote.size_lots:
             return quote
         smallest = desk.min_lots_at(quote.price_ticks)
-        return replace(quote, size_lots=free) if free >= smallest else NotQuoting.INSUFFICIENT_BALANCE
+        return quote._replace(size_lots=free) if free >= smallest else NotQuoting.INSUFFICIENT_BALANCE
+
+    def _is_covered(self, desk: SymbolDesk, side: SideDesk, quote: Quote) -> bool:
+        """Return whether a quote takes no more of its balance than the side's settled order has locked already."""
+        working = side.slot.working
+        if working is None:
+            return False
+        by_price = side.is_bid or not self._balances.is_cash
+        return _value(desk, quote, is_buy=by_price) <= _value(desk, working, is_buy=by_price)
 
     def _would_deny(self, desk: SymbolDesk, side: SideDesk, quote: Quote) -> bool:
         """Return whether the engine would refuse an amend that a cash account can pay for.
@@ -290,7 +303,7 @@ class OrderRouter:
         for side in (desk.bid, desk.ask):
             if side.slot.state is SlotState.WORKING and not self._is_taking(side):
                 self._cancel(desk, side, now_ns)
-            side.tally.set(reason, now_ns)
+            side.set_reason(reason, now_ns)
 
     def close_position(self, desk: SymbolDesk, purpose: ExitReason, now_ns: int) -> None:
         """Send one reduce-only marketable order over the whole position, unless one is in flight.
@@ -313,7 +326,9 @@ class OrderRouter:
         )
         desk.exit_order_id = order.client_order_id
         sent = Quote(_most_ticks(desk), lots)
-        self._live[order.client_order_id] = _LiveOrder(desk, None, purpose.value, is_buy, sent)
+        live = _LiveOrder(desk, None, purpose.value, is_buy, sent)
+        live.trail.placed(grounds_of(desk, None, lots, now_ns))
+        self._live[order.client_order_id] = live
         desk.counts.placed += 1
         self.budget.spend(now_ns)
         self._strategy.submit_order(order)
@@ -346,11 +361,13 @@ class OrderRouter:
 
     def on_updated(self, live: _LiveOrder, event: Any) -> None:
         """Note that the venue confirmed an amend (or clamped a reduce-only exit)."""
+        live.trail.amended()
         if live.side is not None and event.price is not None:
             live.side.slot.amended(live.desk.ticks(event.price), live.desk.lots(event.quantity))
 
     def on_amend_refused(self, live: _LiveOrder, now_ns: int) -> None:
         """Note that the venue refused an amend; the order stands as it was."""
+        live.trail.amend_refused()
         live.desk.counts.rejected += 1
         live.desk.guards.refusals.add(now_ns)
         if live.side is not None:

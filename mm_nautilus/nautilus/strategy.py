@@ -15,17 +15,17 @@ from pydantic import ValidationError
 from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config import MarketMakerConfig, SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, exit_text
+from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guard_state import Halt, QuotingState
-from mm_nautilus.core.guards import SECOND_NS, DrawdownGuard
-from mm_nautilus.core.instrument_checks import check_instruments, figure_risks, market_figures
-from mm_nautilus.core.quote_model import figures_text
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.instrument_checks import check_instruments, market_figures
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.rates import Rates
 from mm_nautilus.core.saved_account import SavedPosition
 from mm_nautilus.core.validation import Problem, validate
-from mm_nautilus.errors import CalibrationError
 from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
+from mm_nautilus.nautilus.drawdowns import Drawdowns
 from mm_nautilus.nautilus.guarding import GuardedStrategy
 from mm_nautilus.nautilus.instruments import instrument_spec
 from mm_nautilus.nautilus.messages import (
@@ -33,10 +33,12 @@ from mm_nautilus.nautilus.messages import (
     FILL_TOPIC,
     GUARD_TOPIC,
     POSITION_TOPIC,
+    QUOTES_TOPIC,
     STATE_TOPIC,
     STRATEGY_TOPIC,
     ClockState,
     FeedConnection,
+    FeedRequest,
     FillMessage,
     GuardChange,
     Kill,
@@ -45,6 +47,7 @@ from mm_nautilus.nautilus.messages import (
     StrategyAnnouncement,
     WindDown,
 )
+from mm_nautilus.nautilus.model_review import ModelReview
 from mm_nautilus.nautilus.router import OrderRouter
 from mm_nautilus.nautilus.state import restore_desk, saved_desk, saved_position, take_over_position
 
@@ -89,12 +92,8 @@ class MarketMaker(GuardedStrategy):
         self.settings: MarketMakerConfig | None = self._validated(config)
         self._desks: dict[InstrumentId, SymbolDesk] = {}
         self._router: OrderRouter | None = None
-        self._account_guard = DrawdownGuard(None)
-        self._start_equity: float | None = None
         self._closing: NotQuoting | None = None
         self._restored: dict[str, Any] = {}
-        self._refused: set[str] = set()
-        self._told: set[tuple[str, ...]] = set()
         self._begin_ns = 0
         self._has_begun = False
         self._book_depth: int | None = None
@@ -126,14 +125,16 @@ class MarketMaker(GuardedStrategy):
         if self.settings is None or not self._desks:
             self.log.warning("MM: configuration has errors, not quoting")
             return
-        self._balances = Balances(self.portfolio, next(iter(self._desks)).venue)
+        balances = Balances(self.portfolio, next(iter(self._desks)).venue)
+        desks = tuple(self._desks.values())
+        self._drawdowns = Drawdowns(self.portfolio, balances, self._rates, desks, self.settings)
+        self._models = ModelReview(self.log, self.config_warnings)
         self._router = OrderRouter(
             self,
-            self._balances,
+            balances,
             amend_orders=self.settings.amend_orders,
             max_actions_per_second=self.settings.max_order_actions_per_second,
         )
-        self._account_guard.limit_pct = self.settings.max_account_drawdown_pct
         self.subscribe_topic(CONTROL_TOPIC, self._on_control)
         for desk in self._desks.values():
             self._subscribe(desk, self.settings.book_data)
@@ -236,14 +237,17 @@ class MarketMaker(GuardedStrategy):
     def _subscribe(self, desk: SymbolDesk, book_data: str) -> None:
         instrument_id = desk.instrument_id
         if book_data == "deltas":
-            # Managed: the engine's own book gives it the quotes that market orders and marks need.
-            self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
+            self._subscribe_deltas(instrument_id)
         elif book_data == "depth":
             self.subscribe_book_depth(instrument_id, BookType.L2_MBP)
         else:
             self.subscribe_quotes(instrument_id)
         if self._watches_feed or desk.takes_trades:
             self.subscribe_trades(instrument_id)
+
+    def _subscribe_deltas(self, instrument_id: InstrumentId) -> None:
+        # Managed: the engine's own book gives it the quotes that market orders and marks need.
+        self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
 
     # -- Market events ----------------------------------------------------------------------------------
 
@@ -276,6 +280,8 @@ class MarketMaker(GuardedStrategy):
         desk = self._desks.get(trade.instrument_id)
         if desk is None:
             return
+        if desk.guards.tape is not None:
+            desk.guards.tape.on_trade(trade.ts_init)
         if desk.is_fresh(trade):
             desk.add_trade(trade)
         elif desk.guards.tell_old_trade(trade.ts_init):
@@ -311,12 +317,21 @@ class MarketMaker(GuardedStrategy):
         bid, ask = desk.targets(now_ns)
         router.align(desk, desk.bid, bid, now_ns)
         router.align(desk, desk.ask, ask, now_ns)
+        self._publish_quotes(desk, now_ns)
+
+    def _publish_quotes(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Tell what changed of a symbol's quotes, if anything did."""
+        if desk.bid.has_changed or desk.ask.has_changed:
+            desk.bid.has_changed = desk.ask.has_changed = False
+            self.publish_message(QUOTES_TOPIC, desk.quote_state(now_ns))
 
     def _hold(self, desk: SymbolDesk, reason: NotQuoting, now_ns: int) -> None:
         """Keep both sides without orders, and close the position where that was decided."""
         router = self._router
         assert router is not None  # noqa: S101 - only called while quoting
+        desk.centre = None
         router.pull_quotes(desk, reason, now_ns)
+        self._publish_quotes(desk, now_ns)
         purpose = desk.flatten or (None if desk.exit is None else desk.exit.reason)
         if purpose is not None and desk.guards.is_feed_believed:
             router.close_position(desk, purpose, now_ns)
@@ -353,92 +368,14 @@ class MarketMaker(GuardedStrategy):
         now_ns = self.clock.timestamp_ns()
         if event.name != _GUARD_TIMER or now_ns < self._begin_ns:
             return
-        self._check_drawdowns(now_ns)
+        for breach in self._drawdowns.breaches():
+            self._halt(breach.desks, breach.reason, breach.text, now_ns)
         for desk in self._desks.values():
-            self._review_model(desk, now_ns)
+            self._models.review(desk, now_ns)
+            if self._closing is None:
+                self._ask_anew(desk, now_ns)
             if desk.needs_attention(now_ns):
                 self._act(desk, now_ns)
-
-    def _review_model(self, desk: SymbolDesk, now_ns: int) -> None:
-        """Estimate a quote model anew where that is due; log its figures at the start and whenever they change."""
-        symbol = desk.spec.symbol
-        try:
-            is_new = desk.estimate_anew(now_ns)
-        except CalibrationError as error:
-            state = "still has no figures" if desk.model.is_waiting else "quotes on with its last figures"
-            self.log.warning(f"MM: {symbol} {state}: {error}")
-            return
-        if is_new or desk.has_new_figures:
-            self._show_figures(desk)
-        if desk.model.refusal is None:
-            self._refused.discard(symbol)
-        elif symbol not in self._refused:
-            self._refused.add(symbol)
-            self.log.warning(f"MM: {symbol} is not quoted: {desk.model.refusal}")
-
-    def _show_figures(self, desk: SymbolDesk) -> None:
-        figures = desk.note_figures()
-        if figures is None:
-            return
-        self.log.info(figures_text(desk.spec.symbol, figures))
-        for risk in figure_risks(desk.spec, figures, desk.mid_price or 0.0):
-            if risk.path not in self._told:
-                self._told.add(risk.path)
-                self.log.warning(risk.text())
-                self.config_warnings.append(risk.text())
-
-    def _check_drawdowns(self, now_ns: int) -> None:
-        total = 0.0
-        known = True
-        for desk in self._desks.values():
-            pnl = self._total_pnl(desk)
-            rate = self._rates.rate(desk.spec.quote, self.report_currency)
-            if pnl is None or rate is None:
-                known = False
-                continue
-            total += pnl * rate
-            if desk.drawdown.update(pnl, desk.capital() or 0.0):
-                text = f"{desk.drawdown.drawdown_pct:.2f} % of max_inventory"
-                self._halt([desk], NotQuoting.HALTED_DRAWDOWN, text, now_ns)
-        capital = self._capital()
-        if known and capital is not None and self._account_guard.update(total, capital):
-            text = f"{self._account_guard.drawdown_pct:.2f} % of the equity at the start"
-            self._halt(self._desks.values(), NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text, now_ns)
-
-    @property
-    def report_currency(self) -> str:
-        """Currency of bare amounts and totals."""
-        assert self.settings is not None  # noqa: S101 - there are no desks without settings
-        return self.settings.report_currency
-
-    def _total_pnl(self, desk: SymbolDesk) -> float | None:
-        """Return total PnL marked at mid in quote currency, None while it has no mid."""
-        if desk.mid_price is None:
-            return None
-        total = self.portfolio.total_pnl(desk.instrument_id, price=desk.mark_price())
-        return desk.earlier_realized + (0.0 if total is None else total.as_double())
-
-    def _capital(self) -> float | None:
-        """Return the equity at the start in the report currency, None while a price for it is missing."""
-        if (
-            self._start_equity is None
-            and self.settings is not None
-            and self.settings.max_account_drawdown_pct
-        ):
-            self._start_equity = self._equity()
-        return self._start_equity
-
-    def _equity(self) -> float | None:
-        """Value the balances; those that none of the pairs can convert are no capital of this strategy."""
-        total = 0.0
-        for currency, amount in self._balances.totals().items():
-            if self._rates.path(currency, self.report_currency) is None:
-                continue
-            rate = self._rates.rate(currency, self.report_currency)
-            if rate is None:
-                return None
-            total += float(amount) * rate
-        return total
 
     def _check_refusals(self, desk: SymbolDesk, now_ns: int) -> None:
         if desk.guards.refusals.is_exhausted and not desk.is_halted:
@@ -498,7 +435,7 @@ class MarketMaker(GuardedStrategy):
             Who or what wants it.
         """
         now_ns = self.clock.timestamp_ns()
-        self._account_guard.rearm()
+        self._drawdowns.rearm()
         for desk in self._desks.values():
             was_halted = desk.is_halted
             desk.guards.rearm()
@@ -515,6 +452,8 @@ class MarketMaker(GuardedStrategy):
         assert feed is not None  # noqa: S101 - asked for by the caller
         if len(deltas.deltas) > 1:
             feed.on_snapshot(deltas.ts_init)
+            if desk.guards.tape is not None:
+                desk.guards.tape.begin(deltas.ts_init)
         else:
             feed.on_clear()
         desk.is_dirty = True
@@ -528,9 +467,30 @@ class MarketMaker(GuardedStrategy):
                 continue
             if message.is_connected:
                 feed.on_connected()
+                if desk.guards.tape is not None:
+                    desk.guards.tape.on_connected(now_ns)
             else:
                 feed.on_disconnected()
             self._act(desk, now_ns)
+
+    def _ask_anew(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Ask for what the client does not ask for itself, or no longer checks."""
+        for data in desk.guards.to_ask(now_ns):
+            self.log.warning(f"MM: {desk.spec.symbol} asks for its {data} anew")
+            for is_wanted in (False, True):
+                self.publish_message(CONTROL_TOPIC, FeedRequest(desk.instrument_id, data, is_wanted))
+
+    def _on_feed_request(self, request: FeedRequest) -> None:
+        if request.instrument_id not in self._desks:
+            return
+        if request.data is FeedData.BOOK and request.is_wanted:
+            self._subscribe_deltas(request.instrument_id)
+        elif request.data is FeedData.BOOK:
+            self.unsubscribe_book_deltas(request.instrument_id)
+        elif request.is_wanted:
+            self.subscribe_trades(request.instrument_id)
+        else:
+            self.unsubscribe_trades(request.instrument_id)
 
     def _on_clock(self, message: ClockState) -> None:
         """Pull every quote while times cannot be reckoned with."""
@@ -574,6 +534,8 @@ class MarketMaker(GuardedStrategy):
             self.clear_halts(message.reason)
         elif isinstance(message, FeedConnection):
             self._on_feed(message)
+        elif isinstance(message, FeedRequest):
+            self._on_feed_request(message)
         elif isinstance(message, ClockState):
             self._on_clock(message)
 
@@ -626,13 +588,15 @@ class MarketMaker(GuardedStrategy):
         live = router.find(event) if router is not None else None
         if router is None or live is None:
             return
-        self.publish_message(FILL_TOPIC, FillMessage(event, live.purpose))
+        self.publish_message(FILL_TOPIC, FillMessage(event, live.purpose, live.trail.origin(live.desk.spec)))
         live.desk.count_fill(event)
         live.desk.has_unbooked_fill = True
         live.desk.set_position(live.desk.signed_lots(self.portfolio), event.ts_init)
         is_closed = self.cache.is_order_closed(event.client_order_id)
         router.on_filled(live, event, event.ts_init, is_closed=is_closed)
         live.desk.is_dirty = True
+        if live.side is not None:
+            live.side.has_changed = True
 
     def _on_order(self, event: Any, note: Any) -> None:
         """Let the router note an event of one of our orders, then act on what it changed."""
@@ -642,6 +606,8 @@ class MarketMaker(GuardedStrategy):
             return
         note(router, live, event.ts_init)
         self._check_refusals(live.desk, event.ts_init)
+        if live.side is not None:
+            live.side.has_changed = True
         if self.is_running():
             self._act(live.desk, event.ts_init)
 
@@ -687,9 +653,7 @@ class MarketMaker(GuardedStrategy):
         if not self._has_begun:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
         desks = {desk.spec.symbol: saved_desk(desk) for desk in self._desks.values()}
-        account = {"peak": self._account_guard.peak, "halted": self._account_guard.halted}
-        document = {"symbols": desks, "account": account, "start_equity": self._start_equity}
-        return {_STATE_KEY: json.dumps(document).encode()}
+        return {_STATE_KEY: json.dumps({"symbols": desks} | self._drawdowns.save()).encode()}
 
     def on_load(self, state: dict[str, bytes]) -> None:
         """Keep a saved document; it is applied when the strategy starts."""
@@ -742,10 +706,7 @@ class MarketMaker(GuardedStrategy):
             if desk.guards.halt is not None:
                 text = f"is still {desk.guards.halt.reason}: {desk.guards.halt.text}"
                 self._tell_guard(desk, QuotingState.HALTED, text, self.clock.timestamp_ns())
-        account = self._restored.get("account", {})
-        self._account_guard.peak = account.get("peak", 0.0)
-        self._account_guard.halted = account.get("halted", False)
-        self._start_equity = self._restored.get("start_equity")
+        self._drawdowns.restore(self._restored)
 
     # -- Views ------------------------------------------------------------------------------------------
 

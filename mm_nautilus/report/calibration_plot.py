@@ -195,6 +195,10 @@ def _capitalised(text: str) -> str:
 
 
 def _figure_html(figure: go.Figure, identity: str) -> str:
-    config: dict[str, Any] = {"displaylogo": False, "responsive": True}
+    config: dict[str, Any] = {
+        "displaylogo": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": ["sendChartToCloud"],
+    }
     html: str = figure.to_html(include_plotlyjs=False, full_html=False, div_id=identity, config=config)
     return html

@@ -1,6 +1,6 @@
 """A run's summary as tables on a terminal."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
@@ -8,67 +8,29 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mm_nautilus.core.quote_model import short_number
 from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.report.rows import (
+    FILL_ROWS,
+    MODEL_ROWS,
+    NONE,
+    SYMBOL_ROWS,
+    maker_quality,
+    pnl_text,
+    reason_text,
+    size_text,
+)
 
 __all__ = ["print_summary", "status_line", "summary_view"]
 
 type Symbol = Mapping[str, Any]
-type Figure = tuple[str, Callable[[Symbol], str]]
 
-_NONE: Final = "-"
-
-
-def _count(name: str) -> Callable[[Symbol], str]:
-    return lambda symbol: f"{symbol[name]:,}"
-
-
-def _signed(name: str) -> Callable[[Symbol], str]:
-    return lambda symbol: _amount(symbol[name], symbol["currency"])
-
-
-def _amount(value: float | None, currency: str) -> str:
-    return _NONE if value is None else signed_amount(value, currency)
-
-
-def _optional(name: str, unit: str, decimals: int = 1) -> Callable[[Symbol], str]:
-    return lambda symbol: _NONE if symbol[name] is None else f"{symbol[name]:.{decimals}f}{unit}"
-
-
-def _base(name: str) -> Callable[[Symbol], str]:
-    return lambda symbol: f"{_size_text(symbol[name])} {symbol['base_currency']}"
-
-
-def _size_text(size: float) -> str:
-    """Return a size with up to eight decimals and never with an exponent."""
-    text = f"{size:,.8f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def _refused(symbol: Symbol) -> str:
-    return f"{symbol['orders_rejected']:,} / {symbol['orders_denied']:,}"
-
-
-_FIGURES: Final[tuple[Figure, ...]] = (
-    ("fills", _count("fills")),
-    ("trades", _count("trades")),
-    ("wins", _count("wins")),
-    ("losses", _count("losses")),
-    ("win rate", _optional("win_rate", " %")),
-    ("realized PnL, net of fees", _signed("realized_pnl")),
-    ("total PnL, net of fees", _signed("total_pnl")),
-    ("average PnL per trade", _signed("avg_pnl")),
-    ("fees", lambda symbol: unsigned_amount(symbol["fees"], symbol["currency"])),
-    ("maker share of fills", _optional("maker_share_pct", " %")),
-    ("inventory at the end", _base("inventory")),
-    ("average inventory, absolute", _base("average_inventory")),
-    ("time at the inventory cap", _optional("seconds_at_cap", " s")),
-    ("orders placed", _count("orders_placed")),
-    ("amended", _count("orders_amended")),
-    ("cancelled", _count("orders_cancelled")),
-    ("refused by venue / engine", _refused),
-    ("quotes per fill", _optional("quotes_per_fill", "", 2)),
+_FILL_TABLE: Final = (
+    (0.0, ("spread captured", "fees")),
+    (1.0, ("mark-out",)),
+    (5.0, ("mark-out",)),
+    (30.0, ("mark-out", "net of fees")),
 )
+"""Horizons, seconds, and the rows of fills that are shown of each."""
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:
@@ -80,34 +42,29 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 def _symbol_table(symbols: Mapping[str, Symbol]) -> Table:
     table = _table("Symbols", ["", *symbols])
-    for name, figure in _FIGURES:
-        table.add_row(name, *(figure(symbol) for symbol in symbols.values()))
+    for row in SYMBOL_ROWS:
+        table.add_row(row.name, *(row.text(symbol) for symbol in symbols.values()))
     return table
 
 
-def _distance(model: Mapping[str, Any], name: str) -> str:
-    return f"{short_number(model[f'{name}_bps'])} bps ({short_number(model[f'{name}_ticks'])} ticks)"
-
-
-def _spread_text(model: Mapping[str, Any]) -> str:
-    return f"{short_number(model['spread_bps'])} bps ({model['spread_source'].removesuffix(' spread')})"
-
-
-_MODEL_FIGURES: Final[tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...]] = (
-    ("model", lambda model: str(model["model"])),
-    ("distance from the centre", lambda model: _distance(model, "half_width")),
-    ("moved by full inventory", lambda model: _distance(model, "skew")),
-    ("maker fee", lambda model: f"{model['maker_fee_bps']:g} bps"),
-    ("the market's spread", _spread_text),
-)
+def _fill_table(symbols: Mapping[str, Symbol]) -> Table:
+    """Return what fills that made liquidity were worth."""
+    table = _table("Fills that made liquidity, of their value", ["", *symbols])
+    rows = {row.name: row for row in FILL_ROWS}
+    for seconds, names in _FILL_TABLE:
+        for name in names:
+            label = name if seconds == 0 else f"{name} after {seconds:g} s"
+            qualities = (maker_quality(symbol, seconds) for symbol in symbols.values())
+            table.add_row(label, *(rows[name].text(quality) for quality in qualities))
+    return table
 
 
 def _model_table(symbols: Mapping[str, Symbol]) -> Table:
     """Return how wide each symbol was quoted and how far its inventory moved the quotes."""
     table = _table("Quote model", ["", *symbols])
-    for name, figure in _MODEL_FIGURES:
+    for row in MODEL_ROWS:
         models = (symbol["quote_model"] for symbol in symbols.values())
-        table.add_row(name, *(_NONE if model is None else figure(model) for model in models))
+        table.add_row(row.name, *(NONE if model is None else row.text(model) for model in models))
     return table
 
 
@@ -118,19 +75,17 @@ def _reason_table(symbols: Mapping[str, Symbol]) -> Table:
     reasons = {reason for symbol, side in sides for reason in symbols[symbol]["not_quoting"][side]}
     for reason in sorted(reasons):
         cells = (symbols[symbol]["not_quoting"][side].get(reason) for symbol, side in sides)
-        table.add_row(
-            reason, *(_NONE if cell is None else f"{cell['seconds']:.1f} ({cell['count']})" for cell in cells)
-        )
+        table.add_row(reason, *map(reason_text, cells))
     return table
 
 
 def _exit_table(exits: Mapping[str, Any]) -> Table:
     table = _table("Exits", ["reason", "count", "trades", "PnL of the trades, net of fees"])
     for reason, totals in exits.items():
-        pnl = ", ".join(signed_amount(value, currency) for currency, value in totals["pnl"].items())
-        table.add_row(reason.replace("_", " "), str(totals["count"]), str(totals["trades"]), pnl or _NONE)
+        row = (f"{totals['count']}", f"{totals['trades']}", pnl_text(totals["pnl"]))
+        table.add_row(reason.replace("_", " "), *row)
     if not exits:
-        table.add_row("none", "0", "0", _NONE)
+        table.add_row("none", "0", "0", NONE)
     return table
 
 
@@ -141,10 +96,17 @@ def _equity_text(equity: Mapping[str, Any] | None) -> str:
     return (
         f"Equity {unsigned_amount(equity['start'], currency)} -> {unsigned_amount(equity['end'], currency)} "
         f"({signed_amount(equity['change'], currency)}): "
-        f"trading {signed_amount(equity['trading_pnl'], currency)}, "
+        f"trading {signed_amount(equity['trading_pnl'], currency)}{_fees_text(equity)}, "
         f"revaluation of the starting balances {signed_amount(equity['revaluation'], currency)}; "
         f"largest drawdown {equity['max_drawdown_pct']:.3f} %"
     )
+
+
+def _fees_text(equity: Mapping[str, Any]) -> str:
+    if equity["fees"] is None:
+        return ""
+    before, fees, currency = equity["trading_pnl_before_fees"], equity["fees"], equity["currency"]
+    return f" ({signed_amount(before, currency)} before {unsigned_amount(fees, currency)} of fees)"
 
 
 def _heading(summary: Mapping[str, Any]) -> str:
@@ -167,6 +129,7 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
     return Group(
         Text(_heading(summary)),
         _symbol_table(summary["symbols"]),
+        _fill_table(summary["symbols"]),
         _model_table(summary["symbols"]),
         _exit_table(summary["exits"]),
         _reason_table(summary["symbols"]),
@@ -194,8 +157,8 @@ def _equity_words(equity: Mapping[str, Any] | None) -> str:
 def _symbol_words(name: str, symbol: Symbol) -> str:
     sides = ", ".join(f"{side} {state}" for side, state in symbol["quoting"].items())
     return (
-        f"{name} {_amount(symbol['total_pnl'], symbol['currency'])}, {symbol['fills']:,} fills, "
-        f"{_base('inventory')(symbol)}, {sides}"
+        f"{name} {signed_amount(symbol['total_pnl'], symbol['currency'])}, {symbol['fills']:,} fills, "
+        f"{size_text(symbol['inventory'])} {symbol['base_currency']}, {sides}"
     )
 
 

@@ -1,8 +1,10 @@
-"""The run's journal: one console line and one JSON object a fill and a portfolio snapshot."""
+"""The run's journal: console lines of fills and portfolio snapshots, a JSON object for each and for what led to it."""
 
+import glob
 import json
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -29,20 +31,51 @@ class Journal:
     echo
         Receives the line for people.
     rotate_bytes
-        Size at which the file is set aside under a number, ``journal-0001.jsonl``, and a new one begun; None
-        never does. Nothing is deleted: `journal_files` returns all of them.
+        Largest size of a file; before a line that would exceed it the file is set aside under a number,
+        ``journal-0001.jsonl``, and a new one begun. A line is never split: one that is longer has a file of its
+        own. None never sets aside.
+    keep_files
+        How many files that were set aside are kept; beyond that the oldest is removed, which a line of type
+        ``journal``, on top of the file's limit, and one for people tell. None keeps all: `journal_files` returns
+        them.
+
+    Notes
+    -----
+    A journal that exists is gone on with: none of its files is overwritten. A last line that was cut off by the end
+    of a process stays as it is, and the next line begins below it.
+
+    Raises
+    ------
+    ValueError
+        If a limit is below 1.
+    OSError
+        If the file cannot be opened; and from every method that writes, if it cannot be written. Lines that were
+        written before stay.
     """
 
-    def __init__(self, path: Path, echo: Callable[[str], None], rotate_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        echo: Callable[[str], None],
+        rotate_bytes: int | None = None,
+        keep_files: int | None = None,
+    ) -> None:
+        for name, limit in (("rotate_bytes", rotate_bytes), ("keep_files", keep_files)):
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name} must be at least 1 or None, was {limit}")
         self._path = path
         self._echo = echo
         self._rotate_bytes = rotate_bytes
-        self._rotations = 0
+        self._keep_files = keep_files
+        aside = _files_aside(path)
+        self._rotations = _number(aside[-1]) if aside else 0
         self._open()
 
     def _open(self) -> None:
-        self._file = self._path.open("w", encoding="utf-8")
-        self._bytes = 0
+        self._file = self._path.open("ab")
+        self._bytes = self._file.tell()
+        if self._bytes and not _ends_with_a_line(self._path):
+            self._append(b"\n")
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +106,7 @@ class Journal:
             ``symbol, side, price`` and ``pnl``, the change of realised PnL in the symbol's quote currency.
             ``currency`` names that currency where the symbol does not. More keys go to the JSON line.
         correlation_id
-            Links signal, order, fill and metrics.
+            Links signal, order, fill and metrics: the client order id.
         strategy
             The strategy's name.
         portfolio, position
@@ -104,6 +137,28 @@ class Journal:
             symbol_stats=symbol_stats,
         )
         return line
+
+    def log_signal(self, signal: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
+        """Write what an order that was filled had been decided on.
+
+        Parameters
+        ----------
+        signal
+            When, which price and size were wanted, and the market and position that called for them.
+        correlation_id
+            Links signal, order, fill and metrics: the client order id.
+        strategy
+            The strategy's name.
+        """
+        self._write(None, type="signal", correlation_id=correlation_id, strategy=strategy, signal=signal)
+
+    def log_order(self, order: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
+        """Write an order that was filled, as it was then; parameters as of `log_signal`."""
+        self._write(None, type="order", correlation_id=correlation_id, strategy=strategy, order=order)
+
+    def log_metrics(self, metrics: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
+        """Write the symbol's metrics that were published after a fill; parameters as of `log_signal`."""
+        self._write(None, type="metrics", correlation_id=correlation_id, strategy=strategy, metrics=metrics)
 
     def log_portfolio_snapshot(
         self,
@@ -168,23 +223,64 @@ class Journal:
     def _write(self, line: str | None, **record: Any) -> None:
         if line is not None:
             self._echo(line)
-        text = json.dumps(_plain(record), default=str, allow_nan=False) + "\n"
-        self._file.write(text)
+        content = _encoded(record)
+        try:
+            if self._is_full(len(content)):
+                self._rotate()
+        finally:
+            self._append(content)
+
+    def _is_full(self, more_bytes: int) -> bool:
+        limit = self._rotate_bytes
+        return limit is not None and self._bytes > 0 and self._bytes + more_bytes > limit
+
+    def _append(self, content: bytes) -> None:
+        self._file.write(content)
         self._file.flush()
-        self._bytes += len(text)
-        if self._rotate_bytes is not None and self._bytes >= self._rotate_bytes:
-            self._rotate()
+        self._bytes += len(content)
 
     def _rotate(self) -> None:
         """Set the file aside; a process that ends in between leaves every line in one file or another."""
-        self._file.close()
+        full = self._file
         self._rotations += 1
         self._path.rename(_set_aside(self._path, self._rotations))
         self._open()
+        full.close()
+        if self._keep_files is not None:
+            self._remove(_files_aside(self._path)[: -self._keep_files])
+
+    def _remove(self, files: Sequence[Path]) -> None:
+        """Remove files that were set aside, and say so."""
+        if not files:
+            return
+        for file in files:
+            file.unlink()
+        names = [file.name for file in files]
+        self._echo(
+            f"[JOURNAL] removed {', '.join(names)}: the oldest beyond the {self._keep_files} that are kept"
+        )
+        self._append(_encoded({"type": "journal", "removed": names, "kept": self._keep_files}))
+
+
+def _encoded(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(_plain(record), default=str, allow_nan=False) + "\n").encode()
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _set_aside(path: Path, number: int) -> Path:
     return path.with_stem(f"{path.stem}-{number:04d}")
+
+
+def _files_aside(path: Path) -> list[Path]:
+    """Return the files that were set aside, oldest first."""
+    found = path.parent.glob(f"{glob.escape(path.stem)}-*{glob.escape(path.suffix)}")
+    numbered = [file for file in found if file.stem.removeprefix(f"{path.stem}-").isdecimal()]
+    return sorted(numbered, key=_number)
 
 
 def journal_files(path: Path) -> list[Path]:
@@ -195,8 +291,7 @@ def journal_files(path: Path) -> list[Path]:
     path
         The journal's own name; the file that is written.
     """
-    aside = path.parent.glob(f"{path.stem}-[0-9]*{path.suffix}")
-    return [*sorted(aside, key=_number), *([path] if path.exists() else [])]
+    return [*_files_aside(path), *([path] if path.exists() else [])]
 
 
 def _number(path: Path) -> int:

@@ -22,6 +22,7 @@ from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, stra
 from mm_nautilus.runs.control import RunControl
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.traces import TraceRecorder
 
 __all__ = ["RUN_ID", "RunParts", "build_parts"]
 
@@ -62,7 +63,8 @@ def build_parts(
     strategy = MarketMaker(strategy_config(config, inputs.specs))
     strategy.wait_until(inputs.quote_ns)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
-    recorder = RunRecorder(folder, lambda: metrics.ledger)
+    recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)
+    traces = TraceRecorder(folder)
     control = RunControl(
         start_ns=inputs.data_ns,
         end_ns=inputs.end_ns,
@@ -70,10 +72,12 @@ def build_parts(
         on_progress=on_progress,
         interrupted=interrupted,
     )
-    for actor in (metrics, recorder, control):
+    for actor in (metrics, recorder, traces, control):
         node.add_actor(RUN_ID, actor)
     node.add_strategy(RUN_ID, strategy)
-    return RunParts(strategy=strategy, metrics=metrics, recorder=recorder, control=control, node=node)
+    return RunParts(
+        strategy=strategy, metrics=metrics, recorder=recorder, traces=traces, control=control, node=node
+    )
 
 
 def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from nautilus_trader.backtest import BacktestNode, BacktestResult
 
+from mm_nautilus.core.config_source import resolved_yaml
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.instruments import keep_digits
+from mm_nautilus.report.derived import complete_summary
+from mm_nautilus.report.page import write_report as write_page
+from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
 from mm_nautilus.runs.components import save_last_figures
 from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.signals import SignalWatch
+from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.tables import FILLS, ORDERS, POSITIONS, write_report
 
@@ -44,7 +50,7 @@ class BacktestOutcome:
 
 
 def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | None = None) -> BacktestOutcome:
-    """Run a backtest and write its folder: configuration, calibration, summary, Parquet files, journal and log.
+    """Run a backtest and write its folder: configuration, calibration, summary, tables, journal, log and report.
 
     Parameters
     ----------
@@ -88,11 +94,18 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
             now_ns,
             events=events,
             elapsed_seconds=elapsed_seconds,
+            warnings=inputs.warnings,
         )
         summary["status"] = _status(parts, error, signals)
+        summary["statistics"] = run_statistics(result, folder)
+        summary = complete_summary(RunFiles(folder, summary, resolved_yaml(config)))
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     parts.node.dispose()
-    _raise_for(parts, error, signals, folder)
+    try:
+        if config.output.report:
+            write_page(folder)
+    finally:
+        _raise_for(parts, error, signals, folder)
     return BacktestOutcome(summary, folder, inputs.warnings)
 
 
@@ -108,10 +121,19 @@ def _save(parts: RunParts, now_ns: int, folder: Path) -> None:
     """Record the last figures, which no callback sees any more, and write the engine's reports."""
     save_last_figures(parts, now_ns)
     parts.recorder.close()
+    parts.traces.close(now_ns)
     node = parts.node
-    write_report(node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")
-    write_report(node.generate_orders_report(RUN_ID), ORDERS, folder / "orders.parquet")
+    orders = node.generate_orders_report(RUN_ID)
+    write_report(orders, ORDERS, folder / "orders.parquet")
+    write_report(_with_tags(node.generate_fills_report(RUN_ID), orders), FILLS, folder / "fills.parquet")
     write_report(node.generate_positions_report(RUN_ID), POSITIONS, folder / "positions.parquet")
+
+
+def _with_tags(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
+    """Return fills with the tags of their orders, which say what the orders were for."""
+    if fills.empty:
+        return fills
+    return fills.assign(tags=fills.index.map(orders["tags"].to_dict()))
 
 
 def _status(parts: RunParts, error: Exception | None, signals: SignalWatch) -> str:

@@ -30,7 +30,14 @@ from mm_nautilus.core.spread_figures import spread_figures
 from mm_nautilus.core.touches import TouchSeries
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, require_data
+from mm_nautilus.nautilus.catalog import (
+    CatalogReader,
+    DataKind,
+    format_time,
+    refuse_other_span,
+    refuse_several_venues,
+    require_data,
+)
 
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
 
@@ -113,8 +120,10 @@ def calibrate_catalog(
     """
     _check_arguments(last_seconds, start, end, maker_fee_pct)
     reader = CatalogReader(catalog)
-    specs = _chosen(reader, symbols)
+    specs = reader.choose(symbols)
+    refuse_several_venues(specs, "calibration")
     span = _span(reader, specs, last_seconds, start, end)
+    refuse_other_span(reader, span.start_ns, span.end_ns)
     progress = _Progress(_rows(reader, specs), on_progress)
     found: dict[str, SymbolCalibration] = {}
     failures: dict[str, str] = {}
@@ -156,29 +165,6 @@ def _check_arguments(
         )
     if problems:
         raise ConfigError(problems)
-
-
-def _chosen(reader: CatalogReader, names: Sequence[str] | None) -> list[InstrumentSpec]:
-    """Return the instruments wanted, each once."""
-    wanted = [spec.instrument_id for spec in reader.instruments()] if names is None else list(names)
-    if not wanted:
-        raise DataError(f"{reader.folder} holds no instruments to calibrate")
-    specs: dict[str, InstrumentSpec] = {}
-    problems = []
-    for name in wanted:
-        try:
-            spec = reader.instrument(name)
-        except DataError as error:
-            problems.append(str(error))
-        else:
-            specs[spec.instrument_id] = spec
-    if problems:
-        raise DataError("\n".join(dict.fromkeys(problems)))
-    if len({spec.venue for spec in specs.values()}) > 1:
-        raise DataError(
-            f"a calibration is of one venue, was {', '.join(specs)}; name the symbols of one, by these ids"
-        )
-    return list(specs.values())
 
 
 def _span(

@@ -15,6 +15,7 @@ from mm_nautilus.nautilus.guarding import GuardedActor, GuardedStrategy
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.traces import TraceRecorder
 
 __all__ = ["ORDER_RATE", "Components", "log_config", "save_last_figures", "strategy_config"]
 
@@ -39,7 +40,7 @@ class Components[Control: GuardedActor]:
 
     Parameters
     ----------
-    strategy, metrics, recorder
+    strategy, metrics, recorder, traces
         As everywhere.
     control
         What begins, watches and ends the run.
@@ -50,6 +51,7 @@ class Components[Control: GuardedActor]:
     strategy: MarketMaker
     metrics: MetricsActor
     recorder: RunRecorder
+    traces: TraceRecorder
     control: Control
     others: Sequence[GuardedActor] = ()
 
@@ -59,6 +61,7 @@ class Components[Control: GuardedActor]:
             self.strategy,
             self.metrics,
             self.recorder,
+            self.traces,
             self.control,
             *self.others,
         )

@@ -1,6 +1,9 @@
 """The folder of one run."""
 
+import errno
+import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +12,38 @@ from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["begun_run_folder", "new_run_folder"]
+__all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders"]
+
+
+def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
+    """Refuse folders that could not be made or written, without making them.
+
+    Parameters
+    ----------
+    folders
+        Each folder by the key that names it.
+
+    Raises
+    ------
+    ConfigError
+        With all of them.
+    """
+    found = {key: (folder, _write_refusal(folder)) for key, folder in folders.items()}
+    problems = [
+        f"{key} must be a folder that can be written, was {folder}: {reason}"
+        for key, (folder, reason) in found.items()
+        if reason is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _write_refusal(folder: Path) -> str | None:
+    whole = folder.absolute()
+    nearest = next(path for path in (whole, *whole.parents) if path.exists())
+    if not nearest.is_dir():
+        return os.strerror(errno.ENOTDIR)
+    return None if os.access(nearest, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
@@ -39,7 +73,7 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
 
     Raises
     ------
-    OSError
+    ConfigError
         If the folder cannot be made.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
@@ -50,5 +84,9 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
             folder.mkdir(parents=True)
         except FileExistsError:
             count += 1
+        except OSError as error:
+            raise ConfigError(
+                f"output.directory must be a folder that can be written, was {parent}: {error.strerror}"
+            ) from error
         else:
             return folder

@@ -62,6 +62,7 @@ def prepare(config: RunConfig) -> RunInputs:
         )
     start_ns, end_ns = _nanoseconds(config.start), _nanoseconds(config.end)
     symbols = list(config.strategy.symbols)
+    _refuse_unknown_symbols(config)
     found = require_data(
         config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
     )
@@ -107,6 +108,23 @@ def checked_run(
     if errors:
         raise ConfigError(errors)
     return tuple(problem.text() for problem in problems)
+
+
+def _refuse_unknown_symbols(config: RunConfig) -> None:
+    """Check that the catalog has what the configuration names; a problem is told with its key."""
+    try:
+        reader = CatalogReader(config.catalog)
+        reader.some_instruments()
+    except DataError as error:
+        raise DataError(f"catalog: {error}") from error
+    problems = []
+    for symbol in config.strategy.symbols:
+        try:
+            reader.instrument(symbol, config.venue.name)
+        except DataError as error:
+            problems.append(f"strategy.symbols.{symbol}: {error}")
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:

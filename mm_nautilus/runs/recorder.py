@@ -14,14 +14,23 @@ from nautilus_trader.model import ActorId
 from mm_nautilus.core.exits import ExitReason
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.core.run_config import OutputConfig
 from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
 from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import ACCOUNT_TOPIC, GUARD_TOPIC, RESULT_TOPIC, FillResult, GuardChange
+from mm_nautilus.nautilus.messages import (
+    ACCOUNT_TOPIC,
+    FILL_TOPIC,
+    GUARD_TOPIC,
+    RESULT_TOPIC,
+    FillResult,
+    GuardChange,
+)
 from mm_nautilus.report.journal import Journal
+from mm_nautilus.runs.journal_links import JournalLinks
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
 from mm_nautilus.runs.tables import FILLS, table_schema
 
-__all__ = ["ExitTotals", "RunRecorder"]
+__all__ = ["EQUITY", "ExitTotals", "RunRecorder"]
 
 STRATEGY_NAME: Final = "market_making"
 """The strategy's name in the journal (v1.4.0's)."""
@@ -29,7 +38,7 @@ _SNAPSHOT_INTERVAL_NS: Final = 60 * SECOND_NS
 _TIMER: Final = "recorder"
 _FLUSH_INTERVAL_NS: Final = 60 * SECOND_NS
 """Longest time that rows wait in memory in a live run."""
-_JOURNAL_ROTATE_BYTES: Final = 64_000_000
+_MEGABYTE: Final = 1_000_000
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 
 _EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
@@ -40,6 +49,8 @@ _EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
     "revaluation": pa.decimal128(38, 12),
     "max_drawdown_pct": pa.float64(),
 }
+EQUITY: Final = pa.schema(_EQUITY_COLUMNS)
+"""The account, every `metrics.interval_seconds`."""
 _EQUITY_DIGITS: Final = Decimal("1e-12")
 
 
@@ -80,9 +91,11 @@ class RunRecorder(GuardedActor):
         The run's folder.
     ledger
         Returns the metrics actor's ledger.
+    output
+        How large the journal's files may become, and how many are kept.
     is_live
-        Whether the run may last for weeks and end at any moment: fills are written as they come, tables in parts,
-        and the journal is rotated. A backtest takes its fills from the engine's report.
+        Whether the run may last for weeks and end at any moment: fills are written as they come, and tables in
+        parts. A backtest takes its fills from the engine's report.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
@@ -90,18 +103,27 @@ class RunRecorder(GuardedActor):
         return super().__new__(cls, DataActorConfig(actor_id=ActorId("RECORDER-001")))  # type: ignore[call-arg]
 
     def __init__(
-        self, folder: Path, ledger: Callable[[], SymbolLedger | None], *, is_live: bool = False
+        self,
+        folder: Path,
+        ledger: Callable[[], SymbolLedger | None],
+        output: OutputConfig,
+        *,
+        is_live: bool = False,
     ) -> None:
         super().__init__()
         self._ledger = ledger
         self._is_live = is_live
         kind = RowParts if is_live else RowFile
         self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
-        self._equity: Rows = kind(folder / "equity.parquet", pa.schema(_EQUITY_COLUMNS))
+        self._equity: Rows = kind(folder / "equity.parquet", EQUITY)
         self._fills = RowParts(folder / "fills.parquet", table_schema(FILLS)) if is_live else None
         self._journal = Journal(
-            folder / "journal.jsonl", self._echo, rotate_bytes=_JOURNAL_ROTATE_BYTES if is_live else None
+            folder / "journal.jsonl",
+            self._echo,
+            rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
+            keep_files=output.journal_files,
         )
+        self._links = JournalLinks(self._journal, STRATEGY_NAME)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
@@ -110,8 +132,9 @@ class RunRecorder(GuardedActor):
         self.log.info(line)
 
     def on_start(self) -> None:
-        """Listen to metrics, account snapshots, results of fills and changes of guards."""
+        """Listen to metrics, account snapshots, fills with their results and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
+        self.subscribe_topic(FILL_TOPIC, self._on_fill)
         self.subscribe_topic(RESULT_TOPIC, self._on_result)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
         self.subscribe_topic(GUARD_TOPIC, self._on_guard)
@@ -132,11 +155,16 @@ class RunRecorder(GuardedActor):
         """Write one symbol's metrics."""
         if isinstance(data.data, SymbolMetrics):
             self.write_metrics(data.data)
+            self._links.on_metrics(data.data)
 
     def write_metrics(self, metrics: SymbolMetrics) -> None:
         """Write one symbol's metrics."""
         self._mids[metrics.symbol] = metrics.mid_price
         self._metrics.append(metrics_row(metrics))
+
+    def _on_fill(self, message: object) -> None:
+        """Write what led to a fill; its own line follows when the position tells what it did."""
+        self._links.on_fill(message)
 
     def _on_result(self, message: object) -> None:
         """Write one fill."""
@@ -204,10 +232,16 @@ class RunRecorder(GuardedActor):
             portfolio = {"ts_event": ts_event, **ledger.to_dict()}
             self._journal.log_portfolio_snapshot(STRATEGY_NAME, portfolio, self._mids, stats)
 
-    def close(self) -> None:
-        """Close the files; for the end of the run, after the last rows."""
+    def close(self, *, in_hurry: bool = False) -> None:
+        """Close the files; for the end of the run, after the last rows.
+
+        Parameters
+        ----------
+        in_hurry
+            Whether the parts of tables are left to be joined later.
+        """
         for rows in self._tables:
-            rows.close()
+            (rows.leave if in_hurry else rows.close)()
         self._journal.close()
 
 
@@ -223,6 +257,7 @@ def _fill_row(fill: FillResult) -> dict[str, Any]:
         "commission_currency": fill.currency,
         "liquidity": fill.liquidity,
         "order_type": fill.order_type,
+        "purpose": fill.purpose,
         "client_order_id": fill.correlation_id,
         "trade_id": fill.trade_id,
     }

@@ -1,13 +1,19 @@
 """Tables of a run that grow row by row: one Parquet file, or parts that survive the end of the process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["RowFile", "RowParts", "Rows", "join_parts"]
+__all__ = ["Row", "RowFile", "RowParts", "Rows", "join_parts", "parts_folder"]
+
+type Row = Mapping[str, Any] | tuple[Any, ...]
+"""A row by names, or as a tuple in the order of the columns, which takes a tenth of the time."""
+
+_PARTS_SUFFIX: Final = ".parts"
+"""What the folder of a table's parts has in place of the file's suffix."""
 
 _ROWS_PER_GROUP: Final = 5_000
 _ROWS_PER_PART: Final = 5_000
@@ -17,7 +23,7 @@ _COMPRESSION: Final = "zstd"
 class Rows(Protocol):
     """A table that is being written."""
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Row) -> None:
         """Add one row."""
 
     def flush(self) -> None:
@@ -25,6 +31,9 @@ class Rows(Protocol):
 
     def close(self) -> None:
         """Write what is left and finish the file."""
+
+    def leave(self) -> None:
+        """Write what is left, in a hurry: parts stay parts."""
 
 
 class RowFile:
@@ -43,9 +52,9 @@ class RowFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
         self._schema = schema
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[Row] = []
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Row) -> None:
         """Add one row."""
         self._rows.append(row)
         if len(self._rows) >= _ROWS_PER_GROUP:
@@ -54,13 +63,17 @@ class RowFile:
     def flush(self) -> None:
         """Write the rows so far as a group of their own."""
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._writer.write_table(_table(self._rows, self._schema))
             self._rows.clear()
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self.flush()
         self._writer.close()
+
+    def leave(self) -> None:
+        """Write what is left and close the file; there are no parts to join."""
+        self.close()
 
 
 class RowParts:
@@ -84,13 +97,13 @@ class RowParts:
         self._path = path
         self._schema = schema
         self._rows_per_part = rows_per_part
-        self._folder = _parts_folder(path)
+        self._folder = parts_folder(path)
         self._folder.mkdir()
         self._number = 1
         self._written: list[pa.Table] = []
-        self._rows: list[Mapping[str, Any]] = []
+        self._rows: list[Row] = []
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Row) -> None:
         """Add one row."""
         self._rows.append(row)
         if len(self._rows) >= self._rows_per_part:
@@ -100,7 +113,7 @@ class RowParts:
         """Write the part that is being filled, with the rows added since the last time."""
         if not self._rows:
             return
-        self._written.append(pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._written.append(_table(self._rows, self._schema))
         self._rows.clear()
         part = pa.concat_tables(self._written)
         _write_whole(part, self._folder / f"{self._number:06d}.parquet")
@@ -113,9 +126,23 @@ class RowParts:
         self.flush()
         join_parts(self._path, self._schema)
 
+    def leave(self) -> None:
+        """Write what is left and leave the parts; `join_parts` makes the file of them."""
+        self.flush()
 
-def _parts_folder(path: Path) -> Path:
-    return path.with_suffix(".parts")
+
+def parts_folder(path: Path) -> Path:
+    """Return the folder of a table's parts, beside its file."""
+    return path.with_suffix(_PARTS_SUFFIX)
+
+
+def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows, all of one kind, as a table."""
+    named = [row for row in rows if isinstance(row, Mapping)]
+    if named:
+        return pa.Table.from_pylist(named, schema=schema)
+    columns = zip(zip(*rows, strict=True), schema, strict=True)
+    return pa.table([pa.array(values, type=field.type) for values, field in columns], schema=schema)
 
 
 def _write_whole(table: pa.Table, path: Path) -> None:
@@ -135,7 +162,7 @@ def join_parts(path: Path, schema: pa.Schema) -> None:
     schema
         Its columns, for a table without any part.
     """
-    folder = _parts_folder(path)
+    folder = parts_folder(path)
     parts = sorted(folder.glob("*.parquet"))
     unfinished = path.with_suffix(".unfinished")
     with pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer:

@@ -1,40 +1,40 @@
 """Run the market maker live in a sandbox from its configuration and write its folder of results."""
 
-import faulthandler
-import json
+import gc
 import os
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from nautilus_trader.live import NodeState
 
 from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.errors import InterruptedRunError, MarketMakingError, RunFailedError
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.live_view.state import LiveState, RunInfo
+from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.report.console import status_line
-from mm_nautilus.runs.components import save_last_figures
-from mm_nautilus.runs.folder import begun_run_folder
+from mm_nautilus.runs.folder import refuse_unwritable_folders
+from mm_nautilus.runs.live_feed import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
     check_not_interrupted,
     open_feed,
     prepare_sandbox,
 )
-from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox
+from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_switch
+from mm_nautilus.runs.sandbox_results import SandboxResults, raised_by
 from mm_nautilus.runs.session import WIND_DOWN_SECONDS, Session, StopCause
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
-from mm_nautilus.runs.summary import run_summary
 
-__all__ = ["SandboxOutcome", "run_sandbox"]
+__all__ = ["SandboxOutcome", "Screen", "run_sandbox"]
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
@@ -67,12 +67,23 @@ class SandboxOutcome:
     warnings: tuple[str, ...]
 
 
+class Screen(Protocol):
+    """Where a run is shown as it goes."""
+
+    def begin(self, state: LiveState) -> None:
+        """Begin to show a state, from a thread of its own."""
+
+    def end(self) -> None:
+        """Take it away."""
+
+
 def run_sandbox(
     config: SandboxConfig,
     signals: SignalListener,
     *,
     fresh: bool = False,
     say: Callable[[str], None] = lambda _line: None,
+    screen: Screen | None = None,
 ) -> SandboxOutcome:
     """Trade on paper until the run is to end, and write its folder as it goes.
 
@@ -85,13 +96,15 @@ def run_sandbox(
     fresh
         Whether to start anew instead of going on from the state file, which is kept under another name.
     say
-        Receives lines for people: the start, and one a minute.
+        Receives lines for people: the start, and one a minute where there is no screen; from several threads.
+    screen
+        Shows the run while it quotes, or None.
 
     Raises
     ------
     ConfigError
-        If the configuration does not fit what the venue lists, or the state file cannot be used; nothing has been
-        written.
+        If the live page cannot be served as it is configured, the configuration does not fit what the venue lists, or
+        the state file cannot be used; nothing has been written.
     DataError
         If the catalog that is to be played, or recorded into, cannot be used; nothing has been written.
     RunFailedError
@@ -99,21 +112,39 @@ def run_sandbox(
     InterruptedRunError
         If a signal ended the run; everything up to then is saved.
     """
+    _refuse_before_writing(config, fresh=fresh)
     with ExitStack() as opened:
-        state = _state_file(config, fresh=fresh)
-        if state is not None:
-            opened.enter_context(state)
-            say(_state_line(state))
+        page = LivePage.open(config.web) if config.web.enabled else None
+        if page is not None:
+            opened.callback(page.close)
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
         inputs = prepare_sandbox(config, feed, signals)
         for warning in inputs.warnings:
             say(warning)
+        state = _state_file(config, fresh=fresh)
+        if state is not None:
+            opened.enter_context(state)
+            say(_state_line(state))
         recording = _recording(inputs)
         if recording is not None:
             opened.callback(recording.close, _RECORDING_CLOSE_SECONDS)
         check_not_interrupted(signals)
-        return _Run(inputs, signals, say, state, recording).outcome()
+        return _Run(
+            inputs, signals, say, state=state, recording=recording, page=page, screen=screen
+        ).outcome()
+
+
+def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
+    """Look at what the run would write and go on from, so that a mistake leaves nothing behind."""
+    folders: dict[str, Path | None] = {
+        "output.directory": config.output.directory,
+        "state.directory": config.state.directory,
+        "recording.catalog": config.recording.catalog if config.recording.enabled else None,
+    }
+    refuse_unwritable_folders({key: folder for key, folder in folders.items() if folder is not None})
+    if config.state.directory is not None and not fresh:
+        StateFile.look(config.state.directory, config.name, StateFingerprint.of(config))
 
 
 def _state_file(config: SandboxConfig, *, fresh: bool) -> StateFile | None:
@@ -152,25 +183,27 @@ class _Run:
         inputs: SandboxInputs,
         signals: SignalListener,
         say: Callable[[str], None],
+        *,
         state: StateFile | None,
         recording: CatalogRecorder | None,
+        page: LivePage | None,
+        screen: Screen | None,
     ) -> None:
         self._inputs = inputs
         self._state = state
         self._recording = recording
-        self._start = _start_summary(inputs.config, state)
+        self._page = page
+        self._screen = screen
         self._config = inputs.config
         self._signals = signals
         self._say = say
         self._session = Session()
         self._has_returned = threading.Event()
-        self._folder = begun_run_folder(self._config)
-        self._summary: dict[str, Any] = {
-            "name": self._config.name,
-            "status": "starting",
-            "folder": self._folder.name,
-        }
-        self._write_summary()
+        self._results = SandboxResults(
+            inputs, self._session, signals, state=state, web=lambda: None if page is None else page.summary
+        )
+        self._folder = self._results.folder
+        self._live = None if page is None and screen is None else _live_state(inputs, self._folder)
 
     # -- Parts ------------------------------------------------------------------------------------------
 
@@ -182,6 +215,7 @@ class _Run:
             self._session,
             state=self._state,
             recording=self._recording,
+            live=self._live,
             kill_signals=lambda: self._signals.kills,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
@@ -191,15 +225,59 @@ class _Run:
         ]
         for watcher in watchers:
             watcher.start()
+        self._begin_views()
         symbols = ", ".join(self._inputs.specs)
         self._say(f"quoting {symbols}; written to {self._folder}; Ctrl-C ends the run")
-        error = self._save(parts, _raised_by(parts.node.run))
+        # What is there by now stays: the collector need not look through it again, which takes tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        error = raised_by(parts.node.run)
+        now_ns = time.time_ns()
+        error = self._results.save(
+            parts, now_ns, error, lambda status: self._show_last(parts, now_ns, status)
+        )
+        gc.unfreeze()
+        self._end_views()
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
         parts.node.dispose()
-        self._raise_for(parts, error)
-        return SandboxOutcome(self._summary, self._folder, self._inputs.warnings)
+        try:
+            self._results.write_report()
+        finally:
+            self._results.raise_for(parts, error)
+        return SandboxOutcome(self._results.summary, self._folder, self._inputs.warnings)
+
+    def _report(self, parts: SandboxParts, now_ns: int) -> None:
+        """Write the summary, and say a line of it where there is no screen."""
+        self._results.summarise(parts, now_ns, "running")
+        if self._screen is None:
+            self._say(status_line(self._results.summary))
+
+    # -- Views ------------------------------------------------------------------------------------------
+
+    def _begin_views(self) -> None:
+        if self._live is None:
+            return
+        if self._page is not None:
+            self._page.begin(self._live, self._folder, kill_switch(self._config, self._folder), self._say)
+            self._say(self._page.words)
+        if self._screen is not None:
+            self._screen.begin(self._live)
+
+    def _show_last(self, parts: SandboxParts, now_ns: int, status: str) -> None:
+        """Show the figures that the summary has, and how the run ended."""
+        if self._live is None or parts.live_feed is None:
+            return
+        parts.live_feed.show_last(now_ns, *parts.metrics.figures(now_ns))
+        stop = self._session.stop
+        self._live.set_status(status, "" if stop is None else stop.text)
+
+    def _end_views(self) -> None:
+        if self._screen is not None:
+            self._screen.end()
+        if self._page is not None:
+            self._page.close()
 
     # -- Threads beside the engine's --------------------------------------------------------------------
 
@@ -235,140 +313,22 @@ class _Run:
                 self._session.request_stop(StopCause.FAILURE, f"the local venue does not answer: {error}")
 
     def _abandon(self) -> None:
-        """End the process under an engine that hangs: what is on the disk is all there is to save."""
-        with (self._folder / "failure.txt").open("w", encoding="utf-8") as file:
-            file.write("the engine did not stop after a signal; where each thread was:\n")
-            file.flush()
-            faulthandler.dump_traceback(file)
-        self._summary["status"] = "interrupted"
-        self._summary["stop"] = {"cause": StopCause.SIGNAL.value, "text": "the engine did not stop in time"}
-        self._write_summary()
+        """End the process under an engine that hangs."""
+        self._results.abandon()
+        if self._screen is not None:
+            self._screen.end()
         os._exit(self._signals.exit_code)
 
-    # -- Output -----------------------------------------------------------------------------------------
 
-    def _report(self, parts: SandboxParts, now_ns: int) -> None:
-        self._summarise(parts, now_ns, "running")
-        self._say(status_line(self._summary))
-
-    def _figures(self, parts: SandboxParts, now_ns: int, status: str) -> dict[str, Any]:
-        config, start_ns = self._config, parts.control.start_ns or now_ns
-        summary = run_summary(
-            config,
-            self._inputs.specs,
-            parts,
-            (start_ns, now_ns),
-            now_ns,
-            events=parts.control.events,
-            elapsed_seconds=(now_ns - start_ns) / 1e9,
-        )
-        stop = self._session.stop
-        return summary | {
-            "status": status,
-            "open_orders": parts.open_orders,
-            "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
-            "start": self._start,
-            "feed": _feed_summary(self._inputs),
-        }
-
-    def _save(self, parts: SandboxParts, error: Exception | None) -> Exception | None:
-        """Save all there is, each part whatever becomes of the others, and return the first thing that went wrong."""
-        now_ns = time.time_ns()
-        faults = [error, _raised_by(lambda: save_last_figures(parts, now_ns))]
-        if parts.saver is not None:
-            faults.append(_raised_by(parts.saver.save_last))
-        status = self._status(parts, _first(faults))
-        faults.append(_raised_by(lambda: self._summarise(parts, now_ns, status)))
-        faults.append(_raised_by(parts.recorder.close))
-        return _first(faults)
-
-    def _summarise(self, parts: SandboxParts, now_ns: int, status: str) -> None:
-        self._summary = self._figures(parts, now_ns, status)
-        self._write_summary()
-
-    def _write_summary(self) -> None:
-        """Replace the summary, whole or not at all."""
-        unfinished = self._folder / "summary.unfinished"
-        unfinished.write_text(json.dumps(self._summary, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(self._folder / "summary.json")
-
-    # -- The end ----------------------------------------------------------------------------------------
-
-    def _status(self, parts: SandboxParts, error: Exception | None) -> str:
-        if error is not None or parts.failure_text() is not None:
-            return "failed"
-        if self._signals.received is not None:
-            return "interrupted"
-        stop = self._session.stop
-        return "failed" if stop is None or stop.cause is StopCause.FAILURE else "completed"
-
-    def _raise_for(self, parts: SandboxParts, error: Exception | None) -> None:
-        """Raise what ended the run early, if anything did, with what was saved."""
-        saved = f"everything up to then was saved in {self._folder}"
-        failure = parts.failure_text() or self._engine_failure(parts, error)
-        if failure is not None:
-            (self._folder / "failure.txt").write_text(failure, encoding="utf-8")
-            raise RunFailedError(
-                f"the run failed: {failure.splitlines()[0]}; see {self._folder / 'failure.txt'}, {saved}"
-            ) from error
-        if self._signals.received is not None:
-            name = signal.Signals(self._signals.received).name
-            raise InterruptedRunError(
-                f"interrupted by {name}: quotes cancelled, {saved}", self._signals.exit_code
-            )
-
-    def _engine_failure(self, parts: SandboxParts, error: Exception | None) -> str | None:
-        stop = self._session.stop
-        if error is not None and parts.control.start_ns is None:
-            seconds = self._config.feed.connect_timeout_seconds
-            return (
-                f"the venue could not be connected to within {seconds} seconds: tried "
-                f"{self._inputs.feed.address}: {error}"
-            )
-        if error is not None:
-            return f"{error}\n{''.join(traceback.format_exception(error))}"
-        if stop is None and self._signals.received is None:
-            return "the engine stopped without being asked to; its log tells more"
-        return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
-
-
-def _raised_by(step: Callable[[], object]) -> Exception | None:
-    """Take a step and return what it raised, so that what there is can be saved first."""
-    try:
-        step()
-    except Exception as error:
-        return error
-    return None
-
-
-def _first(faults: Sequence[Exception | None]) -> Exception | None:
-    return next((fault for fault in faults if fault is not None), None)
-
-
-def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[str, Any]:
-    """Return what the run began with."""
-    saved = None if state is None else state.account
-    begun = {amount.currency: amount.value for amount in config.venue.starting_balances}
-    balances = begun if saved is None else saved.balances
-    return {
-        "state_file": None if state is None else str(state.path),
-        "is_resumed": saved is not None,
-        "balances": {code: f"{amount:f}" for code, amount in balances.items()},
-        "positions": [] if saved is None else [str(position) for position in saved.positions],
-    }
-
-
-def _feed_summary(inputs: SandboxInputs) -> Mapping[str, Any]:
-    feed, address = inputs.config.feed, inputs.feed.address
-    local = {
-        "catalog": None if feed.catalog is None else str(feed.catalog),
-        "speed": feed.speed,
-        "at_end": feed.at_end,
-    }
-    return {
-        "source": feed.source,
-        "rest_url": address.rest_url,
-        "websocket_url": address.websocket_url,
-        "book_depth": feed.book_depth,
-        **(local if feed.source == "local" else {}),
-    }
+def _live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
+    config = inputs.config
+    run = RunInfo(
+        name=config.name,
+        folder=str(folder),
+        report_currency=config.report_currency,
+        is_simulated=any(spec.simulated for spec in inputs.specs.values()),
+        feed=config.feed.source,
+        venue=config.venue.name,
+        started_ns=time.time_ns(),
+    )
+    return LiveState(run, symbol_infos(inputs.specs))

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.nautilus.instruments import keep_digits
 from mm_nautilus.nautilus.kraken import (
@@ -26,6 +26,7 @@ __all__ = ["Feed", "SandboxInputs", "check_not_interrupted", "open_feed", "prepa
 
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
 _LOOK_SECONDS: Final = 0.1
+_GIVE_UP_SECONDS: Final = 0.5
 _NOTHING_WRITTEN: Final = "interrupted before the run began; nothing was written"
 
 
@@ -133,8 +134,11 @@ def _played(config: SandboxConfig) -> tuple[Mapping[str, InstrumentSpec], Mappin
     """Return the instruments that a local venue plays, by symbol, and the first mids of those configured."""
     if config.feed.catalog is None:
         return KRAKEN_SPOT, {}
-    reader = CatalogReader(config.feed.catalog)
-    specs = {spec.symbol: spec for spec in reader.instruments()}
+    try:
+        reader = CatalogReader(config.feed.catalog)
+        specs = {spec.symbol: spec for spec in reader.some_instruments()}
+    except DataError as error:
+        raise DataError(f"feed.catalog: {error}") from error
     traded = [specs[symbol] for symbol in config.strategy.symbols if symbol in specs]
     return specs, {spec.symbol: first_mid(reader, spec) for spec in traded}
 
@@ -210,4 +214,16 @@ async def _unless_interrupted(request: Any, seconds: float, signals: SignalListe
                 await asyncio.wait({task}, timeout=_LOOK_SECONDS)
             return task.result()
         finally:
-            task.cancel()
+            await _give_up(task)
+
+
+async def _give_up(task: "asyncio.Future[Any]") -> None:
+    """Cancel what is still under way, and leave the engine's threads the time to notice.
+
+    One of them that comes back to Python after the interpreter has ended aborts the process, whatever its exit code.
+    """
+    if task.done():
+        return
+    task.cancel()
+    await asyncio.wait({task}, timeout=_GIVE_UP_SECONDS)
+    await asyncio.sleep(_GIVE_UP_SECONDS)

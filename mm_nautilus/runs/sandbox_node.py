@@ -22,6 +22,7 @@ from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.kill_switch import KillSwitch
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder
 from mm_nautilus.nautilus.kraken import data_client_config
@@ -35,19 +36,21 @@ from mm_nautilus.nautilus.restoration import (
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.nautilus.venue import sandbox_venue
 from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
+from mm_nautilus.runs.live_feed import LiveFeed
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.session import Session, SessionControl
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
+from mm_nautilus.runs.traces import TraceRecorder
 
-__all__ = ["SandboxParts", "build_sandbox"]
+__all__ = ["SandboxParts", "build_sandbox", "kill_switch"]
 
 _NODE_NAME: Final = "SANDBOX"
 _TRADER_ID: Final = "SANDBOX-001"
 _LOG_ROTATE: Final = (32_000_000, 8)
 """Bytes of one log file, and how many older ones are kept."""
-_PURGE_MINUTES: Final = 10
+_PURGE_MINUTES: Final = 2
 """How often, and how long after their end, closed orders are forgotten. Positions never are: with a closed position
 the engine would forget what it has realised."""
 _DISCONNECT_SECONDS: Final = 1.0
@@ -65,16 +68,24 @@ class SandboxParts(Components[SessionControl]):
         The engine.
     saver
         What writes the state file, or None where no state is kept.
+    live_feed
+        What feeds a live view, or None where there is none.
     """
 
     node: LiveNode
     saver: StateSaver | None
+    live_feed: LiveFeed | None
 
     @property
     def open_orders(self) -> int:
         """Orders that the simulated venue has or is about to have."""
         cache = self.control.cache
         return int(cache.orders_open_count() + cache.orders_inflight_count())
+
+
+def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:
+    """Return a run's kill switch: beside its state file or, where no state is kept, in the run's folder."""
+    return KillSwitch((config.state.directory or folder) / f"{config.name}.json")
 
 
 def build_sandbox(
@@ -84,6 +95,7 @@ def build_sandbox(
     *,
     state: StateFile | None,
     recording: CatalogRecorder | None,
+    live: LiveState | None,
     kill_signals: Callable[[], int],
     on_report: Callable[[int], None],
 ) -> SandboxParts:
@@ -101,6 +113,8 @@ def build_sandbox(
         The open state file, which is gone on from; None keeps no state.
     recording
         What records into a catalog, or None.
+    live
+        What a live view reads, or None where there is none.
     kill_signals
         Returns how many signals have asked for a halt so far.
     on_report
@@ -115,7 +129,7 @@ def build_sandbox(
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     control = _session_control(inputs, session, strategy, on_report)
     guard = LiveGuard(
-        KillSwitch((config.state.directory or folder) / f"{config.name}.json"),
+        kill_switch(config, folder),
         max_clock_step_seconds=config.strategy.max_clock_step_seconds,
         kill_signals=kill_signals,
     )
@@ -127,16 +141,19 @@ def build_sandbox(
     if saved is not None and saved.positions:
         restorer = AccountRestorer(saved, config.venue.name)
         strategy.wait_for_release()
+    live_feed = None if live is None else LiveFeed(live, inputs.specs)
     parts = SandboxParts(
         strategy=strategy,
         metrics=metrics,
-        recorder=RunRecorder(folder, lambda: metrics.ledger, is_live=True),
+        recorder=RunRecorder(folder, lambda: metrics.ledger, config.output, is_live=True),
+        traces=TraceRecorder(folder, is_live=True),
         control=control,
-        others=[actor for actor in (saver, restorer, recording, guard) if actor is not None],
+        others=[actor for actor in (saver, restorer, recording, guard, live_feed) if actor is not None],
         node=node,
         saver=saver,
+        live_feed=live_feed,
     )
-    for actor in (parts.metrics, parts.recorder, *parts.others, parts.control):
+    for actor in (parts.metrics, parts.recorder, parts.traces, *parts.others, parts.control):
         node.add_actor(actor)
     node.add_strategy(strategy)
     return parts

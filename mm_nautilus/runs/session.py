@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
+from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
-from mm_nautilus.nautilus.messages import CONTROL_TOPIC, WindDown
+from mm_nautilus.nautilus.messages import CONTROL_TOPIC, FeedRequest, WindDown
 from mm_nautilus.nautilus.strategy import MarketMaker
 
 __all__ = ["WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
@@ -129,6 +130,7 @@ class SessionControl(GuardedActor):
         """Subscribe to trades and set the timer."""
         for instrument_id in self._instrument_ids:
             self.subscribe_trades(instrument_id)
+        self.subscribe_topic(CONTROL_TOPIC, self._on_control)
         self.start_ns = self.clock.timestamp_ns()
         self._next_report_ns = self.start_ns + _REPORT_INTERVAL_NS
         self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
@@ -137,10 +139,16 @@ class SessionControl(GuardedActor):
         """Count a trade."""
         self.trades += 1
 
+    def _on_control(self, message: object) -> None:
+        """End and begin the subscription to trades with the others'."""
+        if isinstance(message, FeedRequest) and message.data is FeedData.TRADES:
+            (self.subscribe_trades if message.is_wanted else self.unsubscribe_trades)(message.instrument_id)
+
     def on_time_event(self, event: Any) -> None:
         """Report where a minute is over, and end the run where it is to end."""
         if event.name != _TIMER:
             return
+        # The timer keeps its schedule when the wall clock is set, and so tells how long the run has lasted.
         now_ns = event.ts_event
         self._look(now_ns)
         stop = self._session.stop
@@ -148,7 +156,7 @@ class SessionControl(GuardedActor):
             self._end(stop, now_ns)
         elif now_ns >= self._next_report_ns:
             self._next_report_ns += _REPORT_INTERVAL_NS
-            self._on_report(now_ns)
+            self._on_report(self.clock.timestamp_ns())
 
     def _look(self, now_ns: int) -> None:
         end_ns = None if self._duration_ns is None else (self.start_ns or now_ns) + self._duration_ns

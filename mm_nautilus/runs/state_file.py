@@ -139,7 +139,7 @@ class RunState:
 
 
 class StateFile:
-    """A locked state file; use `open`.
+    """A locked state file; use `open`, or `look` where nothing is to be written.
 
     One process has it at a time: the operating system's lock is released when the process ends, however it ends.
     The file is replaced as a whole once its content is on the disk, so that it is always that of one moment, also
@@ -155,12 +155,12 @@ class StateFile:
         Where ``fresh`` has put an earlier file, or None.
     """
 
-    def __init__(self, path: Path, fingerprint: StateFingerprint, lock: int) -> None:
+    def __init__(self, path: Path, fingerprint: StateFingerprint, lock: int | None) -> None:
         self.path = path
         self.state: RunState | None = None
         self.kept: Path | None = None
         self._fingerprint = fingerprint
-        self._lock: int | None = lock
+        self._lock = lock
         self._written = b""
 
     @classmethod
@@ -203,6 +203,19 @@ class StateFile:
         except BaseException:
             file.close()
             raise
+        return file
+
+    @classmethod
+    def look(cls, directory: Path, name: str, fingerprint: StateFingerprint) -> Self:
+        """Read a run's state file as it is, also while a run has it; nothing can be written to what is returned.
+
+        Raises
+        ------
+        ConfigError
+            As of `open`, but for the lock.
+        """
+        file = cls(directory / f"{name}.json", fingerprint, None)
+        file.state = file._read()
         return file
 
     def __enter__(self) -> Self:

@@ -1,6 +1,6 @@
 """The one summary of a run that the console, JSON and tests read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,8 @@ def symbol_summary(
         "losses": metrics.losses,
         "win_rate": metrics.win_rate,
         "currency": desk.spec.quote,
+        "price_increment": f"{desk.spec.price_increment:f}",
+        "size_increment": f"{desk.spec.size_increment:f}",
         "base_currency": desk.spec.base,
         **{name: _number(amount) for name, amount in amounts.items()},
         "exact": amounts,
@@ -133,6 +135,7 @@ def run_summary(
     *,
     events: int,
     elapsed_seconds: float,
+    warnings: Iterable[str],
 ) -> dict[str, Any]:
     """Return the figures of a run so far.
 
@@ -148,11 +151,14 @@ def run_summary(
         Market events processed.
     elapsed_seconds
         Wall time of the engine.
+    warnings
+        What validation said before the start; what the strategy said of the same is added once.
     """
     metrics, account = parts.metrics.figures(now_ns)
     desks = parts.strategy.desks
     return {
         "name": config.name,
+        "report_currency": config.report_currency,
         "simulated_data": any(spec.simulated for spec in specs.values()),
         "venue": _assumptions(config),
         "period": _period(*period),
@@ -161,7 +167,7 @@ def run_summary(
         },
         "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
-        "warnings": parts.strategy.config_warnings,
+        "warnings": list(dict.fromkeys([*warnings, *parts.strategy.config_warnings])),
         "orders": sum(desk.counts.placed for desk in desks.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),

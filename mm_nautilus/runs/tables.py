@@ -57,6 +57,7 @@ FILLS: Final[tuple[Column, ...]] = (
     ("commission_currency", pa.string(), _currency("commission")),
     ("liquidity", pa.string(), _text("liquidity_side")),
     ("order_type", pa.string(), _text("order_type")),
+    ("purpose", pa.string(), _tag),
     ("client_order_id", pa.string(), _text("client_order_id")),
     ("trade_id", pa.string(), _text("trade_id")),
 )

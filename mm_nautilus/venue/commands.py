@@ -129,9 +129,10 @@ class Silence(Command):
 
 
 class Deaf(Command):
-    """Forget what is asked on WebSockets, such as subscriptions; data and heartbeats go on."""
+    """Forget what is asked on WebSockets, or what is asked of one channel; data and heartbeats go on."""
 
     name = "deaf"
+    channel: Literal["book", "trade"] | None = None
     seconds: Seconds | None = None
 
 

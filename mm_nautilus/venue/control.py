@@ -103,9 +103,9 @@ class VenueControl:
         """Send no byte to anybody; what is asked meanwhile is answered afterwards."""
         self._send("silence", seconds=seconds)
 
-    def deaf(self, seconds: float | None = None) -> None:
-        """Forget what is asked on WebSockets, such as subscriptions; data and heartbeats go on."""
-        self._send("deaf", seconds=seconds)
+    def deaf(self, seconds: float | None = None, *, channel: Literal["book", "trade"] | None = None) -> None:
+        """Forget what is asked on WebSockets, or what is asked of one channel; data and heartbeats go on."""
+        self._send("deaf", seconds=seconds, channel=channel)
 
     def quiet(self, *symbols: str, seconds: float | None = None) -> None:
         """Send no data of these pairs (of all, without names), but heartbeats and answers."""

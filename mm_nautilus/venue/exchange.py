@@ -141,10 +141,11 @@ class Exchange:
     def receive(self, session: Session, text: str) -> None:
         """Answer a request; a deaf venue forgets it."""
         time_in = self.timestamp()
-        self.note("websocket", client=session.number, text=text, ignored=self.faults.deaf)
-        if self.faults.deaf:
-            return
         request = _read_request(session, text, time_in)
+        is_ignored = self.faults.ignores(request.params.get("channel"))
+        self.note("websocket", client=session.number, text=text, ignored=is_ignored)
+        if is_ignored:
+            return
         if request.method == "ping":
             self.send([session], pong_frame(request.req_id, time_in, self.timestamp()))
         elif request.method in ("subscribe", "unsubscribe"):

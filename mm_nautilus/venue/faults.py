@@ -15,7 +15,8 @@ class Faults:
     silent
         No byte is sent to anybody; what is asked is answered afterwards.
     deaf
-        What is asked on a WebSocket is never answered; all else goes on.
+        Whether what is asked on a WebSocket is never answered, or the one channel of which it is not; all else goes
+        on.
     quiet
         Pairs of which no data is sent; heartbeats, acknowledgements and pongs are.
     unavailable
@@ -33,7 +34,7 @@ class Faults:
     """
 
     silent: bool = False
-    deaf: bool = False
+    deaf: bool | str = False
     quiet: set[str] = field(default_factory=set)
     unavailable: bool = False
     closed: bool = False
@@ -41,6 +42,10 @@ class Faults:
     crossed: dict[str, int] = field(default_factory=dict)
     clock_skew_ns: int = 0
     unknown: set[str] = field(default_factory=set)
+
+    def ignores(self, channel: object) -> bool:
+        """Whether a request is forgotten; `channel` is the one it names."""
+        return self.deaf is True or (isinstance(self.deaf, str) and channel == self.deaf)
 
     def withholds(self, symbol: str) -> bool:
         """Whether data of a pair is not sent."""

@@ -168,8 +168,17 @@ class VenueProcess:
         if self._errors is None:
             return ""
         self._errors.seek(0)
-        text = self._errors.read().strip()
+        text = "\n".join(_plain(line) for line in self._errors.read().strip().splitlines())
         return f":\n{text}" if text else ""
+
+
+def _plain(line: str) -> str:
+    """Return a line of the venue's for people: errors come as JSON, as its addresses do."""
+    try:
+        errors = json.loads(line)["errors"]
+    except (ValueError, TypeError, KeyError):
+        return line
+    return "\n".join(f"error: {error}" for error in errors)
 
 
 def _environment() -> dict[str, str]:

@@ -1,30 +1,39 @@
 """Answers of Kraken's public REST side, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Final
 
 from mm_nautilus.venue.pairs import Pair, asset_pair
 
-__all__ = ["answer"]
+__all__ = ["Levels", "answer"]
 
-_TOKENIZED = "tokenized_asset"
+type Levels = Callable[[str, int], Mapping[str, list[list[str]]]]
+"""Returns ``bids`` and ``asks`` of a pair to a depth, best first, each level a price and a size as decimal text."""
+
+_TOKENIZED: Final = "tokenized_asset"
+_MOST_LEVELS: Final = 500
+_DEFAULT_LEVELS: Final = "100"
 
 
-def answer(method: str, query: Mapping[str, str], pairs: Mapping[str, Pair], now_ns: int) -> dict[str, Any]:
+def answer(
+    method: str, query: Mapping[str, str], pairs: Mapping[str, Pair], now_ns: int, levels: Levels
+) -> dict[str, Any]:
     """Return the document that answers a public request.
 
     Parameters
     ----------
     method
-        The last part of the path: ``AssetPairs``, ``Time`` or ``SystemStatus``.
+        The last part of the path: ``AssetPairs``, ``Depth``, ``Time`` or ``SystemStatus``.
     query
         The request's parameters.
     pairs
         The venue's pairs.
     now_ns
         The venue's time, nanoseconds since the epoch.
+    levels
+        Tells a pair's book.
     """
     now = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     if method == "Time":
@@ -33,7 +42,31 @@ def answer(method: str, query: Mapping[str, str], pairs: Mapping[str, Pair], now
         return _result({"status": "online", "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")})
     if method == "AssetPairs":
         return _asset_pairs(query, pairs)
+    if method == "Depth":
+        return _depth(query, pairs, int(now.timestamp()), levels)
     return _error("EGeneral:Unknown method")
+
+
+def _depth(
+    query: Mapping[str, str], pairs: Mapping[str, Pair], seconds: int, levels: Levels
+) -> dict[str, Any]:
+    """Return a pair's best levels; the times of their last changes, which nobody keeps, are all the present one."""
+    count = query.get("count", _DEFAULT_LEVELS)
+    if "pair" not in query or not count.isdecimal() or not 1 <= int(count) <= _MOST_LEVELS:
+        return _error("EGeneral:Invalid arguments")
+    pair = _by_any_name(pairs).get(query["pair"])
+    if pair is None:
+        return _error("EQuery:Unknown asset pair")
+    sides = levels(pair.symbol, int(count))
+    return _result(
+        {pair.key: {side: [[*level, seconds] for level in sides[side]] for side in ("asks", "bids")}}
+    )
+
+
+def _by_any_name(pairs: Mapping[str, Pair]) -> dict[str, Pair]:
+    return {
+        name: pair for pair in pairs.values() for name in (pair.key, pair.altname, pair.wsname, pair.symbol)
+    }
 
 
 def _asset_pairs(query: Mapping[str, str], pairs: Mapping[str, Pair]) -> dict[str, Any]:
@@ -41,9 +74,7 @@ def _asset_pairs(query: Mapping[str, str], pairs: Mapping[str, Pair]) -> dict[st
         return _result({})
     if "pair" not in query:
         return _result({pair.key: asset_pair(pair) for pair in pairs.values()})
-    known = {
-        name: pair for pair in pairs.values() for name in (pair.key, pair.altname, pair.wsname, pair.symbol)
-    }
+    known = _by_any_name(pairs)
     names = query["pair"].split(",")
     if any(name not in known for name in names):
         return _error("EQuery:Unknown asset pair")

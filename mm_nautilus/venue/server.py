@@ -146,11 +146,12 @@ class VenueServer:
             return web.Response(status=503)
         pairs = {symbol: market.pair for symbol, market in self._exchange.markets.items()}
         now_ns = time.time_ns() + self._exchange.faults.clock_skew_ns
-        return web.json_response(answer(request.match_info["method"], request.query, pairs, now_ns))
+        method, levels = request.match_info["method"], self._exchange.book_levels
+        return web.json_response(answer(method, request.query, pairs, now_ns, levels))
 
     async def _answer_other(self, request: web.Request) -> web.Response:
         self._exchange.note("rest", text=request.path_qs)
-        return web.json_response(answer("", {}, {}, time.time_ns()))
+        return web.json_response(answer("", {}, {}, time.time_ns(), self._exchange.book_levels))
 
     async def _answer_websocket(self, request: web.Request) -> web.StreamResponse:
         await self._exchange.audible.wait()

@@ -115,7 +115,7 @@ class Venue:
         self._end_later("silence", command.seconds, partial(self.exchange.set_silent, is_silent=False))
 
     def _deaf(self, command: commands.Deaf) -> None:
-        self.exchange.faults.deaf = True
+        self.exchange.faults.deaf = command.channel or True
         self._end_later("deaf", command.seconds, self._end_deafness)
 
     def _end_deafness(self) -> None:

@@ -143,10 +143,18 @@ def test_a_folder_and_the_same_file_twice_are_refused(run):
 
 
 def test_a_file_that_cannot_be_written_is_told(run):
+    name = "x" * 300
+    code, out, err = run(CATALOG, *ONE, "--out", f"folder/{name}")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: folder/{name} cannot be written: ")
+    assert written() == []
+
+
+def test_a_file_below_a_file_is_refused_before_the_work(run):
     Path("taken").write_text("")
     code, out, err = run(CATALOG, *ONE, "--out", "taken/x.yaml")
-    assert (code, out) == (1, "")
-    assert err.startswith("error: taken/x.yaml cannot be written: ")
+    assert (code, out) == (2, "")
+    assert err == "error: --out must lie in a folder, was taken/x.yaml, and taken is a file\n"
     assert written() == ["taken"]
 
 
@@ -183,7 +191,7 @@ def test_an_interrupt_leaves_nothing(run, monkeypatch):
             ("--start", "2025-12-13T12:05:00Z", "--end", "2025-12-13T12:01:00Z"),
             "end must be after start (2025-12-13T12:05:00+00:00), was 2025-12-13T12:01:00+00:00",
         ),
-        ((*ONE, "--start", "2026-01-01T00:00:00Z"), "XRP/BTC.KRAKEN in the wanted time span; it holds them from"),
+        ((*ONE, "--start", "2026-01-01T00:00:00Z"), "start and end must leave some of what "),
         ((*ONE, "--window", "1s"), "XRP/BTC: "),
         (("--maker-fee-pct", "20"), "the maker fee must be between -5.0 and 5.0 %, was 20.0"),
     ],

@@ -60,6 +60,26 @@ def test_a_resume_takes_the_halt_back_and_asks_the_run_to_go_on(config, tmp_path
     assert str(switch.resume_path) in out
 
 
+def test_the_words_the_run_was_started_with_name_its_files(config, tmp_path, capsys):
+    words = ("--set", "name=other", "--set", f"state.directory={tmp_path / 'elsewhere'}")
+    assert run(capsys, "halt", config, *words)[0] == 0
+    assert KillSwitch(tmp_path / "elsewhere" / "other.json").order() == HaltOrder("the halt command")
+    assert run(capsys, "resume", config, *words)[0] == 0
+    assert KillSwitch(tmp_path / "elsewhere" / "other.json").is_resume_wanted
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_was_done_is_told_as_json(config, tmp_path, capsys):
+    _, out, err = run(capsys, "halt", config, "--flatten", "--reason", "enough", "--json")
+    halt_file = str(tmp_path / "state" / "night.halt")
+    assert (json.loads(out), err) == ({"halt_file": halt_file, "reason": "enough", "flatten": True}, "")
+    _, out, err = run(capsys, "resume", config, "--json")
+    assert (json.loads(out), err) == ({"resume_file": str(tmp_path / "state" / "night.resume")}, "")
+    code, out, err = run(capsys, "halt", tmp_path / "absent.yaml", "--json")
+    assert (code, out) == (2, "")
+    assert json.loads(err)["exit_code"] == 2
+
+
 def test_the_state_file_names_the_run_as_well(tmp_path, capsys):
     state = tmp_path / "night.json"
     state.write_text("{}")
@@ -71,7 +91,9 @@ def test_the_state_file_names_the_run_as_well(tmp_path, capsys):
 def test_a_state_file_that_is_not_there_is_refused(tmp_path, capsys, command):
     code, _, err = run(capsys, command, tmp_path / "night.json")
     assert code == 2
-    assert f"{tmp_path / 'night.json'} does not exist" in err
+    assert (
+        f"{tmp_path / 'night.json'} must be an existing file, was not found (there is no state file in" in err
+    )
     assert list(tmp_path.iterdir()) == []
 
 

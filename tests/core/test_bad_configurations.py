@@ -321,5 +321,6 @@ def test_every_problem_is_listed_at_once(folder):
 def test_missing_file_is_one_line(folder):
     ended = run(folder, "absent.yaml")
     assert ended.returncode == 2
-    expected = "the configuration must be an existing file, was not found (there is no YAML file in .)"
+    hint = "there is no YAML file in .; `mm-nautilus config init` writes one"
+    expected = f"the configuration must be an existing file, was not found ({hint})"
     assert ended.stderr == f"error: absent.yaml: {expected}\n"

@@ -64,6 +64,17 @@ def test_warnings_end_with_their_place(good):
     assert loaded.warnings == [text]
 
 
+def test_all_warnings_are_those_and_the_risks_of_the_fees_that_are_configured(good):
+    assert load_config(good).all_warnings() == []
+    loaded = load_config(
+        good, ["venue.fees={maker_fee_pct: 0.1, taker_fee_pct: 0.1}", "strategy.min_spread_pct=0.3"]
+    )
+    assert loaded.warnings == []
+    (narrow,) = [text for text in loaded.all_warnings() if "min_spread_pct" in text]
+    assert narrow.startswith("Warning: XRP/USDT: min_spread_pct 0.05 % is below two maker fees")
+    assert narrow.endswith(f" ({good}:10)")
+
+
 def test_problems_found_later_get_their_place(good):
     loaded = load_config(good)
     problem = Problem(("strategy", "symbols", "XRP/USDT", "position_size_usd"), "text")
@@ -167,8 +178,13 @@ def test_aliases_that_multiply_are_refused_in_time(tmp_path):
 def test_missing_file_names_the_nearest(good):
     text = refusals(good.with_name("goood.yaml"))[0]
     assert text.endswith(f"the configuration must be an existing file, was not found (did you mean {good}?)")
-    assert refusals(good.with_name("zzz"))[0].endswith("was not found (there are good.yaml)")
-    assert "there is no YAML file in" in refusals(good.parent / "nowhere" / "a.yaml")[0]
+    made = "; `mm-nautilus config init` writes one)"
+    assert refusals(good.with_name("zzz"))[0].endswith(f"was not found (there are good.yaml{made}")
+    folder = good.parent / "nowhere"
+    assert refusals(folder / "a.yaml")[0].endswith(f"was not found (there is no folder {folder}{made}")
+    folder.mkdir()
+    (folder / ".a.yaml").touch()
+    assert refusals(folder / "a.yaml")[0].endswith(f"was not found (there is no YAML file in {folder}{made}")
 
 
 def test_folder_is_refused(tmp_path):

@@ -104,6 +104,8 @@ def test_resolved_configuration_is_read_back_as_an_equal_one(good, tmp_path):
 def test_the_kind_is_told_by_the_feed(good, tmp_path):
     backtest = tmp_path / "backtest.yaml"
     backtest.write_text(BACKTEST, encoding="utf-8")
+    assert load_any_config(good).kind == "sandbox"
+    assert load_any_config(backtest).kind == "backtest"
     assert isinstance(load_any_config(good).config, SandboxConfig)
     assert not isinstance(load_any_config(backtest).config, SandboxConfig)
     with pytest.raises(ConfigError, match=rf"{good}:3: a backtest takes no feed; .*mm-nautilus sandbox"):
@@ -155,3 +157,22 @@ def test_addresses_belong_to_a_live_feed(good):
 def test_fees_of_a_symbol_that_is_not_traded_are_refused_as_in_a_backtest(good):
     (problem,) = refusals(good, "venue.symbol_fees={BTC/USDT: {maker_fee_pct: 0, taker_fee_pct: 0}}")
     assert "must be one of strategy.symbols (XRP/USDT), was BTC/USDT" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("duration: 2m\nfed: {source: local}\n", "fed: unknown key fed (did you mean feed?)"),
+        ("state: {directory: null}\n", "Missing required config: feed"),
+        ("name: x\n", "Missing required config: catalog"),
+        ("catalog: c\nstate: {directory: null}\n", "state: unknown key state"),
+    ],
+)
+def test_without_a_feed_the_other_keys_tell_what_a_file_is_of(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        load_any_config(file)
+    assert any(expected in problem for problem in error.value.problems)

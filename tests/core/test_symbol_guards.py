@@ -1,6 +1,7 @@
 import pytest
 
 from mm_nautilus.core.config import SymbolParams
+from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guard_state import Halt
 from mm_nautilus.core.guards import SECOND_NS, BookCondition
 from mm_nautilus.core.quoting import NotQuoting
@@ -167,3 +168,40 @@ def test_rearming_clears_every_guard_that_halts():
     assert not guards.drawdown.halted
     assert not guards.drawdown.update(-5.0, 100.0), "the fall that was accepted does not fire again"
     assert guards.drawdown.update(-6.0, 100.0), "a new one does"
+
+
+# -- A live feed's requests ---------------------------------------------------------------------------
+
+
+def test_what_a_live_feed_is_to_be_asked_for_is_told_once():
+    guards = make(live=True, stale_tape_after_seconds=60.0)
+    guards.feed.on_snapshot(0)
+    guards.tape.begin(0)
+    sound(guards, 59 * S)
+    assert guards.to_ask(59 * S) == []
+    assert guards.reason(60 * S) is NotQuoting.STALE_TAPE
+    assert guards.to_ask(60 * S) == [FeedData.TRADES]
+    assert guards.to_ask(61 * S) == []
+
+    guards.feed.on_clear()
+    assert guards.to_ask(62 * S) == [FeedData.BOOK], "trades wait for the book"
+    assert guards.to_ask(200 * S) == [FeedData.BOOK], "as nothing came of it"
+
+
+def test_a_catalog_is_asked_for_nothing():
+    guards = make(stale_tape_after_seconds=1.0)
+    sound(guards, 0)
+    assert guards.to_ask(1_000 * S) == []
+    assert guards.reason(29 * S) is None
+    assert not guards.is_tape_stale(1_000 * S)
+
+
+def test_the_end_of_a_stale_tape_is_one_of_the_times_that_are_waited_for():
+    guards = make(live=True, stale_tape_after_seconds=10.0)
+    guards.feed.on_snapshot(0)
+    guards.tape.begin(0)
+    sound(guards, 12 * S)
+    guards.tape.on_trade(12 * S)
+    assert guards.reason(12 * S) is NotQuoting.STALE_TAPE
+    assert guards.next_ns(12 * S, 60 * S) == 13 * S
+    assert guards.reason(13 * S) is None

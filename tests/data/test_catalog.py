@@ -365,10 +365,35 @@ def test_every_problem_is_said_at_once(catalog):
     with pytest.raises(DataError) as caught:
         require_data(catalog, ["XPR/USDT", "XRP/USDT", "DOGE/EUR"], "KRAKEN", start=T0 + 10**12)
     lines = str(caught.value).split("\n")
-    assert lines[0].endswith("holds no instrument XPR/USDT.KRAKEN; did you mean XRP/USDT.KRAKEN?")
-    assert "it holds them from 2024-08-08T23:54:15.000000Z to 2024-08-08T23:54:15.000001Z" in lines[1]
-    assert lines[1].endswith("was 2024-08-09T00:10:55.000000Z to open")
+    assert lines[0].startswith("start and end must leave some of what ")
+    assert "holds, 2024-08-08T23:54:15.000000Z to 2024-08-08T23:54:15.000001Z, was" in lines[0]
+    assert lines[0].endswith("was 2024-08-09T00:10:55.000000Z to open")
+    assert lines[1].endswith("holds no instrument XPR/USDT.KRAKEN; did you mean XRP/USDT.KRAKEN?")
     assert lines[2].endswith("holds no instrument DOGE/EUR.KRAKEN; it holds XRP/USDT.KRAKEN")
+
+
+def test_a_span_that_only_one_symbol_misses_is_told_of_it(catalog):
+    with staged_catalog(catalog) as writer:
+        writer.write_instrument(BTC)
+        writer.write_deltas(BTC, deltas(T0 + 10**12))
+    with pytest.raises(DataError) as caught:
+        require_data(catalog, ["XRP/USDT", "BTC/USDT"], "KRAKEN", start=T0 + 10**12)
+    (line,) = str(caught.value).split("\n")
+    assert "no book changes of XRP/USDT.KRAKEN in the wanted time span; it holds them from 2024-08-08" in line
+    assert line.endswith("was 2024-08-09T00:10:55.000000Z to open")
+
+
+def test_a_mistyped_catalog_is_told_the_one_beside_it(catalog):
+    with pytest.raises(DataError, match=rf"does not exist; did you mean {catalog}\?"):
+        CatalogReader(catalog.with_name(f"{catalog.name}s"))
+
+
+def test_instruments_are_chosen_by_name_each_once_and_all_mistakes_at_once(catalog):
+    reader = CatalogReader(catalog)
+    assert reader.choose(None) == reader.choose(["XRP/USDT", ID]) == [XRP]
+    with pytest.raises(DataError) as caught:
+        reader.choose(["XRP/UST", "DOGE/EUR"])
+    assert len(str(caught.value).split("\n")) == 2
 
 
 def test_a_symbol_of_several_venues_must_name_one(catalog):

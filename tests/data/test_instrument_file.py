@@ -92,9 +92,19 @@ def test_files_that_are_no_definition(tmp_path, text, words):
 
 
 def test_a_missing_file(tmp_path):
-    assert problems(tmp_path / "absent.yaml") == [
-        f"{tmp_path / 'absent.yaml'} cannot be read: No such file or directory"
+    there, absent = tmp_path / "absend.yml", tmp_path / "absent.yaml"
+    there.touch()
+    assert problems(absent) == [
+        f"--instrument must be an existing file, was {absent} (did you mean {there}?)"
     ]
+
+
+def test_the_simulated_mark_is_read(tmp_path):
+    assert not load_instrument(write(tmp_path, GOOD), {}).spec.simulated
+    assert load_instrument(write(tmp_path, GOOD + "simulated: true\n"), {}).spec.simulated
+    assert problems(write(tmp_path, GOOD + "simulated: perhaps\n"))[0].endswith(
+        "simulated must be true or false, was perhaps"
+    )
 
 
 def test_without_file_or_flags_every_needed_key_is_missing():

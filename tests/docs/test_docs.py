@@ -32,6 +32,7 @@ from mm_nautilus.core.ledger import PositionResults
 from mm_nautilus.core.pricing import reservation_price
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
+from mm_nautilus.report.rows import SYMBOL_ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 README, CHANGELOG = ROOT / "README.md", ROOT / "CHANGELOG.md"
@@ -183,7 +184,7 @@ def test_backtest_command_runs(line: str, tmp_path: Path) -> None:
         words = _into(tmp_path, words)
     if not any(word.startswith("end=") for word in words):
         words = [*words, "--set", f"end={sample_span()[1].isoformat()}"]
-    done = python(*words, "--out", str(tmp_path / "runs"))
+    done = python(*words, "--set", "output.report=false", "--out", str(tmp_path / "runs"))
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
@@ -291,7 +292,7 @@ def test_picture_says_that_its_data_is_simulated_and_loads_nothing() -> None:
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", text))
     assert "@font-face" not in text
     assert "@import" not in text
-    assert "docs/images/backtest.svg" in README.read_text(encoding="utf-8")
+    assert "images/backtest.svg" in GUIDE.read_text(encoding="utf-8")
 
 
 # -- What the pages say of the code -------------------------------------------------------------------------
@@ -314,6 +315,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 GUARD_KEYS = (
     "stale_after_seconds",
+    "stale_tape_after_seconds",
     "resume_after_seconds",
     "retry_after_seconds",
     "max_drawdown_pct",
@@ -366,8 +368,6 @@ def test_guide_names_every_key_of_the_summary(run_folder: Path) -> None:
 
 
 def test_guide_names_every_row_of_the_table() -> None:
-    from mm_nautilus.report.console import _FIGURES  # noqa: PLC0415
-
     (section,) = re.findall(
         r"^## Reading the table$(.*?)^## ", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
@@ -375,7 +375,7 @@ def test_guide_names_every_row_of_the_table() -> None:
         name for cells in re.findall(r"^\| (.+?) \| ", section, re.MULTILINE) for name in cells.split(", ")
     }
     rows |= set(re.findall(r"^\| (.+?) \| ", section, re.MULTILINE)) | {"amended", "cancelled"}
-    assert {name for name, _ in _FIGURES} <= rows
+    assert {row.name for row in SYMBOL_ROWS} <= rows
 
 
 def test_changelog_has_the_version_of_the_package() -> None:

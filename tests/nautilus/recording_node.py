@@ -7,6 +7,7 @@ the depth of the books. A line on stdin, or its end, stops the node; one line of
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -66,7 +67,10 @@ def main() -> None:
     handle = node.handle()
 
     def stop_when_told() -> None:
-        sys.stdin.readline()
+        when, seen = sys.stdin.readline().strip(), -1
+        while when == "when quiet" and seen != subscriber.events:
+            seen = subscriber.events
+            time.sleep(1.0)
         handle.stop()
 
     threading.Thread(target=stop_when_told, daemon=True).start()

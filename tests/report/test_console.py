@@ -6,6 +6,27 @@ from rich.console import Console
 
 from mm_nautilus.report.console import print_summary, summary_view
 
+
+def quality(seconds, **changes):
+    """What fills were worth at a horizon."""
+    figures = {
+        "seconds": seconds,
+        "fills": 44,
+        "value": 900.0,
+        "spread_bps": 2.5,
+        "adverse_bps": 1.25,
+        "mark_out_bps": 1.25,
+        "standard_error_bps": 0.3,
+        "fees_bps": 10.0,
+        "net_bps": -8.75,
+        "net": -0.7875,
+    }
+    return figures | changes
+
+
+NO_FILLS = dict.fromkeys(
+    ("spread_bps", "adverse_bps", "mark_out_bps", "standard_error_bps", "fees_bps", "net_bps")
+)
 SYMBOL = {
     "fills": 1284,
     "trades": 44,
@@ -42,6 +63,15 @@ SYMBOL = {
         "estimates": 0,
         "refused_estimates": 0,
     },
+    "fill_quality": {
+        "maker": [
+            quality(0.0, standard_error_bps=None),
+            quality(1.0),
+            quality(5.0, standard_error_bps=None),
+            quality(30.0),
+        ],
+        "taker": [],
+    },
     "not_quoting": {
         "bid": {"cooldown": {"count": 45, "seconds": 227.81}},
         "ask": {"inventory cap": {"count": 1, "seconds": 2.34}},
@@ -57,6 +87,12 @@ IDLE = {
     "quotes_per_fill": None,
     "inventory": -0.0,
     "quote_model": None,
+    "fill_quality": {
+        "maker": [
+            quality(seconds, fills=0, value=0.0, net=0.0, **NO_FILLS) for seconds in (0.0, 1.0, 5.0, 30.0)
+        ],
+        "taker": [],
+    },
     "not_quoting": {"bid": {}, "ask": {}},
 }
 SUMMARY = {
@@ -81,6 +117,8 @@ SUMMARY = {
         "end": 3162.41,
         "change": -12.98,
         "trading_pnl": -11.74,
+        "trading_pnl_before_fees": -10.24,
+        "fees": 1.5,
         "revaluation": -1.24,
         "max_drawdown_pct": 0.37,
     },
@@ -180,9 +218,28 @@ def test_a_run_without_exits_says_so(summary):
 
 def test_equity_and_its_parts(summary):
     assert (
-        "Equity $3175.39 -> $3162.41 (-$12.98): trading -$11.74, "
+        "Equity $3175.39 -> $3162.41 (-$12.98): trading -$11.74 (-$10.24 before $1.50 of fees), "
         "revaluation of the starting balances -$1.24; largest drawdown 0.370 %"
     ) in printed(summary)
+
+
+def test_fees_that_cannot_be_converted_are_left_out(summary):
+    summary["equity"] |= {"fees": None, "trading_pnl_before_fees": None}
+
+    assert any("trading -$11.74, revaluation" in line for line in printed(summary))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("spread captured", ["+2.50 bps", "-"]),
+        ("mark-out after 1 s", ["+1.25 bps ± 0.30", "-"]),
+        ("mark-out after 5 s", ["+1.25 bps", "-"]),
+        ("net of fees after 30 s", ["-8.75 bps", "-"]),
+    ],
+)
+def test_what_fills_were_worth(summary, name, expected):
+    assert cells(printed(summary), name) == expected
 
 
 def test_equity_that_is_not_known(summary):

@@ -191,6 +191,25 @@ def test_mappings_and_sequences_of_any_kind_become_json(journal, records):
     assert records()[0]["portfolio"]["exact"] == {"pnl": "0.00000001"}
 
 
+# -- What belongs to a fill ---------------------------------------------------------------------------
+
+
+def test_signal_order_and_metrics_share_the_fills_id_and_have_no_console_line(journal, lines, records):
+    journal.log_signal({"price": D("2.35"), "mid_price": 2.351, "imbalance": None}, "O-1", "market_making")
+    journal.log_order({"price": D("2.35"), "amends": 3}, "O-1", "market_making")
+    log(journal)
+    journal.log_metrics({"fills": 1, "trailing_stop_price": math.nan}, "O-1", "market_making")
+
+    found = records()
+    assert [record["type"] for record in found] == ["signal", "order", "fill", "metrics"]
+    assert {record["correlation_id"] for record in found} == {"O-1"}
+    assert {record["strategy"] for record in found} == {"market_making"}
+    assert found[0]["signal"] == {"price": "2.35", "mid_price": 2.351, "imbalance": None}
+    assert found[1]["order"] == {"price": "2.35", "amends": 3}
+    assert found[3]["metrics"] == {"fills": 1, "trailing_stop_price": None}
+    assert len(lines) == 1
+
+
 # -- The file -----------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,10 @@
-"""Whole runs on the shipped sample, shared by the tests that only read them."""
+"""Whole runs on the shipped sample and on the local venue, shared by the tests that only read them."""
 
 import functools
 from collections.abc import Callable
 
 import pytest
+from finished_sandbox import EVENTFUL, sandbox_run
 from whole_runs import CONFIGS, FinishedRun
 
 from mm_nautilus.core.config_source import load_config
@@ -17,7 +18,14 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Fini
     @functools.cache
     def run(name: str, *overrides: str) -> FinishedRun:
         folder = tmp_path_factory.mktemp("runs")
-        loaded = load_config(CONFIGS / name, [*overrides, f"output.directory={folder}"])
+        sets = [*overrides, f"output.directory={folder}", "output.report=false"]
+        loaded = load_config(CONFIGS / name, sets)
         return FinishedRun(loaded.config, run_backtest(loaded.config))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def paper_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """Trade on paper against the local venue for some seconds, with a report."""
+    return sandbox_run(tmp_path_factory.mktemp("sandbox"), *EVENTFUL, "output.report=true")

@@ -1,13 +1,13 @@
 """A catalog that cannot be used gives one clear message, exit code 2, and nothing is written."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from whole_runs import ROOT
+
+from mm_nautilus.cli import main
 
 
 def _no_folder(catalog: Path) -> None:
@@ -65,18 +65,20 @@ def _no_book(catalog: Path) -> None:
     ],
 )
 def test_broken_catalog_is_refused(
-    tmp_path: Path, break_it: Callable[[Path], None], words: list[str]
+    tmp_path: Path, break_it: Callable[[Path], None], words: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     catalog, out = tmp_path / "catalog", tmp_path / "out"
     shutil.copytree(ROOT / "catalog", catalog)
     break_it(catalog)
-    command = [sys.executable, "run_backtest.py", "--set", f"catalog={catalog}", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2, done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    config = str(ROOT / "configs" / "backtest.yaml")
+    with pytest.raises(SystemExit) as left:
+        main(["backtest", config, "--set", f"catalog={catalog}", "--out", str(out)])
+    printed, said = capfd.readouterr()
+    assert left.value.code == 2, said
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert errors
     for word in words:
-        assert word in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+        assert word in said
+    assert "Traceback" not in said
+    assert printed == ""
     assert not out.exists()

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 from whole_runs import ROOT, FinishedRun
 
+from mm_nautilus.cli import main
 from mm_nautilus.core.config_source import load_config
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.runs.backtest import run_backtest
 
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
+BRIEF = ("--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false")
 TIMING = ("elapsed_seconds", "events_per_second")
 
 
@@ -39,12 +41,14 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
     for word in ("XRP/USDT", "BTC/USDT", "XRP/BTC", "maker share of fills", "Exits", "Not quoting"):
         assert word in done.stdout
     written = {path.name for path in _only_folder(tmp_path).iterdir()}
-    tables = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}
-    assert written == tables | {"config.yaml", "summary.json", "journal.jsonl", "run.log"}
+    engine = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}
+    traces = {f"{name}.parquet" for name in ("market", "quotes", "mark_outs", "actions")}
+    texts = {"config.yaml", "summary.json", "journal.jsonl", "run.log", "report.html"}
+    assert written == engine | traces | texts
 
 
 def test_json_is_the_summary_alone_and_two_runs_agree(tmp_path: Path) -> None:
-    first, second = (_run("--json", "--out", str(tmp_path / name)) for name in ("a", "b"))
+    first, second = (_run("--json", *BRIEF, "--out", str(tmp_path / name)) for name in ("a", "b"))
     summaries = [json.loads(done.stdout) for done in (first, second)]
     assert summaries[0] == json.loads((_only_folder(tmp_path / "a") / "summary.json").read_text())
     for summary in summaries:
@@ -57,7 +61,7 @@ def test_json_is_the_summary_alone_and_two_runs_agree(tmp_path: Path) -> None:
 
 
 def test_resolved_configuration_gives_the_same_run(tmp_path: Path) -> None:
-    first = _run("--json", "--set", "strategy.gamma=0.2", "--out", str(tmp_path / "a"))
+    first = _run("--json", *BRIEF, "--set", "strategy.gamma=0.2", "--out", str(tmp_path / "a"))
     resolved = _only_folder(tmp_path / "a") / "config.yaml"
     second = _run(str(resolved), "--json", "--out", str(tmp_path / "b"), cwd=tmp_path)
     one, other = json.loads(first.stdout), json.loads(second.stdout)
@@ -66,7 +70,7 @@ def test_resolved_configuration_gives_the_same_run(tmp_path: Path) -> None:
 
 
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
-    done = _run("--quiet", "--out", str(tmp_path))
+    done = _run("--quiet", *BRIEF, "--out", str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -82,14 +86,22 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
-    tmp_path: Path, arguments: list[str], words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
 ) -> None:
+    monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
-    done = _run(*arguments, "--out", str(out))
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    config = [] if arguments[0].endswith(".yaml") else ["configs/backtest.yaml"]
+    with pytest.raises(SystemExit) as left:
+        main(["backtest", *config, *arguments, "--out", str(out)])
+    printed, errors = capfd.readouterr()
+    assert left.value.code == 2
+    assert words in errors
+    assert "Traceback" not in errors
+    assert printed == ""
     assert not out.exists()
 
 

@@ -1,5 +1,6 @@
 """Every feature that can be switched on changes a whole run the way it should."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,8 @@ from mm_nautilus.data.simulator import KRAKEN_SPOT
 
 Runs = Callable[..., FinishedRun]
 
+ENOUGH = "end=2025-12-13T12:12:00Z"
+"""A part of the sample in which every feature shows."""
 SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
 
 
@@ -23,14 +26,19 @@ def _seconds(run: FinishedRun, reason: str) -> float:
 
 
 @pytest.fixture
-def plain(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml")
+def run(finished_run: Runs) -> Runs:
+    return functools.partial(finished_run, "backtest.yaml", ENOUGH)
 
 
-def test_reservation_price_leans_against_the_inventory(finished_run: Runs) -> None:
+@pytest.fixture
+def plain(run: Runs) -> FinishedRun:
+    return run()
+
+
+def test_reservation_price_leans_against_the_inventory(run: Runs) -> None:
     settings = ("strategy.gamma=1.0", "strategy.volatility_lookback=3", "strategy.requote_tolerance_bps=0")
-    off = finished_run("backtest.yaml", *settings)
-    on = finished_run("backtest.yaml", *settings, "strategy.use_reservation_price=true")
+    off = run(*settings)
+    on = run(*settings, "strategy.use_reservation_price=true")
     assert not on.table("fills").equals(off.table("fills"))
     assert on.symbol("BTC/USDT")["average_inventory"] < off.symbol("BTC/USDT")["average_inventory"]
     metrics = on.table("metrics")
@@ -40,11 +48,8 @@ def test_reservation_price_leans_against_the_inventory(finished_run: Runs) -> No
     assert (lean < -1e-6).any()
 
 
-def test_trailing_stop_closes_positions_only_where_it_is_switched_on(
-    plain: FinishedRun, finished_run: Runs
-) -> None:
-    on = finished_run(
-        "backtest.yaml",
+def test_trailing_stop_closes_positions_only_where_it_is_switched_on(plain: FinishedRun, run: Runs) -> None:
+    on = run(
         "strategy.use_trailing_stop=true",
         "strategy.trailing_stop_activation=0.05",
         "strategy.trailing_stop_distance=0.04",
@@ -55,37 +60,35 @@ def test_trailing_stop_closes_positions_only_where_it_is_switched_on(
     assert plain.table("metrics").trailing_stop_price.isna().all()
 
 
-def test_inventory_skew_makes_growing_quotes_smaller(finished_run: Runs) -> None:
-    off = finished_run("backtest.yaml", "strategy.inventory_skew=0")
-    on = finished_run("backtest.yaml", "strategy.inventory_skew=1")
+def test_inventory_skew_makes_growing_quotes_smaller(run: Runs) -> None:
+    off = run("strategy.inventory_skew=0")
+    on = run("strategy.inventory_skew=1")
     assert on.symbol("BTC/USDT")["average_inventory"] < off.symbol("BTC/USDT")["average_inventory"]
 
 
-def test_volatility_scaling_widens_quotes_and_costs_fills(finished_run: Runs) -> None:
+def test_volatility_scaling_widens_quotes_and_costs_fills(run: Runs) -> None:
     settings = ("strategy.volatility_lookback=3", "strategy.volatility_threshold_mult=3")
-    calm = finished_run("backtest.yaml", *settings, "strategy.base_volatility_pct=100")
-    scaled = finished_run("backtest.yaml", *settings, "strategy.base_volatility_pct=0.02")
+    calm = run(*settings, "strategy.base_volatility_pct=100")
+    scaled = run(*settings, "strategy.base_volatility_pct=0.02")
     assert _all(scaled, "fills") < _all(calm, "fills")
 
 
-def test_signal_rule_quotes_only_while_book_and_tape_agree(plain: FinishedRun, finished_run: Runs) -> None:
-    signal = finished_run("backtest.yaml", "strategy.quoting=signal")
+def test_signal_rule_quotes_only_while_book_and_tape_agree(plain: FinishedRun, run: Runs) -> None:
+    signal = run("strategy.quoting=signal")
     assert _seconds(plain, "no confirmation") == 0
     assert _seconds(signal, "no confirmation") > 0
     assert 0 < _all(signal, "fills") < _all(plain, "fills")
 
 
-def test_trade_flow_confirms_fewer_signals_than_imbalance_alone(finished_run: Runs) -> None:
-    both = finished_run("backtest.yaml", "strategy.quoting=signal")
-    imbalance_alone = finished_run(
-        "backtest.yaml", "strategy.quoting=signal", "strategy.use_trade_flow=false"
-    )
+def test_trade_flow_confirms_fewer_signals_than_imbalance_alone(run: Runs) -> None:
+    both = run("strategy.quoting=signal")
+    imbalance_alone = run("strategy.quoting=signal", "strategy.use_trade_flow=false")
     assert _seconds(both, "no confirmation") > _seconds(imbalance_alone, "no confirmation")
 
 
-def test_taker_entries_pay_the_spread_and_provide_no_liquidity(finished_run: Runs) -> None:
-    maker = finished_run("backtest.yaml", "strategy.quoting=signal")
-    taker = finished_run("backtest.yaml", "strategy.quoting=signal", "strategy.entry_order=taker")
+def test_taker_entries_pay_the_spread_and_provide_no_liquidity(run: Runs) -> None:
+    maker = run("strategy.quoting=signal")
+    taker = run("strategy.quoting=signal", "strategy.entry_order=taker")
     assert all(
         taker.symbol(symbol)["maker_share_pct"] == 0 for symbol in SYMBOLS if taker.symbol(symbol)["fills"]
     )
@@ -93,22 +96,22 @@ def test_taker_entries_pay_the_spread_and_provide_no_liquidity(finished_run: Run
     assert set(taker.table("orders").order_type) == {"MARKET"}
 
 
-def test_cooldown_holds_sides_back(finished_run: Runs) -> None:
+def test_cooldown_holds_sides_back(run: Runs) -> None:
     cooldowns = tuple(f"strategy.symbols.{symbol}.cooldown_seconds" for symbol in SYMBOLS)
-    short = finished_run("backtest.yaml", *(f"{key}=0.5" for key in cooldowns))
-    long = finished_run("backtest.yaml", *(f"{key}=60" for key in cooldowns))
+    short = run(*(f"{key}=0.5" for key in cooldowns))
+    long = run(*(f"{key}=60" for key in cooldowns))
     assert _seconds(long, "cooldown") > _seconds(short, "cooldown")
     assert _all(long, "fills") < _all(short, "fills")
 
 
-def test_fee_floor_widens_quotes_beyond_two_fees(finished_run: Runs) -> None:
-    without = finished_run("backtest.yaml")
-    with_floor = finished_run("backtest.yaml", "strategy.min_edge_bps=2")
+def test_fee_floor_widens_quotes_beyond_two_fees(run: Runs) -> None:
+    without = run()
+    with_floor = run("strategy.min_edge_bps=2")
     assert _all(with_floor, "fills") < _all(without, "fills")
 
 
-def test_drawdown_halt_stops_the_symbol_for_good(finished_run: Runs) -> None:
-    halted = finished_run("backtest.yaml", "strategy.max_drawdown_pct=0.05", "strategy.flatten_on_halt=true")
+def test_drawdown_halt_stops_the_symbol_for_good(run: Runs) -> None:
+    halted = run("strategy.max_drawdown_pct=0.05", "strategy.flatten_on_halt=true")
     stopped = [symbol for symbol in SYMBOLS if halted.symbol(symbol)["halted"]]
     assert stopped
     assert halted.summary["exits"]["halt"]["count"] > 0
@@ -116,39 +119,42 @@ def test_drawdown_halt_stops_the_symbol_for_good(finished_run: Runs) -> None:
         assert abs(halted.symbol(symbol)["inventory"]) < KRAKEN_SPOT[symbol].min_quantity
 
 
-def test_account_drawdown_halts_every_symbol(finished_run: Runs) -> None:
-    halted = finished_run("backtest.yaml", "strategy.max_account_drawdown_pct=0.01")
+def test_account_drawdown_halts_every_symbol(run: Runs) -> None:
+    halted = run("strategy.max_account_drawdown_pct=0.01")
     assert all(halted.symbol(symbol)["halted"] for symbol in SYMBOLS)
 
 
-def test_flatten_on_stop_ends_without_inventory(finished_run: Runs, plain: FinishedRun) -> None:
-    flat = finished_run("backtest.yaml", "strategy.flatten_on_stop=true")
+def test_flatten_on_stop_ends_without_inventory(run: Runs, plain: FinishedRun) -> None:
+    flat = run("strategy.flatten_on_stop=true")
     assert any(plain.symbol(symbol)["inventory"] != 0 for symbol in SYMBOLS)
     assert all(abs(flat.symbol(symbol)["inventory"]) < KRAKEN_SPOT[symbol].min_quantity for symbol in SYMBOLS)
     assert flat.summary["exits"]["stop"]["count"] > 0
 
 
-def test_queue_position_costs_fills(finished_run: Runs, plain: FinishedRun) -> None:
-    kind = finished_run("backtest.yaml", "venue.queue_position=false")
+def test_queue_position_costs_fills(run: Runs, plain: FinishedRun) -> None:
+    kind = run("venue.queue_position=false")
     assert _all(kind, "fills") > _all(plain, "fills")
 
 
-def test_latency_changes_fills(finished_run: Runs, plain: FinishedRun) -> None:
-    slow = finished_run(
-        "backtest.yaml", *(f"venue.latency.{name}_ms=1000" for name in ("insert", "amend", "cancel"))
-    )
+def test_latency_changes_fills(run: Runs, plain: FinishedRun) -> None:
+    slow = run(*(f"venue.latency.{name}_ms=1000" for name in ("insert", "amend", "cancel")))
     assert not slow.table("fills").equals(plain.table("fills"))
 
 
-def test_replacing_instead_of_amending_sends_no_amend(finished_run: Runs, plain: FinishedRun) -> None:
-    replaced = finished_run("backtest.yaml", "strategy.amend_orders=false")
+def test_replacing_instead_of_amending_sends_no_amend(run: Runs, plain: FinishedRun) -> None:
+    replaced = run("strategy.amend_orders=false")
     assert _all(plain, "orders_amended") > 0
     assert _all(replaced, "orders_amended") == 0
     assert _all(replaced, "orders_cancelled") > _all(plain, "orders_cancelled")
 
 
 def test_leverage_secures_more_quotes(finished_run: Runs) -> None:
-    poor = ("margin.yaml", "venue.starting_balances=[200 USDT]", "strategy.max_account_drawdown_pct=null")
+    poor = (
+        "margin.yaml",
+        ENOUGH,
+        "venue.starting_balances=[200 USDT]",
+        "strategy.max_account_drawdown_pct=null",
+    )
     plain, leveraged = (finished_run(*poor, f"venue.leverage={leverage}") for leverage in (1, 3))
     pairs = ("XRP/USDT", "BTC/USDT")
 

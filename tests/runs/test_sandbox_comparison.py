@@ -5,8 +5,9 @@ Three things set the two apart, none of which the venue's settings can take away
 - A backtest carries out an order command whose latency is over only after the next event has been matched; a live
   node's simulated venue does so when the time has come. With 20 ms of latency one fill in ten differs on the sample
   at five times its speed, with none hardly any. So there is no latency here.
-- A live engine acts a fraction of a millisecond after an event's time, a backtest at it. Times that count from a fill,
-  such as cooldowns, end that much later.
+- A live engine acts a fraction of a millisecond after an event's time, on a busy machine much later, a backtest at it.
+  Times that count from a fill, such as cooldowns, end that much later, and a cap on actions a second counts others.
+  So there is neither here.
 - A backtest tells a fill before the strategy sees the event that filled, a live engine after.
 
 Where sizes depend on the position, one fill that differs changes all that follow. So sizes are fixed here.
@@ -21,7 +22,7 @@ from sandbox_runs import CATALOG, Left, finished
 from mm_nautilus.core.config_source import load_config
 from mm_nautilus.runs.backtest import run_backtest
 
-SPEED, DURATION = 10, "12s"
+SPEED, DURATION = 15, "8s"
 VENUE = """\
 venue:
   name: KRAKEN
@@ -32,7 +33,10 @@ venue:
 STRATEGY = """\
 strategy:
   min_spread_pct: 0.02
-  cooldown_seconds: 0.5
+  cooldown_seconds: 0.0000000001
+  retry_after_seconds: 0
+  max_refused_orders: null
+  max_order_actions_per_second: 1000
   inventory_skew: 0
   resume_after_seconds: 0
   symbols:
@@ -64,7 +68,10 @@ def agreement(one: pd.DataFrame, other: pd.DataFrame) -> float:
 def recorded_run(folder: Path) -> Left:
     """Run a sandbox that records into ``catalog``."""
     feed = f"feed: {{source: local, catalog: {CATALOG}, speed: {SPEED}}}\n"
-    more = f"recording: {{enabled: true, catalog: {folder / 'catalog'}}}\nstate: {{directory: null}}\n"
+    more = (
+        f"recording: {{enabled: true, catalog: {folder / 'catalog'}}}\n"
+        "state: {directory: null}\noutput: {report: false}\n"
+    )
     path = folder / "sandbox.yaml"
     path.write_text(f"{feed}{VENUE}{STRATEGY}{more}", encoding="utf-8")
     done = finished(str(path), "--duration", DURATION, "--out", str(folder / "runs"), "--quiet")

@@ -38,13 +38,16 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 def test_signal_while_the_run_is_prepared_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = start(str(configuration(tmp_path)))
-    read_until(process, "starts anew")
-    os.kill(process.pid, signal.SIGTERM)
-    errors = ended(process)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a venue that takes connections and never answers
+        port = silent.getsockname()[1]
+        feed = live(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}", 60)
+        process = start(str(configuration(tmp_path, feed)))
+        read_until(process, "live feed of")
+        os.kill(process.pid, signal.SIGTERM)
+        errors = ended(process)
     assert process.returncode == 143
     assert "nothing was written" in errors
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 
 def test_signal_at_the_start_of_the_node_ends_it_in_order(tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
     tmp_path: Path, number: int, code: int
 ) -> None:
     process = start(str(configuration(tmp_path)))
-    wait_for_fill(tmp_path)
+    wait_for_fill(process, tmp_path)
     os.kill(process.pid, number)
     for other in (signal.SIGTERM, signal.SIGINT) * 5:  # none of these changes anything
         time.sleep(0.1)
@@ -79,6 +82,39 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
     assert left.summary["stop"]["cause"] == "signal"
     assert not (left.folder / "failure.txt").exists()
     assert (tmp_path / "state" / "probe.json").exists()
+
+
+PROMISED_SECONDS = 5.0
+"""After a signal the process is gone within this time."""
+
+
+def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> None:
+    """It is written by a process of its own, while the next run goes on from the state in the same folders."""
+    config = str(configuration(tmp_path))
+    process = start(config, "--set", "output.report=true")
+    wait_for_fill(process, tmp_path)
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    process.wait(LONGEST_WAIT)
+    seconds = time.monotonic() - began
+    first = Left.only(tmp_path)
+    before = first.summary
+    done = finished(config, "--duration", "1s")
+    ended(process)
+    assert process.returncode == 143
+    assert seconds < PROMISED_SECONDS
+    assert done.returncode == 0, done.stderr
+    assert "goes on from" in done.stdout
+    second = Left(max((tmp_path / "runs").iterdir()))
+    assert second.summary["start"]["balances"] == before["equity"]["balances"]
+    second.assert_ended("completed")
+    deadline = time.monotonic() + LONGEST_WAIT
+    while not (first.folder / "report.html").exists():
+        assert time.monotonic() < deadline, (first.folder / "report.log").read_text(encoding="utf-8")
+        time.sleep(0.1)
+    assert not (second.folder / "report.html").exists()
+    assert first.summary["equity"] == before["equity"]
+    first.assert_ended("interrupted")
 
 
 # -- Failures -----------------------------------------------------------------------------------------
@@ -125,7 +161,7 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(tmp_path: Path, callb
 def test_venue_that_dies_under_the_run_ends_it(tmp_path: Path) -> None:
     process = start(str(configuration(tmp_path)))
     read_until(process, "Ctrl-C ends the run")
-    wait_for_fill(tmp_path)
+    wait_for_fill(process, tmp_path)
     (venue,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
     os.kill(int(venue), signal.SIGKILL)
     errors = ended(process)
@@ -138,7 +174,7 @@ def test_killed_run_leaves_the_rows_up_to_its_last_flush(tmp_path: Path) -> None
     import pandas as pd  # noqa: PLC0415
 
     process = start(str(configuration(tmp_path)))
-    wait_for_fill(tmp_path)
+    wait_for_fill(process, tmp_path)
     process.kill()
     ended(process)
     left = Left.only(tmp_path)
@@ -240,15 +276,23 @@ def test_bad_configuration_is_refused_before_anything_is_written(
     assert not (tmp_path / "runs").exists()
 
 
-def test_symbol_that_a_live_venue_lacks_is_refused(
+def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Sizes are compared at the prices that the venue tells."""
+    symbols = {
+        "{XRP/USD: {}}": "must be one that there is data for",
+        "{BTC/USDT: {position_size_usd: 1}}": "the least size of an order), was 1 USDT, worth",
+    }
     with VenueProcess(VenueOptions(catalog=CATALOG)) as venue:
-        path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 10))
-        with pytest.raises(SystemExit) as end:
-            main(["sandbox", str(path), "--set", "strategy.symbols={XRP/USD: {}}"])
-    assert end.value.code == 2
-    assert "must be one that there is data for" in capsys.readouterr().err
+        path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 30))
+        for given, words in symbols.items():
+            with pytest.raises(SystemExit) as end:
+                main(["sandbox", str(path), "--set", f"strategy.symbols={given}"])
+            assert end.value.code == 2
+            said = capsys.readouterr()
+            assert words in said.err
+            assert "were not compared" not in said.out + said.err
     assert not (tmp_path / "runs").exists()
 
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import pytest
 from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, read_until, start
+
+from mm_nautilus.cli import main
 
 CENT_OF_COIN = Decimal("1e-8")
 START = {"USDT": Decimal(1000), "XRP": Decimal(500), "BTC": Decimal("0.01")}
@@ -26,8 +27,8 @@ def wait_for_fills(folder: Path, count: int) -> None:
     while time.monotonic() < deadline:
         if len(lives(folder)[-1].journal_fills) >= count:
             return
-        time.sleep(0.01)
-    pytest.fail(f"the run wrote fewer than {count} fills within a minute")
+        time.sleep(0.05)
+    pytest.fail(f"the run wrote fewer than {count} fills within {LONGEST_WAIT} seconds")
 
 
 def state(folder: Path) -> dict[str, Any]:
@@ -60,18 +61,20 @@ def assert_state_is_of(fills: list[dict[str, Any]], document: dict[str, Any], *,
     assert {s: Decimal(kept["pnl"]) - Decimal(kept["open_fees"]) for s, kept in ledger.items()} == realized
 
 
-@pytest.mark.parametrize("account_type", ["cash", "margin"])
-def test_a_run_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, account_type: str) -> None:
-    """Two lives end by kill -9, the third by SIGINT; the state is that of all their fills together."""
+@pytest.mark.parametrize(("account_type", "kills"), [("cash", 2), ("margin", 1)])
+def test_a_run_that_is_killed_again_and_again_loses_nothing(
+    tmp_path: Path, account_type: str, kills: int
+) -> None:
+    """The last life ends by SIGINT, the others by kill -9; the state is that of all their fills together."""
     path, is_cash = configuration(tmp_path), account_type == "cash"
     command = (str(path), "--set", f"venue.account_type={account_type}")
     fills: list[dict[str, Any]] = []
-    for ending in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+    for ending in (*[signal.SIGKILL] * kills, signal.SIGINT):
         process = start(*command)
         with process:
             read_until(process, "goes on from" if fills else "starts anew")
             read_until(process, "quoting")
-            wait_for_fills(tmp_path, 8)
+            wait_for_fills(tmp_path, 5)
             process.send_signal(ending)
             process.communicate(timeout=LONGEST_WAIT)
         assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL)
@@ -92,38 +95,36 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, acco
     assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
 
 
-def test_a_second_instance_on_a_state_file_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
-    path = configuration(tmp_path)
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command in this process, which has to refuse, and return what it said, without line ends."""
+    with pytest.raises(SystemExit) as end:
+        main(["sandbox", *arguments])
+    assert end.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_a_state_file_is_for_one_run_of_one_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, other = configuration(tmp_path), ("--set", "venue.account_type=margin")
     process = start(str(path))
     with process:
         read_until(process, "quoting")
-        second = finished(str(path))
+        assert f"is in use by process {process.pid};" in refusal(capsys, str(path))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LONGEST_WAIT)
-    assert second.returncode == 2
-    assert f"is in use by process {process.pid};" in second.stderr
-    assert len(lives(tmp_path)) == 1, "the second has written nothing"
     assert process.returncode == 130
-
-
-def test_another_configuration_is_refused_until_the_run_starts_anew(tmp_path: Path) -> None:
-    options = ("--set", "venue.account_type=margin")
-    path = configuration(tmp_path)
-    assert finished(str(path), "--duration", "1s").returncode == 0
-    refused = finished(str(path), "--duration", "1s", *options)
-    assert refused.returncode == 2
-    assert "account_type was cash there, is margin here" in " ".join(refused.stderr.split())
-    assert "--fresh starts anew and keeps this file under a dated name" in refused.stderr
-    assert len(lives(tmp_path)) == 1
-    assert finished(str(path), "--duration", "1s", "--fresh", *options).returncode == 0
+    said = refusal(capsys, str(path), *other)
+    assert "account_type was cash there, is margin here" in said
+    assert "--fresh starts anew and keeps this file under a dated name" in said
+    assert len(lives(tmp_path)) == 1, "those that were refused have written nothing"
+    assert finished(str(path), "--duration", "1s", "--fresh", *other).returncode == 0
     assert len(list((tmp_path / "state").glob("probe.*Z.json"))) == 1
 
 
-def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, kept = configuration(tmp_path), tmp_path / "state" / "probe.json"
     kept.parent.mkdir()
     kept.write_text('{"version": 1, "acc', encoding="utf-8")
-    refused: subprocess.CompletedProcess[str] = finished(str(path), "--duration", "1s")
-    assert refused.returncode == 2
-    assert f"the state file {kept} is damaged" in " ".join(refused.stderr.split())
+    assert f"the state file {kept} is damaged" in refusal(capsys, str(path))
     assert kept.read_text(encoding="utf-8") == '{"version": 1, "acc'

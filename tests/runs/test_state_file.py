@@ -202,6 +202,25 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_configuration(tmp_path)
         opened(tmp_path / "file")
 
 
+def test_a_file_is_looked_at_while_another_process_has_it_and_cannot_be_written_to(written):
+    with opened(written.parent) as holder:
+        looked = StateFile.look(written.parent, "paper", FINGERPRINT)
+        assert looked.account == holder.account == ACCOUNT
+        with pytest.raises(StateWriteError, match="closed"):
+            looked.write(RunState(SavedAccount({"USDT": Decimal(1)}), {}))
+
+
+def test_looking_for_a_file_that_is_not_there_makes_nothing(tmp_path):
+    assert StateFile.look(tmp_path / "state", "paper", FINGERPRINT).account is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_damaged_file_is_refused_as_opening_it(written):
+    written.write_bytes(written.read_bytes()[:-20])
+    with pytest.raises(ConfigError, match="is damaged"):
+        StateFile.look(written.parent, "paper", FINGERPRINT)
+
+
 # -- Always whole -------------------------------------------------------------------------------------------
 
 WRITE = """

@@ -2,13 +2,15 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,15 @@ CATALOG = ROOT / "catalog"
 CHILD = Path(__file__).with_name("session_child.py")
 XRP, BTC, CROSS = "XRP/USDT", "BTC/USDT", "XRP/BTC"
 SYMBOLS = (XRP, BTC, CROSS)
-PATIENCE_SECONDS = 60.0
-_REST = 0.01
+PATIENCE_SECONDS = 120.0
+"""Longest wait for anything; a busy machine takes its time."""
+_REST = 0.05
+_TIME_TO_CANCEL_NS = 400_000_000
 DIGITS = Decimal("1e-8")
 """What the engine keeps of USDT and BTC."""
+OPEN = "open for quoting again"
+SLOWNESS = {"paused: stale book", "paused: book recovering", "paused: stale tape"}
+"""What the guards may tell besides, and rightly, where the machine has no time for the session for a while."""
 
 type Report = dict[str, Any]
 
@@ -36,6 +43,7 @@ def configuration(folder: Path, venue: VenueProcess, **strategy: Any) -> Path:
         "min_spread_pct": 0.02,
         "cooldown_seconds": 0.2,
         "stale_after_seconds": 3.0,
+        "stale_tape_after_seconds": 4.0,
         "resume_after_seconds": 0.5,
         "max_order_actions_per_second": 200,
         "symbols": {
@@ -54,14 +62,14 @@ def configuration(folder: Path, venue: VenueProcess, **strategy: Any) -> Path:
         },
         "venue": {
             "name": "KRAKEN",
-            "starting_balances": ["1000 USDT", "500 XRP", "0.01 BTC"],
+            "starting_balances": [f"{amount} {code}" for code, amount in START.items()],
             "fees": {"maker_fee_pct": 0.1, "taker_fee_pct": 0.1},
             "latency": {"insert_ms": 5, "amend_ms": 5, "cancel_ms": 5},
         },
         "strategy": given | strategy,
         "metrics": {"interval_seconds": 0.5},
         "state": {"directory": str(folder / "state")},
-        "output": {"directory": str(folder / "runs")},
+        "output": {"directory": str(folder / "runs"), "report": False},
     }
     path = folder / "session.yaml"
     path.write_text(json.dumps(document), encoding="utf-8")
@@ -92,25 +100,53 @@ class SandboxSession:
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
         self.said: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip())
+        self._lines.put(None)
 
     # -- Talking ----------------------------------------------------------------------------------------
 
-    def ask(self, command: str, *arguments: Any) -> Report:
+    def read_until(self, words: str) -> str:
+        """Return the next line that has these words."""
+        while (line := self._lines.get(timeout=PATIENCE_SECONDS)) is not None:
+            self.said.append(line)
+            if words in line:
+                return line
+        self._lines.put(None)
+        raise AssertionError("the session has ended:\n" + "\n".join(self.said[-5:]) + self.errors)
+
+    def ask(self, command: str, *arguments: Any) -> Any:
         """Send a command and return the answer."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([command, *arguments]) + "\n")
         self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("REPLY "):
-                answer: Report = json.loads(line.removeprefix("REPLY "))
-                return answer
-            self.said.append(line.rstrip())
-        raise AssertionError("the session has ended:\n" + "\n".join(self.said[-5:]) + self.errors)
+        answer = json.loads(self.read_until("REPLY ").removeprefix("REPLY "))
+        self.said.pop()
+        assert "error" not in answer, answer["error"]
+        return answer["answer"]
 
     def report(self) -> Report:
         """Return orders, guards and figures at this moment."""
-        return self.ask("report")
+        report: Report = self.ask("report")
+        return report
+
+    def history(self, since: Report) -> list[Report]:
+        """Return the orders that lived since an earlier report."""
+        orders: list[Report] = self.ask("history", since["now_ns"])
+        return orders
+
+    def assert_money_adds_up(self) -> None:
+        """Check that the account has, at this moment, what the journal's fills have made of its first balances."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (money := self.ask("money"))["is_settled"]:
+            assert time.monotonic() < deadline, "a fill was never booked"
+        assert amounts(money["balances"]) == after_fills(START, money["fills"])
 
     def wait_until(self, holds: Callable[[Report], bool], what: str) -> Report:
         """Return the first report of which something holds."""
@@ -132,6 +168,10 @@ class SandboxSession:
 
     # -- The end ----------------------------------------------------------------------------------------
 
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self.process.poll() is not None
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
@@ -139,15 +179,20 @@ class SandboxSession:
 
     def wait(self) -> int:
         """Return the exit code."""
-        self.process.communicate(timeout=PATIENCE_SECONDS)
+        self.process.wait(PATIENCE_SECONDS)
+        self._reader.join()
         return self.process.returncode
 
     def close(self) -> None:
         """Kill the process where it still runs."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate()
-        self._errors.close()
+        self.process.wait()
+        self._reader.join()
+        for file in (self.process.stdin, self.process.stdout, self._errors):
+            assert file is not None
+            with suppress(BrokenPipeError):
+                file.close()
 
 
 @contextmanager
@@ -158,6 +203,10 @@ def session_of(config: Path, *overrides: str) -> Iterator[SandboxSession]:
         yield session
     finally:
         session.close()
+
+
+START = {"USDT": Decimal(1000), "XRP": Decimal(500), "BTC": Decimal("0.01")}
+"""A session's first balances."""
 
 
 # -- Reports ------------------------------------------------------------------------------------------------
@@ -185,28 +234,62 @@ def is_held(report: Report, reason: str, *symbols: str) -> bool:
     return all(state["reason"].startswith(reason) for state in states) and not live_orders(report, *wanted)
 
 
-def changes_since(report: Report, before: Report, symbol: str) -> list[str]:
-    """Return what was told of a symbol's guards since an earlier report."""
+def told_since(report: Report, before: Report, symbol: str) -> list[str]:
+    """Return what was told of a symbol's guards since an earlier report, without how long it took."""
     new = report["changes"][len(before["changes"]) :]
-    return [change["text"] for change in new if change["symbol"] == symbol]
+    return [change["text"].partition(" after ")[0] for change in new if change["symbol"] == symbol]
 
 
-def assert_sent_nothing_while_paused(report: Report) -> None:
-    """Check that no quote was sent between the beginning and the end of any pause or halt."""
+def was_told(report: Report, before: Report, reason: str, *symbols: str) -> bool:
+    """Whether these pairs (all, without names) were paused for a reason since an earlier report."""
+    wanted = symbols or tuple(report["symbols"])
+    return all(f"paused: {reason}" in told_since(report, before, symbol) for symbol in wanted)
+
+
+def assert_paused(report: Report, before: Report, symbol: str, *reasons: str) -> None:
+    """Check that a pair was paused for these reasons in this order, then opened, and for no other reason."""
+    told = told_since(report, before, symbol)
+    rest = iter(told)
+    wanted = [f"paused: {reason}" for reason in reasons]
+    assert all(text in rest for text in wanted), f"{told} are to have {wanted}, in this order"
+    assert told[-1] == OPEN
+    assert set(told) <= {*wanted, OPEN} | SLOWNESS
+
+
+def assert_undisturbed(report: Report, before: Report, *symbols: str) -> None:
+    """Check that no guard has said anything of these pairs, but for what a slow machine makes it say."""
+    for symbol in symbols or SYMBOLS:
+        assert set(told_since(report, before, symbol)) <= {OPEN} | SLOWNESS
+
+
+def assert_held_back(report: Report, orders: Sequence[Report]) -> int:
+    """Check that in no pause or halt was a quote sent, and that those from before were gone by its end.
+
+    A pause that is over at once, as short ones are where a machine is slow, ends before its cancels are confirmed.
+
+    Returns
+    -------
+    int
+        How many pauses and halts there were.
+    """
     shut: dict[str, int] = {}
-    spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    spans: list[tuple[str, int, int]] = []
     for change in report["changes"]:
         symbol, ns = change["symbol"], change["ns"]
         if change["state"] != "quoting":
             shut.setdefault(symbol, ns)
         elif symbol in shut:
-            spans[symbol].append((shut.pop(symbol), ns))
-    for symbol, began in shut.items():
-        spans[symbol].append((began, report["now_ns"]))
-    assert spans, "nothing was paused"
-    for order in report["orders"]:
-        if order["tag"] == "quote":
-            assert not any(began < order["ts_init"] < ended for began, ended in spans[order["symbol"]])
+            spans.append((symbol, shut.pop(symbol), ns))
+    unended = {symbol: (symbol, began, report["now_ns"]) for symbol, began in shut.items()}
+    quoted = [order for order in orders if order["tag"] == "quote"]
+    for symbol, began, ended in (*spans, *unended.values()):
+        for order in quoted:
+            if order["symbol"] == symbol and order["ts_init"] < ended:
+                assert order["ts_init"] <= began, f"sent while paused, {(symbol, began, ended)}: {order}"
+                is_gone = not order["is_live"] and order["ts_closed"] <= ended
+                may_be_left = symbol in unended or ended - began < _TIME_TO_CANCEL_NS
+                assert is_gone or may_be_left, f"left in a pause, {(symbol, began, ended)}: {order}"
+    return len(spans) + len(unended)
 
 
 # -- What is left -------------------------------------------------------------------------------------------
@@ -256,6 +339,7 @@ class LeftBehind:
         """Check that every change of a guard is in the log and in the journal, once each."""
         told = Counter(f"MM: {change['symbol']} {change['text']}" for change in report["changes"])
         logged = Counter(line.partition(": ")[2] for line in self.log)
+        assert told, "nothing was told"
         assert {text: logged[text] for text in told} == told
         journal = [line["guard"] for line in self.journal if line["type"] == "guard"]
         assert Counter(f"MM: {guard['symbol']} {guard['text']}" for guard in journal) == told

@@ -5,10 +5,12 @@ The run itself is the package's, through the engine's own Kraken client.
 """
 
 import json
+import os
 import queue
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -19,12 +21,15 @@ from nautilus_trader.model import ActorId
 from mm_nautilus.core.config_source import load_sandbox_config
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.nautilus import live_guard, messages
-from mm_nautilus.runs import sandbox
+from mm_nautilus.report.journal import journal_files
+from mm_nautilus.runs import sandbox, sandbox_node
 from mm_nautilus.runs.sandbox_node import SandboxParts
 from mm_nautilus.runs.signals import SignalListener
 
 _TIMER = "probe"
-_LOOK_NS = 10_000_000
+_LOOK_NS = 20_000_000
+_IDLE_TIMEOUT_MS = 6_000
+"""When the client gives a silent connection up, instead of its own ten seconds."""
 
 
 class Probe(DataActor):
@@ -34,6 +39,8 @@ class Probe(DataActor):
     ----------
     parts
         The run's node and components.
+    folder
+        The run's folder.
     requests
         The lines that nobody has answered yet.
     clock
@@ -43,9 +50,10 @@ class Probe(DataActor):
     def __new__(cls, *_args: Any) -> Self:
         return super().__new__(cls, DataActorConfig(actor_id=ActorId("PROBE-001")))
 
-    def __init__(self, parts: SandboxParts, requests: "queue.Queue[str]", clock: Any) -> None:
+    def __init__(self, parts: SandboxParts, folder: Path, requests: "queue.Queue[str]", clock: Any) -> None:
         super().__init__()
         self.parts = parts
+        self.folder = folder
         self.requests = requests
         self.fake_clock = clock
         self.changes: list[dict[str, Any]] = []
@@ -59,7 +67,7 @@ class Probe(DataActor):
     def _on_guard(self, change: Any) -> None:
         self.changes.append(
             {
-                "ns": change.ts_event,
+                "ns": self.clock.timestamp_ns(),  # not the event's time, which orders before it may be later than
                 "symbol": change.symbol,
                 "state": change.state.value,
                 "text": change.text,
@@ -72,22 +80,44 @@ class Probe(DataActor):
     def on_time_event(self, _event: Any) -> None:
         while not self.requests.empty():
             command, *arguments = json.loads(self.requests.get())
-            answer = getattr(self, command)(*arguments)
-            print("REPLY", json.dumps(answer), flush=True)  # noqa: T201
+            try:
+                answer = json.dumps({"answer": getattr(self, command)(*arguments)})
+            except BaseException:
+                answer = json.dumps({"error": traceback.format_exc()})
+            print("REPLY", answer, flush=True)  # noqa: T201
 
     # -- Commands ---------------------------------------------------------------------------------------
 
     def report(self) -> dict[str, Any]:
-        """Return orders, guards and figures at this moment."""
+        """Return live orders, guards and figures at this moment."""
         now_ns = self.clock.timestamp_ns()
         desks = self.parts.strategy.desks
         return {
             "now_ns": now_ns,
-            "orders": [_order(order) for order in self.cache.orders()],
+            "orders": [_order(order) for order in self.cache.orders() if not order.is_closed],
             "changes": self.changes,
             "sockets": self.sockets,
             "fills": sum(desk.counts.fills for desk in desks.values()),
             "symbols": {symbol: _symbol(desk, now_ns) for symbol, desk in desks.items()},
+        }
+
+    def history(self, since_ns: int = 0) -> list[dict[str, Any]]:
+        """Return the orders that were sent, or closed, since a moment, as far as the engine remembers them."""
+        orders = self.cache.orders()
+        return [
+            _order(order) for order in orders if not order.is_closed or (order.ts_closed or 0) >= since_ns
+        ]
+
+    def money(self) -> dict[str, Any]:
+        """Return the account's balances and the journal's fills, both of this moment, once every fill is booked."""
+        files = journal_files(self.folder / "journal.jsonl")
+        lines = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
+        venue = next(iter(self.parts.strategy.desks.values())).instrument_id.venue
+        account = self.parts.strategy.portfolio.account(venue=venue)
+        return {
+            "is_settled": self.parts.strategy.is_settled,
+            "balances": {c.code: str(money.as_decimal()) for c, money in account.balances_total().items()},
+            "fills": [line["fill"] for line in lines if line["type"] == "fill"],
         }
 
     def step_clock(self, seconds: float) -> None:
@@ -134,20 +164,30 @@ def run_session(config: Path, overrides: list[str], signals: SignalListener) -> 
     requests: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
-        for line in sys.stdin:
-            requests.put(line)
+        # Not sys.stdin: a process that ends while a thread reads from it is aborted.
+        while text := os.read(0, 65_536).decode():
+            for line in text.splitlines():
+                requests.put(line)
 
     threading.Thread(target=read, daemon=True).start()
     clock = SimpleNamespace(time_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
     live_guard.time = clock  # type: ignore[assignment]
-    build = sandbox.build_sandbox
+    build, client_config = sandbox.build_sandbox, sandbox_node.data_client_config
 
-    def build_with_probe(*args: Any, **options: Any) -> Any:
-        parts = build(*args, **options)
-        parts.node.add_actor(Probe(parts, requests, clock))
+    def build_with_probe(inputs: Any, folder: Path, *args: Any, **options: Any) -> Any:
+        parts = build(inputs, folder, *args, **options)
+        parts.node.add_actor(Probe(parts, folder, requests, clock))
         return parts
 
+    def impatient_config(*args: Any) -> Any:
+        known = client_config(*args)
+        names = ("base_url", "ws_public_url", "timeout_secs", "validate_l2_checksum")
+        return type(known)(
+            ws_idle_timeout_ms=_IDLE_TIMEOUT_MS, **{name: getattr(known, name) for name in names}
+        )
+
     sandbox.build_sandbox = build_with_probe
+    sandbox_node.data_client_config = impatient_config
     try:
         loaded = load_sandbox_config(config, overrides)
         sandbox.run_sandbox(loaded.config, signals, say=lambda line: print(line, flush=True))  # noqa: T201

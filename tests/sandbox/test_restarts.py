@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sandbox_sessions import (
     ROOT,
+    START,
     SYMBOLS,
     LeftBehind,
     Report,
@@ -24,8 +25,6 @@ from sandbox_sessions import (
 
 from mm_nautilus.venue.process import VenueProcess
 
-START = {"USDT": "1000", "XRP": "500", "BTC": "0.01"}
-
 
 def has_traded(report: Report) -> bool:
     return bool(report["fills"] >= 4 and quotes(report))
@@ -36,65 +35,54 @@ def saved(folder: Path) -> dict[str, Any]:
     return document
 
 
-def test_a_killed_session_is_gone_on_from_to_the_last_decimal(venue: VenueProcess, tmp_path: Path) -> None:
+def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
+    venue: VenueProcess, tmp_path: Path
+) -> None:
     config = configuration(tmp_path, venue)
     with session_of(config) as first:
         first.wait_until(has_traded, "four fills")
+        first.process.send_signal(signal.SIGUSR1)
+        first.wait_until(lambda report: is_held(report, "halted by the kill switch"), "a halt")
         first.end(signal.SIGKILL)
     left = LeftBehind(tmp_path)
     balances = amounts(saved(tmp_path)["account"]["balances"])
     assert left.summary["status"] in ("starting", "running")
-    assert balances == after_fills(amounts(START), left.fills), "every fill was saved with its event"
+    assert balances == after_fills(START, left.fills), "every fill was saved with its event"
+    (tmp_path / "state" / "faults.halt").unlink()
     with session_of(config) as second:
-        second.wait_until(has_traded, "fills of the second session")
+        held = second.wait_until(lambda report: report["symbols"]["XRP/USDT"]["book_events"] > 50, "books")
+        assert is_held(held, "halted by the kill switch: a signal")
+        assert [order for order in second.ask("history") if order["tag"] == "quote"] == []
         refused = SandboxSession(config)
         code, said = refused.wait(), refused.errors
         refused.close()
         assert code == 2
         assert f"is in use by process {second.process.pid}" in said
-        second.wait_until(quotes, "quotes beside the one that was refused")
         assert second.end() == 143
-    again = LeftBehind(tmp_path)
-    assert amounts(again.summary["start"]["balances"]) == balances
-    assert again.summary["open_orders"] == 0
-    assert len(list((tmp_path / "runs").iterdir())) == 2, "the refused one wrote nothing"
-    again.assert_money_adds_up()
-    assert again.balances == after_fills(amounts(START), [*left.fills, *again.fills])
-
-
-def test_a_halt_outlives_the_session_until_it_is_cleared(venue: VenueProcess, tmp_path: Path) -> None:
-    config = configuration(tmp_path, venue)
-    with session_of(config) as first:
-        first.wait_until(quotes, "quotes")
-        first.process.send_signal(signal.SIGUSR1)
-        first.wait_until(lambda report: is_held(report, "halted by the kill switch"), "a halt")
-        first.end(signal.SIGKILL)
-    (tmp_path / "state" / "faults.halt").unlink()
-    with session_of(config) as second:
-        held = second.wait_until(lambda report: report["symbols"]["XRP/USDT"]["book_events"] > 50, "books")
-        assert is_held(held, "halted by the kill switch: a signal")
-        assert [order for order in held["orders"] if order["tag"] == "quote"] == []
-        assert second.end() == 143
-    left = LeftBehind(tmp_path)
+    halted = LeftBehind(tmp_path)
+    assert amounts(halted.summary["start"]["balances"]) == halted.balances == balances
     for symbol in SYMBOLS:
-        assert len(left.logged(f"MM: {symbol} is still halted by the kill switch: a signal")) == 1
+        assert len(halted.logged(f"MM: {symbol} is still halted by the kill switch: a signal")) == 1
     words = [sys.executable, "-m", "mm_nautilus.cli", "resume", str(tmp_path / "state" / "faults.json")]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
     with session_of(config) as third:
-        third.wait_until(quotes, "quotes")
+        third.wait_until(has_traded, "quotes of the third session")
+        third.wait_until(lambda _: len(third.ask("money")["fills"]) >= 4, "four fills of it")
         assert third.end() == 143
-    LeftBehind(tmp_path).assert_money_adds_up()
+    again = LeftBehind(tmp_path)
+    assert len(list((tmp_path / "runs").iterdir())) == 3, "the refused one wrote nothing"
+    assert amounts(again.summary["start"]["balances"]) == balances
+    assert again.summary["open_orders"] == 0
+    again.assert_money_adds_up()
+    assert again.balances == after_fills(START, [*left.fills, *again.fills])
 
 
 @pytest.mark.parametrize("words", ["with its state in", "quoting XRP/USDT"])
 def test_a_signal_while_the_session_starts_ends_it(venue: VenueProcess, tmp_path: Path, words: str) -> None:
     config = configuration(tmp_path, venue)
     with session_of(config) as session:
-        assert session.process.stdout is not None
-        for line in session.process.stdout:
-            if words in line:
-                break
-        assert session.end() == 143
+        session.read_until(words)
+        assert session.end() == 143, session.errors
         assert "Traceback" not in session.errors
     runs = list((tmp_path / "runs").glob("*"))
     assert [json.loads((run / "summary.json").read_text())["status"] for run in runs] in ([], ["interrupted"])
@@ -104,11 +92,8 @@ def test_a_signal_while_the_venue_keeps_the_session_waiting(venue: VenueProcess,
     venue.control.silence()
     try:
         with session_of(configuration(tmp_path, venue)) as session:
-            assert session.process.stdout is not None
-            for line in session.process.stdout:
-                if "live feed of" in line:
-                    break
-            assert session.end() == 143
+            session.read_until("live feed of")
+            assert session.end() == 143, session.errors
     finally:
         venue.control.clear_faults()
     assert not (tmp_path / "runs").exists()

@@ -110,8 +110,8 @@ class Watch(DataActor):
             {}
             if book is None
             else {
-                "bids": [[str(price), str(size)] for price, size in book.bids_to_dict().items()],
-                "asks": [[str(price), str(size)] for price, size in book.asks_to_dict().items()],
+                "bids": [[f"{price:f}", f"{size:f}"] for price, size in book.bids_to_dict().items()],
+                "asks": [[f"{price:f}", f"{size:f}"] for price, size in book.asks_to_dict().items()],
             }
         )
         return self.seen[symbol] | {"instrument": details} | levels

@@ -154,6 +154,23 @@ def test_a_deaf_venue_forgets_requests_and_goes_on_sending() -> None:
     play(scene)
 
 
+def test_a_venue_that_is_deaf_to_a_channel_answers_the_others() -> None:
+    async def scene(served: Served) -> None:
+        async with served.client() as client:
+            await served.control("deaf", channel="trade")
+            trades = {"channel": "trade", "symbol": ["XRP/USDT"]}
+            await client.socket.send_json({"method": "subscribe", "params": trades, "req_id": 1})
+            await client.subscribe("book", "XRP/USDT")
+            asked = [row for row in await served.control("requests") if row["kind"] == "websocket"]
+            assert [row["ignored"] for row in asked] == [True, False]
+            assert (await served.control("state"))["subscriptions"] == 1
+            await served.control("clear_faults")
+            answer = await client.ask(method="subscribe", params=trades, req_id=2)
+            assert (answer["success"], answer["req_id"]) == (True, 2)
+
+    play(scene)
+
+
 # -- Connections --------------------------------------------------------------------------------------------
 
 

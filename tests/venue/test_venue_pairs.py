@@ -13,6 +13,15 @@ from mm_nautilus.venue.rest import answer
 
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
 NOW_NS = 1_795_340_000_123_456_789
+BOOK = {
+    "bids": [["0.000022350", "5.00000000"], ["0.000022340", "6.00000000"], ["0.000022330", "7.00000000"]],
+    "asks": [["0.000022360", "9.00000000"], ["0.000022370", "8.00000000"], ["0.000022380", "7.00000000"]],
+}
+
+
+def levels(symbol: str, depth: int) -> dict[str, list[list[str]]]:
+    assert symbol in PAIRS
+    return {side: rows[:depth] for side, rows in BOOK.items()}
 
 
 def test_names_are_krakens() -> None:
@@ -27,7 +36,7 @@ def test_names_are_krakens() -> None:
 
 
 def test_asset_pairs_tell_the_instruments_figures() -> None:
-    result = answer("AssetPairs", {}, PAIRS, NOW_NS)["result"]
+    result = answer("AssetPairs", {}, PAIRS, NOW_NS, levels)["result"]
     assert set(result) == {"XRPUSDT", "XBTUSDT", "XXRPXXBT"}
     entry = result["XBTUSDT"]
     wanted = {
@@ -53,43 +62,46 @@ def test_what_an_instrument_leaves_open_is_left_out() -> None:
         maker_fee_rate=None,
         taker_fee_rate=None,
     )
-    (entry,) = answer("AssetPairs", {}, kraken_pairs([spec]), NOW_NS)["result"].values()
+    (entry,) = answer("AssetPairs", {}, kraken_pairs([spec]), NOW_NS, levels)["result"].values()
     assert not {"ordermin", "costmin"} & set(entry)
     assert entry["fees"] == entry["fees_maker"] == []
 
 
 @pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
 def test_asset_pairs_of_one_pair_by_any_of_its_names(name: str) -> None:
-    assert list(answer("AssetPairs", {"pair": name}, PAIRS, NOW_NS)["result"]) == ["XXRPXXBT"]
+    assert list(answer("AssetPairs", {"pair": name}, PAIRS, NOW_NS, levels)["result"]) == ["XXRPXXBT"]
 
 
 def test_asset_pairs_of_an_unknown_pair_and_of_tokenized_assets() -> None:
-    assert answer("AssetPairs", {"pair": "XRPXBT,NONE"}, PAIRS, NOW_NS) == {
+    assert answer("AssetPairs", {"pair": "XRPXBT,NONE"}, PAIRS, NOW_NS, levels) == {
         "error": ["EQuery:Unknown asset pair"]
     }
-    assert answer("AssetPairs", {"aclass_base": "tokenized_asset"}, PAIRS, NOW_NS) == {
+    assert answer("AssetPairs", {"aclass_base": "tokenized_asset"}, PAIRS, NOW_NS, levels) == {
         "error": [],
         "result": {},
     }
 
 
 def test_time_status_and_unknown_methods() -> None:
-    assert answer("Time", {}, PAIRS, NOW_NS)["result"] == {
+    assert answer("Time", {}, PAIRS, NOW_NS, levels)["result"] == {
         "unixtime": 1_795_340_000,
         "rfc1123": "Sun, 22 Nov 2026 09:33:20 GMT",
     }
-    assert answer("SystemStatus", {}, PAIRS, NOW_NS)["result"] == {
+    assert answer("SystemStatus", {}, PAIRS, NOW_NS, levels)["result"] == {
         "status": "online",
         "timestamp": "2026-11-22T09:33:20Z",
     }
-    assert answer("Balance", {}, PAIRS, NOW_NS) == {"error": ["EGeneral:Unknown method"]}
+    assert answer("Balance", {}, PAIRS, NOW_NS, levels) == {"error": ["EGeneral:Unknown method"]}
 
 
 def test_ticks_that_are_no_power_of_ten_can_be_told() -> None:
     spec = replace(KRAKEN_SPOT["BTC/USDT"], price_increment=Decimal("0.25"))
     (pair,) = kraken_pairs([spec]).values()
     assert pair.digits == Digits(price_decimals=2, size_decimals=8, units_per_tick=25)
-    assert answer("AssetPairs", {}, {"BTC/USDT": pair}, NOW_NS)["result"]["XBTUSDT"]["tick_size"] == "0.25"
+    assert (
+        answer("AssetPairs", {}, {"BTC/USDT": pair}, NOW_NS, levels)["result"]["XBTUSDT"]["tick_size"]
+        == "0.25"
+    )
 
 
 def test_lots_that_cannot_be_told_are_refused() -> None:
@@ -102,3 +114,39 @@ def test_one_pair_of_two_venues_is_refused() -> None:
     spec = KRAKEN_SPOT["BTC/USDT"]
     with pytest.raises(DataError, match=r"BTC/USDT\.OTHER and BTC/USDT\.KRAKEN would both be BTC/USDT"):
         kraken_pairs([spec, replace(spec, venue="OTHER")])
+
+
+# -- Books --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
+def test_the_best_levels_of_a_book_are_told_under_any_name(name: str) -> None:
+    assert answer("Depth", {"pair": name, "count": "1"}, PAIRS, NOW_NS, levels) == {
+        "error": [],
+        "result": {
+            "XXRPXXBT": {
+                "asks": [["0.000022360", "9.00000000", NOW_NS // 1_000_000_000]],
+                "bids": [["0.000022350", "5.00000000", NOW_NS // 1_000_000_000]],
+            }
+        },
+    }
+
+
+@pytest.mark.parametrize(("count", "levels_told"), [("2", 2), ("500", 3), (None, 3)])
+def test_no_more_levels_are_told_than_asked_for(count: str | None, levels_told: int) -> None:
+    query = {"pair": "XBTUSDT"} | ({} if count is None else {"count": count})
+    (book,) = answer("Depth", query, PAIRS, NOW_NS, levels)["result"].values()
+    assert [len(side) for side in book.values()] == [levels_told, levels_told]
+
+
+@pytest.mark.parametrize(
+    "query", [{}, *({"pair": "XBTUSDT", "count": count} for count in ("0", "501", "-1", "1.5", "all"))]
+)
+def test_a_request_for_a_book_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
+    assert answer("Depth", query, PAIRS, NOW_NS, levels) == {"error": ["EGeneral:Invalid arguments"]}
+
+
+def test_a_book_of_an_unknown_pair_is_refused() -> None:
+    assert answer("Depth", {"pair": "DOGEUSD"}, PAIRS, NOW_NS, levels) == {
+        "error": ["EQuery:Unknown asset pair"]
+    }

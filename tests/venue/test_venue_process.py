@@ -138,7 +138,9 @@ def test_a_signal_ends_it_cleanly(number: int, code: int, as_json: bool) -> None
             assert line.startswith("the venue listens: rest_url=http://127.0.0.1:")
         process.send_signal(number)
         rest, errors = process.communicate(timeout=_SECONDS)
-        assert (process.returncode, rest, errors) == (code, "", "")
+        assert (process.returncode, rest) == (code, "")
+        told = json.loads(errors) if as_json else errors
+        assert told == ({"exit_code": code, "errors": ["interrupted"]} if as_json else "")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,9 @@ def test_rest_answers_over_http() -> None:
         assert tokenized == {"error": [], "result": {}}
         assert (await served.rest("/0/public/SystemStatus"))["result"]["status"] == "online"
         assert (await served.rest("/0/public/Time"))["result"]["unixtime"] > 1_700_000_000
+        book = await served.rest("/0/public/Depth?pair=XBTUSDT&count=10")
+        told = {side: [row[:2] for row in rows] for side, rows in book["result"]["XBTUSDT"].items()}
+        assert told == await served.control("book", "BTC/USDT", 10)
         for path in ("/0/public/Nothing", "/0/private/Balance", "/"):
             assert await served.rest(path) == {"error": ["EGeneral:Unknown method"]}
         asked = [request["text"] for request in await served.control("requests")]

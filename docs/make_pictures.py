@@ -1,0 +1,143 @@
+"""Make the documentation's pictures: real runs of the shipped sample, their pages opened in Chromium, one PNG a part.
+
+Run by hand from the repository's folder: ``.venv/bin/python docs/make_pictures.py``. MM_CHROMIUM names the browser
+where it is not /usr/bin/chromium. The tables that ``make backtest`` prints are drawn as SVG.
+"""
+
+import os
+import re
+import tempfile
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from rich.console import Console
+from rich.text import Text
+
+from mm_nautilus.core.config_source import load_config
+from mm_nautilus.report.compare import compare_runs, comparison_parts
+from mm_nautilus.report.console import summary_view
+from mm_nautilus.report.page import render
+from mm_nautilus.runs.backtest import BacktestOutcome, run_backtest
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+CHROMIUM = os.environ.get("MM_CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+EVENTFUL = (
+    "strategy.use_reservation_price=true",
+    "strategy.gamma=1.0",
+    "strategy.volatility_lookback=3",
+    "strategy.use_trailing_stop=true",
+    "strategy.trailing_stop_activation=0.05",
+    "strategy.trailing_stop_distance=0.04",
+)
+"""What gives every section of the page something to show; the figures are of SIMULATED data either way."""
+EDGE = ("strategy.min_edge_bps=1",)
+"""The tutorial's one changed parameter."""
+WIDTH, HEIGHT = 900, 1400
+"""Of the window: higher than every section, as Chromium may leave out what reaches beyond it."""
+NARROW = 390
+LARGEST_BYTES = 200_000
+_COLUMNS: Final = 130
+_FONTS: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+
+
+def outcome_of(folder: Path, name: str, *sets: str) -> BacktestOutcome:
+    """Run the shipped configuration with changes."""
+    given = [*sets, f"output.directory={folder}", f"name={name}"]
+    return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
+
+
+# -- Pages --------------------------------------------------------------------------------------------------
+
+
+def opened(page: Page, path: Path) -> Page:
+    """Open a page and wait until it is drawn; what only a mouse can use is hidden."""
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.add_style_tag(content=".modebar, nav { display: none !important; }")
+    return page
+
+
+def draw_report(browser: Browser, report: Path) -> None:
+    """Take the pictures of a report."""
+    page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
+    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#symbols"))
+    page.locator("#figure-equity").screenshot(path=IMAGES / "report-equity.png")
+    page.locator('[data-tab="BTC/USDT"]').click()
+    page.wait_for_selector("#view-2[data-drawn]")
+    page.locator('[data-seconds="600"]').click()
+    page.wait_for_selector("#view-2[data-rows]")
+    page.locator("#view-2").screenshot(path=IMAGES / "report-market.png")
+    for name in ("fill-quality", "trails"):
+        page.locator(f"#figure-{name}").screenshot(path=IMAGES / f"report-{name}.png")
+    context = browser.new_context(viewport={"width": NARROW, "height": 844}, color_scheme="dark")
+    opened(context.new_page(), report).screenshot(path=IMAGES / "report-phone.png")
+
+
+def top_of(page: Page, end: str) -> dict[str, float]:
+    """Return what lies above an element, as a rectangle."""
+    box = page.locator(end).bounding_box()
+    if box is None:
+        raise ValueError(f"the page has no {end}")
+    return {"x": 0, "y": 0, "width": WIDTH, "height": box["y"] - 20}
+
+
+def draw_comparison(browser: Browser, path: Path) -> None:
+    """Take the picture of runs side by side."""
+    page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), path)
+    page.screenshot(path=IMAGES / "compare.png", clip=top_of(page, "#group-2"))
+
+
+# -- The terminal -------------------------------------------------------------------------------------------
+
+
+def terminal_picture(summary: dict[str, Any]) -> str:
+    """Return the tables of a run as SVG text."""
+    console = Console(record=True, width=_COLUMNS, file=StringIO())
+    console.print(Text("$ make backtest"))
+    console.print(summary_view(summary))
+    return without_web_fonts(console.export_svg(title="make backtest: SIMULATED data", unique_id="backtest"))
+
+
+def without_web_fonts(svg: str) -> str:
+    """Take out rich's fonts, which a viewer would fetch from the network, in favour of its own."""
+    svg = re.sub(r"\s*@font-face\s*\{.*?\}", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!-- Generated with Rich.*?-->", "", svg)
+    svg = svg.replace("Fira Code, monospace", _FONTS)
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE) + "\n"
+
+
+# -- All of it ----------------------------------------------------------------------------------------------
+
+
+def draw_all(parent: Path) -> None:
+    """Run what is to be seen, and take all pictures."""
+    first, edge, eventful = (
+        outcome_of(parent, name, *sets)
+        for name, sets in (("first", ()), ("edge", EDGE), ("eventful", EVENTFUL))
+    )
+    if not first.summary["simulated_data"]:
+        raise ValueError("the pictures show simulated data, was a run on recordings")
+    comparison = parent / "compare.html"
+    parts = comparison_parts(compare_runs([first.folder, edge.folder]))
+    comparison.write_text(render("compare.html.jinja", **parts), encoding="utf-8")
+    IMAGES.mkdir(exist_ok=True)
+    (IMAGES / "backtest.svg").write_text(terminal_picture(first.summary), encoding="utf-8")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        draw_report(browser, eventful.folder / "report.html")
+        draw_comparison(browser, comparison)
+        browser.close()
+    for picture in IMAGES.glob("*.png"):
+        if picture.stat().st_size > LARGEST_BYTES:
+            raise ValueError(
+                f"{picture} must have at most {LARGEST_BYTES} bytes, was {picture.stat().st_size}"
+            )
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        draw_all(Path(folder))

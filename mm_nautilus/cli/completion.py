@@ -1,0 +1,136 @@
+"""What a shell completes: files of runs, keys for ``--set``, symbols of a file or of a catalog."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["catalog_symbols", "config_files", "config_symbols", "sandbox_files", "setting_keys"]
+
+_CONFIG_SUFFIXES: Final = (".yaml", ".yml")
+_STATE_SUFFIX: Final = ".json"
+_SYMBOLS: Final = "symbols"
+_OF_SANDBOXES: Final = frozenset({"sandbox", "halt", "resume"})
+"""Commands whose configuration is a sandbox's, also where no file is given."""
+_OF_THE_DEFAULT_CATALOG: Final = frozenset({"init", "venue"})
+"""Commands that take this catalog where none is given."""
+_DEFAULT_CATALOG: Final = "catalog"
+
+
+def config_files(incomplete: str) -> list[str]:
+    """Return the YAML files and the folders that a path may be completed to."""
+    return _files(incomplete, _CONFIG_SUFFIXES)
+
+
+def sandbox_files(incomplete: str) -> list[str]:
+    """Return the YAML files, the state files and the folders that a path may be completed to."""
+    return _files(incomplete, (*_CONFIG_SUFFIXES, _STATE_SUFFIX))
+
+
+def _files(incomplete: str, suffixes: Sequence[str]) -> list[str]:
+    given = Path(incomplete)
+    is_whole = incomplete == "" or incomplete.endswith("/")
+    folder, start = (given, "") if is_whole else (given.parent, given.name)
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        return []
+    matching = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != "."]
+    return [
+        f"{entry}/" if entry.is_dir() else str(entry)
+        for entry in matching
+        if entry.suffix in suffixes or entry.is_dir()
+    ]
+
+
+def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the keys that ``--set`` may name, each up to its ``=``, a symbol's own after the file's symbols."""
+    if "=" in incomplete:
+        return []
+    values = _file_values(context)
+    keys = _keys(_model(context, values), _symbols(values))
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
+
+
+def _model(context: typer.Context, values: Mapping[str, Any]) -> "type[BaseModel]":
+    """Return what the command's configuration is, by its file or else by the command."""
+    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415 (keeps other completions fast)
+    from mm_nautilus.core.sandbox_config import SandboxConfig  # noqa: PLC0415
+
+    return SandboxConfig if "feed" in values or context.info_name in _OF_SANDBOXES else RunConfig
+
+
+def _keys(model: "type[BaseModel]", symbols: Iterable[str], parents: tuple[str, ...] = ()) -> Iterator[str]:
+    from pydantic import BaseModel  # noqa: PLC0415
+
+    from mm_nautilus.core.config import SymbolOverrides  # noqa: PLC0415
+    from mm_nautilus.core.problems import describe  # noqa: PLC0415
+
+    for name in model.model_fields:
+        if name == _SYMBOLS:
+            for symbol in symbols:
+                yield from _keys(SymbolOverrides, (), (*parents, name, symbol))
+            continue
+        described = describe(model, (name,))
+        inner = None if described is None else described.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _keys(inner, symbols, (*parents, name))
+        else:
+            yield ".".join((*parents, name))
+
+
+def config_symbols(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the symbols that the command line's configuration file names."""
+    return [symbol for symbol in _symbols(_file_values(context)) if symbol.startswith(incomplete)]
+
+
+def _file_values(context: typer.Context) -> Mapping[str, Any]:
+    """Return what is in the configuration file given so far; nothing where it cannot be read."""
+    file = _given(context, "config", "file", "run")
+    if file is None:
+        return {}
+    from mm_nautilus.core.yaml_file import read_mapping  # noqa: PLC0415
+    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return read_mapping(Path(file), "configuration").values
+    except ConfigError:
+        return {}
+
+
+def _symbols(values: Mapping[str, Any]) -> list[str]:
+    strategy = values.get("strategy")
+    symbols = strategy.get(_SYMBOLS) if isinstance(strategy, dict) else None
+    return list(symbols) if isinstance(symbols, dict) else []
+
+
+def _given(context: typer.Context, *names: str) -> Any:
+    """Return an argument given so far: the parser leaves it unnamed behind an option that waits for its value."""
+    found = next((context.params[name] for name in names if context.params.get(name) is not None), None)
+    return next(iter(context.args), None) if found is None else found
+
+
+def catalog_symbols(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the command line's catalog's symbols, after those that a list with commas has already."""
+    folder = _given(context, "catalog")
+    if folder is None and context.info_name in _OF_THE_DEFAULT_CATALOG:
+        folder = _DEFAULT_CATALOG
+    if folder is None:
+        return []
+    from pyarrow import ArrowException  # noqa: PLC0415
+    from pyarrow.parquet import read_table  # noqa: PLC0415
+
+    before, comma, start = incomplete.rpartition(",")
+    ids: set[str] = set()
+    for path in Path(folder).glob("data/currency_pair/*/*.parquet"):
+        try:
+            ids.update(map(str, read_table(path, columns=["id"]).column("id").to_pylist()))
+        except (ArrowException, OSError):
+            continue
+    taken = before.split(",")
+    symbols = sorted({name.rpartition(".")[0] for name in ids}.difference(taken))
+    return [f"{before}{comma}{symbol}" for symbol in symbols if symbol.startswith(start)]

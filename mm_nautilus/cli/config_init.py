@@ -1,0 +1,110 @@
+"""The `config init` command."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from mm_nautilus.cli.files import refuse_targets, write_whole
+from mm_nautilus.cli.options import Force, SymbolList
+from mm_nautilus.cli.values import symbol_names
+
+__all__ = ["init_command"]
+
+type Values = dict[tuple[str, ...], Any]
+
+_DEFAULT_CATALOG: Final = Path("catalog")
+_THIS: Final = "`mm-nautilus config init`"
+_COMMON_WORDS: Final = (
+    "Comments say what a key means and, in brackets, what is allowed. A key behind a `#` shows its default: take "
+    "the `#` away and change it. What symbols have in common stands under `strategy`; under `symbols` each one "
+    "may have any of the strategy's parameters of its own.",
+    "Quotes are never closer to each other than two maker fees and min_edge_bps, and exits are a multiple of the "
+    "fees. At a base tier's fees takers rarely reach that deep: `venue.fees` is where another tier goes.",
+)
+
+
+def init_command(
+    *,
+    symbols: SymbolList = None,
+    catalog: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The catalog to run on, or to take a sandbox's sizes from.",
+            show_default=str(_DEFAULT_CATALOG),
+        ),
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Begin a sandbox's configuration instead of a backtest's.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write; printed where none is given.", show_default=False),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write a configuration to begin with: some of a catalog's symbols, every key with its meaning.
+
+    Sizes are above the venue's minimums, widths cover two maker fees. Keys at their defaults are commented out.
+
+    Example: mm-nautilus config init --symbols XRP/USDT,BTC/USDT --out configs/mine.yaml
+    """
+    names = symbol_names(symbols)
+    refuse_targets({"--out": out}, force=force)
+    text = (_sandbox_text if sandbox else _backtest_text)(catalog or _DEFAULT_CATALOG, names, out)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_whole(out, text)
+    run = f"mm-nautilus sandbox {out} --venue local" if sandbox else f"mm-nautilus backtest {out}"
+    typer.echo(f"written to {out}; next: mm-nautilus config check {out}, {run}")
+
+
+def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
+    from mm_nautilus.core.config_template import template_text  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415
+    from mm_nautilus.runs.starter import starter_config  # noqa: PLC0415
+
+    starter = starter_config(catalog, names)
+    values: Values = {("catalog",): _path_beside(catalog, out), **starter.values}
+    data = "SIMULATED data" if starter.simulated else "recorded data"
+    return template_text(RunConfig, values, [f"A backtest on {data}, begun by {_THIS}.", *_COMMON_WORDS])
+
+
+def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
+    from mm_nautilus.core.config_template import template_text  # noqa: PLC0415
+    from mm_nautilus.core.sandbox_config import SandboxConfig  # noqa: PLC0415
+    from mm_nautilus.runs.starter import starter_sandbox  # noqa: PLC0415
+
+    starter = starter_sandbox(catalog, names)
+    feed: Values = {("feed", "source"): "live", ("feed", "catalog"): _path_beside(catalog, out)}
+    data = "the SIMULATED catalog below" if starter.simulated else "the catalog below"
+    words = [
+        f"A sandbox run, begun by {_THIS}: paper trading on Kraken's public feed, without an account.",
+        f"`--venue local` plays {data} instead of listening to Kraken, without a network. Sizes and fees are taken "
+        "from that catalog; at the start all is checked against the pairs the venue lists.",
+        "The run's name is its state file's, too: runs that are to know nothing of each other need different names.",
+        *_COMMON_WORDS,
+    ]
+    return template_text(SandboxConfig, {**_run_name(out), **feed, **starter.values}, words)
+
+
+def _run_name(out: Path | None) -> Values:
+    """Return the file's name as the run's, nothing where it cannot be one."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
+    from mm_nautilus.core.run_config import RunName  # noqa: PLC0415
+
+    if out is None:
+        return {}
+    try:
+        return {("name",): TypeAdapter(RunName).validate_python(out.stem)}
+    except ValidationError:
+        return {}
+
+
+def _path_beside(folder: Path, out: Path | None) -> str:
+    """Return a path as a file beside `out` names it."""
+    return os.path.relpath(folder, Path() if out is None else out.parent)

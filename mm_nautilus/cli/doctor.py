@@ -1,0 +1,78 @@
+"""The `doctor` command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from mm_nautilus.cli.completion import config_files
+from mm_nautilus.cli.console import print_json, progress_bar, shipped_file
+from mm_nautilus.cli.options import AsJson, Overrides
+
+if TYPE_CHECKING:
+    from mm_nautilus.core.run_config import RunConfig
+    from mm_nautilus.core.sandbox_config import SandboxConfig
+    from mm_nautilus.runs.health import Check
+
+__all__ = ["doctor_command"]
+
+_DEFAULT_CONFIG: Final = Path("configs") / "backtest.yaml"
+
+
+def doctor_command(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether a run can be expected to work here; exits with 1 if something stands in its way.
+
+    Versions against the lock file, the configuration and its catalog, the clock, the folders a run writes and their
+    disks, and what is optional; of a sandbox also its feed, its saved state, halts and recording. No network is used.
+
+    Example: mm-nautilus doctor configs/backtest.yaml
+    """
+    from mm_nautilus.core.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.runs.health import Check, CheckState, environment_checks  # noqa: PLC0415
+
+    file = config or shipped_file(_DEFAULT_CONFIG)
+    loaded = load_any_config(file, overrides or ())
+    warnings = loaded.all_warnings()
+    state = CheckState.WARNING if warnings else CheckState.OK
+    risks = f", {len(warnings)} warnings: `mm-nautilus config check {file}` has them" if warnings else ""
+    checks = [*environment_checks(), Check("configuration", state, f"{file} has no errors{risks}")]
+    checks += _run_checks(loaded.config)
+    is_well = not any(check.state is CheckState.PROBLEM for check in checks)
+    if as_json:
+        print_json({"ok": is_well, "checks": [check.to_dict() for check in checks]})
+    else:
+        _print(checks)
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def _run_checks(config: "RunConfig | SandboxConfig") -> "list[Check]":
+    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415
+    from mm_nautilus.runs.health import run_checks  # noqa: PLC0415
+    from mm_nautilus.runs.sandbox_health import sandbox_checks  # noqa: PLC0415
+
+    with progress_bar("checking the catalog") as on_progress:
+        if isinstance(config, RunConfig):
+            return run_checks(config, config.catalog, on_progress)
+        return sandbox_checks(config, on_progress)
+
+
+def _print(checks: "list[Check]") -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.echo(f"{check.state.value:<7}  {check.name:<{width}}  {check.text}")
+    counts = {
+        state: sum(check.state is state for check in checks)
+        for state in dict.fromkeys(c.state for c in checks)
+    }
+    typer.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))

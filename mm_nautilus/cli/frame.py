@@ -1,0 +1,138 @@
+"""How a command leaves the process: its exit code, and what is told of an error."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+import typer
+
+from mm_nautilus.errors import MarketMakingError
+
+__all__ = ["PROGRAM", "Failure", "run_command"]
+
+PROGRAM: Final = "mm-nautilus"
+"""The program's name in messages."""
+
+_EXIT_FAILED: Final = 1
+_EXIT_REFUSED: Final = 2
+_EXIT_INTERRUPTED: Final = 130
+_HELP_HINT: Final = "`{path} --help` shows what there is"
+_MOST_NAMES: Final = 15
+
+_NO_COMMAND: Final = re.compile(r"No such command '(.*?)'")
+_NO_OPTION: Final = re.compile(r"No such option: (\S+)")
+_BAD_VALUE: Final = re.compile(r"Invalid value for '(.+?)': (.+)", re.DOTALL)
+_NOT_A_CHOICE: Final = re.compile(r"Value error, (.+) is not one of (.+?)\.?")
+_RULE: Final = re.compile(r"Input should be (.+?)(, unable to parse .*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command ends, and with which exit code.
+
+    Parameters
+    ----------
+    exit_code
+        What the shell gets.
+    lines
+        What is told on stderr, one text a problem.
+    """
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+    def tell(self, *, as_json: bool) -> None:
+        """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""
+        if as_json:
+            typer.echo(json.dumps({"exit_code": self.exit_code, "errors": list(self.lines)}), err=True)
+            return
+        for line in self.lines:
+            typer.echo(f"error: {line}", err=True)
+
+
+def run_command(app: typer.Typer, words: Sequence[str]) -> int:
+    """Run the command that a command line names and return its exit code; nothing it raises on purpose gets out.
+
+    Parameters
+    ----------
+    app
+        All commands.
+    words
+        The words after the program's name.
+    """
+    try:
+        code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
+    except MarketMakingError as error:
+        failure = Failure(error.exit_code, tuple(str(error).splitlines()))
+    except typer.exceptions.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message(), err=True)
+            return _EXIT_REFUSED
+        failure = Failure(_EXIT_REFUSED, (_usage_text(error, words),))
+    except typer.Abort:
+        failure = Failure(_EXIT_FAILED, ("aborted: the input ended",))
+    except OSError as error:
+        failure = Failure(_EXIT_FAILED, (_system_text(error),))
+    else:
+        if code != _EXIT_INTERRUPTED:
+            return int(code or 0)
+        failure = Failure(_EXIT_INTERRUPTED, ("interrupted",))
+    failure.tell(as_json="--json" in words)
+    return failure.exit_code
+
+
+def _system_text(error: OSError) -> str:
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{error.strerror or error}"
+
+
+def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) -> str:
+    """Return what is wrong with a command line: the word, what is allowed, and where to look."""
+    message = error.format_message()
+    context: Any = getattr(error, "ctx", None)
+    path = PROGRAM if context is None else context.command_path
+    hint = _HELP_HINT.format(path=path)
+    if (match := _NO_COMMAND.match(message)) is not None:
+        known = [name for name, command in context.command.commands.items() if not command.hidden]
+        return f"no such command {match[1]!r}{_nearest(match[1], known)}; {hint}"
+    if (match := _NO_OPTION.match(message)) is not None:
+        known = [
+            name
+            for option in context.command.params
+            for name in (*option.opts, *getattr(option, "secondary_opts", ()))
+            if name.startswith("--")
+        ]
+        return f"no such option {match[1]}{_nearest(match[1], known)}; {hint}"
+    if (match := _BAD_VALUE.fullmatch(message)) is not None:
+        return _value_text(match[1], match[2], words)
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}; {hint}"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Return the known name that a mistyped one most likely means, or all of them where they are few."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (there are {', '.join(known)})" if len(known) <= _MOST_NAMES else ""
+
+
+def _value_text(name: str, problem: str, words: Sequence[str]) -> str:
+    """Return a refused value the way configurations tell it: key, what is allowed, what was given."""
+    if (match := _NOT_A_CHOICE.fullmatch(problem)) is not None:
+        return f"{name} must be one of {match[2].replace("'", '')}, was {match[1]}"
+    rule = _RULE.fullmatch(problem)
+    given = _given(name, words)
+    was = "" if given is None else f", was {given!r}"
+    return f"{name} must be {problem if rule is None else rule[1]}{was}"
+
+
+def _given(name: str, words: Sequence[str]) -> str | None:
+    """Return the value that a command line gives an option, None where it cannot be told."""
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option == name:
+            return value if equals else next(iter(words[index + 1 :]), None)
+    return None

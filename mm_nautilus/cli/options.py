@@ -1,0 +1,64 @@
+"""Options and arguments that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mm_nautilus.cli.completion import catalog_symbols, config_files, setting_keys
+
+__all__ = [
+    "AsJson",
+    "CatalogFolder",
+    "ConfigFile",
+    "EndMoment",
+    "Force",
+    "Overrides",
+    "StartMoment",
+    "SymbolList",
+]
+
+ConfigFile = Annotated[
+    Path, typer.Argument(help="YAML file of a run.", show_default=False, autocompletion=config_files)
+]
+"""A configuration file that has to be given."""
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        autocompletion=setting_keys,
+    ),
+]
+"""Values in place of the file's."""
+
+CatalogFolder = Annotated[Path, typer.Argument(help="The catalog's folder.")]
+"""A catalog that has to be given."""
+
+SymbolList = Annotated[
+    str | None,
+    typer.Option(
+        "--symbols",
+        metavar="LIST",
+        help="Symbols such as XRP/USDT,BTC/USDT; all if not given.",
+        autocompletion=catalog_symbols,
+    ),
+]
+"""Some of a catalog's symbols."""
+
+StartMoment = Annotated[
+    str | None,
+    typer.Option("--start", metavar="MOMENT", help="First moment used, such as 2026-01-01T00:05:00Z."),
+]
+"""The first moment of a span; unbounded where it is not given."""
+
+EndMoment = Annotated[str | None, typer.Option("--end", metavar="MOMENT", help="Last moment used.")]
+"""The last moment of a span; unbounded where it is not given."""
+
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+"""Whether existing files may go."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
+"""Output for machines."""

@@ -1,0 +1,80 @@
+"""The `report` and `compare` commands: what runs have left in their folders."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from mm_nautilus.cli.console import print_json
+from mm_nautilus.cli.files import refuse_targets, write_whole
+from mm_nautilus.cli.options import AsJson, Force
+
+if TYPE_CHECKING:
+    from mm_nautilus.report.compare import Comparison
+
+__all__ = ["compare_command", "report_command"]
+
+_WIDTH_WITHOUT_TERMINAL: Final = 160
+
+
+def report_command(
+    *,
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Write a run's report anew from its files: report.html in its folder, one page that opens offline.
+
+    Example: mm-nautilus report runs/20251213T120000Z-backtest
+    """
+    from mm_nautilus.report.page import write_report  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.runs.finish import finish_run, only_writer  # noqa: PLC0415
+
+    with only_writer(run):
+        finish_run(run)
+        path = write_report(run)
+    if as_json:
+        print_json({"report": str(path), "bytes": path.stat().st_size})
+    else:
+        typer.echo(f"written to {path}", err=True)
+
+
+def compare_command(
+    *,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_DIR...", help="Folders of two or more runs.", show_default=False),
+    ],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the comparison into one HTML page too."),
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show runs side by side: the parameters that differ, the figures, and what each earned over time.
+
+    Example: mm-nautilus compare runs/20251213T120000Z-backtest runs/20251213T120100Z-backtest --html both.html
+    """
+    refuse_targets({"--html": html}, force=force)
+    from mm_nautilus.report.compare import compare_runs, plain_comparison  # noqa: PLC0415 (keeps --help fast)
+
+    comparison = compare_runs(runs)
+    if html is not None:
+        _write_page(comparison, html)
+    if as_json:
+        print_json(plain_comparison(comparison))
+        return
+    from rich.console import Console  # noqa: PLC0415
+
+    from mm_nautilus.report.compare_console import print_comparison  # noqa: PLC0415
+
+    print_comparison(comparison, Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL))
+
+
+def _write_page(comparison: "Comparison", path: Path) -> None:
+    from mm_nautilus.report.compare import comparison_parts  # noqa: PLC0415
+    from mm_nautilus.report.page import render  # noqa: PLC0415
+
+    write_whole(path, render("compare.html.jinja", **comparison_parts(comparison)))
+    typer.echo(f"written to {path}", err=True)

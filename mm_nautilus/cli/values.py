@@ -1,0 +1,47 @@
+"""What commands read from the words of a command line: lists of symbols, and moments."""
+
+from datetime import datetime
+
+from mm_nautilus.errors import ConfigError
+
+__all__ = ["moment_value", "symbol_names"]
+
+
+def symbol_names(text: str | None) -> list[str] | None:
+    """Return the names of a list with commas, None where none is given.
+
+    Raises
+    ------
+    ConfigError
+        If a name between two commas is missing.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ConfigError(f"--symbols must be symbols with commas between them, was {text!r}")
+    return names
+
+
+def moment_value(option: str, text: str | None) -> datetime | None:
+    """Return a date and time, None where none is given.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no date and time with a UTC offset.
+    """
+    if text is None:
+        return None
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (keeps --help fast)
+
+    from mm_nautilus.core.config_types import Moment  # noqa: PLC0415
+
+    try:
+        moment: datetime = TypeAdapter(Moment).validate_python(text)
+    except ValidationError:
+        raise ConfigError(
+            f"{option} must be a date and time from 1970 to 2261 with a UTC offset such as "
+            f"2025-12-13T00:00:00Z, was {text!r}"
+        ) from None
+    return moment

@@ -1,0 +1,326 @@
+"""From a catalog to flat files: CSV in Tardis' form, which can be imported again, or Parquet tables."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
+from mm_nautilus.core.yaml_file import yaml_text
+from mm_nautilus.data.csv_rows import CsvKind
+from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
+from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
+from mm_nautilus.data.touch_replay import replay_touches
+from mm_nautilus.errors import CalibrationError, ConfigError, DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, refuse_other_span
+
+__all__ = ["ExportForm", "ExportReport", "ExportedFile", "export_catalog"]
+
+type ExportForm = Literal["tardis", "parquet"]
+type OnProgress = Callable[[int, int], None]
+
+_END_OF_TIME_NS: Final = 2**63 - 1
+_TARDIS_ENDS: Final = (*(f"_{kind.value}.csv.gz" for kind in CsvKind), ".yaml")
+_PARQUET_ENDS: Final = ("_book_changes.parquet", "_trades.parquet", "_touches.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One file.
+
+    Parameters
+    ----------
+    name
+        Its name in the folder.
+    instrument_id
+        Whose data it holds.
+    rows
+        How many rows; a definition of an instrument has none.
+    """
+
+    name: str
+    instrument_id: str
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    files
+        The files.
+    notes
+        What the form cannot tell, one text each.
+    """
+
+    folder: Path
+    files: tuple[ExportedFile, ...]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        files = [
+            {"name": file.name, "instrument": file.instrument_id, "rows": file.rows} for file in self.files
+        ]
+        return {"folder": str(self.folder), "files": files, "notes": list(self.notes)}
+
+
+def export_catalog(
+    catalog: Path,
+    target: Path,
+    *,
+    form: ExportForm = "tardis",
+    names: Sequence[str] | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ExportReport:
+    """Write a catalog's books and trades as flat files, all of them or none.
+
+    Memory is flat with ``tardis``; with ``parquet`` it holds one symbol's changes of the touch, forty bytes each.
+
+    Parameters
+    ----------
+    catalog
+        The catalog's folder.
+    target
+        The folder to write into; made if needed.
+    form
+        ``tardis`` writes ``incremental_book_L2`` and ``trades`` CSV files, compressed, with times in microseconds,
+        and the instrument's definition; ``parquet`` writes book changes, trades and touches.
+    names
+        Symbols or ids; None takes all.
+    start_ns, end_ns
+        First and last ``ts_init`` wanted, nanoseconds since the epoch, both inclusive; None is unbounded. The book
+        begins with the last full one at or before the start.
+    force
+        Whether files of the same names may be replaced.
+    on_progress
+        Called with rows read and rows in all.
+
+    Raises
+    ------
+    ConfigError
+        If a file of that name exists and `force` is not given, or the target is a file.
+    DataError
+        If the catalog cannot be used, lacks a symbol, has nothing in the span or no full book before its start, or
+        the target cannot be written.
+    """
+    reader = CatalogReader(catalog)
+    specs = reader.choose(names)
+    _refuse_shared_names(specs)
+    if start_ns is not None and end_ns is not None and start_ns >= end_ns:
+        raise ConfigError(f"end must be after start ({format_time(start_ns)}), was {format_time(end_ns)}")
+    refuse_other_span(reader, start_ns, end_ns)
+    _refuse_target(target, specs, form, force=force)
+    beside = next(folder for folder in target.absolute().parents if folder.exists())
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
+    try:
+        progress = _Progress(reader, specs, on_progress)
+        exports = [_SymbolExport(reader, spec, staging, (start_ns, end_ns), progress) for spec in specs]
+        for export in exports:
+            export.write(form)
+        _move_into(staging, target, force=force)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return ExportReport(
+        target,
+        tuple(file for export in exports for file in export.files),
+        tuple(note for export in exports for note in export.notes),
+    )
+
+
+def _refuse_shared_names(specs: Sequence[InstrumentSpec]) -> None:
+    seen: dict[str, InstrumentSpec] = {}
+    for spec in specs:
+        other = seen.setdefault(source_symbol(spec), spec)
+        if other is not spec:
+            raise DataError(
+                f"{other.instrument_id} and {spec.instrument_id} would share their files' names; export one at a time"
+            )
+
+
+def _refuse_target(target: Path, specs: Sequence[InstrumentSpec], form: ExportForm, *, force: bool) -> None:
+    """Check where the files go before the work begins."""
+    taken = next((folder for folder in (target, *target.parents) if folder.exists()), None)
+    if taken is not None and not taken.is_dir():
+        raise ConfigError(f"--out must be a folder, was {target}, and {taken} is a file")
+    if not force:
+        ends = _TARDIS_ENDS if form == "tardis" else _PARQUET_ENDS
+        _refuse_existing([target / f"{source_symbol(spec)}{end}" for spec in specs for end in ends])
+
+
+def _refuse_existing(paths: Sequence[Path]) -> None:
+    there = [
+        f"{path} exists; --force replaces it, --out names another folder" for path in paths if path.exists()
+    ]
+    if there:
+        raise ConfigError(there)
+
+
+def _move_into(staging: Path, target: Path, *, force: bool) -> None:
+    written = sorted(staging.iterdir())
+    if not force:
+        _refuse_existing([target / path.name for path in written])
+    target.mkdir(parents=True, exist_ok=True)
+    for path in written:
+        path.replace(target / path.name)
+
+
+class _Progress:
+    def __init__(
+        self, reader: CatalogReader, specs: Sequence[InstrumentSpec], on_progress: OnProgress | None
+    ) -> None:
+        files = (
+            file for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
+        )
+        self._total, self._done, self._on_progress = sum(file.rows for file in files), 0, on_progress
+
+    def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Yield blocks and count their rows."""
+        for block in blocks:
+            yield block
+            self._done += len(block)
+            if self._on_progress is not None:
+                self._on_progress(min(self._done, self._total), self._total)
+
+
+class _SymbolExport:
+    """One instrument's files."""
+
+    def __init__(
+        self,
+        reader: CatalogReader,
+        spec: InstrumentSpec,
+        folder: Path,
+        span: tuple[int | None, int | None],
+        progress: _Progress,
+    ) -> None:
+        self._reader, self._spec, self._folder = reader, spec, folder
+        self._start_ns, self._end_ns = span
+        self._progress = progress
+        self.files: list[ExportedFile] = []
+        self.notes: list[str] = []
+
+    def write(self, form: ExportForm) -> None:
+        """Write the instrument's files in one of the two forms."""
+        if form == "tardis":
+            self._write_tardis_book()
+            self._write_tardis_trades()
+            self._write_definition()
+        else:
+            self._write_book_table()
+            self._write_trade_table()
+            self._write_touch_table()
+
+    def _write_tardis_book(self) -> None:
+        with TardisBook(self._folder, self._spec) as book:
+            for block in self._deltas():
+                book.write(block)
+        self._keep(book.paths, book.rows)
+        self._note(
+            book.joined_groups, "groups of book changes share a microsecond with the one before and join it"
+        )
+        self._note(book.empty_clears, "times the book was emptied for a while, which the form cannot tell")
+
+    def _write_tardis_trades(self) -> None:
+        with TardisTrades(self._folder, self._spec) as trades:
+            for block in self._trades():
+                trades.write(block)
+        self._keep(trades.paths, trades.rows)
+        self._note(trades.unknown_takers, "trades have no known taker, which an import refuses")
+
+    def _write_definition(self) -> None:
+        path = self._folder / f"{source_symbol(self._spec)}.yaml"
+        path.write_text(yaml_text(_definition(self._spec)), encoding="utf-8")
+        self.files.append(ExportedFile(path.name, self._spec.instrument_id, None))
+
+    def _write_book_table(self) -> None:
+        with self._table("book_changes") as table:
+            for block in self._deltas():
+                table.write(book_columns(self._spec, block))
+        self._keep([table.path], table.rows)
+
+    def _write_trade_table(self) -> None:
+        with self._table("trades") as table:
+            for block in self._trades():
+                table.write(trade_columns(self._spec, block))
+        self._keep([table.path], table.rows)
+
+    def _write_touch_table(self) -> None:
+        start_ns, end_ns = self._start_ns or 0, self._end_ns or _END_OF_TIME_NS
+        try:
+            touches = replay_touches(self._deltas(), start_ns, end_ns).touches
+        except CalibrationError as error:
+            self.notes.append(f"{self._spec.instrument_id}: no touches: {error}")
+            return
+        with self._table("touches") as table:
+            for columns in touch_columns(self._spec, touches):
+                table.write(columns)
+        self._keep([table.path], table.rows)
+
+    def _table(self, name: str) -> FlatTable:
+        return FlatTable(self._folder / f"{source_symbol(self._spec)}_{name}.parquet")
+
+    def _deltas(self) -> Iterator[DeltaBlock]:
+        """Yield book changes from the last full book at or before the start on."""
+        identity, start_ns = self._spec.instrument_id, self._start_ns
+        bounds = self._reader.bounds(identity, DataKind.DELTAS)
+        if start_ns is not None and bounds is not None and start_ns > bounds[0]:
+            start_ns = self._reader.snapshot_before(identity, start_ns)
+            if start_ns is None:
+                raise DataError(
+                    f"start must come after a full book of {identity}, and {self._reader.folder} holds none up to then"
+                )
+        return self._progress.counting(self._reader.iter_deltas(identity, start_ns, self._end_ns))
+
+    def _trades(self) -> Iterator[TradeBlock]:
+        identity = self._spec.instrument_id
+        return self._progress.counting(self._reader.iter_trades(identity, self._start_ns, self._end_ns))
+
+    def _keep(self, paths: Sequence[Path], rows: int) -> None:
+        """Keep files that hold something; a reader would refuse one that does not."""
+        if rows:
+            self.files.extend(ExportedFile(path.name, self._spec.instrument_id, rows) for path in paths)
+            return
+        for path in paths:
+            path.unlink(missing_ok=True)
+        self.notes.append(f"{self._spec.instrument_id}: nothing for {paths[0].name} in the span")
+
+    def _note(self, count: int, words: str) -> None:
+        if count:
+            self.notes.append(f"{self._spec.instrument_id}: {count:,} {words}")
+
+
+def _definition(spec: InstrumentSpec) -> dict[str, Any]:
+    """Return an instrument's definition as `load_instrument` reads it."""
+    numbers = {
+        "price_increment": spec.price_increment,
+        "size_increment": spec.size_increment,
+        "min_quantity": spec.min_quantity,
+        "min_notional": spec.min_notional,
+        "maker_fee_pct": None if spec.maker_fee_rate is None else 100 * spec.maker_fee_rate,
+        "taker_fee_pct": None if spec.taker_fee_rate is None else 100 * spec.taker_fee_rate,
+    }
+    return {
+        "symbol": spec.symbol,
+        "venue": spec.venue,
+        "base": spec.base,
+        "quote": spec.quote,
+        **{name: f"{number:f}" for name, number in numbers.items() if number is not None},
+        "source_symbol": source_symbol(spec),
+        **({"simulated": True} if spec.simulated else {}),
+    }

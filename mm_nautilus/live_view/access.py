@@ -1,0 +1,128 @@
+"""Who may see the live page: addresses, names of hosts, the token and what stands for it in a browser."""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from mm_nautilus.core.sandbox_config import WebConfig
+from mm_nautilus.errors import ConfigError
+
+__all__ = ["LEAST_TOKEN_CHARACTERS", "Access", "is_loopback", "page_access"]
+
+LEAST_TOKEN_CHARACTERS: Final = 16
+_SESSION_WORDS: Final = b"mm_nautilus live page"
+_BEARER: Final = "Bearer "
+_LOOPBACK_NAME: Final = "localhost"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address or a host's name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == _LOOPBACK_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What is asked of a request.
+
+    Parameters
+    ----------
+    is_loopback
+        Whether the page listens on a loopback address, where the host's name in a request has to be one, too: another
+        site whose name points here must not read the page.
+    token
+        What every request has to know, or None.
+    """
+
+    is_loopback: bool
+    token: str | None
+
+    def is_host_allowed(self, header: str | None) -> bool:
+        """Return whether a request's ``Host`` is a name that the page goes by; ports may differ, as tunnels do."""
+        if not self.is_loopback:
+            return True
+        try:
+            name = urlsplit(f"//{header or ''}").hostname
+        except ValueError:
+            return False
+        return name is not None and is_loopback(name)
+
+    def is_token(self, given: str) -> bool:
+        """Compare with the token, in a time that does not depend on how much of it is right."""
+        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+
+    @property
+    def session(self) -> str:
+        """What a browser that has signed in keeps: derived from the token, so that it outlives a restart.
+
+        Source: HMAC-SHA256, RFC 2104.
+        """
+        return hmac.new((self.token or "").encode(), _SESSION_WORDS, hashlib.sha256).hexdigest()
+
+    def is_bearer(self, authorization: str | None) -> bool:
+        """Return whether an ``Authorization`` header has the token."""
+        return (authorization or "").startswith(_BEARER) and self.is_token(
+            (authorization or "").removeprefix(_BEARER).strip()
+        )
+
+    def is_session(self, cookie: str | None) -> bool:
+        """Return whether a cookie is that of a browser that has signed in."""
+        return self.token is not None and hmac.compare_digest((cookie or "").encode(), self.session.encode())
+
+    @staticmethod
+    def is_same_origin(origin: str | None, host: str | None) -> bool:
+        """Return whether a request's ``Origin`` is the page itself: its host and port are those it was sent to."""
+        try:
+            return bool(origin and host) and urlsplit(origin or "").netloc.lower() == (host or "").lower()
+        except ValueError:
+            return False
+
+
+def page_access(config: WebConfig, environment: Mapping[str, str]) -> Access:
+    """Return what is asked of requests to a page.
+
+    Parameters
+    ----------
+    config
+        The page.
+    environment
+        Where the token is.
+
+    Raises
+    ------
+    ConfigError
+        If the page needs a token and there is none, or the token is too short or cannot stand in a header.
+    """
+    name = config.token_variable
+    token = environment.get(name) or None
+    loopback = is_loopback(config.host)
+    if token is None:
+        _refuse_without_token(config, loopback=loopback)
+    elif len(token) < LEAST_TOKEN_CHARACTERS:
+        raise ConfigError(
+            f"the live page's token in {name} must have at least {LEAST_TOKEN_CHARACTERS} characters, had {len(token)}"
+        )
+    elif not (token.isascii() and token.isprintable() and " " not in token):
+        raise ConfigError(
+            f"the live page's token in {name} must be letters, digits and signs of ASCII, no spaces"
+        )
+    return Access(loopback, token)
+
+
+def _refuse_without_token(config: WebConfig, *, loopback: bool) -> None:
+    do = (
+        f"set the environment variable {config.token_variable} to at least {LEAST_TOKEN_CHARACTERS} characters; "
+        "it was not set"
+    )
+    if not loopback:
+        raise ConfigError(
+            f"web.host: a live page on an address that is no loopback address, was {config.host}, needs a token: {do}"
+        )
+    if config.halt:
+        raise ConfigError(f"web.halt: a live page with a halt button (--web-halt) needs a token: {do}")

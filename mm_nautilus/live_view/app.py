@@ -1,0 +1,217 @@
+"""The live page's routes, and what every request has to pass before it reaches one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
+from mm_nautilus.live_view.access import Access
+from mm_nautilus.live_view.page import Page, live_page, sign_in_page
+from mm_nautilus.live_view.publisher import Publisher
+
+__all__ = ["LiveApp", "PageParts"]
+
+_HALT_REASON: Final = "the live page"
+_LARGEST_BODY: Final = 4_096
+_MOST_LISTENERS: Final = 32
+_REFUSAL_SECONDS: Final = 0.5
+"""How long a wrong token waits for its answer; one at a time."""
+_HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+_CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What the page is made from.
+
+    Parameters
+    ----------
+    name
+        The run's name.
+    access
+        What is asked of requests.
+    token_variable
+        Where the token is found, as the sign-in says.
+    port
+        The page's port: browsers keep cookies by host alone, so the cookie's name has it.
+    publisher
+        Makes what is shown.
+    kill_switch
+        What the halt button works; None leaves button and route out.
+    """
+
+    name: str
+    access: Access
+    token_variable: str
+    port: int
+    publisher: Publisher
+    kill_switch: KillSwitch | None
+
+
+@dataclass(slots=True)
+class LiveApp:
+    """The page as an ASGI application.
+
+    Parameters
+    ----------
+    parts
+        What it is made from.
+    """
+
+    parts: PageParts
+    _app: ASGIApp = field(init=False)
+    _page: Page = field(init=False)
+    _sign_in: Page = field(init=False)
+    _refusing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        can_halt = self.parts.kill_switch is not None
+        self._page = live_page(self.parts.name, can_halt=can_halt, resume_words="mm-nautilus resume")
+        self._sign_in = sign_in_page(self.parts.token_variable)
+        routes = [
+            Route("/", self._answer_page, methods=["GET"]),
+            Route("/api/state", self._answer_state, methods=["GET"]),
+            Route("/events", self._answer_events, methods=["GET"]),
+            Route("/healthz", self._answer_health, methods=["GET"]),
+        ]
+        if self.parts.access.token is not None:
+            routes.append(Route("/sign-in", self._answer_sign_in, methods=["POST"]))
+        if can_halt:
+            routes.append(Route("/api/halt", self._answer_halt, methods=["POST"]))
+        self._app = Starlette(routes=routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("content-security-policy", _CLOSED)
+            await send(message)
+
+        refusal = self._refusal(request)
+        await (self._app if refusal is None else refusal)(scope, receive, send_guarded)
+
+    # -- Access -----------------------------------------------------------------------------------------
+
+    def _refusal(self, request: Request) -> Response | None:
+        access = self.parts.access
+        if not access.is_host_allowed(request.headers.get("host")):
+            return PlainTextResponse("this page answers to localhost and loopback addresses only\n", 421)
+        if access.token is None or request.url.path == "/sign-in" or self._is_known(request):
+            return None
+        if request.url.path == "/":
+            return _page_response(self._sign_in, 401)
+        return PlainTextResponse("a token is needed\n", 401, {"www-authenticate": "Bearer"})
+
+    def _is_known(self, request: Request) -> bool:
+        access = self.parts.access
+        return access.is_bearer(request.headers.get("authorization")) or access.is_session(
+            request.cookies.get(self._cookie)
+        )
+
+    @property
+    def _cookie(self) -> str:
+        return f"mm_nautilus_{self.parts.port}"
+
+    def _is_from_page(self, request: Request) -> bool:
+        """Return whether a request that changes something comes from the page itself, or from no browser at all."""
+        origin, host = request.headers.get("origin"), request.headers.get("host")
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return False
+        if origin is None:
+            return self.parts.access.is_bearer(request.headers.get("authorization"))
+        return self.parts.access.is_same_origin(origin, host)
+
+    # -- Answers ----------------------------------------------------------------------------------------
+
+    async def _answer_page(self, _request: Request) -> Response:
+        return _page_response(self._page)
+
+    async def _answer_state(self, _request: Request) -> Response:
+        return JSONResponse(self.parts.publisher.document())
+
+    async def _answer_health(self, _request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _answer_events(self, request: Request) -> Response:
+        publisher = self.parts.publisher
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        if publisher.listeners >= _MOST_LISTENERS:
+            return PlainTextResponse(f"at most {_MOST_LISTENERS} pages can be open\n", 503)
+        frames: AsyncIterator[bytes] = publisher.listen()
+        return StreamingResponse(frames, media_type="text/event-stream")
+
+    async def _answer_sign_in(self, request: Request) -> Response:
+        if request.headers.get("origin") is None or not self._is_from_page(request):
+            return PlainTextResponse("sign in on the page itself\n", 403)
+        given = await _json_body(request)
+        token = given.get("token") if given is not None else None
+        if not isinstance(token, str) or not self.parts.access.is_token(token):
+            async with self._refusing:
+                await asyncio.sleep(_REFUSAL_SECONDS)
+            return PlainTextResponse("this is not the token\n", 401)
+        response = Response(status_code=204)
+        response.set_cookie(
+            self._cookie, self.parts.access.session, httponly=True, samesite="strict", path="/"
+        )
+        return response
+
+    async def _answer_halt(self, request: Request) -> Response:
+        kill_switch = self.parts.kill_switch
+        if kill_switch is None or not self._is_from_page(request):
+            return PlainTextResponse(
+                "a halt comes from the page itself, or with the token in a header\n", 403
+            )
+        given = await _json_body(request)
+        flatten = None if given is None else given.get("flatten")
+        if not isinstance(flatten, bool):
+            return PlainTextResponse('the body must be {"flatten": true} or {"flatten": false}\n', 400)
+        try:
+            await asyncio.to_thread(kill_switch.halt, HaltOrder(_HALT_REASON, flatten))
+        except OSError as error:
+            return PlainTextResponse(f"{kill_switch.halt_path} cannot be written: {error.strerror}\n", 500)
+        return JSONResponse(
+            {"halt_file": str(kill_switch.halt_path), "reason": _HALT_REASON, "flatten": flatten}
+        )
+
+
+def _page_response(page: Page, status: int = 200) -> Response:
+    return HTMLResponse(page.html, status, {"content-security-policy": page.policy})
+
+
+async def _json_body(request: Request) -> dict[str, Any] | None:
+    """Return a request's JSON object, None where it has none: another type of content can come from any site."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LARGEST_BODY:
+            return None
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return None
+    return given if isinstance(given, dict) else None

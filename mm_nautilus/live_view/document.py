@@ -1,0 +1,326 @@
+"""What the page and the terminal show: one document of plain values, each with the text people read."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from mm_nautilus.core.guard_state import QuotingState
+from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.live_view.curve import Point
+from mm_nautilus.live_view.state import (
+    Fill,
+    GuardNote,
+    LiveState,
+    Quotes,
+    Snapshot,
+    SymbolFigures,
+    SymbolInfo,
+    SymbolSnapshot,
+)
+from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.report.rows import NONE, size_text
+
+__all__ = [
+    "ACCOUNT_FIGURES",
+    "ENDED",
+    "FILL_COLUMNS",
+    "SYMBOL_FIGURES",
+    "Document",
+    "Label",
+    "age_text",
+    "curve_document",
+    "fill_documents",
+    "length_text",
+    "state_document",
+]
+
+type Document = dict[str, Any]
+
+ENDED: Final = frozenset({"completed", "interrupted", "failed"})
+"""States of a run after its end."""
+
+
+class Label(NamedTuple):
+    """How a figure is called.
+
+    Attributes
+    ----------
+    key
+        Its name in the document.
+    text
+        What people read.
+    meaning
+        What it is, with its unit.
+    """
+
+    key: str
+    text: str
+    meaning: str
+
+
+ACCOUNT_FIGURES: Final = (
+    Label("equity", "equity", "Value of all balances, marked at mid, in the report currency"),
+    Label(
+        "trading_pnl",
+        "trading PnL, net of fees",
+        "What trading made since the first start, marked at mid, net of fees, in the report currency",
+    ),
+    Label("roi", "trading PnL, % of the start", "Trading PnL in % of the equity at the start"),
+    Label(
+        "drawdown",
+        "largest drawdown",
+        "Largest fall of trading PnL from its best, in % of the equity at the start",
+    ),
+    Label(
+        "revaluation",
+        "revaluation of the start",
+        "What the starting balances gained or lost by prices alone, in the report currency; no trading profit",
+    ),
+    Label("fills", "fills", "Executions of all symbols since the first start, number"),
+    Label("trades", "trades", "Executions of all symbols that reduced a position, number"),
+    Label("win_rate", "win rate", "Share of all trades with a profit, %"),
+    Label(
+        "open_positions", "open positions", "Symbols whose net position since the start is not zero, number"
+    ),
+)
+
+SYMBOL_FIGURES: Final = (
+    Label("mid", "mid", "Middle of the last sound book, in quote currency"),
+    Label("bid", "our bid", "Price and open size of the working bid, or why there is none"),
+    Label("ask", "our ask", "Price and open size of the working ask, or why there is none"),
+    Label(
+        "reservation",
+        "reservation",
+        "Reservation price: what the quotes were last planned around, in quote currency",
+    ),
+    Label(
+        "trailing_stop",
+        "trailing stop",
+        "Price at which the trailing stop closes the position, in quote currency",
+    ),
+    Label("inventory", "inventory", "Net position since the start, in base currency"),
+    Label("realized_pnl", "realized PnL", "Net of fees, in quote currency"),
+    Label("total_pnl", "total PnL", "Realized and unrealized, marked at mid, net of fees, in quote currency"),
+    Label("average_pnl", "average PnL", "Realized PnL per trade, in quote currency"),
+    Label("fees", "fees", "What the venue charged, in quote currency"),
+    Label("fills", "fills", "Executions, number"),
+    Label("trades", "trades", "Executions that reduced a position, number, with wins and losses"),
+    Label("win_rate", "win rate", "Share of trades with a profit, %"),
+)
+
+FILL_COLUMNS: Final = (
+    Label("time", "UTC", "Time of the execution, UTC"),
+    Label("symbol", "symbol", "The pair"),
+    Label("side", "side", "Whether we bought or sold, and whether the order made or took liquidity"),
+    Label("price", "price", "In quote currency"),
+    Label("quantity", "quantity", "In base currency"),
+    Label("fee", "fee", "In quote currency"),
+    Label("pnl", "PnL", "Change of realized PnL, net of fees, in quote currency"),
+    Label("position", "position", "Net position after it, in base currency"),
+    Label("purpose", "for", "What the order was sent for"),
+)
+
+type Figure = dict[str, Any]
+
+
+def _figure(value: float | None, text: str, exact: str | None = None) -> Figure:
+    return {"value": value, "text": text} | ({} if exact is None else {"exact": exact})
+
+
+def _count(value: int) -> Figure:
+    return _figure(value, f"{value:,}")
+
+
+def _percentage(value: float, decimals: int = 1) -> Figure:
+    return _figure(value, f"{value:,.{decimals}f} %")
+
+
+def _money(exact: str, write: Callable[[float, str], str] = signed_amount) -> Figure:
+    """Return an amount such as ``-0.01250000 USDT``, or an unknown one."""
+    if not exact:
+        return _figure(None, NONE)
+    number, currency = exact.split(maxsplit=1)
+    return _figure(float(number), write(float(number), currency), exact)
+
+
+def _price(value: float | None, info: SymbolInfo, more_decimals: int = 0) -> Figure:
+    if value is None or math.isnan(value):
+        return _figure(None, NONE)
+    return _figure(value, f"{value:,.{info.price_decimals + more_decimals}f} {info.quote}")
+
+
+def _quote(price: float | None, size: float | None, reason: str | None, info: SymbolInfo) -> Figure:
+    """Return a working order, or why there is none."""
+    if price is None or size is None:
+        return {"value": None, "size": None, "text": f"none: {reason}" if reason else "none yet"}
+    text = f"{size_text(size)} {info.base} at {_price(price, info)['text']}"
+    return {"value": price, "size": size, "text": text if not reason else f"{text}, to go: {reason}"}
+
+
+def age_text(seconds: float | None) -> str:
+    """Return how old the last event of a feed is at most."""
+    return "nothing yet" if seconds is None else f"at most {seconds:,.1f} s"
+
+
+def length_text(seconds: float) -> str:
+    """Return a length of time, such as ``2 d 03:04:05``."""
+    days, rest = divmod(int(seconds), 86_400)
+    clock = f"{rest // 3_600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days} d {clock}" if days else clock
+
+
+def _clock_text(ts_ns: int) -> str:
+    return datetime.fromtimestamp(ts_ns / 1e9, UTC).strftime("%H:%M:%S")
+
+
+# -- Symbols and account ------------------------------------------------------------------------------------
+
+
+def _symbol(symbol: SymbolSnapshot) -> Document:
+    figures = {} if symbol.figures is None else _symbol_figures(symbol.figures, symbol.info)
+    return {
+        "symbol": symbol.info.symbol,
+        "base_currency": symbol.info.base,
+        "currency": symbol.info.quote,
+        "state": symbol.state or "waiting",
+        "reason": symbol.reason,
+        "feed_age_seconds": symbol.feed_age_seconds,
+        "figures": figures | _quote_figures(symbol.quotes, symbol.info),
+        "as_of_ms": None if symbol.figures is None else symbol.figures.ts_event // 1_000_000,
+    }
+
+
+def _quote_figures(quotes: Quotes, info: SymbolInfo) -> Document:
+    return {
+        "bid": _quote(quotes.bid_price, quotes.bid_size, quotes.bid_reason, info),
+        "ask": _quote(quotes.ask_price, quotes.ask_size, quotes.ask_reason, info),
+    }
+
+
+def _symbol_figures(figures: SymbolFigures, info: SymbolInfo) -> Document:
+    inventory = figures.inventory.partition(" ")[0]
+    trades = f"{figures.trades:,} ({figures.wins:,} won, {figures.losses:,} lost)"
+    return {
+        "mid": _price(figures.mid_price, info, 1),
+        "reservation": _price(figures.reservation_price, info, 2),
+        "trailing_stop": _price(figures.trailing_stop_price, info, 1),
+        "inventory": _figure(
+            float(inventory), f"{size_text(float(inventory))} {info.base}", figures.inventory
+        ),
+        "realized_pnl": _money(figures.realized_pnl),
+        "total_pnl": _money(figures.total_pnl),
+        "total_pnl_report": _money(figures.total_pnl_report),
+        "average_pnl": _money(figures.average_pnl),
+        "fees": _money(figures.fees, unsigned_amount),
+        "fills": _count(figures.fills),
+        "trades": _figure(figures.trades, trades),
+        "wins": _count(figures.wins),
+        "losses": _count(figures.losses),
+        "win_rate": _percentage(figures.win_rate) if figures.trades else _figure(figures.win_rate, NONE),
+    }
+
+
+def _account(account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...]) -> Document:
+    figures = [symbol.figures for symbol in symbols if symbol.figures is not None]
+    trades, wins = sum(figure.trades for figure in figures), sum(figure.wins for figure in figures)
+    totals = {
+        "fills": _count(sum(figure.fills for figure in figures)),
+        "trades": _count(trades),
+        "win_rate": _percentage(100 * wins / trades) if trades else _figure(None, NONE),
+    }
+    if account is None:
+        return {"figures": totals, "balances": {}}
+    code = account.report_currency
+    money = {
+        "equity": _money(f"{account.equity:f} {code}", unsigned_amount),
+        "trading_pnl": _money(f"{account.trading_pnl:f} {code}"),
+        "revaluation": _money(f"{account.revaluation:f} {code}"),
+        "roi": _percentage(account.roi_pct, 3),
+        "drawdown": _percentage(account.max_drawdown_pct, 3),
+        "open_positions": _count(account.open_positions),
+    }
+    balances = {code: f"{amount:f}" for code, amount in account.balances.items()}
+    return {"figures": totals | money, "balances": balances}
+
+
+def _guard(note: GuardNote) -> Document:
+    return {
+        "ts_ms": note.ts_event // 1_000_000,
+        "time": _clock_text(note.ts_event),
+        "symbol": note.symbol,
+        "state": note.state,
+        "text": note.text,
+    }
+
+
+def state_document(snapshot: Snapshot) -> Document:
+    """Return everything but the fills, the lines over time and the log."""
+    run = snapshot.run
+    states = [symbol.state for symbol in snapshot.symbols]
+    return {
+        "run": {
+            "id": f"{run.started_ns}",
+            "name": run.name,
+            "folder": run.folder,
+            "started": datetime.fromtimestamp(run.started_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "report_currency": run.report_currency,
+            "simulated_data": run.is_simulated,
+            "feed": run.feed,
+            "venue": run.venue,
+        },
+        "status": snapshot.status,
+        "status_text": snapshot.status_text,
+        "has_ended": snapshot.status in ENDED,
+        "is_halted": bool(states) and all(state == QuotingState.HALTED for state in states),
+        "uptime_seconds": snapshot.uptime_seconds,
+        "account": _account(snapshot.account, snapshot.symbols),
+        "symbols": [_symbol(symbol) for symbol in snapshot.symbols],
+        "guards": [_guard(note) for note in snapshot.guards],
+        "fills_seen": snapshot.fills_seen,
+    }
+
+
+# -- Fills and lines ----------------------------------------------------------------------------------------
+
+
+def fill_documents(snapshot: Snapshot) -> list[Document]:
+    """Return the last executions, the newest first."""
+    infos = {symbol.info.symbol: symbol.info for symbol in snapshot.symbols}
+    return [_fill(fill, infos[fill.symbol]) for fill in snapshot.fills]
+
+
+@lru_cache(maxsize=64)
+def _fill(fill: Fill, info: SymbolInfo) -> Document:
+    quote = info.quote
+    return {
+        "id": fill.correlation_id,
+        "ts_ms": fill.ts_event // 1_000_000,
+        "time": _clock_text(fill.ts_event),
+        "symbol": fill.symbol,
+        "side": f"{fill.side} {fill.liquidity.lower()}",
+        "price": f"{fill.price:,f} {quote}",
+        "quantity": f"{size_text(float(fill.quantity))} {info.base}",
+        "fee": unsigned_amount(float(fill.fee), quote),
+        "pnl": signed_amount(float(fill.realized_change), quote),
+        "position": f"{size_text(float(fill.position))} {info.base}",
+        "purpose": fill.purpose.replace("_", " "),
+    }
+
+
+def curve_document(state: LiveState) -> Mapping[str, Any]:
+    """Return equity and trading PnL over time, as columns of milliseconds since the epoch and of amounts."""
+    equity, trading_pnl = state.curves()
+    return {
+        "currency": state.run.report_currency,
+        "equity": _columns(equity),
+        "trading_pnl": _columns(trading_pnl),
+    }
+
+
+def _columns(points: list[Point]) -> dict[str, list[float]]:
+    return {
+        "ms": [ts_ns // 1_000_000 for ts_ns, _ in points],
+        "value": [round(value, 8) for _, value in points],
+    }

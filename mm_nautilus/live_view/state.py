@@ -1,0 +1,345 @@
+"""What a run has published so far, as far as it is shown: written by the engine's thread, read by others."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from mm_nautilus.core.guard_state import QuotingState
+from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.live_view.curve import Curve, Point
+
+__all__ = [
+    "Fill",
+    "GuardNote",
+    "LiveState",
+    "Quotes",
+    "RunInfo",
+    "Snapshot",
+    "SymbolFigures",
+    "SymbolInfo",
+    "SymbolSnapshot",
+]
+
+_MOST_FILLS: Final = 50
+_MOST_GUARD_NOTES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a run is, from its start to its end.
+
+    Parameters
+    ----------
+    name
+        The configuration's name.
+    folder
+        The run's folder.
+    report_currency
+        Currency of totals.
+    is_simulated
+        Whether the market data was simulated.
+    feed
+        ``live`` or ``local``.
+    venue
+        The simulated venue's name.
+    started_ns
+        When it began, nanoseconds since the epoch.
+    """
+
+    name: str
+    folder: str
+    report_currency: str
+    is_simulated: bool
+    feed: str
+    venue: str
+    started_ns: int
+
+
+class SymbolInfo(NamedTuple):
+    """A pair: its name, its currencies, and the digits after the decimal point of its prices."""
+
+    symbol: str
+    base: str
+    quote: str
+    price_decimals: int
+
+
+class SymbolFigures(NamedTuple):
+    """One symbol's published metrics.
+
+    Attributes
+    ----------
+    ts_event
+        Their moment, nanoseconds since the epoch.
+    symbol
+        The pair.
+    fills, trades, wins, losses
+        Executions; executions that reduced a position; those of them with a profit and with a loss.
+    win_rate
+        Wins as % of trades.
+    realized_pnl, total_pnl, average_pnl, fees, total_pnl_report, inventory
+        Decimal text with a currency, empty where it is not known.
+    mid_price, reservation_price, trailing_stop_price
+        In quote currency, NaN where there is none.
+    state, reason
+        What it is doing, and why a side, or neither, is quoted.
+    feed_age_seconds
+        Time since the feed's last event, NaN before the first.
+    """
+
+    ts_event: int
+    symbol: str
+    fills: int
+    trades: int
+    wins: int
+    losses: int
+    win_rate: float
+    realized_pnl: str
+    total_pnl: str
+    average_pnl: str
+    fees: str
+    total_pnl_report: str
+    inventory: str
+    mid_price: float
+    reservation_price: float
+    trailing_stop_price: float
+    state: str
+    reason: str
+    feed_age_seconds: float
+
+
+class Quotes(NamedTuple):
+    """One symbol's working orders, None where a side has none, and why it is not wanted; prices in quote currency."""
+
+    bid_price: float | None = None
+    bid_size: float | None = None
+    ask_price: float | None = None
+    ask_size: float | None = None
+    bid_reason: str | None = None
+    ask_reason: str | None = None
+
+
+class Fill(NamedTuple):
+    """One execution; amounts in the symbol's quote currency, quantity and position in its base currency."""
+
+    ts_event: int
+    symbol: str
+    side: str
+    price: Decimal
+    quantity: Decimal
+    liquidity: str
+    purpose: str
+    fee: Decimal
+    realized_change: Decimal
+    trade_pnl: Decimal | None
+    position: Decimal
+    correlation_id: str
+
+
+class GuardNote(NamedTuple):
+    """A guard's change of a symbol's state."""
+
+    ts_event: int
+    symbol: str
+    state: str
+    text: str
+
+
+class SymbolSnapshot(NamedTuple):
+    """What is known of one symbol at one moment.
+
+    Attributes
+    ----------
+    info
+        The pair.
+    figures
+        Its last metrics, None before the first.
+    quotes
+        Its quotes.
+    state, reason
+        What it is doing, from whichever of metrics and guards spoke last.
+    feed_age_seconds
+        How old the feed's last event is at most; None before the first.
+    """
+
+    info: SymbolInfo
+    figures: SymbolFigures | None
+    quotes: Quotes
+    state: str
+    reason: str
+    feed_age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is shown, at one moment.
+
+    Parameters
+    ----------
+    run
+        The run.
+    status, status_text
+        ``starting``, ``running`` or how it ended, and why.
+    uptime_seconds
+        Time since its start.
+    symbols
+        Each symbol, in the configuration's order.
+    account
+        The account's last figures, None before the first.
+    fills
+        The last executions, the newest first.
+    fills_seen
+        How many executions there have been in this run.
+    guards
+        The guards' last changes, the newest first.
+    """
+
+    run: RunInfo
+    status: str
+    status_text: str
+    uptime_seconds: float
+    symbols: tuple[SymbolSnapshot, ...]
+    account: AccountSnapshot | None
+    fills: tuple[Fill, ...]
+    fills_seen: int
+    guards: tuple[GuardNote, ...]
+
+
+@dataclass(slots=True)
+class _Symbol:
+    """What is kept of one symbol; `seen_at` is when its metrics came, seconds of the monotonic clock."""
+
+    info: SymbolInfo
+    figures: SymbolFigures | None = None
+    seen_at: float = 0.0
+    quotes: Quotes = field(default_factory=Quotes)
+    state: str = ""
+    reason: str = ""
+
+    def snapshot(self, now: float) -> SymbolSnapshot:
+        age = None
+        if self.figures is not None and self.figures.feed_age_seconds == self.figures.feed_age_seconds:
+            age = self.figures.feed_age_seconds + max(0.0, now - self.seen_at)
+        return SymbolSnapshot(self.info, self.figures, self.quotes, self.state, self.reason, age)
+
+
+class LiveState:
+    """The last of what a run has published, of bounded size; any thread may write and read it.
+
+    Ages are reckoned on the monotonic clock, so that they grow while nothing comes and survive a clock that is set.
+
+    Parameters
+    ----------
+    run
+        The run.
+    symbols
+        What it trades.
+    clock
+        Seconds of a clock that is never set.
+    """
+
+    def __init__(
+        self, run: RunInfo, symbols: Sequence[SymbolInfo], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._run = run
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._symbols: Mapping[str, _Symbol] = {info.symbol: _Symbol(info) for info in symbols}
+        self._began_at = clock()
+        self._status, self._status_text = "starting", ""
+        self._account: AccountSnapshot | None = None
+        self._fills: deque[Fill] = deque(maxlen=_MOST_FILLS)
+        self._fills_seen = 0
+        self._changes = 0
+        self._guards: deque[GuardNote] = deque(maxlen=_MOST_GUARD_NOTES)
+        self._equity, self._trading_pnl = Curve(), Curve()
+
+    # -- Writing ----------------------------------------------------------------------------------------
+
+    def set_status(self, status: str, text: str = "") -> None:
+        """Say how the run is doing, and why."""
+        with self._lock:
+            self._status, self._status_text = status, text
+            self._changes += 1
+
+    def on_metrics(self, figures: SymbolFigures) -> None:
+        """Take one symbol's metrics in."""
+        now = self._clock()
+        with self._lock:
+            symbol = self._symbols[figures.symbol]
+            self._changes += symbol.figures is None or symbol.figures.fills != figures.fills
+            symbol.figures, symbol.seen_at = figures, now
+            symbol.state, symbol.reason = figures.state, figures.reason
+
+    def on_quotes(self, symbol: str, quotes: Quotes) -> None:
+        """Take one symbol's quotes in."""
+        with self._lock:
+            self._symbols[symbol].quotes = quotes
+
+    def on_fill(self, fill: Fill) -> None:
+        """Take an execution in."""
+        with self._lock:
+            self._fills.appendleft(fill)
+            self._fills_seen += 1
+            self._changes += 1
+
+    def on_account(self, ts_ns: int, account: AccountSnapshot) -> None:
+        """Take the account's figures at a moment, nanoseconds since the epoch, in."""
+        equity, trading_pnl = float(account.equity), float(account.trading_pnl)
+        with self._lock:
+            self._account = account
+            self._equity.add(ts_ns, equity)
+            self._trading_pnl.add(ts_ns, trading_pnl)
+
+    def on_guard(self, note: GuardNote) -> None:
+        """Take a guard's change in; it holds until the symbol's next metrics."""
+        with self._lock:
+            self._guards.appendleft(note)
+            self._changes += 1
+            symbol = self._symbols[note.symbol]
+            symbol.state = note.state
+            symbol.reason = "" if note.state == QuotingState.QUOTING else note.text
+
+    # -- Reading ----------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> RunInfo:
+        """The run."""
+        return self._run
+
+    @property
+    def changes(self) -> int:
+        """How often something has happened that is to be shown at once: fills, their figures, guards, the end."""
+        return self._changes
+
+    def snapshot(self) -> Snapshot:
+        """Return everything as it is now."""
+        now = self._clock()
+        with self._lock:
+            return Snapshot(
+                run=self._run,
+                status=self._status,
+                status_text=self._status_text,
+                uptime_seconds=now - self._began_at,
+                symbols=tuple(symbol.snapshot(now) for symbol in self._symbols.values()),
+                account=self._account,
+                fills=tuple(self._fills),
+                fills_seen=self._fills_seen,
+                guards=tuple(self._guards),
+            )
+
+    def curves(self) -> tuple[list[Point], list[Point]]:
+        """Return equity and trading PnL over time, in the report currency."""
+        with self._lock:
+            lines = self._equity.points(), self._trading_pnl.points()
+        equity, trading_pnl = (sorted(set(line)) for line in lines)
+        return equity, trading_pnl
+
+    @property
+    def last_account(self) -> AccountSnapshot | None:
+        """The account's last figures: another object whenever there are new ones."""
+        return self._account

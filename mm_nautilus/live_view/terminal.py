@@ -1,0 +1,254 @@
+"""A run as it goes, in a terminal: tables that are drawn anew each second, below the lines that are said."""
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mm_nautilus.live_view.document import (
+    ACCOUNT_FIGURES,
+    SYMBOL_FIGURES,
+    Document,
+    Label,
+    age_text,
+    fill_documents,
+    length_text,
+    state_document,
+)
+from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.report.rows import NONE
+
+__all__ = ["Terminal", "TerminalView", "terminal_tables"]
+
+_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 0.5
+_NAME_WIDTH: Final = 17
+_SYMBOL_WIDTH: Final = 33
+_ROWS_AROUND: Final = 5
+"""Heading, account, and the cursor's row."""
+_ROWS_OF_A_FRAME: Final = 4
+_MOST_FILLS: Final = 8
+_COMPACT_FIGURES: Final = ("mid", "inventory", "total_pnl", "fills")
+_FILL_WIDTHS: Final = {
+    "time": 0,
+    "symbol": 0,
+    "side": 0,
+    "price": 0,
+    "pnl": 0,
+    "quantity": 92,
+    "position": 110,
+}
+"""Columns of fills, and the width of the terminal from which on there is room for them."""
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_STYLES: Final = {"quoting": "green", "paused": "yellow", "halted": "bold red"}
+_LEFT_OUT: Final = frozenset({"average_pnl", "fees"})
+"""Figures that a terminal has no room for; the page and the summary have them."""
+
+
+class Terminal(Console):
+    """A console that falls silent where rich would end the process: nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing more."""
+        self.quiet = True
+
+
+class TerminalView:
+    """Draw a run's state in a terminal from a thread of its own, and say lines above it.
+
+    A terminal that is lost, or that takes nothing more, ends no run and holds nobody up.
+
+    Parameters
+    ----------
+    console
+        The terminal.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Terminal()
+        self._said: deque[str] = deque()
+        self._wake = threading.Event()
+        self._is_over = False
+        self._is_lost = False
+        self._thread: threading.Thread | None = None
+
+    def say(self, line: str) -> None:
+        """Say a line: at once before the view begins and after its end, else above the view, and soon."""
+        self._said.append(line)
+        if self._thread is None or not self._thread.is_alive():
+            with self._losing():
+                self._print_said()
+        else:
+            self._wake.set()
+
+    def begin(self, state: LiveState) -> None:
+        """Begin to draw a state."""
+        self._is_over = False
+        self._thread = threading.Thread(target=self._draw, args=(state,), name="terminal", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Take the view away and leave the terminal as it was found; takes half a second at most."""
+        thread, self._is_over = self._thread, True
+        self._wake.set()
+        if thread is not None:
+            thread.join(_STOP_SECONDS)
+            if not thread.is_alive():
+                self._thread = None
+
+    def _draw(self, state: LiveState) -> None:
+        with self._losing(), Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while not self._is_over:
+                self._print_said()
+                snapshot = state.snapshot()
+                document = {**state_document(snapshot), "fills": fill_documents(snapshot)}
+                equity, _ = state.curves()
+                size = self._console.size
+                live.update(
+                    terminal_tables(document, [value for _, value in equity], size.width, size.height)
+                )
+                live.refresh()
+                self._wake.wait(_SECONDS)
+                self._wake.clear()
+        with self._losing():
+            self._print_said()
+
+    def _print_said(self) -> None:
+        while self._said and not self._is_lost:
+            self._console.print(self._said.popleft(), markup=False, highlight=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Fall silent for good where the terminal is gone."""
+        try:
+            yield
+        except OSError:
+            self._is_lost = True
+            self._said.clear()
+
+
+def terminal_tables(document: Document, equity: Sequence[float], width: int, height: int) -> RenderableType:
+    """Return what is drawn: no higher than the terminal.
+
+    Parameters
+    ----------
+    document
+        The state, with its fills.
+    equity
+        The account's equity over time.
+    width, height
+        The terminal's size in characters.
+    """
+    symbols = document["symbols"]
+    tables = _symbol_tables(symbols, width)
+    rows_left = height - _ROWS_AROUND - sum(table.row_count + _ROWS_OF_A_FRAME for table in tables)
+    if rows_left < 0:
+        tables = [_compact_table(symbols)]
+        rows_left = height - _ROWS_AROUND - len(symbols) - _ROWS_OF_A_FRAME
+    reasons = [_reason_line(symbol) for symbol in symbols if symbol["reason"]][: max(0, rows_left)]
+    fills = document["fills"][: max(0, min(_MOST_FILLS, rows_left - len(symbols) - _ROWS_OF_A_FRAME))]
+    parts: list[RenderableType] = [
+        Text(_heading(document), style="bold", no_wrap=True, overflow="ellipsis"),
+        Text(_account_words(document, equity), overflow="fold"),
+        *tables,
+        *reasons,
+        *([_fill_table(fills, width)] if fills else []),
+    ]
+    return Group(*parts)
+
+
+def _symbol_tables(symbols: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
+    """Return tables of a column a symbol, as many side by side as the terminal is wide."""
+    a_row = max(1, (width - _NAME_WIDTH) // _SYMBOL_WIDTH)
+    return [_symbol_table(symbols[first : first + a_row]) for first in range(0, len(symbols), a_row)]
+
+
+def _heading(document: Document) -> str:
+    run = document["run"]
+    data = "SIMULATED data" if run["simulated_data"] else "live data"
+    length = length_text(document["uptime_seconds"])
+    return f"{run['name']}: {document['status']} for {length}, {run['feed']} feed, {data}, simulated fills"
+
+
+def _account_words(document: Document, equity: Sequence[float]) -> str:
+    figures = document["account"]["figures"]
+    words = [
+        f"{label.text.partition(',')[0]} {figures[label.key]['text']}"
+        for label in ACCOUNT_FIGURES
+        if label.key in figures and label.key != "roi"
+    ]
+    return "  ".join([*words, _sparkline(equity)])
+
+
+def _sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Return a line as bars, the last ones of as many stretches."""
+    if len(values) < 2:
+        return ""
+    step = max(1, len(values) / width)
+    chosen = [
+        values[min(len(values) - 1, int((index + 1) * step) - 1)] for index in range(min(width, len(values)))
+    ]
+    low, high = min(chosen), max(chosen)
+    span = (high - low) or 1.0
+    return "".join(_BARS[min(len(_BARS) - 1, int((value - low) / span * len(_BARS)))] for value in chosen)
+
+
+def _symbol_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for symbol in symbols:
+        table.add_column(symbol["symbol"], justify="right", overflow="fold")
+    table.add_row("state", *(_state_text(symbol) for symbol in symbols))
+    for label in SYMBOL_FIGURES:
+        if label.key not in _LEFT_OUT:
+            table.add_row(label.text, *(_cell(symbol, label.key) for symbol in symbols))
+    table.add_row("feed age", *(age_text(symbol["feed_age_seconds"]) for symbol in symbols))
+    return table
+
+
+def _compact_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a row a symbol, for small terminals."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "state", *(label.text for label in _labels(_COMPACT_FIGURES))):
+        table.add_column(name, justify="left" if name in {"", "state"} else "right", no_wrap=True)
+    for symbol in symbols:
+        cells = (_cell(symbol, label.key) for label in _labels(_COMPACT_FIGURES))
+        table.add_row(symbol["symbol"], _state_text(symbol), *cells)
+    return table
+
+
+def _labels(keys: Sequence[str]) -> list[Label]:
+    return [label for label in SYMBOL_FIGURES if label.key in keys]
+
+
+def _cell(symbol: Mapping[str, Any], key: str) -> str:
+    text: str = symbol["figures"].get(key, {"text": NONE})["text"]
+    return text
+
+
+def _state_text(symbol: Mapping[str, Any]) -> Text:
+    return Text(symbol["state"], style=_STYLES.get(symbol["state"], ""))
+
+
+def _reason_line(symbol: Mapping[str, Any]) -> Text:
+    words = f"{symbol['symbol']} {symbol['state']}: {symbol['reason']}"
+    return Text(words, no_wrap=True, overflow="ellipsis")
+
+
+def _fill_table(fills: Sequence[Mapping[str, Any]], width: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    columns = [name for name, least in _FILL_WIDTHS.items() if width >= least]
+    for name in columns:
+        is_number = name in {"price", "quantity", "pnl", "position"}
+        heading = {"time": "fills, UTC", "pnl": "PnL"}.get(name, name)
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    for fill in fills:
+        table.add_row(*(fill[name] for name in columns))
+    return table

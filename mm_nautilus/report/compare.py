@@ -1,0 +1,337 @@
+"""Runs side by side: the parameters that differ, the figures, and what each had earned over time."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from mm_nautilus.errors import DataError
+from mm_nautilus.report.decimation import min_max_rows
+from mm_nautilus.report.derived import read_run
+from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, significant
+from mm_nautilus.report.rows import (
+    EQUITY_ROWS,
+    FILL_ROWS,
+    NONE,
+    SYMBOL_ROWS,
+    Row,
+    maker_quality,
+)
+from mm_nautilus.report.run_files import RunFiles, numbers, times
+from mm_nautilus.report.session import moment_text, short_data_text
+
+__all__ = [
+    "ComparedRun",
+    "Comparison",
+    "Curve",
+    "FigureRow",
+    "compare_runs",
+    "comparison_parts",
+    "plain_comparison",
+    "value_text",
+]
+
+type Floats = NDArray[np.float64]
+
+_LEFT_OUT: Final = ("output",)
+"""Sections of the configuration that say nothing about a run's results."""
+_FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark-out"), (30.0, "mark-out"))
+_BUCKETS: Final = 400
+_UNITS: Final = (("h", 3_600.0), ("min", 60.0), ("s", 1.0))
+"""Units of the time since a run's start, the longest first."""
+_NS_PER_SECOND: Final = 1_000_000_000
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a run had earned over time.
+
+    Parameters
+    ----------
+    ts_ns
+        Moments, nanoseconds since the epoch.
+    trading_pnl
+        Trading PnL since the start, net of fees, report currency.
+    """
+
+    ts_ns: NDArray[np.int64]
+    trading_pnl: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One of the runs.
+
+    Parameters
+    ----------
+    label
+        What it is called: its folder's name.
+    files
+        Its folder.
+    parameters
+        Its configuration, one value a dotted key.
+    curve
+        What it had earned over time.
+    """
+
+    label: str
+    files: RunFiles
+    parameters: Mapping[str, Any]
+    curve: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow:
+    """One figure of every run.
+
+    Parameters
+    ----------
+    group
+        ``account`` or a symbol.
+    name
+        What it is called.
+    texts
+        As it is shown, one a run.
+    values
+        The figures themselves, by their keys in the summary; None where a run has none.
+    """
+
+    group: str
+    name: str
+    texts: tuple[str, ...]
+    values: tuple[Mapping[str, Any] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side.
+
+    Parameters
+    ----------
+    runs
+        The runs, in the order given.
+    parameters
+        Keys whose values differ, with the value of each run; None where a run lacks the key.
+    figures
+        The figures.
+    notes
+        Why the runs may not be comparable.
+    """
+
+    runs: tuple[ComparedRun, ...]
+    parameters: tuple[tuple[str, tuple[Any, ...]], ...]
+    figures: tuple[FigureRow, ...]
+    notes: tuple[str, ...]
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """Read runs and put them side by side.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two, one is given twice, or a folder is not a run's.
+    """
+    if len(folders) < 2:
+        raise DataError(f"compare needs at least two runs, was {len(folders)}")
+    resolved = [folder.resolve() for folder in folders]
+    for folder in folders:
+        if resolved.count(folder.resolve()) > 1:
+            raise DataError(f"the runs to compare must differ, was {folder} twice")
+    names = [folder.name for folder in resolved]
+    runs = tuple(
+        _compared(folder, folder.name if names.count(folder.name) == 1 else str(given))
+        for folder, given in zip(resolved, folders, strict=True)
+    )
+    return Comparison(runs, _differing(runs), tuple(_figures(runs)), tuple(_notes(runs)))
+
+
+def _compared(folder: Path, label: str) -> ComparedRun:
+    files = read_run(folder)
+    table = files.table("equity", ["ts_event", "trading_pnl"])
+    try:
+        document = yaml.safe_load(files.config_text)
+    except yaml.YAMLError as error:
+        raise DataError(f"{folder / 'config.yaml'} is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{folder / 'config.yaml'} must be a mapping of keys, was {type(document).__name__}")
+    curve = Curve(times(table), numbers(table, "trading_pnl"))
+    return ComparedRun(label, files, dict(_flat(document)), curve)
+
+
+def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    if path[:1] in {(name,) for name in _LEFT_OUT}:
+        return
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, (*path, str(key)))
+    else:
+        yield ".".join(path), value
+
+
+def _differing(runs: Sequence[ComparedRun]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    keys = dict.fromkeys(key for run in runs for key in run.parameters)
+    rows = ((key, tuple(run.parameters.get(key) for run in runs)) for key in keys)
+    return tuple(
+        (key, values)
+        for key, values in rows
+        if any(value != values[0] for value in values) or any(key not in run.parameters for run in runs)
+    )
+
+
+def _figures(runs: Sequence[ComparedRun]) -> Iterator[FigureRow]:
+    summaries = [run.files.summary for run in runs]
+    for row in EQUITY_ROWS:
+        yield _row("account", row.name, row, [summary["equity"] for summary in summaries])
+    symbols = dict.fromkeys(symbol for summary in summaries for symbol in summary["symbols"])
+    rows = {row.name: row for row in FILL_ROWS}
+    for symbol in symbols:
+        found = [summary["symbols"].get(symbol) for summary in summaries]
+        for row in SYMBOL_ROWS:
+            yield _row(symbol, row.name, row, found)
+        for seconds, name in _FILL_FIGURES:
+            label = name if seconds == 0 else f"{name} after {seconds:g} s"
+            qualities = [None if figures is None else maker_quality(figures, seconds) for figures in found]
+            yield _row(symbol, label, rows[name], qualities)
+
+
+def _row(group: str, name: str, row: Row, found: Sequence[Mapping[str, Any] | None]) -> FigureRow:
+    return FigureRow(
+        group,
+        name,
+        tuple(NONE if figures is None else row.text(figures) for figures in found),
+        tuple(None if figures is None else {key: figures[key] for key in row.keys} for figures in found),
+    )
+
+
+def _notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
+    """Yield what makes a comparison of these runs unfair."""
+    summaries = [run.files.summary for run in runs]
+    differing: Mapping[str, Sequence[Any]] = {
+        "cover different periods": [(s["period"]["start"], s["period"]["end"]) for s in summaries],
+        "are partly backtests and partly paper trading": [run.files.is_sandbox for run in runs],
+        "have different kinds of data": [short_data_text(s) for s in summaries],
+        "report in different currencies": [s["report_currency"] for s in summaries],
+        "have different catalogs": [_catalog(run) for run in runs],
+    }
+    for words, values in differing.items():
+        if any(value != values[0] for value in values):
+            yield f"these runs {words}"
+    for run in runs:
+        yield from _notes_of(run)
+
+
+def _catalog(run: ComparedRun) -> Any:
+    return run.parameters.get("feed.catalog" if run.files.is_sandbox else "catalog")
+
+
+def _notes_of(run: ComparedRun) -> Iterator[str]:
+    """Yield what has to be known of one run."""
+    summary = run.files.summary
+    status = summary["status"]
+    if status in {"starting", "running"}:
+        yield f"{run.label} had not ended: its figures are those of {moment_text(summary['period']['end'])}"
+    elif status != "completed":
+        yield f"{run.label} {'was interrupted' if status == 'interrupted' else status}"
+    if summary.get("start", {}).get("is_resumed", False):
+        yield f"{run.label} went on from a saved state: its fills, trades, orders and money are those since its start"
+
+
+def plain_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain values: what ``--json`` prints."""
+    return {
+        "runs": [
+            {
+                "label": run.label,
+                "folder": str(run.files.folder),
+                "name": run.files.summary["name"],
+                "status": run.files.summary["status"],
+                "simulated_data": run.files.summary["simulated_data"],
+                "period": run.files.summary["period"],
+                "currency": run.files.summary["report_currency"],
+                "curve": _plain_curve(run.curve),
+            }
+            for run in comparison.runs
+        ],
+        "notes": list(comparison.notes),
+        "parameters": {key: list(values) for key, values in comparison.parameters},
+        "figures": [
+            {"group": row.group, "name": row.name, "values": list(row.values)} for row in comparison.figures
+        ],
+    }
+
+
+def _plain_curve(curve: Curve) -> dict[str, list[Any]]:
+    rows = min_max_rows(curve.trading_pnl, _BUCKETS)
+    return {
+        "ts_ms": (curve.ts_ns[rows] // _NS_PER_MS).tolist(),
+        "trading_pnl": significant(curve.trading_pnl[rows]),
+    }
+
+
+def value_text(value: Any) -> str:
+    """Return a parameter's value as YAML has it, and a dash for none."""
+    if value is None:
+        return NONE
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def comparison_parts(comparison: Comparison) -> dict[str, Any]:
+    """Return what the page of a comparison shows."""
+    groups: dict[str, list[FigureRow]] = {}
+    for row in comparison.figures:
+        groups.setdefault(row.group, []).append(row)
+    return {
+        "labels": [run.label for run in comparison.runs],
+        "summaries": [run.files.summary for run in comparison.runs],
+        "is_simulated": any(run.files.summary["simulated_data"] for run in comparison.runs),
+        "notes": comparison.notes,
+        "parameters": [
+            (key, [value_text(value) for value in values]) for key, values in comparison.parameters
+        ],
+        "groups": groups,
+        "figures": {"curves": _curves_figure(comparison.runs)},
+    }
+
+
+def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
+    """Return the trading PnL of all runs: by time of day where they cover the same period, else since their starts."""
+    periods = {tuple(run.files.summary["period"].values()) for run in runs}
+    unit, unit_seconds = _unit(run.files.summary["period"]["seconds"] for run in runs)
+    traces = []
+    for number, run in enumerate(runs):
+        rows = min_max_rows(run.curve.trading_pnl, _BUCKETS)
+        moments = run.curve.ts_ns[rows]
+        x: list[Any] = (moments // _NS_PER_MS).tolist()
+        if len(periods) > 1 and len(moments):
+            x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * _NS_PER_SECOND)).round(6).tolist()
+        colour, dash = SERIES[number % len(SERIES)]
+        traces.append(
+            line(
+                run.label,
+                x,
+                significant(run.curve.trading_pnl[rows]),
+                colour=colour,
+                dash=dash,
+                width=2,
+                hover=f"%{{y:,.2f}} {run.files.summary['report_currency']}",
+            )
+        )
+    currencies = ", ".join(dict.fromkeys(run.files.summary["report_currency"] for run in runs))
+    made = figure(
+        traces, [f"trading PnL, net of fees, {currencies}"], [1], pixels=460, hoverdistance=HOVER_ANYWHERE
+    )
+    if len(periods) > 1:
+        made["layout"]["xaxis"] |= {"type": "linear", "ticksuffix": f" {unit}", "hoverformat": ".3f"}
+    return made
+
+
+def _unit(lengths: Iterable[float]) -> tuple[str, float]:
+    """Return the unit in which the longest of so many seconds is more than two, and its seconds."""
+    longest = max(lengths)
+    return next((unit for unit in _UNITS if longest > 2 * unit[1]), _UNITS[-1])

@@ -1,0 +1,212 @@
+"""The exits of a run: each of them, and the paths of its trailing stops."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.core.exits import ExitReason
+from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant
+from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+
+__all__ = ["ExitEntry", "TrailPath", "exit_entries", "trail_figure", "trail_paths"]
+
+type Floats = NDArray[np.float64]
+
+_EXITS: Final = frozenset(reason.value for reason in ExitReason)
+_PATH_NS: Final = 300 * 1_000_000_000
+_MOST_PATHS: Final = len(SERIES)
+_BPS: Final = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExitEntry:
+    """One exit order that was filled.
+
+    Parameters
+    ----------
+    ts_ns
+        When it was filled first, nanoseconds since the epoch.
+    symbol, reason
+        The pair and the rule.
+    is_long
+        Whether a long position was closed.
+    entry_price, price
+        The position's average price, None where it was not recorded, and the exit's, quote currency.
+    quantity
+        What was closed, base currency.
+    trade_id
+        The first execution's id.
+    """
+
+    ts_ns: int
+    symbol: str
+    reason: str
+    is_long: bool
+    entry_price: float | None
+    price: float
+    quantity: float
+    trade_id: str | None
+
+    @property
+    def move_bps(self) -> float | None:
+        """How far the price had moved in the position's favour, bps of the entry, before fees."""
+        if self.entry_price is None:
+            return None
+        return (1.0 if self.is_long else -1.0) * _BPS * (self.price / self.entry_price - 1.0)
+
+
+def exit_entries(files: RunFiles) -> list[ExitEntry]:
+    """Return every exit of a run that was filled, in time order.
+
+    Raises
+    ------
+    DataError
+        If a table is missing or damaged.
+    """
+    found = [entry for symbol in files.summary["symbols"] for entry in _exits_of(files, symbol)]
+    return sorted(found, key=lambda entry: entry.ts_ns)
+
+
+def _exits_of(files: RunFiles, symbol: str) -> list[ExitEntry]:
+    columns = ["ts_event", "side", "price", "quantity", "purpose", "client_order_id", "trade_id"]
+    table = files.table("fills", columns, symbol)
+    moments, prices, quantities = times(table), numbers(table, "price"), numbers(table, "quantity")
+    sides, trades = texts(table, "side"), texts(table, "trade_id")
+    purposes = texts(table, "purpose")
+    entries = _entry_prices(files, symbol)
+    rows_of: dict[str, list[int]] = {}
+    for row, order_id in enumerate(texts(table, "client_order_id")):
+        if order_id is not None and purposes[row] in _EXITS:
+            rows_of.setdefault(order_id, []).append(row)
+    return [
+        ExitEntry(
+            ts_ns=int(moments[rows[0]]),
+            symbol=symbol,
+            reason=str(purposes[rows[0]]),
+            is_long=sides[rows[0]] == "SELL",
+            entry_price=entries.get(trades[rows[0]]),
+            price=float((prices[rows] * quantities[rows]).sum() / quantities[rows].sum()),
+            quantity=float(quantities[rows].sum()),
+            trade_id=trades[rows[0]],
+        )
+        for order_id, rows in rows_of.items()
+    ]
+
+
+def _entry_prices(files: RunFiles, symbol: str) -> dict[str | None, float]:
+    """Return the position's average price ahead of each fill, for those that had a position."""
+    table = files.table("market", ["trade_id", "entry_price"], symbol)
+    pairs = zip(texts(table, "trade_id"), numbers(table, "entry_price").tolist(), strict=True)
+    return {trade_id: price for trade_id, price in pairs if trade_id is not None and not np.isnan(price)}
+
+
+@dataclass(frozen=True, slots=True)
+class TrailPath:
+    """A trailing stop from its arming, or five minutes before, to the exit.
+
+    Parameters
+    ----------
+    exit
+        The exit it led to.
+    seconds
+        Time before the exit, negative.
+    price_bps, trail_bps
+        The price one could exit at and the stop, bps from the entry in the position's favour.
+    """
+
+    exit: ExitEntry
+    seconds: Floats
+    price_bps: Floats
+    trail_bps: Floats
+
+
+def trail_paths(files: RunFiles, entries: Sequence[ExitEntry]) -> list[TrailPath]:
+    """Return the paths of the last trailing stops that were hit.
+
+    Raises
+    ------
+    DataError
+        If ``market.parquet`` is missing or damaged.
+    """
+    hit = [
+        entry
+        for entry in entries
+        if entry.reason == ExitReason.TRAILING_STOP.value and entry.entry_price is not None
+    ]
+    return [_trail_path(files, entry) for entry in hit[-_MOST_PATHS:]]
+
+
+def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
+    columns = ["ts_event", "trade_id", "best_bid", "best_ask", "trailing_stop_price"]
+    table = files.table("market", columns, entry.symbol)
+    moments, trails = times(table), numbers(table, "trailing_stop_price")
+    prices = numbers(table, "best_bid" if entry.is_long else "best_ask")
+    # Live, the row of a fill is some milliseconds younger than the fill.
+    last = texts(table, "trade_id").index(entry.trade_id) + 1
+    at_ns = int(moments[last - 1])
+    unarmed = np.flatnonzero(np.isnan(trails[:last]))
+    first = max(
+        int(unarmed[-1]) + 1 if len(unarmed) else 0,
+        int(np.searchsorted(moments, at_ns - _PATH_NS)),
+    )
+    rows = slice(min(first, max(last - 1, 0)), last)
+    sign, at = (1.0 if entry.is_long else -1.0), entry.entry_price or np.nan
+    return TrailPath(
+        entry,
+        (moments[rows] - at_ns) / 1e9,
+        sign * _BPS * (prices[rows] / at - 1.0),
+        sign * _BPS * (trails[rows] / at - 1.0),
+    )
+
+
+def trail_figure(paths: Sequence[TrailPath]) -> Figure:
+    """Return the figure of trailing stops: the price one could exit at above its stop, until they met."""
+    traces: list[Figure] = []
+    for number, path in enumerate(paths):
+        colour, dash = SERIES[number % len(SERIES)]
+        name = f"{path.exit.symbol} {'long' if path.exit.is_long else 'short'} {number + 1}"
+        seconds: list[Any] = significant(path.seconds)
+        hover = "%{y:+.2f} bps from the entry"
+        traces.append(
+            line(
+                f"{name}: price",
+                seconds,
+                significant(path.price_bps),
+                colour=colour,
+                dash=dash,
+                hover=hover,
+                width=1,
+                legendgroup=name,
+            )
+        )
+        traces.append(
+            line(
+                f"{name}: stop",
+                seconds,
+                significant(path.trail_bps),
+                colour=colour,
+                dash=dash,
+                hover=hover,
+                width=3,
+                is_step=True,
+                legendgroup=name,
+            )
+        )
+    return figure(
+        traces,
+        ["bps from the entry"],
+        [1],
+        pixels=420,
+        hovermode="closest",
+        xaxis={
+            "gridcolor": "@grid",
+            "linecolor": "@axis",
+            "automargin": True,
+            "anchor": "y",
+            "ticksuffix": " s",
+        },
+        yaxis={"ticksuffix": " bps"},
+    )

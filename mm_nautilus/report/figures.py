@@ -1,0 +1,228 @@
+"""What all figures of a page share: colours by name, axes and traces as Plotly's plain data."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "HOVER_ANYWHERE",
+    "SERIES",
+    "Figure",
+    "axis",
+    "bars",
+    "figure",
+    "line",
+    "milliseconds",
+    "row_title",
+    "significant",
+    "time_axis",
+]
+
+type Figure = dict[str, Any]
+type Floats = NDArray[np.float64]
+
+SERIES: Final = (("@s0", "solid"), ("@s1", "dash"), ("@s2", "dot"), ("@s3", "dashdot"), ("@s4", "longdash"))
+"""Colour and dash of one series after the other. Names that begin with @ stand for a colour of the page's light or dark
+palette, which its script puts in; both palettes are Okabe and Ito's, which survive colour blindness."""
+_GAP: Final = 0.05
+"""Share of a figure's height between two of its rows."""
+_TICK_PIXELS: Final = 44
+"""Height of the labels under the x axis, which the legend follows."""
+_MARGIN_PIXELS: Final = 100
+"""Height of what lies around the axes of a figure."""
+_NS_PER_MS: Final = 1_000_000
+HOVER_ANYWHERE: Final = -1
+"""Plotly's ``hoverdistance`` for figures all of whose lines span the whole axis: their nearest points, however far."""
+_DIGITS: Final = 9
+
+
+def milliseconds(ts_ns: NDArray[np.int64]) -> list[int]:
+    """Return moments as Plotly's axes take them: milliseconds since the epoch."""
+    found: list[int] = (ts_ns // _NS_PER_MS).tolist()
+    return found
+
+
+def significant(values: Floats) -> list[float | None]:
+    """Return numbers for JSON: nine significant digits, and None for a gap."""
+    return [None if value != value else float(f"{value:.{_DIGITS}g}") for value in values.tolist()]  # noqa: PLR0124
+
+
+def line(
+    name: str,
+    x: Sequence[Any],
+    y: Sequence[float | None],
+    *,
+    colour: str,
+    hover: str,
+    dash: str = "solid",
+    row: int = 1,
+    is_step: bool = False,
+    width: float = 1.5,
+    **more: Any,
+) -> Figure:
+    """Return a line.
+
+    Parameters
+    ----------
+    name
+        What the legend and the tooltip call it.
+    x, y
+        Its points; None is a gap.
+    colour
+        A colour of the palette, such as ``@bid``.
+    hover
+        The tooltip's number with its unit, in Plotly's form.
+    dash
+        Plotly's name of the dash.
+    row
+        Which of the figure's rows it lies in, from 1.
+    is_step
+        Whether it stays level from point to point.
+    width
+        Pixels.
+    more
+        Further properties of the trace.
+    """
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "yaxis": _axis_name(row),
+        "line": {"color": colour, "dash": dash, "width": width, "shape": "hv" if is_step else "linear"},
+        "hovertemplate": f"{name}: {hover}<extra></extra>",
+        **more,
+    }
+
+
+def bars(
+    name: str,
+    x: Sequence[Any],
+    y: Sequence[Any],
+    *,
+    colour: str,
+    hover: str,
+    pattern: str = "",
+    row: int = 1,
+    **more: Any,
+) -> Figure:
+    """Return bars; `pattern` is Plotly's name of a hatching, for print and for the colour blind."""
+    return {
+        "type": "bar",
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "yaxis": _axis_name(row),
+        "marker": {
+            "color": colour,
+            "line": {"width": 0},
+            "pattern": {
+                "shape": pattern,
+                "bgcolor": colour,
+                "fgcolor": "@paper",
+                "size": 6,
+                "solidity": 0.25,
+            },
+        },
+        "hovertemplate": f"{hover}<extra>{name}</extra>",
+        **more,
+    }
+
+
+def _axis_name(row: int) -> str:
+    return "y" if row == 1 else f"y{row}"
+
+
+def axis(**more: Any) -> Figure:
+    """Return a y axis in the page's style; its range follows what is shown."""
+    return {
+        "automargin": True,
+        "gridcolor": "@grid",
+        "linecolor": "@grid",
+        "zerolinecolor": "@axis",
+        "fixedrange": True,
+        "tickformat": ",.6~f",
+        **more,
+    }
+
+
+def time_axis(last_row: int) -> Figure:
+    """Return an x axis of moments, UTC, under the last of a figure's rows."""
+    return {
+        "type": "date",
+        "gridcolor": "@grid",
+        "linecolor": "@axis",
+        "anchor": _axis_name(last_row),
+        "hoverformat": "%Y-%m-%d %H:%M:%S.%L UTC",
+        "automargin": True,
+    }
+
+
+def row_title(text: str, top: float) -> Figure:
+    """Return the title of a row, written above it on the left, where it costs no width."""
+    return {
+        "text": text,
+        "x": 0,
+        "y": top,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "align": "left",
+        "font": {"size": 12, "color": "@text"},
+    }
+
+
+def figure(
+    traces: list[Figure], titles: Sequence[str], heights: Sequence[float], *, pixels: int, **layout: Any
+) -> Figure:
+    """Return a figure of rows under each other that share their x axis.
+
+    Parameters
+    ----------
+    traces
+        What is drawn.
+    titles
+        One a row, with the unit.
+    heights
+        Of the rows, in any unit.
+    pixels
+        Height of the whole figure.
+    layout
+        Further properties of Plotly's layout; ``xaxis`` among them.
+    """
+    rows = len(titles)
+    space = 1.0 - _GAP * (rows - 1)
+    shares = [height / sum(heights) * space for height in heights]
+    made: Figure = {
+        "height": pixels,
+        "paper_bgcolor": "@paper",
+        "plot_bgcolor": "@paper",
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "@text"},
+        "margin": {"l": 10, "r": 10, "t": 30, "b": 10},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": -_TICK_PIXELS / (pixels - _MARGIN_PIXELS),
+            "yanchor": "top",
+            "traceorder": "normal",
+        },
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "@paper", "bordercolor": "@axis", "font": {"color": "@text"}},
+        "dragmode": "zoom",
+        "xaxis": time_axis(rows),
+        "annotations": [],
+        **layout,
+    }
+    top = 1.0
+    for number, (title, share) in enumerate(zip(titles, shares, strict=True), start=1):
+        bottom = max(0.0, top - share)
+        key = "yaxis" if number == 1 else f"yaxis{number}"
+        made[key] = axis(domain=[bottom, top], anchor="x") | made.get(key, {})
+        made["annotations"] = [*made["annotations"], row_title(title, top)]
+        top = bottom - _GAP
+    return {"data": traces, "layout": made}

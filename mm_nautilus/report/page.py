@@ -1,0 +1,424 @@
+"""A run's report: one HTML page that holds all it needs and opens without a network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from mm_nautilus.core.guard_state import QuotingState
+from mm_nautilus.report.derived import read_run
+from mm_nautilus.report.equity_figures import equity_figure, equity_paths
+from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
+from mm_nautilus.report.figures import Figure
+from mm_nautilus.report.fill_figures import fill_quality_figure
+from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
+from mm_nautilus.report.order_figures import actions_figure, reasons_figure
+from mm_nautilus.report.rows import (
+    EQUITY_ROWS,
+    FILL_ROWS,
+    MODEL_ROWS,
+    NONE,
+    SYMBOL_ROWS,
+    Row,
+    pnl_text,
+    reason_text,
+)
+from mm_nautilus.report.run_files import RunFiles, recorded_times, times
+from mm_nautilus.report.session import data_text, ending_note, moment_text, resumed_note, session_rows
+from mm_nautilus.report.statistics_table import statistics_rows
+from mm_nautilus.report.symbol_view import symbol_traces, symbol_view
+
+__all__ = ["REPORT", "Cell", "page_parts", "render", "write_report"]
+
+REPORT: Final = "report.html"
+"""The report's name in the run's folder."""
+_MOST_LISTED: Final = 100
+"""Exits, and changes of guards, that are listed: the last ones."""
+_STEP_BACK_NS: Final = 1_000_000_000
+"""How far the clock has to be set back to be worth a word."""
+_FAILURE: Final = "failure.txt"
+_SCRIPTS: Final = ("page.js",)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of a table.
+
+    Parameters
+    ----------
+    text
+        What is shown.
+    keys
+        Where the figure stands in the summary: paths of keys, with slashes between them as ``~1``.
+    """
+
+    text: str
+    keys: tuple[str, ...] = ()
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write a run's report from the files in its folder, and return its path; one that exists is replaced.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    out
+        Where to write it; ``report.html`` in that folder if it is None.
+
+    Raises
+    ------
+    DataError
+        If the folder is not a run's, the run has written no figures yet, or a file in it is missing or damaged.
+    OSError
+        If the report cannot be written.
+    """
+    page = render("report.html.jinja", **page_parts(read_run(folder)))
+    path = out or folder / REPORT
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def render(template: str, **parts: Any) -> str:
+    """Return a page from one of the package's templates; texts are escaped, scripts are allowed by their hashes.
+
+    Parameters
+    ----------
+    template
+        The template's name.
+    parts
+        What it shows; ``figures`` and ``views`` become the data that its script draws.
+    """
+    environment = Environment(
+        loader=PackageLoader("mm_nautilus.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    loader = environment.loader
+    assert loader is not None  # noqa: S101 - given above
+    sources = [loader.get_source(environment, name)[0] for name in _SCRIPTS]
+    scripts = [get_plotlyjs(), *sources]
+    style = loader.get_source(environment, "page.css")[0]
+    made: str = environment.get_template(template).render(
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - the package's own, and plotly's
+        policy=_policy(scripts),
+        style=Markup(style),  # noqa: S704 - the package's own
+        data=lambda value: Markup(_json(value)),  # noqa: S704 - escaped for where it stands
+        **parts,
+    )
+    return made
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Return a content security policy that lets the page's own scripts run and nothing else, nor any request."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _json(value: Any) -> str:
+    """Return JSON that can stand inside a script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def page_parts(files: RunFiles) -> dict[str, Any]:
+    """Return what the report's template shows.
+
+    Raises
+    ------
+    DataError
+        If a file of the run is missing or damaged.
+    """
+    summary = files.summary
+    symbols = summary["symbols"]
+    start_ns, end_ns, notes = _span(files)
+    exits = exit_entries(files)
+    paths = trail_paths(files, exits)
+    guards = read_guard_log(files)
+    changes = () if guards is None else guards.entries
+    figures: dict[str, Figure] = {
+        "equity": equity_figure(equity_paths(files)),
+        "actions": actions_figure(files, start_ns, end_ns),
+        "reasons": reasons_figure(symbols),
+    }
+    if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
+        figures["fill-quality"] = fill_quality_figure(symbols)
+    if paths:
+        figures["trails"] = trail_figure(paths)
+    views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
+    return {
+        "summary": summary,
+        "heading": _heading(summary),
+        "notes": notes,
+        "resumed": resumed_note(summary),
+        "session": session_rows(summary),
+        "is_sandbox": files.is_sandbox,
+        "tiles": _tiles(summary),
+        "symbol_table": _symbol_table(SYMBOL_ROWS, symbols),
+        "fill_table": _fill_table(symbols),
+        "model_table": _model_table(symbols),
+        "reason_table": _reason_table(symbols),
+        "guard_table": [] if guards is None else _guard_table(guards, list(symbols), start_ns, end_ns),
+        "guard_list": None if guards is None else [_guard_cells(entry) for entry in changes[-_MOST_LISTED:]],
+        "guards_left_out": max(0, len(changes) - _MOST_LISTED),
+        "has_all_guards": guards is not None and guards.is_whole,
+        "exit_table": _exit_table(summary["exits"]),
+        "exit_list": [_exit_cells(entry, views[entry.symbol]["decimals"]) for entry in exits[-_MOST_LISTED:]],
+        "exits_left_out": max(0, len(exits) - _MOST_LISTED),
+        "statistics": statistics_rows(summary) if files.is_complete else None,
+        "venue": _venue_rows(summary),
+        "config_text": files.config_text,
+        "figures": figures,
+        "views": views,
+        "left_out": {
+            symbol: view["left_out"] for symbol, view in views.items() if any(view["left_out"].values())
+        },
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _span(files: RunFiles) -> tuple[int, int, list[str]]:
+    """Return the first and last moment of what is drawn, and what is to be said of them."""
+    period = files.summary["period"]
+    start_ns, end_ns = (_nanoseconds(period[name]) for name in ("start", "end"))
+    table = files.table("market", ["ts_event"])
+    moments, recorded = times(table), recorded_times(table)
+    notes = [note for note in (ending_note(files.summary), _failure_note(files)) if note is not None]
+    if len(moments):
+        last_ns = int(moments[-1])
+        if not files.is_complete:
+            until = datetime.fromtimestamp(last_ns / 1e9, UTC)
+            notes.append(
+                f"What is drawn reaches at most to {until:%Y-%m-%d %H:%M:%S} UTC, the last row on the disk."
+            )
+        start_ns, end_ns = min(start_ns, int(moments[0])), max(end_ns, last_ns)
+    back_ns = int((recorded - moments).max(initial=0))
+    if back_ns >= _STEP_BACK_NS:
+        notes.append(
+            f"The clock was set back during this run, by up to {back_ns / 1e9:.1f} s: what was recorded of times that "
+            "came twice is drawn at the moment to which it was set."
+        )
+    return start_ns, max(start_ns, end_ns), notes
+
+
+def _failure_note(files: RunFiles) -> str | None:
+    """Return what a run failed of, as the first line of its ``failure.txt`` has it."""
+    path = files.folder / _FAILURE
+    if not path.is_file():
+        return None
+    first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    return f"{first[:1].upper()}{first[1:]}"
+
+
+def _nanoseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1_000
+
+
+def _heading(summary: Mapping[str, Any]) -> dict[str, str]:
+    period, venue = summary["period"], summary["venue"]
+    return {
+        "data": data_text(summary),
+        "start": moment_text(period["start"]),
+        "end": moment_text(period["end"]),
+        "length": _length(period["seconds"]),
+        "venue": f"{venue['name']}, {venue['account_type']} account",
+    }
+
+
+def _length(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h"
+
+
+def _path(*keys: str) -> str:
+    """Return a path of keys as a JSON pointer, which knows how to write a slash inside a key."""
+    return "/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
+
+
+def _cell(row: Row, figures: Mapping[str, Any], *where: str) -> Cell:
+    return Cell(row.text(figures), tuple(_path(*where, key) for key in row.keys))
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """Return the account's figures; none where a balance never had a price."""
+    equity = summary["equity"]
+    if equity is None:
+        return []
+    return [(row.name, _cell(row, equity, "equity")) for row in EQUITY_ROWS]
+
+
+def _symbol_table(rows: Iterable[Row], symbols: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    return [
+        (row.name, [_cell(row, figures, "symbols", symbol) for symbol, figures in symbols.items()])
+        for row in rows
+    ]
+
+
+def _model_table(symbols: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    return [
+        (
+            row.name,
+            [
+                Cell(NONE)
+                if figures["quote_model"] is None
+                else _cell(row, figures["quote_model"], "symbols", symbol, "quote_model")
+                for symbol, figures in symbols.items()
+            ],
+        )
+        for row in MODEL_ROWS
+    ]
+
+
+def _fill_table(symbols: Mapping[str, Any]) -> list[tuple[str, str, str, list[Cell]]]:
+    """Return symbol, kind of fill, horizon and figures, for kinds of which there were fills."""
+    found = []
+    for symbol, figures in symbols.items():
+        for kind, qualities in figures["fill_quality"].items():
+            for index, quality in enumerate(qualities):
+                if not quality["fills"]:
+                    continue
+                after = "at the fill" if quality["seconds"] == 0 else f"{quality['seconds']:g} s"
+                money = {**quality, "currency": figures["currency"]}
+                where = ("symbols", symbol, "fill_quality", kind, str(index))
+                found.append((symbol, kind, after, [_cell(row, money, *where) for row in FILL_ROWS]))
+    return found
+
+
+def _reason_table(symbols: Mapping[str, Any]) -> dict[str, Any]:
+    sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
+    reasons = sorted({reason for symbol, side in sides for reason in symbols[symbol]["not_quoting"][side]})
+
+    def cell(symbol: str, side: str, reason: str) -> Cell:
+        entry = symbols[symbol]["not_quoting"][side].get(reason)
+        where = ("symbols", symbol, "not_quoting", side, reason)
+        return Cell(
+            reason_text(entry), () if entry is None else (_path(*where, "seconds"), _path(*where, "count"))
+        )
+
+    return {
+        "sides": [f"{symbol} {side}" for symbol, side in sides],
+        "rows": [(reason, [cell(symbol, side, reason) for symbol, side in sides]) for reason in reasons],
+    }
+
+
+def _guard_table(
+    log: GuardLog, symbols: Iterable[str], start_ns: int, end_ns: int
+) -> list[tuple[str, list[Cell]]]:
+    """Return the seconds each symbol was in each state, and how often it came into it."""
+    found = state_times(log, symbols, start_ns, end_ns)
+    return [
+        (
+            state.value,
+            [
+                Cell(f"{of_symbol[state].seconds:,.1f} ({of_symbol[state].count:,})")
+                if state in of_symbol
+                else Cell(NONE)
+                for of_symbol in found.values()
+            ],
+        )
+        for state in QuotingState
+        if any(state in of_symbol for of_symbol in found.values())
+    ]
+
+
+def _guard_cells(entry: GuardEntry) -> dict[str, Any]:
+    return {
+        "time": _short_moment(entry.ts_ns),
+        "ms": entry.ts_ns // 1_000_000,
+        "symbol": entry.symbol,
+        "state": entry.state.value,
+        "text": entry.text,
+    }
+
+
+def _short_moment(ts_ns: int) -> str:
+    return datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC).strftime("%m-%d %H:%M:%S")
+
+
+def _exit_table(exits: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    return [
+        (
+            reason.replace("_", " "),
+            [
+                Cell(f"{totals['count']:,}", (_path("exits", reason, "count"),)),
+                Cell(f"{totals['trades']:,}", (_path("exits", reason, "trades"),)),
+                Cell(
+                    pnl_text(totals["pnl"]),
+                    tuple(_path("exits", reason, "pnl", code) for code in totals["pnl"]),
+                ),
+            ],
+        )
+        for reason, totals in exits.items()
+    ]
+
+
+def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:
+    return {
+        "time": _short_moment(entry.ts_ns),
+        "ms": entry.ts_ns // 1_000_000,
+        "symbol": entry.symbol,
+        "reason": entry.reason.replace("_", " "),
+        "side": "long" if entry.is_long else "short",
+        "entry": NONE if entry.entry_price is None else f"{entry.entry_price:,.{decimals}f}",
+        "price": f"{entry.price:,.{decimals}f}",
+        "move": NONE if entry.move_bps is None else f"{entry.move_bps:+.2f} bps",
+    }
+
+
+def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the run assumed of the venue, in words."""
+    venue = summary["venue"]
+    latency = venue["latency"]
+    return [
+        ("venue", f"{venue['name']}, {venue['account_type']} account, leverage {venue['leverage']:g}"),
+        ("starting balances", ", ".join(venue["starting_balances"])),
+        *_fee_rows(venue),
+        (
+            "order latency",
+            f"new {latency['insert_ms']:g} ms, amend {latency['amend_ms']:g} ms, cancel {latency['cancel_ms']:g} ms",
+        ),
+        (
+            "queue position",
+            "a quote waits behind the size that was displayed when it arrived"
+            if venue["queue_position"]
+            else "OFF: the first trade at its price fills a quote",
+        ),
+        (
+            "liquidity consumption",
+            "size that filled one of our orders is gone for the others"
+            if venue["liquidity_consumption"]
+            else "OFF: the same size may fill several of our orders",
+        ),
+    ]
+
+
+def _fee_rows(venue: Mapping[str, Any]) -> list[tuple[str, str]]:
+    fees = venue["fees"]
+    rows = [("fees", "each instrument's own" if fees is None else _fee_text(fees))]
+    return rows + [(f"fees of {symbol}", _fee_text(own)) for symbol, own in venue["symbol_fees"].items()]
+
+
+def _fee_text(fees: Mapping[str, float]) -> str:
+    return f"maker {fees['maker_fee_pct']:g} %, taker {fees['taker_fee_pct']:g} % of the value"

@@ -1,0 +1,179 @@
+"""The figures of a summary as rows of tables: one wording and one form for the terminal, the page and comparisons."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from mm_nautilus.core.quote_model import short_number
+from mm_nautilus.report.money import signed_amount, unsigned_amount
+
+__all__ = [
+    "EQUITY_ROWS",
+    "FILL_ROWS",
+    "MODEL_ROWS",
+    "NONE",
+    "SYMBOL_ROWS",
+    "Row",
+    "maker_quality",
+    "pnl_text",
+    "reason_text",
+    "size_text",
+]
+
+type Figures = Mapping[str, Any]
+
+NONE: Final = "-"
+"""What stands for a figure that there is none of."""
+
+
+class Row(NamedTuple):
+    """One row of a table.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    keys
+        Keys of the figures it shows.
+    text
+        Writes them, with their unit.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    text: Callable[[Figures], str]
+
+
+def _count(name: str, key: str) -> Row:
+    return Row(name, (key,), lambda figures: f"{figures[key]:,}")
+
+
+def _signed(name: str, key: str, currency: str = "currency") -> Row:
+    return Row(name, (key,), lambda figures: _amount(figures[key], figures[currency], signed_amount))
+
+
+def _unsigned(name: str, key: str, currency: str = "currency") -> Row:
+    return Row(name, (key,), lambda figures: _amount(figures[key], figures[currency], unsigned_amount))
+
+
+def _amount(value: float | None, currency: str, write: Callable[[float, str], str]) -> str:
+    return NONE if value is None else write(value, currency)
+
+
+def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
+    def text(figures: Figures) -> str:
+        return NONE if figures[key] is None else f"{figures[key]:,.{decimals}f}{unit}"
+
+    return Row(name, (key,), text)
+
+
+def _base(name: str, key: str) -> Row:
+    return Row(name, (key,), lambda figures: f"{size_text(figures[key])} {figures['base_currency']}")
+
+
+def size_text(size: float) -> str:
+    """Return a size with up to eight decimals and never with an exponent."""
+    text = f"{size:,.8f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _refused(figures: Figures) -> str:
+    return f"{figures['orders_rejected']:,} / {figures['orders_denied']:,}"
+
+
+SYMBOL_ROWS: Final[tuple[Row, ...]] = (
+    _count("fills", "fills"),
+    _count("trades", "trades"),
+    _count("wins", "wins"),
+    _count("losses", "losses"),
+    _number("win rate", "win_rate", " %"),
+    _signed("realized PnL, net of fees", "realized_pnl"),
+    _signed("total PnL, net of fees", "total_pnl"),
+    _signed("average PnL per trade", "avg_pnl"),
+    _unsigned("fees", "fees"),
+    _number("maker share of fills", "maker_share_pct", " %"),
+    _base("inventory at the end", "inventory"),
+    _base("average inventory, absolute", "average_inventory"),
+    _number("time at the inventory cap", "seconds_at_cap", " s"),
+    _count("orders placed", "orders_placed"),
+    _count("amended", "orders_amended"),
+    _count("cancelled", "orders_cancelled"),
+    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused),
+    _number("quotes per fill", "quotes_per_fill", "", 2),
+)
+"""Of each symbol."""
+
+
+def _distance(name: str, key: str) -> Row:
+    def text(model: Figures) -> str:
+        return f"{short_number(model[f'{key}_bps'])} bps ({short_number(model[f'{key}_ticks'])} ticks)"
+
+    return Row(name, (f"{key}_bps", f"{key}_ticks"), text)
+
+
+def _spread_text(model: Figures) -> str:
+    return f"{short_number(model['spread_bps'])} bps ({model['spread_source'].removesuffix(' spread')})"
+
+
+MODEL_ROWS: Final[tuple[Row, ...]] = (
+    Row("model", ("model",), lambda model: str(model["model"])),
+    _distance("distance from the centre", "half_width"),
+    _distance("moved by full inventory", "skew"),
+    Row("maker fee", ("maker_fee_bps",), lambda model: f"{model['maker_fee_bps']:g} bps"),
+    Row("the market's spread", ("spread_bps", "spread_source"), _spread_text),
+)
+"""Of a symbol's quote model."""
+
+
+def _bps(name: str, key: str, sign: str = "+") -> Row:
+    return Row(
+        name, (key,), lambda quality: NONE if quality[key] is None else f"{quality[key]:{sign}.2f} bps"
+    )
+
+
+def _mark_out_text(quality: Figures) -> str:
+    if quality["mark_out_bps"] is None:
+        return NONE
+    error = quality["standard_error_bps"]
+    return f"{quality['mark_out_bps']:+.2f} bps" + ("" if error is None else f" ± {error:.2f}")
+
+
+FILL_ROWS: Final[tuple[Row, ...]] = (
+    _count("fills", "fills"),
+    _bps("spread captured", "spread_bps"),
+    _bps("adverse selection", "adverse_bps"),
+    Row("mark-out", ("mark_out_bps", "standard_error_bps"), _mark_out_text),
+    _bps("fees", "fees_bps", "-"),
+    _bps("net of fees", "net_bps"),
+    _signed("net of fees, amount", "net"),
+)
+"""Of fills at one horizon; the currency has to be put beside them."""
+
+EQUITY_ROWS: Final[tuple[Row, ...]] = (
+    _signed("trading PnL, net of fees", "trading_pnl"),
+    _signed("trading PnL before fees", "trading_pnl_before_fees"),
+    _unsigned("fees", "fees"),
+    _number("trading PnL, % of the equity at the start", "roi_pct", " %", 3),
+    _number("largest drawdown", "max_drawdown_pct", " %", 3),
+    _unsigned("equity at the start", "start"),
+    _unsigned("equity at the end", "end"),
+    _signed("revaluation of the starting balances", "revaluation"),
+    _number("profit factor of the trades", "profit_factor", "", 2),
+    _signed("average PnL of a trade", "avg_trade_pnl"),
+)
+"""Of the account, in the report currency."""
+
+
+def maker_quality(symbol: Figures, seconds: float) -> dict[str, Any]:
+    """Return what a symbol's fills that made liquidity were worth at a horizon, with the currency of its amounts."""
+    found = next(quality for quality in symbol["fill_quality"]["maker"] if quality["seconds"] == seconds)
+    return {**found, "currency": symbol["currency"]}
+
+
+def reason_text(entry: Mapping[str, float] | None) -> str:
+    """Return how long and how often a reason held."""
+    return NONE if entry is None else f"{entry['seconds']:,.1f} ({entry['count']:,})"
+
+
+def pnl_text(amounts: Mapping[str, float]) -> str:
+    """Return results in several currencies."""
+    return ", ".join(signed_amount(value, currency) for currency, value in amounts.items()) or NONE

@@ -1,0 +1,153 @@
+"""What a run has left in its folder, for everything that reads it afterwards."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mm_nautilus.core.near_files import near_folder_hint
+from mm_nautilus.errors import DataError
+
+__all__ = ["RunFiles", "amounts", "numbers", "recorded_times", "texts", "times"]
+
+_SUMMARY: Final = "summary.json"
+_CONFIG: Final = "config.yaml"
+_PARTS_SUFFIX: Final = ".parts"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """A run's folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    summary
+        What ``summary.json`` holds.
+    config_text
+        What ``config.yaml`` holds.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    config_text: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a run's summary and configuration; tables are read when they are asked for.
+
+        Raises
+        ------
+        DataError
+            If the folder is not one that a run has written, or a file in it cannot be read.
+        """
+        if not folder.is_dir():
+            hint = near_folder_hint(folder, _SUMMARY, "folder of a run")
+            raise DataError(f"a run's folder is needed, was {folder} ({hint})")
+        path = folder / _SUMMARY
+        if not path.is_file():
+            raise DataError(f"{folder} has no {_SUMMARY}: {_instead(folder)}")
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            config_text = (folder / _CONFIG).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} cannot be read: {error}") from error
+        if not isinstance(summary, dict) or ("symbols" not in summary and "status" not in summary):
+            raise DataError(f"{path} must hold a run's summary")
+        if "symbols" not in summary:
+            raise DataError(
+                f"{folder} has no figures yet, its run is {summary['status']}: a live run writes them once a minute"
+            )
+        return cls(folder, summary, config_text)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the run traded on paper, on a feed; else it was a backtest."""
+        return "feed" in self.summary
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end and closed its tables: its summary has all that follows from them."""
+        return "statistics" in self.summary
+
+    def table(self, name: str, columns: Sequence[str], symbol: str | None = None) -> pa.Table:
+        """Return columns of one of the run's tables, of one symbol where one is given.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged or lacks a column.
+
+        Notes
+        -----
+        A live run that is still going on, or was cut off, has folders of parts in place of the files.
+        """
+        path = self.folder / f"{name}.parquet"
+        parts = path.with_suffix(_PARTS_SUFFIX)
+        filters = None if symbol is None else pc.field("symbol") == symbol
+        try:
+            if path.exists() or not parts.is_dir():
+                return pq.read_table(path, columns=list(columns), filters=filters)
+            files = sorted(parts.glob("*.parquet"))
+            if not files:
+                return pa.table({name: pa.nulls(0) for name in columns})
+            return pq.read_table(files, columns=list(columns), filters=filters)
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).partition("\n")[0]  # all columns there are follow, a line each
+            raise DataError(f"{path} cannot be read: {reason}") from error
+
+
+def _instead(folder: Path) -> str:
+    """Return what to do about a folder that is not a run's."""
+    runs = sorted(path.parent for path in folder.glob(f"*/{_SUMMARY}"))
+    if runs:
+        return f"it holds the folders of {len(runs)} runs; name one of them, such as {runs[-1]}"
+    return "it must be a run's own folder"
+
+
+def times(table: pa.Table, column: str = "ts_event") -> NDArray[np.int64]:
+    """Return a column of moments, nanoseconds since the epoch, in an order that never steps back.
+
+    Rows stand in the order in which they were written. Where a live run's clock was set back, or an event came with
+    an earlier time than the one before, the rows ahead of it that claim a later moment are taken to be of its moment.
+    """
+    values = recorded_times(table, column)
+    ordered: NDArray[np.int64] = np.minimum.accumulate(values[::-1])[::-1]
+    return ordered
+
+
+def recorded_times(table: pa.Table, column: str = "ts_event") -> NDArray[np.int64]:
+    """Return a column of moments as they were written, nanoseconds since the epoch."""
+    values: NDArray[np.int64] = (
+        pc.cast(table[column], pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+    )
+    return values
+
+
+def numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """Return a column of numbers, decimals among them; NaN where there is none."""
+    values: NDArray[np.float64] = pc.cast(table[column], pa.float64()).to_numpy()
+    return values
+
+
+def texts(table: pa.Table, column: str) -> list[str | None]:
+    """Return a column of texts."""
+    values: list[str | None] = table[column].to_pylist()
+    return values
+
+
+def amounts(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """Return the numbers of a column of amounts such as ``1.25 USDT``; NaN for an empty one."""
+    words: Any = pc.split_pattern(pc.cast(table[column], pa.string()), " ", max_splits=1)
+    firsts: Any = pc.list_element(words, 0)
+    known: Any = pc.if_else(pc.equal(firsts, pa.scalar("")), pa.scalar(None, pa.string()), firsts)
+    values: NDArray[np.float64] = pc.cast(known, pa.float64()).to_numpy()
+    return values

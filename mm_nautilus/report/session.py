@@ -1,0 +1,99 @@
+"""What a run was, in words: a backtest or paper trading, on which data, how it began and how it ended."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from mm_nautilus.report.rows import NONE
+
+__all__ = ["data_text", "ending_note", "moment_text", "resumed_note", "session_rows", "short_data_text"]
+
+type Summary = Mapping[str, Any]
+
+
+def moment_text(text: str) -> str:
+    """Return a moment of a summary for people, UTC."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def short_data_text(summary: Summary) -> str:
+    """Return which kind of data the run had: ``SIMULATED data``, ``recorded data`` or ``live feed``."""
+    if summary["simulated_data"]:
+        return "SIMULATED data"
+    feed = summary.get("feed")
+    return "live feed" if feed is not None and feed["source"] == "live" else "recorded data"
+
+
+def data_text(summary: Summary) -> str:
+    """Return what the run was and which data it had."""
+    feed = summary.get("feed")
+    if feed is None:
+        return f"Backtest on {short_data_text(summary)}"
+    if feed["source"] == "live":
+        return f"Paper trading on a live feed{' of SIMULATED data' if summary['simulated_data'] else ''}"
+    return f"Paper trading on a local venue that plays {short_data_text(summary)}"
+
+
+def ending_note(summary: Summary) -> str | None:
+    """Return why the figures are not those of a whole run, None where they are."""
+    status = summary["status"]
+    if status == "completed":
+        return None
+    until = moment_text(summary["period"]["end"])
+    if status in {"running", "starting"}:
+        return f"This run had not ended when this was made, or was cut off: its figures are those of {until}."
+    happened = "was interrupted" if status == "interrupted" else status
+    return f"This run {happened}: the figures are those up to then, {until}."
+
+
+def resumed_note(summary: Summary) -> str | None:
+    """Return which figures are of earlier sessions too, None where there are no such."""
+    if not summary.get("start", {}).get("is_resumed", False):
+        return None
+    return (
+        "This run went on from a saved state. Fills, trades, orders, PnL, fees, and the equity at the start and its "
+        "drawdown are since that state was begun; times, fill quality, exits and the charts are of this run alone."
+    )
+
+
+def session_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Return what a page says of a live session: its feed, its start and its end; nothing of a backtest."""
+    feed, start, stop = (summary.get(name) for name in ("feed", "start", "stop"))
+    if feed is None or start is None:
+        return []
+    positions = ", ".join(start["positions"]) or "none"
+    balances = ", ".join(f"{amount} {code}" for code, amount in start["balances"].items())
+    return [
+        ("feed", _feed_text(feed)),
+        ("venue", "simulated inside the process: no order left the machine, no money moved"),
+        ("start", _start_text(start)),
+        ("balances at the start", balances),
+        ("positions at the start", positions),
+        ("end", _end_text(summary, stop)),
+        ("orders left open", NONE if "open_orders" not in summary else f"{summary['open_orders']}"),
+    ]
+
+
+def _feed_text(feed: Mapping[str, Any]) -> str:
+    depth = f"{feed['book_depth']} levels"
+    if feed["source"] == "live":
+        return f"live, {feed['websocket_url']}, {depth}"
+    speed = "as fast as it is taken" if feed["speed"] == "max" else f"at {feed['speed']:g} times its speed"
+    if feed["catalog"] is None:
+        return f"local venue that plays the simulator {speed}, {depth}"
+    at_end = "begins anew" if feed["at_end"] == "loop" else "ends"
+    return f"local venue that plays {feed['catalog']} {speed} and then {at_end}, {depth}"
+
+
+def _start_text(start: Mapping[str, Any]) -> str:
+    if start["is_resumed"]:
+        return f"went on from the state in {start['state_file']}"
+    return "anew" if start["state_file"] is None else f"anew, with its state in {start['state_file']}"
+
+
+def _end_text(summary: Summary, stop: Mapping[str, Any] | None) -> str:
+    if stop is not None:
+        return f"{summary['status']}: {stop['text']}"
+    if summary["status"] in {"starting", "running"}:
+        return "none was recorded: the run goes on, or its process was killed"
+    return str(summary["status"])

@@ -1,0 +1,413 @@
+"""One symbol's market, quotes and fills: an overview to draw at once, and all of it for zooming in."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mm_nautilus.core.instrument import decimal_places
+from mm_nautilus.report.decimation import min_max_rows, thinned_rows
+from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds, significant
+from mm_nautilus.report.packed import pack
+from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+
+__all__ = [
+    "OVERVIEW_BUCKETS",
+    "PATTERNS",
+    "REASON_COLOURS",
+    "SHARE_BUCKETS",
+    "SymbolTraces",
+    "reason_shares",
+    "symbol_traces",
+    "symbol_view",
+]
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
+
+OVERVIEW_BUCKETS: Final = 600
+"""Stretches a line of the overview is drawn with."""
+SHARE_BUCKETS: Final = 120
+"""Bars of the time without a quote."""
+_MOST_FILLS: Final = 400
+"""Fills of a side that are drawn at once."""
+_FEW_FILLS: Final = 120
+"""Fills of a side that are drawn large."""
+_MOST_ROWS: Final = 130_000
+"""Rows of the market, and of the quotes, that the page carries for one symbol: a day and a half of seconds."""
+_NS_PER_MS: Final = 1_000_000
+_MOST_MS: Final = 2**31 - 1
+_BPS: Final = 10_000.0
+_SHIFT_DIGITS: Final = 4
+PATTERNS: Final = ("", "/", "x", ".", "\\", "-", "|", "+")
+"""Hatchings of one reason after the other."""
+REASON_COLOURS: Final = ("@s1", "@s0", "@s2", "@s3", "@s4", "@warn", "@muted", "@mid")
+"""Colours of one reason after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTraces:
+    """What the run recorded of one symbol.
+
+    Parameters
+    ----------
+    symbol, base, quote
+        The pair and its currencies.
+    tick, decimals
+        Price increment, and the digits behind the point of a mid.
+    market, quotes
+        Columns of ``market.parquet`` and ``quotes.parquet``, prices in quote and sizes in base currency.
+    market_ns, quotes_ns
+        Their moments, nanoseconds since the epoch.
+    bid_reasons, ask_reasons
+        For each row of the quotes the number of the reason in `reasons`, -1 while the side is wanted.
+    reasons
+        Reasons for not quoting that occurred.
+    fills
+        Columns of the fills, in time order.
+    fills_ns
+        Their moments.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    tick: float
+    decimals: int
+    market: dict[str, Floats]
+    market_ns: Ints
+    quotes: dict[str, Floats]
+    quotes_ns: Ints
+    bid_reasons: Ints
+    ask_reasons: Ints
+    reasons: tuple[str, ...]
+    fills: dict[str, Floats]
+    fills_ns: Ints
+
+    @property
+    def shift_bps(self) -> Floats:
+        """Reservation price minus mid, bps of the mid, at the moments of the market; free of binary rounding."""
+        market = self.market
+        return np.round(_BPS * (market["reservation_price"] / market["mid_price"] - 1.0), _SHIFT_DIGITS)
+
+
+_MARKET: Final = (
+    "best_bid",
+    "best_ask",
+    "mid_price",
+    "reservation_price",
+    "inventory",
+    "inventory_cap",
+    "trailing_stop_price",
+)
+_QUOTES: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
+_FILLS: Final = ("price", "quantity", "commission")
+
+
+def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
+    """Read what a run recorded of one symbol.
+
+    Raises
+    ------
+    DataError
+        If a table is missing or damaged.
+    """
+    figures = files.summary["symbols"][symbol]
+    market = files.table("market", ["ts_event", *_MARKET], symbol)
+    quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason"], symbol)
+    fills = files.table("fills", ["ts_event", *_FILLS, "side", "liquidity"], symbol)
+    bid_reasons, ask_reasons = texts(quotes, "bid_reason"), texts(quotes, "ask_reason")
+    reasons = tuple(sorted({reason for reason in (*bid_reasons, *ask_reasons) if reason is not None}))
+    codes = {reason: code for code, reason in enumerate(reasons)} | {None: -1}
+    increment = Decimal(figures["price_increment"])
+    return SymbolTraces(
+        symbol=symbol,
+        base=figures["base_currency"],
+        quote=figures["currency"],
+        tick=float(increment),
+        decimals=decimal_places(increment) + 1,
+        market={name: numbers(market, name) for name in _MARKET},
+        market_ns=times(market),
+        quotes={name: numbers(quotes, name) for name in _QUOTES},
+        quotes_ns=times(quotes),
+        bid_reasons=np.array([codes[reason] for reason in bid_reasons], dtype=np.int64),
+        ask_reasons=np.array([codes[reason] for reason in ask_reasons], dtype=np.int64),
+        reasons=reasons,
+        fills=_fill_columns(fills),
+        fills_ns=times(fills),
+    )
+
+
+def _fill_columns(table: pa.Table) -> dict[str, Floats]:
+    columns = {name: numbers(table, name) for name in _FILLS}
+    columns["is_buy"] = np.array([side == "BUY" for side in texts(table, "side")], dtype=np.float64)
+    columns["is_maker"] = np.array([code == "MAKER" for code in texts(table, "liquidity")], dtype=np.float64)
+    return columns
+
+
+def reason_shares(traces: SymbolTraces, start_ns: int, end_ns: int, buckets: int) -> Floats:
+    """Return the share of time each reason kept a side without a quote, both sides together.
+
+    Parameters
+    ----------
+    traces
+        The symbol.
+    start_ns, end_ns
+        The span, nanoseconds since the epoch.
+    buckets
+        Into how many equal stretches it is cut.
+
+    Returns
+    -------
+    Floats
+        One row a reason, one column a stretch; % of twice the stretch, as there are two sides.
+    """
+    edges = np.linspace(0.0, end_ns - start_ns, buckets + 1)
+    shares = np.zeros((len(traces.reasons), buckets))
+    if end_ns <= start_ns or not len(traces.quotes_ns):
+        return shares
+    moments = (traces.quotes_ns - start_ns).astype(np.float64)
+    for codes in (traces.bid_reasons, traces.ask_reasons):
+        for code in range(len(traces.reasons)):
+            held = np.concatenate([[0.0], np.cumsum(np.diff(moments) * (codes[:-1] == code))])
+            shares[code] += np.diff(np.interp(edges, moments, held))
+    return 100.0 * shares / (2.0 * (end_ns - start_ns) / buckets)
+
+
+def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, Any]:
+    """Return what a page shows of one symbol.
+
+    Parameters
+    ----------
+    traces
+        What was recorded.
+    start_ns, end_ns
+        The run's span, nanoseconds since the epoch.
+
+    Returns
+    -------
+    dict
+        ``figure`` of the overview, the packed columns of ``market``, ``quotes`` and ``fills``, and what the page's
+        script needs to draw them anew.
+    """
+    market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
+    quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)
+    return {
+        "figure": _overview(traces, start_ns, end_ns),
+        "reasons": list(traces.reasons),
+        "start_ms": start_ns // _NS_PER_MS,
+        "end_ms": end_ns // _NS_PER_MS,
+        "share_buckets": SHARE_BUCKETS,
+        "most_points": 2 * OVERVIEW_BUCKETS,
+        "most_fills": _MOST_FILLS,
+        "few_fills": _FEW_FILLS,
+        "base": traces.base,
+        "quote": traces.quote,
+        "decimals": traces.decimals,
+        "left_out": {
+            "market": len(traces.market_ns) - len(market_rows),
+            "quotes": len(traces.quotes_ns) - len(quote_rows),
+        },
+        "market": _packed_market(traces, market_rows, start_ns),
+        "quotes": _packed_quotes(traces, quote_rows, start_ns),
+        "fills": _packed_fills(traces, start_ns),
+    }
+
+
+def _since(ts_ns: Ints, start_ns: int) -> tuple[Floats, float]:
+    """Return moments as milliseconds since the start, and the unit that they fit into 32 bits with."""
+    since = (ts_ns - start_ns) / _NS_PER_MS
+    longest = float(since.max()) if len(since) else 0.0
+    return since, 1.0 if longest <= _MOST_MS else 1000.0
+
+
+def _packed_market(traces: SymbolTraces, rows: Ints, start_ns: int) -> dict[str, Any]:
+    market, tick = traces.market, traces.tick
+    sizes = np.concatenate([np.abs(market["inventory"]), market["inventory_cap"]])
+    largest = float(np.nanmax(sizes)) if np.isfinite(sizes).any() else 1.0
+    size_unit = (largest or 1.0) / 1e6
+    return pack(
+        {
+            "t": _picked(_since(traces.market_ns, start_ns), rows),
+            "bid": (market["best_bid"][rows], tick),
+            "ask": (market["best_ask"][rows], tick),
+            "mid": (market["mid_price"][rows], tick / 2),
+            "trail": (market["trailing_stop_price"][rows], tick / 100),
+            "shift": (traces.shift_bps[rows], 10.0**-_SHIFT_DIGITS),
+            "inventory": (market["inventory"][rows], size_unit),
+            "cap": (market["inventory_cap"][rows], size_unit),
+        }
+    )
+
+
+def _picked(moments: tuple[Floats, float], rows: Ints) -> tuple[Floats, float]:
+    return moments[0][rows], moments[1]
+
+
+def _packed_quotes(traces: SymbolTraces, rows: Ints, start_ns: int) -> dict[str, Any]:
+    return pack(
+        {
+            "t": _picked(_since(traces.quotes_ns, start_ns), rows),
+            "bid": (traces.quotes["bid_price"][rows], traces.tick),
+            "ask": (traces.quotes["ask_price"][rows], traces.tick),
+            "bid_reason": (traces.bid_reasons[rows], 1.0),
+            "ask_reason": (traces.ask_reasons[rows], 1.0),
+        }
+    )
+
+
+def _packed_fills(traces: SymbolTraces, start_ns: int) -> dict[str, Any]:
+    fills = traces.fills
+    return pack(
+        {
+            "t": _since(traces.fills_ns, start_ns),
+            "price": (fills["price"], traces.tick),
+            "quantity": (fills["quantity"], 1e-8),
+            "fee": (fills["commission"], 1e-10),
+            "is_buy": (fills["is_buy"], 1.0),
+            "is_maker": (fills["is_maker"], 1.0),
+        }
+    )
+
+
+# -- The overview -------------------------------------------------------------------------------------------
+
+
+def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
+    """Return the figure before anybody zooms; traces are told apart by ``meta`` when they are drawn anew."""
+    price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
+    own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
+    size = f"%{{y:,.6~f}} {traces.base}"
+    market_ns, market = traces.market_ns, traces.market
+    quotes_ns, quotes = traces.quotes_ns, traces.quotes
+    cap = {"colour": "@warn", "dash": "dash", "row": 2, "is_step": True, "hover": size}
+    drawn = [
+        _thin_line("mid", "mid", market_ns, market["mid_price"], colour="@mid", hover=price, width=1.2),
+        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], colour="@bid", hover=own, is_step=True),
+        _thin_line(
+            "ask",
+            "our ask",
+            quotes_ns,
+            quotes["ask_price"],
+            colour="@ask",
+            hover=own,
+            is_step=True,
+            dash="dot",
+        ),
+        _thin_line(
+            "trail",
+            "trailing stop",
+            market_ns,
+            market["trailing_stop_price"],
+            colour="@trail",
+            hover=price,
+            dash="dashdot",
+        ),
+        _fill_marks(traces, "buys", is_buy=True),
+        _fill_marks(traces, "sells", is_buy=False),
+        _thin_line(
+            "inventory",
+            "inventory",
+            market_ns,
+            market["inventory"],
+            colour="@total",
+            hover=size,
+            row=2,
+            is_step=True,
+        ),
+        _thin_line("cap", "cap", market_ns, market["inventory_cap"], **cap),
+        _thin_line("floor", "cap, short", market_ns, -market["inventory_cap"], **cap) | {"showlegend": False},
+        _thin_line(
+            "shift",
+            "reservation - mid",
+            market_ns,
+            traces.shift_bps,
+            colour="@s4",
+            hover="%{y:.3f} bps",
+            row=3,
+            is_step=True,
+        ),
+        *_share_bars(traces, start_ns, end_ns),
+    ]
+    has_shift = bool((np.nan_to_num(traces.shift_bps) != 0).any())
+    titles = (
+        f"mid, our quotes and fills, {traces.quote}",
+        f"inventory since the start and its cap, {traces.base}",
+        f"reservation price minus mid, bps of the mid{'' if has_shift else ': none in this run'}",
+        "time without a quote, % of both sides",
+    )
+    made = figure(drawn, titles, (5, 2, 2, 2), pixels=900, barmode="stack", bargap=0)
+    made["layout"]["yaxis"] |= {"tickformat": f",.{traces.decimals}~f"}
+    made["layout"]["yaxis2"] |= {"tickformat": ",.8~f"}
+    made["layout"]["yaxis3"] |= {"rangemode": "tozero"}
+    made["layout"]["yaxis4"] |= {"range": [0, 100]}
+    made["layout"]["xaxis"] |= {"range": [start_ns // _NS_PER_MS, end_ns // _NS_PER_MS]}
+    return made
+
+
+def _thin_line(key: str, name: str, ts_ns: Ints, values: Floats, **look: Any) -> Figure:
+    """Return a line of as many points as can be seen, with what the page's script knows it by."""
+    rows = min_max_rows(values, OVERVIEW_BUCKETS)
+    return line(name, milliseconds(ts_ns[rows]), significant(values[rows]), meta={"key": key}, **look)
+
+
+def _fill_marks(traces: SymbolTraces, key: str, *, is_buy: bool) -> Figure:
+    """Return the fills of one side as marks: full ones made liquidity, open ones took it."""
+    fills = traces.fills
+    rows = np.flatnonzero(fills["is_buy"] == float(is_buy))
+    rows = rows[thinned_rows(len(rows), _MOST_FILLS)]
+    shape = "triangle-up" if is_buy else "triangle-down"
+    makers = fills["is_maker"][rows] == 1.0
+    word = "bought" if is_buy else "sold"
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": word,
+        "x": milliseconds(traces.fills_ns[rows]),
+        "y": significant(fills["price"][rows]),
+        "yaxis": "y",
+        "meta": {"key": key},
+        "customdata": [
+            [quantity, fee, "made liquidity" if maker else "took liquidity"]
+            for quantity, fee, maker in zip(
+                significant(fills["quantity"][rows]),
+                significant(fills["commission"][rows]),
+                makers.tolist(),
+                strict=True,
+            )
+        ],
+        "marker": {
+            "symbol": [shape if maker else f"{shape}-open" for maker in makers.tolist()],
+            "color": "@buy" if is_buy else "@sell",
+            "size": 9 if len(rows) <= _FEW_FILLS else 5,
+            "line": {"width": 1 if len(rows) <= _FEW_FILLS else 0, "color": "@text"},
+        },
+        "hovertemplate": (
+            f"{word} %{{customdata[0]}} {traces.base} at %{{y:,.{traces.decimals - 1}f}} {traces.quote}, "
+            f"fee %{{customdata[1]}} {traces.quote}, %{{customdata[2]}}<extra></extra>"
+        ),
+    }
+
+
+def _share_bars(traces: SymbolTraces, start_ns: int, end_ns: int) -> list[Figure]:
+    shares = reason_shares(traces, start_ns, end_ns, SHARE_BUCKETS)
+    width_ms = (end_ns - start_ns) / _NS_PER_MS / SHARE_BUCKETS
+    middles = [start_ns / _NS_PER_MS + width_ms * (number + 0.5) for number in range(SHARE_BUCKETS)]
+    return [
+        bars(
+            reason,
+            middles,
+            significant(shares[code]),
+            colour=REASON_COLOURS[code % len(REASON_COLOURS)],
+            pattern=PATTERNS[code % len(PATTERNS)],
+            hover="%{y:.1f} % of the time",
+            row=4,
+            width=width_ms,
+            meta={"key": "reason", "code": code},
+            legendgroup="reasons",
+        )
+        for code, reason in enumerate(traces.reasons)
+    ]

@@ -1,0 +1,76 @@
+"""The lines around a fill in the journal: the signal and the order that led to it, and the metrics after it."""
+
+from typing import Any
+
+from mm_nautilus.nautilus.data_types import SymbolMetrics, metrics_row
+from mm_nautilus.nautilus.messages import FillMessage, OrderOrigin
+from mm_nautilus.report.journal import Journal
+
+__all__ = ["JournalLinks"]
+
+
+class JournalLinks:
+    """Write signals and orders when they are filled, and the metrics of that moment, under the order's id.
+
+    Orders come and go by the thousand, and hardly any is filled: an order's signal is kept with it and written once
+    a fill makes it matter, and again only if the order was amended before a later fill.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    strategy
+        The strategy's name in it.
+    """
+
+    def __init__(self, journal: Journal, strategy: str) -> None:
+        self._journal, self._strategy = journal, strategy
+        self._written: dict[tuple[str, bool], OrderOrigin] = {}
+        self._awaited: dict[str, tuple[int, str]] = {}
+
+    def on_fill(self, message: object) -> None:
+        """Write what led to an execution, unless it was written for the execution before."""
+        if not isinstance(message, FillMessage):
+            return
+        event, origin = message.event, message.origin
+        symbol, order_id = event.instrument_id.symbol.value, event.client_order_id.value
+        self._awaited[symbol] = (event.ts_event, order_id)
+        side = (symbol, event.is_buy)
+        if origin is None or self._written.get(side) is origin:
+            return
+        self._written[side] = origin
+        common = {
+            "symbol": symbol,
+            "side": "BUY" if event.is_buy else "SELL",
+            "purpose": message.purpose,
+            "price": origin.decision.price,
+            "quantity": origin.decision.quantity,
+        }
+        self._journal.log_signal(_signal(common, origin), order_id, self._strategy)
+        order = {
+            "ts_event": origin.placed_ns,
+            **common,
+            "order_type": event.order_type.name,
+            "amends": origin.amends,
+        }
+        self._journal.log_order(order, order_id, self._strategy)
+
+    def on_metrics(self, metrics: SymbolMetrics) -> None:
+        """Write a symbol's metrics where they are the first after an execution."""
+        awaited = self._awaited.pop(metrics.symbol, None)
+        row = metrics_row(metrics)
+        if awaited is not None and row["ts_event"] == awaited[0]:
+            self._journal.log_metrics(row, awaited[1], self._strategy)
+
+
+def _signal(common: dict[str, Any], origin: OrderOrigin) -> dict[str, Any]:
+    decision = origin.decision
+    return {
+        "ts_event": decision.ts_event,
+        **common,
+        **decision.market._asdict(),
+        "volatility_pct": decision.volatility_pct,
+        "imbalance": decision.imbalance,
+        "trade_flow": decision.trade_flow,
+        "trigger_price": decision.trigger_price,
+    }

@@ -1,0 +1,151 @@
+"""Hand what a run publishes to its live view, as plain values: nothing of the engine leaves the engine's thread."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId, InstrumentId
+
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, SymbolFigures, SymbolInfo
+from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics
+from mm_nautilus.nautilus.guarding import GuardedActor
+from mm_nautilus.nautilus.messages import (
+    ACCOUNT_TOPIC,
+    GUARD_TOPIC,
+    QUOTES_TOPIC,
+    RESULT_TOPIC,
+    FillResult,
+    GuardChange,
+    QuoteState,
+)
+
+__all__ = ["LiveFeed", "symbol_infos"]
+
+
+def symbol_infos(specs: Mapping[str, InstrumentSpec]) -> list[SymbolInfo]:
+    """Return what a live view has to know of the instruments."""
+    return [SymbolInfo(symbol, spec.base, spec.quote, spec.price_precision) for symbol, spec in specs.items()]
+
+
+class LiveFeed(GuardedActor):
+    """Subscribe to what strategy and metrics actor publish, and keep the last of it in a live view's state.
+
+    Parameters
+    ----------
+    state
+        Where it is kept.
+    specs
+        The instruments, by symbol.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("LIVE-VIEW-001")))  # type: ignore[call-arg]
+
+    def __init__(self, state: LiveState, specs: Mapping[str, InstrumentSpec]) -> None:
+        super().__init__()
+        self._state = state
+        self._symbols = {InstrumentId.from_str(spec.instrument_id): name for name, spec in specs.items()}
+
+    def on_start(self) -> None:
+        """Listen to metrics, quotes, fills with their results, account snapshots and changes of guards."""
+        self.subscribe_data(SYMBOL_METRICS)
+        self.subscribe_topic(QUOTES_TOPIC, self._on_quotes)
+        self.subscribe_topic(RESULT_TOPIC, self._on_result)
+        self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
+        self.subscribe_topic(GUARD_TOPIC, self._on_guard)
+        self._state.set_status("running")
+
+    def on_data(self, data: Any) -> None:
+        """Take one symbol's metrics over."""
+        if isinstance(data.data, SymbolMetrics):
+            self._state.on_metrics(_figures(data.data))
+
+    def _on_quotes(self, message: object) -> None:
+        if isinstance(message, QuoteState):
+            self._state.on_quotes(self._symbols[message.instrument_id], _quotes(message))
+
+    def _on_result(self, message: object) -> None:
+        if isinstance(message, FillResult):
+            self._state.on_fill(_fill(message))
+
+    def _on_account(self, message: object) -> None:
+        if isinstance(message, tuple):
+            ts_event, snapshot = message
+            self._state.on_account(ts_event, snapshot)
+
+    def _on_guard(self, message: object) -> None:
+        if isinstance(message, GuardChange):
+            note = GuardNote(message.ts_event, message.symbol, message.state.value, message.text)
+            self._state.on_guard(note)
+
+    def show_last(
+        self, ts_ns: int, metrics: Sequence[SymbolMetrics], account: AccountSnapshot | None
+    ) -> None:
+        """Show the figures of the end of the run, which nothing publishes.
+
+        Parameters
+        ----------
+        ts_ns
+            Their moment, nanoseconds since the epoch.
+        metrics, account
+            Each symbol's figures, and the account's.
+        """
+        for row in metrics:
+            self._state.on_metrics(_figures(row))
+        if account is not None:
+            self._state.on_account(ts_ns, account)
+
+
+def _figures(metrics: SymbolMetrics) -> SymbolFigures:
+    return SymbolFigures(
+        ts_event=metrics.ts_event,  # type: ignore[attr-defined]
+        symbol=metrics.symbol,
+        fills=metrics.fills,
+        trades=metrics.trades,
+        wins=metrics.wins,
+        losses=metrics.losses,
+        win_rate=metrics.win_rate,
+        realized_pnl=metrics.realized_pnl,
+        total_pnl=metrics.total_pnl,
+        average_pnl=metrics.average_pnl,
+        fees=metrics.fees,
+        total_pnl_report=metrics.total_pnl_report,
+        inventory=metrics.inventory,
+        mid_price=metrics.mid_price,
+        reservation_price=metrics.reservation_price,
+        trailing_stop_price=metrics.trailing_stop_price,
+        state=metrics.state,
+        reason=metrics.reason,
+        feed_age_seconds=metrics.feed_age_seconds,
+    )
+
+
+def _quotes(state: QuoteState) -> Quotes:
+    return Quotes(
+        state.bid_price,
+        state.bid_size,
+        state.ask_price,
+        state.ask_size,
+        state.bid_reason,
+        state.ask_reason,
+    )
+
+
+def _fill(result: FillResult) -> Fill:
+    return Fill(
+        ts_event=result.ts_event,
+        symbol=result.symbol,
+        side=result.side,
+        price=result.price,
+        quantity=result.quantity,
+        liquidity=result.liquidity,
+        purpose=result.purpose,
+        fee=result.fee,
+        realized_change=result.realized_change,
+        trade_pnl=result.trade_pnl,
+        position=result.position,
+        correlation_id=result.correlation_id,
+    )

@@ -1,0 +1,238 @@
+"""Record what a report draws: the market as the strategy saw it, its quotes, and what it sent."""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pyarrow as pa
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId, InstrumentId
+
+from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.mark_outs import HORIZONS_SECONDS
+from mm_nautilus.core.volatility import MINUTE_NS
+from mm_nautilus.nautilus.guarding import GuardedActor
+from mm_nautilus.nautilus.messages import (
+    FILL_TOPIC,
+    QUOTES_TOPIC,
+    STRATEGY_TOPIC,
+    FillMessage,
+    QuoteState,
+    StrategyAnnouncement,
+    SymbolView,
+)
+from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+
+__all__ = ["ACTIONS", "MARKET", "MARK_OUTS", "QUOTES", "TraceRecorder"]
+
+_TIMER: Final = "traces"
+_TIME: Final = pa.timestamp("ns", tz="UTC")
+_NUMBER: Final = pa.float64()
+_NAME: Final = pa.dictionary(pa.int32(), pa.string())
+
+MARKET: Final = pa.schema(
+    {
+        "ts_event": _TIME,
+        "symbol": _NAME,
+        "trade_id": pa.string(),
+        "best_bid": _NUMBER,
+        "best_ask": _NUMBER,
+        "mid_price": _NUMBER,
+        "reservation_price": _NUMBER,
+        "inventory": _NUMBER,
+        "inventory_cap": _NUMBER,
+        "entry_price": _NUMBER,
+        "trailing_stop_price": _NUMBER,
+    }
+)
+"""Once a second and, with its `trade_id`, at every fill."""
+MARK_OUTS: Final = pa.schema(
+    {"ts_event": _TIME, "symbol": _NAME, "trade_id": pa.string(), "seconds": _NUMBER, "mid_price": _NUMBER}
+)
+"""The mid at every fill and at each horizon after it."""
+QUOTES: Final = pa.schema(
+    {
+        "ts_event": _TIME,
+        "symbol": _NAME,
+        "bid_price": _NUMBER,
+        "bid_size": _NUMBER,
+        "ask_price": _NUMBER,
+        "ask_size": _NUMBER,
+        "bid_reason": _NAME,
+        "ask_reason": _NAME,
+        "reservation_price": _NUMBER,
+    }
+)
+"""Whenever a working order, or the reason for not quoting a side, changes; the last row of a symbol is the end."""
+_COUNTS: Final = ("placed", "amended", "cancelled", "rejected", "denied", "fills", "maker_fills")
+ACTIONS: Final = pa.schema(
+    {"ts_event": _TIME, "symbol": _NAME, **dict.fromkeys(_COUNTS, pa.int64())},
+)
+"""What was sent, filled and refused in a minute, for the symbols for which that was anything."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One symbol, and the fills after which the mid is still to be looked at.
+
+    Attributes
+    ----------
+    counted
+        The order counts that have been written.
+    due
+        Heap of (moment in nanoseconds, seconds after the fill, the fill's trade id).
+    """
+
+    view: SymbolView
+    counted: Mapping[str, int]
+    due: list[tuple[int, float, str]] = field(default_factory=list)
+
+
+class TraceRecorder(GuardedActor):
+    """Look at the strategies' symbols once a second and around fills, and listen for changes of their quotes.
+
+    Looking costs the strategy nothing between the seconds; it publishes only what it has changed itself. The timer
+    is that of the strategy's guards, so that recording leaves a run as it is.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    is_live
+        Whether the run may last for weeks and end at any moment: tables are written in parts.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("TRACES-001")))  # type: ignore[call-arg]
+
+    def __init__(self, folder: Path, *, is_live: bool = False) -> None:
+        super().__init__()
+        self._is_live = is_live
+        kind = RowParts if is_live else RowFile
+        self._market: Rows = kind(folder / "market.parquet", MARKET)
+        self._mark_outs: Rows = kind(folder / "mark_outs.parquet", MARK_OUTS)
+        self._quotes: Rows = kind(folder / "quotes.parquet", QUOTES)
+        self._actions: Rows = kind(folder / "actions.parquet", ACTIONS)
+        self._watched: dict[InstrumentId, _Watched] = {}
+        self._minute_ns: int | None = None
+
+    def on_start(self) -> None:
+        """Listen to strategies, their fills and their quotes, and set the timer."""
+        self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
+        self.subscribe_topic(FILL_TOPIC, self._on_fill)
+        self.subscribe_topic(QUOTES_TOPIC, self._on_quotes)
+        self.clock.set_timer_ns(_TIMER, SECOND_NS)
+
+    def _on_strategy(self, message: object) -> None:
+        """Take a strategy's symbols on; what they have sent before is not counted."""
+        if isinstance(message, StrategyAnnouncement):
+            for instrument_id, view in message.views.items():
+                self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
+                self._write_market(view, self.clock.timestamp_ns())
+
+    def _on_fill(self, message: object) -> None:
+        """Record the market as the strategy knew it when it was filled, and look again at each horizon."""
+        if not isinstance(message, FillMessage):
+            return
+        now_ns, trade_id = self.clock.timestamp_ns(), message.event.trade_id.value
+        watched = self._watched[message.event.instrument_id]
+        self._look(watched, now_ns)
+        self._write_market(watched.view, now_ns, trade_id)
+        self._write_mid(watched.view, now_ns, 0.0, trade_id)
+        for seconds in HORIZONS_SECONDS:
+            heapq.heappush(watched.due, (now_ns + round(seconds * SECOND_NS), seconds, trade_id))
+        self._watch(watched)
+
+    def _watch(self, watched: _Watched) -> None:
+        def on_look(ts_ns: int) -> None:
+            self._look(watched, ts_ns - 1)
+
+        watched.view.watch(watched.due[0][0] if watched.due else None, on_look)
+
+    def _look(self, watched: _Watched, until_ns: int) -> None:
+        """Write the mid for all horizons that have passed without a change of the touch since."""
+        has_looked = False
+        while watched.due and watched.due[0][0] <= until_ns:
+            due_ns, seconds, trade_id = heapq.heappop(watched.due)
+            self._write_mid(watched.view, due_ns, seconds, trade_id)
+            has_looked = True
+        if has_looked:
+            self._watch(watched)
+
+    def _on_quotes(self, message: object) -> None:
+        """Record a symbol's working orders; before its strategy is known there are none.
+
+        Others hear of a strategy first and may make it speak, as the live guard does with a halt or its end.
+        """
+        if isinstance(message, QuoteState) and message.instrument_id in self._watched:
+            self._write_quotes(message)
+
+    def on_time_event(self, event: Any) -> None:
+        """Record the market of all symbols."""
+        if event.name == _TIMER:
+            now_ns = self.clock.timestamp_ns()
+            for watched in self._watched.values():
+                self._look(watched, now_ns)
+                self._write_market(watched.view, now_ns)
+            self._count(now_ns)
+
+    def _write_market(self, view: SymbolView, ts_ns: int, trade_id: str | None = None) -> None:
+        self._market.append((ts_ns, view.spec.symbol, trade_id, *view.sample()))
+
+    def _write_mid(self, view: SymbolView, ts_ns: int, seconds: float, trade_id: str) -> None:
+        mark = view.mark
+        mid = None if mark is None else float(mark)
+        self._mark_outs.append((ts_ns, view.spec.symbol, trade_id, seconds, mid))
+
+    def _write_quotes(self, state: QuoteState) -> None:
+        ts_ns, instrument_id, *columns = state
+        self._quotes.append((ts_ns, self._watched[instrument_id].view.spec.symbol, *columns))
+
+    def _count(self, ts_ns: int) -> None:
+        """Write the counts of the minute that is over; in a live run, bring all rows so far to the disk."""
+        minute_ns = ts_ns // MINUTE_NS * MINUTE_NS
+        if self._minute_ns is not None and minute_ns > self._minute_ns:
+            self._write_counts(self._minute_ns)
+            if self._is_live:
+                for rows in self._tables:
+                    rows.flush()
+        self._minute_ns = minute_ns
+
+    def _write_counts(self, minute_ns: int) -> None:
+        for watched in self._watched.values():
+            counts, before = watched.view.order_counts, watched.counted
+            row = [counts[name] - before[name] for name in _COUNTS]
+            if any(row):
+                watched.counted = dict(counts)
+                self._actions.append((minute_ns, watched.view.spec.symbol, *row))
+
+    def on_stop(self) -> None:
+        """Record the last quotes: strategies stop counting reasons now."""
+        now_ns = self.clock.timestamp_ns()
+        for watched in self._watched.values():
+            self._look(watched, now_ns)
+            self._write_quotes(watched.view.quote_state(now_ns))
+
+    def close(self, now_ns: int, *, in_hurry: bool = False) -> None:
+        """Write the last rows and close the files; for the end of the run.
+
+        Parameters
+        ----------
+        now_ns
+            The run's last moment, nanoseconds since the epoch.
+        in_hurry
+            Whether the parts of tables are left to be joined later.
+        """
+        for watched in self._watched.values():
+            self._write_market(watched.view, now_ns)
+        counted_ns = now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
+        self._write_counts(counted_ns)
+        for rows in self._tables:
+            (rows.leave if in_hurry else rows.close)()
+
+    @property
+    def _tables(self) -> tuple[Rows, ...]:
+        return self._market, self._mark_outs, self._quotes, self._actions

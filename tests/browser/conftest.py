@@ -1,0 +1,123 @@
+"""A headless Chromium, and the pages of real runs for it to open."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from mm_nautilus.core.config_source import load_config
+from mm_nautilus.report.compare import compare_runs, comparison_parts
+from mm_nautilus.report.page import render
+from mm_nautilus.runs.backtest import run_backtest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path(os.environ.get("MM_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+EVENTFUL = (
+    "strategy.use_reservation_price=true",
+    "strategy.gamma=1.0",
+    "strategy.volatility_lookback=3",
+    "strategy.requote_tolerance_bps=0.1",
+    "strategy.use_trailing_stop=true",
+    "strategy.trailing_stop_activation=0.05",
+    "strategy.trailing_stop_distance=0.04",
+)
+"""Settings with which every figure has something to show."""
+
+
+@dataclass
+class OpenPage:
+    """A page, and what it has complained of or asked for since it was opened."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for one module: while it is open an event loop runs, and no other test could begin its own."""
+    if not CHROMIUM.is_file():
+        reason = (
+            f"there is no Chromium at {CHROMIUM}: `make browser` installs Debian's, MM_CHROMIUM names another"
+        )
+        if os.environ.get("MM_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., OpenPage]]:
+    """Return what opens a file and waits until its figures are drawn."""
+    with ExitStack() as stack:
+
+        def open_(path: Path, *, width: int = 1280, scheme: Any = "light") -> OpenPage:
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            stack.callback(context.close)
+            opened = OpenPage(context.new_page())
+            page = opened.page
+            page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
+            page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+            page.on("request", lambda request: opened.requests.append(request.url))
+            page.goto(path.as_uri())
+            page.wait_for_selector("html[data-ready]", timeout=30_000)
+            return opened
+
+        yield open_
+
+
+@pytest.fixture(scope="session")
+def run_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Run the sample with and without what moves quotes and closes positions, with their reports."""
+    parent = tmp_path_factory.mktemp("runs")
+    folders = []
+    for name, sets in (("eventful", EVENTFUL), ("plain", ())):
+        given = [*sets, f"name={name}", f"output.directory={parent}"]
+        folders.append(run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config).folder)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def report(run_folders: list[Path]) -> Path:
+    return run_folders[0] / "report.html"
+
+
+@pytest.fixture(scope="session")
+def paper_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trade on paper against the local venue for some seconds, and return the report."""
+    parent = tmp_path_factory.mktemp("paper")
+    settings = (*EVENTFUL, "feed.speed=20", f"state.directory={parent / 'state'}", "output.report=true")
+    command = [sys.executable, "run_sandbox.py", "configs/sandbox_local.yaml", "--quiet", "--duration", "12s"]
+    command += ["--out", str(parent / "runs"), *(word for one in settings for word in ("--set", one))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (parent / "runs").iterdir()
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def comparison(run_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of two runs side by side."""
+    path = tmp_path_factory.mktemp("comparison") / "both.html"
+    path.write_text(render("compare.html.jinja", **comparison_parts(compare_runs(run_folders))))
+    return path

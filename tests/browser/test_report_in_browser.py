@@ -1,0 +1,245 @@
+"""The report of a real run in a real browser: it draws, stays silent, fits the screen, and zooms to the second."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from contrast import contrast
+from playwright.sync_api import Page
+from waiting import wait_until
+
+FIGURES = ("equity", "fill-quality", "actions", "reasons", "trails")
+PAGES = ("report", "paper_report", "comparison")
+TEXTS = ("body", "h2", ".note", ".tile dt", ".simulated", "nav a", "td.number", "tbody th", "button")
+"""Texts of which each page has some; what it has not is left out."""
+DRAWN = """
+element => {
+  const shapes = element.querySelectorAll('.scatterlayer .js-line, .scatterlayer .point, .barlayer .point path');
+  return [...shapes].filter(shape => (shape.getAttribute('d') ?? '').length > 8).length;
+}
+"""
+"""Counts the lines, marks and bars of a figure that have a shape."""
+
+
+def hover(page: Page, figure: str, *, across: float = 0.5, down: float = 0.2) -> str:
+    """Point at a place in a figure, or further right until there is something, and return what its tooltip says."""
+    place = page.locator(f"{figure} .nsewdrag").first
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] * across, box["y"] + box["height"] * down
+    tooltip = page.locator(f"{figure} .hoverlayer text")
+    for step in range(20):
+        page.mouse.move(x + 15 * step - 3, y)
+        page.mouse.move(x + 15 * step, y, steps=3)
+        page.wait_for_timeout(150)
+        if tooltip.count():
+            break
+    return " ".join(tooltip.all_text_contents())
+
+
+def colour_of(page: Page, selector: str, style: str) -> str:
+    found: str = page.eval_on_selector(selector, f"element => getComputedStyle(element).{style}")
+    return found
+
+
+@pytest.fixture
+def path_of(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Return what makes one of the pages."""
+    return request.getfixturevalue
+
+
+@pytest.mark.parametrize("name", ["report", "paper_report"])
+def test_every_chart_draws_with_units_and_nothing_is_complained_of_or_fetched(
+    open_page: Callable, path_of: Callable[[str], Path], name: str
+) -> None:
+    opened = open_page(path_of(name))
+    page = opened.page
+    assert_no_button_sends_anything(page)
+    assert_tooltips_show_units(page)
+    for name in FIGURES:
+        assert page.eval_on_selector(f"#figure-{name}", DRAWN) > 0, name
+    tabs = page.locator("[data-tab]")
+    for index in range(tabs.count()):
+        tabs.nth(index).click()
+        page.wait_for_selector(f"#view-{index + 1}[data-drawn]:not([hidden])")
+        assert page.eval_on_selector(f"#view-{index + 1}", DRAWN) > 10
+        rows = page.eval_on_selector(
+            f"#view-{index + 1}", "element => element._fullLayout._plots.xy4 !== undefined"
+        )
+        assert rows
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def assert_tooltips_show_units(page: Page) -> None:
+    assert "USDT" in hover(page, "#figure-equity")
+    assert "bps" in hover(page, "#figure-fill-quality", across=0.06, down=0.5)
+    assert "a minute" in hover(page, "#figure-actions")
+    assert " s" in hover(page, "#figure-reasons", across=0.05, down=0.3)
+    text = hover(page, "#view-1")
+    assert re.search(r"(mid|our bid): [\d.,]+ USDT", text)
+    assert "UTC" in text
+
+
+def assert_no_button_sends_anything(page: Page) -> None:
+    titles = page.eval_on_selector_all(
+        ".modebar-btn", "buttons => buttons.map(button => button.dataset.title)"
+    )
+    assert titles
+    assert {title for title in titles if "hare" in title or "loud" in title} == set()
+
+
+def test_dark_and_light_follow_the_system_and_the_button(open_page: Callable, report: Path) -> None:
+    page = open_page(report, scheme="dark").page
+    dark = colour_of(page, "body", "backgroundColor")
+    assert colour_of(page, "#figure-equity .bg", "fill") == dark
+    page.click("#theme")
+    wait_until(page, "document.documentElement.dataset.theme === 'light'")
+    light = colour_of(page, "body", "backgroundColor")
+    assert light == "rgb(255, 255, 255)" != dark
+    wait_until(
+        page,
+        "getComputedStyle(document.querySelector('#figure-reasons .main-svg')).background.includes('255, 255, 255')",
+    )
+    assert page.eval_on_selector("#figure-reasons", DRAWN) > 0
+    page.click("#theme")
+    wait_until(page, "document.documentElement.dataset.theme === 'dark'")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_the_screen_and_its_text_can_be_read(
+    open_page: Callable, path_of: Callable[[str], Path], name: str, width: int
+) -> None:
+    opened = open_page(path_of(name), width=width)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    widest = page.eval_on_selector_all(
+        ".figure:not([hidden]) .main-svg",
+        "plots => Math.max(...plots.map(plot => plot.getBoundingClientRect().right))",
+    )
+    assert widest <= width
+    if width == 1280:
+        hidden = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
+        assert page.eval_on_selector_all(".wide", hidden) == 0
+    found = [selector for selector in TEXTS if page.locator(selector).count()]
+    assert len(found) >= 6
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        wait_until(page, f"document.documentElement.dataset.theme === '{scheme}'")
+        for selector in found:
+            assert contrast(page, selector) >= 4.5, (scheme, selector)
+    assert opened.complaints == []
+
+
+def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, report: Path) -> None:
+    page = open_page(report, scheme="dark").page
+    widths = "plots => plots.map(plot => plot.getBoundingClientRect().width)"
+    shown = ".figure:not([hidden]) .main-svg"
+    before = page.eval_on_selector_all(shown, widths)
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert max(page.eval_on_selector_all(shown, widths)) <= 720 < max(before)
+    assert colour_of(page, "#figure-equity .main-svg", "backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("nav").is_hidden()
+    assert page.locator("#exits button").first.is_hidden()
+    page.emulate_media(media="screen")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    wait_until(page, "document.documentElement.dataset.theme === 'dark'")
+    wait_until(
+        page,
+        "before => document.querySelector('#figure-equity .main-svg').getBoundingClientRect().width === before",
+        before[0],
+    )
+    assert page.pdf(format="A4").startswith(b"%PDF-")
+
+
+def test_paper_trading_says_so_and_shows_its_guards(open_page: Callable, paper_report: Path) -> None:
+    page = open_page(paper_report).page
+    assert "Paper trading on a local venue" in page.locator("header").inner_text()
+    assert "the configured duration is over" in page.locator("#session").inner_text()
+    button = page.locator("#not-quoting [data-moment]").first
+    assert button.is_visible()
+    button.click()
+    page.wait_for_selector("[data-view]:not([hidden])[data-span]")
+
+
+def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
+    open_page: Callable, report: Path
+) -> None:
+    page = open_page(report).page
+    overview = page.evaluate("document.querySelector('#view-1').data[0].x.length")
+    page.click('[data-seconds="60"]')
+    page.wait_for_selector("#view-1[data-rows]")
+    shown = page.evaluate(
+        """() => {
+          const { data, layout } = document.querySelector('#view-1');
+          const [from, to] = document.querySelector('#view-1').dataset.span.split(' ').map(Number);
+          const mid = data.find(trace => trace.meta.key === 'mid');
+          return { from, to, x: mid.x, y: mid.y };
+        }"""
+    )
+    market = pq.read_table(report.parent / "market.parquet", filters=[("symbol", "=", "XRP/USDT")])
+    moments = [moment.timestamp() * 1000 for moment in market["ts_event"].to_pylist()]
+    recorded = [
+        (moment, mid)
+        for moment, mid in zip(moments, market["mid_price"].to_pylist(), strict=True)
+        if shown["from"] <= moment <= shown["to"]
+    ]
+    drawn = [
+        point
+        for point in zip(shown["x"], shown["y"], strict=True)
+        if shown["from"] <= point[0] <= shown["to"]
+    ]
+    assert shown["to"] - shown["from"] == 60_000
+    assert len(drawn) == len(recorded) >= 60
+    assert overview < len(moments)
+    for (x, y), (moment, mid) in zip(drawn, recorded, strict=True):
+        assert x == pytest.approx(moment, abs=1)
+        assert y == pytest.approx(mid, rel=1e-9)
+    assert_dragging_zooms(page)
+
+
+def assert_dragging_zooms(page: Page) -> None:
+    """Show all by a double click, zoom by dragging over a part, and show all again."""
+    rows = int(page.get_attribute("#view-1", "data-rows") or 0)
+    place = page.locator("#view-1 .nsewdrag").first
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    assert box is not None
+    y = box["y"] + 40
+    page.mouse.dblclick(box["x"] + box["width"] * 0.5, y)
+    wait_until(page, f"Number(document.querySelector('#view-1').dataset.rows) > {5 * rows}")
+    page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, y + 5, steps=6)
+    page.mouse.up()
+    wait_until(page, "Number(document.querySelector('#view-1').dataset.rows) < 260")
+    part = int(page.get_attribute("#view-1", "data-rows") or 0)
+    assert part > 100
+    page.mouse.dblclick(box["x"] + box["width"] * 0.5, y)
+    wait_until(page, f"Number(document.querySelector('#view-1').dataset.rows) > {5 * part}")
+
+
+def test_an_exit_can_be_looked_at(open_page: Callable, report: Path) -> None:
+    page = open_page(report).page
+    button = page.locator("#exits [data-moment]").first
+    symbol, moment = button.get_attribute("data-symbol"), int(button.get_attribute("data-moment") or 0)
+    button.click()
+    page.wait_for_selector("[data-view]:not([hidden])[data-span]")
+    assert page.get_attribute('[data-tab][aria-selected="true"]', "data-tab") == symbol
+    start, end = (page.get_attribute("[data-view]:not([hidden])", "data-span") or "").split()
+    assert int(start) < moment < int(end)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_comparison_draws_both_curves(open_page: Callable, comparison: Path, width: int) -> None:
+    opened = open_page(comparison, width=width)
+    assert opened.page.locator("#figure-curves .scatterlayer .js-line").count() == 2
+    assert opened.complaints == []
+    assert opened.requests == [comparison.as_uri()]
+    assert "USDT" in hover(opened.page, "#figure-curves")

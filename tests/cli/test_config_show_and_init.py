@@ -1,0 +1,214 @@
+"""The `config show` and `config init` commands as a user runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mm_nautilus.cli.app import main
+from mm_nautilus.core.config_source import load_config, load_sandbox_config
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKTEST = ROOT / "configs" / "backtest.yaml"
+SANDBOX = ROOT / "configs" / "sandbox_local.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words):
+        """Return exit code, stdout and stderr of one command."""
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(["config", *map(str, words)])
+        captured = capsys.readouterr()
+        return caught.value.code, captured.out, captured.err
+
+    return run
+
+
+# -- show ---------------------------------------------------------------------------------------------------
+
+
+def test_show_prints_every_symbol_with_the_source_of_each_value(run):
+    code, out, err = run("show", BACKTEST, "--set", "strategy.gamma=0.3")
+    assert (code, err) == (0, "")
+    lines = {tuple(line.split("#")[0].split()): line.rpartition("# ")[2] for line in out.splitlines()}
+    assert lines["stop_loss_pct:", "0.35"].startswith(f"{BACKTEST}:")
+    assert lines["gamma:", "0.3"] == "--set"
+    assert lines["fair_price:", "mid"] == "default"
+    assert [symbol for symbol in ("XRP/USDT:", "BTC/USDT:", "XRP/BTC:") if (symbol,) in lines]
+    Path("shown.yaml").write_text(out)
+    assert load_config(Path("shown.yaml")).config.strategy.for_symbol("XRP/BTC").gamma == 0.3
+
+
+def test_show_of_one_symbol_without_defaults(run):
+    _, out, _ = run("show", BACKTEST, "--symbol", "BTC/USDT", "--given")
+    assert "BTC/USDT:" in out
+    assert "XRP/BTC:" not in out
+    assert "# default" not in out
+
+
+def test_show_as_json(run):
+    code, out, err = run("show", BACKTEST, "--json", "--given", "--symbol", "XRP/BTC")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert (document["file"], document["kind"]) == (str(BACKTEST), "backtest")
+    assert document["values"]["venue.account_type"]["value"] == "cash"
+    assert list(document["symbols"]) == ["XRP/BTC"]
+    given = document["symbols"]["XRP/BTC"]
+    assert given["position_size"] == {"value": "25 XRP", "source": given["position_size"]["source"]}
+    assert given["position_size"]["source"].startswith(f"{BACKTEST}:")
+    assert "horizon_seconds" not in given
+
+
+def test_show_of_a_sandbox_has_its_own_sections(run):
+    code, out, err = run("show", SANDBOX, "--set", "recording.enabled=true", "--set", "recording.catalog=rec")
+    assert (code, err) == (0, "")
+    lines = {tuple(line.split("#")[0].split()): line.rpartition("# ")[2] for line in out.splitlines()}
+    assert lines["source:", "local"].startswith(f"{SANDBOX}:")
+    assert lines["enabled:", "true"] == "--set"
+    assert lines["rotate_minutes:", "60.0"] == "default"
+    assert lines["stop_loss_pct:", "0.35"].startswith(f"{SANDBOX}:")
+    assert [heading for heading in ("feed:", "state:", "recording:", "web:") if (heading,) in lines] == [
+        "feed:",
+        "state:",
+        "recording:",
+        "web:",
+    ]
+
+
+def test_what_is_shown_of_a_sandbox_is_the_same_configuration(run):
+    words = ("--set", "strategy.symbols.XRP/BTC.gamma=0.3", "--set", "recording.catalog=rec")
+    _, out, _ = run("show", SANDBOX, *words)
+    Path("shown.yaml").write_text(out)
+    before = load_sandbox_config(SANDBOX, [word for word in words if word != "--set"]).config
+    after = load_sandbox_config(Path("shown.yaml")).config
+    assert after.model_dump(exclude={"strategy"}) == before.model_dump(exclude={"strategy"})
+    for symbol in before.strategy.symbols:
+        assert after.strategy.for_symbol(symbol) == before.strategy.for_symbol(symbol)
+
+
+def test_show_of_a_sandbox_as_json(run):
+    _, out, _ = run("show", SANDBOX, "--json", "--symbol", "BTC/USDT")
+    document = json.loads(out)
+    assert document["kind"] == "sandbox"
+    assert document["values"]["duration"]["value"] == "2m"
+    assert document["values"]["state.directory"]["value"] is None
+    assert document["values"]["web.enabled"] == {"value": False, "source": "default"}
+    assert list(document["symbols"]) == ["BTC/USDT"]
+
+
+# -- check --------------------------------------------------------------------------------------------------
+
+
+def test_check_as_json(run):
+    code, out, err = run("check", BACKTEST, "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    warnings = document.pop("warnings")
+    assert document == {
+        "file": str(BACKTEST),
+        "kind": "backtest",
+        "venue": "KRAKEN",
+        "symbols": ["XRP/USDT", "BTC/USDT", "XRP/BTC"],
+    }
+    assert len(warnings) == 6
+    assert all(text.startswith("Warning: ") for text in warnings)
+
+
+def test_check_of_a_sandbox(run):
+    code, out, err = run("check", SANDBOX, "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert (document["kind"], document["venue"]) == ("sandbox", "KRAKEN")
+    assert any("below two maker fees" in text for text in document["warnings"])
+
+
+# -- init ---------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_file_that_passes_the_check_without_warnings(run):
+    words = ("--symbols", "XRP/USDT,BTC/USDT", "--catalog", ROOT / "catalog", "--out", "configs/mine.yaml")
+    code, out, err = run("init", *words)
+    assert (code, err) == (0, "")
+    assert out == (
+        "written to configs/mine.yaml; next: mm-nautilus config check configs/mine.yaml, "
+        "mm-nautilus backtest configs/mine.yaml\n"
+    )
+    assert run("check", "configs/mine.yaml") == (
+        0,
+        "configs/mine.yaml: no errors, 0 warnings; quotes XRP/USDT, BTC/USDT at KRAKEN\n",
+        "",
+    )
+    assert load_config(Path("configs/mine.yaml")).config.catalog == ROOT / "catalog"
+
+
+def test_init_prints_where_no_file_is_named(run):
+    code, out, _ = run("init", "--catalog", ROOT / "catalog")
+    assert code == 0
+    assert "SIMULATED data" in out.splitlines()[0]
+    assert list(Path().iterdir()) == []
+    Path("printed.yaml").write_text(out)
+    assert list(load_config(Path("printed.yaml")).config.strategy.symbols) == [
+        "BTC/USDT",
+        "XRP/BTC",
+        "XRP/USDT",
+    ]
+
+
+def test_init_keeps_a_file_unless_forced(run):
+    Path("mine.yaml").write_text("precious")
+    words = ("init", "--catalog", ROOT / "catalog", "--symbols", "XRP/USDT", "--out", "mine.yaml")
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert err == "error: mine.yaml exists; --force replaces it, --out names another file\n"
+    assert Path("mine.yaml").read_text() == "precious"
+    assert run(*words, "--force")[0] == 0
+    assert list(load_config(Path("mine.yaml")).config.strategy.symbols) == ["XRP/USDT"]
+
+
+def test_init_writes_a_sandbox_that_passes_the_check_and_is_called_what_its_file_is(run):
+    words = (
+        "--sandbox",
+        "--symbols",
+        "XRP/USDT,XRP/BTC",
+        "--catalog",
+        ROOT / "catalog",
+        "--out",
+        "configs/paper.yaml",
+    )
+    code, out, err = run("init", *words)
+    assert (code, err) == (0, "")
+    assert out == (
+        "written to configs/paper.yaml; next: mm-nautilus config check configs/paper.yaml, "
+        "mm-nautilus sandbox configs/paper.yaml --venue local\n"
+    )
+    assert run("check", "configs/paper.yaml") == (
+        0,
+        "configs/paper.yaml: no errors, 0 warnings; quotes XRP/USDT, XRP/BTC at KRAKEN\n",
+        "",
+    )
+    config = load_sandbox_config(Path("configs/paper.yaml")).config
+    assert (config.name, config.feed.source, config.feed.catalog) == ("paper", "live", ROOT / "catalog")
+    assert config.venue.fees is not None
+    assert config.state.directory == Path("state")
+
+
+@pytest.mark.parametrize("name", ["my run.yaml", f"{'x' * 61}.yaml"])
+def test_init_of_a_sandbox_whose_file_has_no_name_for_a_run(run, name):
+    words = ("--sandbox", "--symbols", "XRP/USDT", "--catalog", ROOT / "catalog", "--out", name)
+    assert run("init", *words)[0] == 0
+    assert load_sandbox_config(Path(name)).config.name == "sandbox"
+
+
+def test_init_of_a_sandbox_prints_where_no_file_is_named(run):
+    code, out, _ = run("init", "--sandbox", "--catalog", ROOT / "catalog")
+    assert code == 0
+    assert out.startswith("# A sandbox run, begun by `mm-nautilus config init`")
+    assert "SIMULATED" in out.split("\n\n")[0]
+    assert list(Path().iterdir()) == []

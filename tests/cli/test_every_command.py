@@ -1,0 +1,107 @@
+"""What holds of every command there is, also of those that are added later."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from mm_nautilus.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = (
+    *("nautilus_trader", "numpy", "pandas", "plotly", "pyarrow", "rich", "jinja2"),
+    *("aiohttp", "starlette", "uvicorn"),
+)
+
+
+def paths(command: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield above
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from paths(inner, (*above, name))
+
+
+def found(words: tuple[str, ...]) -> Any:
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    return command
+
+
+PATHS = list(paths(typer.main.get_command(app)))
+
+every_command = pytest.mark.parametrize("words", PATHS, ids=lambda words: " ".join(words) or "mm-nautilus")
+
+
+def test_the_commands_of_this_page_are_there():
+    wanted = {
+        "backtest",
+        "calibrate",
+        "config check",
+        "config init",
+        "config show",
+        "config schema",
+        "doctor",
+        "sandbox",
+        "halt",
+        "resume",
+        "report",
+        "compare",
+        "venue",
+    }
+    wanted |= {
+        "data list",
+        "data check",
+        "data import tardis",
+        "data simulate",
+        "data export",
+        "data recover",
+    }
+    assert wanted <= {" ".join(words) for words in PATHS}
+
+
+@every_command
+def test_help_has_an_example_of_the_command(words):
+    text = " ".join((found(words).help or "").split())
+    assert f"Example: {' '.join(('mm-nautilus', *words))}" in text
+
+
+@every_command
+def test_every_option_says_what_it_does(words):
+    for parameter in found(words).params:
+        assert parameter.help, f"{parameter.name} of {words}"
+
+
+def test_help_of_no_command_loads_anything_heavy(tmp_path):
+    code = f"""
+import contextlib, io, sys
+from mm_nautilus.cli import main
+for words in {PATHS!r}:
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    assert "Example:" in shown.getvalue(), words
+print(sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_output_for_machines_is_offered_where_a_machine_may_read():
+    for_people = {(), ("data",), ("data", "import"), ("config",), ("config", "init")}
+    without_a_choice = {("config", "schema"), ("config", "reference")}
+    for words in PATHS:
+        if words not in for_people | without_a_choice:
+            options = [name for parameter in found(words).params for name in parameter.opts]
+            assert "--json" in options, words

@@ -1,0 +1,93 @@
+"""States to show, made by hand."""
+
+from decimal import Decimal
+from typing import Any
+
+from mm_nautilus.core.ledger import AccountSnapshot
+from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolFigures, SymbolInfo
+
+XRP, CROSS = "XRP/USDT", "XRP/BTC"
+SECOND_NS = 1_000_000_000
+START_NS = 1_765_627_200 * SECOND_NS
+"""2025-12-13 12:00 UTC."""
+RUN = RunInfo("probe", "runs/probe", "USDT", True, "local", "KRAKEN", START_NS)
+INFOS = (SymbolInfo(XRP, "XRP", "USDT", 5), SymbolInfo(CROSS, "XRP", "BTC", 8))
+FIGURES = SymbolFigures(
+    ts_event=START_NS,
+    symbol=XRP,
+    fills=3,
+    trades=2,
+    wins=1,
+    losses=1,
+    win_rate=50.0,
+    realized_pnl="1.25400000 USDT",
+    total_pnl="-0.01250000 USDT",
+    average_pnl="0.62700000 USDT",
+    fees="0.04000000 USDT",
+    total_pnl_report="-0.01250000 USDT",
+    inventory="-8.500000 XRP",
+    mid_price=2.350005,
+    reservation_price=float("nan"),
+    trailing_stop_price=2.361453,
+    state="quoting",
+    reason="bid: cooldown",
+    feed_age_seconds=0.25,
+)
+CROSS_FIGURES = FIGURES._replace(
+    symbol=CROSS, realized_pnl="0.00000001 BTC", total_pnl="-0.00000125 BTC", fees="0.00000002 BTC"
+)
+FILL = Fill(
+    ts_event=START_NS + 5 * SECOND_NS,
+    symbol=XRP,
+    side="BUY",
+    price=Decimal("2.34900"),
+    quantity=Decimal("8.500000"),
+    liquidity="MAKER",
+    purpose="take_profit",
+    fee=Decimal("0.01996650"),
+    realized_change=Decimal("1.25"),
+    trade_pnl=Decimal("1.25"),
+    position=Decimal("-8.500000"),
+    correlation_id="O-1",
+)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def made_state(clock: Any = None) -> LiveState:
+    """Return the state of a run that has published nothing yet."""
+    return LiveState(RUN, INFOS) if clock is None else LiveState(RUN, INFOS, clock)
+
+
+def account(equity: str = "1000.5", trading_pnl: str = "0.5") -> AccountSnapshot:
+    """Return the figures of an account with dollars alone."""
+    return AccountSnapshot(
+        report_currency="USDT",
+        balances={"USDT": Decimal(equity)},
+        values={"USDT": Decimal(equity)},
+        start_equity=Decimal(1000),
+        revaluation=Decimal(0),
+        trading_pnl=Decimal(trading_pnl),
+        max_drawdown_pct=0.125,
+        open_positions=1,
+    )
+
+
+def eventful_state(clock: Any = None) -> LiveState:
+    """Return a state with something of everything."""
+    state = made_state(clock)
+    state.set_status("running")
+    for figures in (FIGURES, CROSS_FIGURES):
+        state.on_metrics(figures)
+    state.on_fill(FILL)
+    for seconds, equity in enumerate(("1000.0", "999.0", "1000.5")):
+        state.on_account(START_NS + seconds * SECOND_NS, account(equity))
+    return state

@@ -1,0 +1,142 @@
+"""What page and terminal show: every figure with its unit, and the exact amount beside it."""
+
+import json
+
+import pytest
+from live_states import (
+    CROSS,
+    FILL,
+    START_NS,
+    XRP,
+    Clock,
+    account,
+    eventful_state,
+    made_state,
+)
+
+from mm_nautilus.live_view.document import (
+    ACCOUNT_FIGURES,
+    FILL_COLUMNS,
+    SYMBOL_FIGURES,
+    age_text,
+    curve_document,
+    fill_documents,
+    length_text,
+    state_document,
+)
+from mm_nautilus.live_view.state import GuardNote, Quotes
+
+
+def texts(figures: dict) -> dict[str, str]:
+    return {key: figure["text"] for key, figure in figures.items()}
+
+
+def test_figures_of_a_symbol_carry_their_units_and_exact_amounts() -> None:
+    state = eventful_state()
+    state.on_quotes(XRP, Quotes(2.349, 8.5, None, None, None, "cooldown"))
+    dollars, bitcoins = state_document(state.snapshot())["symbols"]
+    shown = texts(dollars["figures"])
+    assert shown["mid"] == "2.350005 USDT"
+    assert shown["bid"] == "8.5 XRP at 2.34900 USDT"
+    assert shown["ask"] == "none: cooldown"
+    assert shown["reservation"] == "-"
+    assert shown["trailing_stop"] == "2.361453 USDT"
+    assert shown["inventory"] == "-8.5 XRP"
+    assert (shown["realized_pnl"], shown["total_pnl"], shown["fees"]) == ("+$1.25", "-$0.01", "$0.04")
+    assert (shown["fills"], shown["trades"], shown["win_rate"]) == ("3", "2 (1 won, 1 lost)", "50.0 %")
+    assert dollars["figures"]["total_pnl"]["exact"] == "-0.01250000 USDT"
+    assert dollars["figures"]["total_pnl"]["value"] == -0.0125
+    assert bitcoins["figures"]["total_pnl"]["text"] == "-0.00000125 BTC"
+    assert (dollars["state"], dollars["reason"]) == ("quoting", "bid: cooldown")
+
+
+def test_account_and_sums_over_symbols() -> None:
+    figures = texts(state_document(eventful_state().snapshot())["account"]["figures"])
+    assert (figures["equity"], figures["trading_pnl"]) == ("$1000.50", "+$0.50")
+    assert (figures["fills"], figures["trades"], figures["win_rate"]) == ("6", "4", "50.0 %")
+    assert (figures["roi"], figures["drawdown"]) == ("0.050 %", "0.125 %")
+
+
+def test_every_figure_that_is_named_is_there_once_all_is_known() -> None:
+    state = eventful_state()
+    state.on_quotes(CROSS, Quotes())
+    document = state_document(state.snapshot())
+    assert {label.key for label in ACCOUNT_FIGURES} <= set(document["account"]["figures"])
+    for symbol in document["symbols"]:
+        assert {label.key for label in SYMBOL_FIGURES} <= set(symbol["figures"])
+    (fill,) = fill_documents(state.snapshot())
+    assert {label.key for label in FILL_COLUMNS} <= set(fill)
+    assert all(label.meaning for label in (*ACCOUNT_FIGURES, *SYMBOL_FIGURES, *FILL_COLUMNS))
+
+
+def test_a_run_that_has_published_nothing_can_be_shown() -> None:
+    document = state_document(made_state().snapshot())
+    assert {symbol["state"] for symbol in document["symbols"]} == {"waiting"}
+    assert document["account"]["figures"]["fills"]["value"] == 0
+    assert (document["has_ended"], document["is_halted"]) == (False, False)
+    json.dumps(document, allow_nan=False)
+
+
+def test_documents_are_plain_json_without_nan() -> None:
+    state = eventful_state(Clock())
+    whole = [
+        state_document(state.snapshot()),
+        fill_documents(state.snapshot()),
+        curve_document(state),
+    ]
+    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+
+
+def test_a_fill_is_told_in_its_own_currencies() -> None:
+    (fill,) = fill_documents(eventful_state().snapshot())
+    assert (fill["time"], fill["side"], fill["purpose"]) == ("12:00:05", "BUY maker", "take profit")
+    assert (fill["price"], fill["quantity"]) == ("2.34900 USDT", "8.5 XRP")
+    assert (fill["fee"], fill["pnl"], fill["position"]) == ("$0.02", "+$1.25", "-8.5 XRP")
+    assert fill["ts_ms"] == FILL.ts_event // 1_000_000
+
+
+def test_a_run_is_halted_where_all_of_its_symbols_are() -> None:
+    state = eventful_state()
+    for symbol, expected in ((XRP, False), (CROSS, True)):
+        state.on_guard(GuardNote(START_NS, symbol, "halted", "halted by the kill switch: a test"))
+        document = state_document(state.snapshot())
+        assert document["is_halted"] is expected
+    assert document["guards"][0] == {
+        "ts_ms": START_NS // 1_000_000,
+        "time": "12:00:00",
+        "symbol": CROSS,
+        "state": "halted",
+        "text": "halted by the kill switch: a test",
+    }
+
+
+@pytest.mark.parametrize("status", ["completed", "interrupted", "failed"])
+def test_an_end_is_told_with_its_reason(status: str) -> None:
+    state = eventful_state()
+    state.set_status(status, "the configured duration is over")
+    document = state_document(state.snapshot())
+    assert (document["status"], document["has_ended"]) == (status, True)
+    assert document["status_text"] == "the configured duration is over"
+
+
+def test_the_curve_is_in_milliseconds_and_amounts() -> None:
+    state = eventful_state()
+    document = curve_document(state)
+    assert document["currency"] == "USDT"
+    assert document["equity"]["value"] == [1000.0, 999.0, 1000.5]
+    start_ms = START_NS // 1_000_000
+    assert document["equity"]["ms"] == [start_ms, start_ms + 1_000, start_ms + 2_000]
+    assert len(document["trading_pnl"]["value"]) == 3
+    assert state.last_account == account("1000.5")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "00:00:00"), (3_725.9, "01:02:05"), (2 * 86_400 + 61, "2 d 00:01:01")]
+)
+def test_lengths_of_time(seconds: float, text: str) -> None:
+    assert length_text(seconds) == text
+
+
+def test_ages() -> None:
+    assert age_text(None) == "nothing yet"
+    assert age_text(1234.56) == "at most 1,234.6 s"

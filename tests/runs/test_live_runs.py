@@ -1,0 +1,429 @@
+"""The live view of whole sandbox runs: the real command, a local venue, and a client on the page's port."""
+
+import fcntl
+import http.client
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from whole_runs import ROOT
+
+from mm_nautilus.cli import main
+
+TOKEN = "correct-horse-battery"  # noqa: S105
+VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+
+
+class LiveRun:
+    """A run with a live page.
+
+    Parameters
+    ----------
+    path
+        Its configuration.
+    """
+
+    def __init__(self, path: Path, *options: str, token: str | None = None) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        environment |= {} if token is None else {VARIABLE: token}
+        self.process = subprocess.Popen(
+            [*COMMAND, str(path), "--web-port", "0", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said: list[str] = []
+        self.url = self._url()
+
+    def _url(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line)
+            found = re.match(r"live page: (http://127\.0\.0\.1:\d+/)", line)
+            if found:
+                return found[1]
+        pytest.fail(f"the command never told its page: {self.process.communicate()[1]}")
+
+    def ask(self, path: str, body: Any = None, **headers: str) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        given = {"content-type": "application/json"} | headers
+        request = urllib.request.Request(self.url + path, data, given)  # noqa: S310 - our own page
+        with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+    def listen(self, **headers: str) -> Any:
+        request = urllib.request.Request(self.url + "events", headers=headers)  # noqa: S310 - our own page
+        return urllib.request.urlopen(request, timeout=LONGEST_WAIT)  # noqa: S310
+
+    def ended(self) -> str:
+        """Wait for the end and return what was told as an error."""
+        said, errors = self.process.communicate(timeout=LONGEST_WAIT)
+        self.said.append(said)
+        return errors
+
+
+@contextmanager
+def live_run(path: Path, *options: str, token: str | None = None) -> Iterator[LiveRun]:
+    run = LiveRun(path, *options, token=token)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.kill()
+        run.process.communicate()
+
+
+def events(stream: Any) -> Iterator[tuple[str, Any]]:
+    """Yield names and data of server-sent events, until the stream ends."""
+    name = ""
+    for line in stream:
+        kind, _, value = line.decode().rstrip("\n").partition(": ")
+        if kind == "event":
+            name = value
+        elif kind == "data":
+            yield name, json.loads(value)
+
+
+# -- Figures ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
+    """Watch a run of eight seconds from its start to its end, and return its folder and all events by name."""
+    folder = tmp_path_factory.mktemp("watched")
+    seen: dict[str, list[Any]] = {"state": [], "fills": [], "curve": [], "log": []}
+    with live_run(configuration(folder), "--duration", "8s") as run, run.listen() as stream:
+        for name, data in events(stream):
+            seen[name].append(data)
+        errors = run.ended()
+        assert run.process.returncode == 0, errors
+    return folder, seen
+
+
+def test_page_follows_the_run_from_fill_to_fill(watched: tuple[Path, dict[str, list[Any]]]) -> None:
+    _, seen = watched
+    fills = [state["fills_seen"] for state in seen["state"]]
+    assert fills[0] < fills[-1]
+    assert fills == sorted(fills)
+    assert len(set(fills)) > 3
+    newest = [rows[0]["id"] for rows in seen["fills"] if rows]
+    assert len(set(newest)) > 3
+    assert "quoting" in {symbol["state"] for state in seen["state"] for symbol in state["symbols"]}
+    statuses = [state["status"] for state in seen["state"]]
+    assert statuses[-1] == "completed"
+    assert "running" in statuses
+
+
+def test_figures_at_the_end_are_those_of_the_summary(watched: tuple[Path, dict[str, list[Any]]]) -> None:
+    folder, seen = watched
+    left = Left.only(folder)
+    left.assert_ended("completed")
+    summary, last = left.summary, seen["state"][-1]
+    assert last["status_text"] == summary["stop"]["text"]
+    for symbol in last["symbols"]:
+        told, figures = summary["symbols"][symbol["symbol"]], symbol["figures"]
+        for key in (
+            "fills",
+            "trades",
+            "wins",
+            "losses",
+            "win_rate",
+            "realized_pnl",
+            "total_pnl",
+            "fees",
+            "inventory",
+        ):
+            assert figures[key]["value"] == told[key], key
+        for key in ("realized_pnl", "total_pnl", "fees", "inventory"):
+            assert figures[key]["exact"] == told["exact"][key]
+    equity, figures = summary["equity"], last["account"]["figures"]
+    for key, name in (("equity", "end"), ("trading_pnl", "trading_pnl"), ("revaluation", "revaluation")):
+        assert figures[key]["exact"] == equity["exact"][name]
+        assert figures[key]["value"] == equity[name]
+    assert figures["drawdown"]["value"] == equity["max_drawdown_pct"]
+    assert last["account"]["balances"] == equity["balances"]
+    assert seen["curve"][-1]["equity"]["value"][-1] == pytest.approx(equity["end"], abs=1e-8)
+    assert last["fills_seen"] == len(left.fills)
+
+
+def test_fills_on_the_page_are_those_of_the_table(watched: tuple[Path, dict[str, list[Any]]]) -> None:
+    folder, seen = watched
+    table = Left.only(folder).fills
+    shown = list(reversed(seen["fills"][-1]))
+    assert len(shown) == min(50, len(table))
+    for fill, row in zip(shown, table.tail(len(shown)).itertuples(), strict=True):
+        assert (fill["id"], fill["symbol"]) == (row.client_order_id, row.symbol)
+        assert fill["side"] == f"{row.side} {row.liquidity.lower()}"
+        assert float(fill["price"].split()[0].replace(",", "")) == float(row.price)
+        assert float(fill["quantity"].split()[0].replace(",", "")) == float(row.quantity)
+
+
+def test_log_on_the_page_is_the_end_of_the_file(watched: tuple[Path, dict[str, list[Any]]]) -> None:
+    folder, seen = watched
+    (path,) = Left.only(folder).folder.glob("run_*.log")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    shown = seen["log"][-1]
+    assert len(shown) == 50
+    assert any("[FILL] [market_making]" in line for line in shown)
+    first = lines.index(shown[0])
+    assert lines[first : first + 50] == shown
+
+
+def test_summary_tells_the_page(watched: tuple[Path, dict[str, list[Any]]]) -> None:
+    web = Left.only(watched[0]).summary["web"]
+    assert web.pop("url").startswith("http://127.0.0.1:")
+    assert web == {"needs_token": False, "can_halt": False, "failure": None}
+
+
+# -- Refusals -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "words"),
+    [
+        (["--web-host", "0.0.0.0"], {}, "web.host: a live page on an address that is no loopback"),  # noqa: S104
+        (["--web-halt"], {}, "web.halt: a live page with a halt button (--web-halt) needs a token"),
+        (["--web"], {VARIABLE: "too short"}, "must have at least 16 characters, had 9"),
+        (["--web-port", "70000"], {}, "port must be"),
+        (["--web-host", "a b"], {}, "host must be an address"),
+        (["--set", "web={enabled: true, token: abc}"], {}, "unknown key token"),
+    ],
+)
+def test_page_that_cannot_be_is_refused_before_anything_is_written(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    environment: dict[str, str],
+    words: str,
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        main(["sandbox", str(configuration(tmp_path)), *options])
+    errors = capsys.readouterr().err
+    assert end.value.code == 2
+    assert words in errors
+    assert not any(value in errors for value in environment.values())
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
+
+
+def test_port_that_is_taken_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SystemExit) as end:
+        main(["sandbox", str(configuration(tmp_path)), "--web-port", str(other.getsockname()[1])])
+    assert end.value.code == 2
+    assert "the live page cannot listen there: Address already in use" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
+
+
+# -- Ends ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signal_ends_the_run_in_time_with_open_pages(tmp_path: Path, number: int, code: int) -> None:
+    with live_run(configuration(tmp_path)) as run:
+        streams = [run.listen() for _ in range(5)]
+        readers = [events(stream) for stream in streams]
+        for reader in readers:
+            while next(reader)[0] != "state":
+                pass
+        run.process.send_signal(number)
+        run.ended()
+        assert run.process.returncode == code
+        for reader in readers:
+            last = [data for name, data in reader if name == "state"][-1]
+            assert last["status"] == "interrupted"
+        for stream in streams:
+            stream.close()
+    left = Left.only(tmp_path)
+    left.assert_ended("interrupted")
+    assert not (
+        left.folder / "failure.txt"
+    ).exists()  # which is written where the end takes almost five seconds
+
+
+def test_page_that_breaks_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
+    planted = """\
+import sys
+import mm_nautilus.live_view.publisher as publisher
+from mm_nautilus.cli import main
+
+def fail(_snapshot):
+    raise ZeroDivisionError("planted")
+
+publisher.state_document = fail
+main(["sandbox", *sys.argv[1:]])
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", planted, str(configuration(tmp_path)), "--duration", "6s", "--web-port", "0"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    url = next(line.split()[2] for line in process.stdout if line.startswith("live page: "))
+    with suppress(OSError, http.client.HTTPException):  # the stream breaks off in whatever way
+        urllib.request.urlopen(url + "events", timeout=LONGEST_WAIT).read()  # noqa: S310 - our own page
+    said, errors = process.communicate(timeout=LONGEST_WAIT)
+    assert process.returncode == 0, errors
+    assert said.count("the live page has a fault, the run goes on: ZeroDivisionError: planted") == 1
+    left = Left.only(tmp_path)
+    left.assert_ended("completed")
+    assert left.summary["web"]["failure"] == "ZeroDivisionError: planted"
+    assert len(left.fills) > 0
+
+
+def test_failing_callback_of_the_live_feed_ends_the_run(tmp_path: Path) -> None:
+    planted = """\
+import sys
+import mm_nautilus.live_view.state as state
+from mm_nautilus.cli import main
+
+def fail(self, symbol, quotes):
+    raise ZeroDivisionError("planted")
+
+state.LiveState.on_quotes = fail
+main(["sandbox", *sys.argv[1:]])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_WAIT,
+    )
+    assert done.returncode == 1
+    assert "LiveFeed._on_quotes raised ZeroDivisionError('planted')" in done.stderr
+    Left.only(tmp_path).assert_ended("failed")
+
+
+# -- The kill switch ----------------------------------------------------------------------------------------
+
+
+def test_page_halts_the_run_and_keeps_it_halted(tmp_path: Path) -> None:
+    path = configuration(tmp_path)
+    with live_run(path, "--web-halt", token=TOKEN) as run, run.listen(**BEARER) as stream:
+        reader = events(stream)
+        assert any(name == "fills" and data for name, data in reader)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            run.ask("api/halt", {"flatten": False})
+        answer = run.ask("api/halt", {"flatten": False}, **BEARER)
+        assert answer["halt_file"] == str(tmp_path / "state" / "probe.halt")
+        halted = next(data for name, data in reader if name == "state" and data["is_halted"])
+        assert {symbol["reason"] for symbol in halted["symbols"]} == {
+            "halted by the kill switch: the live page"
+        }
+        run.process.send_signal(signal.SIGTERM)
+        last = [data for name, data in reader if name == "state"][-1]
+        assert {symbol["figures"]["bid"]["value"] for symbol in last["symbols"]} == {None}
+        run.ended()
+    left = Left.only(tmp_path)
+    left.assert_ended("interrupted")
+    assert {told["halted"] for told in left.summary["symbols"].values()} == {True}
+    kept = json.loads((tmp_path / "state" / "probe.halt").read_text(encoding="utf-8"))
+    assert (kept["reason"], kept["flatten"]) == ("the live page", False)
+
+
+def test_without_the_option_there_is_no_way_to_halt_and_the_token_is_nowhere(tmp_path: Path) -> None:
+    with live_run(configuration(tmp_path), token=TOKEN) as run:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            run.ask("api/halt", {"flatten": False}, **BEARER)
+        assert run.ask("api/state", **BEARER)["run"]["name"] == "probe"
+        run.process.send_signal(signal.SIGTERM)
+        told = run.ended() + "".join(run.said)
+    assert VARIABLE in told
+    assert TOKEN not in told
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+    assert not (tmp_path / "state" / "probe.halt").exists()
+
+
+# -- The terminal -------------------------------------------------------------------------------------------
+
+
+SIZES = {"COLUMNS", "LINES"}
+"""What would tell a size other than the terminal's; a worker of the test suite has it set."""
+
+
+def in_terminal(words: list[str], *, until: str, rows: int = 40, columns: int = 120) -> tuple[int, str]:
+    """Run the command in a terminal, send SIGTERM once it shows some words, and return exit code and output."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in SIZES}
+        | {"TERM": "xterm-256color"},
+        stdin=follower,
+        stdout=follower,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(follower)
+    written, has_asked, deadline = b"", False, time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < deadline:
+        if not select.select([leader], [], [], 1.0)[0]:
+            continue
+        try:
+            chunk = os.read(leader, 65_536)
+        except OSError:  # nobody has the terminal open any more
+            break
+        written += chunk
+        if not has_asked and until.encode() in written:
+            has_asked = True
+            process.send_signal(signal.SIGTERM)
+    os.close(leader)
+    process.kill()
+    process.wait()
+    text = written.decode()
+    assert has_asked, f"the terminal never showed {until!r} before code {process.returncode}: {text[-3000:]}"
+    return process.returncode, text
+
+
+def test_terminal_shows_the_run_and_is_left_intact(tmp_path: Path) -> None:
+    code, text = in_terminal(
+        [str(configuration(tmp_path)), "--set", "metrics.interval_seconds=1"], until="at most", rows=80
+    )
+    assert code == 143
+    for words in ("probe: running for", "SIMULATED data", "our bid", "at most", "equity $"):
+        assert words in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+    shown, _, after = text.rpartition("\x1b[?25h")
+    assert "probe: running" in shown
+    assert "probe: running" not in after
+    assert "interrupted by SIGTERM" in after
+    Left.only(tmp_path).assert_ended("interrupted")
+
+
+def test_plain_lines_are_printed_on_a_terminal_where_they_are_wanted(tmp_path: Path) -> None:
+    code, text = in_terminal([str(configuration(tmp_path)), "--plain"], until="Ctrl-C ends the run")
+    assert code == 143
+    assert "\x1b[?25l" not in text
+    assert "probe: running" not in text

@@ -1,0 +1,152 @@
+"""Nothing of the environment gets into what a run prints or writes, the live page's token least of all.
+
+No command takes a secret and no configuration has a key for one: backtests, catalogs and public feeds need none, and
+the token is in the environment.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import typer.main
+from sandbox_runs import configuration
+from whole_runs import ROOT
+
+from mm_nautilus.cli import main
+from mm_nautilus.cli.app import app
+from mm_nautilus.core.config_reference import run_schema, sandbox_schema
+
+PLANTED = "hunter2-correct-horse-battery"
+VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
+NAMES = ("KRAKEN_API_KEY", "KRAKEN_API_SECRET", "MY_TOKEN", "PASSWORD", VARIABLE)
+WORDS = re.compile(r"secret|password|passphrase|api[-_]?key|credential|token", re.IGNORECASE)
+NAME_OF_A_VARIABLE = "token_variable"
+"""The one key that speaks of a token: it names the environment variable that has it."""
+
+
+def test_what_the_environment_holds_is_printed_and_written_nowhere(tmp_path: Path) -> None:
+    environment = os.environ | dict.fromkeys(NAMES, PLANTED)
+    words = [
+        "backtest",
+        "--out",
+        str(tmp_path),
+        "--set",
+        "end=2025-12-13T12:01:00Z",
+        "--set",
+        "output.log_level=DEBUG",
+    ]
+    for command in (words, ["doctor"], ["config", "show", "configs/backtest.yaml"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "mm_nautilus.cli", *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert PLANTED not in done.stdout + done.stderr
+    (folder,) = tmp_path.iterdir()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for path in files:
+        content = path.read_bytes()
+        assert PLANTED.encode() not in content, path.name
+        assert not any(name.encode() in content for name in NAMES[:2]), path.name
+
+
+def test_no_option_and_no_key_asks_for_a_secret() -> None:
+    pending, options = [typer.main.get_command(app)], []
+    while pending:
+        command = pending.pop()
+        pending += getattr(command, "commands", {}).values()
+        options += [name for parameter in command.params for name in parameter.opts]
+    assert [name for name in options if WORDS.search(name)] == []
+    models = [*run_schema()["$defs"].values(), *sandbox_schema()["$defs"].values()]
+    keys = {key for model in models for key in model.get("properties", {})}
+    assert [key for key in keys if WORDS.search(key)] == [NAME_OF_A_VARIABLE]
+
+
+# -- The live page ------------------------------------------------------------------------------------------
+
+
+def asked(url: str, method: str = "GET", body: str | None = None, **headers: str) -> tuple[int, bytes]:
+    """Return the status of an answer, and its headers and content."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.netloc, timeout=10)
+    try:
+        content = {} if body is None else {"Content-Type": "application/json"}
+        connection.request(method, f"{parts.path}?{parts.query}", body, headers | content)
+        answer = connection.getresponse()
+        return answer.status, str(answer.headers).encode() + answer.read()
+    finally:
+        connection.close()
+
+
+def signed_in(url: str, given: str) -> tuple[int, bytes]:
+    return asked(f"{url}sign-in", "POST", json.dumps({"token": given}), Origin=url.rstrip("/"))
+
+
+def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Path) -> None:
+    environment = os.environ | {VARIABLE: PLANTED}
+    words = ["--duration", "6s", "--web-port", "0", "--set", "output.log_level=DEBUG"]
+    words += ["--set", "output.report=true"]
+    command = [sys.executable, "-m", "mm_nautilus.cli", "sandbox", str(configuration(tmp_path)), *words]
+    served = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        while lines[-1] and "live page: " not in lines[-1]:
+            lines.append(process.stdout.readline())
+        found = re.search(r"live page: (http://\S+/)", lines[-1])
+        assert found is not None, lines
+        url = found[1]
+        assert asked(f"{url}api/state")[0] == 401
+        assert asked(f"{url}api/state?token={PLANTED}")[0] == 401
+        assert asked(f"{url}api/state", Authorization="Bearer not-the-token-at-all")[0] == 401
+        for status, content in (
+            asked(url, Authorization=f"Bearer {PLANTED}"),
+            asked(f"{url}api/state", Authorization=f"Bearer {PLANTED}"),
+            signed_in(url, PLANTED),
+        ):
+            assert status in (200, 204)
+            served.append(content)
+        assert signed_in(url, f"{PLANTED}-not")[0] == 401
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert PLANTED not in "".join(lines) + out + err
+    assert not any(PLANTED.encode() in content for content in served)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"summary.json", "journal.jsonl", "config.yaml", "report.html", "probe.json"} <= {
+        file.name for file in files
+    }
+    assert [path.name for path in files if PLANTED.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("too-short-one", "must have at least 16 characters, had 13"),
+        ("with spaces in it and long", "must be letters, digits and signs"),
+    ],
+)
+def test_a_token_that_is_refused_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], value: str, words: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, value)
+    for name, *options in (["sandbox", "--web"], ["doctor", "--set", "web.enabled=true"]):
+        with pytest.raises(SystemExit) as left:
+            main([name, str(configuration(tmp_path)), *options])
+        assert left.value.code in (1, 2)
+        said = "".join(capfd.readouterr())
+        assert words in said
+        assert value not in said

@@ -1,0 +1,172 @@
+"""A first configuration fits the instruments it is for, and runs."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from made_markets import MadeMarket, instrument
+from whole_runs import ROOT
+
+from mm_nautilus.core.config_source import load_config, load_sandbox_config
+from mm_nautilus.core.config_template import template_text
+from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.runs.inputs import prepare
+from mm_nautilus.runs.starter import starter_config, starter_sandbox
+
+type Begin = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Begin:
+    """Write a configuration for a catalog and read it as a run does."""
+
+    def begin(catalog: Path, *names: str) -> RunConfig:
+        starter = starter_config(catalog, names or None)
+        values = {("catalog",): str(catalog), **starter.values}
+        file = tmp_path / "begun.yaml"
+        file.write_text(template_text(RunConfig, values, ["Begun."]), encoding="utf-8")
+        return load_config(file).config
+
+    return begin
+
+
+def made(folder: Path, *specs: InstrumentSpec) -> Path:
+    for spec in specs:
+        MadeMarket(seconds=60).write(folder, spec)
+    return folder
+
+
+def amounts(config: RunConfig, symbol: str) -> tuple[str, str]:
+    params = config.strategy.for_symbol(symbol)
+    return str(params.position_size), str(params.max_inventory)
+
+
+def test_the_sample_gives_round_sizes_of_about_twenty_dollars(begin: Begin) -> None:
+    config = begin(ROOT / "catalog")
+    assert amounts(config, "XRP/USDT") == amounts(config, "XRP/BTC") == ("10 XRP", "50 XRP")
+    assert amounts(config, "BTC/USDT") == ("0.0002 BTC", "0.001 BTC")
+    assert [str(amount) for amount in config.venue.starting_balances] == ["0.005 BTC", "500 USDT", "200 XRP"]
+    assert config.strategy.report_currency == "USDT"
+    assert prepare(config).warnings == ()
+
+
+def test_sizes_are_twice_the_venues_minimums(begin: Begin, tmp_path: Path) -> None:
+    spec = replace(instrument("AAA/USDT"), min_quantity=Decimal(700), min_notional=Decimal(5))
+    config = begin(made(tmp_path / "c", spec))
+    assert amounts(config, "AAA/USDT") == ("2000 AAA", "10000 AAA")
+    assert prepare(config).warnings == ()
+
+
+def test_without_dollars_totals_are_in_a_currency_that_all_lead_to(begin: Begin) -> None:
+    config = begin(ROOT / "catalog", "XRP/BTC")
+    assert config.strategy.report_currency == "BTC"
+    assert amounts(config, "XRP/BTC") == ("5 XRP", "25 XRP")
+    assert prepare(config).warnings == ()
+
+
+def test_fees_are_given_where_the_instrument_has_none(begin: Begin, tmp_path: Path) -> None:
+    spec = replace(instrument("AAA/USDT"), maker_fee_rate=None, taker_fee_rate=None)
+    config = begin(made(tmp_path / "c", spec))
+    assert config.venue.fees is not None
+    assert (config.venue.fees.maker_fee_pct, config.venue.fees.taker_fee_pct) == (0.1, 0.1)
+    assert prepare(config).warnings == ()
+
+
+def test_a_mark_of_simulated_data_is_kept() -> None:
+    assert starter_config(ROOT / "catalog").simulated
+
+
+def test_currencies_that_nothing_connects_are_refused(tmp_path: Path) -> None:
+    specs = instrument("AAA/USDT"), instrument("XRP/BTC")
+    with pytest.raises(
+        ConfigError, match=r"the symbols must be connected, .* was AAA/USDT, XRP/BTC; add the pair"
+    ):
+        starter_config(made(tmp_path / "c", *specs))
+
+
+def test_symbols_of_two_venues_are_refused(tmp_path: Path) -> None:
+    catalog = made(tmp_path / "c", instrument("AAA/USDT"), instrument("AAA/USDT", venue="OTHER"))
+    with pytest.raises(
+        DataError, match=r"a configuration is of one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
+    ):
+        starter_config(catalog)
+    assert starter_config(catalog, ["AAA/USDT.OTHER"]).values["venue", "name"] == "OTHER"
+
+
+# -- A sandbox ----------------------------------------------------------------------------------------------
+
+
+def kraken(symbol: str, **changes: object) -> InstrumentSpec:
+    return replace(instrument(symbol, venue="KRAKEN"), **changes)
+
+
+def test_a_sandbox_gets_the_catalogs_fees_as_the_feed_tells_none(tmp_path: Path) -> None:
+    values = starter_sandbox(ROOT / "catalog", ["XRP/USDT", "BTC/USDT"]).values
+    backtest = starter_config(ROOT / "catalog", ["XRP/USDT", "BTC/USDT"]).values
+    assert {key: value for key, value in values.items() if "fees" not in key} == backtest
+    fees = {key[-1]: value for key, value in values.items() if "fees" in key}
+    assert fees == {"maker_fee_pct": 0.25, "taker_fee_pct": 0.4}
+
+
+def test_fees_that_differ_are_each_symbols_own(tmp_path: Path) -> None:
+    dear, cheap = (
+        kraken("AAA/USDT"),
+        kraken("BBB/USDT", maker_fee_rate=Decimal(0), taker_fee_rate=Decimal("0.001")),
+    )
+    starter = starter_sandbox(made(tmp_path / "c", dear, cheap))
+    values = {("feed", "source"): "live", **starter.values}
+    file = tmp_path / "begun.yaml"
+    file.write_text(template_text(SandboxConfig, values, ["Begun."]), encoding="utf-8")
+    fees = load_sandbox_config(file).config.venue.symbol_fees
+    assert (fees["BBB/USDT"].maker_fee_pct, fees["BBB/USDT"].taker_fee_pct) == (0.0, 0.1)
+    assert dear.maker_fee_rate is not None
+    assert fees["AAA/USDT"].maker_fee_pct == pytest.approx(float(100 * dear.maker_fee_rate))
+
+
+def test_fees_of_instruments_without_any_are_the_example_s(tmp_path: Path) -> None:
+    spec = kraken("AAA/USDT", maker_fee_rate=None, taker_fee_rate=None)
+    values = starter_sandbox(made(tmp_path / "c", spec)).values
+    assert values["venue", "fees", "maker_fee_pct"] == values["venue", "fees", "taker_fee_pct"] == 0.1
+
+
+def test_a_sandbox_of_another_venue_is_refused(tmp_path: Path) -> None:
+    catalog = made(tmp_path / "c", instrument("AAA/USDT"))
+    with pytest.raises(
+        ConfigError, match=r"symbols must be of KRAKEN, .*, was MADE in .*; without --sandbox"
+    ):
+        starter_sandbox(catalog)
+
+
+def test_a_sandbox_that_init_writes_runs(tmp_path: Path) -> None:
+    file, out = tmp_path / "paper.yaml", tmp_path / "runs"
+    kept = ["--set", f"state.directory={tmp_path / 'state'}", "--set", "feed.speed=20"]
+    for words in (
+        ["config", "init", "--sandbox", "--symbols", "XRP/USDT", "--out", str(file)],
+        ["sandbox", str(file), "--venue", "local", "--duration", "3s", "--out", str(out), "--quiet", *kept],
+    ):
+        command = [sys.executable, "-m", "mm_nautilus.cli", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    (folder,) = out.iterdir()
+    assert '"orders_placed": 0' not in (folder / "summary.json").read_text()
+    assert (tmp_path / "state" / "paper.json").is_file()
+
+
+def test_what_init_writes_runs(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.yaml", tmp_path / "runs"
+    for words in (
+        ["config", "init", "--symbols", "XRP/USDT,BTC/USDT", "--out", str(file)],
+        ["backtest", str(file), "--out", str(out), "--quiet", "--set", "end=2025-12-13T12:02:00Z"],
+    ):
+        command = [sys.executable, "-m", "mm_nautilus.cli", *words]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+    (folder,) = out.iterdir()
+    assert '"orders_placed": 0' not in (folder / "summary.json").read_text()
