@@ -278,58 +278,12 @@ def _packed_fills(traces: SymbolTraces, start_ns: int) -> dict[str, Any]:
 
 def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
     """Return the figure before anybody zooms; traces are told apart by ``meta`` when they are drawn anew."""
-    price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
-    own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
-    size = f"%{{y:,.6~f}} {traces.base}"
-    market_ns, market = traces.market_ns, traces.market
-    quotes_ns, quotes = traces.quotes_ns, traces.quotes
-    cap = {"colour": "@warn", "dash": "dash", "row": 2, "is_step": True, "hover": size}
     drawn = [
-        _thin_line("mid", "mid", market_ns, market["mid_price"], colour="@mid", hover=price, width=1.2),
-        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], colour="@bid", hover=own, is_step=True),
-        _thin_line(
-            "ask",
-            "our ask",
-            quotes_ns,
-            quotes["ask_price"],
-            colour="@ask",
-            hover=own,
-            is_step=True,
-            dash="dot",
-        ),
-        _thin_line(
-            "trail",
-            "trailing stop",
-            market_ns,
-            market["trailing_stop_price"],
-            colour="@trail",
-            hover=price,
-            dash="dashdot",
-        ),
+        *_price_lines(traces),
         _fill_marks(traces, "buys", is_buy=True),
         _fill_marks(traces, "sells", is_buy=False),
-        _thin_line(
-            "inventory",
-            "inventory",
-            market_ns,
-            market["inventory"],
-            colour="@total",
-            hover=size,
-            row=2,
-            is_step=True,
-        ),
-        _thin_line("cap", "cap", market_ns, market["inventory_cap"], **cap),
-        _thin_line("floor", "cap, short", market_ns, -market["inventory_cap"], **cap) | {"showlegend": False},
-        _thin_line(
-            "shift",
-            "reservation - mid",
-            market_ns,
-            traces.shift_bps,
-            colour="@s4",
-            hover="%{y:.3f} bps",
-            row=3,
-            is_step=True,
-        ),
+        *_inventory_lines(traces),
+        _shift_line(traces),
         *_share_bars(traces, start_ns, end_ns),
     ]
     has_shift = bool((np.nan_to_num(traces.shift_bps) != 0).any())
@@ -346,6 +300,40 @@ def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
     made["layout"]["yaxis4"] |= {"range": [0, 100]}
     made["layout"]["xaxis"] |= {"range": [start_ns // _NS_PER_MS, end_ns // _NS_PER_MS]}
     return made
+
+
+def _price_lines(traces: SymbolTraces) -> list[Figure]:
+    """Return mid, our quotes and the trailing stop."""
+    price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
+    own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
+    market_ns, market, quotes_ns, quotes = traces.market_ns, traces.market, traces.quotes_ns, traces.quotes
+    bid: dict[str, Any] = {"colour": "@bid", "hover": own, "is_step": True}
+    ask: dict[str, Any] = {"colour": "@ask", "hover": own, "is_step": True, "dash": "dot"}
+    trail: dict[str, Any] = {"colour": "@trail", "hover": price, "dash": "dashdot"}
+    return [
+        _thin_line("mid", "mid", market_ns, market["mid_price"], colour="@mid", hover=price, width=1.2),
+        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], **bid),
+        _thin_line("ask", "our ask", quotes_ns, quotes["ask_price"], **ask),
+        _thin_line("trail", "trailing stop", market_ns, market["trailing_stop_price"], **trail),
+    ]
+
+
+def _inventory_lines(traces: SymbolTraces) -> list[Figure]:
+    """Return the inventory between its caps."""
+    size = f"%{{y:,.6~f}} {traces.base}"
+    held: dict[str, Any] = {"colour": "@total", "row": 2, "is_step": True, "hover": size}
+    cap: dict[str, Any] = held | {"colour": "@warn", "dash": "dash"}
+    market_ns, caps = traces.market_ns, traces.market["inventory_cap"]
+    return [
+        _thin_line("inventory", "inventory", market_ns, traces.market["inventory"], **held),
+        _thin_line("cap", "cap", market_ns, caps, **cap),
+        _thin_line("floor", "cap, short", market_ns, -caps, **cap) | {"showlegend": False},
+    ]
+
+
+def _shift_line(traces: SymbolTraces) -> Figure:
+    look: dict[str, Any] = {"colour": "@s4", "hover": "%{y:.3f} bps", "row": 3, "is_step": True}
+    return _thin_line("shift", "reservation - mid", traces.market_ns, traces.shift_bps, **look)
 
 
 def _thin_line(key: str, name: str, ts_ns: Ints, values: Floats, **look: Any) -> Figure:

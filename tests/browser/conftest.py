@@ -5,12 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from pages import OpenPage, open_in
+from playwright.sync_api import Browser, sync_playwright
 
 from mm_nautilus.core.config_source import load_config
 from mm_nautilus.report.compare import compare_runs, comparison_parts
@@ -41,15 +41,6 @@ EVENTFUL = (
 """Settings with which every figure has something to show."""
 
 
-@dataclass
-class OpenPage:
-    """A page, and what it has complained of or asked for since it was opened."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser for one module: while it is open an event loop runs, and no other test could begin its own."""
@@ -72,16 +63,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., OpenPage]]:
     with ExitStack() as stack:
 
         def open_(path: Path, *, width: int = 1280, scheme: Any = "light") -> OpenPage:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            stack.callback(context.close)
-            opened = OpenPage(context.new_page())
-            page = opened.page
-            page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
-            page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-            page.on("request", lambda request: opened.requests.append(request.url))
-            page.goto(path.as_uri())
-            page.wait_for_selector("html[data-ready]", timeout=30_000)
-            return opened
+            url = path.as_uri()
+            return open_in(browser, stack, url, width=width, scheme=scheme, patience_ms=30_000)
 
         yield open_
 

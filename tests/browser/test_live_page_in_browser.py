@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from contrast import contrast
+from pages import OpenPage, open_in
 from playwright.sync_api import Browser, Page, expect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,15 +23,6 @@ PATIENCE_MS = 60_000
 SYMBOLS = ["XRP/USDT", "BTC/USDT", "XRP/BTC"]
 REFUSED = re.compile(r"net::ERR_|Failed to load resource")
 """What the browser itself says of a server that is gone or asks for a token."""
-
-
-@dataclass
-class OpenPage:
-    """A page, and what it has complained of or asked for since it was opened."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
 
 
 class LiveRun:
@@ -91,17 +82,7 @@ def open_url(browser: Browser) -> Iterator[Callable[..., OpenPage]]:
     with ExitStack() as stack:
 
         def open_(url: str, *, width: int = 1280, scheme: Any = "light") -> OpenPage:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            stack.callback(context.close)
-            opened = OpenPage(context.new_page())
-            page = opened.page
-            page.set_default_timeout(PATIENCE_MS)
-            page.on("console", lambda message: opened.complaints.append(f"{message.type}: {message.text}"))
-            page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-            page.on("request", lambda request: opened.requests.append(request.url))
-            page.goto(url)
-            page.wait_for_selector("html[data-ready]")
-            return opened
+            return open_in(browser, stack, url, width=width, scheme=scheme, patience_ms=PATIENCE_MS)
 
         yield open_
 
