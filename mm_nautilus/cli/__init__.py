@@ -1,5 +1,5 @@
 """The command line: ``mm-nautilus``."""
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli.app import main, process_main
 
-__all__ = ["main"]
+__all__ = ["main", "process_main"]

@@ -1,6 +1,6 @@
 """Run the command line with ``python -m mm_nautilus.cli``."""
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli.app import process_main
 
 if __name__ == "__main__":
-    main()
+    process_main()

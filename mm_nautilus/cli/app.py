@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -12,14 +12,14 @@ from mm_nautilus.cli.calibrate import calibrate_command
 from mm_nautilus.cli.config import app as config_app
 from mm_nautilus.cli.data import data_app
 from mm_nautilus.cli.doctor import doctor_command
-from mm_nautilus.cli.frame import PROGRAM, run_command
+from mm_nautilus.cli.frame import PROGRAM, leave_at_once, run_command
 from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
 from mm_nautilus.cli.venue import venue_command
 from mm_nautilus.cli.version import print_version
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "process_main"]
 
 app = typer.Typer(
     name=PROGRAM,
@@ -57,7 +57,7 @@ def _root(
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave the process with its exit code.
 
     Errors raised on purpose are printed to stderr, one line a problem, each starting with ``error: ``; with
@@ -73,6 +73,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 after success, 2 for a wrong command line, else what the error says.
     """
+    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
+
+
+def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Do as `main` does in a process that has nothing else to do, and end it at once after a live run.
+
+    Parameters
+    ----------
+    arguments
+        The words after the program's name; None takes those of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    code = _exit_code(words)
+    if words[:1] == ["sandbox"]:
+        leave_at_once(code)
+    sys.exit(code)
+
+
+def _exit_code(words: Sequence[str]) -> int:
     # A run that ends on a signal writes its report in a process of its own, which inherits that signals are blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-    sys.exit(run_command(app, sys.argv[1:] if arguments is None else arguments))
+    return run_command(app, words)

@@ -1,17 +1,20 @@
 """How a command leaves the process: its exit code, and what is told of an error."""
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import typer
 
 from mm_nautilus.errors import MarketMakingError
 
-__all__ = ["PROGRAM", "Failure", "run_command"]
+__all__ = ["PROGRAM", "Failure", "leave_at_once", "run_command"]
 
 PROGRAM: Final = "mm-nautilus"
 """The program's name in messages."""
@@ -82,6 +85,23 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         failure = Failure(_EXIT_INTERRUPTED, ("interrupted",))
     failure.tell(as_json="--json" in words)
     return failure.exit_code
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process without taking the interpreter down, once what was printed is out.
+
+    After a live run threads of the engine may still come back to Python. Where they find the interpreter half taken
+    down, the process dies of SIGABRT or SIGSEGV, and its exit code is lost.
+
+    Parameters
+    ----------
+    code
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads any more
+            stream.flush()
+    os._exit(code)
 
 
 def _system_text(error: OSError) -> str:

@@ -16,6 +16,7 @@ from nautilus_trader.common import DataActor, DataActorConfig, Environment, Logg
 from nautilus_trader.live import LiveNode
 from nautilus_trader.model import ActorId, BookType, InstrumentId, TraderId
 
+from mm_nautilus.cli.frame import leave_at_once
 from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
 
@@ -86,3 +87,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave_at_once(0)

@@ -269,13 +269,13 @@ def test_page_that_breaks_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
     planted = """\
 import sys
 import mm_nautilus.live_view.publisher as publisher
-from mm_nautilus.cli import main
+from mm_nautilus.cli import process_main
 
 def fail(_snapshot):
     raise ZeroDivisionError("planted")
 
 publisher.state_document = fail
-main(["sandbox", *sys.argv[1:]])
+process_main(["sandbox", *sys.argv[1:]])
 """
     process = subprocess.Popen(
         [sys.executable, "-c", planted, str(configuration(tmp_path)), "--duration", "6s", "--web-port", "0"],
@@ -302,13 +302,13 @@ def test_failing_callback_of_the_live_feed_ends_the_run(tmp_path: Path) -> None:
     planted = """\
 import sys
 import mm_nautilus.live_view.state as state
-from mm_nautilus.cli import main
+from mm_nautilus.cli import process_main
 
 def fail(self, symbol, quotes):
     raise ZeroDivisionError("planted")
 
 state.LiveState.on_quotes = fail
-main(["sandbox", *sys.argv[1:]])
+process_main(["sandbox", *sys.argv[1:]])
 """
     done = subprocess.run(
         [sys.executable, "-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0"],

@@ -144,7 +144,7 @@ def wait_for(path: Path) -> None:
 
 HURRIED = """\
 import sys
-from mm_nautilus.cli import main
+from mm_nautilus.cli import process_main
 from mm_nautilus.runs.signals import SignalListener
 
 enter = SignalListener.__enter__
@@ -156,7 +156,7 @@ def enter_and_hurry(self):
     return entered
 
 SignalListener.__enter__ = enter_and_hurry
-main(["sandbox", *sys.argv[1:]])
+process_main(["sandbox", *sys.argv[1:]])
 """
 
 
@@ -207,12 +207,12 @@ def drop(figures: dict[str, object], *names: str) -> dict[str, object]:
 
 FREQUENT = """\
 import sys
-from mm_nautilus.cli import main
+from mm_nautilus.cli import process_main
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.runs import recorder, session, traces
 
 session._REPORT_INTERVAL_NS = recorder._FLUSH_INTERVAL_NS = traces.MINUTE_NS = SECOND_NS
-main(["sandbox", *sys.argv[1:]])
+process_main(["sandbox", *sys.argv[1:]])
 """
 """Writes each second what a run writes each minute."""
 

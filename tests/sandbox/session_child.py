@@ -7,9 +7,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from mm_nautilus.cli.frame import leave_at_once
 from mm_nautilus.runs.signals import SignalListener
 
 if __name__ == "__main__":
     with SignalListener() as listener:
         code = import_module("session_probe").run_session(Path(sys.argv[1]), sys.argv[2:], listener)
-    sys.exit(code)
+    leave_at_once(code)

@@ -16,6 +16,8 @@ from nautilus_trader.common import DataActor, DataActorConfig, Environment, Logg
 from nautilus_trader.live import LiveNode
 from nautilus_trader.model import ActorId, BookType, InstrumentId, TraderId
 
+from mm_nautilus.cli.frame import leave_at_once
+
 _TIMER = "requests"
 _TICK_NS = 20_000_000
 _IDLE_TIMEOUT_MS = 2_500
@@ -149,3 +151,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave_at_once(0)
