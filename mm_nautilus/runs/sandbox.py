@@ -43,7 +43,7 @@ _FEED_LOOK_SECONDS: Final = 0.5
 _ENGINE_STOPS_AFTER_SECONDS: Final = WIND_DOWN_SECONDS + 0.5
 """When the engine is told to stop by itself, because what should have told it did not."""
 _BACKLOG_SECONDS: Final = 60.0
-"""Longest time in which a feed that has ended is worked through."""
+"""Longest time in which the engine, at work on what an ended feed has sent, need not look at anything else."""
 _ABANDONED_AFTER_SECONDS: Final = 4.5
 """When the process ends after a signal although the engine still hangs, to keep the promise of five seconds."""
 
@@ -307,8 +307,11 @@ class _Run:
         """End the session with a feed that ends, or whose venue on this machine is gone."""
         while self._session.stop is None and not self._has_returned.wait(_FEED_LOOK_SECONDS):
             try:
-                if self._inputs.feed.is_over():
-                    self._session.request_stop(StopCause.FEED_END, "the feed has come to its end")
+                sent = self._inputs.feed.sent_until_end()
+                if sent is not None:
+                    self._session.request_stop(
+                        StopCause.FEED_END, "the feed has come to its end", events=sent
+                    )
             except MarketMakingError as error:
                 self._session.request_stop(StopCause.FAILURE, f"the local venue does not answer: {error}")
 

@@ -38,8 +38,9 @@ class Feed:
     ----------
     address
         Where the engine connects to.
-    is_over
-        Returns whether the feed has come to an end that it does not go on from.
+    sent_until_end
+        Returns how many book events and trades a feed has sent that has come to an end and does not go on from there,
+        None before.
     stored
         The instruments a local venue plays, by symbol: its protocol leaves out some of what they say.
     mids
@@ -47,7 +48,7 @@ class Feed:
     """
 
     address: FeedAddress
-    is_over: Callable[[], bool] = lambda: False
+    sent_until_end: Callable[[], int | None] = lambda: None
     stored: Mapping[str, InstrumentSpec] = field(default_factory=dict)
     mids: Mapping[str, float] = field(default_factory=dict)
 
@@ -121,13 +122,16 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
     try:
         check_not_interrupted(signals)
         address = FeedAddress(venue.rest_url, venue.websocket_url)
-        yield Feed(address, lambda: _has_ended(venue), stored, mids)
+        yield Feed(address, lambda: _sent_until_end(venue), stored, mids)
     finally:
         venue.stop()
 
 
-def _has_ended(venue: VenueProcess) -> bool:
-    return bool(venue.control.state()["feed"]["state"] == "ended")
+def _sent_until_end(venue: VenueProcess) -> int | None:
+    state = venue.control.state()
+    if state["feed"]["state"] != "ended":
+        return None
+    return int(state["counts"]["books"] + state["counts"]["trades"])
 
 
 def _played(config: SandboxConfig) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, float]]:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -21,6 +21,8 @@ __all__ = ["WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopR
 _TIMER: Final = "session-control"
 _LOOK_INTERVAL_NS: Final = SECOND_NS // 10
 _REPORT_INTERVAL_NS: Final = 60 * SECOND_NS
+_LOST_AFTER_NS: Final = 5 * SECOND_NS
+"""Time without any event after which those of an ended feed that are missing are taken for lost."""
 WIND_DOWN_SECONDS: Final = 2.0
 """Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
 
@@ -45,12 +47,15 @@ class StopRequest:
     text
         The same in words.
     asked_at
-        When, seconds of the monotonic clock.
+        When, or when it was put off last, seconds of the monotonic clock.
+    events
+        How many book events and trades are to be worked through before.
     """
 
     cause: StopCause
     text: str
     asked_at: float
+    events: int = 0
 
 
 class Session:
@@ -69,11 +74,17 @@ class Session:
         """The request, or None while the run is to go on."""
         return self._stop
 
-    def request_stop(self, cause: StopCause, text: str) -> None:
+    def request_stop(self, cause: StopCause, text: str, *, events: int = 0) -> None:
         """Ask the run to end; does nothing where something else has."""
         with self._lock:
             if self._stop is None or self._stop.cause is StopCause.FEED_END is not cause:
-                self._stop = StopRequest(cause, text, time.monotonic())
+                self._stop = StopRequest(cause, text, time.monotonic(), events)
+
+    def put_off(self) -> None:
+        """Note that the end has to wait for what was sent before."""
+        with self._lock:
+            if self._stop is not None:
+                self._stop = replace(self._stop, asked_at=time.monotonic())
 
 
 class SessionControl(GuardedActor):
@@ -124,7 +135,8 @@ class SessionControl(GuardedActor):
         self._give_up_ns: int | None = None
         self.start_ns: int | None = None
         self.trades = 0
-        self._events_seen = 0
+        self._events_seen = -1
+        self._fed_ns = 0
 
     def on_start(self) -> None:
         """Subscribe to trades and set the timer."""
@@ -152,7 +164,9 @@ class SessionControl(GuardedActor):
         now_ns = event.ts_event
         self._look(now_ns)
         stop = self._session.stop
-        if stop is not None and not self._is_still_fed(stop):
+        if stop is not None and self._is_still_fed(stop, now_ns):
+            self._session.put_off()
+        elif stop is not None:
             self._end(stop, now_ns)
         elif now_ns >= self._next_report_ns:
             self._next_report_ns += _REPORT_INTERVAL_NS
@@ -171,10 +185,17 @@ class SessionControl(GuardedActor):
         """Book events and trades that have come so far."""
         return self.trades + sum(desk.book_events for desk in self._strategy.desks.values())
 
-    def _is_still_fed(self, stop: StopRequest) -> bool:
-        """Return whether what the venue sent before its feed ended is still on its way through the engine."""
-        seen, self._events_seen = self._events_seen, self.events
-        return stop.cause is StopCause.FEED_END and self._events_seen != seen
+    def _is_still_fed(self, stop: StopRequest, now_ns: int) -> bool:
+        """Return whether what the venue sent before its feed ended is still on its way through the engine.
+
+        What was lost with a connection never comes; it is given up once nothing else has come for a while.
+        """
+        if stop.cause is not StopCause.FEED_END:
+            return False
+        if self.events != self._events_seen:
+            self._events_seen, self._fed_ns = self.events, now_ns
+        quiet_ns = now_ns - self._fed_ns
+        return quiet_ns < (_LOOK_INTERVAL_NS if self.events >= stop.events else _LOST_AFTER_NS)
 
     def _end(self, stop: StopRequest, now_ns: int) -> None:
         """Wind the strategy down and, once nothing of it is left or the wait is over, stop the engine."""

@@ -7,7 +7,7 @@ import pytest
 
 from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.nautilus.messages import FeedRequest
+from mm_nautilus.nautilus.messages import FeedRequest, WindDown
 from mm_nautilus.runs.session import Session, SessionControl, StopCause
 
 START_NS = 1_800_000_000 * SECOND_NS
@@ -26,12 +26,17 @@ class Clocked(SessionControl):
         )
         type(self).clock = clock
         self.calls: list[tuple[str, Any]] = []
+        self.published: list[Any] = []
 
     def subscribe_topic(self, *_arguments: Any) -> None:
         pass
 
-    def publish_message(self, *_arguments: Any) -> None:
-        pass
+    def publish_message(self, _topic: str, message: Any) -> None:
+        self.published.append(message)
+
+    def take(self, events: int) -> None:
+        """Let so many book events come."""
+        self._strategy.desks["XRP/USDT"].book_events += events
 
     def subscribe_trades(self, instrument_id: Any) -> None:
         self.calls.append(("subscribe", instrument_id))
@@ -83,3 +88,51 @@ def test_trades_are_left_and_asked_for_with_the_others() -> None:
         for is_wanted in (False, True):
             control._on_control(FeedRequest("XRP/USDT.KRAKEN", data, is_wanted))  # type: ignore[arg-type]
     assert control.calls == [("unsubscribe", "XRP/USDT.KRAKEN"), ("subscribe", "XRP/USDT.KRAKEN")]
+
+
+def ended_feed(sent: int) -> tuple[Clocked, FakeClock]:
+    """Return the control of a run whose feed has ended after it had sent so many events."""
+    clock = FakeClock()
+    control = Clocked(clock, [])
+    control.on_start()
+    control._session.request_stop(StopCause.FEED_END, "the feed has come to its end", events=sent)
+    return control, clock
+
+
+def test_what_an_ended_feed_has_sent_is_worked_through_however_slowly() -> None:
+    control, clock = ended_feed(sent=100)
+    for seconds in range(0, 40, 4):  # the engine gets to ten events every four seconds
+        control.take(10)
+        control.on_time_event(clock.event_at(seconds))
+        control.on_time_event(clock.event_at(seconds + 3.9))
+        is_over = control.published != []
+        assert is_over is (seconds == 36)
+    assert isinstance(control.published[0], WindDown)
+
+
+def test_what_was_lost_on_the_way_is_given_up_after_five_quiet_seconds() -> None:
+    control, clock = ended_feed(sent=100)
+    control.take(99)
+    for seconds, is_over in ((10.0, False), (14.9, False), (15.0, True)):
+        control.on_time_event(clock.event_at(seconds))
+        assert (control.published != []) is is_over
+
+
+def test_a_signal_does_not_wait_for_what_an_ended_feed_has_sent() -> None:
+    control, clock = ended_feed(sent=100)
+    control.on_time_event(clock.event_at(1.0))
+    assert control.published == []
+    control._session.request_stop(StopCause.SIGNAL, "interrupted by SIGTERM")
+    control.on_time_event(clock.event_at(1.1))
+    assert control.published == [WindDown("interrupted by SIGTERM", flatten=False)]
+
+
+def test_the_end_is_put_off_while_something_is_worked_through() -> None:
+    control, clock = ended_feed(sent=100)
+    asked = control._session.stop
+    control.on_time_event(clock.event_at(1.0))
+    put_off = control._session.stop
+    assert asked is not None
+    assert put_off is not None
+    assert put_off.asked_at > asked.asked_at
+    assert put_off.events == asked.events
