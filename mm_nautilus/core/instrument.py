@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 
 __all__ = ["InstrumentSpec", "decimal_places"]
 
@@ -17,7 +18,7 @@ def decimal_places(value: Decimal) -> int:
     return max(0, -exponent)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InstrumentSpec:
     """A spot currency pair at a venue.
 
@@ -77,12 +78,12 @@ class InstrumentSpec:
         """The engine's name of the instrument: symbol and venue joined by a dot."""
         return f"{self.symbol}.{self.venue}"
 
-    @property
+    @cached_property
     def price_precision(self) -> int:
         """Digits after the decimal point of a price."""
         return decimal_places(self.price_increment)
 
-    @property
+    @cached_property
     def size_precision(self) -> int:
         """Digits after the decimal point of a size."""
         return decimal_places(self.size_increment)

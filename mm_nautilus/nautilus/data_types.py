@@ -1,5 +1,6 @@
 """The package's custom data type as the message bus and the catalog carry it."""
 
+from dataclasses import fields
 from typing import Any, Final
 
 import pyarrow as pa
@@ -66,6 +67,8 @@ class SymbolMetrics:
 
 register_custom_data_class(SymbolMetrics)
 
+_FIELDS: Final = tuple(field.name for field in fields(SymbolMetrics))
+
 SYMBOL_METRICS: Final = DataType("SymbolMetrics")
 """What to subscribe to for every symbol's metrics."""
 
@@ -77,7 +80,11 @@ def metrics_data(metrics: SymbolMetrics) -> CustomData:
 
 def metrics_row(metrics: SymbolMetrics) -> dict[str, Any]:
     """Return metrics as plain values, one a column of `metrics_schema`."""
-    row: dict[str, Any] = metrics.to_dict()  # type: ignore[attr-defined]
+    # What the class's own `to_dict` returns, which looks every annotation up anew and takes several times as long.
+    row: dict[str, Any] = {name: getattr(metrics, name) for name in _FIELDS}
+    row["instrument_id"] = str(metrics.instrument_id)
+    row["type"] = SymbolMetrics.__name__
+    row["ts_event"], row["ts_init"] = metrics.ts_event, metrics.ts_init  # type: ignore[attr-defined]
     return row
 
 

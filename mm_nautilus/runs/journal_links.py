@@ -1,8 +1,8 @@
 """The lines around a fill in the journal: the signal and the order that led to it, and the metrics after it."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from mm_nautilus.nautilus.data_types import SymbolMetrics, metrics_row
 from mm_nautilus.nautilus.messages import FillMessage, OrderOrigin
 from mm_nautilus.report.journal import Journal
 
@@ -55,10 +55,9 @@ class JournalLinks:
         }
         self._journal.log_order(order, order_id, self._strategy)
 
-    def on_metrics(self, metrics: SymbolMetrics) -> None:
-        """Write a symbol's metrics where they are the first after an execution."""
-        awaited = self._awaited.pop(metrics.symbol, None)
-        row = metrics_row(metrics)
+    def on_metrics(self, row: Mapping[str, Any]) -> None:
+        """Write a symbol's metrics, a row of `metrics_row`, where they are the first after an execution."""
+        awaited = self._awaited.pop(row["symbol"], None)
         if awaited is not None and row["ts_event"] == awaited[0]:
             self._journal.log_metrics(row, awaited[1], self._strategy)
 

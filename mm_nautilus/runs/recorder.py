@@ -155,12 +155,13 @@ class RunRecorder(GuardedActor):
         """Write one symbol's metrics."""
         if isinstance(data.data, SymbolMetrics):
             self.write_metrics(data.data)
-            self._links.on_metrics(data.data)
 
     def write_metrics(self, metrics: SymbolMetrics) -> None:
-        """Write one symbol's metrics."""
+        """Write one symbol's metrics, and to the journal where they follow a fill."""
         self._mids[metrics.symbol] = metrics.mid_price
-        self._metrics.append(metrics_row(metrics))
+        row = metrics_row(metrics)
+        self._metrics.append(row)
+        self._links.on_metrics(row)
 
     def _on_fill(self, message: object) -> None:
         """Write what led to a fill; its own line follows when the position tells what it did."""

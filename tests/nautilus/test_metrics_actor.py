@@ -26,7 +26,7 @@ from scripting import (
 from test_strategy_guards import others, restless
 
 from mm_nautilus.nautilus.actor import AccountingError, MetricsActor, MetricsActorConfig
-from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, metrics_data
+from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, metrics_data, metrics_row
 from mm_nautilus.nautilus.messages import ACCOUNT_TOPIC, RESULT_TOPIC
 
 CALM = (2.3495, 2.3505)
@@ -305,6 +305,12 @@ def test_metrics_go_into_a_catalog_and_come_back_equal(whole, tmp_path):
     back = catalog.query_custom_data(NautilusDataType.Custom("SymbolMetrics"))
     stored = sorted(repr(item.data.to_dict()) for item in back)
     assert stored == sorted(repr(row.to_dict()) for row in published)
+
+
+def test_a_metrics_row_is_what_the_engine_would_make_of_it(whole):
+    for metrics in whole.listener.metrics:
+        made, expected = metrics_row(metrics), metrics.to_dict()
+        assert repr(sorted(made.items())) == repr(sorted(expected.items()))  # text, since NaN equals nothing
 
 
 # -- Corners ------------------------------------------------------------------------------------------------
