@@ -20,6 +20,7 @@ $(STAMP): requirements.lock pyproject.toml .python-version
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q mm_nautilus
 	@touch $@
 
 backtest: setup ## set up and run the main job: the sample catalog through configs/backtest.yaml

@@ -131,9 +131,11 @@ def _run(
 ) -> "SandboxOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.core.config_source import load_sandbox_config  # noqa: PLC0415
-    from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
 
     loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
+    # The engine takes a second to import: who mistyped a key is told before.
+    from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
+
     if signals.received is not None:
         raise InterruptedRunError("interrupted before the run began; nothing was written", signals.exit_code)
     screen = _screen() if shows else None
