@@ -1,7 +1,6 @@
 """Which tests keep together, and calibrations for tests of what takes figures from them."""
 
 import math
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +22,6 @@ from mm_nautilus.core.calibration import (
 from mm_nautilus.core.calibration_file import dump_calibration
 
 START = datetime(2025, 12, 13, tzinfo=UTC)
-
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more spin idly in each of the processes that tests start
 
 KEPT_TOGETHER = {
     "test_features": "parts of the sample",
