@@ -12,7 +12,7 @@ from mm_nautilus.cli.calibrate import calibrate_command
 from mm_nautilus.cli.config import app as config_app
 from mm_nautilus.cli.data import data_app
 from mm_nautilus.cli.doctor import doctor_command
-from mm_nautilus.cli.frame import PROGRAM, leave_at_once, run_command
+from mm_nautilus.cli.frame import PROGRAM, leave_at_once, open_closed_streams, run_command
 from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
@@ -92,6 +92,7 @@ def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _exit_code(words: Sequence[str]) -> int:
+    open_closed_streams()
     # A run that ends on a signal writes its report in a process of its own, which inherits that signals are blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     return run_command(app, words)

@@ -14,7 +14,7 @@ import typer
 
 from mm_nautilus.errors import MarketMakingError
 
-__all__ = ["PROGRAM", "Failure", "leave_at_once", "run_command"]
+__all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
 
 PROGRAM: Final = "mm-nautilus"
 """The program's name in messages."""
@@ -85,6 +85,18 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         failure = Failure(_EXIT_INTERRUPTED, ("interrupted",))
     failure.tell(as_json="--json" in words)
     return failure.exit_code
+
+
+def open_closed_streams() -> None:
+    """Open what stands for standard streams that were closed when the process began; it takes all and gives nothing.
+
+    Otherwise Python has None in their places, and the next file that is opened gets a stream's number and, with it,
+    what the engine prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free is the stream's own.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def leave_at_once(code: int) -> NoReturn:

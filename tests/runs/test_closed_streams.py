@@ -1,0 +1,40 @@
+"""Commands that are started with a standard stream closed: the next file that they open would take its number."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from whole_runs import ROOT
+
+ALL = "<&- >&- 2>&-"
+
+
+def started_without(closed: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with streams closed, in the shell's words for them."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONGEST_WAIT,
+    )
+
+
+@pytest.mark.parametrize("script", ["run_sandbox.py", "run_backtest.py"])
+@pytest.mark.parametrize(("closed", "is_told"), [(">&-", True), ("2>&-", False), (ALL, False)])
+def test_a_mistake_keeps_its_exit_code(script: str, closed: str, is_told: bool) -> None:
+    done = started_without(closed, sys.executable, script, "--set", "nonsense=1")
+    assert done.returncode == 2
+    assert ("unknown key nonsense" in done.stderr) is is_told
+    assert "Traceback" not in done.stderr
+
+
+def test_a_sandbox_run_that_nobody_hears_is_whole(tmp_path: Path) -> None:
+    done = started_without(ALL, *COMMAND, str(configuration(tmp_path)), "--duration", "5s")
+    assert done.returncode == 0
+    left = Left.only(tmp_path)
+    assert len(left.fills) > 0
+    left.assert_ended("completed")
