@@ -79,20 +79,46 @@ class PositionEntry:
     entry_price
         Average price of the open position, in quote currency.
     highest_price, lowest_price
-        Extremes since entry of the price one can exit at, starting at the entry price.
+        Extremes since entry of the price one can exit at, starting at the reference price.
     side
         ``long`` or ``short``.
+    carried_over
+        Reference price minus entry price, in quote currency: other than 0 where a part of the position is the
+        remainder of one that could not be closed.
     """
 
     entry_price: float
     highest_price: float
     lowest_price: float
     side: PositionSide
+    carried_over: float = 0.0
 
     @classmethod
     def opened(cls, entry_price: float, side: PositionSide) -> Self:
         """Begin a new position."""
         return cls(entry_price, entry_price, entry_price, side)
+
+    @classmethod
+    def grown_from_remainder(cls, entry_price: float, side: PositionSide, add_price: float) -> Self:
+        """Begin anew where an add has made a position closable that was below the venue's smallest order.
+
+        Whatever the remainder's stops had come to, exits are judged as if all of it had been opened by the add.
+
+        Parameters
+        ----------
+        entry_price
+            Average price of remainder and add, in quote currency.
+        side
+            ``long`` or ``short``.
+        add_price
+            Price of the add, in quote currency.
+        """
+        return cls(entry_price, add_price, add_price, side, add_price - entry_price)
+
+    @property
+    def reference_price(self) -> float:
+        """What stops, activation and profit are a share of: the entry price, a remainder taken at its first add's."""
+        return self.entry_price + self.carried_over
 
     def observe(self, best_bid: float, best_ask: float) -> None:
         """Follow the price one can exit at: best bid for a long position, best ask for a short one."""
@@ -100,17 +126,26 @@ class PositionEntry:
         self.highest_price = max(self.highest_price, price)
         self.lowest_price = min(self.lowest_price, price)
 
-    def average(self, entry_price: float) -> None:
+    def average(self, entry_price: float, share_before: float = 1.0) -> None:
         """Follow the position's average price after an add or a partial exit.
 
         Extremes survive, unless the add was made at a loss: a better average was never available at the prices
         before it, and profit that this position did not have must not arm its trailing stop.
+
+        Parameters
+        ----------
+        entry_price
+            The new average price, in quote currency.
+        share_before
+            How much of the position was there before an add, in (0, 1].
         """
-        if self.side == "long" and entry_price < self.entry_price:
-            self.highest_price = entry_price
-        elif self.side == "short" and entry_price > self.entry_price:
-            self.lowest_price = entry_price
+        before = self.reference_price
         self.entry_price = entry_price
+        self.carried_over *= share_before
+        if self.side == "long" and self.reference_price < before:
+            self.highest_price = self.reference_price
+        elif self.side == "short" and self.reference_price > before:
+            self.lowest_price = self.reference_price
 
     @property
     def extreme_price(self) -> float:
@@ -122,7 +157,7 @@ class PositionEntry:
         if not params.use_trailing_stop:
             return None
         return trailing_stop_price(
-            self.entry_price,
+            self.reference_price,
             self.extreme_price,
             self.side,
             params.trailing_stop_activation,
@@ -163,13 +198,13 @@ def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: S
     """
     sign = 1.0 if entry.side == "long" else -1.0
     price = best_bid if entry.side == "long" else best_ask
-    stop = entry.entry_price * (1.0 - sign * params.stop_loss_pct / 100.0)
+    stop = entry.reference_price * (1.0 - sign * params.stop_loss_pct / 100.0)
     if _has_reached(-sign, price, stop):
         return Exit(ExitReason.STOP_LOSS, stop, price)
     trail = entry.trailing_stop(params)
     if trail is not None and _has_reached(-sign, price, trail):
         return Exit(ExitReason.TRAILING_STOP, trail, price)
-    target = entry.entry_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    target = entry.reference_price * (1.0 + sign * params.take_profit_pct / 100.0)
     if _has_reached(sign, price, target):
         return Exit(ExitReason.TAKE_PROFIT, target, price)
     return None
@@ -189,7 +224,7 @@ def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
     def price(value: float) -> str:
         return f"{value:.{decimals}f}"
 
-    start = f"entry={price(entry.entry_price)}"
+    start = f"entry={price(entry.reference_price)}"
     if decision.reason is ExitReason.TRAILING_STOP:
         name = "high" if entry.side == "long" else "low"
         extreme = price(entry.extreme_price)

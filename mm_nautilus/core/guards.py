@@ -104,13 +104,15 @@ class BookGuard:
         """Return whether the feed has been silent for too long."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns >= self._stale_after_ns
 
-    def reason(self, now_ns: int) -> str | None:
-        """Return why the book may not be quoted on, or None where it may."""
+    def defect(self, now_ns: int) -> str | None:
+        """Return what is wrong with the book at the moment, or None."""
         if self._condition is not BookCondition.SOUND:
             return self._condition.value
-        if self.is_stale(now_ns):
-            return "stale book"
-        return "book recovering" if now_ns < self._resume_at_ns else None
+        return "stale book" if self.is_stale(now_ns) else None
+
+    def reason(self, now_ns: int) -> str | None:
+        """Return why the book may not be quoted on, or None where it may."""
+        return self.defect(now_ns) or ("book recovering" if now_ns < self._resume_at_ns else None)
 
 
 @dataclass(slots=True)

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Final
 
-__all__ = ["InstrumentSpec", "decimal_places"]
+__all__ = ["ORDER_LIMITS", "InstrumentSpec", "decimal_places"]
+
+ORDER_LIMITS: Final = ("min_quantity", "min_notional", "max_quantity", "max_notional")
+"""What a venue may say of the least and the largest order."""
 
 
 def decimal_places(value: Decimal) -> int:
@@ -38,6 +42,10 @@ class InstrumentSpec:
         Smallest order size in `base`, or None where the venue sets none.
     min_notional
         Smallest order value in `quote`, or None where the venue sets none.
+    max_quantity
+        Largest order size in `base`, or None where the venue sets none.
+    max_notional
+        Largest order value in `quote`, or None where the venue sets none.
     maker_fee_rate, taker_fee_rate
         Fees as a fraction of the traded value (0.0025 is 0.25 %), or None where unknown.
     simulated
@@ -46,7 +54,7 @@ class InstrumentSpec:
     Raises
     ------
     ValueError
-        If an increment or a minimum is not positive, or base and quote are the same.
+        If an increment or a limit of orders is not positive, or base and quote are the same.
     """
 
     symbol: str
@@ -60,9 +68,11 @@ class InstrumentSpec:
     maker_fee_rate: Decimal | None = None
     taker_fee_rate: Decimal | None = None
     simulated: bool = False
+    max_quantity: Decimal | None = None
+    max_notional: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for name in ("price_increment", "size_increment", "min_quantity", "min_notional"):
+        for name in ("price_increment", "size_increment", *ORDER_LIMITS):
             value = getattr(self, name)
             if value is not None and not (value.is_finite() and value > 0):
                 raise ValueError(f"{name} of {self.symbol} must be a positive number, was {value}")

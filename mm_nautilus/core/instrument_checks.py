@@ -132,12 +132,17 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
     size, cap, key = params.size(report), params.inventory_cap(report), _size_key(params)
     quantity, value = _converted(size, rates, spec.base), _converted(size, rates, spec.quote)
     least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
-    if _is_below(quantity, least):
-        text = f"{key} must be at least {least:f} {spec.base} (the least size of an order)"
-        yield Problem(("symbols", spec.symbol, key), f"{text}, was {_with_value(size, quantity, spec.base)}")
-    if spec.min_notional is not None and _is_below(value, spec.min_notional):
-        text = f"{key} must be at least {spec.min_notional:f} {spec.quote} (the least value of an order)"
-        yield Problem(("symbols", spec.symbol, key), f"{text}, was {_with_value(size, value, spec.quote)}")
+    limits = (
+        ("size", quantity, spec.base, least, spec.max_quantity),
+        ("value", value, spec.quote, spec.min_notional, spec.max_notional),
+    )
+    for name, amount, currency, smallest, largest in limits:
+        given = _with_value(size, amount, currency)
+        for text in (
+            *_too_small(amount, smallest, f"{currency} (the least {name} of an order)"),
+            *_too_large(amount, largest, f"{currency} (the largest {name} of an order)"),
+        ):
+            yield Problem(("symbols", spec.symbol, key), f"{key} must be {text}, was {given}")
     in_cap_currency = _converted(size, rates, cap.currency)
     if (
         cap.currency != size.currency
@@ -169,6 +174,16 @@ def _target_problems(
     if _is_below(most, abs(float(target.value))):
         text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) either way"
         yield Problem(("symbols", spec.symbol, key), f"{text}, was {target}")
+
+
+def _too_small(amount: float | None, least: Decimal | None, words: str) -> Iterator[str]:
+    if least is not None and _is_below(amount, least):
+        yield f"at least {least:f} {words}"
+
+
+def _too_large(amount: float | None, most: Decimal | None, words: str) -> Iterator[str]:
+    if amount is not None and most is not None and _is_below(float(most), amount):
+        yield f"at most {most:f} {words}"
 
 
 def _is_below(value: float | None, least: Decimal | float) -> bool:

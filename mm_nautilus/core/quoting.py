@@ -101,7 +101,7 @@ class Quote(NamedTuple):
     price_ticks, size_lots
         What is wanted, or what works at the venue.
     room_lots
-        The largest size that keeps the position within its cap; of a wanted order.
+        The largest size that keeps the position within its cap and that the venue takes; of a wanted order.
     """
 
     price_ticks: int
@@ -124,6 +124,8 @@ class SizeLimits(NamedTuple):
         The venue's smallest order value, in ticks times lots.
     target_lots
         Signed position that quotes lean towards.
+    max_lots, max_notional_units
+        The venue's largest order, in lots and in ticks times lots.
     """
 
     full_lots: int
@@ -131,10 +133,35 @@ class SizeLimits(NamedTuple):
     min_lots: int
     min_notional_units: float = 0.0
     target_lots: int = 0
+    max_lots: float = math.inf
+    max_notional_units: float = math.inf
 
     def min_lots_at(self, price_ticks: int) -> int:
         """Return the venue's smallest order at a price of at least one tick; never less than one lot."""
         return max(1, self.min_lots, math.ceil(self.min_notional_units / price_ticks - _LOT_ROUNDING))
+
+    def within_max(self, lots: int, price_ticks: int) -> int:
+        """Return so many lots, or the venue's largest order at a price of at least one tick where that is less."""
+        if lots <= self.max_lots and lots * price_ticks <= self.max_notional_units:
+            return lots
+        return math.floor(min(self.max_lots, self.max_notional_units / price_ticks))
+
+    def piece_of(self, lots: int, price_ticks: int) -> int:
+        """Return the first of the orders that trade so many lots, none too large and none that leaves too little.
+
+        Parameters
+        ----------
+        lots
+            What is to be traded, no less than the venue's smallest order.
+        price_ticks
+            Price of at least one tick.
+        """
+        most, smallest = self.within_max(lots, price_ticks), self.min_lots_at(price_ticks)
+        if most in (0, lots):
+            return most
+        further = math.ceil(lots / most) - 1
+        piece = min(most, lots - further * smallest)
+        return piece if piece >= smallest else most
 
 
 class QuoteInputs(NamedTuple):
@@ -236,6 +263,7 @@ def _sized(
     room, smallest = limits.cap_lots - direction * inputs.position_lots, limits.min_lots_at(price_ticks)
     if room < smallest:
         return NotQuoting.INVENTORY_CAP
+    room = limits.within_max(room, price_ticks)
     size = min(wanted, room)
     return Quote(price_ticks, size, room) if size >= smallest else NotQuoting.BELOW_MINIMUM_SIZE
 

@@ -85,6 +85,15 @@ class SymbolGuards:
         """Whether the book is what the venue has now, as far as connections tell."""
         return self.feed is None or self.feed.is_believed
 
+    def doubt(self, now_ns: int) -> NotQuoting | None:
+        """Return why nobody should trade on what a live feed told last; None where one may, or from a catalog."""
+        if self.feed is None:
+            return None
+        if not self.feed.is_believed:
+            return self._feed_reason(now_ns)
+        reason = self.book.defect(now_ns)
+        return None if reason is None else NotQuoting(reason)
+
     def reason(self, now_ns: int) -> NotQuoting | None:
         """Return why neither side is to be quoted now, or None; a halt is not among the reasons."""
         if not self.is_feed_believed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
 from mm_nautilus.core.yaml_file import yaml_text
 from mm_nautilus.data.csv_rows import CsvKind
@@ -310,8 +310,7 @@ def _definition(spec: InstrumentSpec) -> dict[str, Any]:
     numbers = {
         "price_increment": spec.price_increment,
         "size_increment": spec.size_increment,
-        "min_quantity": spec.min_quantity,
-        "min_notional": spec.min_notional,
+        **{name: getattr(spec, name) for name in ORDER_LIMITS},
         "maker_fee_pct": None if spec.maker_fee_rate is None else 100 * spec.maker_fee_rate,
         "taker_fee_pct": None if spec.taker_fee_rate is None else 100 * spec.taker_fee_rate,
     }

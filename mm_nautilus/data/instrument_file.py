@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.near_files import near_file_hint
 from mm_nautilus.errors import ConfigError
 
@@ -37,6 +37,8 @@ class _Definition(BaseModel):
     size_increment: _Step
     min_quantity: _Step | None = None
     min_notional: _Step | None = None
+    max_quantity: _Step | None = None
+    max_notional: _Step | None = None
     maker_fee_pct: _Percent | None = None
     taker_fee_pct: _Percent | None = None
     source_symbol: Annotated[str, Field(min_length=1)] | None = None
@@ -91,8 +93,9 @@ def load_instrument(path: Path | None, flags: Mapping[str, str]) -> InstrumentSo
     ----------
     path
         A YAML file with the keys symbol, venue, base, quote, price_increment, size_increment and,
-        optionally, min_quantity, min_notional, maker_fee_pct, taker_fee_pct (in percent), source_symbol,
-        off_lot_sizes and simulated; None where everything comes from flags. Numbers are read digit by digit.
+        optionally, min_quantity, min_notional, max_quantity, max_notional, maker_fee_pct, taker_fee_pct (in
+        percent), source_symbol, off_lot_sizes and simulated; None where everything comes from flags. Numbers
+        are read digit by digit.
     flags
         Values by key that stand in for the file's.
 
@@ -165,10 +168,18 @@ def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> l
     if definition.base == definition.quote:
         where = entries["quote"].where
         problems.append(f"{where}quote must differ from base, was {definition.quote} for both")
-    minimum, lot = definition.min_quantity, definition.size_increment
-    if minimum is not None and minimum % lot:
-        where = entries["min_quantity"].where
-        problems.append(f"{where}min_quantity must be a multiple of size_increment {lot}, was {minimum}")
+    lot = definition.size_increment
+    for key in ("min_quantity", "max_quantity"):
+        limit = getattr(definition, key)
+        if limit is not None and limit % lot:
+            problems.append(
+                f"{entries[key].where}{key} must be a multiple of size_increment {lot}, was {limit}"
+            )
+    for of in ("quantity", "notional"):
+        least, most = getattr(definition, f"min_{of}"), getattr(definition, f"max_{of}")
+        if least is not None and most is not None and most < least:
+            where = entries[f"max_{of}"].where
+            problems.append(f"{where}max_{of} must be at least min_{of} {least}, was {most}")
     return problems
 
 
@@ -181,8 +192,7 @@ def _spec(definition: _Definition) -> InstrumentSpec:
         quote=definition.quote,
         price_increment=definition.price_increment,
         size_increment=definition.size_increment,
-        min_quantity=definition.min_quantity,
-        min_notional=definition.min_notional,
+        **{name: getattr(definition, name) for name in ORDER_LIMITS},
         maker_fee_rate=None if maker is None else maker / 100,
         taker_fee_rate=None if taker is None else taker / 100,
         simulated=definition.simulated,

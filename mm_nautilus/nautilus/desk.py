@@ -14,7 +14,7 @@ from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, PositionSide
 from mm_nautilus.core.fair_price import fair_price_ticks
 from mm_nautilus.core.guard_state import GuardState, guard_state
-from mm_nautilus.core.guards import SECOND_NS, BookCondition, book_condition
+from mm_nautilus.core.guards import SECOND_NS, BookCondition, Spell, book_condition
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.ledger import PositionResults
 from mm_nautilus.core.live_model import LiveModel
@@ -108,6 +108,8 @@ class DeskCounts:
         Executions, and those of them that provided liquidity.
     rejected, denied
         Orders and amends refused by the venue, and by the engine's own risk checks.
+    exits_refused
+        Those of the refused orders that were to close the position.
     old_trades
         Trades left out because they were too old when they came.
     """
@@ -119,7 +121,17 @@ class DeskCounts:
     maker_fills: int = 0
     rejected: int = 0
     denied: int = 0
+    exits_refused: int = 0
     old_trades: int = 0
+
+
+def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float, float]]:
+    """Return the venue's smallest and its largest order: each in lots, and as a value in ticks times lots."""
+    unit = spec.price_increment * spec.size_increment
+    least = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
+    most = math.inf if spec.max_quantity is None else spec.max_quantity // spec.size_increment
+    most_value = math.inf if spec.max_notional is None else spec.max_notional / unit
+    return (least, float((spec.min_notional or 0) / unit)), (float(most), float(most_value))
 
 
 class SymbolDesk:
@@ -148,12 +160,18 @@ class SymbolDesk:
         Realised PnL net of fees in quote currency: since the first start, and of the open position alone.
     earlier_realized
         What of `realized` this engine's portfolio does not know, from before a restart.
+    entry_lots
+        Unsigned size of the position that `entry` tells of, in lots.
     has_unbooked_fill
         Whether an execution's position event is still to come.
     guards
         What may keep the symbol from being quoted.
     pause
         Why neither side is to be quoted, as of the last `review`.
+    exit_refusals, exit_refusal
+        Spells of refused exits, and the reason of the last one.
+    kept_for
+        Why the strategy stopped with a position that it was to close, None where it did not.
     """
 
     def __init__(
@@ -186,6 +204,7 @@ class SymbolDesk:
         self.bid, self.ask = SideDesk(is_bid=True), SideDesk(is_bid=False)
         self.counts = DeskCounts()
         self.entry: PositionEntry | None = None
+        self.entry_lots = 0
         self.position_lots = 0
         self.has_unbooked_fill = False
         self.realized = self.cycle_realized = Decimal(0)
@@ -196,7 +215,9 @@ class SymbolDesk:
         self.exit: Exit | None = None
         self.exit_order_id: Any = None
         self.exit_retry_ns = 0
+        self.exit_refusals, self.exit_refusal = Spell(MINUTE_NS), ""
         self.flatten: ExitReason | None = None
+        self.kept_for: NotQuoting | None = None
         self.is_dirty = True
         self.due_ns = 0
         self.book_events = 0
@@ -209,10 +230,7 @@ class SymbolDesk:
         self._rate = rate
         self._sizes = _Sizes.of(params, report_currency)
         self._calibration = calibration
-        self._min_lots = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
-        self._min_notional_units = float(
-            (spec.min_notional or 0) / spec.price_increment / spec.size_increment
-        )
+        self._least, self._most = _order_limits(spec)
         self._inventory_lot_ns = self._inventory_since_ns = 0
         self._first_ns: int | None = None
         self._watch_ns: int | None = None
@@ -333,15 +351,28 @@ class SymbolDesk:
         lots: int = round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
         return lots
 
-    def set_entry(self, is_long: bool, average_price: float, *, is_flat: bool) -> None:
-        """Follow the position's side and average price; a flip begins a new entry."""
-        side: PositionSide = "long" if is_long else "short"
-        if is_flat:
+    def set_entry(self, side: PositionSide, average_price: float, lots: int, last_price: float) -> None:
+        """Follow the position after an execution; a flip, and an add to what could not be closed, begin anew.
+
+        Parameters
+        ----------
+        side
+            The position's side.
+        average_price, last_price
+            Its average price and the execution's, in quote currency.
+        lots
+            Its unsigned size, 0 where it is closed.
+        """
+        before, self.entry_lots = self.entry_lots, lots
+        if lots == 0:
             self.entry = self.exit = None
         elif self.entry is None or self.entry.side != side:
             self.entry, self.exit = PositionEntry.opened(average_price, side), None
+        elif before < self.min_lots_at(self._exit_ticks or round(last_price / self.tick)) <= lots:
+            self.entry = PositionEntry.grown_from_remainder(average_price, side, last_price)
+            self.exit = None
         else:
-            self.entry.average(average_price)
+            self.entry.average(average_price, min(1.0, before / lots))
 
     def book_position(self, cycle_realized: Decimal, *, is_flat: bool) -> None:
         """Follow what the position has realised since it opened, in quote currency.
@@ -525,23 +556,35 @@ class SymbolDesk:
         target = self._lots_of(sizes.target) if sizes.target.value else 0
         if size is None or cap is None or target is None:
             return None
-        return SizeLimits(size, cap, self._min_lots, self._min_notional_units, target)
+        return SizeLimits(size, cap, *self._least, target, *self._most)
+
+    @property
+    def order_limits(self) -> SizeLimits:
+        """The venue's smallest and largest order."""
+        return SizeLimits(0, 0, *self._least, 0, *self._most)
 
     def min_lots_at(self, price_ticks: int) -> int:
         """Return the venue's smallest order at a price, in lots."""
-        return SizeLimits(0, 0, self._min_lots, self._min_notional_units).min_lots_at(price_ticks)
+        return self.order_limits.min_lots_at(price_ticks)
+
+    def exit_piece(self, lots: int) -> int:
+        """Return how many of the lots that are to be closed the first order takes, at the dearer side of the book."""
+        return self.order_limits.piece_of(lots, self.book.best_ask_ticks or self.book.best_bid_ticks or 1)
 
     @property
     def least_exit_lots(self) -> int:
         """The smallest exit the venue takes at the touch, in lots."""
-        ticks = self.book.best_ask_ticks if self.position_lots < 0 else self.book.best_bid_ticks
-        return self.min_lots_at(ticks or 1)
+        return self.min_lots_at(self._exit_ticks or 1)
 
     @property
     def is_closable(self) -> bool:
         """Whether there is a touch to exit at and the position is no smaller than the venue's smallest order."""
-        ticks = self.book.best_ask_ticks if self.position_lots < 0 else self.book.best_bid_ticks
-        return ticks is not None and abs(self.position_lots) >= self.least_exit_lots
+        return self._exit_ticks is not None and abs(self.position_lots) >= self.least_exit_lots
+
+    @property
+    def _exit_ticks(self) -> int | None:
+        """The touch one can exit at, in ticks."""
+        return self.book.best_ask_ticks if self.position_lots < 0 else self.book.best_bid_ticks
 
     @property
     def fee_share(self) -> float:
@@ -576,6 +619,24 @@ class SymbolDesk:
         return self.guards.next_ns(now_ns, due)
 
     # -- Views ------------------------------------------------------------------------------------------
+
+    @property
+    def warnings(self) -> list[str]:
+        """What somebody should know of the position: that it could not be closed, or was not."""
+        symbol, found = self.spec.symbol, []
+        position = f"{self.position_lots * self.spec.size_increment:f} {self.spec.base}"
+        if self.exit_refusal:
+            count = self.counts.exits_refused
+            found.append(
+                f"Warning: {symbol}: {count} orders that were to close the position were refused, the last one as "
+                f"{self.exit_refusal}"
+            )
+        if self.kept_for is not None:
+            found.append(
+                f"Warning: {symbol}: flatten_on_stop kept the position of {position}, as prices are not believed: "
+                f"{self.kept_for}"
+            )
+        return found
 
     @property
     def order_counts(self) -> dict[str, int]:

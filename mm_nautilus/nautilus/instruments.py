@@ -16,7 +16,7 @@ from nautilus_trader.model import (
     Symbol,
 )
 
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 
 __all__ = ["currency_pair", "instrument_differences", "instrument_spec", "keep_digits"]
 
@@ -36,8 +36,10 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
     base, quote = Currency.from_str(spec.base), Currency.from_str(spec.quote)
     _refuse_digits(spec, "price_increment", FIXED_PRECISION)
     _refuse_digits(spec, "size_increment", base.precision)
-    _refuse_digits(spec, "min_quantity", spec.size_precision)
-    _refuse_digits(spec, "min_notional", quote.precision)
+    for name in ("min_quantity", "max_quantity"):
+        _refuse_digits(spec, name, spec.size_precision)
+    for name in ("min_notional", "max_notional"):
+        _refuse_digits(spec, name, quote.precision)
     info: dict[str, Any] = {"simulated": spec.simulated}
     for name in ("maker_fee_rate", "taker_fee_rate"):
         rate = getattr(spec, name)
@@ -54,14 +56,22 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
         Quantity.from_str(str(spec.size_increment)),
         0,
         0,
-        min_quantity=None
-        if spec.min_quantity is None
-        else Quantity.from_decimal_dp(spec.min_quantity, spec.size_precision),
-        min_notional=None if spec.min_notional is None else Money.from_decimal(spec.min_notional, quote),
+        min_quantity=_quantity(spec.min_quantity, spec),
+        max_quantity=_quantity(spec.max_quantity, spec),
+        min_notional=_money(spec.min_notional, quote),
+        max_notional=_money(spec.max_notional, quote),
         margin_init=_MARGIN_RATE,
         margin_maint=_MARGIN_RATE,
         info=info,
     )
+
+
+def _quantity(limit: Decimal | None, spec: InstrumentSpec) -> Quantity | None:
+    return None if limit is None else Quantity.from_decimal_dp(limit, spec.size_precision)
+
+
+def _money(limit: Decimal | None, currency: Currency) -> Money | None:
+    return None if limit is None else Money.from_decimal(limit, currency)
 
 
 def _refuse_digits(spec: InstrumentSpec, name: str, most: int) -> None:
@@ -98,11 +108,14 @@ def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:
         quote=instrument.quote_currency.code,
         price_increment=instrument.price_increment.as_decimal(),
         size_increment=instrument.size_increment.as_decimal(),
-        min_quantity=None if instrument.min_quantity is None else instrument.min_quantity.as_decimal(),
-        min_notional=None if instrument.min_notional is None else instrument.min_notional.as_decimal(),
         maker_fee_rate=rate("maker_fee_rate"),
         taker_fee_rate=rate("taker_fee_rate"),
         simulated=bool(info.get("simulated", False)),
+        **{
+            name: limit.as_decimal()
+            for name in ORDER_LIMITS
+            if (limit := getattr(instrument, name)) is not None
+        },
     )
 
 

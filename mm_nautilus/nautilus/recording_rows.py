@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.marketdata import (
     ACTION_ADD,
     ACTION_CLEAR,
@@ -159,9 +159,8 @@ def _spec_values(spec: InstrumentSpec | None) -> dict[str, Any] | None:
 def _spec_of(values: Mapping[str, Any] | None) -> InstrumentSpec | None:
     if values is None:
         return None
-    exact = ("price_increment", "size_increment", "min_quantity", "min_notional")
-    rates = ("maker_fee_rate", "taker_fee_rate")
-    numbers = {name: None if values[name] is None else Decimal(values[name]) for name in (*exact, *rates)}
+    exact = ("price_increment", "size_increment", *ORDER_LIMITS, "maker_fee_rate", "taker_fee_rate")
+    numbers = {name: Decimal(values[name]) for name in exact if values.get(name) is not None}
     return InstrumentSpec(**{**values, **numbers})
 
 

@@ -247,15 +247,18 @@ class OrderRouter:
         return _value(desk, quote, is_buy=by_price) <= _value(desk, working, is_buy=by_price)
 
     def _would_deny(self, desk: SymbolDesk, side: SideDesk, quote: Quote) -> bool:
-        """Return whether the engine would refuse an amend that a cash account can pay for.
+        """Return whether the engine would refuse an amend whose open part is neither too large nor too dear.
 
-        It wants the balance for the whole order, also for the part that is filled already.
+        It judges the whole order, also the part that is filled already.
         """
         filled = side.slot.filled_lots
         if filled == 0:
             return False
+        whole = quote.size_lots + filled
+        if desk.order_limits.within_max(whole, quote.price_ticks) < whole:
+            return True
         free = self._free_lots(desk, quote.price_ticks, is_buy=side.is_bid, own=side.slot)
-        return free is not None and free < quote.size_lots + filled
+        return free is not None and free < whole
 
     def _free_lots(
         self, desk: SymbolDesk, price_ticks: int, *, is_buy: bool, own: QuoteSlot | None = None
@@ -306,16 +309,27 @@ class OrderRouter:
             side.set_reason(reason, now_ns)
 
     def close_position(self, desk: SymbolDesk, purpose: ExitReason, now_ns: int) -> None:
-        """Send one reduce-only marketable order over the whole position, unless one is in flight.
+        """Send one reduce-only marketable order over the position, or a first piece of it, unless one is in flight.
 
         On a cash account the order waits until the cancelled quotes have released the balance it needs.
         """
         if desk.position_lots == 0 or desk.exit_order_id is not None or now_ns < desk.exit_retry_ns:
             return
+        lots = desk.exit_piece(self._exit_lots(desk))
+        if lots > 0:
+            self._send_exit(desk, purpose, lots, now_ns)
+
+    def close_at_last(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Send all the pieces that close the position at once: nobody hears of fills while the strategy stops."""
+        in_flight = self._live.get(desk.exit_order_id)
+        left = self._exit_lots(desk) - (0 if in_flight is None else in_flight.sent.size_lots)
+        while left > 0:
+            piece = desk.exit_piece(left)
+            left -= piece
+            self._send_exit(desk, ExitReason.STOP, piece, now_ns)
+
+    def _send_exit(self, desk: SymbolDesk, purpose: ExitReason, lots: int, now_ns: int) -> None:
         is_buy = desk.position_lots < 0
-        lots = self._exit_lots(desk, is_buy=is_buy)
-        if lots == 0:
-            return
         order = self._strategy.order_factory.market(
             desk.instrument_id,
             OrderSide.BUY if is_buy else OrderSide.SELL,
@@ -333,7 +347,7 @@ class OrderRouter:
         self.budget.spend(now_ns)
         self._strategy.submit_order(order)
 
-    def _exit_lots(self, desk: SymbolDesk, *, is_buy: bool) -> int:
+    def _exit_lots(self, desk: SymbolDesk) -> int:
         """Return how much of the position can be closed now; 0 while that is nothing a venue would take.
 
         A cash account may lack the balance: as long as quotes hold some of it, the exit waits for their cancel,
@@ -342,7 +356,7 @@ class OrderRouter:
         if not desk.is_closable:
             return 0
         lots = abs(desk.position_lots)
-        free = self._free_lots(desk, _most_ticks(desk), is_buy=is_buy)
+        free = self._free_lots(desk, _most_ticks(desk), is_buy=desk.position_lots < 0)
         if free is None or free >= lots:
             return lots
         quotes_gone = desk.bid.slot.state is SlotState.EMPTY and desk.ask.slot.state is SlotState.EMPTY
@@ -402,7 +416,19 @@ class OrderRouter:
         counts.denied += denied
         counts.rejected += not denied
         live.desk.guards.refusals.add(now_ns)
+        if live.side is None:
+            self._note_refused_exit(live, str(event.reason), now_ns)
         self._close(event.client_order_id, live, self._retry_ns(live.desk, now_ns))
+
+    def _note_refused_exit(self, live: _LiveOrder, reason: str, now_ns: int) -> None:
+        desk = live.desk
+        desk.counts.exits_refused += 1
+        desk.exit_refusal = reason
+        if desk.exit_refusals.begins(now_ns):
+            self._strategy.log.warning(
+                f"MM: {desk.spec.symbol} cannot be closed ({live.purpose}), tried again every "
+                f"{desk.params.retry_after_seconds:g} s: {reason}"
+            )
 
     def _close(self, order_id: ClientOrderId, live: _LiveOrder, retry_ns: int = 0) -> None:
         self._live.pop(order_id, None)

@@ -60,6 +60,7 @@ def take_over_position(desk: SymbolDesk, position: Any) -> None:
     lower one would count as an add at a loss, which begins the extremes anew.
     """
     desk.cycle_realized = Decimal(0) if position.realized_pnl is None else position.realized_pnl.as_decimal()
+    desk.entry_lots = abs(desk.position_lots)
     entry, price = desk.entry, position.avg_px_open
     if (
         entry is not None
@@ -68,7 +69,7 @@ def take_over_position(desk: SymbolDesk, position: Any) -> None:
     ):
         entry.entry_price = price
     else:
-        desk.set_entry(position.is_long, price, is_flat=False)
+        desk.set_entry("long" if position.is_long else "short", price, desk.entry_lots, price)
 
 
 def saved_position(desk: SymbolDesk) -> SavedPosition | None:

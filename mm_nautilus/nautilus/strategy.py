@@ -333,7 +333,9 @@ class MarketMaker(GuardedStrategy):
         router.pull_quotes(desk, reason, now_ns)
         self._publish_quotes(desk, now_ns)
         purpose = desk.flatten or (None if desk.exit is None else desk.exit.reason)
-        if purpose is not None and desk.guards.is_feed_believed:
+        if purpose is None or not desk.guards.is_feed_believed:
+            return
+        if purpose is not ExitReason.STOP or desk.guards.doubt(now_ns) is None:
             router.close_position(desk, purpose, now_ns)
 
     def _check_exit(self, desk: SymbolDesk) -> None:
@@ -619,7 +621,9 @@ class MarketMaker(GuardedStrategy):
         self.publish_message(POSITION_TOPIC, event)
         is_flat = event.side == PositionSide.FLAT
         desk.set_position(desk.signed_lots(self.portfolio), event.ts_init)
-        desk.set_entry(event.side == PositionSide.LONG, event.avg_px_open, is_flat=is_flat)
+        lots = 0 if is_flat else desk.lots(event.quantity)
+        is_long = event.side == PositionSide.LONG
+        desk.set_entry("long" if is_long else "short", event.avg_px_open, lots, float(event.last_px))
         desk.book_position(event.realized_pnl.as_decimal(), is_flat=is_flat)
         self._check_losses(desk, event)
         if self.is_running():
@@ -636,8 +640,12 @@ class MarketMaker(GuardedStrategy):
         self._closing = NotQuoting.STOPPING
         for desk in self._desks.values():
             self.cancel_all_orders(desk.instrument_id)
-            if self.settings is not None and self.settings.flatten_on_stop:
-                self._router.close_position(desk, ExitReason.STOP, now_ns)
+            if self.settings is not None and self.settings.flatten_on_stop and desk.position_lots != 0:
+                desk.kept_for = desk.guards.doubt(now_ns)
+                if desk.kept_for is None:
+                    self._router.close_at_last(desk, now_ns)
+            for text in desk.warnings:
+                self.log.warning(f"MM: {text}")
             self._report(desk, now_ns)
 
     def _report(self, desk: SymbolDesk, now_ns: int) -> None:
@@ -714,6 +722,11 @@ class MarketMaker(GuardedStrategy):
     def desks(self) -> Mapping[str, SymbolDesk]:
         """The desk of each symbol."""
         return {desk.spec.symbol: desk for desk in self._desks.values()}
+
+    @property
+    def run_warnings(self) -> list[str]:
+        """What validation said, and what has happened since that somebody should know."""
+        return [*self.config_warnings, *(text for desk in self._desks.values() for text in desk.warnings)]
 
     @property
     def position_entries(self) -> dict[str, dict[str, float | str]]:

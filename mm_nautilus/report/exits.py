@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ _BPS: Final = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class ExitEntry:
-    """One exit order that was filled.
+    """One exit that was filled: orders of one rule that no other execution of the symbol stands between.
 
     Parameters
     ----------
@@ -71,16 +72,13 @@ def exit_entries(files: RunFiles) -> list[ExitEntry]:
 
 
 def _exits_of(files: RunFiles, symbol: str) -> list[ExitEntry]:
-    columns = ["ts_event", "side", "price", "quantity", "purpose", "client_order_id", "trade_id"]
+    columns = ["ts_event", "side", "price", "quantity", "purpose", "trade_id"]
     table = files.table("fills", columns, symbol)
     moments, prices, quantities = times(table), numbers(table, "price"), numbers(table, "quantity")
     sides, trades = texts(table, "side"), texts(table, "trade_id")
     purposes = texts(table, "purpose")
     entries = _entry_prices(files, symbol)
-    rows_of: dict[str, list[int]] = {}
-    for row, order_id in enumerate(texts(table, "client_order_id")):
-        if order_id is not None and purposes[row] in _EXITS:
-            rows_of.setdefault(order_id, []).append(row)
+    alike = [list(rows) for _, rows in groupby(range(len(purposes)), key=purposes.__getitem__)]
     return [
         ExitEntry(
             ts_ns=int(moments[rows[0]]),
@@ -92,7 +90,8 @@ def _exits_of(files: RunFiles, symbol: str) -> list[ExitEntry]:
             quantity=float(quantities[rows].sum()),
             trade_id=trades[rows[0]],
         )
-        for order_id, rows in rows_of.items()
+        for rows in alike
+        if purposes[rows[0]] in _EXITS
     ]
 
 

@@ -60,23 +60,21 @@ class ExitTotals:
 
     Attributes
     ----------
-    orders
-        How many exit orders were filled, each counted once however many executions it took.
+    count
+        How many exits there were, each counted once however many orders and executions it took.
     trades
         Their executions that reduced a position.
     pnl
         Sum of their trades' results by quote currency.
     """
 
-    orders: int = 0
+    count: int = 0
     trades: int = 0
     pnl: dict[str, Decimal] = field(default_factory=dict)
-    _last_order: dict[str, str] = field(default_factory=dict)
 
-    def add(self, result: FillResult) -> None:
-        """Count one execution of an exit order; a symbol has at most one such order at a time."""
-        self.orders += self._last_order.get(result.symbol) != result.correlation_id
-        self._last_order[result.symbol] = result.correlation_id
+    def add(self, result: FillResult, *, is_first: bool) -> None:
+        """Count one execution of an exit; the first one follows an execution of something else."""
+        self.count += is_first
         if result.trade_pnl is not None:
             self.trades += 1
             self.pnl[result.currency] = self.pnl.get(result.currency, Decimal(0)) + result.trade_pnl
@@ -127,6 +125,7 @@ class RunRecorder(GuardedActor):
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
+        self._last_purposes: dict[str, str] = {}
 
     def _echo(self, line: str) -> None:
         self.log.info(line)
@@ -176,8 +175,10 @@ class RunRecorder(GuardedActor):
         """Write one fill to the journal and, in a live run, to its table; count it with its exit."""
         if self._fills is not None:
             self._fills.append(_fill_row(message))
+        before = self._last_purposes.get(message.symbol)
+        self._last_purposes[message.symbol] = message.purpose
         if message.purpose in _EXITS:
-            self.exits[message.purpose].add(message)
+            self.exits[message.purpose].add(message, is_first=message.purpose != before)
         fill = {
             "ts_event": message.ts_event,
             "symbol": message.symbol,

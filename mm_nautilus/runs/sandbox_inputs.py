@@ -188,6 +188,8 @@ def _as_stored(spec: InstrumentSpec, stored: InstrumentSpec | None) -> Instrumen
     return replace(
         spec,
         min_notional=stored.min_notional,
+        max_quantity=stored.max_quantity,
+        max_notional=stored.max_notional,
         maker_fee_rate=stored.maker_fee_rate,
         taker_fee_rate=stored.taker_fee_rate,
         simulated=stored.simulated,

@@ -144,7 +144,9 @@ def _quote_size(spec: InstrumentSpec, mid: float, currency: str, rates: Rates[fl
         wanted = max(wanted, _QUOTE_VALUE / Decimal(repr(rate)))
     rounded = _round_up(wanted or _LOTS_PER_QUOTE * spec.size_increment)
     lots = (rounded / spec.size_increment).to_integral_value(ROUND_CEILING)
-    return lots * spec.size_increment
+    largest = (spec.max_quantity, None if spec.max_notional is None else spec.max_notional / price)
+    most = (limit // spec.size_increment for limit in largest if limit is not None)
+    return min([lots, *most]) * spec.size_increment
 
 
 def _round_up(value: Decimal) -> Decimal:

@@ -63,6 +63,7 @@ def symbol_summary(
         "orders_cancelled": counts.cancelled,
         "orders_rejected": counts.rejected,
         "orders_denied": counts.denied,
+        "exits_refused": counts.exits_refused,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": desk.is_halted,
         "quoting": {"bid": _side_state(desk.bid), "ask": _side_state(desk.ask)},
@@ -118,7 +119,7 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
     """Return, for each kind of exit, how often it closed a position and the result by quote currency."""
     return {
         reason: {
-            "count": totals.orders,
+            "count": totals.count,
             "trades": totals.trades,
             "pnl": {currency: float(amount) for currency, amount in sorted(totals.pnl.items())},
         }
@@ -167,7 +168,7 @@ def run_summary(
         },
         "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
-        "warnings": list(dict.fromkeys([*warnings, *parts.strategy.config_warnings])),
+        "warnings": list(dict.fromkeys([*warnings, *parts.strategy.run_warnings])),
         "orders": sum(desk.counts.placed for desk in desks.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),

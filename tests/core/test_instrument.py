@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 
 
 def spec(**changes) -> InstrumentSpec:
@@ -26,7 +26,7 @@ def test_id_and_precisions_are_derived():
     assert spec(price_increment=Decimal(5)).price_precision == 0
 
 
-@pytest.mark.parametrize("name", ["price_increment", "size_increment", "min_quantity", "min_notional"])
+@pytest.mark.parametrize("name", ["price_increment", "size_increment", *ORDER_LIMITS])
 @pytest.mark.parametrize("value", ["0", "-1", "NaN", "Infinity"])
 def test_increments_and_minimums_are_positive(name, value):
     with pytest.raises(ValueError, match=f"{name} of XRP/USDT must be a positive number, was {value}"):

@@ -1,3 +1,4 @@
+import math
 from copy import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -304,6 +305,38 @@ def test_a_quote_that_skew_shrinks_below_the_minimum_is_not_sent():
 )
 def test_smallest_order_at_a_price_keeps_the_least_notional(price_ticks, units, min_lots, expected):
     assert SizeLimits(0, 0, min_lots, units).min_lots_at(price_ticks) == expected
+
+
+@pytest.mark.parametrize(
+    ("lots", "max_lots", "max_units", "pieces"),
+    [
+        (178, 120.0, math.inf, [120, 58]),
+        (120, 120.0, math.inf, [120]),
+        (125, 120.0, math.inf, [115, 10]),  # 10 lots are the smallest order
+        (30, math.inf, 1250.0, [10, 10, 10]),  # not 12, 12, 6
+        (19, 18.0, math.inf, [18, 1]),  # no division that leaves enough: the rest stays
+        (7, math.inf, math.inf, [7]),
+    ],
+)
+def test_what_is_above_the_largest_order_is_traded_in_pieces_that_leave_no_remainder(
+    lots, max_lots, max_units, pieces
+):
+    limits = SizeLimits(0, 0, 10, max_lots=max_lots, max_notional_units=max_units)
+    done = []
+    while lots:
+        done.append(limits.piece_of(lots, 100))
+        lots -= done[-1]
+    assert done == pieces
+
+
+@given(st.integers(20, 10_000), st.integers(1, 10), st.integers(20, 500), st.integers(1, 300))
+def test_every_piece_is_an_order_that_the_venue_takes(lots, min_lots, max_lots, price_ticks):
+    limits = SizeLimits(0, 0, min_lots, max_lots=max_lots, max_notional_units=max_lots * 300.0)
+    while lots:
+        piece = limits.piece_of(lots, price_ticks)
+        assert min_lots <= piece <= max_lots
+        assert piece * price_ticks <= limits.max_notional_units
+        lots -= piece
 
 
 def test_least_notional_counts_at_the_quotes_own_price():

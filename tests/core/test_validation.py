@@ -448,6 +448,22 @@ def test_size_below_the_least_value_needs_no_mid_in_quote_currency():
     ]
 
 
+def test_size_above_the_largest_order_is_refused():
+    limits = {"XRP/USDT": replace(XRP, max_quantity=Decimal(12), max_notional=Decimal(30))}
+    assert check_instruments(strategy("XRP/USDT", position_size_usd=24), limits, MIDS) == []
+    found = check_instruments(strategy("XRP/USDT", position_size_usd=31), limits, MIDS)
+    assert [problem.path for problem in found] == [("symbols", "XRP/USDT", "position_size_usd")] * 2
+    assert texts(found) == [
+        "XRP/USDT: position_size_usd must be at most 12 XRP (the largest size of an order), "
+        "was 31 USDT, worth 15.5 XRP",
+        "XRP/USDT: position_size_usd must be at most 30 USDT (the largest value of an order), was 31 USDT",
+    ]
+    coins = strategy("XRP/USDT", position_size="13 XRP")
+    assert texts(check_instruments(coins, limits)) == [
+        "XRP/USDT: position_size must be at most 12 XRP (the largest size of an order), was 13 XRP"
+    ]
+
+
 def test_size_below_one_lot_is_refused():
     coarse = {"XRP/USDT": replace(XRP, size_increment=Decimal(50), min_quantity=None, min_notional=None)}
     found = check_instruments(strategy("XRP/USDT"), coarse, MIDS)

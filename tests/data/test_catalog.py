@@ -38,6 +38,8 @@ XRP = InstrumentSpec(
     Decimal("0.01"),
     min_quantity=Decimal("1"),
     min_notional=Decimal("0.5"),
+    max_quantity=Decimal("250000"),
+    max_notional=Decimal("99999.5"),
     maker_fee_rate=Decimal("0.0025"),
     taker_fee_rate=Decimal("0.004"),
     simulated=True,

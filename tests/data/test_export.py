@@ -47,6 +47,8 @@ BTC = InstrumentSpec(
     Decimal("0.10"),
     Decimal("0.00001"),
     min_quantity=Decimal("0.0001"),
+    max_quantity=Decimal("120"),
+    max_notional=Decimal("5000000"),
     maker_fee_rate=Decimal("0.0025"),
     taker_fee_rate=Decimal("0.004"),
     simulated=True,

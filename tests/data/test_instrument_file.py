@@ -36,11 +36,13 @@ def problems(path, flags=None):
 
 
 def test_numbers_are_read_digit_by_digit(tmp_path):
-    source = load_instrument(write(tmp_path, GOOD), {})
+    text = GOOD.replace("min_quantity: 1e1", "min_quantity: 1e-1")
+    source = load_instrument(write(tmp_path, text + "max_quantity: 0.3\nmax_notional: 7\n"), {})
     spec = source.spec
     assert (str(spec.price_increment), str(spec.size_increment)) == ("0.00010", "1E-8")
     assert (spec.price_precision, spec.size_precision) == (5, 8)
-    assert (spec.min_quantity, spec.min_notional) == (10, None)
+    assert (spec.min_quantity, spec.min_notional) == (Decimal("0.1"), None)
+    assert (spec.max_quantity, spec.max_notional) == (Decimal("0.3"), 7)
     assert (spec.maker_fee_rate, spec.taker_fee_rate) == (Decimal("0.0025"), Decimal("-0.004"))
     assert (source.source_symbol, source.off_lot_sizes) == ("123", "refuse")
 
@@ -76,6 +78,15 @@ def test_values_that_contradict_each_other(tmp_path):
     assert problems(path) == [
         f"{path}:4: quote must differ from base, was XRP for both",
         f"{path}:7: min_quantity must be a multiple of size_increment 1E-8, was 1.5E-8",
+    ]
+
+
+def test_largest_orders_below_the_smallest(tmp_path):
+    path = write(tmp_path, GOOD.replace("null", "5"))
+    assert problems(path, {"max_quantity": "9.000000001", "max_notional": "4"}) == [
+        "--max-quantity: max_quantity must be a multiple of size_increment 1E-8, was 9.000000001",
+        "--max-quantity: max_quantity must be at least min_quantity 1E+1, was 9.000000001",
+        "--max-notional: max_notional must be at least min_notional 5, was 4",
     ]
 
 

@@ -4,8 +4,8 @@ Times are seconds after `T0`, the beginning of a minute; prices and sizes are pl
 and base currency.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Self
 
@@ -96,6 +96,18 @@ def book(at: float, bids: Any, asks: Any, symbol: str = XRP_USDT) -> OrderBookDe
     ]
     deltas += [_delta(symbol, now, BookAction.ADD, row, snapshot=True) for row in rows]
     return _closed(symbol, deltas)
+
+
+def around(at: float, mid: float, amount: float = 1000.0) -> OrderBookDeltas:
+    """Return a whole book of XRP/USDT, one level a side, ten ticks a hundred wide."""
+    return book(at, [(round(mid - 0.0005, 5), amount)], [(round(mid + 0.0005, 5), amount)])
+
+
+def walk(at: float, start: float, end: float) -> list[OrderBookDeltas]:
+    """Return books that move the mid in steps our quotes can follow, twenty a second."""
+    steps = round(abs(end - start) / 0.001)
+    step = (end - start) / max(1, steps)
+    return [around(at + 0.05 * i, start + step * i) for i in range(steps + 1)]
 
 
 def update(at: float, *rows: tuple[str, float, float], symbol: str = XRP_USDT) -> OrderBookDeltas:
@@ -257,8 +269,12 @@ def make_engine(
     level_one: bool = False,
     risk: RiskEngineConfig | None = None,
     acknowledges: bool = False,
+    limits: Mapping[str, Decimal] | None = None,
 ) -> BacktestEngine:
-    """Return an engine with one venue; the realism switches are on. Latencies are insert, amend, cancel."""
+    """Return an engine with one venue; the realism switches are on. Latencies are insert, amend, cancel.
+
+    `limits` are what the instruments say of orders besides their own.
+    """
     engine = BacktestEngine(
         BacktestEngineConfig(
             logging=LoggerConfig(bypass_logging=True),
@@ -282,7 +298,7 @@ def make_engine(
         bar_execution=False,
     )
     for symbol in symbols:
-        engine.add_instrument(PAIRS[symbol])
+        engine.add_instrument(currency_pair(replace(SPECS[symbol], **(limits or {}))))
     return engine
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from nautilus_trader.model import OrderSide, OrderStatus
-from scripting import XRP_USDT, Watched, book, config, trade, update
+from scripting import XRP_USDT, Watched, around, book, config, trade, update, walk
 
 from mm_nautilus.core.quoting import NotQuoting
 
@@ -14,17 +14,6 @@ LONG = trade(1, 2.348, 10, "sell")
 SHORT = trade(1, 2.352, 10, "buy")
 """Fills our ask of 10 XRP at 2.35118."""
 COLD = {"cooldown_seconds": 3600.0}
-
-
-def around(at: float, mid: float, amount: float = 1000.0):
-    return book(at, [(round(mid - 0.0005, 5), amount)], [(round(mid + 0.0005, 5), amount)])
-
-
-def walk(at: float, start: float, end: float):
-    """Return books that move the mid in steps our quotes can follow, twenty a second."""
-    steps = round(abs(end - start) / 0.001)
-    step = (end - start) / max(1, steps)
-    return [around(at + 0.05 * i, start + step * i) for i in range(steps + 1)]
 
 
 def exit_orders(outcome):

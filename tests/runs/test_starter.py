@@ -64,6 +64,13 @@ def test_sizes_are_twice_the_venues_minimums(begin: Begin, tmp_path: Path) -> No
     assert prepare(config).warnings == ()
 
 
+def test_sizes_are_no_larger_than_the_venues_largest_order(begin: Begin, tmp_path: Path) -> None:
+    spec = replace(instrument("AAA/USDT"), max_quantity=Decimal("0.1"))
+    config = begin(made(tmp_path / "c", spec))
+    assert amounts(config, "AAA/USDT")[0] == "0.1 AAA"
+    assert prepare(config).warnings == ()
+
+
 def test_without_dollars_totals_are_in_a_currency_that_all_lead_to(begin: Begin) -> None:
     config = begin(ROOT / "catalog", "XRP/BTC")
     assert config.strategy.report_currency == "BTC"
