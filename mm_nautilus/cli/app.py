@@ -16,6 +16,7 @@ from mm_nautilus.cli.frame import PROGRAM, leave_at_once, open_closed_streams, r
 from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
+from mm_nautilus.cli.streams import take_any_text
 from mm_nautilus.cli.venue import venue_command
 from mm_nautilus.cli.version import print_version
 
@@ -93,6 +94,7 @@ def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _exit_code(words: Sequence[str]) -> int:
     open_closed_streams()
+    take_any_text()
     # A run that ends on a signal writes its report in a process of its own, which inherits that signals are blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     return run_command(app, words)

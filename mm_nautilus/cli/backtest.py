@@ -43,7 +43,9 @@ def backtest_command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but errors, and what --json asks for.")
+    ] = False,
 ) -> None:
     """Backtest the market maker on a Parquet catalog.
 
@@ -56,7 +58,11 @@ def backtest_command(
         run_config = loaded.config if out is None else _writing_to(loaded.config, out)
         outcome = _run(run_config, shows_progress=not (quiet or as_json))
     if not quiet:
-        _print(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])), as_json=as_json)
+        _tell(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
+    if as_json:
+        print_json(outcome.summary)
+    elif not quiet:
+        _print(outcome)
 
 
 def _writing_to(config: "RunConfig", directory: Path) -> "RunConfig":
@@ -72,13 +78,13 @@ def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
         return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
 
 
-def _print(outcome: "BacktestOutcome", warnings: list[str], *, as_json: bool) -> None:
+def _tell(outcome: "BacktestOutcome", warnings: list[str]) -> None:
     for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(f"written to {outcome.folder}", err=True)
-    if as_json:
-        print_json(outcome.summary)
-        return
+
+
+def _print(outcome: "BacktestOutcome") -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from mm_nautilus.report.console import print_summary  # noqa: PLC0415

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 import typer
 
-from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
+from mm_nautilus.errors import ConfigError, MarketMakingError
 
 __all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
 
@@ -67,6 +67,7 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         The words after the program's name.
     """
     try:
+        _refuse_no_text(words)
         code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
     except MarketMakingError as error:
         failure = Failure(error.exit_code, tuple(str(error).splitlines()))
@@ -116,6 +117,15 @@ def leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _refuse_no_text(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text: neither the engine nor readers of Parquet take names of files with such."""
+    for word in words:
+        if any(ord(character) in BYTES_THAT_ARE_NO_TEXT for character in word):
+            encoding = sys.getfilesystemencoding()
+            hint = "" if encoding == "utf-8" else "; PYTHONUTF8=1 makes it UTF-8"
+            raise ConfigError(f"the command line must be text in the encoding {encoding}{hint}, was {word!r}")
+
+
 def _system_text(error: OSError) -> str:
     place = "" if error.filename is None else f"{error.filename}: "
     return f"{place}{error.strerror or error}"
@@ -145,9 +155,11 @@ def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) ->
 
 def _nearest(name: str, known: Sequence[str]) -> str:
     """Return the known name that a mistyped one most likely means, or all of them where they are few."""
-    close = get_close_matches(name, known, n=1)
-    if close:
-        return f" (did you mean {close[0]}?)"
+    from mm_nautilus.core.problems import nearest  # noqa: PLC0415 (keeps --help fast)
+
+    likely = nearest(name, known)
+    if likely is not None:
+        return f" (did you mean {likely}?)"
     return f" (there are {', '.join(known)})" if len(known) <= _MOST_NAMES else ""
 
 

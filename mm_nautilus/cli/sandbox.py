@@ -85,7 +85,9 @@ def sandbox_command(
         bool, typer.Option("--plain", help="Print a line a minute on a terminal, too, instead of tables.")
     ] = False,
     as_json: AsJson = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing but errors, and what --json asks for.")
+    ] = False,
 ) -> None:
     """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
 

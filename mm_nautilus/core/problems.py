@@ -163,13 +163,13 @@ def shown(value: Any) -> str:
 
 def shown_key(key: str) -> str:
     """Return a key as messages show it: printable, on one line, shortened."""
-    text = key if key.isprintable() else repr(key)
+    text = key if key.isprintable() and key == key.strip() else repr(key)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` most likely means, or None where none is near."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
+    """Return the known name that `name` most likely means, or None where none is near; never `name` itself."""
+    by_folded = {candidate.casefold(): candidate for candidate in known if candidate != name}
     found = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1)
     return by_folded[found[0]] if found else None
 
@@ -282,8 +282,9 @@ def _value_message(name: str, value: Any, description: KeyDescription | None, er
 
 
 def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> list[str]:
-    """Return the dotted paths at which sections of `model` have a key `name`."""
-    found = [".".join((*prefix, name))] if name in model.model_fields else []
+    """Return where `model` has a key `name`: at the top or under a section's dotted path."""
+    home = f"under {'.'.join(prefix)}" if prefix else "at the top"
+    found = [home] if name in model.model_fields else []
     for key, field in model.model_fields.items():
         inner = _unwrap(field.annotation).annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -294,10 +295,11 @@ def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> l
 def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) -> str:
     name, parent = path[-1], describe(model, path[:-1])
     known = list(parent.annotation.model_fields) if parent is not None else []
-    likely = nearest(name, known)
-    meant = [likely] if likely is not None else _homes(model, name)
-    if meant:
-        hint = f" (did you mean {' or '.join(meant)}?)"
+    likely, homes = nearest(name, known), _homes(model, name)
+    if likely is not None:
+        hint = f" (did you mean {likely}?)"
+    elif homes:
+        hint = f" (it belongs {' or '.join(homes)})"
     elif len(known) <= 12:
         hint = f" (known here: {', '.join(known)})"
     else:

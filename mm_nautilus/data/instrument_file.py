@@ -7,7 +7,6 @@ reader that turns ``0.10`` into a floating-point number has lost half of it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.near_files import near_file_hint
+from mm_nautilus.core.problems import nearest
 from mm_nautilus.errors import ConfigError
 
 __all__ = ["InstrumentSource", "load_instrument"]
@@ -152,10 +152,9 @@ def _problems(error: ValidationError, entries: Mapping[str, _Entry], path: Path 
         if detail["type"] == "missing":
             texts.append(f"{origin}missing {key}: {_ALLOWED.get(key, 'a positive number')}")
         elif detail["type"] == "extra_forbidden":
-            close = get_close_matches(key, _Definition.model_fields, n=1)
-            hint = (
-                f"did you mean {close[0]}?" if close else f"known are {', '.join(_Definition.model_fields)}"
-            )
+            likely = nearest(key, _Definition.model_fields)
+            known = f"known are {', '.join(_Definition.model_fields)}"
+            hint = known if likely is None else f"did you mean {likely}?"
             texts.append(f"{entries[key].where}unknown key {key}; {hint}")
         else:
             allowed = _ALLOWED.get(key, "a positive number")

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from nautilus_trader.persistence import (
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import ACTION_CLEAR, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.core.problems import nearest
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog_files import (
     CatalogFile,
@@ -504,15 +504,15 @@ def refuse_overlaps(files: Sequence[CatalogFile]) -> None:
 def _other_catalog(folder: Path) -> str:
     """Return which catalog beside a missing one is most likely meant, or how to make one."""
     beside = [path.parent.name for path in folder.parent.glob("*/data") if path.is_dir()]
-    close = get_close_matches(folder.name, beside, n=1)
-    return f"did you mean {folder.parent / close[0]}?" if close else _HOW_TO_FILL
+    likely = nearest(folder.name, beside)
+    return _HOW_TO_FILL if likely is None else f"did you mean {folder.parent / likely}?"
 
 
 def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
     ids = [spec.instrument_id for spec in specs]
     names = ids if "." in wanted else [spec.symbol for spec in specs]
-    close = get_close_matches(wanted.upper(), names, n=1)
-    return f"did you mean {close[0]}?" if close else f"it holds {', '.join(ids)}"
+    likely = nearest(wanted, names)
+    return f"it holds {', '.join(ids)}" if likely is None else f"did you mean {likely}?"
 
 
 def require_data(

@@ -187,7 +187,7 @@ class Journal:
         """
         currency = portfolio.get("currency", REPORT_CURRENCY)
         currencies = portfolio.get("currencies") or {}
-        assets = " ".join(f"{code}:{amount:.4f}" for code, amount in (portfolio["assets"] or {}).items())
+        assets = " ".join(f"{code}:{amount:z.4f}" for code, amount in (portfolio["assets"] or {}).items())
         pairs = " ".join(
             f"{symbol}:{signed_amount(float(stats['pnl']), currencies.get(symbol) or quote_currency(symbol))}"
             for symbol, stats in symbol_stats.items()

@@ -11,13 +11,14 @@ _DECIMALS: Final = 8
 
 
 def signed_amount(value: float, currency: str) -> str:
-    """Return an amount with its sign, for example ``+$1.25`` or ``-0.00000125 BTC``."""
-    return ("+" if value >= 0 else "-") + unsigned_amount(abs(value), currency)
+    """Return an amount with its sign, for example ``+$1.25`` or ``-0.00000125 BTC``; nothing has a plus."""
+    text = unsigned_amount(value, currency)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def unsigned_amount(value: float, currency: str) -> str:
     """Return an amount, with a minus sign only if it is negative: ``$195.38`` or ``0.50000000 BTC``."""
-    sign = "-" if value < 0 else ""
     if currency in _DOLLARS:
-        return f"{sign}${abs(value):.2f}"
-    return f"{sign}{abs(value):.{_DECIMALS}f} {currency}"
+        number = f"{value:z.2f}"
+        return f"-${number[1:]}" if number.startswith("-") else f"${number}"
+    return f"{value:z.{_DECIMALS}f} {currency}"

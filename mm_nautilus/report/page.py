@@ -383,7 +383,7 @@ def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:
         "side": "long" if entry.is_long else "short",
         "entry": NONE if entry.entry_price is None else f"{entry.entry_price:,.{decimals}f}",
         "price": f"{entry.price:,.{decimals}f}",
-        "move": NONE if entry.move_bps is None else f"{entry.move_bps:+.2f} bps",
+        "move": NONE if entry.move_bps is None else f"{entry.move_bps:+z.2f} bps",
     }
 
 

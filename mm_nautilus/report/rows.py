@@ -61,7 +61,7 @@ def _amount(value: float | None, currency: str, write: Callable[[float, str], st
 
 def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
     def text(figures: Figures) -> str:
-        return NONE if figures[key] is None else f"{figures[key]:,.{decimals}f}{unit}"
+        return NONE if figures[key] is None else f"{figures[key]:z,.{decimals}f}{unit}"
 
     return Row(name, (key,), text)
 
@@ -72,8 +72,7 @@ def _base(name: str, key: str) -> Row:
 
 def size_text(size: float) -> str:
     """Return a size with up to eight decimals and never with an exponent."""
-    text = f"{size:,.8f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return f"{size:z,.8f}".rstrip("0").rstrip(".")
 
 
 def _refused(figures: Figures) -> str:
@@ -126,7 +125,7 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
 
 def _bps(name: str, key: str, sign: str = "+") -> Row:
     return Row(
-        name, (key,), lambda quality: NONE if quality[key] is None else f"{quality[key]:{sign}.2f} bps"
+        name, (key,), lambda quality: NONE if quality[key] is None else f"{quality[key]:{sign}z.2f} bps"
     )
 
 
@@ -134,7 +133,7 @@ def _mark_out_text(quality: Figures) -> str:
     if quality["mark_out_bps"] is None:
         return NONE
     error = quality["standard_error_bps"]
-    return f"{quality['mark_out_bps']:+.2f} bps" + ("" if error is None else f" ± {error:.2f}")
+    return f"{quality['mark_out_bps']:+z.2f} bps" + ("" if error is None else f" ± {error:.2f}")
 
 
 FILL_ROWS: Final[tuple[Row, ...]] = (

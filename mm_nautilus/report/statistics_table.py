@@ -44,11 +44,11 @@ def statistics_rows(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _share(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.3f} %"
+    return NONE if value is None else f"{100 * value:z.3f} %"
 
 
 def _plain(value: float | None) -> str:
-    return NONE if value is None else f"{value:.2f}"
+    return NONE if value is None else f"{value:z.2f}"
 
 
 def _equity_rows(equity: Mapping[str, Any]) -> list[Statistic]:

@@ -194,7 +194,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("did you mean cooldown_seconds?", "was 3"),
     ),
     "key unknown": ("gamma: 0.1", "colour: red", ("unknown key colour", "was 'red'")),
-    "key at the wrong level": ("name: probe", "gamma: 0.1", ("did you mean strategy.gamma?", "was 0.1")),
+    "key at the wrong level": ("name: probe", "gamma: 0.1", ("(it belongs under strategy)", "was 0.1")),
     "key repeated": (
         "gamma: 0.1",
         "gamma: 0.1\n  gamma: 0.2",

@@ -336,7 +336,11 @@ def test_overrides_replace_values_at_any_depth(good):
             "strategi.gamma=1",
             "--set strategi: unknown key strategi (did you mean strategy?), was {'gamma': 1}",
         ),
-        ("gamma=0.1", "--set gamma: unknown key gamma (did you mean strategy.gamma?), was 0.1"),
+        ("gamma=0.1", "--set gamma: unknown key gamma (it belongs under strategy), was 0.1"),
+        (
+            "strategy.catalog=x",
+            "--set strategy.catalog: unknown key catalog (it belongs at the top), was 'x'",
+        ),
         ("name.x=1", "--set name.x: name must be a mapping to have a key x, was 'probe'"),
         (
             "strategy.symbols.XPR/USDT.gamma=0.1",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mm_nautilus.core.near_files import near_file_hint, near_folder_hint
+from mm_nautilus.core.problems import nearest
 
 YAML = ("*.yaml", "*.yml")
 
@@ -22,6 +23,12 @@ def test_the_nearest_file_is_named(folder: Path) -> None:
         near_file_hint(folder / "bactest.yml", YAML, "YAML file")
         == f"did you mean {folder / 'backtest.yaml'}?"
     )
+
+
+def test_what_was_given_is_never_meant() -> None:
+    assert nearest("gamma", ["gamma", "zeta"]) is None
+    assert nearest("gamma", ["gamma", "gama"]) == "gama"
+    assert nearest("GAMMA", ["gamma"]) == "gamma"
 
 
 def test_without_a_near_one_all_are_named_but_hidden_ones_and_folders(folder: Path) -> None:

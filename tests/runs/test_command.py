@@ -48,7 +48,9 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
 
 
 def test_json_is_the_summary_alone_and_two_runs_agree(tmp_path: Path) -> None:
-    first, second = (_run("--json", *BRIEF, "--out", str(tmp_path / name)) for name in ("a", "b"))
+    first = _run("--json", *BRIEF, "--out", str(tmp_path / "a"))
+    second = _run("--json", "--quiet", *BRIEF, "--out", str(tmp_path / "b"))
+    assert (str(tmp_path) in first.stderr, second.stderr) == (True, "")
     summaries = [json.loads(done.stdout) for done in (first, second)]
     assert summaries[0] == json.loads((_only_folder(tmp_path / "a") / "summary.json").read_text())
     for summary in summaries:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,19 @@ def test_a_sparkline_goes_from_the_lowest_to_the_highest(comparison: Comparison)
     line = sparkline(comparison.runs[0].curve, width=20)
     assert len(line) == 20
     assert {"▁", "█"} <= set(line)
+
+
+def test_terminal_of_ascii_shows_it_all(
+    first: FinishedRun, second: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(taken, encoding="ascii", write_through=True))
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", str(first.outcome.folder), str(second.outcome.folder)])
+    assert ended.value.code == 0
+    text = taken.getvalue().decode("ascii")
+    assert re.search(r"bps \+- \d", text)
+    assert re.search(r"\| [1-8]{9,} +\|", text)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -199,9 +199,10 @@ function draw(tag, attributes, text = "") {
 }
 
 function moneyText(value, signed) {
-  const sign = value < 0 ? "-" : signed ? "+" : "";
   const dollars = ["USD", "USDT", "USDC"].includes(curve.currency);
-  return dollars ? `${sign}$${Math.abs(value).toFixed(2)}` : `${sign}${Math.abs(value).toFixed(8)} ${curve.currency}`;
+  const digits = Math.abs(value).toFixed(dollars ? 2 : 8);
+  const sign = value < 0 && Number(digits) ? "-" : signed ? "+" : "";
+  return dollars ? `${sign}$${digits}` : `${sign}${digits} ${curve.currency}`;
 }
 
 function clockText(ms, span) {
