@@ -9,8 +9,17 @@ import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, progress_bar
 from mm_nautilus.cli.files import target_problems, write_whole
-from mm_nautilus.cli.options import AsJson, CatalogFolder, EndMoment, Force, StartMoment, SymbolList
+from mm_nautilus.cli.options import (
+    AsJson,
+    CatalogFolder,
+    EndMoment,
+    Force,
+    GapSeconds,
+    StartMoment,
+    SymbolList,
+)
 from mm_nautilus.cli.values import moment_value, symbol_names
+from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,6 +52,7 @@ def calibrate_command(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write plots into one HTML page too.")
     ] = None,
+    gap_seconds: GapSeconds = GAP_SECONDS,
     maker_fee_pct: Annotated[
         float | None, typer.Option(metavar="PCT", help="Maker fee, % of value, for the instruments' own.")
     ] = None,
@@ -68,6 +78,7 @@ def calibrate_command(
                 last_seconds=last_seconds,
                 start=first,
                 end=last,
+                gap_seconds=gap_seconds,
                 maker_fee_pct=maker_fee_pct,
                 on_progress=on_progress,
             )

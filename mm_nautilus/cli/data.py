@@ -8,7 +8,8 @@ import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, progress_bar
 from mm_nautilus.cli.data_export import export_command
-from mm_nautilus.cli.options import AsJson, CatalogFolder
+from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds
+from mm_nautilus.core.guards import GAP_SECONDS
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check import CatalogReport, InstrumentReport
@@ -158,9 +159,7 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
 @data_app.command("check")
 def check_command(
     catalog: CatalogFolder,
-    gap_seconds: Annotated[
-        float, typer.Option(help="Longest silence of a book that is no gap.", min=0.001)
-    ] = 60.0,
+    gap_seconds: GapSeconds = GAP_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Check a catalog; exits with 1 if something in it is wrong.

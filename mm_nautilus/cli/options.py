@@ -13,6 +13,7 @@ __all__ = [
     "ConfigFile",
     "EndMoment",
     "Force",
+    "GapSeconds",
     "Overrides",
     "StartMoment",
     "SymbolList",
@@ -59,6 +60,9 @@ EndMoment = Annotated[str | None, typer.Option("--end", metavar="MOMENT", help="
 
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 """Whether existing files may go."""
+
+GapSeconds = Annotated[float, typer.Option(help="Longest silence of a book that is no gap.", min=0.001)]
+"""What tells a gap of a recording from a quiet market."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
 """Output for machines."""

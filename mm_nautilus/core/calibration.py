@@ -180,7 +180,10 @@ class SymbolCalibration(BaseModel):
 
     start: Moment = Field(..., description="First moment of the window.")
     end: Moment = Field(..., description="Last moment of the window.")
-    seconds: Positive = Field(..., description="Length of the window, seconds.")
+    seconds: Positive = Field(
+        ..., description="Time recorded within the window, seconds: its gaps are no part of it."
+    )
+    gaps: int = Field(default=0, ge=0, description="Silences of the book within the window that are gaps.")
     spread: SpreadFigures = Field(..., description="Spread, tick and trades.")
     volatility: VolatilityFigures = Field(..., description="Volatility of the mid.")
     intensity: IntensityFit = Field(..., description="Fit to both sides together; what models take.")

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "GAP_SECONDS",
     "SECOND_NS",
     "ActionBudget",
     "BookCondition",
@@ -17,6 +18,8 @@ __all__ = [
 
 SECOND_NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
+GAP_SECONDS: Final = 60.0
+"""Longest silence of a book that is no gap in what is known of it, seconds, unless somebody says otherwise."""
 
 
 class BookCondition(StrEnum):
@@ -57,6 +60,7 @@ class BookGuard:
 
     __slots__ = (
         "_condition",
+        "_gap_ns",
         "_has_started",
         "_resume_after_ns",
         "_resume_at_ns",
@@ -66,6 +70,7 @@ class BookGuard:
 
     def __init__(self, stale_after_ns: int, resume_after_ns: int) -> None:
         self._stale_after_ns = stale_after_ns
+        self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
         self._resume_after_ns = resume_after_ns
         self._condition = BookCondition.MISSING
         self.last_event_ns: int | None = None
@@ -103,6 +108,10 @@ class BookGuard:
     def is_stale(self, now_ns: int) -> bool:
         """Return whether the feed has been silent for too long."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns >= self._stale_after_ns
+
+    def is_gap(self, now_ns: int) -> bool:
+        """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a book that is stale."""
+        return self.last_event_ns is not None and now_ns - self.last_event_ns > self._gap_ns
 
     def defect(self, now_ns: int) -> str | None:
         """Return what is wrong with the book at the moment, or None."""

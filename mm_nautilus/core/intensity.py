@@ -79,8 +79,8 @@ def market_orders(trades: TradeBlock, touches: TouchSeries) -> MarketOrders:
     """Return the market orders behind a tape of trades.
 
     Trades of one side with one venue time are one order, which counts from its first trade. Orders of one side
-    between two changes of the touch are one as well (see the module's text). Trades before the first touch and
-    trades without a known taker's side are left out.
+    between two changes of the touch are one as well (see the module's text). Trades before the first touch, in a gap
+    of the book and without a known taker's side are left out.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def market_orders(trades: TradeBlock, touches: TouchSeries) -> MarketOrders:
     _, order = np.unique(np.stack([venue_ns, is_buy]), axis=1, return_inverse=True)
     ts_ns = _least(trades.ts_init[sided], order)[order]
     row = touches.row_at(ts_ns, before=True)
-    known = row >= 0
+    known = (row >= 0) & (touches.stretch_at(ts_ns, before=True) >= 0)
     kept, is_buy, row = sided[known], is_buy[known], row[known]
     keys, order = np.unique(2 * row + is_buy, return_inverse=True)
     buys, mids = keys % 2 == 1, touches.mid_ticks[keys // 2]
@@ -141,7 +141,7 @@ def fit_intensity(
     depth_bps
         Depth that each market order reached, bps of mid.
     seconds
-        Length of the window, seconds.
+        Length of the window, gaps left out, seconds.
     sides
         Sides of the book that the orders are of; figures are per side.
     tick_bps
@@ -149,7 +149,7 @@ def fit_intensity(
     least_depth_bps
         Start of the fitted range, bps of mid; None chooses it from the data.
     ts_ns
-        Times of the orders, nanoseconds since the epoch; None takes them as independent.
+        Times of the orders on any clock that does not run in gaps, nanoseconds; None takes them as independent.
 
     Raises
     ------

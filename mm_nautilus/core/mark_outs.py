@@ -30,7 +30,8 @@ def mark_outs(
 
     A mark-out is ``(trade price - mid h seconds later) / trade price``, with the sign turned where the taker
     sold, in bps: positive where the maker could have closed at the mid with a gain, before fees. Trades whose
-    horizon ends after the window, or ahead of the first touch, are left out. Every trade weighs the same.
+    horizon ends after the window, ahead of the first touch or beyond the beginning of a gap are left out. Every trade
+    weighs the same.
 
     Trades close in time share most of what happens next, so the standard error does not take them as
     independent: sums over stretches of twice the horizon do (errors clustered by stretch, Liang and Zeger,
@@ -80,7 +81,10 @@ def _mark_out(
         raise ValueError(f"horizons_seconds must be positive, was {seconds}")
     later = ts_ns + round(seconds * 1e9)
     mids = touches.mid_at(later)
-    kept = (later <= touches.end_ns) & ~np.isnan(mids)
+    stretch = touches.stretch_at(later)
+    kept = (
+        (later <= touches.end_ns) & ~np.isnan(mids) & (stretch >= 0) & (stretch == touches.stretch_at(ts_ns))
+    )
     gains = _BPS * (signs * (prices - mids) / prices)[kept]
     mean, error = clustered_mean(gains, np.ones(len(gains)), later[kept], seconds)
     if error is None:

@@ -29,13 +29,13 @@ def estimate_microprice(
 ) -> MicropriceFigures:
     """Estimate the micro-price's distance from the mid in every state of the touch.
 
-    Stoikov, Quantitative Finance 18(12), 2018, 1959-1966. A state is a bucket of the imbalance and a spread; one
-    step is one change of the touch. With ``Q`` the probabilities of steps that leave the mid, ``R`` those of each
-    move ``K`` of it and ``T`` those of the state after a move, all by state, ``G1 = (1 - Q)^-1 R K`` is the
-    expected first move, ``B = (1 - Q)^-1 T`` gives the state after it, and the adjustment is the sum of all moves
-    to come, ``G* = G1 + B G1 + B^2 G1 + ...``. As there, every step is counted together with its mirror image,
-    bid for ask, so that ``G*`` is odd in the imbalance and the sum converges. It is not summed here but solved
-    for: ``G* = G1 + B G*``, that is ``(1 - Q - T) G* = R K``, among odd functions.
+    Stoikov, Quantitative Finance 18(12), 2018, 1959-1966. A state is a bucket of the imbalance and a spread; one step
+    is one change of the touch, none over a gap. With ``Q`` the probabilities of steps that leave the mid, ``R`` those
+    of each move ``K`` of it and ``T`` those of the state after a move, all by state, ``G1 = (1 - Q)^-1 R K`` is the
+    expected first move, ``B = (1 - Q)^-1 T`` gives the state after it, and the adjustment is the sum of all moves to
+    come, ``G* = G1 + B G1 + B^2 G1 + ...``. As there, every step is counted together with its mirror image, bid for
+    ask, so that ``G*`` is odd in the imbalance and the sum converges. It is not summed here but solved for: ``G* = G1
+    + B G*``, that is ``(1 - Q - T) G* = R K``, among odd functions.
 
     Spreads share a row with wider ones until every bucket in the row, together with its mirror image, was seen
     `LEAST_OBSERVATIONS` times. Nothing keeps the micro-price between bid and ask: where the mid moves by many
@@ -64,14 +64,17 @@ def estimate_microprice(
         )
     if most_spread_ticks < 1:
         raise ValueError(f"most_spread_ticks must be at least 1, was {most_spread_ticks}")
-    spread_ticks = touches.ask_ticks - touches.bid_ticks
+    spread_ticks, is_step = touches.ask_ticks - touches.bid_ticks, touches.is_step
     buckets = _buckets(touches, imbalance_buckets)
-    rows = _spread_rows(spread_ticks[:-1], buckets[:-1], imbalance_buckets, most_spread_ticks)
+    rows = _spread_rows(
+        spread_ticks[:-1][is_step], buckets[:-1][is_step], imbalance_buckets, most_spread_ticks
+    )
     row = np.maximum(np.searchsorted(rows, spread_ticks, side="right") - 1, 0)
     state, shape = row * imbalance_buckets + buckets, (len(rows), imbalance_buckets)
     numbers = np.arange(len(rows) * imbalance_buckets).reshape(shape)
-    adjustment = _adjustment(state, np.diff(touches.mid_ticks), numbers[:, ::-1].ravel())
-    seen = np.bincount(state[:-1], minlength=numbers.size).reshape(shape)
+    starts, ends = state[:-1][is_step], state[1:][is_step]
+    adjustment = _adjustment(starts, ends, np.diff(touches.mid_ticks)[is_step], numbers[:, ::-1].ravel())
+    seen = np.bincount(starts, minlength=numbers.size).reshape(shape)
     return MicropriceFigures(
         imbalance_buckets=imbalance_buckets,
         spread_ticks=rows,
@@ -138,14 +141,14 @@ def _spread_rows(spread_ticks: Ints, buckets: Ints, count: int, most_spread_tick
     return rows
 
 
-def _adjustment(state: Ints, moves: Floats, mirror: Ints) -> Floats:
-    """Return G* of every state from one chain of states and the mid's move at each of its steps, ticks."""
+def _adjustment(before: Ints, after: Ints, moves: Floats, mirror: Ints) -> Floats:
+    """Return G* of every state, ticks, from the states before and after every step and the mid's move at it."""
     if not moves.any():
         raise CalibrationError(
             f"the micro-price needs a mid that moves, but it stood over {len(moves)} changes"
         )
-    starts = np.concatenate([state[:-1], mirror[state[:-1]]])
-    ends = np.concatenate([state[1:], mirror[state[1:]]])
+    starts = np.concatenate([before, mirror[before]])
+    ends = np.concatenate([after, mirror[after]])
     share = 1.0 / np.bincount(starts)[starts]
     steps = np.zeros((len(mirror), len(mirror)))
     np.add.at(steps, (starts, ends), share)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mm_nautilus.core.calibration import SignaturePoint, VolatilityFigures
 from mm_nautilus.core.touches import TouchSeries
-from mm_nautilus.core.volatility import volatility_pct
+from mm_nautilus.core.volatility import deviation_pct
 from mm_nautilus.errors import CalibrationError
 
 __all__ = [
@@ -44,16 +44,17 @@ def volatility_figures(touches: TouchSeries) -> VolatilityFigures:
     Parameters
     ----------
     touches
-        The touch over time. Sampling starts at its first row, intervals that the window cuts off are left out.
+        The touch over time. Sampling starts at its first row and anew after every gap; intervals that a gap or the
+        window cuts off are left out.
 
     Raises
     ------
     CalibrationError
-        If the window is too short for 20 returns at the shortest interval, or the mid never moved between the
+        If too little was recorded for 20 returns at the shortest interval, or the mid never moved between the
         moments it is sampled at.
     """
     shortest = INTERVALS_SECONDS[0]
-    if len(sampled_mids(touches, shortest)) <= LEAST_RETURNS:
+    if len(sampled_returns(touches, shortest)) < LEAST_RETURNS:
         raise CalibrationError(
             f"volatility needs a window of at least {LEAST_RETURNS * shortest:g} s, was {touches.seconds:.3g} s"
         )
@@ -101,7 +102,7 @@ def signature_point(touches: TouchSeries, interval_seconds: float) -> SignatureP
     """
     if not interval_seconds > 0:
         raise ValueError(f"interval_seconds must be positive, was {interval_seconds}")
-    returns = _returns_bps(sampled_mids(touches, interval_seconds))
+    returns = _BPS * sampled_returns(touches, interval_seconds)
     count = len(returns)
     if count < _LEAST_SIGNATURE_RETURNS:
         return None
@@ -116,24 +117,24 @@ def signature_point(touches: TouchSeries, interval_seconds: float) -> SignatureP
     )
 
 
-def sampled_mids(touches: TouchSeries, interval_seconds: float) -> Floats:
-    """Return the mid in force at the start of the window and after every whole interval, ticks."""
+def sampled_returns(touches: TouchSeries, interval_seconds: float) -> Floats:
+    """Return the mid's returns over every whole interval from the start of each stretch on."""
     step_ns = round(interval_seconds * 1e9)
-    return touches.mid_at(np.arange(int(touches.ts_ns[0]), touches.end_ns + 1, step_ns))
+    mids = [touches.mid_at(np.arange(start, end + 1, step_ns)) for start, end in touches.stretches.tolist()]
+    return np.concatenate([_returns(sampled) for sampled in mids])
 
 
-def _returns_bps(mids: Floats) -> Floats:
-    returns: Floats = _BPS * (mids[1:] / mids[:-1] - 1.0)
+def _returns(mids: Floats) -> Floats:
+    returns: Floats = mids[1:] / mids[:-1] - 1.0
     return returns
 
 
 def _moves_bps(touches: TouchSeries) -> Floats:
-    changes = _returns_bps(touches.mid_ticks)
+    changes: Floats = _BPS * _returns(touches.mid_ticks)[touches.is_step]
     moves: Floats = changes[changes != 0]
     return moves
 
 
 def _one_minute_pct(touches: TouchSeries) -> float | None:
-    closes = sampled_mids(touches, _MINUTE_SECONDS).tolist()
-    returns = len(closes) - 1
-    return volatility_pct(closes, returns) if returns >= _LEAST_SIGNATURE_RETURNS else None
+    returns = sampled_returns(touches, _MINUTE_SECONDS).tolist()
+    return deviation_pct(returns) if len(returns) >= _LEAST_SIGNATURE_RETURNS else None

@@ -44,8 +44,10 @@ class RollingCalibration:
         "_bid_lots",
         "_bids",
         "_buys",
+        "_gaps",
         "_interval_ns",
         "_prices",
+        "_silent_since",
         "_sizes",
         "_touch_times",
         "_trade_times",
@@ -61,6 +63,8 @@ class RollingCalibration:
         self._bid_lots, self._ask_lots = array("q"), array("q")
         self._venue_times, self._trade_times = array("q"), array("q")
         self._prices, self._sizes, self._buys = array("q"), array("q"), array("q")
+        self._gaps: list[tuple[int, int]] = []
+        self._silent_since: int | None = None
         self._trim_ns = 0
         self.due_ns: int | None = None
 
@@ -80,12 +84,26 @@ class RollingCalibration:
             self.due_ns = ts_ns + self._interval_ns
         self._make_room(ts_ns)
         ts_ns = _not_before_last(self._touch_times, ts_ns)
+        if self._silent_since is not None:
+            self._gaps.append((self._silent_since, ts_ns))
+            self._silent_since = None
         touch = (ts_ns, bid_ticks, ask_ticks, bid_lots, ask_lots)
         if self._touch_times and self._touch_times[-1] == ts_ns:
             for column in self._touch_columns:
                 column.pop()
         for column, value in zip(self._touch_columns, touch, strict=True):
             column.append(value)
+
+    def begin_gap(self, since_ns: int) -> None:
+        """Take what lies between a moment and the next touch as not recorded.
+
+        Parameters
+        ----------
+        since_ns
+            Time of the book's last event, nanoseconds since the epoch; a gap that a touch has ended is not begun again.
+        """
+        if self._silent_since is None and self._touch_times and since_ns >= self._touch_times[-1]:
+            self._silent_since = since_ns
 
     def add_trade(self, venue_ns: int, ts_ns: int, price_ticks: int, size_lots: int, *, is_buy: bool) -> None:
         """Take in a trade whose taker is known; those before the first touch are left out.
@@ -122,6 +140,7 @@ class RollingCalibration:
         if passed > 0:
             for column in self._touch_columns:
                 del column[:passed]
+        self._gaps = [(max(begin, start_ns), end) for begin, end in self._gaps if end > start_ns]
         passed = bisect_left(self._trade_times, start_ns)
         for column in self._trade_columns:
             del column[:passed]
@@ -145,10 +164,16 @@ class RollingCalibration:
         self.due_ns = now_ns + self._interval_ns
         self._trim(now_ns - self._window_ns)
         touches = self._touches(now_ns)
+        if touches.seconds <= 0:
+            raise CalibrationError("nothing of the book was recorded in the window")
         orders = market_orders(self._trades(), touches)
         spread = spread_figures(touches, 1.0, market_orders=len(orders), trades=len(self._trade_times))
         fit = fit_intensity(
-            orders.depth_bps, touches.seconds, sides=_SIDES, tick_bps=spread.tick_bps, ts_ns=orders.ts_ns
+            orders.depth_bps,
+            touches.seconds,
+            sides=_SIDES,
+            tick_bps=spread.tick_bps,
+            ts_ns=touches.recorded_ns(orders.ts_ns),
         )
         return MarketFigures(
             volatility_figures(touches).volatility_bps,
@@ -163,7 +188,12 @@ class RollingCalibration:
         times, *prices_and_sizes = map(_integers, self._touch_columns)
         times[0] = max(times[0], now_ns - self._window_ns)
         bids, asks, bid_lots, ask_lots = prices_and_sizes
-        return TouchSeries(times, bids, asks, bid_lots, ask_lots, max(now_ns, int(times[-1])))
+        end_ns, gaps = max(now_ns, int(times[-1])), list(self._gaps)
+        if self._silent_since is not None:
+            gaps.append((max(self._silent_since, int(times[0])), end_ns))
+        return TouchSeries(
+            times, bids, asks, bid_lots, ask_lots, end_ns, np.array(gaps, dtype=np.int64).reshape(-1, 2)
+        )
 
     def _trades(self) -> TradeBlock:
         venue_ns, ts_ns, prices, sizes, buys = map(_integers, self._trade_columns)

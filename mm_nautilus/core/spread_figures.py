@@ -16,8 +16,8 @@ def spread_figures(
 ) -> SpreadFigures:
     """Return mid, tick and spread as they were over time, with the counts given.
 
-    Each touch counts for as long as it stood; the median is the smallest spread that at least half of the time
-    did not exceed.
+    Each touch counts for as long as it was known to stand; the median is the smallest spread that at least half of
+    the time did not exceed.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def spread_figures(
     """
     if not price_increment > 0:
         raise ValueError(f"price_increment must be positive, was {price_increment}")
-    seconds = np.diff(np.append(touches.ts_ns, touches.end_ns)) / 1e9
+    seconds = touches.row_seconds
     if not seconds.sum() > 0:
         raise ValueError("touches must cover some time, was one moment")
     mid_ticks = touches.mid_ticks

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_nautilus.core.gaps import SilenceFinder
+from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
 from mm_nautilus.data.book_tops import BookReplay, GroupTops
@@ -173,7 +175,7 @@ class CatalogReport:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    gap: int
+    gap_seconds: float
     lag: int
     tolerance_bps: float
 
@@ -181,7 +183,7 @@ class _Limits:
 def check_catalog(
     folder: Path,
     *,
-    gap_seconds: float = 60.0,
+    gap_seconds: float = GAP_SECONDS,
     trade_book_lag_seconds: float = 1.0,
     trade_tolerance_bps: float = 10.0,
     on_progress: OnProgress | None = None,
@@ -207,7 +209,7 @@ def check_catalog(
         report.
     """
     reader = CatalogReader(folder)
-    limits = _Limits(int(gap_seconds * 1e9), int(trade_book_lag_seconds * 1e9), trade_tolerance_bps)
+    limits = _Limits(gap_seconds, int(trade_book_lag_seconds * 1e9), trade_tolerance_bps)
     problems: list[Problem] = []
     notes: list[str] = []
     specs = _instruments(reader, problems)
@@ -260,26 +262,28 @@ def _note_undefined_data(
 class _SpanCheck:
     """Rows, span, order and silences of one type, block by block."""
 
-    def __init__(self, report: TypeReport, gap: int) -> None:
-        self._report, self._gap = report, gap
+    def __init__(self, report: TypeReport, gap_seconds: float) -> None:
+        self._report, self._silences = report, SilenceFinder(gap_seconds)
         self._is_announced = False
 
     def add(self, block: DeltaBlock | TradeBlock) -> None:
         report, times = self._report, block.ts_init
-        before = np.append(times[0] if report.last is None else report.last, times)
-        steps = np.diff(before)
+        silences = self._silences.add(times)
+        steps = silences.length_ns
         report.first = int(times[0]) if report.first is None else report.first
         report.last = int(times[-1])
         report.rows += len(times)
         report.unsorted.add(times[steps < 0])
         announced = self._announced(block)
-        self._add_breaks(before[:-1][announced], steps[announced])
-        steps[announced] = 0
-        report.gaps.add(before[:-1][steps > self._gap])
+        report.breaks.add(silences.since_ns[announced & silences.is_gap])
+        report.gaps.add(silences.since_ns[~announced & silences.is_gap])
+        longest_break = float(steps[announced].max(initial=0)) / 1e9
+        report.longest_break_seconds = max(report.longest_break_seconds, longest_break)
+        steps = np.where(announced, 0, steps)
         longest = int(np.argmax(steps))
         if steps[longest] / 1e9 > report.longest_gap_seconds:
             report.longest_gap_seconds = float(steps[longest]) / 1e9
-            report.longest_gap_at = int(before[longest])
+            report.longest_gap_at = int(silences.since_ns[longest])
 
     def _announced(self, block: DeltaBlock | TradeBlock) -> NDArray[np.bool_]:
         """Return for each row whether the one before it said that the book is not known from there on."""
@@ -289,12 +293,6 @@ class _SpanCheck:
         announced = np.append(self._is_announced, emptied[:-1])
         self._is_announced = bool(emptied[-1])
         return announced
-
-    def _add_breaks(self, moments: Ints, silences: Ints) -> None:
-        report = self._report
-        report.breaks.add(moments[silences > self._gap])
-        longest = float(silences.max(initial=0)) / 1e9
-        report.longest_break_seconds = max(report.longest_break_seconds, longest)
 
 
 class _InstrumentCheck:
@@ -356,7 +354,7 @@ class _InstrumentCheck:
         report: TypeReport,
         progress: _Progress,
     ) -> Iterator[Block]:
-        span = _SpanCheck(report, self._limits.gap)
+        span = _SpanCheck(report, self._limits.gap_seconds)
         for file in files:
             outside = 0
             try:

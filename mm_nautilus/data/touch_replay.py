@@ -1,5 +1,6 @@
 """The touch with its sizes, as it changed over time, from a stream of book changes."""
 
+import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
+from mm_nautilus.core.gaps import SilenceFinder
 from mm_nautilus.core.marketdata import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock
 from mm_nautilus.core.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
@@ -27,14 +29,16 @@ class ReplayedTouches:
         The touch after every group of changes that moved its prices or sizes.
     unsound_seconds
         How long the book was crossed, or lacked a side, after it had been sound; the touch before stands for
-        these times in `touches`.
+        these times in `touches`. Gaps are not among it.
     """
 
     touches: TouchSeries
     unsound_seconds: float
 
 
-def replay_touches(blocks: Iterable[DeltaBlock], start_ns: int, end_ns: int) -> ReplayedTouches:
+def replay_touches(
+    blocks: Iterable[DeltaBlock], start_ns: int, end_ns: int, *, gap_seconds: float = math.inf
+) -> ReplayedTouches:
     """Follow a book and keep its touch wherever that changed.
 
     A book is only looked at where a group of changes ends. Of groups with the same time the last one counts.
@@ -47,13 +51,16 @@ def replay_touches(blocks: Iterable[DeltaBlock], start_ns: int, end_ns: int) -> 
     start_ns, end_ns
         First and last moment wanted, nanoseconds since the epoch, both inclusive. The touch that stands at the
         start is the first of the series, with the start as its time.
+    gap_seconds
+        Longest silence of the book that is no gap, seconds. A gap lasts until the book is sound again, and the touch of
+        that moment is a row of its own whether it has changed or not.
 
     Raises
     ------
     CalibrationError
         If the book never has two sides, uncrossed, up to `end_ns`.
     """
-    replay = _Replay(start_ns, end_ns)
+    replay = _Replay(start_ns, end_ns, gap_seconds)
     for block in blocks:
         replay.apply(block)
     return replay.finish()
@@ -88,22 +95,35 @@ class _Ladder:
 
 
 class _Replay:
-    def __init__(self, start_ns: int, end_ns: int) -> None:
+    def __init__(self, start_ns: int, end_ns: int, gap_seconds: float) -> None:
         self._start_ns, self._end_ns = start_ns, end_ns
         self._bids, self._asks = _Ladder(), _Ladder()
         self._rows = array("q")
+        self._gaps = array("q")
+        self._silences = SilenceFinder(gap_seconds)
+        self._silent_since: int | None = None
         self._unsound_since: int | None = None
         self._unsound_ns = 0
 
     def apply(self, block: DeltaBlock) -> None:
         stop = int(np.searchsorted(block.ts_init, self._end_ns, side="right"))
+        if not stop:
+            return
+        silences, first = self._silences.add(block.ts_init[:stop]), 0
+        for row in np.flatnonzero(silences.is_gap).tolist():
+            self._apply_rows(block, first, row)
+            self._begin_gap(int(silences.since_ns[row]))
+            first = row
+        self._apply_rows(block, first, stop)
+
+    def _apply_rows(self, block: DeltaBlock, first: int, stop: int) -> None:
         rows = zip(
-            block.ts_init[:stop].tolist(),
-            block.action[:stop].tolist(),
-            block.side[:stop].tolist(),
-            block.price_ticks[:stop].tolist(),
-            block.size_lots[:stop].tolist(),
-            ((block.flags[:stop] & FLAG_LAST) != 0).tolist(),
+            block.ts_init[first:stop].tolist(),
+            block.action[first:stop].tolist(),
+            block.side[first:stop].tolist(),
+            block.price_ticks[first:stop].tolist(),
+            block.size_lots[first:stop].tolist(),
+            ((block.flags[first:stop] & FLAG_LAST) != 0).tolist(),
             strict=True,
         )
         for time_ns, action, side, price, lots, ends_group in rows:
@@ -125,16 +145,29 @@ class _Replay:
     def _look(self, time_ns: int) -> None:
         bid, ask = self._bids.best(), self._asks.best()
         if bid is None or ask is None or -bid >= ask:
-            if self._rows and self._unsound_since is None:
+            if self._rows and self._unsound_since is None and self._silent_since is None:
                 self._unsound_since = time_ns
             return
         self._end_unsound(time_ns)
+        self._end_gap(time_ns)
         touch = array("q", (-bid, ask, self._bids.lots[bid], self._asks.lots[ask]))
         if self._rows and self._rows[-_COLUMNS] == time_ns:
             del self._rows[-_COLUMNS:]
-        if not self._rows or self._rows[1 - _COLUMNS :] != touch:
+        begins_stretch = bool(self._gaps) and self._gaps[-1] == time_ns
+        if begins_stretch or not self._rows or self._rows[1 - _COLUMNS :] != touch:
             self._rows.append(time_ns)
             self._rows.extend(touch)
+
+    def _begin_gap(self, since_ns: int) -> None:
+        since_ns = max(since_ns, self._start_ns)
+        self._end_unsound(since_ns)
+        if self._silent_since is None:
+            self._silent_since = since_ns
+
+    def _end_gap(self, time_ns: int) -> None:
+        if self._silent_since is not None and self._rows and self._silent_since < time_ns:
+            self._gaps.extend((self._silent_since, time_ns))
+        self._silent_since = None
 
     def _end_unsound(self, time_ns: int) -> None:
         if self._unsound_since is not None:
@@ -144,8 +177,13 @@ class _Replay:
     def finish(self) -> ReplayedTouches:
         if not self._rows:
             raise CalibrationError("the book never has two sides, uncrossed")
+        silence = self._silences.add(np.array([self._end_ns]))
+        if silence.is_gap[0]:
+            self._begin_gap(int(silence.since_ns[0]))
         self._end_unsound(self._end_ns)
+        self._end_gap(self._end_ns)
         table = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, _COLUMNS)
         time_ns, bid, ask, bid_lots, ask_lots = (np.ascontiguousarray(column) for column in table.T)
-        touches = TouchSeries(time_ns, bid, ask, bid_lots, ask_lots, self._end_ns)
+        gaps = np.array(self._gaps, dtype=np.int64).reshape(-1, 2)
+        touches = TouchSeries(time_ns, bid, ask, bid_lots, ask_lots, self._end_ns, gaps)
         return ReplayedTouches(touches, self._unsound_ns / 1e9)

@@ -252,7 +252,11 @@ class SymbolDesk:
     def _record_touch(self, ts_ns: int) -> None:
         """Keep a touch for the next estimate of the market's figures."""
         book, rolling = self._sized_book, self.model.rolling
-        if book is None or rolling is None or book.best_bid_ticks is None or book.best_ask_ticks is None:
+        if book is None or rolling is None:
+            return
+        if self.book_guard.last_event_ns is not None and self.book_guard.is_gap(ts_ns):
+            rolling.begin_gap(self.book_guard.last_event_ns)
+        if book.best_bid_ticks is None or book.best_ask_ticks is None:
             return
         if book.best_bid_ticks < book.best_ask_ticks:
             rolling.add_touch(ts_ns, book.best_bid_ticks, book.best_ask_ticks, *book.sizes)
@@ -333,6 +337,9 @@ class SymbolDesk:
         """Take the book's touch into account: condition, mid, minute closes and the position's extremes."""
         if self._watch_ns is not None and ts_ns > self._watch_ns:
             self._look(ts_ns)
+        if self.book_guard.is_gap(ts_ns):
+            self.closes.begin_anew()
+            self._record_touch(ts_ns)
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         self.book_guard.on_event(ts_ns, book_condition(bid, ask))
         touch = self.touch
@@ -471,12 +478,15 @@ class SymbolDesk:
     def estimate_anew(self, now_ns: int) -> bool:
         """Estimate the quote model's figures where that is due, and return whether there are new ones.
 
+        While the feed is silent the estimate waits.
+
         Raises
         ------
         CalibrationError
             If they cannot be estimated, or no model can be made of them; the last ones stay in force.
         """
-        limits = None if self.model.rolling is None else self.size_limits()
+        waits = self.model.rolling is None or self.book_guard.is_stale(now_ns)
+        limits = None if waits else self.size_limits()
         quotes_at_cap = None if limits is None else self._quotes_at_cap(limits)
         if quotes_at_cap is None:
             return False

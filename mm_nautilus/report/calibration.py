@@ -24,7 +24,7 @@ from mm_nautilus.core.calibration import (
     VolatilityFigures,
 )
 
-__all__ = ["calibration_view", "print_calibration", "source_words"]
+__all__ = ["calibration_view", "print_calibration", "recorded_words", "source_words"]
 
 _NONE: Final = "-"
 _PLUS_MINUS: Final = "+-"
@@ -198,10 +198,18 @@ def _fee_parts(fees: FeeFigures | None) -> list[Table | Text]:
     return [table, Text(f"Verdict: {fees.verdict}")]
 
 
+def recorded_words(symbol: SymbolCalibration) -> str:
+    """Return the span of a symbol's figures, and how much of it was recorded."""
+    span = f"{symbol.start.isoformat()} to {symbol.end.isoformat()}"
+    if not symbol.gaps:
+        return f"{span} ({symbol.seconds:,.0f} s)"
+    whole = (symbol.end - symbol.start).total_seconds()
+    return f"{span} ({symbol.seconds:,.0f} s recorded of {whole:,.0f} s, gaps left out: {symbol.gaps})"
+
+
 def _symbol_view(name: str, symbol: SymbolCalibration, source: CalibrationSource) -> Group:
-    span = f"{symbol.start.isoformat()} to {symbol.end.isoformat()} ({symbol.seconds:,.0f} s)"
     parts: list[Table | Text] = [
-        Text(f"{name}: {'SIMULATED data, ' if source.simulated else ''}{span}"),
+        Text(f"{name}: {'SIMULATED data, ' if source.simulated else ''}{recorded_words(symbol)}"),
         _market_table(symbol.spread, symbol.volatility),
     ]
     if symbol.volatility.signature:

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from mm_nautilus.core.calibration import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
-from mm_nautilus.report.calibration import source_words
+from mm_nautilus.report.calibration import recorded_words, source_words
 
 __all__ = ["calibration_figure", "calibration_page"]
 
@@ -182,10 +182,9 @@ def calibration_page(calibration: Calibration) -> str:
 
 
 def _section(number: int, name: str, symbol: SymbolCalibration) -> str:
-    span = f"{symbol.start.isoformat()} to {symbol.end.isoformat()}, {symbol.seconds:,.0f} s"
     verdict = "" if symbol.fees is None else f"<p>{escape(_capitalised(symbol.fees.verdict))}.</p>"
     return (
-        f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{escape(span)}</p>{verdict}\n'
+        f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{escape(recorded_words(symbol))}</p>{verdict}\n'
         f"{_figure_html(calibration_figure(symbol), f'figure-{number}')}</section>"
     )
 

@@ -20,6 +20,7 @@ from mm_nautilus.core.calibration import (
     SymbolCalibration,
 )
 from mm_nautilus.core.fee_economics import fee_figures
+from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.intensity import MarketOrders, fit_intensity, market_orders
 from mm_nautilus.core.mark_outs import mark_outs
@@ -76,6 +77,7 @@ class _Span:
 
     start_ns: int | None
     end_ns: int | None
+    gap_seconds: float
 
 
 def calibrate_catalog(
@@ -85,6 +87,7 @@ def calibrate_catalog(
     last_seconds: float | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    gap_seconds: float = GAP_SECONDS,
     maker_fee_pct: float | None = None,
     created: datetime | None = None,
     on_progress: OnProgress | None = None,
@@ -102,6 +105,9 @@ def calibrate_catalog(
         chosen; not together with `start` or `end`. None takes all.
     start, end
         First and last moment used; None is unbounded.
+    gap_seconds
+        Longest silence of a book that is no gap, seconds. Gaps are no time in which nothing happened: no figure counts
+        them, and none looks across one.
     maker_fee_pct
         Maker fee of all symbols, % of value; None takes each instrument's own.
     created
@@ -122,7 +128,7 @@ def calibrate_catalog(
     reader = CatalogReader(catalog)
     specs = reader.choose(symbols)
     refuse_several_venues(specs, "calibration")
-    span = _span(reader, specs, last_seconds, start, end)
+    span = _span(reader, specs, last_seconds, start, end, gap_seconds=gap_seconds)
     refuse_other_span(reader, span.start_ns, span.end_ns)
     progress = _Progress(_rows(reader, specs), on_progress)
     found: dict[str, SymbolCalibration] = {}
@@ -173,12 +179,15 @@ def _span(
     last_seconds: float | None,
     start: datetime | None,
     end: datetime | None,
+    *,
+    gap_seconds: float,
 ) -> _Span:
     if last_seconds is None:
-        return _Span(_nanoseconds(start), _nanoseconds(end))
+        return _Span(_nanoseconds(start), _nanoseconds(end), gap_seconds)
     bounds = [reader.bounds(spec.instrument_id, DataKind.DELTAS) for spec in specs]
     last = max((bound[1] for bound in bounds if bound is not None), default=None)
-    return _Span(None, None) if last is None else _Span(max(last - round(last_seconds * 1e9), 0), last)
+    first = None if last is None else max(last - round(last_seconds * 1e9), 0)
+    return _Span(first, last, gap_seconds)
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:
@@ -233,11 +242,12 @@ class _SymbolWork:
             market_orders=len(orders),
             trades=len(trades),
         )
-        both, bid, ask = self._intensities(orders, touches.seconds, spread)
+        both, bid, ask = self._intensities(orders, touches, spread)
         return SymbolCalibration(
             start=_moment(int(touches.ts_ns[0])),
             end=_moment(touches.end_ns),
             seconds=touches.seconds,
+            gaps=len(touches.gaps),
             spread=spread,
             volatility=volatility_figures(touches),
             intensity=both,
@@ -261,7 +271,8 @@ class _SymbolWork:
         start_ns = first if span.start_ns is None else max(span.start_ns, first)
         end_ns = last if span.end_ns is None else min(span.end_ns, last)
         blocks = self._reader.iter_deltas(identity, start=self._book_ns(start_ns, first), end=end_ns)
-        replayed = replay_touches(self._progress.counting(blocks), start_ns, end_ns)
+        counted = self._progress.counting(blocks)
+        replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=self._span.gap_seconds)
         self._tell_what_was_used(replayed.touches, replayed.unsound_seconds)
         return replayed.touches
 
@@ -276,12 +287,18 @@ class _SymbolWork:
 
     def _tell_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
         used = touches.seconds
+        span_seconds = (touches.end_ns - int(touches.ts_ns[0])) / 1e9
         if used <= 0:
-            raise CalibrationError(f"the window is one moment, {format_time(touches.end_ns)}")
+            raise CalibrationError(f"no time was recorded up to {format_time(touches.end_ns)}")
+        if len(touches.gaps):
+            self._note(
+                f"figures are of the {used:,.0f} s recorded within {span_seconds:,.0f} s; silences of the book longer "
+                f"than {self._span.gap_seconds:g} s are left out: {len(touches.gaps)}"
+            )
         if self._span.start_ns is not None and self._span.end_ns is not None:
             wanted = (self._span.end_ns - self._span.start_ns) / 1e9
-            if used < _SHORT_SHARE * wanted:
-                self._note(f"the book covers {used:,.0f} s of the {wanted:,.0f} s asked for")
+            if span_seconds < _SHORT_SHARE * wanted:
+                self._note(f"the book covers {span_seconds:,.0f} s of the {wanted:,.0f} s asked for")
         if unsound_seconds > _UNSOUND_SHARE * used:
             self._note(
                 f"the book was crossed or lacked a side for {unsound_seconds:,.1f} s of {used:,.0f} s; the touch "
@@ -300,9 +317,10 @@ class _SymbolWork:
         return _joined(blocks)
 
     def _intensities(
-        self, orders: MarketOrders, seconds: float, spread: SpreadFigures
+        self, orders: MarketOrders, touches: TouchSeries, spread: SpreadFigures
     ) -> tuple[IntensityFit, IntensityFit | None, IntensityFit | None]:
-        depths, times, tick_bps = orders.depth_bps, orders.ts_ns, spread.tick_bps
+        depths, times, tick_bps = orders.depth_bps, touches.recorded_ns(orders.ts_ns), spread.tick_bps
+        seconds = touches.seconds
         both = fit_intensity(depths, seconds, sides=2, tick_bps=tick_bps, ts_ns=times)
         sides: list[IntensityFit | None] = []
         for name, side in (("sell", ~orders.is_buy), ("buy", orders.is_buy)):

@@ -6,7 +6,7 @@ import pytest
 from recorded_market import SYMBOLS, needs_recordings, recorded_market
 from simulated_flow import simulated_market
 
-from mm_nautilus.core.realised_volatility import sampled_mids, signature_point, volatility_figures
+from mm_nautilus.core.realised_volatility import sampled_returns, signature_point, volatility_figures
 from mm_nautilus.core.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 
@@ -78,11 +78,11 @@ def test_fat_tails_widen_the_standard_error():
 def test_longer_intervals_take_the_last_mid_in_force():
     touches = touches_with_mids([100, 101, 105, 103, 107], step_seconds=1.0, tail_seconds=1.9)
 
-    assert sampled_mids(touches, 2.0).tolist() == [100.0, 105.0, 107.0]
+    assert sampled_returns(touches, 2.0).tolist() == [105 / 100 - 1, 107 / 105 - 1]
 
 
 def test_a_silent_market_is_sampled_at_its_last_mid():
-    assert sampled_mids(touches_with_mids([100, 200], tail_seconds=2.0), 1.0).tolist() == [100, 200, 200, 200]
+    assert sampled_returns(touches_with_mids([100, 200], tail_seconds=2.0), 1.0).tolist() == [1.0, 0.0, 0.0]
 
 
 def test_one_return_is_no_estimate():

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -91,6 +91,37 @@ def test_an_estimate_is_that_of_the_window_alone(market, minutes, window):
     assert figures == pytest.approx((fit.a_per_second, fit.kappa_per_bps), rel=1e-12)
     assert found.volatility_bps == volatility_figures(touches).volatility_bps
     assert found.source.startswith(f"from the {min(minutes, window)} minutes up to 2023-11-14T22:")
+
+
+def test_a_gap_in_the_window_is_no_part_of_it(market):
+    touches, trades = market
+    gap = (START_NS + 400 * SECOND, START_NS + 500 * SECOND)
+    outside = (touches.ts_ns <= gap[0]) | (touches.ts_ns >= gap[1])
+    columns = ("ts_ns", "bid_ticks", "ask_ticks", "bid_lots", "ask_lots")
+    seen = TouchSeries(*(getattr(touches, name)[outside] for name in columns), touches.end_ns)
+    begin_ns = int(seen.ts_ns[seen.ts_ns <= gap[0]][-1])
+    known = replace(seen, gaps=np.array([[begin_ns, gap[1]]]))
+    rolling = RollingCalibration(15 * MINUTE, 15 * MINUTE)
+    feed(rolling, *cut(seen, trades, START_NS, gap[0]), gap[0])
+    rolling.begin_gap(begin_ns)
+    feed(rolling, *cut(seen, trades, gap[1], seen.end_ns), seen.end_ns)
+    rolling.begin_gap(begin_ns)  # a gap that is over
+    found = rolling.estimate(touches.end_ns)
+
+    orders = market_orders(trades, known)
+    tick_bps = spread_figures(known, 0.01, market_orders=0, trades=0).tick_bps
+    fit = fit_intensity(orders.depth_bps, known.seconds, sides=2, tick_bps=tick_bps)
+    assert found.a_per_second == pytest.approx(fit.a_per_second, rel=1e-12)
+    assert found.volatility_bps == volatility_figures(known).volatility_bps
+    assert found.source.startswith("from the 13.3 minutes up to ")
+
+
+def test_a_window_that_is_all_gap_is_refused_in_words(market):
+    rolling = RollingCalibration(MINUTE, MINUTE)
+    feed(rolling, *market, START_NS + 10 * SECOND)
+    rolling.begin_gap(START_NS + 10 * SECOND)
+    with pytest.raises(CalibrationError, match="nothing of the book was recorded in the window"):
+        rolling.estimate(START_NS + 20 * MINUTE)
 
 
 def test_known_figures_are_found_again():

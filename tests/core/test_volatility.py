@@ -1,5 +1,6 @@
 import math
 import statistics
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -79,9 +80,10 @@ def test_the_last_mid_of_a_minute_is_its_close():
     first = closes.update(0, 100.0)
     second = closes.update(59_999_999_999, 101.0)
     third = closes.update(60_000_000_000, 105.0)
+    closes.update(120_000_000_000, 90.0)
 
     assert (first, second, third) == (False, False, True)
-    assert closes.closes == (101.0,)
+    assert closes.returns == (105.0 / 101.0 - 1.0,)
 
 
 def test_minutes_without_an_event_close_at_the_last_mid():
@@ -90,7 +92,22 @@ def test_minutes_without_an_event_close_at_the_last_mid():
 
     assert closes.update(4 * MINUTE_NS, 110.0)
 
-    assert closes.closes == (100.0, 100.0, 100.0, 100.0)
+    assert closes.returns == (0.0, 0.0, 0.0)
+
+
+def test_what_the_mid_did_over_a_gap_is_no_return_and_those_before_it_stay():
+    closes = MinuteCloses(lookback=4)
+    for minute, mid in enumerate([100.0, 101.0, 100.5]):
+        closes.update(minute * MINUTE_NS, mid)
+    closes.begin_anew()
+    for minute, mid in enumerate([200.0, 201.0, 203.0, 201.0], start=600):
+        closes.update(minute * MINUTE_NS + 5, mid)
+
+    assert closes.returns == (101.0 / 100.0 - 1.0, 201.0 / 200.0 - 1.0, 203.0 / 201.0 - 1.0)
+    assert closes.volatility_pct == 0.0
+    closes.update(604 * MINUTE_NS, 202.0)
+    joined = [100.0, 101.0, 101.0 * 201 / 200, 101.0 * 203 / 200, 101.0 * 201 / 200]
+    assert closes.volatility_pct == pytest.approx(volatility_pct(joined, 4))
 
 
 def test_a_long_silence_keeps_no_more_than_is_needed():
@@ -99,7 +116,7 @@ def test_a_long_silence_keeps_no_more_than_is_needed():
 
     closes.update(10**9 * MINUTE_NS, 110.0)
 
-    assert closes.closes == (100.0,) * 21
+    assert closes.returns == (0.0,) * 20
 
 
 def test_a_price_that_is_older_than_the_last_opens_no_minute():
@@ -109,7 +126,7 @@ def test_a_price_that_is_older_than_the_last_opens_no_minute():
     assert not closes.update(2 * MINUTE_NS, 99.0)
     assert not closes.update(5 * MINUTE_NS, 101.0)
 
-    assert closes.closes == ()
+    assert closes.returns == ()
 
 
 def test_the_estimate_appears_with_the_21st_minute_and_not_before():
@@ -142,5 +159,6 @@ def test_closes_are_the_mids_that_a_replay_finds_at_every_minute_end(steps, look
     expected = [
         [mid for ts, mid in history if ts < (minute + 1) * MINUTE_NS][-1] for minute in range(first, last)
     ]
-    assert list(closes.closes) == expected[-(lookback + 1) :]
-    assert closes.volatility_pct == volatility_pct(closes.closes, lookback)
+    wanted = expected[-(lookback + 1) :]
+    assert list(closes.returns) == [after / before - 1.0 for before, after in pairwise(wanted)]
+    assert closes.volatility_pct == volatility_pct(expected, lookback)

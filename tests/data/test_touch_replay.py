@@ -127,6 +127,43 @@ def test_a_book_that_never_has_two_sides_is_refused(groups):
         replay_touches([block(*groups)] if groups else [], 0, 10)
 
 
+def gaps(groups, start, end):
+    touches = replay_touches([block(*groups)], start, end, gap_seconds=10).touches
+    return [tuple(gap) for gap in touches.gaps.tolist()], touches
+
+
+def test_a_gap_lasts_from_the_last_row_until_the_book_is_sound_again():
+    deep = (5 * SECOND, [update(SIDE_BID, 98, 9)])
+    clear = (80 * SECOND, [CLEAR, add(SIDE_BID, 99, 5)])
+    sound = (82 * SECOND, [add(SIDE_ASK, 101, 3)])
+    replayed = replay_touches([block(FULL_BOOK, deep, clear, sound)], 0, 90 * SECOND, gap_seconds=10)
+
+    assert replayed.touches.gaps.tolist() == [[5 * SECOND, 82 * SECOND]]
+    assert table(replayed) == [(0, 99, 101, 5, 3), (82 * SECOND, 99, 101, 5, 3)]
+    assert (replayed.unsound_seconds, replayed.touches.seconds) == (0, 13)
+
+
+def test_silences_as_long_as_allowed_are_no_gaps_and_neither_is_a_rebuilt_book():
+    groups = [FULL_BOOK, (10 * SECOND, [CLEAR]), (20 * SECOND, FULL_BOOK[1])]
+    replayed = replay_touches([block(*groups)], 0, 30 * SECOND, gap_seconds=10)
+
+    assert len(replayed.touches.gaps) == 0
+    assert replayed.unsound_seconds == 10
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [(0, 99, [(0, 50)]), (20, 99, [(20, 50)]), (50, 99, []), (0, 40, [(0, 40)]), (20, 40, [(20, 40)])],
+)
+def test_gaps_end_where_the_window_does(start, end, expected):
+    groups = [FULL_BOOK, *((second * SECOND, [update(SIDE_BID, 99, second)]) for second in range(50, 100, 9))]
+
+    found, touches = gaps(groups, start * SECOND, end * SECOND)
+
+    assert found == [(begin * SECOND, stop * SECOND) for begin, stop in expected]
+    assert int(touches.ts_ns[0]) == start * SECOND
+
+
 def reference(groups, start, end):
     """Return the touches by sorting the whole book after every group."""
     book, by_time = {SIDE_BID: {}, SIDE_ASK: {}}, {}

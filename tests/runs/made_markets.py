@@ -60,6 +60,8 @@ class MadeMarket:
         Of the mid, bps per square root of a second.
     seed
         Of all of it.
+    start_ns, mid_ticks
+        Where it begins, nanoseconds since the epoch and ticks.
     """
 
     seconds: int = 1200
@@ -68,16 +70,18 @@ class MadeMarket:
     kappa_per_bps: float = 1.0
     volatility_bps: float = 1.0
     seed: int = 7
+    start_ns: int = T0
+    mid_ticks: int = MID_TICKS
 
     def write(self, folder: Path, spec: InstrumentSpec, *, with_trades: bool = True) -> None:
         """Add the market to a catalog as one instrument's data."""
         generator = np.random.default_rng(self.seed)
         steps = generator.normal(0, self.volatility_bps / TICK_BPS * np.sqrt(0.5), 2 * self.seconds - 1)
-        mids = MID_TICKS + np.append(0, np.rint(np.cumsum(steps))).astype(np.int64)
+        mids = self.mid_ticks + np.append(0, np.rint(np.cumsum(steps))).astype(np.int64)
         trades = self._trades(generator, mids)
         writer = CatalogWriter(folder)
         writer.write_instrument(spec)
-        writer.write_deltas(spec, _book(mids, trades, generator))
+        writer.write_deltas(spec, _book(mids, trades, generator, self.start_ns))
         if with_trades:
             writer.write_trades(spec, trades)
 
@@ -94,13 +98,14 @@ class MadeMarket:
         order = np.argsort(time)
         time, side, depth = time[order], side[order], depth[order]
         price = mids[2 * time // SECOND] + np.where(side == SIDE_BID, depth, -depth)
-        ids = [str(number) for number in range(len(time))]
-        return TradeBlock(T0 + time, T0 + time, price, np.ones(len(time), dtype=np.int64), side, ids)
+        ids = [f"{self.start_ns}-{number}" for number in range(len(time))]
+        time = self.start_ns + time
+        return TradeBlock(time, time, price, np.ones(len(time), dtype=np.int64), side, ids)
 
 
-def _book(mids: np.ndarray, trades: TradeBlock, generator: np.random.Generator) -> DeltaBlock:
+def _book(mids: np.ndarray, trades: TradeBlock, generator: np.random.Generator, start_ns: int) -> DeltaBlock:
     """Return the touch alone: it moves with the mid, and its sizes change a nanosecond after every trade."""
-    events = [(int(T0 + index * SECOND // 2), int(mid)) for index, mid in enumerate(mids)]
+    events = [(int(start_ns + index * SECOND // 2), int(mid)) for index, mid in enumerate(mids)]
     events += [(int(time) + 1, None) for time in trades.ts_init]
     rows, mid = [], None
     for time, moved_to in sorted(events, key=lambda event: event[0]):

@@ -1,5 +1,6 @@
 """Calibration of whole catalogs: a market that is known, the shipped sample, the recordings."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_markets import SECOND, T0, MadeMarket, instrument
+from rich.console import Console
 from whole_runs import ROOT
 
 from mm_nautilus.core.calibration_file import load_calibration
@@ -24,6 +26,7 @@ from mm_nautilus.core.marketdata import (
 )
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.nautilus.catalog import CatalogWriter
+from mm_nautilus.report.calibration import print_calibration
 from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
 
 REALDATA = os.environ.get("MM_REALDATA")
@@ -134,9 +137,55 @@ def test_a_touch_that_rarely_changes_has_no_microprice_and_a_note(tmp_path: Path
     assert any(note.startswith("AAA/USDT: no micro-price: ") for note in found.notes)
 
 
+def test_days_between_two_recordings_are_no_observed_time(tmp_path: Path) -> None:
+    """Two half hours, three days and 10 % of the price apart."""
+    halves = [
+        MadeMarket(seconds=1800, seed=1),
+        MadeMarket(seconds=1800, seed=2, start_ns=T0 + 3 * 86_400 * SECOND, mid_ticks=110_000),
+    ]
+    apart = []
+    for number, half in enumerate(halves):
+        half.write(tmp_path / str(number), instrument())
+        half.write(tmp_path / "both", instrument())
+        apart.append(calibrate_catalog(tmp_path / str(number)).calibration.symbols["AAA/USDT"])
+    outcome = calibrate_catalog(tmp_path / "both")
+    both = outcome.calibration.symbols["AAA/USDT"]
+
+    assert both.seconds == pytest.approx(sum(half.seconds for half in apart), abs=0.001)
+    assert ([half.gaps for half in apart], both.gaps) == ([0, 0], 1)
+    assert outcome.notes == (
+        "AAA/USDT: figures are of the 3,599 s recorded within 261,000 s; silences of the book longer than 60 s are "
+        "left out: 1",
+    )
+    for half in apart:
+        error = half.intensity.a_standard_error
+        assert abs(both.intensity.a_per_second - half.intensity.a_per_second) < 3 * error
+        assert abs(both.volatility.volatility_bps - half.volatility.volatility_bps) < 0.5
+    assert both.volatility.event_time_bps < 1.5
+    assert both.spread.mid_price == pytest.approx(105, rel=0.01)
+    assert both.fees is not None
+    rates = [half.fees.best_fills_per_hour for half in apart if half.fees is not None]
+    assert min(rates) < both.fees.best_fills_per_hour < max(rates)
+    for mark, *parts in zip(both.mark_outs, *(half.mark_outs for half in apart), strict=True):
+        assert mark.trades == sum(part.trades for part in parts)
+    shown = Console(record=True, width=160, file=io.StringIO())
+    print_calibration(outcome.calibration, shown)
+    assert "(3,599 s recorded of 261,000 s, gaps left out: 1)" in shown.export_text()
+
+
+def test_a_longer_silence_may_be_allowed(tmp_path: Path) -> None:
+    MadeMarket(seconds=300).write(tmp_path / "c", instrument())
+    MadeMarket(seconds=300, seed=8, start_ns=T0 + 400 * SECOND).write(tmp_path / "c", instrument())
+
+    quiet, strict = (calibrate_catalog(tmp_path / "c", gap_seconds=limit) for limit in (101, 99))
+
+    assert quiet.calibration.symbols["AAA/USDT"].seconds == pytest.approx(699.5, abs=1)
+    assert strict.calibration.symbols["AAA/USDT"].seconds == pytest.approx(599, abs=1)
+
+
 def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
     MadeMarket(seconds=600).write(tmp_path / "c", instrument())
-    times = T0 + SECOND * np.array([600, 600, 900], dtype=np.int64)
+    times = T0 + SECOND * np.array([600, 600, 650], dtype=np.int64)
     one_sided = DeltaBlock(
         ts_event=times,
         ts_init=times,
@@ -150,7 +199,7 @@ def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
     CatalogWriter(tmp_path / "c").write_deltas(instrument(), one_sided)
     (note,) = calibrate_catalog(tmp_path / "c").notes
     assert note == (
-        "AAA/USDT: the book was crossed or lacked a side for 300.0 s of 900 s; the touch before stands for these"
+        "AAA/USDT: the book was crossed or lacked a side for 50.0 s of 650 s; the touch before stands for these"
     )
 
 
