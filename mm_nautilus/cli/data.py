@@ -142,8 +142,8 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
                 entry["kind"],
                 entry["rows_read"],
                 entry["rows_kept"],
-                entry["first"],
-                entry["last"],
+                entry["first"] or "",
+                entry["last"] or "",
             )
             for entry in (file.to_dict() for file in report.files)
         ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ __all__ = [
     "SIDE_NONE",
     "DeltaBlock",
     "TradeBlock",
+    "joined_blocks",
 ]
 
 ACTION_ADD: Final = 1
@@ -105,3 +106,17 @@ class TradeBlock(_Columns):
     size_lots: Ints
     aggressor: Ints
     trade_id: Sequence[str]
+
+
+def joined_blocks[Block: (DeltaBlock, TradeBlock)](blocks: Sequence[Block]) -> Block:
+    """Return the rows of one or more blocks, one after the other, as one block."""
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = [[getattr(block, field.name) for block in blocks] for field in fields(blocks[0])]
+    return type(blocks[0])(*map(_joined_column, columns))
+
+
+def _joined_column(parts: list[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [value for part in parts for value in part]

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from mm_nautilus.core.gaps import SilenceFinder
 from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.core.marketdata import (
+    ACTION_CLEAR,
+    FLAG_LAST,
+    FLAG_SNAPSHOT,
+    DeltaBlock,
+    Ints,
+    TradeBlock,
+    joined_blocks,
+)
 from mm_nautilus.data.book_tops import BookReplay, GroupTops
 from mm_nautilus.data.row_streams import RecentIds
 from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison
@@ -88,6 +96,8 @@ class TypeReport:
     unsorted, crossed, one_sided, unfinished, duplicated_ids
         Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
         without the last-flag; trade ids seen shortly before.
+    uncleared
+        Snapshots that do not clear the book before them, so that its old levels stay (book changes only).
     starts_clear
         Whether the first row clears the book, as a snapshot does (book changes only).
     unknown_deletes
@@ -111,6 +121,7 @@ class TypeReport:
     one_sided: Happenings = field(default_factory=Happenings)
     unfinished: Happenings = field(default_factory=Happenings)
     duplicated_ids: Happenings = field(default_factory=Happenings)
+    uncleared: Happenings = field(default_factory=Happenings)
     starts_clear: bool = True
     unknown_deletes: int = 0
     complete: bool = True
@@ -374,27 +385,29 @@ class _InstrumentCheck:
 
     def _book_tops(self, progress: _Progress) -> Iterator[GroupTops]:
         report = self._book
-        previous: tuple[int, bool] | None = None
+        previous: DeltaBlock | None = None
         for block in self._blocks(self._book_files, read_delta_blocks, report, progress):
             if previous is None:
                 report.starts_clear = bool(block.action[0] == ACTION_CLEAR)
+            self._note_groups(block if previous is None else joined_blocks([previous, block]))
+            previous = block.slice(len(block) - 1, len(block))
             tops = self._replay.apply(block)
             report.groups += len(tops.row)
             report.crossed.add(tops.ts_init[tops.crossed])
             report.one_sided.add(tops.ts_init[tops.one_sided])
-            previous = self._note_unfinished(block, previous)
             yield tops
-        if previous is not None and not previous[1]:
-            report.unfinished.add(np.array([previous[0]]))
+        if previous is not None and not previous.flags[0] & FLAG_LAST:
+            report.unfinished.add(previous.ts_init)
         report.unknown_deletes = self._replay.unknown_deletes
 
-    def _note_unfinished(self, block: DeltaBlock, previous: tuple[int, bool] | None) -> tuple[int, bool]:
-        """Count rows without the last-flag that a later time follows; returns the block's last row."""
-        times, ended = block.ts_init, (block.flags & FLAG_LAST) != 0
-        if previous is not None:
-            times, ended = np.append(previous[0], times), np.append(previous[1], ended)
-        self._book.unfinished.add(times[:-1][(times[1:] != times[:-1]) & ~ended[:-1]])
-        return int(times[-1]), bool(ended[-1])
+    def _note_groups(self, rows: DeltaBlock) -> None:
+        """Look at each two rows that follow one another: where a group ends, and where a snapshot begins."""
+        times, has_ended = rows.ts_init, (rows.flags & FLAG_LAST) != 0
+        is_later = times[1:] != times[:-1]
+        self._book.unfinished.add(times[:-1][is_later & ~has_ended[:-1]])
+        is_full, is_clear = (rows.flags & FLAG_SNAPSHOT) != 0, rows.action == ACTION_CLEAR
+        begins = is_full[1:] & (is_later | has_ended[:-1] | ~is_full[:-1])
+        self._book.uncleared.add(times[1:][begins & ~is_clear[1:] & ~is_clear[:-1]])
 
     def _trade_blocks(self, progress: _Progress) -> Iterator[TradeBlock]:
         recent = RecentIds()
@@ -412,6 +425,7 @@ class _InstrumentCheck:
             ("gap", book.gaps, f"silences of the book, the longest {book.longest_gap_seconds:.1f} s"),
             ("crossed", book.crossed, "crossed states of the book"),
             ("unfinished", book.unfinished, "groups of book changes without the last-flag"),
+            ("uncleared", book.uncleared, "snapshots that leave the book before them in place"),
         ):
             if seen.count:
                 self._problem(kind, f"{name} has {words}: {seen}")

@@ -1,16 +1,12 @@
 """Rows of Tardis CSV files as typed arrays, exact, with the line number of everything that is wrong."""
 
-import gzip
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,50 +15,20 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.core.marketdata import SIDE_ASK, SIDE_BID, Ints
-from mm_nautilus.core.near_files import near_file_hint
+from mm_nautilus.core.marketdata import Ints
+from mm_nautilus.data.csv_files import TIME_PATTERN, CsvKind, blocks, shape_problem, shown
 from mm_nautilus.errors import DataError
 
-__all__ = [
-    "BOOK_HEADER",
-    "TRADES_HEADER",
-    "CsvKind",
-    "CsvRows",
-    "Stretch",
-    "detect_kind",
-    "first_row",
-    "read_rows",
-]
+__all__ = ["CsvRows", "Stretch", "read_rows"]
 
 type Mask = NDArray[np.bool_]
 
-BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
-TRADES_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
-_BLOCK_BYTES = 4 << 20
-_FIRST_LINES = 1000
-_SHOWN_CHARACTERS = 60
 _TRADE_ID_CHARACTERS = 36
-_TIME_PATTERN = r"^[1-8][0-9]{15}$"
-_TRADE_ID_PATTERN = r"^[!-~]{1,36}$"
+_TRADE_ID_PATTERN = rf"^[!-~]{{0,{_TRADE_ID_CHARACTERS}}}$"
+_MARKS: Final = {"false": 0, "true": 1, "False": 0, "True": 1}
+"""What the column is_snapshot may hold; pandas writes the last two."""
 _MOST_MULTIPLES = 10**17
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
-
-
-class CsvKind(StrEnum):
-    """The Tardis data types this package reads, by their Tardis names."""
-
-    BOOK = "incremental_book_L2"
-    TRADES = "trades"
-
-    @property
-    def sides(self) -> dict[str, int]:
-        """The texts of the side column and what they mean."""
-        if self is CsvKind.BOOK:
-            return {"bid": SIDE_BID, "ask": SIDE_ASK}
-        return {"buy": SIDE_BID, "sell": SIDE_ASK}
-
-
-_HEADERS = {BOOK_HEADER: CsvKind.BOOK, TRADES_HEADER: CsvKind.TRADES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +42,13 @@ class CsvRows:
     ts_event, ts_init
         Exchange and local time, nanoseconds.
     side
-        `SIDE_BID` or `SIDE_ASK`.
+        `SIDE_BID` or `SIDE_ASK`; `SIDE_NONE` for a trade whose taker is not known.
     price_ticks, size_lots
         Whole numbers of increments.
     snapshot
         The is_snapshot column; all False for trades.
     trade_id
-        The id column; empty for book rows.
+        The id column; empty for book rows, and for trades that have none.
     """
 
     line: Ints
@@ -141,82 +107,6 @@ class Stretch:
     terminated: bool
 
 
-def detect_kind(path: Path) -> CsvKind:
-    """Return which type of data a file holds, by its header.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, unreadable, empty, or its header is another one.
-    """
-    with _OpenedFile(path) as (_, stream):
-        header = _guarded(path, stream.readline).decode(errors="replace").rstrip("\r\n")
-    if not header:
-        raise DataError(f"{path} is empty; a Tardis file starts with its header")
-    if header not in _HEADERS:
-        raise DataError(
-            f"{path} is no Tardis file this command reads: its first line must be `{BOOK_HEADER}` or "
-            f"`{TRADES_HEADER}`, was `{_shown(header, 120)}`"
-        )
-    return _HEADERS[header]
-
-
-def first_row(path: Path) -> list[str]:
-    """Return the eight fields of a file's first row that has them and two times.
-
-    Raises
-    ------
-    DataError
-        If there is none among the first lines, or the file cannot be read.
-    """
-    with _OpenedFile(path) as (_, stream):
-        _guarded(path, stream.readline)
-        for number in range(_FIRST_LINES):
-            line = _guarded(path, stream.readline).decode(errors="replace")
-            if not line and number == 0:
-                raise DataError(f"{path} holds a header and no rows")
-            fields = line.rstrip("\r\n").split(",")
-            if len(fields) == 8 and all(re.fullmatch(_TIME_PATTERN, text, re.ASCII) for text in fields[2:4]):
-                return fields
-    raise DataError(f"{path} holds no readable row in its first {_FIRST_LINES} lines; is it a Tardis file?")
-
-
-class _OpenedFile:
-    """Open a plain or gzip file by its first bytes; yields the stored file and the text stream."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> tuple[BufferedReader, BufferedReader]:
-        try:
-            self._stored = self._path.open("rb")
-            compressed = self._stored.peek(2)[:2] == b"\x1f\x8b"
-        except FileNotFoundError as error:
-            hint = near_file_hint(self._path, ("*.csv", "*.csv.gz"), "CSV file")
-            raise DataError(f"{self._path} does not exist ({hint})") from error
-        except OSError as error:
-            raise DataError(f"{self._path} cannot be read: {error.strerror}") from error
-        if not compressed:
-            return self._stored, self._stored
-        return self._stored, cast(BufferedReader, gzip.open(self._stored, "rb"))
-
-    def __exit__(self, *_: object) -> None:
-        self._stored.close()
-
-
-def _guarded(path: Path, read: Callable[[], bytes]) -> bytes:
-    try:
-        return read()
-    except EOFError as error:
-        raise DataError(f"{path} is cut off: its compressed data ends early; download it again") from error
-    except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} is damaged and cannot be decompressed ({error}); download it again"
-        ) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
 def read_rows(
     path: Path,
     kind: CsvKind,
@@ -249,7 +139,7 @@ def read_rows(
         If the file is cut off or damaged.
     """
     line = 2
-    for text, bytes_read, terminated in _blocks(path):
+    for text, bytes_read, terminated in blocks(path):
         count = text.count(b"\n")
         block = _Block(path, kind, spec, source, round_sizes_down, text, line)
         rows, bad, rounded = _parse(block, count)
@@ -257,19 +147,6 @@ def read_rows(
         sizes = [_rounded_text(block, row) for row in _lines(block, rounded[:reasons_wanted])]
         yield Stretch(rows, bad, reasons, rounded, sizes, bytes_read, terminated)
         line += count
-
-
-def _blocks(path: Path) -> Iterator[tuple[bytes, int, bool]]:
-    with _OpenedFile(path) as (stored, stream):
-        _guarded(path, stream.readline)
-        rest = b""
-        while chunk := _guarded(path, lambda: stream.read(_BLOCK_BYTES)):
-            complete, newline, tail = (rest + chunk).rpartition(b"\n")
-            rest = tail
-            if newline:
-                yield complete + newline, stored.tell(), True
-        if rest:
-            yield rest + b"\n", stored.tell(), False
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +182,7 @@ def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
         snapshot, ids = np.zeros(len(ok), dtype=bool), _texts(fifth)
         ok &= _matches(fifth, _TRADE_ID_PATTERN)
     else:
-        flags, fine = _choices(fifth, {"false": 0, "true": 1})
+        flags, fine = _choices(fifth, _MARKS)
         snapshot, ids = flags == 1, np.full(len(ok), "", dtype=object)
         ok &= fine
     for column, wanted in zip((exchange, symbol), block.source, strict=True):
@@ -359,7 +236,7 @@ def _matches(column: Any, pattern: str) -> Mask:
 
 
 def _times(column: Any) -> tuple[Ints, Mask]:
-    ok = _matches(column, _TIME_PATTERN)
+    ok = _matches(column, TIME_PATTERN)
     values: Ints = pc.if_else(pa.array(ok), column, "0").cast(pa.int64()).to_numpy()
     return values, ok
 
@@ -420,46 +297,39 @@ def _lines(block: _Block, lines: Ints) -> list[str]:
 
 
 def _rounded_text(block: _Block, text: str) -> str:
-    return (
-        f"amount {_shown(text.split(',')[7])} was rounded down to a multiple of {block.spec.size_increment}"
-    )
+    return f"amount {shown(text.split(',')[7])} was rounded down to a multiple of {block.spec.size_increment}"
 
 
 def _reason(block: _Block, text: str) -> str:
     """Say what the first wrong field of a line must be and what it was."""
-    if not text:
-        return "the line is empty"
-    fields = text.split(",")
-    if len(fields) != 8:
-        return f"a row has 8 fields, was {len(fields)}: `{_shown(text)}`"
-    for name, value, allowed in _field_rules(block, fields):
+    problem = shape_problem(text)
+    if problem is not None:
+        return problem
+    for name, value, allowed in _field_rules(block, text.split(",")):
         if allowed:
-            return f"{name} must be {allowed}, was {f'`{_shown(value)}`' if value else 'empty'}"
-    return f"the row cannot be read: `{_shown(text)}`"
+            return f"{name} must be {allowed}, was {f'`{shown(value)}`' if value else 'empty'}"
+    return f"the row cannot be read: `{shown(text)}`"
 
 
 def _field_rules(block: _Block, fields: list[str]) -> Iterator[tuple[str, str, str | None]]:
     trades = block.kind is CsvKind.TRADES
-    exchange, symbol, event, local, fifth, side, price, amount = fields
+    exchange, symbol, _, _, fifth, side, price, amount = fields
     yield (
         "exchange",
         exchange,
-        None if exchange == block.source[0] else f"{block.source[0]} as in the first row",
+        None if exchange == block.source[0] else f"{shown(block.source[0])} as in the first row",
     )
-    yield "symbol", symbol, None if symbol == block.source[1] else block.source[1]
-    for name, value in (("timestamp", event), ("local_timestamp", local)):
-        fine = re.fullmatch(_TIME_PATTERN, value, re.ASCII)
-        yield name, value, None if fine else "microseconds since 1970 (16 digits)"
+    yield "symbol", symbol, None if symbol == block.source[1] else shown(block.source[1])
     if trades:
         fine = re.fullmatch(_TRADE_ID_PATTERN, fifth)
         yield (
             "id",
             fifth,
-            None if fine else f"1 to {_TRADE_ID_CHARACTERS} printable characters without spaces",
+            None if fine else f"at most {_TRADE_ID_CHARACTERS} printable characters without spaces",
         )
     else:
-        yield "is_snapshot", fifth, None if fifth in ("true", "false") else "true or false"
-    yield "side", side, None if side in block.kind.sides else " or ".join(block.kind.sides)
+        yield "is_snapshot", fifth, None if fifth in _MARKS else "true or false"
+    yield "side", side, None if side in block.kind.sides else f"one of {', '.join(block.kind.sides)}"
     yield "price", price, _number_rule(price, block.spec.price_increment, positive=True, between=False)
     rule = _number_rule(amount, block.spec.size_increment, positive=trades, between=block.round_sizes_down)
     yield "amount", amount, rule
@@ -473,7 +343,3 @@ def _number_rule(text: str, increment: Decimal, *, positive: bool, between: bool
     if not exact and not between:
         return f"a multiple of {increment}"
     return f"at least {increment}" if positive and not multiple else None
-
-
-def _shown(text: str, most: int = _SHOWN_CHARACTERS) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
 from mm_nautilus.core.yaml_file import yaml_text
-from mm_nautilus.data.csv_rows import CsvKind
+from mm_nautilus.data.csv_files import CsvKind
 from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
 from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
 from mm_nautilus.data.touch_replay import replay_touches
@@ -230,7 +230,7 @@ class _SymbolExport:
         with TardisBook(self._folder, self._spec) as book:
             for block in self._deltas():
                 book.write(block)
-        self._keep(book.paths, book.rows)
+        self._keep(book.path, book.rows)
         self._note(
             book.joined_groups, "groups of book changes share a microsecond with the one before and join it"
         )
@@ -240,8 +240,8 @@ class _SymbolExport:
         with TardisTrades(self._folder, self._spec) as trades:
             for block in self._trades():
                 trades.write(block)
-        self._keep(trades.paths, trades.rows)
-        self._note(trades.unknown_takers, "trades have no known taker, which an import refuses")
+        self._keep(trades.path, trades.rows)
+        self._note(trades.unknown_takers, "trades have no known taker")
 
     def _write_definition(self) -> None:
         path = self._folder / f"{source_symbol(self._spec)}.yaml"
@@ -252,13 +252,13 @@ class _SymbolExport:
         with self._table("book_changes") as table:
             for block in self._deltas():
                 table.write(book_columns(self._spec, block))
-        self._keep([table.path], table.rows)
+        self._keep(table.path, table.rows)
 
     def _write_trade_table(self) -> None:
         with self._table("trades") as table:
             for block in self._trades():
                 table.write(trade_columns(self._spec, block))
-        self._keep([table.path], table.rows)
+        self._keep(table.path, table.rows)
 
     def _write_touch_table(self) -> None:
         start_ns, end_ns = self._start_ns or 0, self._end_ns or _END_OF_TIME_NS
@@ -270,7 +270,7 @@ class _SymbolExport:
         with self._table("touches") as table:
             for columns in touch_columns(self._spec, touches):
                 table.write(columns)
-        self._keep([table.path], table.rows)
+        self._keep(table.path, table.rows)
 
     def _table(self, name: str) -> FlatTable:
         return FlatTable(self._folder / f"{source_symbol(self._spec)}_{name}.parquet")
@@ -291,14 +291,13 @@ class _SymbolExport:
         identity = self._spec.instrument_id
         return self._progress.counting(self._reader.iter_trades(identity, self._start_ns, self._end_ns))
 
-    def _keep(self, paths: Sequence[Path], rows: int) -> None:
-        """Keep files that hold something; a reader would refuse one that does not."""
+    def _keep(self, path: Path, rows: int) -> None:
+        """Keep a file that holds something."""
         if rows:
-            self.files.extend(ExportedFile(path.name, self._spec.instrument_id, rows) for path in paths)
+            self.files.append(ExportedFile(path.name, self._spec.instrument_id, rows))
             return
-        for path in paths:
-            path.unlink(missing_ok=True)
-        self.notes.append(f"{self._spec.instrument_id}: nothing for {paths[0].name} in the span")
+        path.unlink(missing_ok=True)
+        self.notes.append(f"{self._spec.instrument_id}: nothing for {path.name} in the span")
 
     def _note(self, count: int, words: str) -> None:
         if count:

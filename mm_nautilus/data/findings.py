@@ -27,6 +27,10 @@ class FindingKind(StrEnum):
     EVENT_TIME_BACKWARDS = "event_time_backwards"
     ROUNDED_SIZE = "rounded_size"
     UNTERMINATED = "unterminated"
+    HALF_BOOK = "half_book"
+    MADE_ID = "made_id"
+    UNKNOWN_TAKER = "unknown_taker"
+    NO_ROWS = "no_rows"
 
     @property
     def label(self) -> str:
@@ -50,6 +54,10 @@ _LABELS = {
     FindingKind.EVENT_TIME_BACKWARDS: "rows whose exchange time goes backwards",
     FindingKind.ROUNDED_SIZE: "sizes rounded down to whole lots",
     FindingKind.UNTERMINATED: "last lines without a line break (a file may be cut off)",
+    FindingKind.HALF_BOOK: "snapshots of one side alone",
+    FindingKind.MADE_ID: "trades without an id, which were given one made of their time and number",
+    FindingKind.UNKNOWN_TAKER: "trades whose taker is not known",
+    FindingKind.NO_ROWS: "day without a row (the file is its header)",
 }
 _REFUSED = frozenset(
     {

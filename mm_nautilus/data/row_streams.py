@@ -2,9 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +14,13 @@ from mm_nautilus.core.marketdata import (
     ACTION_UPDATE,
     FLAG_LAST,
     FLAG_SNAPSHOT,
+    SIDE_ASK,
+    SIDE_BID,
     SIDE_NONE,
     DeltaBlock,
     Ints,
     TradeBlock,
+    joined_blocks,
 )
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.csv_rows import CsvRows
@@ -64,7 +65,7 @@ class _Chunks[Block: (DeltaBlock, TradeBlock)]:
         self._rows += len(block)
         if self._rows < self._chunk_rows:
             return
-        joined = _joined(self._held)
+        joined = joined_blocks(self._held)
         ends = np.append(np.flatnonzero(np.diff(joined.ts_init)) + 1, len(joined))
         start = 0
         while len(joined) - start >= self._chunk_rows:
@@ -75,21 +76,8 @@ class _Chunks[Block: (DeltaBlock, TradeBlock)]:
 
     def close(self) -> None:
         if self._rows:
-            self._write(_joined(self._held))
+            self._write(joined_blocks(self._held))
         self._held, self._rows = [], 0
-
-
-def _joined[Block: (DeltaBlock, TradeBlock)](blocks: list[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    columns = [[getattr(block, field.name) for block in blocks] for field in fields(blocks[0])]
-    return type(blocks[0])(*(_joined_column(parts) for parts in columns))
-
-
-def _joined_column(parts: list[Any]) -> Any:
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    return [value for part in parts for value in part]
 
 
 class _RowStream:
@@ -200,14 +188,8 @@ class BookStream(_RowStream):
         self._chunks = _Chunks(write, chunk_rows)
         self._replay = BookReplay()
         self._seen_snapshot = False
-        self._in_snapshot = False
         self.groups = 0
         self.snapshots = 0
-
-    def start_file(self, file: Path) -> None:
-        """Say which file the next rows come from; a snapshot at its start is a new one."""
-        super().start_file(file)
-        self._in_snapshot = False
 
     def close(self) -> None:
         """Write what is left."""
@@ -228,10 +210,12 @@ class BookStream(_RowStream):
 
     def _emit(self, rows: CsvRows) -> None:
         self._note_repeated_levels(rows)
-        starts = rows.snapshot & ~np.append(self._in_snapshot, rows.snapshot[:-1])
-        self._in_snapshot = bool(rows.snapshot[-1])
-        block = _delta_block(rows, np.flatnonzero(starts))
-        line = np.insert(rows.line, np.flatnonzero(starts), rows.line[starts])
+        # A group is all there is of its time, so that the first row here begins one.
+        goes_on = rows.snapshot[:-1] & (rows.ts_init[1:] == rows.ts_init[:-1])
+        starts = np.flatnonzero(rows.snapshot & ~np.append(False, goes_on))
+        self._note_half_books(rows, starts)
+        block = _delta_block(rows, starts)
+        line = np.insert(rows.line, starts, rows.line[starts])
         unknown_before = self._replay.unknown_deletes
         tops = self._replay.apply(block)
         unknown = self._replay.unknown_deletes - unknown_before
@@ -244,8 +228,26 @@ class BookStream(_RowStream):
 
         self._findings.add(self._file, FindingKind.CROSSED, line[tops.row[crossed]], text)
         self.groups += len(tops.row)
-        self.snapshots += int(starts.sum())
+        self.snapshots += len(starts)
         self._chunks.add(block)
+
+    def _note_half_books(self, rows: CsvRows, starts: Ints) -> None:
+        if not len(starts):
+            return
+        sides = [
+            np.logical_or.reduceat(rows.snapshot & (rows.side == side), starts)
+            for side in (SIDE_BID, SIDE_ASK)
+        ]
+        lonely = starts[~(sides[0] & sides[1])]
+        self._findings.add(
+            self._file,
+            FindingKind.HALF_BOOK,
+            rows.line[lonely],
+            lambda row: (
+                f"it has no {'asks' if rows.side[lonely[row]] == SIDE_BID else 'bids'}; rows of another "
+                "local_timestamp are another book"
+            ),
+        )
 
     def _note_repeated_levels(self, rows: CsvRows) -> None:
         order = np.lexsort((rows.line, rows.price_ticks, rows.side, rows.ts_init))
@@ -294,7 +296,7 @@ class TradeStream(_RowStream):
         self._chunks.close()
 
     def _accepted(self, rows: CsvRows) -> CsvRows:
-        again = np.array([self._ids.repeated(trade_id) for trade_id in rows.trade_id], dtype=bool)
+        again = np.array([bool(name) and self._ids.repeated(name) for name in rows.trade_id], dtype=bool)
         ids = rows.trade_id[again]
         self._findings.add(
             self._file,
@@ -305,13 +307,15 @@ class TradeStream(_RowStream):
         return rows.select(~again) if again.any() else rows
 
     def _emit(self, rows: CsvRows) -> None:
+        ids: list[str] = rows.trade_id.tolist()
+        nameless = np.flatnonzero(rows.trade_id == "")
+        # All trades of a time are here, so that each one's number among them is known.
+        numbers = nameless - np.searchsorted(rows.ts_init, rows.ts_init[nameless])
+        times = rows.ts_init[nameless] // 1000
+        for row, time, number in zip(nameless.tolist(), times.tolist(), numbers.tolist(), strict=True):
+            ids[row] = f"{time}-{number}"
+        self._findings.count(self._file, FindingKind.MADE_ID, len(nameless))
+        self._findings.count(self._file, FindingKind.UNKNOWN_TAKER, int((rows.side == SIDE_NONE).sum()))
         self._chunks.add(
-            TradeBlock(
-                rows.ts_event,
-                rows.ts_init,
-                rows.price_ticks,
-                rows.size_lots,
-                rows.side,
-                rows.trade_id.tolist(),
-            )
+            TradeBlock(rows.ts_event, rows.ts_init, rows.price_ticks, rows.size_lots, rows.side, ids)
         )

@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
-from mm_nautilus.data.csv_rows import CsvKind, Stretch, detect_kind, first_row, read_rows
+from mm_nautilus.data.csv_files import CsvKind, detect_kind, first_row
+from mm_nautilus.data.csv_rows import Stretch, read_rows
 from mm_nautilus.data.findings import SHOWN_ROWS, Finding, FindingKind, Findings
 from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
@@ -142,7 +143,8 @@ def import_tardis(
     ------
     DataError
         If a file is missing, empty, cut off, damaged or of another format; files overlap; rows are bad and
-        `on_bad_rows` is ``refuse``; no usable row is left; or the catalog already holds data of that time.
+        `on_bad_rows` is ``refuse``; no usable row is left, or none of the files has a row; or the catalog already
+        holds data of that time.
     """
     job = _Import(
         spec,
@@ -151,18 +153,22 @@ def import_tardis(
         chunk_rows=chunk_rows,
         on_progress=on_progress,
     )
-    plan = _plan(files)
-    exchange, symbol = first_row(plan[0][0])[:2]
+    plan, (exchange, symbol) = _plan(files)
     source = (exchange, source_symbol or symbol)
     with staged_catalog(target) as writer:
         return job.run(plan, source, writer)
 
 
-def _plan(files: Sequence[Path]) -> list[tuple[Path, CsvKind]]:
+def _plan(files: Sequence[Path]) -> tuple[list[tuple[Path, CsvKind]], tuple[str, str]]:
+    """Return the files in the order to read them, and what the first row calls exchange and symbol."""
     if not files:
         raise DataError("no files to import were given")
-    kinds = [(path, detect_kind(path)) for path in files]
-    return sorted(kinds, key=lambda entry: (entry[1], first_row(entry[0])[3], entry[0].name))
+    entries = [(detect_kind(path), first_row(path), path) for path in files]
+    entries.sort(key=lambda entry: (entry[0], entry[1][3] if entry[1] else "", entry[2].name))
+    rows = [row for _, row, _ in entries if row is not None]
+    if not rows:
+        raise DataError(f"there is nothing to import, {', '.join(map(str, files))} hold headers and no rows")
+    return [(path, kind) for kind, _, path in entries], (rows[0][0], rows[0][1])
 
 
 class _Import:
@@ -225,6 +231,8 @@ class _Import:
                 last = int(rows.ts_init[-1])
             self._progress(stretch.bytes_read)
         stream.end_file()
+        if not rows_read:
+            self._findings.count(path, FindingKind.NO_ROWS, 1)
         self._bytes_done += path.stat().st_size
         return FileReport(path, kind, rows_read, rows_kept, first, last)
 
@@ -262,7 +270,7 @@ class _Import:
             raise DataError("\n".join(finding.message for finding in refused))
 
     def _refuse_nothing(self, reports: Sequence[FileReport]) -> None:
-        empty = [str(report.path) for report in reports if not report.rows_kept]
+        empty = [str(report.path) for report in reports if report.rows_read and not report.rows_kept]
         if empty:
             found = [finding.message for finding in self._findings.all() if finding.kind.refused]
             raise DataError("\n".join([f"no usable row is left of {', '.join(empty)}", *found]))

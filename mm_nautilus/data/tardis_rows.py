@@ -23,13 +23,14 @@ from mm_nautilus.core.marketdata import (
     Ints,
     TradeBlock,
 )
-from mm_nautilus.data.csv_rows import BOOK_HEADER, TRADES_HEADER, CsvKind
+from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
 from mm_nautilus.errors import DataError
 
 __all__ = ["TardisBook", "TardisTrades", "source_symbol"]
 
 _US: Final = 1_000
 """Nanoseconds in a microsecond, the format's unit of time."""
+_NO_BOOK: Final = -1
 _BOOK_SIDES: Final = {SIDE_BID: "bid", SIDE_ASK: "ask"}
 _TAKERS: Final = {SIDE_BID: "buy", SIDE_ASK: "sell"}
 _UNKNOWN_TAKER: Final = "unknown"
@@ -69,22 +70,22 @@ class _CsvFile:
 
 
 class _Rows:
-    """Files of one instrument and kind, closed with the block.
+    """The file of one instrument and kind, closed with the block.
 
     Attributes
     ----------
+    path
+        The file.
     rows
         Rows written.
-    paths
-        The files.
     """
 
     def __init__(self, folder: Path, spec: InstrumentSpec, kind: CsvKind, header: str) -> None:
-        self._folder, self._spec, self._kind, self._header = folder, spec, kind, header
+        self._spec = spec
         self._start = f"{spec.venue.lower()},{source_symbol(spec)}"
+        self.path = folder / f"{source_symbol(spec)}_{kind.value}.csv.gz"
         self.rows = 0
-        self.paths: list[Path] = []
-        self._file = self._next_file()
+        self._file = _CsvFile(self.path, header)
 
     def __enter__(self) -> Self:
         return self
@@ -94,19 +95,13 @@ class _Rows:
     ) -> None:
         self._file.close()
 
-    def _next_file(self) -> _CsvFile:
-        part = "" if not self.paths else f"_{len(self.paths) + 1}"
-        name = f"{source_symbol(self._spec)}_{self._kind.value}{part}.csv.gz"
-        self.paths.append(self._folder / name)
-        return _CsvFile(self.paths[-1], self._header)
-
 
 class TardisBook(_Rows):
     """Write book changes as ``incremental_book_L2``.
 
-    The format marks the rows of a full book and has no row that empties one. What follows a clear is marked, whether
-    the catalog calls it a snapshot or not. A reader begins anew at the first marked row behind an unmarked one, so a
-    full book that follows another at once gets a file of its own.
+    The format marks the rows of a full book and has no row that empties one. What follows a clear at one time is
+    marked, whether the catalog calls it a snapshot or not, and nothing else is: a reader begins a new book with the
+    first marked row of a time.
 
     Parameters
     ----------
@@ -128,6 +123,7 @@ class TardisBook(_Rows):
         self.joined_groups = self.empty_clears = 0
         self._last_ns = self._last_us = 0
         self._ends_marked = self._is_cleared = False
+        self._book_us = _NO_BOOK
 
     def write(self, block: DeltaBlock) -> None:
         """Write a block's rows, in order.
@@ -155,26 +151,33 @@ class TardisBook(_Rows):
             rows = rows.slice(1, len(rows))
         if not len(rows):
             return
-        if self._is_cleared and self._ends_marked:
-            self._begin_file(int(rows.ts_init[0]) // _US)
-        marked = (rows.flags & FLAG_SNAPSHOT) != 0
-        if self._is_cleared:
-            ends = np.flatnonzero(rows.flags & FLAG_LAST)
-            marked[: int(ends[0]) + 1 if len(ends) else len(rows)] = True
-            self._is_cleared = not len(ends)
-        self._ends_marked = bool(marked[-1]) and not self._is_cleared
-        self._last_us = int(rows.ts_init[-1]) // _US
+        if not self.rows:
+            self._is_cleared |= bool(rows.flags[0] & FLAG_SNAPSHOT)
+        marked = self._marked(rows)
         self._file.write(self._lines(rows, marked))
+        self._ends_marked, self._last_us = bool(marked[-1]), int(rows.ts_init[-1]) // _US
         self.rows += len(rows)
 
-    def _begin_file(self, first_us: int) -> None:
-        if first_us <= self._last_us:
+    def _marked(self, rows: DeltaBlock) -> NDArray[np.bool_]:
+        """Return which rows are of a full book: what the first group behind a clear has of its first microsecond."""
+        times = rows.ts_init // _US
+        if self._is_cleared:
+            self._refuse_same_time(int(times[0]))
+            self._is_cleared, self._book_us = False, int(times[0])
+        marked: NDArray[np.bool_] = times == self._book_us
+        ends = np.flatnonzero(rows.flags & FLAG_LAST)
+        if len(ends):
+            marked[int(ends[0]) + 1 :] = False
+        if len(ends) or not marked[-1]:
+            self._book_us = _NO_BOOK
+        return marked
+
+    def _refuse_same_time(self, first_us: int) -> None:
+        if self._ends_marked and first_us <= self._last_us:
             raise DataError(
                 f"{self._spec.instrument_id} has two full books within the microsecond {first_us}, which Tardis' "
                 "form cannot tell apart; export it as parquet"
             )
-        self._file.close()
-        self._file = self._next_file()
 
     def _lines(self, rows: DeltaBlock, marked: NDArray[np.bool_]) -> Iterable[str]:
         lots = np.where(rows.action == ACTION_DELETE, 0, rows.size_lots)
@@ -203,7 +206,7 @@ class TardisTrades(_Rows):
     Attributes
     ----------
     unknown_takers
-        Trades whose taker is not known, which the import refuses.
+        Trades whose taker is not known.
     """
 
     def __init__(self, folder: Path, spec: InstrumentSpec) -> None:

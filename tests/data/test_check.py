@@ -21,6 +21,7 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
+from mm_nautilus.data import check
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.contents import catalog_contents
@@ -141,6 +142,18 @@ def test_groups_without_the_last_flag(tmp_path):
 
 def test_a_book_without_a_snapshot(tmp_path):
     assert [kind for kind, _ in problems(build(tmp_path / "c", [*OPENING[1:], *QUIET]))] == ["no_snapshot"]
+
+
+def test_snapshots_that_leave_the_book_before_them_in_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(check, "_BATCH_ROWS", 4)
+    again = [(second, *row[1:]) for second in (3, 5) for row in OPENING]
+    assert check_catalog(build(tmp_path / "good", [*OPENING, *again])).ok
+    bad = [row for row in [*OPENING, *again] if row[:2] != (5, ACTION_CLEAR)]
+    (problem,) = problems(build(tmp_path / "bad", bad))
+    assert problem == (
+        "uncleared",
+        f"{ID} has snapshots that leave the book before them in place: 1, first at 2024-08-08T23:54:20.000000Z",
+    )
 
 
 def test_deletes_of_unknown_levels_are_noted(tmp_path):

@@ -173,14 +173,28 @@ def test_two_exports_are_the_same_bytes(tmp_path):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-def test_a_full_book_right_after_another_gets_a_file_of_its_own(tmp_path):
-    other = at([*SNAPSHOT[:1], (0, ACTION_ADD, SIDE_BID, 90, 5, FULL), SNAPSHOT[2]], 9)
-    catalog = write(tmp_path / "c", [*SNAPSHOT, *other])
-    export_catalog(catalog, tmp_path / "flat")
-    assert (tmp_path / "flat" / "BTCUSDT_incremental_book_L2_2.csv.gz").is_file()
-    assert touches(back(tmp_path / "back", tmp_path / "flat"), BTC.instrument_id) == touches(
-        catalog, BTC.instrument_id
-    )
+def test_a_catalog_of_full_books_is_one_file_and_comes_back_row_by_row(tmp_path):
+    """Books recorded as snapshots, and a snapshot of another tool that goes on at a later time."""
+    books = [(us, (0, ACTION_ADD, SIDE_BID, 90 + us % 7, 5, FULL)) for us in range(0, 900, 9)]
+    rows = [
+        *(row for us, bid in books for row in at([SNAPSHOT[0], bid, SNAPSHOT[2]], us)),
+        (1_000, ACTION_CLEAR, SIDE_NONE, 0, 0, FULL),
+        (1_000, ACTION_ADD, SIDE_BID, 80, 5, FULL),
+        (1_001, ACTION_ADD, SIDE_ASK, 85, 5, FULL | LAST),
+    ]  # fmt: skip
+    catalog = write(tmp_path / "c", rows)
+    report = export_catalog(catalog, tmp_path / "flat")
+    assert [file.name for file in report.files] == [
+        "BTCUSDT_incremental_book_L2.csv.gz", "BTCUSDT_trades.csv.gz", "BTCUSDT.yaml"
+    ]  # fmt: skip
+    again = back(tmp_path / "back", tmp_path / "flat")
+    assert touches(again, BTC.instrument_id)[:100] == touches(catalog, BTC.instrument_id)[:100]
+    assert touches(again, BTC.instrument_id)[-1] == touches(catalog, BTC.instrument_id)[-1]
+    export_catalog(again, tmp_path / "flat again")
+    for file in report.files:
+        assert (tmp_path / "flat again" / file.name).read_bytes() == (
+            tmp_path / "flat" / file.name
+        ).read_bytes()
 
 
 def test_two_full_books_within_a_microsecond_are_refused(tmp_path):
@@ -206,7 +220,7 @@ def test_what_the_form_cannot_tell_is_noted(tmp_path):
     assert report.notes == (
         "BTC/USDT.KRAKEN: 2 groups of book changes share a microsecond with the one before and join it",
         "BTC/USDT.KRAKEN: 1 times the book was emptied for a while, which the form cannot tell",
-        "BTC/USDT.KRAKEN: 1 trades have no known taker, which an import refuses",
+        "BTC/USDT.KRAKEN: 1 trades have no known taker",
     )
     assert ",unknown," in lines(tmp_path / "flat" / "BTCUSDT_trades.csv.gz")[1]
 

@@ -1,5 +1,6 @@
 """Tardis CSV files through the real importer into a real catalog, read back with the engine."""
 
+import codecs
 import gzip
 import os
 from decimal import Decimal
@@ -16,7 +17,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import FLAG_LAST, FLAG_SNAPSHOT, SIDE_ASK, SIDE_BID
-from mm_nautilus.data import csv_rows, row_streams
+from mm_nautilus.data import csv_files, row_streams
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.findings import FindingKind
@@ -113,22 +114,71 @@ def test_trades_become_exact_ticks(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("options", [{"zipped": True}, {"end": "\r\n"}])
-def test_compression_and_line_ends_change_nothing(tmp_path, options):
-    import_tardis([write_book(tmp_path, SNAPSHOT)], BTC, tmp_path / "plain")
-    import_tardis([write_book(tmp_path, SNAPSHOT, "other.csv", **options)], BTC, tmp_path / "other")
+AS_OTHER_PROGRAMS_SAVE = {
+    "gzip": gzip.compress,
+    "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
+    "byte order mark": lambda data: codecs.BOM_UTF8 + data,
+    "byte order mark, gzip": lambda data: gzip.compress(codecs.BOM_UTF8 + data),
+    "blank last lines": lambda data: data + b"\n\r\n\n",
+    "pandas": lambda data: data.replace(b"true", b"True").replace(b"false", b"False"),
+}
+
+
+@pytest.mark.parametrize("saved", AS_OTHER_PROGRAMS_SAVE.values(), ids=AS_OTHER_PROGRAMS_SAVE)
+def test_how_a_file_was_saved_changes_nothing(tmp_path, saved, monkeypatch):
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 100)
+    rows = [*SNAPSHOT, book_row(100, "bid", "99.98", "1")]
+    path = write_book(tmp_path, rows)
+    import_tardis([path], BTC, tmp_path / "plain")
+    path.write_bytes(saved(path.read_bytes()))
+    assert import_tardis([path], BTC, tmp_path / "other").findings == ()
     assert levels(tmp_path / "plain") == levels(tmp_path / "other")
 
 
-def test_a_new_snapshot_clears_the_book_again(tmp_path):
-    later = [book_row(200, "bid", "50", "1", "true"), book_row(200, "ask", "51", "1", "true")]
-    rows = [*SNAPSHOT, book_row(100, "bid", "99.98", "1"), *later]
-    report = import_tardis([write_book(tmp_path, rows)], BTC, tmp_path / "catalog")
+def full_book(at, bid, ask):
+    return [book_row(at, side, price, "1", "true") for side, price in (("bid", bid), ("ask", ask))]
 
-    clears = [row[-1] for row in levels(tmp_path / "catalog") if row[0] == BookAction.CLEAR]
-    assert clears == [T0 * 1000, (T0 + 200) * 1000]
-    assert report.snapshots == 2
-    assert check_catalog(tmp_path / "catalog").instruments[0].book.crossed.count == 0
+
+def test_every_time_of_snapshot_rows_begins_a_new_book(tmp_path, monkeypatch):
+    """A venue that sends whole books, or a reconnection in a quiet market, has no row between two snapshots."""
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 100)
+    rows = [
+        *full_book(0, "99.99", "100.01"),
+        *full_book(200, "99.97", "100.03"),
+        *full_book(400, "120", "121"),
+        book_row(500, "bid", "119", "1"),
+        *full_book(600, "50", "51"),
+    ]
+    report = import_tardis([write_book(tmp_path, rows)], BTC, tmp_path / "catalog")
+    assert (report.groups, report.snapshots, report.findings) == (5, 4, ())
+    clears = [row[-1] // 1000 - T0 for row in levels(tmp_path / "catalog") if row[0] == BookAction.CLEAR]
+    assert clears == [0, 200, 400, 600]
+    seen = touches(tmp_path / "catalog", ID)
+    assert [touch[1:] for touch in seen] == [
+        (9999, 10001), (9997, 10003), (12000, 12100), (12000, 12100), (5000, 5100)
+    ]  # fmt: skip
+    assert engine_touches(tmp_path / "catalog", ID) == seen
+    assert check_catalog(tmp_path / "catalog").instruments[0].book.uncleared.count == 0
+
+
+def test_snapshot_rows_of_one_time_are_one_book(tmp_path):
+    """Two messages that were received at once cannot be told from one, wherever the exchange's time stands."""
+    halves = [
+        book_row(200, "bid", "50", "1", "true", event=190),
+        book_row(200, "ask", "51", "1", "true", event=191),
+    ]
+    report = import_tardis([write_book(tmp_path, [*SNAPSHOT, *halves])], BTC, tmp_path / "catalog")
+    assert (report.groups, report.snapshots, report.findings) == (2, 2, ())
+    assert touches(tmp_path / "catalog", ID)[-1][1:] == (5000, 5100)
+
+
+def test_a_snapshot_of_one_side_is_reported(tmp_path):
+    halves = [book_row(200, "bid", "50", "1", "true"), book_row(201, "ask", "51", "1", "true")]
+    report = import_tardis([write_book(tmp_path, [*SNAPSHOT, *halves])], BTC, tmp_path / "catalog")
+    (finding,) = report.findings
+    assert (finding.kind, finding.lines) == (FindingKind.HALF_BOOK, [5, 6])
+    assert finding.texts[0] == "it has no asks; rows of another local_timestamp are another book"
+    assert touches(tmp_path / "catalog", ID)[-1][1:] == (0, 5100)
 
 
 def test_chunks_are_cut_between_groups(tmp_path):
@@ -145,15 +195,19 @@ def test_chunks_are_cut_between_groups(tmp_path):
 
 
 def test_lines_are_counted_across_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 100)
     rows = [*SNAPSHOT] + [book_row(100 + i, "bid", f"90.{i:02}", "1") for i in range(40)]
     rows[25] = "binance,BTCUSDT,oops"
+    rows[30] = ""
     path = write_book(tmp_path, rows, zipped=True)
-    with pytest.raises(DataError, match="1 malformed rows; line 27: a row has 8 fields, was 3"):
+    with pytest.raises(
+        DataError,
+        match=r"2 malformed rows; line 27: a row has 8 fields, was 3: .*; line 32: the line is empty",
+    ):
         import_tardis([path], BTC, tmp_path / "catalog")
     report = import_tardis([path], BTC, tmp_path / "catalog", on_bad_rows="skip")
     assert report.files[0].rows_read == 43
-    assert report.files[0].rows_kept == 42
+    assert report.files[0].rows_kept == 41
 
 
 BAD_BOOK_ROWS = [
@@ -166,8 +220,8 @@ BAD_BOOK_ROWS = [
     ),
     (book_row(5, "bid", "99", "1").replace(str(T0 + 5), "1723161255000005000"), "was `1723161255000005000`"),
     (book_row(5, "bid", "99", "1", "maybe"), "is_snapshot must be true or false, was `maybe`"),
-    (book_row(5, "buy", "99", "1"), "side must be bid or ask, was `buy`"),
-    (book_row(5, "", "99", "1"), "side must be bid or ask, was empty"),
+    (book_row(5, "buy", "99", "1"), "side must be one of bid, ask, was `buy`"),
+    (book_row(5, "", "99", "1"), "side must be one of bid, ask, was empty"),
     (book_row(5, "bid", "", "1"), "price must be a number that is not negative, was empty"),
     (book_row(5, "bid", "x", "1"), "price must be a number that is not negative, was `x`"),
     (book_row(5, "bid", "nan", "1"), "price must be a number that is not negative, was `nan`"),
@@ -205,13 +259,9 @@ def test_malformed_book_rows_are_refused_or_skipped(tmp_path, row, words):
 
 
 BAD_TRADE_ROWS = [
-    (
-        trade_row(5, "", "buy", "100", "1"),
-        "id must be 1 to 36 printable characters without spaces, was empty",
-    ),
-    (trade_row(5, "x" * 37, "buy", "100", "1"), "id must be 1 to 36 printable characters"),
-    (trade_row(5, "é", "buy", "100", "1"), "id must be 1 to 36 printable characters"),
-    (trade_row(5, "2", "unknown", "100", "1"), "side must be buy or sell, was `unknown`"),
+    (trade_row(5, "x" * 37, "buy", "100", "1"), "id must be at most 36 printable characters without spaces"),
+    (trade_row(5, "é", "buy", "100", "1"), "id must be at most 36 printable characters"),
+    (trade_row(5, "2", "", "100", "1"), "side must be one of buy, sell, unknown, was empty"),
     (trade_row(5, "2", "buy", "100", "0"), "amount must be at least 0.00001, was `0`"),
 ]
 
@@ -225,6 +275,48 @@ def test_malformed_trades_are_refused_or_skipped(tmp_path, row, words):
     assert words in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["trades.csv"]
     assert import_tardis([path], BTC, tmp_path / "catalog", on_bad_rows="skip").trades == 1
+
+
+def test_trades_without_id_or_taker_are_imported_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 100)
+    rows = [
+        trade_row(0, "", "buy", "100", "1"),
+        trade_row(9, "", "sell", "100", "1"),
+        trade_row(9, "K-1", "unknown", "100", "1"),
+        trade_row(9, "", "unknown", "100", "1"),
+        trade_row(9, "", "unknown", "100", "1"),
+    ]
+    path = write_trades(tmp_path, rows)
+    report = import_tardis([path], BTC, tmp_path / "catalog")
+    ticks = ParquetDataCatalog(str(tmp_path / "catalog")).query_trade_ticks([ID])
+    assert [str(tick.trade_id) for tick in ticks] == [
+        f"{T0}-0", f"{T0 + 9}-0", "K-1", f"{T0 + 9}-2", f"{T0 + 9}-3"
+    ]  # fmt: skip
+    assert [tick.aggressor_side for tick in ticks][1:] == [
+        AggressorSide.SELL,
+        *[AggressorSide.NO_AGGRESSOR] * 3,
+    ]
+    assert [(finding.kind, finding.count) for finding in report.findings] == [
+        (FindingKind.MADE_ID, 4),
+        (FindingKind.UNKNOWN_TAKER, 3),
+    ]
+    assert "4 trades without an id" in report.findings[0].message
+
+
+def test_a_file_of_its_header_alone_is_a_quiet_day(tmp_path):
+    book, quiet = write_book(tmp_path, SNAPSHOT), write_trades(tmp_path, [])
+    quiet_book = write_book(tmp_path, [""], "quiet.csv.gz", zipped=True)
+    report = import_tardis([quiet, book, quiet_book], BTC, tmp_path / "catalog")
+    assert [(file.path.name, file.rows_read, file.first) for file in report.files] == [
+        ("quiet.csv.gz", 0, None), ("book.csv", 3, T0 * 1000), ("trades.csv", 0, None)
+    ]  # fmt: skip
+    assert {(finding.kind, finding.file.name) for finding in report.findings} == {
+        (FindingKind.NO_ROWS, "quiet.csv.gz"), (FindingKind.NO_ROWS, "trades.csv")
+    }  # fmt: skip
+    assert (report.deltas, report.trades) == (4, 0)
+    with pytest.raises(DataError, match=r"nothing to import, .*trades\.csv hold headers and no rows"):
+        import_tardis([quiet], BTC, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_increments_need_not_be_powers_of_ten(tmp_path):
@@ -361,6 +453,12 @@ def test_a_missing_last_line_break_is_reported(tmp_path):
     assert report.deltas == 4
 
 
+def in_unit(digits):
+    """Return a file whose times have more or fewer digits than microseconds."""
+    moment = str(T0) + "0" * digits if digits > 0 else str(T0)[:digits]
+    return "\n".join([BOOK, *SNAPSHOT, ""]).replace(str(T0), moment).encode()
+
+
 def test_unusable_files_each_give_one_message(tmp_path):
     whole = write_book(tmp_path, SNAPSHOT * 50, zipped=True).read_bytes()
     cases = {
@@ -370,9 +468,23 @@ def test_unusable_files_each_give_one_message(tmp_path):
             "bad.csv.gz is damaged and cannot be decompressed",
         ),
         "none.csv": (b"", "none.csv is empty"),
-        "header.csv": (BOOK.encode() + b"\n", "header.csv holds a header and no rows"),
         "other.csv": (b"time,price\n1,2\n", "first line must be `exchange,symbol,timestamp"),
-        "noise.csv": (BOOK.encode() + b"\nx\ny\n", "noise.csv holds no readable row"),
+        "noise.csv": (
+            BOOK.encode() + b"\nx\ny\n",
+            "first 1000 lines; line 2: a row has 8 fields, was 1: `x`",
+        ),
+        "seconds.csv": (
+            in_unit(-6),
+            "timestamp must be microseconds since 1970 (16 digits; 10 are seconds), was",
+        ),
+        "milliseconds.csv": (in_unit(-3), "(16 digits; 13 are milliseconds), was `1723161255000`"),
+        "nanoseconds.csv": (in_unit(3), "(16 digits; 19 are nanoseconds), was `1723161255000000000`"),
+        "cr.csv": (
+            "\r".join([BOOK, *SNAPSHOT, ""]).encode(),
+            "ends lines with a carriage return; they must end",
+        ),
+        "escape.csv": (b"\x1b]0;gone\x07\x9b\n", r"was `\x1b]0;gone\x07�`"),
+        "utf16.csv": (BOOK.encode("utf-16"), r"was `��e\x00x\x00"),
         "return.csv": ((BOOK + "\n" + SNAPSHOT[0] + "\na\rb\n").encode(), "carriage return inside a line"),
     }
     for name, (data, words) in cases.items():
@@ -380,7 +492,7 @@ def test_unusable_files_each_give_one_message(tmp_path):
         with pytest.raises(DataError) as caught:
             import_tardis([tmp_path / name], BTC, tmp_path / "catalog")
         assert words in str(caught.value)
-        assert "\n" not in str(caught.value)
+        assert str(caught.value).isprintable()
         assert not (tmp_path / "catalog").exists()
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         import_tardis([tmp_path], BTC, tmp_path / "catalog")
