@@ -2,7 +2,7 @@
 
 import sys
 
-from mm_nautilus.cli import main
+from mm_nautilus.cli import process_main
 
 if __name__ == "__main__":
-    main(["backtest", *sys.argv[1:]])
+    process_main(["backtest", *sys.argv[1:]])

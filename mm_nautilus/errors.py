@@ -60,12 +60,16 @@ class InterruptedRunError(MarketMakingError):
     message
         What was interrupted and what was saved where.
     exit_code
-        128 + the signal's number: 130 for SIGINT, 143 for SIGTERM.
+        128 + the signal's number: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+        super().__init__(message, exit_code)  # both: native code that passes it on makes it anew from them
+        self.message = message
         self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class CalibrationError(DataError):

@@ -53,10 +53,9 @@ def backtest_command(
     """
     from mm_nautilus.core.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
 
-    with ending_on_signals("interrupted before the run began; nothing was written"):
-        loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), overrides or ())
-        run_config = loaded.config if out is None else _writing_to(loaded.config, out)
-        outcome = _run(run_config, shows_progress=not (quiet or as_json))
+    loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), overrides or ())
+    run_config = loaded.config if out is None else _writing_to(loaded.config, out)
+    outcome = _run(run_config, shows_progress=not (quiet or as_json))
     if not quiet:
         _tell(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
     if as_json:
@@ -72,10 +71,11 @@ def _writing_to(config: "RunConfig", directory: Path) -> "RunConfig":
 def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
     from mm_nautilus.runs.backtest import run_backtest  # noqa: PLC0415
 
-    if not shows_progress:
-        return run_backtest(config)
-    with progress_bar(f"backtest {config.name}") as advance:
-        return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
+    with ending_on_signals("interrupted before the run began; nothing was written"):
+        if not shows_progress:
+            return run_backtest(config)
+        with progress_bar(f"backtest {config.name}") as advance:
+            return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
 
 
 def _tell(outcome: "BacktestOutcome", warnings: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from mm_nautilus.core.ending_signals import ending_signals
 from mm_nautilus.errors import InterruptedRunError
 
 __all__ = [
@@ -77,7 +78,7 @@ def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
 
 @contextmanager
 def ending_on_signals(words: str) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM during the block into an error, so that what was begun is cleaned up.
+    """Turn SIGINT, SIGTERM and SIGHUP during the block into an error, so that what was begun is cleaned up.
 
     Parameters
     ----------
@@ -93,9 +94,7 @@ def ending_on_signals(words: str) -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise InterruptedRunError(words, 128 + number)
 
-    previous: dict[int, Any] = {
-        number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous: dict[int, Any] = {number: signal.signal(number, end) for number in ending_signals()}
     try:
         yield
     finally:

@@ -1,6 +1,8 @@
 """The actor that publishes per-symbol figures from the engine's portfolio."""
 
 import json
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -64,6 +66,7 @@ class _SymbolBook:
     fees: Decimal = _ZERO
     last_fill: FillMessage | None = None
     last_trade_id: TradeId | None = None
+    last_told_id: TradeId | None = None
     last_realized: Decimal = _ZERO
     trade_pnl: Decimal | None = None
     closed_cycles: list[Decimal] = field(default_factory=list)
@@ -156,7 +159,7 @@ class MetricsActor(GuardedActor):
             for position in self.cache.positions_open(instrument_id=instrument_id):
                 realized = _ZERO if position.realized_pnl is None else position.realized_pnl.as_decimal()
                 book.results.resume(position.quantity.as_decimal(), realized, ledger.open_fees(symbol))
-                book.last_trade_id = position.last_trade_id
+                book.last_trade_id = book.last_told_id = position.last_trade_id
             book.last_realized = ledger.realized_pnl(symbol)
             book.earlier_realized = self._portfolio_realized(book) - book.last_realized
 
@@ -180,9 +183,9 @@ class MetricsActor(GuardedActor):
 
     @staticmethod
     def _count_fill(book: _SymbolBook, event: Any) -> None:
+        book.fees += _fee(event, book.view.spec.quote)
         book.fills += 1
         book.maker_fills += event.liquidity_side == LiquiditySide.MAKER
-        book.fees += _fee(event, book.view.spec.quote)
         book.last_trade_id = event.trade_id
 
     def _on_position(self, event: Any) -> None:
@@ -212,35 +215,35 @@ class MetricsActor(GuardedActor):
         if quantity == 0:
             book.closed_cycles = [*book.closed_cycles[-1:], realized]
 
-    def catch_up(self) -> list[FillResult]:
-        """Book executions whose events reached no callback, and return what they did; for the end of a run.
+    def catch_up(self) -> Iterator[FillResult]:
+        """Book executions whose events reached no callback, and yield what they did; for the end of a run.
 
-        Such are those of orders that a strategy sent while it stopped, or that were filled then, and what came
-        after a callback had failed. The engine's positions have them.
+        Such are those of orders that a strategy sent while it stopped, or that were filled then, what came after a
+        callback had failed, and the one over which a callback failed. The engine's positions have them.
         """
-        return [result for book in self._books.values() for result in self._missed(book)]
+        for book in self._books.values():
+            yield from self._missed(book)
 
-    def _missed(self, book: _SymbolBook) -> list[FillResult]:
-        found: list[FillResult] = []
+    def _missed(self, book: _SymbolBook) -> Iterator[FillResult]:
         instrument = self.cache.instrument(book.view.instrument_id)
         for position in self.cache.positions(instrument_id=book.view.instrument_id):
             fills = position.events()
-            seen = [index for index, fill in enumerate(fills) if fill.trade_id == book.last_trade_id]
-            first_missed = seen[0] + 1 if seen else 0
-            if first_missed == len(fills):
+            numbers = {fill.trade_id: number for number, fill in enumerate(fills, start=1)}
+            counted, told = (numbers.get(seen, 0) for seen in (book.last_trade_id, book.last_told_id))
+            if told == len(fills):
                 continue
             replayed = Position(instrument, fills[0])
             for index, fill in enumerate(fills):
                 if index > 0:
                     replayed.apply(fill)
-                if index >= first_missed:
+                if index >= counted:
                     self._count_fill(book, fill)
                     self._book_position(book, replayed)
+                if index >= told:
                     book.last_fill = FillMessage(fill, self._purpose(fill))
                     signed = replayed.quantity.as_decimal() * (-1 if replayed.is_short else 1)
-                    found.append(self._take_result(book, signed))
+                    yield self._take_result(book, signed)
             self._check_realized(book)
-        return found
 
     def _purpose(self, fill: Any) -> str:
         """Return what an execution's order was sent for: its tag."""
@@ -319,6 +322,7 @@ class MetricsActor(GuardedActor):
             symbol_stats=ledger.get_symbol_stats(symbol),
         )
         book.last_realized, book.trade_pnl, book.last_fill = realized, None, None
+        book.last_told_id = event.trade_id
         return result
 
     def _publish_metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> None:
@@ -383,7 +387,7 @@ class MetricsActor(GuardedActor):
 
     def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
         """Return `figures` after `catch_up`; for the end of a run."""
-        self.catch_up()
+        deque(self.catch_up(), maxlen=0)
         return self.figures(ts_ns)
 
     def figures(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:

@@ -12,8 +12,8 @@ from nautilus_trader.trading import Strategy
 
 __all__ = ["CallbackFailure", "GuardedActor", "GuardedStrategy"]
 
-_ALWAYS_RUN = frozenset({"on_stop", "on_save", "on_load", "on_dispose", "on_reset"})
-"""Callbacks that still run after a failure, so that orders are cancelled and state is kept."""
+_ALWAYS_RUN = frozenset({"on_stop", "on_save", "on_load", "on_dispose", "on_reset", "_on_result"})
+"""Callbacks that still run after a failure, so that orders are cancelled, fills are written and state is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class Journal:
         ``journal``, on top of the file's limit, and one for people tell. None keeps all: `journal_files` returns
         them.
 
+    Attributes
+    ----------
+    lines
+        How many lines were taken; one that cannot be written at once is written with the next one.
+
     Notes
     -----
     A journal that exists is gone on with: none of its files is overwritten. A last line that was cut off by the end
@@ -69,6 +74,7 @@ class Journal:
         self._keep_files = keep_files
         aside = _files_aside(path)
         self._rotations = _number(aside[-1]) if aside else 0
+        self.lines = 0
         self._open()
 
     def _open(self) -> None:
@@ -236,6 +242,7 @@ class Journal:
 
     def _append(self, content: bytes) -> None:
         self._file.write(content)
+        self.lines += 1  # what cannot be flushed now is tried again with the next line
         self._file.flush()
         self._bytes += len(content)
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report as write_page
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
-from mm_nautilus.runs.components import save_last_figures
+from mm_nautilus.runs.components import last_figures, raised_by
+from mm_nautilus.runs.finish import write_summary
 from mm_nautilus.runs.folder import begun_run_folder
-from mm_nautilus.runs.inputs import prepare
+from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.runs.signals import SignalWatch
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
@@ -72,41 +74,74 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
     """
     inputs = prepare(config)
     keep_digits(inputs.specs.values())
-    folder = begun_run_folder(config)
     with SignalWatch() as signals:
+        folder = begun_run_folder(config)
+        try:
+            return _Run(inputs, folder, signals).outcome(on_progress or (lambda _share: None))
+        except (RunFailedError, InterruptedRunError):
+            raise
+        except Exception as error:
+            raise _failed(config, folder, error) from error
+
+
+class _Run:
+    """One backtest from its folder on."""
+
+    def __init__(self, inputs: RunInputs, folder: Path, signals: SignalWatch) -> None:
+        self._inputs = inputs
+        self._config = inputs.config
+        self._folder = folder
+        self._signals = signals
+
+    def outcome(self, on_progress: Callable[[float], None]) -> BacktestOutcome:
+        """Run to the end, save, and return what is left; raises as `run_backtest`."""
+        signals, folder = self._signals, self._folder
         parts = build_parts(
-            inputs,
+            self._inputs,
             folder,
-            on_progress=on_progress or (lambda _share: None),
+            on_progress=on_progress,
             interrupted=lambda: signals.received is not None,
         )
         started = time.perf_counter()
         result, error = _run(parts.node)
         elapsed_seconds = time.perf_counter() - started
-        now_ns = (None if result is None else result.backtest_end) or inputs.end_ns
-        events = 0 if result is None else result.iterations
-        _save(parts, now_ns, folder)
+        now_ns = (None if result is None else result.backtest_end) or self._inputs.end_ns
+        error = _save(parts, now_ns, folder, error)
         summary = run_summary(
-            config,
-            inputs.specs,
+            self._config,
+            self._inputs.specs,
             parts,
-            (inputs.quote_ns, inputs.end_ns),
+            (self._inputs.quote_ns, self._inputs.end_ns),
             now_ns,
-            events=events,
+            events=0 if result is None else result.iterations,
             elapsed_seconds=elapsed_seconds,
-            warnings=inputs.warnings,
+            warnings=self._inputs.warnings,
         )
         summary["status"] = _status(parts, error, signals)
-        summary["statistics"] = run_statistics(result, folder)
-        summary = complete_summary(RunFiles(folder, summary, resolved_yaml(config)))
-        (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    parts.node.dispose()
-    try:
-        if config.output.report:
-            write_page(folder)
-    finally:
-        _raise_for(parts, error, signals, folder)
-    return BacktestOutcome(summary, folder, inputs.warnings)
+        write_summary(folder, summary)
+        fault = raised_by(lambda: self._complete(summary, result))
+        parts.node.dispose()
+        if self._config.output.report:
+            fault = raised_by(lambda: write_page(folder)) or fault
+        if fault is not None:
+            write_summary(folder, summary | {"status": "failed"})
+        _raise_for(parts, error or fault, signals, folder)
+        return BacktestOutcome(summary, folder, self._inputs.warnings)
+
+    def _complete(self, summary: dict[str, Any], result: BacktestResult | None) -> None:
+        """Add to the summary what only the tables tell."""
+        summary["statistics"] = run_statistics(result, self._folder)
+        summary |= complete_summary(RunFiles(self._folder, summary, resolved_yaml(self._config)))
+        write_summary(self._folder, summary)
+
+
+def _failed(config: RunConfig, folder: Path, error: Exception) -> RunFailedError:
+    """Note what broke a run outside of its callbacks, and return what is to be told of it."""
+    (folder / "failure.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    path = folder / "summary.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"name": config.name}
+    write_summary(folder, known | {"status": "failed"})
+    return RunFailedError(f"the run failed: {error!r}; see {folder / 'failure.txt'}")
 
 
 def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
@@ -117,12 +152,22 @@ def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
         return None, error
 
 
-def _save(parts: RunParts, now_ns: int, folder: Path) -> None:
-    """Record the last figures, which no callback sees any more, and write the engine's reports."""
-    save_last_figures(parts, now_ns)
-    parts.recorder.close()
-    parts.traces.close(now_ns)
-    node = parts.node
+def _save(parts: RunParts, now_ns: int, folder: Path, error: Exception | None) -> Exception | None:
+    """Record the last figures, which no callback sees any more, and write the engine's reports.
+
+    Each part is saved whatever becomes of the others; returned is the first thing that went wrong.
+    """
+    steps = (
+        *last_figures(parts, now_ns),
+        parts.recorder.close,
+        lambda: parts.traces.close(now_ns),
+        lambda: _write_reports(parts.node, folder),
+    )
+    faults = [error, *(raised_by(step) for step in steps)]
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _write_reports(node: BacktestNode, folder: Path) -> None:
     orders = node.generate_orders_report(RUN_ID)
     write_report(orders, ORDERS, folder / "orders.parquet")
     write_report(_with_tags(node.generate_fills_report(RUN_ID), orders), FILLS, folder / "fills.parquet")
@@ -146,14 +191,14 @@ def _raise_for(parts: RunParts, error: Exception | None, signals: SignalWatch, f
     """Raise what ended the run early, if anything did, with what was saved."""
     saved = f"reports up to then were saved in {folder}"
     failure = parts.failure_text()
+    if failure is None and error is not None:
+        failure = f"{error}\n{''.join(traceback.format_exception(error))}"
     if failure is not None:
         (folder / "failure.txt").write_text(failure, encoding="utf-8")
         first = failure.splitlines()[0]
         raise RunFailedError(
             f"the run failed: {first}; the traceback is in {folder / 'failure.txt'}, {saved}"
-        )
-    if error is not None:
-        raise RunFailedError(f"the run failed: {error}; {saved}") from error
+        ) from error
     if signals.received is not None:
         name = signal.Signals(signals.received).name
         raise InterruptedRunError(f"interrupted by {name}: quotes cancelled, {saved}", signals.exit_code)

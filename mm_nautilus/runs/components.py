@@ -1,6 +1,6 @@
 """What backtests and sandbox runs are both made of: strategy, actors, log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
 
-__all__ = ["ORDER_RATE", "Components", "log_config", "save_last_figures", "strategy_config"]
+__all__ = ["ORDER_RATE", "Components", "last_figures", "log_config", "raised_by", "strategy_config"]
 
 ORDER_RATE: Final = "100000/00:00:01"
 """Order commands a second at which the engine's own risk checks refuse them: far beyond the strategy's cap, which
@@ -71,8 +71,8 @@ class Components[Control: GuardedActor]:
         return None
 
 
-def save_last_figures(parts: Components[Any], now_ns: int) -> None:
-    """Record what no callback sees any more at the end of a run; the recorder is closed by the caller.
+def last_figures(parts: Components[Any], now_ns: int) -> tuple[Callable[[], None], ...]:
+    """Return the steps that record what no callback sees any more at the end of a run; the caller closes the recorder.
 
     Parameters
     ----------
@@ -81,14 +81,30 @@ def save_last_figures(parts: Components[Any], now_ns: int) -> None:
     now_ns
         The run's last moment, nanoseconds since the epoch.
     """
+    return lambda: _write_missed_fills(parts), lambda: _write_last_rows(parts, now_ns)
+
+
+def _write_missed_fills(parts: Components[Any]) -> None:
     for fill in parts.metrics.catch_up():
         parts.recorder.write_fill(fill)
+
+
+def _write_last_rows(parts: Components[Any], now_ns: int) -> None:
     metrics, account = parts.metrics.figures(now_ns)
     for row in metrics:
         parts.recorder.write_metrics(row)
     if account is not None:
         parts.recorder.write_equity(now_ns, account)
         parts.recorder.write_snapshot(now_ns)
+
+
+def raised_by(step: Callable[[], object]) -> Exception | None:
+    """Take a step and return what it raised, so that what there is can be saved first."""
+    try:
+        step()
+    except Exception as error:
+        return error
+    return None
 
 
 def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:

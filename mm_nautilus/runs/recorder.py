@@ -1,7 +1,8 @@
 """Write what a run publishes as it comes: metrics, equity and fills to Parquet, fills to the journal."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -124,6 +125,8 @@ class RunRecorder(GuardedActor):
         self._links = JournalLinks(self._journal, STRATEGY_NAME)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
+        self._not_in_table: deque[FillResult] = deque()
+        self._not_in_journal: deque[FillResult] = deque()
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
         self._last_purposes: dict[str, str] = {}
 
@@ -167,18 +170,37 @@ class RunRecorder(GuardedActor):
         self._links.on_fill(message)
 
     def _on_result(self, message: object) -> None:
-        """Write one fill."""
+        """Write one fill, whatever has failed here before."""
         if isinstance(message, FillResult):
             self.write_fill(message)
 
     def write_fill(self, message: FillResult) -> None:
-        """Write one fill to the journal and, in a live run, to its table; count it with its exit."""
+        """Write one fill to the journal and, in a live run, to its table; count it with its exit.
+
+        What cannot be written now is kept for the next one, or for the end.
+        """
+        self._not_in_journal.append(message)
         if self._fills is not None:
-            self._fills.append(_fill_row(message))
+            self._not_in_table.append(message)
         before = self._last_purposes.get(message.symbol)
         self._last_purposes[message.symbol] = message.purpose
         if message.purpose in _EXITS:
             self.exits[message.purpose].add(message, is_first=message.purpose != before)
+        self._write_fills()
+
+    def _write_fills(self) -> None:
+        """Write the fills that are not written yet, each once to each place."""
+        while self._fills is not None and self._not_in_table:
+            self._fills.append(_fill_row(self._not_in_table.popleft()))
+        while self._not_in_journal:
+            lines = self._journal.lines
+            try:
+                self._log_fill(self._not_in_journal[0])
+            finally:
+                if self._journal.lines > lines:
+                    self._not_in_journal.popleft()
+
+    def _log_fill(self, message: FillResult) -> None:
         fill = {
             "ts_event": message.ts_event,
             "symbol": message.symbol,
@@ -242,9 +264,11 @@ class RunRecorder(GuardedActor):
         in_hurry
             Whether the parts of tables are left to be joined later.
         """
-        for rows in self._tables:
-            (rows.leave if in_hurry else rows.close)()
-        self._journal.close()
+        with ExitStack() as closing:  # the others are closed where one cannot be
+            closing.callback(self._journal.close)
+            for rows in self._tables:
+                closing.callback(rows.leave if in_hurry else rows.close)
+            self._write_fills()
 
 
 def _fill_row(fill: FillResult) -> dict[str, Any]:

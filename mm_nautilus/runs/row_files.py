@@ -102,6 +102,7 @@ class RowParts:
         self._number = 1
         self._written: list[pa.Table] = []
         self._rows: list[Row] = []
+        self._is_on_disk = True
 
     def append(self, row: Row) -> None:
         """Add one row."""
@@ -111,12 +112,15 @@ class RowParts:
 
     def flush(self) -> None:
         """Write the part that is being filled, with the rows added since the last time."""
-        if not self._rows:
+        if self._rows:
+            self._written.append(_table(self._rows, self._schema))
+            self._rows.clear()
+            self._is_on_disk = False
+        if self._is_on_disk:
             return
-        self._written.append(_table(self._rows, self._schema))
-        self._rows.clear()
         part = pa.concat_tables(self._written)
         _write_whole(part, self._folder / f"{self._number:06d}.parquet")
+        self._is_on_disk = True
         if part.num_rows >= self._rows_per_part:
             self._number += 1
             self._written.clear()

@@ -14,12 +14,13 @@ from typing import Any, Final, Protocol
 from nautilus_trader.live import NodeState
 
 from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.errors import InterruptedRunError, MarketMakingError, RunFailedError
 from mm_nautilus.live_view.state import LiveState, RunInfo
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.report.console import status_line
+from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.folder import refuse_unwritable_folders
 from mm_nautilus.runs.live_feed import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
@@ -29,7 +30,7 @@ from mm_nautilus.runs.sandbox_inputs import (
     prepare_sandbox,
 )
 from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_switch
-from mm_nautilus.runs.sandbox_results import SandboxResults, raised_by
+from mm_nautilus.runs.sandbox_results import SandboxResults
 from mm_nautilus.runs.session import WIND_DOWN_SECONDS, Session, StopCause
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
@@ -92,7 +93,7 @@ def run_sandbox(
     config
         The run.
     signals
-        Where SIGINT and SIGTERM arrive; entered before, and left after the call.
+        Where SIGINT, SIGTERM and SIGHUP arrive; entered before, and left after the call.
     fresh
         Whether to start anew instead of going on from the state file, which is kept under another name.
     say
@@ -209,6 +210,14 @@ class _Run:
 
     def outcome(self) -> SandboxOutcome:
         """Run to the end, save, and return what is left; raises as `run_sandbox`."""
+        try:
+            return self._outcome()
+        except (RunFailedError, InterruptedRunError):
+            raise
+        except Exception as error:
+            raise self._results.fail(error) from error
+
+    def _outcome(self) -> SandboxOutcome:
         parts = build_sandbox(
             self._inputs,
             self._folder,

@@ -15,7 +15,7 @@ from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report
 from mm_nautilus.report.run_files import RunFiles
-from mm_nautilus.runs.components import save_last_figures
+from mm_nautilus.runs.components import last_figures, raised_by
 from mm_nautilus.runs.finish import only_writer, write_summary
 from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
@@ -26,7 +26,7 @@ from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
 
-__all__ = ["SandboxResults", "raised_by"]
+__all__ = ["SandboxResults"]
 
 _MOST_PARTS_IN_HURRY: Final = 150
 """Parts of tables that are joined after a signal, about a day's; they take a second or two, a week's ten."""
@@ -42,7 +42,7 @@ class SandboxResults:
     session
         Why the run ends.
     signals
-        Where SIGINT and SIGTERM arrive.
+        Where SIGINT, SIGTERM and SIGHUP arrive.
     state
         The run's state file, or None where it keeps none.
     web
@@ -147,7 +147,7 @@ class SandboxResults:
         Exception or None
             The first thing that went wrong.
         """
-        faults = [error, raised_by(lambda: save_last_figures(parts, now_ns))]
+        faults = [error, *(raised_by(step) for step in last_figures(parts, now_ns))]
         if parts.saver is not None:
             faults.append(raised_by(parts.saver.save_last))
         status = self._status(parts, _first(faults))
@@ -158,7 +158,28 @@ class SandboxResults:
         faults.append(raised_by(lambda: parts.traces.close(now_ns, in_hurry=in_hurry)))
         if not in_hurry:
             faults.append(raised_by(self._complete_summary))
-        return _first(faults)
+        error = _first(faults)
+        if error is not None and self.summary["status"] != "failed":
+            self._note_failed()
+        return error
+
+    def _note_failed(self) -> None:
+        """Say in the summary that the run failed, whatever else is known of it."""
+        self.summary["status"] = "failed"
+        self._write_summary()
+
+    def fail(self, error: Exception) -> RunFailedError:
+        """Note what broke a run outside of its callbacks, and return what is to be told of it.
+
+        Parameters
+        ----------
+        error
+            What was raised, before the engine was there or after it was gone.
+        """
+        path = self.folder / "failure.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        self._note_failed()
+        return RunFailedError(f"the run failed: {error!r}; see {path}")
 
     def _status(self, parts: SandboxParts, error: Exception | None) -> str:
         if error is not None or parts.failure_text() is not None:
@@ -244,15 +265,6 @@ class SandboxResults:
         if stop is None and self._signals.received is None:
             return "the engine stopped without being asked to; its log tells more"
         return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
-
-
-def raised_by(step: Callable[[], object]) -> Exception | None:
-    """Take a step and return what it raised, so that what there is can be saved first."""
-    try:
-        step()
-    except Exception as error:
-        return error
-    return None
 
 
 def _first(faults: Sequence[Exception | None]) -> Exception | None:

@@ -90,9 +90,9 @@ class Session:
 class SessionControl(GuardedActor):
     """Begin, watch and end a live run from inside the engine.
 
-    It subscribes to the trades that the simulated venue matches with, reports once a minute, and where the
-    session is to end tells the strategy to cancel (and close) everything and waits for it before it stops the
-    engine: what is filled while the engine stops reaches no callback.
+    It subscribes to the trades that the simulated venue matches with, reports at the start and once a minute, and
+    where the session is to end tells the strategy to cancel (and close) everything and waits for it before it stops
+    the engine: what is filled while the engine stops reaches no callback.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class SessionControl(GuardedActor):
     flatten
         Whether positions are closed at the end.
     on_report
-        Called once a minute with the time, nanoseconds since the epoch.
+        Called at the start and once a minute with the time, nanoseconds since the epoch.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
@@ -144,7 +144,7 @@ class SessionControl(GuardedActor):
             self.subscribe_trades(instrument_id)
         self.subscribe_topic(CONTROL_TOPIC, self._on_control)
         self.start_ns = self.clock.timestamp_ns()
-        self._next_report_ns = self.start_ns + _REPORT_INTERVAL_NS
+        self._next_report_ns = self.start_ns
         self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
 
     def on_trade(self, _trade: Any) -> None:
@@ -157,7 +157,7 @@ class SessionControl(GuardedActor):
             (self.subscribe_trades if message.is_wanted else self.unsubscribe_trades)(message.instrument_id)
 
     def on_time_event(self, event: Any) -> None:
-        """Report where a minute is over, and end the run where it is to end."""
+        """Report at the start and after each minute, and end the run where it is to end."""
         if event.name != _TIMER:
             return
         # The timer keeps its schedule when the wall clock is set, and so tells how long the run has lasted.

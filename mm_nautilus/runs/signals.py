@@ -1,4 +1,4 @@
-"""Turn SIGINT and SIGTERM into an orderly end of a run, and SIGUSR1 into a halt of a live one."""
+"""Turn SIGINT, SIGTERM and SIGHUP into an orderly end of a run, and SIGUSR1 into a halt of a live one."""
 
 import signal
 import threading
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from mm_nautilus.core.ending_signals import ending_signals
+
 __all__ = ["SignalListener", "SignalWatch"]
 
-_WATCHED: Final = (signal.SIGINT, signal.SIGTERM)
 _KILL: Final = signal.SIGUSR1
-_LISTENED: Final = (*_WATCHED, _KILL)
 _LOOK_SECONDS: Final = 0.1
 """Time between two looks for a signal that has come."""
 
@@ -31,7 +31,7 @@ class SignalWatch:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in _WATCHED:
+        for number in ending_signals():
             self._previous[number] = signal.signal(number, self._note)
         return self
 
@@ -81,15 +81,16 @@ class SignalListener:
         self.received_at: float | None = None
         self._ends_process = ends_process
         self.kills = 0
+        self._listened = (*ending_signals(), _KILL)
         self._previous: dict[int, Any] = {}
         self._mask: set[int] = set()
         self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
 
     def __enter__(self) -> Self:
-        for number in _LISTENED:
+        for number in self._listened:
             self._previous[number] = signal.signal(number, lambda number, _frame: self._note(number))
-        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _LISTENED))
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, self._listened))
         self._thread.start()
         return self
 
@@ -108,18 +109,18 @@ class SignalListener:
     @contextmanager
     def inherited_by_nobody(self) -> Iterator[None]:
         """Unblock the signals while a child process is started, which would otherwise never be ended by one."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _LISTENED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._listened)
         try:
             yield
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _LISTENED)
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._listened)
 
     def _listen(self) -> None:
         while not self._has_ended.wait(_LOOK_SECONDS):
             self._take_pending()
 
     def _take_pending(self) -> None:
-        for number in signal.sigpending().intersection(_LISTENED):
+        for number in signal.sigpending().intersection(self._listened):
             self._note(signal.sigwait({number}))
 
     def _note(self, number: int) -> None:

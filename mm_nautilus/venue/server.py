@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
+from mm_nautilus.core.ending_signals import ending_signals
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.venue.commands import COMMANDS
 from mm_nautilus.venue.options import VenueOptions
@@ -242,7 +242,7 @@ def run_venue(
     *,
     end_with_stdin: bool = False,
 ) -> int:
-    """Run a venue until SIGINT or SIGTERM, and return the exit code.
+    """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ async def _run(
             loop.remove_reader(sys.stdin.fileno())
             stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, end, number)
     if end_with_stdin:
         loop.add_reader(sys.stdin.fileno(), read_stdin)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 from mm_nautilus.core.calibration_file import load_calibration
 
 ROOT = Path(__file__).resolve().parents[2]

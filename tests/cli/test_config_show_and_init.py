@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 from mm_nautilus.core.config_source import load_config, load_sandbox_config
 
 ROOT = Path(__file__).resolve().parents[2]

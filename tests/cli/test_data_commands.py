@@ -9,7 +9,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from mm_nautilus.cli.app import app, main
+from mm_nautilus.cli import main
+from mm_nautilus.cli.app import app
 from mm_nautilus.cli.console import ending_on_signals, progress_bar
 from mm_nautilus.errors import ConfigError, InterruptedRunError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 
 CATALOG = str(Path(__file__).resolve().parents[2] / "catalog")
 

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 import typer
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 from mm_nautilus.cli.frame import run_command
 from mm_nautilus.errors import ConfigError, DataError, InterruptedRunError, RunFailedError
 

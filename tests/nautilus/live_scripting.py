@@ -5,6 +5,7 @@ its way any more.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -303,7 +304,7 @@ class LiveScript:
         ]
         if self.metrics.ledger is None:
             return session
-        self.metrics.catch_up()
+        deque(self.metrics.catch_up(), maxlen=0)
         ledger = self.metrics.ledger
         self.strategy.catch_up({symbol: ledger.realized_pnl(symbol) for symbol in ledger.symbols})
         session.rows, session.snapshot = self.metrics.figures(0)

@@ -16,6 +16,7 @@ from mm_nautilus.cli import main
 from mm_nautilus.core.config_source import load_config
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.runs import backtest
 from mm_nautilus.runs.backtest import run_backtest
 
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
@@ -126,6 +127,22 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
     assert FinishedOrders(folder).open_count == 0
+
+
+@pytest.mark.parametrize("step", ["build_parts", "run_summary", "_write_reports"])
+def test_a_failure_beside_the_callbacks_shows_in_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr(backtest, step, fail)
+    given = ["end=2025-12-13T12:01:00Z", "output.report=false", f"output.directory={tmp_path}"]
+    with pytest.raises(RunFailedError, match="planted"):
+        run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
+    folder = _only_folder(tmp_path)
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"] == "failed"
+    assert "planted" in (folder / "failure.txt").read_text(encoding="utf-8")
 
 
 class FinishedOrders:

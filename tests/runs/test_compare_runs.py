@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from whole_runs import FinishedRun
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.compare import Comparison, compare_runs, plain_comparison
 from mm_nautilus.report.compare_console import print_comparison, sparkline

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sandbox_runs import (
@@ -24,6 +25,9 @@ from sandbox_runs import (
 from whole_runs import ROOT
 
 from mm_nautilus.cli import main
+from mm_nautilus.runs import sandbox
+from mm_nautilus.runs.sandbox_results import SandboxResults
+from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -123,10 +127,14 @@ PLANTED = """\
 import itertools, sys
 import mm_nautilus.nautilus.guarding as guarding
 from mm_nautilus.cli import main
+from mm_nautilus.nautilus.actor import MetricsActor
 from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.report.journal import Journal
+from mm_nautilus.runs.recorder import RunRecorder
 
-name, count, calls = sys.argv[1], int(sys.argv[2]), itertools.count(1)
-original = getattr(MarketMaker, name)
+(owner, _, name), count, calls = sys.argv[1].partition("."), int(sys.argv[2]), itertools.count(1)
+owner = globals()[owner]
+original = getattr(owner, name)
 
 def failing(self, *arguments):
     if next(calls) == count:
@@ -134,15 +142,27 @@ def failing(self, *arguments):
     return original(self, *arguments)
 
 failing.__name__, failing.__qualname__ = original.__name__, original.__qualname__
-setattr(MarketMaker, name, guarding._guarded(failing))
+setattr(owner, name, guarding._guarded(failing) if name.startswith("on_") else failing)
 main(["sandbox", *sys.argv[3:]])
 """
 
 
-@pytest.mark.parametrize(("callback", "count"), [("on_book_deltas", 900), ("on_order_filled", 3)])
-def test_failing_callback_ends_the_run_and_keeps_the_books(tmp_path: Path, callback: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "count", "callback"),
+    [
+        ("MarketMaker.on_book_deltas", 900, "MarketMaker.on_book_deltas"),
+        ("MarketMaker.on_order_filled", 3, "MarketMaker.on_order_filled"),
+        ("MetricsActor._take_result", 3, "MetricsActor._on_position"),
+        ("RunRecorder.on_data", 20, "RunRecorder.on_data"),
+        ("Journal.log_fill", 3, "RunRecorder._on_result"),
+    ],
+)
+def test_failing_callback_ends_the_run_and_keeps_the_books(
+    tmp_path: Path, method: str, count: int, callback: str
+) -> None:
+    """Journal, table of fills, account and summary hold the same fills, those after the failure included."""
     done = subprocess.run(
-        [sys.executable, "-c", PLANTED, callback, str(count), str(configuration(tmp_path)), "--quiet"],
+        [sys.executable, "-c", PLANTED, method, str(count), str(configuration(tmp_path)), "--quiet"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -151,11 +171,30 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(tmp_path: Path, callb
         timeout=LONGEST_WAIT,
     )
     assert done.returncode == 1
-    assert f"MarketMaker.{callback} raised ZeroDivisionError('planted')" in done.stderr
+    assert f"{callback} raised ZeroDivisionError('planted')" in done.stderr
     left = Left.only(tmp_path)
     left.assert_ended("failed")
     assert "Traceback" in (left.folder / "failure.txt").read_text(encoding="utf-8")
-    assert (left.fills.empty, callback) != (True, "on_order_filled")
+    assert len(left.fills) == sum(symbol["fills"] for symbol in left.summary["symbols"].values())
+    assert not left.fills.empty or callback == "MarketMaker.on_book_deltas"
+
+
+@pytest.mark.parametrize("step", ["build_sandbox", "SandboxResults.summarise", "TraceRecorder.close"])
+def test_a_failure_beside_the_callbacks_shows_in_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: str
+) -> None:
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise ZeroDivisionError("planted")
+
+    owner, _, name = step.rpartition(".")
+    owners = {"": sandbox, "SandboxResults": SandboxResults, "TraceRecorder": TraceRecorder}
+    monkeypatch.setattr(owners[owner], name, fail)
+    with pytest.raises(SystemExit) as end:
+        main(["sandbox", str(configuration(tmp_path)), "--duration", "1s", "--quiet"])
+    left = Left.only(tmp_path)
+    assert (end.value.code, left.summary["status"]) == (1, "failed")
+    assert "planted" in capsys.readouterr().err
+    assert "ZeroDivisionError" in (left.folder / "failure.txt").read_text(encoding="utf-8")
 
 
 def test_venue_that_dies_under_the_run_ends_it(tmp_path: Path) -> None:
@@ -178,7 +217,7 @@ def test_killed_run_leaves_the_rows_up_to_its_last_flush(tmp_path: Path) -> None
     process.kill()
     ended(process)
     left = Left.only(tmp_path)
-    assert left.summary["status"] == "starting"
+    assert left.summary["status"] == "running"
     assert len(left.journal_fills) > 0
     for parts in left.folder.glob("*.parts"):
         assert all(len(pd.read_parquet(part)) for part in parts.iterdir())

@@ -1,0 +1,33 @@
+"""End the process at once on a signal, while nothing has been begun that has to be ended in order."""
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType
+
+from mm_nautilus.core.ending_signals import ending_signals
+
+__all__ = ["leave_on_signals"]
+
+
+def leave_on_signals(*, as_json: bool) -> None:
+    """Let SIGINT, SIGTERM and SIGHUP end the process with 128 + their number until somebody else listens to them.
+
+    An exception in their place may come out of the middle of an import, where libraries swallow it or tell it with a
+    traceback.
+
+    Parameters
+    ----------
+    as_json
+        Whether what is told on stderr is a JSON object, as of every other error.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        code = 128 + number
+        text = f'{{"exit_code": {code}, "errors": ["interrupted"]}}' if as_json else "error: interrupted"
+        with suppress(OSError):  # nobody reads any more
+            os.write(2, f"{text}\n".encode())
+        os._exit(code)
+
+    for number in ending_signals():
+        signal.signal(number, leave)
