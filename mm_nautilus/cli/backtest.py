@@ -14,7 +14,7 @@ from mm_nautilus.cli.console import (
     progress_bar,
     shipped_file,
 )
-from mm_nautilus.cli.options import Overrides
+from mm_nautilus.cli.options import Overrides, output_words
 
 if TYPE_CHECKING:
     from mm_nautilus.core.run_config import RunConfig
@@ -53,19 +53,16 @@ def backtest_command(
     """
     from mm_nautilus.core.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
 
-    loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), overrides or ())
-    run_config = loaded.config if out is None else _writing_to(loaded.config, out)
-    outcome = _run(run_config, shows_progress=not (quiet or as_json))
+    words = [*(overrides or ()), *output_words(out)]
+    loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), words)
+    with loaded.placing():
+        outcome = _run(loaded.config, shows_progress=not (quiet or as_json))
     if not quiet:
         _tell(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
         _print(outcome)
-
-
-def _writing_to(config: "RunConfig", directory: Path) -> "RunConfig":
-    return config.model_copy(update={"output": config.output.model_copy(update={"directory": directory})})
 
 
 def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":

@@ -1,5 +1,6 @@
 """Options and arguments that several commands take."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ __all__ = [
     "Overrides",
     "StartMoment",
     "SymbolList",
+    "output_words",
 ]
 
 ConfigFile = Annotated[
@@ -66,3 +68,8 @@ GapSeconds = Annotated[float, typer.Option(help="Longest silence of a book that 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
 """Output for machines."""
+
+
+def output_words(out: Path | None) -> list[str]:
+    """Return the option ``--out`` of a run as a value of its configuration; nothing where it is not given."""
+    return [] if out is None else [f"output.directory={json.dumps(str(out), ensure_ascii=False)}"]

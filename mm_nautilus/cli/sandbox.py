@@ -10,7 +10,7 @@ import typer
 
 from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
-from mm_nautilus.cli.options import AsJson, Overrides
+from mm_nautilus.cli.options import AsJson, Overrides, output_words
 from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.runs.signals import SignalListener
 
@@ -96,8 +96,7 @@ def sandbox_command(
 
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """
-    words = [*(overrides or ())]
-    words += [] if out is None else [f"output.directory={out}"]
+    words = [*(overrides or ()), *output_words(out)]
     words += [] if duration is None else [f"duration={duration}"]
     words += [] if venue is None else [f"feed.source={venue.value}"]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
@@ -144,7 +143,8 @@ def _run(
     say = screen.say if screen is not None else _plain_lines() if says else lambda _line: None
     for warning in loaded.warnings:
         say(warning)
-    return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen)
+    with loaded.placing():
+        return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen)
 
 
 def _screen() -> "TerminalView | None":

@@ -1,6 +1,7 @@
 """From a YAML file, and ``--set`` overrides, to a validated configuration; and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -8,6 +9,7 @@ from typing import Any, Final, Literal
 from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.config_types import Finding
 from mm_nautilus.core.problems import Checked, Problem, check_model, nearest, shown, shown_key
+from mm_nautilus.core.refusals import RefusedRunError
 from mm_nautilus.core.run_config import RunConfig, as_yaml_values
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.core.validation import check_fees, configured_fees, run_problems
@@ -77,6 +79,20 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
         """Return the text of a problem that was found later, with the place of its key."""
         return _placed_text(problem, _place(self.sources, problem.path))
 
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Tell what a run is refused for within the block with the places of its keys.
+
+        Raises
+        ------
+        ConfigError
+            In place of a `RefusedRunError`.
+        """
+        try:
+            yield
+        except RefusedRunError as error:
+            raise ConfigError([self.located(problem) for problem in error.found]) from error
+
 
 type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
 """A configuration of either kind."""
@@ -104,6 +120,9 @@ class _Source:
 
 
 def _place(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value, or of what it should be in: a symbol's parameter may stand under the strategy."""
+    if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
+        path = ("strategy", *path[3:4])
     while path and path not in places:
         path = path[:-1]
     return places.get(path, "")

@@ -63,10 +63,8 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
 
     Raises
     ------
-    ConfigError
-        If the configuration does not fit the catalog's instruments; nothing has been written.
-    DataError
-        If the catalog cannot be used; nothing has been written.
+    RefusedRunError
+        If the catalog cannot be used, or the configuration does not fit its instruments; nothing has been written.
     RunFailedError
         If the run failed; the message says what was saved and where.
     InterruptedRunError

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_nautilus.core.config_source import resolved_yaml
+from mm_nautilus.core.problems import Problem
+from mm_nautilus.core.refusals import RefusedRunError
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.errors import ConfigError
 
 __all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders"]
 
@@ -25,17 +26,20 @@ def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
 
     Raises
     ------
-    ConfigError
+    RefusedRunError
         With all of them.
     """
     found = {key: (folder, _write_refusal(folder)) for key, folder in folders.items()}
     problems = [
-        f"{key} must be a folder that can be written, was {folder}: {reason}"
-        for key, (folder, reason) in found.items()
-        if reason is not None
+        _refused(key, folder, reason) for key, (folder, reason) in found.items() if reason is not None
     ]
     if problems:
-        raise ConfigError(problems)
+        raise RefusedRunError(problems)
+
+
+def _refused(key: str, folder: Path, reason: str | None) -> Problem:
+    path = tuple(key.split("."))
+    return Problem(path, f"{path[-1]} must be a folder that can be written, was {folder}: {reason}")
 
 
 def _write_refusal(folder: Path) -> str | None:
@@ -51,7 +55,7 @@ def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
 
     Raises
     ------
-    ConfigError
+    RefusedRunError
         If the folder or a file cannot be made.
     """
     directory = config.output.directory
@@ -61,8 +65,7 @@ def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
         if config.strategy.calibration is not None:
             shutil.copyfile(config.strategy.calibration, folder / "calibration.yaml")
     except OSError as error:
-        text = f"output.directory must be a folder that can be written, was {directory}: {error.strerror}"
-        raise ConfigError(text) from error
+        raise RefusedRunError([_refused("output.directory", directory, error.strerror)]) from error
     return folder
 
 
@@ -73,7 +76,7 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
 
     Raises
     ------
-    ConfigError
+    RefusedRunError
         If the folder cannot be made.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
@@ -85,8 +88,6 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
         except FileExistsError:
             count += 1
         except OSError as error:
-            raise ConfigError(
-                f"output.directory must be a folder that can be written, was {parent}: {error.strerror}"
-            ) from error
+            raise RefusedRunError([_refused("output.directory", parent, error.strerror)]) from error
         else:
             return folder

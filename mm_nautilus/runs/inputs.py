@@ -8,10 +8,17 @@ from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.instrument_checks import check_run
 from mm_nautilus.core.problems import Problem
+from mm_nautilus.core.refusals import RefusedRunError, refused_for
 from mm_nautilus.core.run_config import RunConfig, TradingConfig
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.errors import ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, require_data
+from mm_nautilus.errors import DataError
+from mm_nautilus.nautilus.catalog import (
+    CatalogReader,
+    DataKind,
+    format_time,
+    refuse_other_span,
+    require_data,
+)
 
 __all__ = ["RunInputs", "checked_run", "first_mid", "prepare"]
 
@@ -50,19 +57,25 @@ def prepare(config: RunConfig) -> RunInputs:
 
     Raises
     ------
-    ConfigError
-        If the configuration does not fit the instruments, or the calibration it names lacks what it takes from it.
-    DataError
-        If the catalog cannot be used, or has no full book before the run's start.
+    RefusedRunError
+        If the configuration does not fit the instruments, the calibration it names lacks what it takes from it, the
+        catalog cannot be used, or has no full book before the run's start.
     """
     if config.strategy.book_data != "deltas":
-        raise ConfigError(
-            "strategy.book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was "
-            f"{config.strategy.book_data}"
+        text = (
+            "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
         )
+        raise RefusedRunError([Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")])
     start_ns, end_ns = _nanoseconds(config.start), _nanoseconds(config.end)
-    symbols = list(config.strategy.symbols)
     _refuse_unknown_symbols(config)
+    with refused_for("end" if start_ns is None else "start"):
+        refuse_other_span(CatalogReader(config.catalog), start_ns, end_ns)
+    with refused_for("catalog"):
+        return _inputs(config, start_ns, end_ns)
+
+
+def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunInputs:
+    symbols = list(config.strategy.symbols)
     found = require_data(
         config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
     )
@@ -98,33 +111,31 @@ def checked_run(
 
     Raises
     ------
-    ConfigError
+    RefusedRunError
         With everything that is wrong.
     """
     calibration, findings = configured_calibration(config.strategy)
     problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
     problems += check_run(config, specs, mids, calibration=None if findings else calibration)
-    errors = [problem.located() for problem in problems if not problem.is_warning]
+    errors = [problem for problem in problems if not problem.is_warning]
     if errors:
-        raise ConfigError(errors)
+        raise RefusedRunError(errors)
     return tuple(problem.text() for problem in problems)
 
 
 def _refuse_unknown_symbols(config: RunConfig) -> None:
-    """Check that the catalog has what the configuration names; a problem is told with its key."""
-    try:
+    """Check that the catalog has what the configuration names."""
+    with refused_for("catalog"):
         reader = CatalogReader(config.catalog)
         reader.some_instruments()
-    except DataError as error:
-        raise DataError(f"catalog: {error}") from error
     problems = []
     for symbol in config.strategy.symbols:
         try:
             reader.instrument(symbol, config.venue.name)
         except DataError as error:
-            problems.append(f"strategy.symbols.{symbol}: {error}")
+            problems.append(Problem(("strategy", "symbols", symbol), str(error)))
     if problems:
-        raise DataError("\n".join(problems))
+        raise RefusedRunError(problems)
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:
@@ -150,10 +161,11 @@ def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | Non
         return first
     found = reader.snapshot_before(spec.instrument_id, start_ns)
     if found is None:
-        raise DataError(
+        text = (
             f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then, "
             f"was {format_time(start_ns)}"
         )
+        raise RefusedRunError([Problem(("start",), text)])
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from nautilus_trader.live import NodeState
 
+from mm_nautilus.core.refusals import refused_for
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.errors import InterruptedRunError, MarketMakingError, RunFailedError
 from mm_nautilus.live_view.state import LiveState, RunInfo
@@ -105,9 +106,7 @@ def run_sandbox(
     ------
     ConfigError
         If the live page cannot be served as it is configured, the configuration does not fit what the venue lists, or
-        the state file cannot be used; nothing has been written.
-    DataError
-        If the catalog that is to be played, or recorded into, cannot be used; nothing has been written.
+        the state file or a catalog that is to be played, or recorded into, cannot be used; nothing has been written.
     RunFailedError
         If the venue cannot be reached or the run failed; the message says what was saved and where.
     InterruptedRunError
@@ -168,12 +167,13 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
     if not config.enabled or config.catalog is None:
         return None
     options = RecordingOptions(config.catalog, config.rotate_minutes, config.rotate_megabytes)
-    return CatalogRecorder(
-        options,
-        inputs.specs.values(),
-        book_depth=inputs.config.feed.book_depth,
-        fee_rates=fee_rates(inputs.config.venue, inputs.specs),
-    )
+    with refused_for("recording", "catalog"):
+        return CatalogRecorder(
+            options,
+            inputs.specs.values(),
+            book_depth=inputs.config.feed.book_depth,
+            fee_rates=fee_rates(inputs.config.venue, inputs.specs),
+        )
 
 
 class _Run:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.refusals import refused_for
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError
+from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.nautilus.instruments import keep_digits
 from mm_nautilus.nautilus.kraken import (
@@ -93,10 +94,8 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
 
     Raises
     ------
-    ConfigError
-        If the configuration does not fit the catalog that the local venue is to play.
-    DataError
-        If that catalog cannot be used.
+    RefusedRunError
+        If the configuration does not fit the catalog that the local venue is to play, or that cannot be used.
     RunFailedError
         If the local venue does not start.
     """
@@ -138,13 +137,11 @@ def _played(config: SandboxConfig) -> tuple[Mapping[str, InstrumentSpec], Mappin
     """Return the instruments that a local venue plays, by symbol, and the first mids of those configured."""
     if config.feed.catalog is None:
         return KRAKEN_SPOT, {}
-    try:
+    with refused_for("feed", "catalog"):
         reader = CatalogReader(config.feed.catalog)
         specs = {spec.symbol: spec for spec in reader.some_instruments()}
-    except DataError as error:
-        raise DataError(f"feed.catalog: {error}") from error
-    traded = [specs[symbol] for symbol in config.strategy.symbols if symbol in specs]
-    return specs, {spec.symbol: first_mid(reader, spec) for spec in traded}
+        traded = [specs[symbol] for symbol in config.strategy.symbols if symbol in specs]
+        return specs, {spec.symbol: first_mid(reader, spec) for spec in traded}
 
 
 def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) -> SandboxInputs:

@@ -33,10 +33,32 @@ binance,BTCUSDT,1723161255000000,1723161255000000,true,bid,100,1
 """
 INSTRUMENT = ("--instrument", "configs/instruments/binance_btcusdt.yaml")
 
+MISFIT = """\
+catalog: catalog
+venue: {name: KRAKEN, starting_balances: [100 XRP, 100 USDT]}
+strategy:
+  position_size_usd: 1
+  symbols:
+    XRP/USDT: {max_inventory: 20 XRP}
+"""
+
 SYMBOLS = [
+    (("backtest", "misfit.yaml"), ("misfit.yaml:4: strategy.symbols.XRP/USDT.position_size_usd: ", "was 1 USDT")),
+    (
+        ("backtest", "misfit.yaml", "--set", "strategy.position_size_usd=2"),
+        ("--set strategy.symbols.XRP/USDT.position_size_usd: ", "must be at least 2", "was 2 USDT"),
+    ),
+    (
+        ("backtest", "misfit.yaml", "--set", "venue.name=BITFLYER"),
+        ("misfit.yaml:6: strategy.symbols.XRP/USDT: ", "holds no instrument XRP/USDT.BITFLYER; did you mean XRP/"),
+    ),
+    (
+        ("backtest", "misfit.yaml", "--set", "strategy.position_size_usd=20", "--set", "strategy.report_currency=EUR"),
+        ("--set strategy.report_currency: report_currency must be ", "was EUR"),
+    ),
     (
         ("backtest", CONFIG, "--set", "strategy.symbols.XRP/USD={}"),
-        ("strategy.symbols.XRP/USD: ", "catalog holds no instrument XRP/USD.KRAKEN; did you mean XRP/USDT.KRAKEN?"),
+        ("--set strategy.symbols.XRP/USD: ", "holds no instrument XRP/USD.KRAKEN; did you mean XRP/USDT.KRAKEN?"),
     ),
     (
         ("backtest", CONFIG, "--set", "strategy.symbols.XRP/USD.gamma=0.2"),
@@ -44,7 +66,7 @@ SYMBOLS = [
     ),
     (
         ("sandbox", PAPER, *KEPT, "--set", "strategy.symbols.XRP/USD={}"),
-        ("strategy.symbols.XRP/USD: a symbol must be one ", "XRP/USDT; did you mean XRP/USDT?), was XRP/USD"),
+        ("--set strategy.symbols.XRP/USD: a symbol must be one ", "XRP/USDT; did you mean XRP/USDT?), was XRP/USD"),
     ),
     (
         ("sandbox", PAPER, *KEPT, "--set", "strategy.symbols.XRP/USD.gamma=0.2"),
@@ -132,12 +154,12 @@ PATHS = [
     (("halt", "nights"), ("nights: a configuration must be a YAML file, was a folder",)),
     (
         ("sandbox", PAPER, *KEPT, "--set", "feed.catalog=catlog"),
-        ("feed.catalog: the catalog ", "catlog does not exist; did you mean ", "catalog?"),
+        ("--set feed.catalog: the catalog ", "catlog does not exist; did you mean ", "catalog?"),
     ),
     *(
         (
             ("sandbox", PAPER, "--set", f"{key}=taken", *more),
-            (f"{key} must be a folder that can be written, was taken: Not a directory",),
+            (f"--set {key}: {key.partition('.')[2]} must be a folder that can be written, was taken: Not a directory",),
         )
         for key, more in (
             ("output.directory", KEPT),
@@ -145,7 +167,7 @@ PATHS = [
             ("recording.catalog", (*KEPT, "--set", "recording.enabled=true")),
         )
     ),
-    (("sandbox", PAPER, "--out", "taken/runs"), ("output.directory must be a folder ", "was taken/runs: Not a dir")),
+    (("sandbox", PAPER, "--out", "taken/runs"), (": directory must be a folder ", "was taken/runs: Not a dir")),
     (("backtest", "elsewhere/x.yaml"), ("there is no folder elsewhere; `mm-nautilus config init` writes one",)),
     *(
         (words, ("the catalog catlog does not exist; did you mean catalog?",))
@@ -162,7 +184,7 @@ PATHS = [
     ),
     (
         ("backtest", CONFIG, "--set", "catalog=catlog"),
-        ("catalog: the catalog ", "catlog does not exist; did you mean ", "catalog?"),
+        ("--set catalog: the catalog ", "catlog does not exist; did you mean ", "catalog?"),
     ),
     *(
         (words, ("a run's folder is needed, was ", "T1200Z-backtest (did you mean ", "T120000Z-backtest?)"))
@@ -187,7 +209,7 @@ PATHS = [
     ),
     (
         ("backtest", CONFIG, "--out", "taken"),
-        ("output.directory must be a folder that can be written, was taken: Not a directory",),
+        ("--set output.directory: directory must be a folder that can be written, was taken: Not a directory",),
     ),
     (("calibrate", CATALOG, "--out", "taken/x.yaml"), ("--out must lie in a folder, was taken/x.yaml, and taken",)),
     (("calibrate", CATALOG, "--out", "configs"), ("--out must be a file, was the folder configs",)),
@@ -256,6 +278,7 @@ def workplace(tmp_path_factory):
     (folder / "book.csv").write_text(BOOK)
     (folder / "broken.yaml").write_text("name: x\ncatalogue: x\n")
     (folder / "fed.yaml").write_text("duration: 2m\nfed: {source: local}\n")
+    (folder / "misfit.yaml").write_text(MISFIT)
     (folder / "nights").mkdir()
     (folder / "nights" / "night.json").write_text("{}")
     return folder
