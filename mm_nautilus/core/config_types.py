@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mm_nautilus.core.amount import AMOUNT_PATTERN, Amount
+from mm_nautilus.core.instrument import decimal_places
 
 __all__ = [
     "LARGEST_AMOUNT",
@@ -50,6 +51,9 @@ STRICT: Final = ConfigDict(
 
 LARGEST_AMOUNT: Final = 1_000_000_000_000
 """Largest amount a configuration may name; the engine's own amounts end a little above it."""
+
+BALANCE_DIGITS: Final = 8
+"""Most decimal places of a starting balance: so many the engine keeps of every currency."""
 
 RULES: Final = "rules"
 """Error type of a model whose keys are each right but contradict each other."""
@@ -109,6 +113,8 @@ def _read_balance(value: Any) -> Amount:
     amount = _as_amount(value)
     if not 0 <= amount.value <= LARGEST_AMOUNT:
         raise ValueError(f"an amount must be between 0 and {LARGEST_AMOUNT}, was {amount}")
+    if decimal_places(amount.value.normalize()) > BALANCE_DIGITS:
+        raise ValueError(f"a balance must have at most {BALANCE_DIGITS} decimal places, was {amount}")
     return amount
 
 
@@ -168,7 +174,9 @@ Balance = Annotated[
     PlainValidator(_read_balance),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(_UNSIGNED_AMOUNT),
-    Allowed("an amount of 0 or more with its currency such as 1000 USDT"),
+    Allowed(
+        f"an amount of 0 or more with its currency such as 1000 USDT, with at most {BALANCE_DIGITS} decimal places"
+    ),
 ]
 """An amount that may be 0, written as ``1000 USDT``."""
 

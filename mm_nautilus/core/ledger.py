@@ -59,7 +59,7 @@ class AccountSnapshot:
     values
         Value of each balance in the report currency.
     start_equity
-        Value of the starting balances at the first marks.
+        Value of the starting balances at the first moment at which everything had a price.
     revaluation
         What the starting balances gained or lost by price moves alone; no trading profit.
     trading_pnl

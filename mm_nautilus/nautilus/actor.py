@@ -25,6 +25,7 @@ from mm_nautilus.nautilus.messages import (
     STRATEGY_TOPIC,
     FillMessage,
     FillResult,
+    FirstPrices,
     StrategyAnnouncement,
     SymbolView,
 )
@@ -122,7 +123,9 @@ class MetricsActor(GuardedActor):
         self.clock.set_timer_ns(_TIMER, round(self.settings.interval_seconds * SECOND_NS))
 
     def _on_strategy(self, message: object) -> None:
-        """Take a strategy's portfolio and symbols on."""
+        """Take a strategy's portfolio and symbols on; measure the account from its first prices on."""
+        if isinstance(message, FirstPrices):
+            self._publish_account(message.ts_event)
         if not isinstance(message, StrategyAnnouncement):
             return
         self._portfolio = message.portfolio

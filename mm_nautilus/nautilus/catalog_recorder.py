@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig, SocketState
-from nautilus_trader.model import ActorId, BookAction, BookType, Currency, InstrumentId, OrderBookDelta
+from nautilus_trader.model import ActorId, BookAction, BookType, InstrumentId, OrderBookDelta
 from nautilus_trader.serialization import (
     book_deltas_to_arrow_record_batch_bytes,
     trades_to_arrow_record_batch_bytes,
@@ -18,7 +18,7 @@ from nautilus_trader.serialization import (
 
 from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import FLAG_LAST, FLAG_SNAPSHOT
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
@@ -37,7 +37,7 @@ from mm_nautilus.nautilus.recording_folder import (
 from mm_nautilus.nautilus.recording_rows import RecordedStream, StreamKind, fill_row
 from mm_nautilus.nautilus.recording_writer import RecordingSession, RecordingWriter
 
-__all__ = ["CatalogRecorder", "RecordingOptions", "recover", "storable_spec"]
+__all__ = ["CatalogRecorder", "RecordingOptions", "recover"]
 
 _TIMER: Final = "recording"
 _ROWS_AT_ONCE: Final = 250
@@ -79,18 +79,6 @@ class RecordingOptions:
         for name in ("rotate_minutes", "rotate_megabytes", "flush_seconds", "sync_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
-
-
-def storable_spec(spec: InstrumentSpec) -> InstrumentSpec:
-    """Return a definition whose lot has no more digits than the engine keeps of the base currency.
-
-    The engine keeps six of XRP where Kraken's lot has eight, unless the process has told it to keep more.
-    """
-    digits = Currency.from_str(spec.base).precision
-    if decimal_places(spec.size_increment) <= digits:
-        return spec
-    lot = max(spec.size_increment, Decimal(1).scaleb(-digits)).quantize(Decimal(1).scaleb(-digits))
-    return replace(spec, size_increment=lot)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -497,7 +485,7 @@ class CatalogRecorder(GuardedActor):
         known = {spec.instrument_id: spec for spec in _known_instruments(self.options.catalog)}
         for spec in specs:
             maker, taker = fee_rates.get(spec.symbol, (spec.maker_fee_rate, spec.taker_fee_rate))
-            wanted = replace(storable_spec(spec), maker_fee_rate=maker, taker_fee_rate=taker)
+            wanted = replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
             stored = known.get(spec.instrument_id, wanted)
             same_fees = replace(
                 wanted, maker_fee_rate=stored.maker_fee_rate, taker_fee_rate=stored.taker_fee_rate

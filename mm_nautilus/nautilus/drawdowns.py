@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from mm_nautilus.core.config import MarketMakerConfig
@@ -64,6 +65,7 @@ class Drawdowns:
         self._desks = tuple(desks)
         self._currency = settings.report_currency
         self._account = DrawdownGuard(settings.max_account_drawdown_pct)
+        self._starting: Mapping[str, Decimal] = {}
         self._start_equity: float | None = None
 
     def breaches(self) -> Iterator[Breach]:
@@ -84,6 +86,14 @@ class Drawdowns:
         if is_whole and capital is not None and self._account.update(total, capital):
             text = f"{self._account.drawdown_pct:.2f} % of the equity at the start"
             yield Breach(self._desks, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text)
+
+    def begin(self) -> None:
+        """Take the balances at the start, before anything is traded."""
+        self._starting = self._balances.totals()
+
+    def note_start(self) -> None:
+        """Value the balances at the start: everything has a price now."""
+        self._capital()
 
     def rearm(self) -> None:
         """Measure the account's drawdown from now on."""
@@ -117,9 +127,9 @@ class Drawdowns:
         return self._start_equity
 
     def _equity(self) -> float | None:
-        """Value the balances; those that none of the pairs can convert are no capital of this strategy."""
+        """Value the balances at the start; those that none of the pairs can convert are no capital of this strategy."""
         total = 0.0
-        for currency, amount in self._balances.totals().items():
+        for currency, amount in self._starting.items():
             if self._rates.path(currency, self._currency) is None:
                 continue
             rate = self._rates.rate(currency, self._currency)

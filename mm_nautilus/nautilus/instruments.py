@@ -17,8 +17,9 @@ from nautilus_trader.model import (
 )
 
 from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
+from mm_nautilus.nautilus.currencies import LEAST_DIGITS, keep_digits
 
-__all__ = ["currency_pair", "instrument_differences", "instrument_spec", "keep_digits"]
+__all__ = ["currency_pair", "instrument_differences", "instrument_spec", "keep_size_digits", "rounded_money"]
 
 _MARGIN_RATE: Final = Decimal(1)
 """Share of an order's value that a margin account without leverage sets aside for it; leverage divides it."""
@@ -33,9 +34,10 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
         If a number has more digits than the engine keeps of it, which would make prices, minimums or
         balances inexact.
     """
-    base, quote = Currency.from_str(spec.base), Currency.from_str(spec.quote)
     _refuse_digits(spec, "price_increment", FIXED_PRECISION)
-    _refuse_digits(spec, "size_increment", base.precision)
+    _refuse_digits(spec, "size_increment", FIXED_PRECISION)
+    keep_size_digits([spec])
+    base, quote = Currency.from_str(spec.base), Currency.from_str(spec.quote)
     for name in ("min_quantity", "max_quantity"):
         _refuse_digits(spec, name, spec.size_precision)
     for name in ("min_notional", "max_notional"):
@@ -119,14 +121,27 @@ def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:
     )
 
 
-def keep_digits(specs: Iterable[InstrumentSpec]) -> None:
-    """Make the engine keep as many digits of each base currency as the venue's sizes have.
+def rounded_money(instrument: CurrencyPair) -> str | None:
+    """Return what the engine would round of an instrument that was made before this layer was imported, or None."""
+    least = {
+        instrument.base_currency: max(LEAST_DIGITS, instrument.size_precision),
+        instrument.quote_currency: LEAST_DIGITS,
+    }
+    for currency, digits in least.items():
+        if currency.precision < digits:
+            return (
+                f"money in {currency.code} must be kept with at least {digits} decimal places, was "
+                f"{currency.precision} in {instrument.id}: `import mm_nautilus.nautilus` before instruments and "
+                "balances are made"
+            )
+    return None
 
-    It knows XRP with six digits where Kraken trades eight: a fill of a part of an order would leave a balance that
-    differs in its last digits from the sum of the fills.
+
+def keep_size_digits(specs: Iterable[InstrumentSpec]) -> None:
+    """Make the engine keep as many digits of each base currency as the venue's sizes have, also beyond eight.
+
+    With fewer, a fill of a part of an order would leave a balance that differs in its last digits from the sum of
+    the fills.
     """
     for spec in specs:
-        known = Currency.from_str(spec.base)
-        if known.precision < spec.size_precision:
-            wider = Currency(known.code, spec.size_precision, known.iso4217, known.name, known.currency_type)
-            Currency.register(wider, overwrite=True)
+        keep_digits([spec.base], spec.size_precision)

@@ -27,6 +27,7 @@ __all__ = [
     "FeedRequest",
     "FillMessage",
     "FillResult",
+    "FirstPrices",
     "GuardChange",
     "Kill",
     "MarketSample",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 STRATEGY_TOPIC: Final = "mm.strategy"
-"""A strategy announces itself here when it starts."""
+"""A strategy announces itself here when it starts, and says when all its symbols have had a price."""
 FILL_TOPIC: Final = "mm.fill"
 """Every execution of a strategy's orders."""
 POSITION_TOPIC: Final = "mm.position"
@@ -170,6 +171,19 @@ class StrategyAnnouncement:
     portfolio: Any
     report_currency: str
     views: Mapping[InstrumentId, SymbolView]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPrices:
+    """All symbols of a strategy have had a sound book by now: equity can be measured from here.
+
+    Parameters
+    ----------
+    ts_event
+        When, nanoseconds since the epoch.
+    """
+
+    ts_event: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -27,7 +27,7 @@ from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
 from mm_nautilus.nautilus.drawdowns import Drawdowns
 from mm_nautilus.nautilus.guarding import GuardedStrategy
-from mm_nautilus.nautilus.instruments import instrument_spec
+from mm_nautilus.nautilus.instruments import instrument_spec, rounded_money
 from mm_nautilus.nautilus.messages import (
     CONTROL_TOPIC,
     FILL_TOPIC,
@@ -40,6 +40,7 @@ from mm_nautilus.nautilus.messages import (
     FeedConnection,
     FeedRequest,
     FillMessage,
+    FirstPrices,
     GuardChange,
     Kill,
     Release,
@@ -96,6 +97,7 @@ class MarketMaker(GuardedStrategy):
         self._restored: dict[str, Any] = {}
         self._begin_ns = 0
         self._has_begun = False
+        self._is_priced = False
         self._book_depth: int | None = None
         self._watches_feed = False
 
@@ -184,7 +186,9 @@ class MarketMaker(GuardedStrategy):
         """Take up what was saved and announce the strategy."""
         self._has_begun = True
         self._restore()
+        self._drawdowns.begin()
         self._announce(settings)
+        self._tell_first_prices(self.clock.timestamp_ns())
         self._tell_change()
 
     def _build_desks(self, settings: MarketMakerConfig) -> None:
@@ -193,6 +197,7 @@ class MarketMaker(GuardedStrategy):
         calibration, findings = configured_calibration(settings)
         problems = [Problem(finding.keys[0], finding.message) for finding in findings]
         problems += check_instruments(settings, known, calibration=None if findings else calibration)
+        problems += _rounded_money(instruments, settings)
         self.config_warnings.extend(problem.text() for problem in problems)
         if any(not problem.is_warning for problem in problems):
             self.settings = None
@@ -233,6 +238,13 @@ class MarketMaker(GuardedStrategy):
         name = str(self.strategy_id)
         message = StrategyAnnouncement(name, self.portfolio, settings.report_currency, views)
         self.publish_message(STRATEGY_TOPIC, message)
+
+    def _tell_first_prices(self, now_ns: int) -> None:
+        """Tell once that every symbol has had a sound book, the moment that equity is measured from."""
+        if all(desk.mid_price is not None for desk in self._desks.values()):
+            self._is_priced = True
+            self._drawdowns.note_start()
+            self.publish_message(STRATEGY_TOPIC, FirstPrices(now_ns))
 
     def _subscribe(self, desk: SymbolDesk, book_data: str) -> None:
         instrument_id = desk.instrument_id
@@ -304,6 +316,8 @@ class MarketMaker(GuardedStrategy):
         if now_ns < self._begin_ns:
             desk.is_dirty = True
             return
+        if not self._is_priced:
+            self._tell_first_prices(now_ns)
         desk.is_dirty = False
         desk.due_ns = desk.next_due_ns(now_ns)
         halt = desk.guards.halt
@@ -755,6 +769,13 @@ def _engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
             names = [f"{symbol}.{given['venue']}" for symbol in given["symbols"]]
             ids |= {"external_order_instrument_ids": [InstrumentId.from_str(name) for name in names]}
     return StrategyConfig(log_events=False, log_commands=False, **{"order_id_tag": _TAG, **ids})
+
+
+def _rounded_money(instruments: Mapping[str, Any], settings: MarketMakerConfig) -> Iterator[Problem]:
+    for symbol in settings.symbols:
+        text = rounded_money(instruments[symbol]) if symbol in instruments else None
+        if text is not None:
+            yield Problem(("symbols", symbol), text)
 
 
 def _entry_dict(entry: PositionEntry) -> dict[str, float | str]:

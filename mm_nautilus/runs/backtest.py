@@ -15,7 +15,7 @@ from nautilus_trader.backtest import BacktestNode, BacktestResult
 from mm_nautilus.core.config_source import resolved_yaml
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.nautilus.instruments import keep_digits
+from mm_nautilus.nautilus.instruments import keep_size_digits
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report as write_page
 from mm_nautilus.report.run_files import RunFiles
@@ -71,7 +71,7 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
         If a signal ended the run; reports up to then are saved.
     """
     inputs = prepare(config)
-    keep_digits(inputs.specs.values())
+    keep_size_digits(inputs.specs.values())
     with SignalWatch() as signals:
         folder = begun_run_folder(config)
         try:

@@ -12,7 +12,7 @@ from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.catalog import CatalogReader
-from mm_nautilus.nautilus.instruments import keep_digits
+from mm_nautilus.nautilus.instruments import keep_size_digits
 from mm_nautilus.nautilus.kraken import (
     KRAKEN_PUBLIC,
     FeedAddress,
@@ -160,7 +160,7 @@ def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) 
     specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in listing.specs.items()}
     warnings = checked_run(config, specs, {**listing.mids, **feed.mids})
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
-    keep_digits(traded.values())
+    keep_size_digits(traded.values())
     unpriced = [
         f"Warning: {symbol}: sizes were not compared with the venue's least ones, for lack of a price: {reason}"
         for symbol, reason in listing.silent.items()

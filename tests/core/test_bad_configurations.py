@@ -235,6 +235,11 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "fee missing": ("    taker_fee_pct: 0.1\n", "", (":7:", "Missing required config: taker_fee_pct")),
     "balance negative": ("500 XRP", "-1 XRP", ("starting_balances[1]", "0 or more", "'-1 XRP'")),
     "balance repeated": ("500 XRP", "5 USDT", ("each currency once, was 5 USDT",)),
+    "balance finer than money": (
+        "500 XRP",
+        "0.123456789 XRP",
+        ("starting_balances[1]", "at most 8 decimal places", "'0.123456789 XRP'"),
+    ),
     "balances empty": ("[1000 USDT, 500 XRP]", "[]", ("starting_balances must be a list", "was []")),
     "leverage with cash": ("  fees:", "  leverage: 3\n  fees:", ("leverage must be 1", "cash, was 3.0")),
     "fees of another symbol": (

@@ -567,9 +567,22 @@ def test_an_interrupted_import_leaves_nothing(tmp_path):
 
 
 def test_instruments_the_engine_cannot_keep_exactly_are_refused(tmp_path):
-    fine = InstrumentSpec("BTC/USDT", "BINANCE", "BTC", "USDT", Decimal("0.01"), Decimal("0.000000001"))
-    with pytest.raises(DataError, match="size_increment of BTC/USDT must have at most 8 decimal places"):
+    fine = InstrumentSpec("BTC/USDT", "BINANCE", "BTC", "USDT", Decimal("0.01"), Decimal("1E-17"))
+    with pytest.raises(DataError, match="size_increment of BTC/USDT must have at most 16 decimal places"):
         import_tardis([write_book(tmp_path, SNAPSHOT)], fine, tmp_path / "catalog")
+
+
+def test_sizes_of_eight_digits_are_kept_of_every_currency(tmp_path):
+    spec = InstrumentSpec("ADA/EUR", "BITSTAMP", "ADA", "EUR", Decimal("0.00001"), Decimal("0.00000001"))
+    rows = [
+        book_row(1, "bid", "0.7", "1234.56789012", "true"),
+        book_row(1, "ask", "0.8", "0.00000001", "true"),
+    ]
+    import_tardis([write_book(tmp_path, rows)], spec, tmp_path / "catalog")
+    reader = CatalogReader(tmp_path / "catalog")
+    assert reader.instruments() == [spec]
+    lots = np.concatenate([block.size_lots for block in reader.iter_deltas("ADA/EUR.BITSTAMP")])
+    assert sorted(lots.tolist())[-2:] == [1, 123_456_789_012]
 
 
 ROW = st.tuples(

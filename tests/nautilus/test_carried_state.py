@@ -72,23 +72,18 @@ def live(given: Any, script: Any, **options: Any) -> Session:
 
 def bought(amount: float = 10.0) -> list[Any]:
     """Return a script whose trade fills the bid at 2.34882 when the best bid is 2.3495."""
-    return [book(0, *CALM), mark_the_start, trade(1, 2.348, amount, "sell"), book(2, *NEAR)]
+    return [book(0, *CALM), trade(1, 2.348, amount, "sell"), book(2, *NEAR)]
 
 
 def sold(amount: float = 10.0) -> list[Any]:
     """Return a script whose trade fills the ask at 2.35118."""
-    return [book(0, *CALM), mark_the_start, trade(1, 2.352, amount, "buy"), book(2, *NEAR)]
+    return [book(0, *CALM), trade(1, 2.352, amount, "buy"), book(2, *NEAR)]
 
 
 def walk(steps: int) -> list[Any]:
     """Return books that leave the calm one by 0.001 USDT each, too little to cross a quote that follows."""
     sign = 1 if steps > 0 else -1
     return [book(0, *(price + sign * 0.001 * n for price in CALM)) for n in range(1, abs(steps) + 1)]
-
-
-def mark_the_start(script: LiveScript) -> None:
-    """Let equity be measured from the marks of this moment, as the metrics actor's timer does."""
-    assert script.metrics.figures(0)[1] is not None
 
 
 def row(session: Session, symbol: str = XRP_USDT) -> Any:
@@ -269,7 +264,6 @@ def test_a_session_that_is_split_anywhere_gives_the_same_figures(steps, data, ca
     events = script_of(steps)
     cut = data.draw(st.integers(1, len(events) - 1), label="cut")
     given = three_pairs(stop_loss_pct=0.45, take_profit_pct=0.45)
-    events[0].insert(2 * len(MARKETS), mark_the_start)
     whole = live(given, [event for step in events for event in step], balances=BALANCES, cash=cash)
     first = live(given, [event for step in events[:cut] for event in step], balances=BALANCES, cash=cash)
     second = live(
@@ -408,15 +402,15 @@ def test_a_halted_symbol_stays_so_and_its_carried_position_is_closed_where_confi
 def test_equity_is_measured_from_the_first_start_however_often_the_run_restarts():
     given = three_pairs()
     books = [market(symbol, shift) for shift in (1, 0) for symbol in MARKETS]
-    script = [*books, mark_the_start, taker(1, XRP_USDT, 0, "sell", 1.0), *books]
+    script = [*books, taker(1, XRP_USDT, 0, "sell", 1.0), *books]
     first = live(given, script, balances=BALANCES)
     risen = [market(XRP_USDT, 3), market(BTC_USDT, 3), market(XRP_BTC, 3)]
     second = live(given, [*books, taker(2, XRP_BTC, 0, "buy", 0.6), *risen], after=first)
     third = live(given, [*books, taker(3, BTC_USDT, 0, "buy", 0.5), *risen], after=second)
     assert {item.symbol: item.fills for item in third.rows} == dict.fromkeys(MARKETS, 1)
-    start = 10_000 + 10_000 * Decimal("2.35") + 94_000
+    start = 10_000 + 10_000 * Decimal("2.3502") + 94_008
     assert [session.snapshot.start_equity for session in (first, second, third)] == [start] * 3
-    assert third.snapshot.revaluation == 10_000 * Decimal("0.0006") + 24
+    assert third.snapshot.revaluation == 10_000 * Decimal("0.0004") + 16
     assert_money_adds_up(third)
     assert third.snapshot.trading_pnl != 0
 

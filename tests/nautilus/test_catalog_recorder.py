@@ -36,7 +36,7 @@ from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, FLAG_SNAPSHOT
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog import CatalogReader
-from mm_nautilus.nautilus.catalog_recorder import RecordingOptions, storable_spec
+from mm_nautilus.nautilus.catalog_recorder import RecordingOptions
 
 XRP = SPECS[XRP_USDT].instrument_id
 BREAK_FLAGS = FLAG_SNAPSHOT | FLAG_LAST
@@ -234,12 +234,6 @@ def test_sizes_below_the_stored_lot_are_cut_off(record, tmp_path) -> None:
     assert book_states(rows)[0][1] == {(1, 200_000): 100, (2, 201_000): 10_000}
     assert book_states(rows)[1][1] == {(2, 201_000): 10_000}
     assert [(row[3], row[5]) for row in trade_rows(catalog, XRP)] == [(11, "2000000-buy")]
-
-
-def test_a_lot_keeps_no_more_digits_than_the_engine() -> None:
-    fine = replace(SPECS[XRP_USDT], size_increment=Decimal("0.00000001"))
-    assert storable_spec(fine).size_increment == Decimal("0.000001")
-    assert storable_spec(SPECS[BTC_USDT]) == SPECS[BTC_USDT]
 
 
 # -- Clocks and sessions ------------------------------------------------------------------------------------

@@ -2,13 +2,21 @@
 
 import pytest
 from nautilus_trader.common import ImportableActorConfig
+from nautilus_trader.model import Currency, CurrencyPair, CurrencyType, InstrumentId, Symbol
 from nautilus_trader.trading import ImportableStrategyConfig
-from scripting import XRP_USDT, Outcome, Watched, book, config, iid, make_engine, trade
+from scripting import PAIRS, XRP_USDT, Outcome, Watched, book, config, iid, make_engine, trade
 
 from mm_nautilus.core.config import MarketMakerConfig
 
 CALM = (2.3495, 2.3505)
 DATA = [book(0, *CALM), book(1, *CALM), trade(2, 2.348, 10, "sell"), book(3, *CALM)]
+
+
+@pytest.fixture
+def engine():
+    engine = make_engine()
+    yield engine
+    engine.dispose()
 
 
 @pytest.mark.parametrize(
@@ -42,6 +50,34 @@ def test_nothing_is_sent_and_the_error_is_kept(run, given, text):
     assert mm.indicators == {}
 
 
+def test_an_instrument_in_cents_is_refused(engine):
+    """It was made before the package gave the currency its digits; each fee would be rounded to a cent."""
+    cents = Currency("USD", 2, 840, "United States dollar", CurrencyType.FIAT)
+    known = PAIRS[XRP_USDT]
+    engine.add_instrument(
+        CurrencyPair(
+            InstrumentId.from_str("XRP/USD.KRAKEN"),
+            Symbol("XRP/USD"),
+            known.base_currency,
+            cents,
+            known.price_precision,
+            known.size_precision,
+            known.price_increment,
+            known.size_increment,
+            0,
+            0,
+        )
+    )
+    mm = Watched(config("XRP/USD", report_currency="USD"))
+    engine.add_strategy(mm)
+    engine.run()
+    (error,) = [text for text in mm.config_warnings if not text.startswith("Warning:")]
+    assert (
+        "XRP/USD: money in USD must be kept with at least 8 decimal places, was 2 in XRP/USD.KRAKEN" in error
+    )
+    assert mm.desks == {}
+
+
 def test_a_risk_is_kept_and_the_run_goes_on(run):
     mm = Watched(config(take_profit_pct=1.0, stop_loss_pct=10.0))
     outcome = run(mm, DATA)
@@ -68,13 +104,6 @@ def strategy_by_path(**changes) -> ImportableStrategyConfig:
         config_path="mm_nautilus:MarketMakerConfig",
         config=config(**changes),
     )
-
-
-@pytest.fixture
-def engine():
-    engine = make_engine()
-    yield engine
-    engine.dispose()
 
 
 def test_strategy_and_actor_by_import_path(engine):

@@ -1,5 +1,6 @@
 """The published figures: what reaches other actors, and that money adds up on whole runs."""
 
+import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -355,8 +356,28 @@ def test_an_account_is_not_valued_before_all_prices_are_there(run):
         "symbols": {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": 1000}}
     }
     _, _, listener = measured(run, Watched(given), data)
-    assert [round((ts - ns(0)) / 1e9) for ts, _ in listener.accounts] == [4, 5]
+    assert [(ts - ns(0)) / 1e9 for ts, _ in listener.accounts] == [3.5, 4, 5]
     assert listener.accounts[0][1].start_equity == 10_000 + 10_000 * Decimal("2.35") + 94_000
+
+
+@pytest.mark.parametrize("interval_seconds", [0.5, 10.0, 86_400.0])
+def test_equity_begins_with_the_first_prices_however_seldom_it_is_published(run, interval_seconds):
+    given = config(max_account_drawdown_pct=50.0) | {
+        "symbols": {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": 1000}}
+    }
+    data = [
+        book(0, 2.5, 2.6),
+        book(0.2, *CALM),
+        book(0.4, 93999.0, 94001.0, symbol=BTC_USDT),
+        *(book(0.5 + at, 2.2, 2.201) for at in range(1, 4)),
+    ]
+    mm, actor = Watched(given), MetricsActor(MetricsActorConfig(interval_seconds=interval_seconds))
+    run(mm, data, actors=[actor])
+    assert (mm.failures, actor.failures) == ([], [])
+    account = actor.figures(ns(4))[1]
+    assert account.start_equity == 10_000 + 10_000 * Decimal("2.35") + 94_000
+    assert account.revaluation == 10_000 * (Decimal("2.2005") - Decimal("2.35"))
+    assert json.loads(mm.on_save()["market_maker"])["start_equity"] == float(account.start_equity)
 
 
 def test_v14_names_are_there(run):
