@@ -2,20 +2,27 @@
 
 Beside a state file ``NAME.json`` there may be ``NAME.halt``: while it exists, and after it until somebody resumes,
 nothing is quoted; and ``NAME.resume``: the wish to go on, which the run removes when it does. Both are written
-atomically; a halt file that was made by hand, even an empty one, halts as well.
+atomically; whatever else stands under a halt file's name halts as well: an empty file, a folder, a pipe, a link to
+nowhere.
 """
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mm_nautilus.core.plain_text import printable
+from mm_nautilus.core.private_file import read_at_once, replace_file
+
 __all__ = ["HaltOrder", "KillSwitch"]
 
 _UNSIGNED: Final = "the halt file"
 _LONGEST_TEXT: Final = 200
+_MOST_BYTES: Final = 4_096
+"""How much of a halt file is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,15 @@ class KillSwitch:
     @property
     def is_resume_wanted(self) -> bool:
         """Whether somebody asks to go on, and nobody to halt."""
-        return self.resume_path.exists() and not self.halt_path.exists()
+        return self.resume_path.exists() and not os.path.lexists(self.halt_path)
 
     def order(self) -> HaltOrder | None:
-        """Return what the halt file asks for, None where there is none; whatever is in it, it halts."""
+        """Return what the halt file asks for, None where there is none; whatever it is, it halts and is not waited for."""
         try:
-            content = self.halt_path.read_bytes()
-        except FileNotFoundError:
-            return None
+            content = read_at_once(self.halt_path, _MOST_BYTES)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(self.halt_path):
+                return None
             return HaltOrder(f"{_UNSIGNED}, which cannot be read: {error.strerror}")
         return _order(content.decode(errors="replace"))
 
@@ -115,22 +122,23 @@ class KillSwitch:
 def _order(text: str) -> HaltOrder:
     try:
         document: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        written = " ".join(text.split())[:_LONGEST_TEXT]
+        written = _shown(" ".join(text.split()))
         return HaltOrder(f"{_UNSIGNED}: {written}" if written else _UNSIGNED)
-    flatten = document.get("flatten")
-    reason = str(document.get("reason") or _UNSIGNED)[:_LONGEST_TEXT]
-    return HaltOrder(reason, flatten if isinstance(flatten, bool) else None)
+    flatten, reason = document.get("flatten"), document.get("reason")
+    words = _shown(reason) if isinstance(reason, str) else ""
+    return HaltOrder(words or _UNSIGNED, flatten if isinstance(flatten, bool) else None)
+
+
+def _shown(text: str) -> str:
+    """Return a reason as it may be printed, logged and published."""
+    return printable(text)[:_LONGEST_TEXT]
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    """Write a file so that it is never seen half written, also after a power cut."""
+    """Write a file so that it is never seen half written, also after a power cut, and by whichever thread."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(document) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f"{path.name}.{threading.get_native_id()}.tmp")
+    replace_file(path, f"{json.dumps(document)}\n".encode(), temporary)

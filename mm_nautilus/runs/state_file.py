@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from mm_nautilus.core.amount import Amount
+from mm_nautilus.core.private_file import PRIVATE, read_at_once, replace_file
 from mm_nautilus.core.run_config import TradingConfig
 from mm_nautilus.core.saved_account import SavedAccount
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
-__all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError", "replace_file"]
+__all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError"]
 
 STATE_VERSION: Final = 1
 """Version of the file's layout; a file of another one is refused."""
@@ -256,8 +257,9 @@ class StateFile:
         Raises
         ------
         StateWriteError
-            If the file cannot be written, or was closed.
+            If the file cannot be written, was closed, or another process has taken it, whose lock file was removed.
         """
+        self._keep_lock()
         body = {
             "version": STATE_VERSION,
             "configuration": asdict(self._fingerprint),
@@ -266,8 +268,6 @@ class StateFile:
         encoded = _encoded(body)
         if encoded == self._written:
             return False
-        if self._lock is None:
-            raise StateWriteError(f"the state file {self.path} cannot be written: it was closed")
         saved_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         head = json.dumps({"saved_at": saved_at, _DIGEST: _digest(encoded)}).encode()
         try:
@@ -276,6 +276,19 @@ class StateFile:
             raise StateWriteError(f"the state file {self.path} cannot be written: {error}") from error
         self._written, self.state = encoded, state
         return True
+
+    def _keep_lock(self) -> None:
+        """Lock anew where somebody has removed the lock file: the next process would lock one of its own."""
+        if self._lock is None:
+            raise StateWriteError(f"the state file {self.path} cannot be written: it was closed")
+        if _is_at(self._lock, _lock_path(self.path)):
+            return
+        try:
+            lock = _locked(self.path)
+        except ConfigError as error:
+            raise StateWriteError(f"the lock file {_lock_path(self.path)} was removed, and {error}") from error
+        os.close(self._lock)
+        self._lock = lock
 
     # -- Reading ----------------------------------------------------------------------------------------
 
@@ -321,14 +334,14 @@ def _document(path: Path) -> tuple[StateFingerprint, RunState, bytes]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        document = json.loads(read_at_once(path).decode(), parse_constant=_no_constant)
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
         raise _UnusableError(f"is damaged: it must be a text, but {error}") from error
     except OSError as error:
         raise _UnusableError(f"cannot be read: {error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _UnusableError(f"is damaged: it must be a JSON document, but {error}") from error
     if not isinstance(document, dict):
         raise _UnusableError(f"is damaged: it must be a JSON object, was {type(document).__name__}")
@@ -351,26 +364,47 @@ def _digest(encoded: bytes) -> str:
 # -- The file system ----------------------------------------------------------------------------------------
 
 
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
 def _locked(path: Path) -> int:
     """Return the open, locked file beside a state file; it holds the number of the process that has it."""
-    lock_path = path.with_name(f"{path.name}.lock")
+    lock_path = _lock_path(path)
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        lock = _lock_once(path, lock_path)
+        while not _is_at(lock, lock_path):  # removed before it was locked
             os.close(lock)
-            raise
-    except BlockingIOError as error:
-        text = f"the state file {path} is in use by process {owner}; stop that run, or give this one another name"
-        raise ConfigError(text) from error
+            lock = _lock_once(path, lock_path)
     except OSError as error:
         raise ConfigError(f"the state file {path} cannot be locked: {error}") from error
     return lock
+
+
+def _lock_once(path: Path, lock_path: Path) -> int:
+    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, PRIVATE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError as error:
+        owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        text = f"the state file {path} is in use by process {owner}; stop that run, or give this one another name"
+        raise ConfigError(text) from error
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether an open file is the one that a path names."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _put_aside(path: Path, now: datetime) -> Path | None:
@@ -384,23 +418,3 @@ def _put_aside(path: Path, now: datetime) -> Path | None:
         kept = path.with_name(f"{path.stem}.{stamp}-{count}.json")
     path.rename(kept)
     return kept
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: whatever ends the process or the machine, the old or the new content is there.
-
-    The new name itself is left to the file system: after a power cut the file may be one or a few replacements
-    old, but never in part. Waiting for the disk takes a fraction of a millisecond where it is idle, and some where
-    it is busy.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; the old content is there then.
-    """
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -34,6 +34,11 @@ def test_a_halt_is_read_as_it_was_written(switch, flatten):
         ('{"reason": "fire", "flatten": "yes"}', HaltOrder("fire", None)),
         ('{"reason": "cut o', HaltOrder('the halt file: {"reason": "cut o')),
         (b"\xff\xfe", HaltOrder("the halt file: \ufffd\ufffd")),
+        ("[" * 100_000, HaltOrder("the halt file: " + "[" * 200)),
+        ('{"a":' * 100_000, HaltOrder("the halt file: " + '{"a":' * 40)),
+        ('{"reason": [1]}', HaltOrder("the halt file")),
+        ('{"reason": "\\u001b[2J\\n\\ud800\\u202e"}', HaltOrder(r"\x1b[2J\n\ud800\u202e")),
+        ("\x1b]0;owned\x07", HaltOrder(r"the halt file: \x1b]0;owned\x07")),
     ],
 )
 def test_a_file_made_by_hand_halts_whatever_is_in_it(switch, content, order):
@@ -42,11 +47,40 @@ def test_a_file_made_by_hand_halts_whatever_is_in_it(switch, content, order):
     assert switch.order() == order
 
 
-def test_a_file_that_cannot_be_read_halts(switch):
-    switch.halt_path.mkdir(parents=True)
+def make_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("/nonexistent"),
+        make_loop,
+        lambda path: path.symlink_to("/dev/tty"),
+        lambda path: path.symlink_to(path.parent),
+    ],
+    ids=["folder", "pipe", "link to nowhere", "link to itself", "link to a device", "link to a folder"],
+)
+def test_whatever_has_the_halt_files_name_halts_at_once_and_can_be_replaced(switch, make):
+    switch.halt_path.parent.mkdir(parents=True)
+    switch.resume()
+    make(switch.halt_path)
     order = switch.order()
     assert order is not None
-    assert "cannot be read" in order.reason
+    assert order.flatten is None
+    assert "the halt file, which cannot be read: " in order.reason
+    assert not switch.is_resume_wanted
+    if make is not Path.mkdir:
+        switch.halt(HaltOrder("x"))
+        assert switch.order() == HaltOrder("x")
+
+
+def test_halt_and_resume_are_nobody_elses_to_read(switch):
+    for act in (lambda: switch.halt(HaltOrder("x")), switch.resume):
+        act()
+        assert [path.stat().st_mode & 0o777 for path in switch.halt_path.parent.iterdir()] == [0o600]
 
 
 def test_a_resume_clears_the_halt_and_is_taken_once(switch):

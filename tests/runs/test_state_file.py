@@ -138,10 +138,24 @@ def test_a_write_that_fails_leaves_the_last_state(written):
 
 
 def test_what_a_crash_left_half_written_does_not_matter(written):
-    (written.parent / f"{written.name}.tmp").write_text("{")
+    os.mkfifo(written.parent / f"{written.name}.tmp")  # or somebody put a pipe there, which is not waited for
     with opened(written.parent) as file:
         assert file.account == ACCOUNT
         assert file.write(replace(STATE, components={}))
+
+
+def test_nobody_else_reads_the_state(written):
+    assert {path.name: path.stat().st_mode & 0o777 for path in written.parent.iterdir()} == {
+        "paper.json": 0o600,
+        "paper.json.lock": 0o600,
+    }
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.write_text("[" * 100_000)])
+def test_what_cannot_be_read_as_a_state_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "paper.json")
+    with pytest.raises(ConfigError, match=r"no regular file|must be a JSON document, but maximum recursion"):
+        opened(tmp_path)
 
 
 # -- One process at a time ----------------------------------------------------------------------------------
@@ -194,6 +208,22 @@ def test_a_killed_process_leaves_the_file_free(written):
         holder.wait()
     with opened(written.parent) as file:
         assert file.account == ACCOUNT
+
+
+def test_a_removed_lock_file_is_noticed(written):
+    lock = written.with_name("paper.json.lock")
+    with opened(written.parent) as file:
+        lock.unlink()
+        assert not file.write(STATE)
+        with pytest.raises(ConfigError, match="in use by process"):
+            opened(written.parent)
+        lock.unlink()
+        with (
+            opened(written.parent),
+            pytest.raises(StateWriteError, match=r"lock was removed, and .* in use by process"),
+        ):
+            file.write(replace(STATE, components={}))
+        assert file.write(replace(STATE, components={}))
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_configuration(tmp_path):
