@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
+from mm_nautilus.core.plain_text import without_passwords
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 __all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
@@ -49,10 +50,11 @@ class Failure:
 
     def tell(self, *, as_json: bool) -> None:
         """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""
+        lines = [without_passwords(line) for line in self.lines]
         if as_json:
-            typer.echo(json.dumps({"exit_code": self.exit_code, "errors": list(self.lines)}), err=True)
+            typer.echo(json.dumps({"exit_code": self.exit_code, "errors": lines}), err=True)
             return
-        for line in self.lines:
+        for line in lines:
             typer.echo(f"error: {line}", err=True)
 
 

@@ -65,7 +65,7 @@ class KillSwitch:
         return self.resume_path.exists() and not os.path.lexists(self.halt_path)
 
     def order(self) -> HaltOrder | None:
-        """Return what the halt file asks for, None where there is none; whatever it is, it halts and is not waited for."""
+        """Return what the halt file asks for, None where there is none; whatever it is, it halts at once."""
         try:
             content = read_at_once(self.halt_path, _MOST_BYTES)
         except OSError as error:

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from mm_nautilus.core.amount import Amount
 from mm_nautilus.core.config_types import RULES, Allowed, Finding, finite_number
+from mm_nautilus.core.plain_text import without_passwords
 
 __all__ = [
     "MISSING",
@@ -142,6 +143,10 @@ class _ShortRepr(reprlib.Repr):
             return f"a whole number of {x.bit_length()} bits"
         return super().repr_int(x, level)
 
+    def repr_str(self, x: str, level: int) -> str:
+        # Shortened, an address could not be told from its password any more.
+        return super().repr_str(without_passwords(x), level)
+
 
 _SHORT: Final = _ShortRepr()
 
@@ -163,6 +168,7 @@ def shown(value: Any) -> str:
 
 def shown_key(key: str) -> str:
     """Return a key as messages show it: printable, on one line, shortened."""
+    key = without_passwords(key)
     text = key if key.isprintable() and key == key.strip() else repr(key)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

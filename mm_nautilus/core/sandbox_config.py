@@ -67,13 +67,13 @@ Speed = Annotated[
 
 RestUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$", max_length=300),
-    Allowed("an address that begins with http:// or https://"),
+    StringConstraints(pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$", max_length=300),
+    Allowed("an address that begins with http:// or https://, without user and password"),
 ]
 WebSocketUrl = Annotated[
     str,
-    StringConstraints(pattern=r"^wss?://[^\s/?#]+[^\s?#]*$", max_length=300),
-    Allowed("an address that begins with ws:// or wss://"),
+    StringConstraints(pattern=r"^wss?://[^\s/?#@]+[^\s?#@]*$", max_length=300),
+    Allowed("an address that begins with ws:// or wss://, without user and password"),
 ]
 
 

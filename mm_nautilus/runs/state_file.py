@@ -286,7 +286,9 @@ class StateFile:
         try:
             lock = _locked(self.path)
         except ConfigError as error:
-            raise StateWriteError(f"the lock file {_lock_path(self.path)} was removed, and {error}") from error
+            raise StateWriteError(
+                f"the lock file {_lock_path(self.path)} was removed, and {error}"
+            ) from error
         os.close(self._lock)
         self._lock = lock
 

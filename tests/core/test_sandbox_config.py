@@ -134,7 +134,7 @@ def test_everything_wrong_is_reported_at_once(good):
         "source must be live or local, was 'both'",
         "speed must be a number above 0 and at most 10000, or max, was 0",
         "book_depth must be 10, 25, 100, 500 or 1000, was 20",
-        "rest_url must be an address that begins with http:// or https://, or null, was 'kraken'",
+        "rest_url must be an address that begins with http:// or https://, without user and password, or null, was ",
         "name must be KRAKEN, whose protocol the feed speaks, was BINANCE",
         "liquidity_consumption must be true in a sandbox",
         "book_data must be deltas, which is what the feed sends, was depth",

@@ -74,6 +74,35 @@ def test_no_option_and_no_key_asks_for_a_secret() -> None:
     assert [key for key in keys if WORDS.search(key)] == [NAME_OF_A_VARIABLE]
 
 
+ADDRESS = f"https://somebody:{PLANTED}/p@ss@kraken.example/0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"feed.rest_url={ADDRESS}"],
+        [f"feed.websocket_url=wss{ADDRESS.removeprefix('https')}"],
+        [f"feed.rest_url={ADDRESS}{'x' * 300}"],
+        [f"feed={{rest_url: ['{ADDRESS}'], nonsense: '{ADDRESS}'}}"],
+        [f"web.host={ADDRESS}", f"name={ADDRESS}"],
+        [f"feed.catalog={ADDRESS}", "feed.source=local"],
+        [f"feed.{ADDRESS}=1"],
+        [ADDRESS],
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    path = configuration(tmp_path, "feed: {source: live}\n")
+    with pytest.raises(SystemExit) as left:
+        main(["sandbox", str(path), *(part for word in words for part in ("--set", word))])
+    assert left.value.code == 2
+    said = "".join(capfd.readouterr())
+    assert "https:/***@" in said.replace("//", "/").replace("wss", "https")
+    assert PLANTED not in said
+    assert [file.name for file in tmp_path.iterdir()] == ["run.yaml"]
+
+
 # -- The live page ------------------------------------------------------------------------------------------
 
 
