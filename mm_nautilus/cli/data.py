@@ -225,8 +225,10 @@ def list_command(
         return
     print_table(
         ("instrument", "type", "files", "rows", "first", "last", "source"),
-        [tuple(entry.to_dict().values()) for entry in contents],
+        [tuple(entry.to_dict().values())[:-1] for entry in contents],
     )
+    for reason in dict.fromkeys(entry.refused for entry in contents if entry.refused):
+        typer.echo(f"cannot be quoted: {reason}")
 
 
 @data_app.command("simulate")

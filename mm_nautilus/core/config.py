@@ -31,6 +31,7 @@ from mm_nautilus.core.config_types import (
     VenueName,
     refuse_findings,
 )
+from mm_nautilus.core.instrument import LARGEST_FEE_PCT
 
 __all__ = [
     "REPORT_CURRENCY",
@@ -299,14 +300,14 @@ class SymbolParams(BaseModel):
     # Fees the strategy reckons with
     maker_fee_pct: float | None = Field(
         default=None,
-        ge=-5,
-        le=5,
+        ge=-LARGEST_FEE_PCT,
+        le=LARGEST_FEE_PCT,
         description="Maker fee the strategy reckons with, % of value; null takes the venue's.",
     )
     taker_fee_pct: float | None = Field(
         default=None,
-        ge=-5,
-        le=5,
+        ge=-LARGEST_FEE_PCT,
+        le=LARGEST_FEE_PCT,
         description="Taker fee the strategy reckons with, % of value; null takes the venue's.",
     )
 

@@ -5,7 +5,10 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final
 
-__all__ = ["ORDER_LIMITS", "InstrumentSpec", "decimal_places"]
+__all__ = ["LARGEST_FEE_PCT", "ORDER_LIMITS", "InstrumentSpec", "decimal_places", "names_currencies"]
+
+LARGEST_FEE_PCT: Final = 5
+"""Largest fee, and with a minus the largest rebate, in % of the traded value, wherever one is named."""
 
 ORDER_LIMITS: Final = ("min_quantity", "min_notional", "max_quantity", "max_notional")
 """What a venue may say of the least and the largest order."""
@@ -20,6 +23,17 @@ def decimal_places(value: Decimal) -> int:
     if not isinstance(exponent, int):
         raise ValueError(f"a finite decimal is needed, was {value}")
     return max(0, -exponent)
+
+
+def names_currencies(symbol: str, base: str, quote: str) -> bool:
+    """Return whether a symbol can be that of these currencies.
+
+    One with a slash has to be ``BASE/QUOTE``; any other has to name the base before the quote, as ``BTCUSDT``,
+    ``BTC-USD`` and ``tBTC:UST`` do.
+    """
+    if "/" in symbol:
+        return symbol == f"{base}/{quote}"
+    return quote in symbol.partition(base)[2] if base in symbol else False
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,8 @@ class InstrumentSpec:
     Raises
     ------
     ValueError
-        If an increment or a limit of orders is not positive, or base and quote are the same.
+        If an increment or a limit of orders is not positive, a fee is beyond `LARGEST_FEE_PCT`, or base and quote
+        are the same or not those of a symbol ``BASE/QUOTE``.
     """
 
     symbol: str
@@ -78,10 +93,17 @@ class InstrumentSpec:
                 raise ValueError(f"{name} of {self.symbol} must be a positive number, was {value}")
         for name in ("maker_fee_rate", "taker_fee_rate"):
             value = getattr(self, name)
-            if value is not None and not (value.is_finite() and -1 < value < 1):
-                raise ValueError(f"{name} of {self.symbol} must be a fraction between -1 and 1, was {value}")
+            if value is not None and not (value.is_finite() and abs(100 * value) <= LARGEST_FEE_PCT):
+                most = Decimal(LARGEST_FEE_PCT) / 100
+                raise ValueError(
+                    f"{name} of {self.symbol} must be a fraction between -{most} and {most}, was {value}"
+                )
         if self.base == self.quote:
             raise ValueError(f"base and quote of {self.symbol} must differ, was {self.base} for both")
+        if "/" in self.symbol and not names_currencies(self.symbol, self.base, self.quote):
+            raise ValueError(
+                f"base and quote of {self.symbol} must be those of its symbol, was {self.base} and {self.quote}"
+            )
 
     @property
     def instrument_id(self) -> str:

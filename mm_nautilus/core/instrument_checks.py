@@ -34,6 +34,8 @@ def check_instruments(
     mids: Mapping[str, float] | None = None,
     volatility_pct: Mapping[str, float] | None = None,
     calibration: Calibration | None = None,
+    *,
+    refused: Mapping[str, str] | None = None,
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
 
@@ -51,11 +53,20 @@ def check_instruments(
         calibration's for the models that take one.
     calibration
         What ``config.calibration`` names, where that holds all that the configuration takes from it.
+    refused
+        Why other instruments cannot be quoted, by symbol.
     """
     known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
     prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
     rates = _rates(known, prices)
-    found = [_unknown_symbol(symbol, instruments) for symbol in config.symbols if symbol not in instruments]
+    reasons = refused or {}
+    found = [
+        Problem(("symbols", symbol), reasons[symbol])
+        if symbol in reasons
+        else _unknown_symbol(symbol, instruments)
+        for symbol in config.symbols
+        if symbol not in instruments
+    ]
     for spec in known.values():
         found.extend(_currency_problems(config, spec, rates))
         found.extend(_size_problems(config, spec, rates))
@@ -271,6 +282,8 @@ def check_run(
     mids: Mapping[str, float] | None = None,
     volatility_pct: Mapping[str, float] | None = None,
     calibration: Calibration | None = None,
+    *,
+    refused: Mapping[str, str] | None = None,
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
 
@@ -280,14 +293,16 @@ def check_run(
         The run's configuration; its fees come before the instruments' own.
     instruments
         Everything the catalog has, by symbol.
-    mids, volatility_pct, calibration
+    mids, volatility_pct, calibration, refused
         As for `check_instruments`.
     """
     specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
     known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
     found = [
         problem.under("strategy")
-        for problem in check_instruments(config.strategy, specs, mids, volatility_pct, calibration)
+        for problem in check_instruments(
+            config.strategy, specs, mids, volatility_pct, calibration, refused=refused
+        )
     ]
     found.extend(_venue_problems(config, known))
     found.extend(_fee_problems(config, known))

@@ -18,6 +18,7 @@ from mm_nautilus.core.config_types import (
     VenueName,
     refuse_findings,
 )
+from mm_nautilus.core.instrument import LARGEST_FEE_PCT
 
 __all__ = [
     "EXAMPLE_VENUE",
@@ -43,9 +44,15 @@ class FeeConfig(BaseModel):
     model_config = STRICT
 
     maker_fee_pct: float = Field(
-        ..., ge=-5, le=5, examples=[0.1], description="Maker fee, % of value; negative is a rebate."
+        ...,
+        ge=-LARGEST_FEE_PCT,
+        le=LARGEST_FEE_PCT,
+        examples=[0.1],
+        description="Maker fee, % of value; negative is a rebate.",
     )
-    taker_fee_pct: float = Field(..., ge=-5, le=5, examples=[0.1], description="Taker fee, % of value.")
+    taker_fee_pct: float = Field(
+        ..., ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT, examples=[0.1], description="Taker fee, % of value."
+    )
 
 
 class LatencyConfig(BaseModel):

@@ -22,7 +22,7 @@ from mm_nautilus.core.marketdata import (
 )
 from mm_nautilus.data.book_tops import BookReplay, GroupTops
 from mm_nautilus.data.row_streams import RecentIds
-from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison
+from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison, book_pace
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time
 from mm_nautilus.nautilus.catalog_files import (
@@ -31,11 +31,13 @@ from mm_nautilus.nautilus.catalog_files import (
     read_delta_blocks,
     read_trade_blocks,
 )
+from mm_nautilus.nautilus.catalog_fitness import order_problem, precision_problem
 from mm_nautilus.nautilus.recording_folder import waiting_sessions
 
 __all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport", "check_catalog"]
 
 _BATCH_ROWS = 65_536
+_LEAST_WINDOW_NS = 1_000_000_000
 
 type OnProgress = Callable[[int, int], None]
 
@@ -70,7 +72,7 @@ class Happenings:
         """Count the times at which it was seen."""
         if len(times):
             self.count += len(times)
-            self.first = int(times[0]) if self.first is None else self.first
+            self.first = int(times[0]) if self.first is None else min(self.first, int(times[0]))
 
     def __str__(self) -> str:
         return f"{self.count}, first at {format_time(self.first or 0)}"
@@ -89,7 +91,8 @@ class TypeReport:
     groups
         Atomic groups that end with the last-flag (book changes only).
     gaps, longest_gap_seconds, longest_gap_at
-        Silences longer than the threshold; the longest silence of all, and when it began (nanoseconds).
+        Silences longer than the threshold, those before the first and after the last row included while the other
+        type has rows; the longest silence of all, and when it began (nanoseconds).
     breaks, longest_break_seconds
         Silences that the data itself announces: groups that do nothing but empty the book, as a recording does
         when it ends or its feed is lost. They are no gaps, as nobody is misled by an old book.
@@ -187,7 +190,7 @@ class CatalogReport:
 @dataclass(frozen=True, slots=True)
 class _Limits:
     gap_seconds: float
-    lag: int
+    lag_seconds: float | None
     tolerance_bps: float
 
 
@@ -195,7 +198,7 @@ def check_catalog(
     folder: Path,
     *,
     gap_seconds: float = GAP_SECONDS,
-    trade_book_lag_seconds: float = 1.0,
+    trade_book_lag_seconds: float | None = None,
     trade_tolerance_bps: float = 10.0,
     on_progress: OnProgress | None = None,
 ) -> CatalogReport:
@@ -209,7 +212,8 @@ def check_catalog(
         Longest silence of a book that is not a gap. A silent tape under a live book is only noted.
     trade_book_lag_seconds, trade_tolerance_bps
         A trade is outside the book when its price is beyond all touches shown this long before and after
-        it by more than this distance (and by more than two ticks).
+        it by more than this distance (and by more than two ticks). None follows the book's own pace, and is one
+        second or more.
     on_progress
         Called with rows read and rows in all.
 
@@ -220,11 +224,12 @@ def check_catalog(
         report.
     """
     reader = CatalogReader(folder)
-    limits = _Limits(gap_seconds, int(trade_book_lag_seconds * 1e9), trade_tolerance_bps)
+    limits = _Limits(gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
     problems: list[Problem] = []
     notes: list[str] = []
     specs = _instruments(reader, problems)
-    _note_undefined_data(reader, specs, problems)
+    if not any(problem.kind == "damaged" for problem in problems):
+        _note_undefined_data(reader, specs, problems)
     waiting = len(waiting_sessions(folder))
     if waiting:
         notes.append(
@@ -254,7 +259,7 @@ def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[Instrum
         return []
     if not any(reader.stored_folders(kind) for kind in DataKind):
         return reader.some_instruments()
-    if not specs:
+    if not specs and not reader.definitions.refused:
         problems.append(Problem("no_instruments", "", f"{reader.folder} defines no instruments"))
     return specs
 
@@ -262,7 +267,9 @@ def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[Instrum
 def _note_undefined_data(
     reader: CatalogReader, specs: Sequence[InstrumentSpec], problems: list[Problem]
 ) -> None:
-    defined = {folder_name(spec.instrument_id) for spec in specs}
+    refused = reader.definitions.refused
+    problems.extend(Problem("not_quotable", name, text) for name, text in refused.items())
+    defined = {folder_name(name) for name in (*(spec.instrument_id for spec in specs), *refused)}
     for kind in DataKind:
         for stored in reader.stored_folders(kind):
             if stored.name not in defined:
@@ -274,11 +281,12 @@ class _SpanCheck:
     """Rows, span, order and silences of one type, block by block."""
 
     def __init__(self, report: TypeReport, gap_seconds: float) -> None:
-        self._report, self._silences = report, SilenceFinder(gap_seconds)
+        self.report, self._gap_ns = report, gap_seconds * 1e9
+        self._silences = SilenceFinder(gap_seconds)
         self._is_announced = False
 
     def add(self, block: DeltaBlock | TradeBlock) -> None:
-        report, times = self._report, block.ts_init
+        report, times = self.report, block.ts_init
         silences = self._silences.add(times)
         steps = silences.length_ns
         report.first = int(times[0]) if report.first is None else report.first
@@ -295,6 +303,23 @@ class _SpanCheck:
         if steps[longest] / 1e9 > report.longest_gap_seconds:
             report.longest_gap_seconds = float(steps[longest]) / 1e9
             report.longest_gap_at = int(silences.since_ns[longest])
+
+    def add_ends(self, other: TypeReport) -> None:
+        """Count the silences before the first and after the last row, as the other type of data shows them."""
+        report = self.report
+        if report.first is None or report.last is None or other.first is None or other.last is None:
+            return
+        self._add_silence(other.first, report.first - other.first, is_announced=False)
+        self._add_silence(report.last, other.last - report.last, is_announced=self._is_announced)
+
+    def _add_silence(self, begin: int, length: int, *, is_announced: bool) -> None:
+        report, moment, seconds = self.report, np.array([begin]), length / 1e9
+        if length > self._gap_ns:
+            (report.breaks if is_announced else report.gaps).add(moment)
+        if is_announced:
+            report.longest_break_seconds = max(report.longest_break_seconds, seconds)
+        elif seconds > report.longest_gap_seconds:
+            report.longest_gap_seconds, report.longest_gap_at = seconds, begin
 
     def _announced(self, block: DeltaBlock | TradeBlock) -> NDArray[np.bool_]:
         """Return for each row whether the one before it said that the book is not known from there on."""
@@ -320,22 +345,40 @@ class _InstrumentCheck:
         self._reader, self._spec, self._limits = reader, spec, limits
         self._problems, self._notes = problems, notes
         self._book, self._trades = TypeReport(), TypeReport()
+        self._book_span, self._tape_span = (
+            _SpanCheck(report, limits.gap_seconds) for report in (self._book, self._trades)
+        )
         self._replay = BookReplay()
         self._book_files = self._files(DataKind.DELTAS, self._book)
         self._trade_files = self._files(DataKind.TRADES, self._trades)
         self.rows = sum(file.rows for file in (*self._book_files, *self._trade_files))
+        self._judge_definition()
 
     def run(self, progress: _Progress) -> InstrumentReport:
         """Read everything and report."""
-        tape = TapeComparison(self._trade_blocks(progress), self._limits.lag, self._limits.tolerance_bps)
+        tape = TapeComparison(
+            self._trade_blocks(progress),
+            self._window(),
+            self._limits.gap_seconds * 1e9,
+            self._limits.tolerance_bps,
+        )
         for tops in self._book_tops(progress):
             tape.follow(tops)
         outside = tape.finish()
+        if self._book.complete and self._trades.complete:
+            self._book_span.add_ends(self._trades)
+            self._tape_span.add_ends(self._book)
         self._judge_book()
         self._judge_trades(outside)
         return InstrumentReport(
             self._spec.instrument_id, self._spec.simulated, self._book, self._trades, outside
         )
+
+    def _window(self) -> int:
+        """Return how long before and after a trade the book is looked at, nanoseconds."""
+        if self._limits.lag_seconds is not None:
+            return int(self._limits.lag_seconds * 1e9)
+        return max(_LEAST_WINDOW_NS, book_pace(self._book_files, self._limits.gap_seconds * 1e9))
 
     def _problem(self, kind: str, text: str) -> None:
         self._problems.append(Problem(kind, self._spec.instrument_id, text))
@@ -356,16 +399,46 @@ class _InstrumentCheck:
             if latest is not None and file.start <= latest.end:
                 self._problem("overlap", f"{file.path} overlaps {latest.path.name} in time")
             latest = file if latest is None or file.end > latest.end else latest
+            self._judge_footer(file)
         return files
+
+    def _judge_footer(self, file: CatalogFile) -> None:
+        try:
+            found = {"precision": precision_problem(file, self._spec), "orders": order_problem(file)}
+        except DataError as error:
+            self._problem("damaged", str(error))
+            return
+        for kind, text in found.items():
+            if text is not None:
+                self._problem(kind, text)
+
+    def _judge_definition(self) -> None:
+        """Tell of definitions that come too late for some of the data, or for all of it."""
+        name, found = self._spec.instrument_id, self._reader.definitions
+        files = (*self._book_files, *self._trade_files)
+        if not files:
+            return
+        first, last = min(file.start for file in files), max(file.end for file in files)
+        for later in found.later.get(name, ()):
+            if later.since <= last:
+                self._problem(
+                    "redefined", f"{later.text}, within its data; a run has to end before or start then"
+                )
+            else:
+                self._notes.append(f"{later.text}, after its data; what was in force before is used")
+        if found.since[name] > first:
+            since = format_time(found.since[name])
+            self._notes.append(
+                f"{name} is not defined before {since}, and its data begins at {format_time(first)}"
+            )
 
     def _blocks[Block: (DeltaBlock, TradeBlock)](
         self,
         files: Sequence[CatalogFile],
         read: Callable[[CatalogFile, InstrumentSpec, int], Iterator[Block]],
-        report: TypeReport,
+        span: _SpanCheck,
         progress: _Progress,
     ) -> Iterator[Block]:
-        span = _SpanCheck(report, self._limits.gap_seconds)
         for file in files:
             outside = 0
             try:
@@ -377,7 +450,7 @@ class _InstrumentCheck:
             except DataError as error:
                 # What comes after a hole in the data would only be reported as crossed or outside the book.
                 self._problem("damaged", str(error))
-                report.complete = False
+                span.report.complete = False
                 return
             if outside:
                 text = f"{file.path} holds {outside} rows outside the time span its name promises"
@@ -386,7 +459,7 @@ class _InstrumentCheck:
     def _book_tops(self, progress: _Progress) -> Iterator[GroupTops]:
         report = self._book
         previous: DeltaBlock | None = None
-        for block in self._blocks(self._book_files, read_delta_blocks, report, progress):
+        for block in self._blocks(self._book_files, read_delta_blocks, self._book_span, progress):
             if previous is None:
                 report.starts_clear = bool(block.action[0] == ACTION_CLEAR)
             self._note_groups(block if previous is None else joined_blocks([previous, block]))
@@ -411,7 +484,7 @@ class _InstrumentCheck:
 
     def _trade_blocks(self, progress: _Progress) -> Iterator[TradeBlock]:
         recent = RecentIds()
-        for block in self._blocks(self._trade_files, read_trade_blocks, self._trades, progress):
+        for block in self._blocks(self._trade_files, read_trade_blocks, self._tape_span, progress):
             again = np.array([recent.repeated(trade_id) for trade_id in block.trade_id], dtype=bool)
             self._trades.duplicated_ids.add(block.ts_init[again])
             yield block
@@ -452,6 +525,7 @@ class _InstrumentCheck:
         if outside.count and self._book.complete:
             seen = Happenings(outside.count, outside.first)
             text = f"{name} has trades outside the book: {seen}, up to {outside.farthest_bps:.1f} bps away"
+            text += f" from what it showed within {outside.window_seconds:.3g} s of them"
             self._problem("outside_book", text)
         if trades.gaps.count:
             longest = f"the longest {trades.longest_gap_seconds:.1f} s"

@@ -24,6 +24,8 @@ class ContentsEntry:
         First and last ``ts_init`` by the files' names, nanoseconds, or None without files.
     simulated
         Whether the data was simulated.
+    refused
+        Why the instrument cannot be quoted, empty where it can.
     """
 
     instrument_id: str
@@ -33,6 +35,7 @@ class ContentsEntry:
     first: int | None
     last: int | None
     simulated: bool
+    refused: str = ""
 
     def to_dict(self) -> dict[str, str | int]:
         """Return plain values for tables and JSON; times as text, empty without files."""
@@ -44,6 +47,7 @@ class ContentsEntry:
             "first": "" if self.first is None else format_time(self.first),
             "last": "" if self.last is None else format_time(self.last),
             "source": "simulated" if self.simulated else "recorded",
+            "refused": self.refused,
         }
 
 
@@ -56,19 +60,22 @@ def catalog_contents(folder: Path) -> list[ContentsEntry]:
         If the folder is no catalog or an empty one, or one of its files is damaged.
     """
     reader = CatalogReader(folder)
+    simulated = {spec.instrument_id: spec.simulated for spec in reader.some_instruments()}
+    refused = reader.definitions.refused
     entries = []
-    for spec in reader.some_instruments():
+    for instrument_id in (*simulated, *sorted(refused)):
         for kind in DataKind:
-            files = reader.files(spec.instrument_id, kind)
+            files = reader.files(instrument_id, kind)
             entries.append(
                 ContentsEntry(
-                    instrument_id=spec.instrument_id,
+                    instrument_id=instrument_id,
                     kind=kind,
                     files=len(files),
                     rows=sum(file.rows for file in files),
                     first=files[0].start if files else None,
                     last=max(file.end for file in files) if files else None,
-                    simulated=spec.simulated,
+                    simulated=simulated.get(instrument_id, False),
+                    refused=refused.get(instrument_id, ""),
                 )
             )
     return entries

@@ -13,7 +13,12 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
+from mm_nautilus.core.instrument import (
+    LARGEST_FEE_PCT,
+    ORDER_LIMITS,
+    InstrumentSpec,
+    names_currencies,
+)
 from mm_nautilus.core.near_files import near_file_hint
 from mm_nautilus.core.problems import nearest
 from mm_nautilus.errors import ConfigError
@@ -23,7 +28,7 @@ __all__ = ["InstrumentSource", "load_instrument"]
 type _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([/_:-][A-Za-z0-9]+)*$")]
 type _Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 type _Step = Annotated[Decimal, Field(gt=0, le=10**9)]
-type _Percent = Annotated[Decimal, Field(gt=-100, lt=100)]
+type _Percent = Annotated[Decimal, Field(ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)]
 
 
 class _Definition(BaseModel):
@@ -46,6 +51,7 @@ class _Definition(BaseModel):
     simulated: bool = False
 
 
+_FEE_WORDS = f"a percentage between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT}"
 _ALLOWED = {
     "symbol": "letters and digits joined by / _ : or -, such as BTC/USDT",
     "venue": "a code of letters and digits, such as BINANCE",
@@ -54,8 +60,8 @@ _ALLOWED = {
     "source_symbol": "the symbol in the CSV files, such as BTCUSDT",
     "off_lot_sizes": "refuse or round_down",
     "simulated": "true or false",
-    "maker_fee_pct": "a percentage between -100 and 100",
-    "taker_fee_pct": "a percentage between -100 and 100",
+    "maker_fee_pct": _FEE_WORDS,
+    "taker_fee_pct": _FEE_WORDS,
 }
 
 
@@ -167,6 +173,11 @@ def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> l
     if definition.base == definition.quote:
         where = entries["quote"].where
         problems.append(f"{where}quote must differ from base, was {definition.quote} for both")
+    elif not names_currencies(definition.symbol, definition.base, definition.quote):
+        problems.append(
+            f"{entries['base'].where}base and quote must be those of the symbol {definition.symbol}, was "
+            f"{definition.base} and {definition.quote}"
+        )
     lot = definition.size_increment
     for key in ("min_quantity", "max_quantity"):
         limit = getattr(definition, key)

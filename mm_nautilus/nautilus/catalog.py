@@ -2,14 +2,15 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from nautilus_trader.model import NautilusInstrumentType
 from nautilus_trader.persistence import (
     OrderBookDeltaDataWrangler,
     ParquetDataCatalog,
@@ -28,12 +29,18 @@ from mm_nautilus.nautilus.catalog_files import (
     file_interval,
     folder_name,
     format_time,
-    open_parquet,
     read_delta_blocks,
     read_trade_blocks,
+    require_multiples,
     trade_stream,
 )
-from mm_nautilus.nautilus.instruments import currency_pair, instrument_differences, instrument_spec
+from mm_nautilus.nautilus.catalog_fitness import footer_problems
+from mm_nautilus.nautilus.catalog_instruments import (
+    INSTRUMENT_FOLDER,
+    CatalogInstruments,
+    read_instruments,
+)
+from mm_nautilus.nautilus.instruments import currency_pair, instrument_differences
 
 __all__ = [
     "CatalogReader",
@@ -46,7 +53,8 @@ __all__ = [
     "staged_catalog",
 ]
 
-_INSTRUMENT_FOLDER = "currency_pair"
+_MOST_REASONS = 5
+_OTHER_BOOKS = {"order_book_depths": "snapshots of some levels", "quotes": "best quotes"}
 _BATCH_ROWS = 65_536
 _HOW_TO_FILL = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"
 
@@ -69,7 +77,7 @@ class CatalogWriter:
     def __init__(self, folder: Path, target: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._catalog = ParquetDataCatalog(str(folder.resolve()))
-        self._known = _known_instruments(target)
+        self._known, self._refused = _known_instruments(target)
         self._target = target
         self._written: dict[tuple[str, DataKind], tuple[int, int]] = {}
 
@@ -83,6 +91,11 @@ class CatalogWriter:
             folder, or the engine cannot keep its numbers exactly.
         """
         known = self._known.get(folder_name(spec.instrument_id))
+        refused = self._refused.get(folder_name(spec.instrument_id))
+        if refused is not None:
+            raise DataError(
+                f"{self._target} already holds another definition: {refused}; choose another catalog"
+            )
         if known is not None:
             _refuse_conflict(known, spec)
             return
@@ -134,10 +147,13 @@ class CatalogWriter:
             _refuse_overlap(self._written[key], folder)
 
 
-def _known_instruments(target: Path | None) -> dict[str, InstrumentSpec]:
+def _known_instruments(target: Path | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
+    """Return what a catalog defines and why the rest cannot be quoted, by folder."""
     if target is None or not (target / "data").is_dir():
-        return {}
-    return {folder_name(spec.instrument_id): spec for spec in CatalogReader(target).instruments()}
+        return {}, {}
+    found = CatalogReader(target).definitions
+    specs = {folder_name(spec.instrument_id): spec for spec in found.specs}
+    return specs, {folder_name(name): text for name, text in found.refused.items()}
 
 
 def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
@@ -209,7 +225,7 @@ def _join_files(folder: Path) -> None:
 
 def _move_into(staging: Path, target: Path) -> None:
     for folder in sorted({path.parent for path in staging.rglob("*.parquet")}):
-        if folder.parent.name != _INSTRUMENT_FOLDER:
+        if folder.parent.name != INSTRUMENT_FOLDER:
             _join_files(folder)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -262,6 +278,9 @@ class CatalogReader:
     ----------
     folder
         The catalog's folder.
+    at
+        The time whose definitions of instruments are wanted, nanoseconds: each one that was in force then, or when
+        its data begins, if that is later.
 
     Raises
     ------
@@ -269,7 +288,7 @@ class CatalogReader:
         If the folder does not exist or holds no catalog.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, at: int | None = None) -> None:
         if not folder.exists():
             raise DataError(f"the catalog {folder} does not exist; {_other_catalog(folder)}")
         if not folder.is_dir():
@@ -277,19 +296,27 @@ class CatalogReader:
         if not (folder / "data").is_dir():
             raise DataError(f"{folder} holds no catalog (it has no folder `data`); {_HOW_TO_FILL}")
         self.folder = folder
-        self._specs: list[InstrumentSpec] | None = None
+        self._at = at
+
+    @cached_property
+    def definitions(self) -> CatalogInstruments:
+        """What the catalog defines; reading it raises a `DataError` for a damaged file."""
+        return read_instruments(self.folder, self._at)
+
+    def ambiguous(self, instrument_ids: Iterable[str]) -> tuple[Any, ...]:
+        """Return the engine's instruments of those ids that have several definitions: the engine takes the last one."""
+        found = self.definitions
+        return tuple(found.pairs[name] for name in instrument_ids if name in found.repeated)
 
     def instruments(self) -> list[InstrumentSpec]:
-        """Return the currency pairs, ordered by id; the latest definition of each.
+        """Return the spot pairs that can be quoted, ordered by id.
 
         Raises
         ------
         DataError
-            If an instrument's file is empty, cut off or damaged, or describes no usable instrument.
+            If an instrument's file is empty, cut off or damaged.
         """
-        if self._specs is None:
-            self._specs = self._read_instruments()
-        return list(self._specs)
+        return list(self.definitions.specs)
 
     def some_instruments(self) -> list[InstrumentSpec]:
         """Return `instruments`, of which there is at least one.
@@ -297,29 +324,17 @@ class CatalogReader:
         Raises
         ------
         DataError
-            As for `instruments`, or if there is none; the message says how to fill a catalog.
+            As for `instruments`, or if there is none; the message says what there is, or how to fill a catalog.
         """
-        specs = self.instruments()
+        specs, refused = self.instruments(), self.definitions.refused
+        if not specs and refused:
+            reasons = list(refused.values())[:_MOST_REASONS]
+            if len(refused) > _MOST_REASONS:
+                reasons.append(f"and {len(refused) - _MOST_REASONS} more")
+            raise DataError(f"{self.folder} holds no instrument that can be quoted: {'; '.join(reasons)}")
         if not specs:
             raise DataError(f"{self.folder} holds no instruments; {_HOW_TO_FILL}")
         return specs
-
-    def _read_instruments(self) -> list[InstrumentSpec]:
-        root = self.folder / "data" / _INSTRUMENT_FOLDER
-        paths = sorted(root.glob("*/*.parquet"))
-        for path in paths:
-            open_parquet(path).close()
-        if not paths:
-            return []
-        catalog = ParquetDataCatalog(str(self.folder.resolve()))
-        try:
-            found = catalog.instruments(instrument_type=NautilusInstrumentType("CurrencyPair"))
-            specs = [instrument_spec(pair) for pair in sorted(found, key=lambda pair: pair.ts_init)]
-        except (OSError, RuntimeError, ValueError) as error:
-            raise DataError(f"the instruments in {root} cannot be read: {error}") from error
-        return sorted(
-            {spec.instrument_id: spec for spec in specs}.values(), key=lambda spec: spec.instrument_id
-        )
 
     def instrument(self, name: str, venue: str | None = None) -> InstrumentSpec:
         """Return the instrument with this id, or with this symbol at `venue` (any venue if None).
@@ -334,10 +349,17 @@ class CatalogReader:
         found = [spec for spec in specs if wanted in (spec.instrument_id, spec.symbol)]
         if len(found) == 1:
             return found[0]
+        if not found and (reason := self._refusal(wanted)) is not None:
+            raise DataError(f"{self.folder} holds {wanted}, which cannot be quoted: {reason}")
         if found:
             several = ", ".join(spec.instrument_id for spec in found)
             raise DataError(f"{self.folder} holds {name} of several venues ({several}); name one of them")
         raise DataError(f"{self.folder} holds no instrument {wanted}; {_nearest(wanted, specs)}")
+
+    def _refusal(self, wanted: str) -> str | None:
+        """Return why an instrument with this id or symbol cannot be quoted, None where none has it."""
+        refused = self.definitions.refused.items()
+        return next((text for name, text in refused if wanted in (name, name.rpartition(".")[0])), None)
 
     def choose(self, names: Sequence[str] | None) -> list[InstrumentSpec]:
         """Return the instruments of some names, each once and in their order; all for None.
@@ -453,6 +475,20 @@ class CatalogReader:
         """Yield an instrument's trades in time order; parameters and errors as for `iter_deltas`."""
         yield from self._iterate(instrument_id, DataKind.TRADES, read_trade_blocks, (start, end), batch_rows)
 
+    def require_grid(self, instrument_id: str, kind: DataKind, start: int | None, end: int | None) -> None:
+        """Read the prices and sizes of an instrument's files in a span, which all have to be on its grid.
+
+        The engine takes what is off it as it is.
+
+        Raises
+        ------
+        DataError
+            If one is not, or a file is damaged.
+        """
+        spec = self.instrument(instrument_id)
+        for file in files_within(self.files(spec.instrument_id, kind), start, end):
+            require_multiples(file, spec)
+
     def _iterate[Block: (DeltaBlock, TradeBlock)](
         self,
         instrument_id: str,
@@ -526,7 +562,7 @@ def require_data(
 ) -> list[InstrumentSpec]:
     """Return the instruments of `symbols` after making sure that a run over them can start.
 
-    Every footer of their files is read, no row is.
+    Every footer of their files is read, and the last rows. All rows are read only where there are order ids.
 
     Parameters
     ----------
@@ -545,9 +581,10 @@ def require_data(
     ------
     DataError
         With one line a problem: no catalog, unknown instruments, damaged or overlapping files, no book
-        changes (or trades) at all or none in the span.
+        changes (or trades) at all or none in the span, an instrument that is defined anew within the span, or data
+        that is not what `mm_nautilus.nautilus.catalog_fitness` asks for.
     """
-    reader = CatalogReader(folder)
+    reader = CatalogReader(folder, start)
     specs: list[InstrumentSpec] = []
     problems: list[str] = []
     try:
@@ -560,8 +597,9 @@ def require_data(
         try:
             spec = reader.instrument(symbol, venue)
             specs.append(spec)
+            problems.extend(_redefinitions(reader, spec, end))
             for kind in kinds:
-                problems.extend(_missing_data(reader, spec.instrument_id, kind, start, end))
+                problems.extend(_unfit_data(reader, spec, kind, start, end))
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -623,20 +661,50 @@ def _span_text(start: int | None, end: int | None) -> str:
     return " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
 
 
-def _missing_data(
-    reader: CatalogReader, instrument_id: str, kind: DataKind, start: int | None, end: int | None
+def _redefinitions(reader: CatalogReader, spec: InstrumentSpec, end: int | None) -> Iterator[str]:
+    """Yield the definitions that come into force before a run ends, which the engine cannot follow."""
+    bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
+    if bounds is None:
+        return
+    last = bounds[1] if end is None else min(end, bounds[1])
+    for found in reader.definitions.later.get(spec.instrument_id, ()):
+        if found.since <= last:
+            yield f"{reader.folder}: {found.text}, within the data used; end before that, or start then"
+
+
+def _unfit_data(
+    reader: CatalogReader, spec: InstrumentSpec, kind: DataKind, start: int | None, end: int | None
 ) -> list[str]:
-    files = [file for file in reader.files(instrument_id, kind) if file.rows]
+    files = [file for file in reader.files(spec.instrument_id, kind) if file.rows]
     refuse_overlaps(files)
     if not files:
         return [
-            f"{reader.folder} holds no {kind.label} of {instrument_id}; import them or choose another catalog"
+            f"{reader.folder} holds no {kind.label} of {spec.instrument_id}{_other_books(reader, spec, kind)}; import "
+            "them or choose another catalog"
         ]
-    after = [file for file in files if start is None or file.end >= start]
-    if any(end is None or file.start <= end for file in after):
-        return []
+    used = files_within(files, start, end)
+    if used:
+        return list(footer_problems(used, spec, end))
     first, last = format_time(files[0].start), format_time(files[-1].end)
     return [
-        f"{reader.folder} holds no {kind.label} of {instrument_id} in the wanted time span; it holds them from "
+        f"{reader.folder} holds no {kind.label} of {spec.instrument_id} in the wanted time span; it holds them from "
         f"{first} to {last}, was {_span_text(start, end)}"
     ]
+
+
+def files_within(files: Iterable[CatalogFile], start: int | None, end: int | None) -> list[CatalogFile]:
+    """Return the files that may hold rows of a span, nanoseconds, both inclusive; None is unbounded."""
+    return [
+        file for file in files if (start is None or file.end >= start) and (end is None or file.start <= end)
+    ]
+
+
+def _other_books(reader: CatalogReader, spec: InstrumentSpec, kind: DataKind) -> str:
+    """Return which other kinds of book a catalog holds where it lacks book changes."""
+    stored = folder_name(spec.instrument_id)
+    names = [
+        words
+        for folder, words in _OTHER_BOOKS.items()
+        if kind is DataKind.DELTAS and any((reader.folder / "data" / folder / stored).glob("*.parquet"))
+    ]
+    return f", but {' and '.join(names)}, which only a node of your own can play" if names else ""

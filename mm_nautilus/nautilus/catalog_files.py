@@ -1,10 +1,10 @@
 """The files of a Parquet catalog: their names, their footers, and array blocks to and from their columns."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,13 @@ __all__ = [
     "file_name",
     "folder_name",
     "format_time",
+    "last_flags",
+    "named_instrument",
+    "open_parquet",
+    "read_columns",
     "read_delta_blocks",
     "read_trade_blocks",
+    "require_multiples",
     "trade_block",
     "trade_stream",
     "trade_table",
@@ -84,6 +89,10 @@ class CatalogFile:
         First and last ``ts_init`` its name promises, nanoseconds, both inclusive.
     rows
         Number of rows.
+    price_precision, size_precision
+        Digits after the decimal point that its footer gives prices and sizes, which the engine reads them with.
+    has_order_ids
+        Whether any row may name a single order, as market-by-order data does.
     """
 
     path: Path
@@ -92,6 +101,9 @@ class CatalogFile:
     start: int
     end: int
     rows: int
+    price_precision: int
+    size_precision: int
+    has_order_ids: bool
 
 
 def format_time(nanoseconds: int) -> str:
@@ -155,10 +167,61 @@ def describe_file(path: Path, kind: DataKind) -> CatalogFile:
     with open_parquet(path) as parquet:
         metadata = parquet.schema_arrow.metadata or {}
         rows = parquet.metadata.num_rows
+        has_order_ids = kind is DataKind.DELTAS and _may_hold_order_ids(parquet)
+    identity = _identity(path, metadata)
+    digits = [metadata.get(name, b"") for name in (b"price_precision", b"size_precision")]
+    if not all(text.isdigit() for text in digits):
+        raise DataError(
+            f"{path} does not say with how many digits it holds prices and sizes; remove it from the catalog"
+        )
+    price_precision, size_precision = map(int, digits)
+    return CatalogFile(path, kind, identity, *span, rows, price_precision, size_precision, has_order_ids)
+
+
+def named_instrument(path: Path) -> str:
+    """Return the instrument that a file's footer names.
+
+    Raises
+    ------
+    DataError
+        If it is empty, cut off, damaged, or names none.
+    """
+    with open_parquet(path) as parquet:
+        return _identity(path, parquet.schema_arrow.metadata or {})
+
+
+def _identity(path: Path, metadata: Mapping[bytes, bytes]) -> str:
     identity = metadata.get(b"instrument_id")
     if identity is None:
         raise DataError(f"{path} does not say which instrument it holds; remove it from the catalog")
-    return CatalogFile(path, kind, identity.decode(), *span, rows)
+    return identity.decode()
+
+
+def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:
+    """Return whether a file of book changes holds any order id but 0, by its footer; what that leaves open may be."""
+    column = parquet.schema_arrow.get_field_index("order_id")
+    if column < 0:
+        return False
+    groups = (parquet.metadata.row_group(group) for group in range(parquet.num_row_groups))
+    statistics = [group.column(column).statistics for group in groups if group.num_rows]
+    return any(found is None or not found.has_min_max or found.max != 0 for found in statistics)
+
+
+def last_flags(file: CatalogFile) -> int:
+    """Return the flags of a file's last row, of which only the last row group is read.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged there.
+    """
+    with open_parquet(file.path) as parquet:
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+        last = max(group for group, rows in enumerate(sizes) if rows)
+        try:
+            return int(parquet.read_row_group(last, columns=["flags"]).column("flags")[-1].as_py())
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file.path, error) from error
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -244,9 +307,33 @@ def trade_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> TradeBlo
     )
 
 
-def _batches(path: Path, batch_rows: int) -> Iterator[Any]:
+def read_columns(file: CatalogFile, columns: list[str], batch_rows: int = 65_536) -> Iterator[Any]:
+    """Yield some columns of a file as Arrow batches, in the file's own order.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    return _batches(file.path, batch_rows, columns)
+
+
+def require_multiples(file: CatalogFile, spec: InstrumentSpec) -> None:
+    """Read a file's prices and sizes and check that all of them are on the instrument's grid.
+
+    Raises
+    ------
+    DataError
+        If one is not, or the file is damaged.
+    """
+    for batch in read_columns(file, ["price", "size"]):
+        _multiples(file, batch, "price", spec.price_increment)
+        _multiples(file, batch, "size", spec.size_increment)
+
+
+def _batches(path: Path, batch_rows: int, columns: list[str] | None = None) -> Iterator[Any]:
     with open_parquet(path) as parquet:
-        batches = parquet.iter_batches(batch_size=batch_rows)
+        batches = parquet.iter_batches(batch_size=batch_rows, columns=columns)
         while True:
             try:
                 batch = next(batches)
@@ -281,20 +368,23 @@ def _multiples(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> 
     try:
         column = batch.column(name).fill_null(Decimal(0)).cast(pa.decimal128(38, digits))
     except pa.ArrowInvalid as error:
-        raise _off_grid(file, name, increment) from error
+        raise _off_grid(file, batch, name, increment) from error
     words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
     words = words[column.offset : column.offset + len(column)]
     low, high = words[:, 0], words[:, 1]
     multiples, rest = np.divmod(low, int(increment.scaleb(digits)))
     if rest.any() or (high != low >> 63).any():
-        raise _off_grid(file, name, increment)
+        raise _off_grid(file, batch, name, increment)
     return multiples
 
 
-def _off_grid(file: CatalogFile, name: str, increment: Decimal) -> DataError:
+def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> DataError:
+    with localcontext(prec=60):  # A quotient has up to 38 digits.
+        values = [value for value in batch.column(name).to_pylist() if value is not None]
+        value = next((value for value in values if value % increment), max(values)).normalize()
     return DataError(
-        f"{file.path} holds a {name} that is no multiple of {file.instrument_id}'s {name}_increment "
-        f"{increment}; its instrument definition does not belong to this data"
+        f"{file.path} holds a {name} that is no multiple of {file.instrument_id}'s {name}_increment {increment}, "
+        f"was {value:f}; its instrument definition does not belong to this data"
     )
 
 

@@ -1,6 +1,6 @@
 """Conversion between `InstrumentSpec` and the engine's `CurrencyPair`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any, Final
@@ -19,7 +19,18 @@ from nautilus_trader.model import (
 from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.nautilus.currencies import LEAST_DIGITS, keep_digits
 
-__all__ = ["currency_pair", "instrument_differences", "instrument_spec", "keep_size_digits", "rounded_money"]
+__all__ = [
+    "ONLY_PAIRS",
+    "by_symbol",
+    "currency_pair",
+    "instrument_differences",
+    "instrument_spec",
+    "keep_size_digits",
+    "quotable",
+    "rounded_money",
+]
+
+ONLY_PAIRS: Final = "only spot pairs of multiplier 1 are quoted"
 
 _MARGIN_RATE: Final = Decimal(1)
 """Share of an order's value that a margin account without leverage sets aside for it; leverage divides it."""
@@ -85,23 +96,60 @@ def _refuse_digits(spec: InstrumentSpec, name: str, most: int) -> None:
         )
 
 
-def instrument_differences(known: InstrumentSpec, other: InstrumentSpec) -> list[str]:
-    """Return what differs between two definitions, one text a field, empty where they mean the same."""
+def instrument_differences(
+    known: InstrumentSpec, other: InstrumentSpec, words: tuple[str, str] = ("there", "here")
+) -> list[str]:
+    """Return what differs between two definitions, one text a field, empty where they mean the same.
+
+    The texts call the two by `words`.
+    """
     texts = []
     for field in fields(InstrumentSpec):
         before, after = getattr(known, field.name), getattr(other, field.name)
         digits_matter = field.name in ("price_increment", "size_increment")
         if before != after or (digits_matter and decimal_places(before) != decimal_places(after)):
-            texts.append(f"{field.name} is {before} there, {after} here")
+            texts.append(f"{field.name} is {before} {words[0]}, {after} {words[1]}")
     return texts
 
 
-def instrument_spec(instrument: CurrencyPair) -> InstrumentSpec:
-    """Read an engine's instrument back; rates are None where its ``info`` has none."""
+def quotable(instruments: Iterable[Any]) -> tuple[list[InstrumentSpec], dict[str, str]]:
+    """Return the definitions of the engine's instruments that can be quoted, and why the others cannot, by id."""
+    specs: list[InstrumentSpec] = []
+    refused: dict[str, str] = {}
+    for instrument in instruments:
+        try:
+            specs.append(instrument_spec(instrument))
+        except ValueError as error:
+            refused[str(instrument.id)] = str(error)
+    return specs, refused
+
+
+def by_symbol(refused: Mapping[str, str]) -> dict[str, str]:
+    """Return texts by symbol that are given by id."""
+    return {InstrumentId.from_str(name).symbol.value: text for name, text in refused.items()}
+
+
+def instrument_spec(instrument: Any) -> InstrumentSpec:
+    """Read an engine's instrument back; rates are None where its ``info`` has none.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else than a spot pair whose sizes are amounts of its base currency.
+    """
+    if not isinstance(instrument, CurrencyPair):
+        raise ValueError(f"{instrument.id} is a {type(instrument).__name__}; {ONLY_PAIRS}")
+    if instrument.multiplier.as_decimal() != 1:
+        raise ValueError(
+            f"the multiplier of {instrument.id} must be 1, was {instrument.multiplier}; {ONLY_PAIRS}"
+        )
     info = instrument.info or {}
 
     def rate(name: str) -> Decimal | None:
-        return Decimal(info[name]) if name in info else None
+        try:
+            return Decimal(info[name]) if name in info else None
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ValueError(f"{name} of {instrument.id} must be a number, was {info[name]}") from error
 
     return InstrumentSpec(
         symbol=instrument.id.symbol.value,

@@ -8,7 +8,7 @@ from nautilus_trader.adapters.kraken import KrakenDataClientConfig, KrakenSpotHt
 from nautilus_trader.model import CurrencyPair
 
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.nautilus.instruments import instrument_spec
+from mm_nautilus.nautilus.instruments import by_symbol, quotable
 
 __all__ = [
     "KRAKEN_PUBLIC",
@@ -48,6 +48,8 @@ class VenueListing:
     ----------
     specs
         Every pair it lists, by symbol.
+    refused
+        Why its other instruments cannot be quoted, by symbol.
     mids
         Mid prices in quote currency of the pairs asked for, where it told them.
     silent
@@ -55,6 +57,7 @@ class VenueListing:
     """
 
     specs: Mapping[str, InstrumentSpec]
+    refused: Mapping[str, str]
     mids: Mapping[str, float]
     silent: Mapping[str, str]
 
@@ -94,10 +97,13 @@ async def venue_listing(rest_url: str, symbols: Iterable[str], timeout_seconds: 
                 silent[symbol] = "its book has an empty side"
             else:
                 mids[symbol] = mid
-    specs = {
-        symbol: instrument_spec(pair) for symbol, pair in pairs.items() if isinstance(pair, CurrencyPair)
-    }
-    return VenueListing(specs, mids, silent)
+    specs, refused = quotable(pairs.values())
+    return VenueListing(
+        {spec.symbol: spec for spec in specs},
+        by_symbol(refused),
+        mids,
+        silent,
+    )
 
 
 def data_client_config(address: FeedAddress, timeout_seconds: int) -> KrakenDataClientConfig:

@@ -292,7 +292,17 @@ def _origin(stream: RecordedStream, path: Path) -> CatalogFile:
     """Describe a log to the functions that name the file in their errors."""
     received, _ = stream.specs()
     kind = DataKind.DELTAS if stream.kind is StreamKind.BOOK else DataKind.TRADES
-    return CatalogFile(path, kind, received.instrument_id, 0, 0, 0)
+    return CatalogFile(
+        path,
+        kind,
+        received.instrument_id,
+        0,
+        0,
+        0,
+        received.price_precision,
+        received.size_precision,
+        has_order_ids=False,
+    )
 
 
 def _lot_ratio(stream: RecordedStream) -> int:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, Self
 
-from nautilus_trader.model import BookType, CurrencyPair, InstrumentId, PositionSide, StrategyId
+from nautilus_trader.model import BookType, InstrumentId, PositionSide, StrategyId
 from nautilus_trader.trading import StrategyConfig
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from mm_nautilus.core.exits import Exit, ExitReason, PositionEntry, check_exit, 
 from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guard_state import Halt, QuotingState
 from mm_nautilus.core.guards import SECOND_NS
+from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.instrument_checks import check_instruments, market_figures
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.rates import Rates
@@ -27,7 +28,7 @@ from mm_nautilus.nautilus.balances import Balances
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
 from mm_nautilus.nautilus.drawdowns import Drawdowns
 from mm_nautilus.nautilus.guarding import GuardedStrategy
-from mm_nautilus.nautilus.instruments import instrument_spec, rounded_money
+from mm_nautilus.nautilus.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.nautilus.messages import (
     CONTROL_TOPIC,
     FILL_TOPIC,
@@ -69,7 +70,7 @@ class MarketMaker(GuardedStrategy):
     ----------
     config
         The configuration, or a mapping of the same shape. A strategy whose configuration has errors starts,
-        logs them as warnings and does not quote.
+        logs them as errors and does not quote.
     takes_over
         Whether positions that a live node finds before the strategy starts are its own. The configuration has to
         name the venue then.
@@ -123,9 +124,9 @@ class MarketMaker(GuardedStrategy):
         if self.settings is not None:
             self._build_desks(self.settings)
         for text in self.config_warnings:
-            self.log.warning(text)
+            (self.log.warning if text.startswith("Warning:") else self.log.error)(text)
         if self.settings is None or not self._desks:
-            self.log.warning("MM: configuration has errors, not quoting")
+            self.log.error("MM: configuration has errors, not quoting")
             return
         balances = Balances(self.portfolio, next(iter(self._desks)).venue)
         desks = tuple(self._desks.values())
@@ -192,11 +193,16 @@ class MarketMaker(GuardedStrategy):
         self._tell_change()
 
     def _build_desks(self, settings: MarketMakerConfig) -> None:
-        instruments = self._instruments(settings.venue)
-        known = {symbol: instrument_spec(instrument) for symbol, instrument in instruments.items()}
+        known, refused = self._instruments(settings.venue)
         calibration, findings = configured_calibration(settings)
         problems = [Problem(finding.keys[0], finding.message) for finding in findings]
-        problems += check_instruments(settings, known, calibration=None if findings else calibration)
+        usable = None if findings else calibration
+        problems += check_instruments(settings, known, calibration=usable, refused=refused)
+        instruments = {
+            symbol: self.cache.instrument(InstrumentId.from_str(known[symbol].instrument_id))
+            for symbol in settings.symbols
+            if symbol in known
+        }
         problems += _rounded_money(instruments, settings)
         self.config_warnings.extend(problem.text() for problem in problems)
         if any(not problem.is_warning for problem in problems):
@@ -220,15 +226,20 @@ class MarketMaker(GuardedStrategy):
                 desk.guards.watch_feed()
         self._by_symbol = {desk.spec.symbol: desk for desk in self._desks.values()}
 
-    def _instruments(self, venue: str | None) -> dict[str, Any]:
-        """Return the venue's pairs by symbol; without a venue, those that only one venue lists."""
-        pairs = [item for item in self.cache.instruments() if isinstance(item, CurrencyPair)]
-        listed = Counter(item.id.symbol.value for item in pairs)
-        return {
-            item.id.symbol.value: item
-            for item in pairs
-            if item.id.venue.value == venue or (venue is None and listed[item.id.symbol.value] == 1)
+    def _instruments(self, venue: str | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
+        """Return the venue's pairs, and why its other instruments cannot be quoted, by symbol.
+
+        Without a venue, the pairs are those that only one venue lists.
+        """
+        specs, refused = quotable(self.cache.instruments())
+        listed = Counter(spec.symbol for spec in specs)
+        known = {
+            spec.symbol: spec
+            for spec in specs
+            if spec.venue == venue or (venue is None and listed[spec.symbol] == 1)
         }
+        here = {name: text for name, text in refused.items() if venue in (None, name.rpartition(".")[2])}
+        return known, by_symbol(here)
 
     def _mid_of(self, symbol: str) -> float | None:
         return self._by_symbol[symbol].mid_price
@@ -277,6 +288,7 @@ class MarketMaker(GuardedStrategy):
         """Replace the symbol's own book by a snapshot and act on what changed."""
         desk = self._desks.get(depth.instrument_id)
         if desk is not None:
+            desk.book_events += 1
             desk.book.apply_depth(depth)
             self._follow(desk, depth.ts_init)
 
@@ -284,6 +296,7 @@ class MarketMaker(GuardedStrategy):
         """Replace the symbol's own book by its best quotes and act on what changed."""
         desk = self._desks.get(quote.instrument_id)
         if desk is not None:
+            desk.book_events += 1
             desk.book.apply_quote(quote)
             self._follow(desk, quote.ts_init)
 
@@ -663,6 +676,11 @@ class MarketMaker(GuardedStrategy):
             self._report(desk, now_ns)
 
     def _report(self, desk: SymbolDesk, now_ns: int) -> None:
+        if not desk.book_events and not self._watches_feed and self.settings is not None:
+            self.log.error(
+                f"MM: {desk.spec.symbol} never had a book: book_data must be the kind of book that the data holds "
+                f"(deltas, depth or quotes), was {self.settings.book_data}"
+            )
         for side in (desk.bid, desk.ask):
             side.tally.close(now_ns)
             self.log.info(f"MM: {desk.spec.symbol} {_name(side)} not quoted: {side.tally.to_dict()}")

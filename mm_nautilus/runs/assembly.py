@@ -13,6 +13,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.model import InstrumentId, NautilusDataType
+from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.risk import RiskEngineConfig
 
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
@@ -94,6 +95,15 @@ def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
         )
         for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]
+    if inputs.pinned:
+        # The engine takes all definitions of each catalog in turn, and the last one counts.
+        definitions = folder / "definitions"
+        definitions.mkdir()
+        ParquetDataCatalog(str(definitions.resolve())).write_instruments(list(inputs.pinned))
+        pinned = [pair.id for pair in inputs.pinned]
+        data.append(
+            BacktestDataConfig(NautilusDataType.TradeTick, str(definitions.resolve()), instrument_ids=pinned)
+        )
     return BacktestRunConfig(
         id=RUN_ID,
         venues=[simulated_venue(config.venue, inputs.specs, book_data="deltas")],

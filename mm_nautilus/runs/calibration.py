@@ -21,7 +21,7 @@ from mm_nautilus.core.calibration import (
 )
 from mm_nautilus.core.fee_economics import fee_figures
 from mm_nautilus.core.guards import GAP_SECONDS
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.core.intensity import MarketOrders, fit_intensity, market_orders
 from mm_nautilus.core.mark_outs import mark_outs
 from mm_nautilus.core.marketdata import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock
@@ -43,7 +43,6 @@ from mm_nautilus.nautilus.catalog import (
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
 
 _BPS: Final = 10_000.0
-_LARGEST_FEE_PCT: Final = 5.0
 _SHORT_SHARE: Final = 0.99
 """Share of a wanted span below which what was used of it is told."""
 _UNSOUND_SHARE: Final = 0.01
@@ -165,9 +164,9 @@ def _check_arguments(
         problems.append("the window cannot be given together with a start or an end")
     if start is not None and end is not None and start >= end:
         problems.append(f"end must be after start ({start.isoformat()}), was {end.isoformat()}")
-    if maker_fee_pct is not None and not abs(maker_fee_pct) <= _LARGEST_FEE_PCT:
+    if maker_fee_pct is not None and not abs(maker_fee_pct) <= LARGEST_FEE_PCT:
         problems.append(
-            f"the maker fee must be between {-_LARGEST_FEE_PCT} and {_LARGEST_FEE_PCT} %, was {maker_fee_pct}"
+            f"the maker fee must be between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT} %, was {maker_fee_pct}"
         )
     if problems:
         raise ConfigError(problems)

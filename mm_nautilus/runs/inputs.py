@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mm_nautilus.core.calibration_file import configured_calibration
 from mm_nautilus.core.instrument import InstrumentSpec
@@ -42,6 +43,8 @@ class RunInputs:
         First and last moment of the run itself.
     warnings
         Risks that validation named.
+    pinned
+        The engine's instruments among them that the catalog defines several times, as they are in force here.
     """
 
     config: RunConfig
@@ -50,6 +53,7 @@ class RunInputs:
     quote_ns: int
     end_ns: int
     warnings: tuple[str, ...]
+    pinned: tuple[Any, ...]
 
 
 def prepare(config: RunConfig) -> RunInputs:
@@ -80,11 +84,14 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
         config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
     )
     specs = {spec.symbol: spec for spec in found}
-    reader = CatalogReader(config.catalog)
+    reader = CatalogReader(config.catalog, start_ns)
     snapshots = {symbol: _first_book(reader, spec, start_ns) for symbol, spec in specs.items()}
     mids = {symbol: first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
     warnings = checked_run(config, specs, mids)
     data_ns = min(snapshots.values())
+    for spec in found:
+        for kind in DataKind:
+            reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
     return RunInputs(
         config=config,
         specs=specs,
@@ -92,11 +99,15 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
         quote_ns=max(data_ns, start_ns or data_ns),
         end_ns=_last_moment(reader, specs, end_ns),
         warnings=warnings,
+        pinned=reader.ambiguous(spec.instrument_id for spec in found),
     )
 
 
 def checked_run(
-    config: TradingConfig, specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]
+    config: TradingConfig,
+    specs: Mapping[str, InstrumentSpec],
+    mids: Mapping[str, float],
+    refused: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Check a run against its instruments, its first prices and its calibration, and return the risks.
 
@@ -108,6 +119,8 @@ def checked_run(
         Everything the catalog or the venue has, by symbol.
     mids
         Mid prices by symbol, in quote currency, as far as they are known.
+    refused
+        Why other instruments cannot be quoted, by symbol.
 
     Raises
     ------
@@ -116,7 +129,7 @@ def checked_run(
     """
     calibration, findings = configured_calibration(config.strategy)
     problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
-    problems += check_run(config, specs, mids, calibration=None if findings else calibration)
+    problems += check_run(config, specs, mids, calibration=None if findings else calibration, refused=refused)
     errors = [problem for problem in problems if not problem.is_warning]
     if errors:
         raise RefusedRunError(errors)

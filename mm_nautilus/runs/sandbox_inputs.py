@@ -11,8 +11,8 @@ from mm_nautilus.core.refusals import refused_for
 from mm_nautilus.core.sandbox_config import SandboxConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.nautilus.catalog import CatalogReader
-from mm_nautilus.nautilus.instruments import keep_size_digits
+from mm_nautilus.nautilus.catalog import CatalogReader, require_data
+from mm_nautilus.nautilus.instruments import by_symbol, keep_size_digits
 from mm_nautilus.nautilus.kraken import (
     KRAKEN_PUBLIC,
     FeedAddress,
@@ -106,8 +106,8 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
             FeedAddress(rest_url or KRAKEN_PUBLIC.rest_url, websocket_url or KRAKEN_PUBLIC.websocket_url)
         )
         return
-    stored, mids = _played(config)
-    checked_run(config, stored, mids)
+    stored, mids, refused = _played(config)
+    checked_run(config, stored, mids, refused)
     options = VenueOptions(
         catalog=feed.catalog,
         symbols=tuple(config.strategy.symbols),
@@ -133,15 +133,19 @@ def _sent_until_end(venue: VenueProcess) -> int | None:
     return int(state["counts"]["books"] + state["counts"]["trades"])
 
 
-def _played(config: SandboxConfig) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, float]]:
-    """Return the instruments that a local venue plays, by symbol, and the first mids of those configured."""
+def _played(
+    config: SandboxConfig,
+) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, float], Mapping[str, str]]:
+    """Return what a local venue plays, the first mids of what is configured, and what cannot be quoted, by symbol."""
     if config.feed.catalog is None:
-        return KRAKEN_SPOT, {}
+        return KRAKEN_SPOT, {}, {}
     with refused_for("feed", "catalog"):
         reader = CatalogReader(config.feed.catalog)
         specs = {spec.symbol: spec for spec in reader.some_instruments()}
         traded = [specs[symbol] for symbol in config.strategy.symbols if symbol in specs]
-        return specs, {spec.symbol: first_mid(reader, spec) for spec in traded}
+        require_data(config.feed.catalog, [spec.instrument_id for spec in traded])
+        mids = {spec.symbol: first_mid(reader, spec) for spec in traded}
+        return specs, mids, by_symbol(reader.definitions.refused)
 
 
 def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) -> SandboxInputs:
@@ -158,7 +162,7 @@ def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) 
     """
     listing = _listing(config, feed.address, signals)
     specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in listing.specs.items()}
-    warnings = checked_run(config, specs, {**listing.mids, **feed.mids})
+    warnings = checked_run(config, specs, {**listing.mids, **feed.mids}, listing.refused)
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
     unpriced = [

@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, Final
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.errors import ConfigError
-from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
+from mm_nautilus.nautilus.catalog_fitness import footer_problems
 from mm_nautilus.venue import commands
 from mm_nautilus.venue.book import Change
 from mm_nautilus.venue.commands import Command, Reply
@@ -251,6 +252,14 @@ def _source(options: VenueOptions) -> tuple[dict[str, Pair], Iterator[Event]]:
         return kraken_pairs(specs), simulated_feed(options.seed, specs)
     reader = CatalogReader(options.catalog)
     specs = [reader.instrument(symbol) for symbol in options.symbols] or reader.instruments()
+    problems = [
+        text
+        for spec in specs
+        for kind in DataKind
+        for text in footer_problems(reader.files(spec.instrument_id, kind), spec)
+    ]
+    if problems:
+        raise DataError("\n".join(problems))
     pairs = kraken_pairs(specs)
     return pairs, catalog_feed(reader, list(pairs.values()), options.at_end)
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
+from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places, names_currencies
 
 
 def spec(**changes) -> InstrumentSpec:
@@ -34,10 +34,11 @@ def test_increments_and_minimums_are_positive(name, value):
 
 
 @pytest.mark.parametrize("name", ["maker_fee_rate", "taker_fee_rate"])
-@pytest.mark.parametrize("value", ["1", "-1", "NaN"])
-def test_fees_are_fractions(name, value):
+@pytest.mark.parametrize("value", ["0.050001", "-0.06", "NaN"])
+def test_fees_are_small_fractions(name, value):
+    spec(**{name: Decimal("-0.05")})
     with pytest.raises(
-        ValueError, match=f"{name} of XRP/USDT must be a fraction between -1 and 1, was {value}"
+        ValueError, match=f"{name} of XRP/USDT must be a fraction between -0.05 and 0.05, was {value}"
     ):
         spec(**{name: Decimal(value)})
 
@@ -45,6 +46,30 @@ def test_fees_are_fractions(name, value):
 def test_a_pair_has_two_currencies():
     with pytest.raises(ValueError, match="base and quote of XRP/USDT must differ, was USDT for both"):
         spec(base="USDT")
+
+
+@pytest.mark.parametrize(("base", "quote"), [("USDT", "XRP"), ("ETH", "USDT"), ("XRP", "USD")])
+def test_the_currencies_are_the_symbols(base, quote):
+    words = f"base and quote of XRP/USDT must be those of its symbol, was {base} and {quote}"
+    with pytest.raises(ValueError, match=words):
+        spec(base=base, quote=quote)
+    assert spec(symbol="tXRP:UST", base=base, quote=quote).base == base
+
+
+@pytest.mark.parametrize(
+    ("symbol", "base", "quote", "fits"),
+    [
+        ("BTC/USDT", "BTC", "USDT", True),
+        ("BTC/USDT", "BTC", "USD", False),
+        ("BTCUSDT", "BTC", "USDT", True),
+        ("BTC-USDT-SPOT", "BTC", "USDT", True),
+        ("tBTC:UST", "BTC", "UST", True),
+        ("BTC_USDT", "USDT", "BTC", False),
+        ("BTCUSDT", "ETH", "USDT", False),
+    ],
+)
+def test_a_symbol_names_its_base_before_its_quote(symbol, base, quote, fits):
+    assert names_currencies(symbol, base, quote) is fits
 
 
 def test_only_finite_decimals_have_places():

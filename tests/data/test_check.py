@@ -236,10 +236,60 @@ def test_a_trade_may_be_seen_one_lag_before_or_after_its_book(tmp_path):
         (5, ACTION_ADD, SIDE_ASK, 21_002, 5, FLAG_SNAPSHOT | FLAG_LAST),
     ]
     tape = [(4.1, 21_002, "early"), (5.9, 20_000, "late")]
-    folder = build(tmp_path / "c", [*OPENING, *QUIET[:4], *moved], tape)
+    folder = build(tmp_path / "c", [*OPENING, *QUIET[:4], *moved, *QUIET[6:]], tape)
     assert problems(folder) == []
     strict = check_catalog(folder, trade_book_lag_seconds=0.5)
     assert strict.instruments[0].outside.count == 2
+
+
+def slow_book(pace, seconds=200):
+    """Return a book and trades of a market that falls 1 bps a second, told of every `pace` seconds."""
+    book, tape = list(OPENING), []
+    for second in range(1, seconds):
+        bid = 20_000 - 2 * second
+        if second % pace == 0:
+            book += [
+                (second, ACTION_CLEAR, 0, 0, 0, FLAG_SNAPSHOT),
+                (second, ACTION_ADD, SIDE_BID, bid, 5, FLAG_SNAPSHOT),
+                (second, ACTION_ADD, SIDE_ASK, bid + 2, 5, FLAG_SNAPSHOT | FLAG_LAST),
+            ]
+        tape.append((second, bid, f"t{second}"))
+    return book, tape
+
+
+def test_a_slow_book_is_looked_at_for_as_long_as_it_takes(tmp_path):
+    folder = build(tmp_path / "slow", *slow_book(20))
+    assert problems(folder, trade_book_lag_seconds=1.0)[0][0] == "outside_book"
+    report = check_catalog(folder)
+    assert report.ok
+    assert 18 <= report.instruments[0].outside.window_seconds <= 24
+
+
+def test_a_book_that_freezes_once_is_not_a_slow_one(tmp_path):
+    book, tape = slow_book(1, 1_000)
+    frozen = [row for row in book if not 100 <= row[0] < 130]
+    assert [kind for kind, _ in problems(build(tmp_path / "c", frozen, tape))] == ["outside_book"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "begin"), [(0, 4, 4), (5, 9, 0)], ids=["ends early", "begins late"]
+)
+def test_a_book_that_is_shorter_than_its_tape_has_a_gap(tmp_path, first, last, begin):
+    book = [*((first, *row[1:]) for row in OPENING), *(row for row in QUIET if first < row[0] <= last)]
+    tape = [
+        (second, 20_002 if first - 1 <= second <= last + 1 else 21_000, f"t{second}") for second in range(10)
+    ]
+    report = check_catalog(build(tmp_path / "c", book, tape), gap_seconds=3.0)
+    assert [problem.kind for problem in report.problems] == ["gap"]
+    assert report.notes == (f"{ID} has 4 trades without a book to compare them with",)
+    found = report.instruments[0].book
+    assert (found.gaps.count, found.gaps.first, found.longest_gap_seconds) == (1, T0 + begin * SECOND, 5.0)
+
+
+def test_a_tape_that_ends_early_is_a_silent_one(tmp_path):
+    report = check_catalog(build(tmp_path / "c", tape=TAPE[:3]), gap_seconds=3.0)
+    assert report.ok
+    assert "silences of the tape, the longest 7.0 s: 1, first" in report.notes[0]
 
 
 def test_trades_before_the_first_book_are_noted(tmp_path):
@@ -292,6 +342,7 @@ def test_contents_are_listed_without_reading_rows(tmp_path):
         "first": "2024-08-08T23:54:15.000000Z",
         "last": "2024-08-08T23:54:24.000000Z",
         "source": "simulated",
+        "refused": "",
     }
     assert (tape.kind.label, tape.rows) == ("trades", 10)
     assert catalog_contents(folder)[3].to_dict()["first"] == ""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mm_nautilus.core.run_config import FeeConfig
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.errors import ConfigError
 
@@ -68,7 +69,7 @@ def test_every_problem_is_said_at_once_with_line_and_value(tmp_path):
         f"{path}:5: price_increment must be a positive number, was -1",
         f"{path}:6: size_increment must be a positive number, was nan",
         "--min-notional: min_notional must be a positive number, was lots",
-        f"{path}:9: maker_fee_pct must be a percentage between -100 and 100, was 200",
+        f"{path}:9: maker_fee_pct must be a percentage between -5 and 5, was 200",
         f"{path}:2: unknown key venu; did you mean venue?",
     ]
 
@@ -88,6 +89,21 @@ def test_largest_orders_below_the_smallest(tmp_path):
         "--max-quantity: max_quantity must be at least min_quantity 1E+1, was 9.000000001",
         "--max-notional: max_notional must be at least min_notional 5, was 4",
     ]
+
+
+@pytest.mark.parametrize(("symbol", "base"), [("XRP/USDT", "ETH"), ("XRPUSDT", "ETH"), ("USDT_XRP", "XRP")])
+def test_currencies_that_are_not_those_of_the_symbol(tmp_path, symbol, base):
+    path = write(tmp_path, GOOD.replace("XRP/USDT", symbol).replace("base: XRP", f"base: {base}"))
+    assert problems(path) == [
+        f"{path}:3: base and quote must be those of the symbol {symbol}, was {base} and USDT"
+    ]
+
+
+@pytest.mark.parametrize("fee", ["10", "5.01", "-6"])
+def test_a_fee_has_the_limits_it_has_in_a_run(tmp_path, fee):
+    path = write(tmp_path, GOOD.replace("0.25", fee))
+    assert problems(path) == [f"{path}:9: maker_fee_pct must be a percentage between -5 and 5, was {fee}"]
+    assert FeeConfig(maker_fee_pct=5, taker_fee_pct=-5).maker_fee_pct == 5
 
 
 @pytest.mark.parametrize(

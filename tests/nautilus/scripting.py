@@ -270,6 +270,7 @@ def make_engine(
     risk: RiskEngineConfig | None = None,
     acknowledges: bool = False,
     limits: Mapping[str, Decimal] | None = None,
+    logging: LoggerConfig | None = None,
 ) -> BacktestEngine:
     """Return an engine with one venue; the realism switches are on. Latencies are insert, amend, cancel.
 
@@ -277,7 +278,7 @@ def make_engine(
     """
     engine = BacktestEngine(
         BacktestEngineConfig(
-            logging=LoggerConfig(bypass_logging=True),
+            logging=logging or LoggerConfig(bypass_logging=True),
             risk_engine=risk,
             data_engine=DataEngineConfig(emit_quotes_from_book=True, emit_quotes_from_book_depths=True),
         )

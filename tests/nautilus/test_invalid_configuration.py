@@ -1,5 +1,9 @@
 """A configuration with errors: the strategy starts, says so, and sends nothing."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from nautilus_trader.common import ImportableActorConfig
 from nautilus_trader.model import Currency, CurrencyPair, CurrencyType, InstrumentId, Symbol
@@ -8,6 +12,7 @@ from scripting import PAIRS, XRP_USDT, Outcome, Watched, book, config, iid, make
 
 from mm_nautilus.core.config import MarketMakerConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 CALM = (2.3495, 2.3505)
 DATA = [book(0, *CALM), book(1, *CALM), trade(2, 2.348, 10, "sell"), book(3, *CALM)]
 
@@ -126,3 +131,49 @@ def test_strategy_and_actor_by_import_path(engine):
 def test_an_unknown_key_by_import_path_is_refused_at_once(engine):
     with pytest.raises(RuntimeError, match="gama"):
         engine.add_strategy_from_config(strategy_by_path(gama=0.1))
+
+
+LOGGED = """
+import sys
+sys.path.insert(0, "tests/nautilus")
+from nautilus_trader.common import LoggerConfig, LogLevel
+from nautilus_trader.model import CryptoPerpetual, Currency, CurrencyPair, InstrumentId, Price, Quantity, Symbol
+from scripting import XRP_BTC, XRP_USDT, book, config, depth, make_engine
+
+from mm_nautilus import MarketMaker
+
+engine = make_engine(cash=False, logging=LoggerConfig(stdout_level=LogLevel.ERROR, is_colored=False))
+xrp, usdt = Currency.from_str("XRP"), Currency.from_str("USDT")
+numbers = (5, 6, Price.from_str("0.00001"), Quantity.from_str("0.000001"), 0, 0)
+perpetual = InstrumentId.from_str("XRPUSDT-PERP.KRAKEN"), Symbol("XRPUSDT-PERP"), xrp, usdt, usdt
+thousands = InstrumentId.from_str("XRPUSDT.KRAKEN"), Symbol("XRPUSDT"), xrp, usdt
+engine.add_instrument(CryptoPerpetual(*perpetual, False, *numbers))
+engine.add_instrument(CurrencyPair(*thousands, *numbers, multiplier=Quantity.from_str("1000")))
+symbols = ["XRPUSDT-PERP", "XRPUSDT", "XRP/USTD", XRP_BTC]
+for number, symbol in enumerate(symbols):
+    settings = config(symbols={symbol: {}}, order_id_tag=f"00{number}")
+    if symbol == XRP_BTC:
+        settings |= {"position_size": "10 XRP", "max_inventory": "100 XRP", "report_currency": "BTC"}
+    engine.add_strategy(MarketMaker(settings))
+engine.add_strategy(MarketMaker(config(gamma=5.0, order_id_tag="009")))
+engine.add_data([book(0, 2.3495, 2.3505), book(1, 2.3495, 2.3505), depth(1, 0.00002, 0.00003, XRP_BTC)])
+engine.run()
+engine.dispose()
+"""
+
+
+def test_why_nothing_is_quoted_is_an_error_in_the_log() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGED], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
+    for words in (
+        "XRPUSDT-PERP: XRPUSDT-PERP.KRAKEN is a CryptoPerpetual; only spot pairs of multiplier 1 are quoted",
+        "XRPUSDT: the multiplier of XRPUSDT.KRAKEN must be 1, was 1000; only spot pairs of multiplier 1 are quoted",
+        "did you mean XRP/USDT?), was XRP/USTD",
+        "MM: XRP/BTC never had a book: book_data must be the kind of book that the data holds",
+        "gamma must be between 0.01 and 1.0, got 5.0",
+    ):
+        assert [line for line in lines if words in line], done.stderr
+    assert len([line for line in lines if "configuration has errors, not quoting" in line]) == 4
