@@ -19,7 +19,7 @@ from mm_nautilus.live_view.state import (
     SymbolInfo,
     SymbolSnapshot,
 )
-from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.report.money import amount_decimals, is_dollar, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE, size_text
 
 __all__ = [
@@ -312,8 +312,11 @@ def _fill(fill: Fill, info: SymbolInfo) -> Document:
 def curve_document(state: LiveState) -> Mapping[str, Any]:
     """Return equity and trading PnL over time, as columns of milliseconds since the epoch and of amounts."""
     equity, trading_pnl = state.curves()
+    currency = state.run.report_currency
     return {
-        "currency": state.run.report_currency,
+        "currency": currency,
+        "decimals": amount_decimals(currency),
+        "is_dollar": is_dollar(currency),
         "equity": _columns(equity),
         "trading_pnl": _columns(trading_pnl),
     }

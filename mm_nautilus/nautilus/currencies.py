@@ -5,17 +5,15 @@ from typing import Final
 
 from nautilus_trader.model import Currency
 
+from mm_nautilus.core.fiat import FIAT
+
 __all__ = ["LEAST_DIGITS", "keep_digits"]
 
 LEAST_DIGITS: Final = 8
 """Digits after the decimal point that the engine keeps of any currency, as it does of USDT and BTC by itself."""
 
-_COARSE: Final = (
-    "ADA", "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY",
-    "KRW", "MXN", "NOK", "NZD", "PLN", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "XAG", "XAU", "XPT",
-    "XRP", "XTZ", "ZAR",
-)  # fmt: skip
-"""What the engine knows with fewer: cents and whole yen, to which it would round every fee, result and balance."""
+_COARSE: Final = sorted({*FIAT, "ADA", "XAG", "XAU", "XPT", "XRP", "XTZ"})
+"""What the engine knows with fewer, to which it would round every fee, result and balance."""
 
 
 def keep_digits(codes: Iterable[str], digits: int = LEAST_DIGITS) -> None:

@@ -13,6 +13,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.report.decimation import min_max_rows
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, significant
+from mm_nautilus.report.money import amount_decimals
 from mm_nautilus.report.rows import (
     EQUITY_ROWS,
     FILL_ROWS,
@@ -306,7 +307,7 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     traces = []
     for number, run in enumerate(runs):
         rows = min_max_rows(run.curve.trading_pnl, _BUCKETS)
-        moments = run.curve.ts_ns[rows]
+        moments, currency = run.curve.ts_ns[rows], run.files.summary["report_currency"]
         x: list[Any] = (moments // _NS_PER_MS).tolist()
         if len(periods) > 1 and len(moments):
             x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * _NS_PER_SECOND)).round(6).tolist()
@@ -319,7 +320,7 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
                 colour=colour,
                 dash=dash,
                 width=2,
-                hover=f"%{{y:,.2f}} {run.files.summary['report_currency']}",
+                hover=f"%{{y:,.{amount_decimals(currency)}f}} {currency}",
             )
         )
     currencies = ", ".join(dict.fromkeys(run.files.summary["report_currency"] for run in runs))

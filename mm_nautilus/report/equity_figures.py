@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mm_nautilus.report.decimation import min_max_rows
 from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, milliseconds, significant
 from mm_nautilus.report.mids import MidPaths
+from mm_nautilus.report.money import amount_decimals
 from mm_nautilus.report.run_files import RunFiles, amounts, numbers, times
 
 __all__ = ["EquityPaths", "ProfitPath", "equity_figure", "equity_paths"]
@@ -113,7 +114,8 @@ def _in_force(moments: Moments, values: Floats, ts_ns: Moments) -> Floats:
 def equity_figure(paths: EquityPaths) -> Figure:
     """Return the figure: equity with and without fees, profit of all symbols, drawdown."""
     currency, total = paths.currency, paths.total
-    whole, fine = f"%{{y:,.2f}} {currency}", f"%{{y:,.4f}} {currency}"
+    decimals = amount_decimals(currency)
+    whole, fine = f"%{{y:,.{decimals}f}} {currency}", f"%{{y:,.{max(4, decimals)}f}} {currency}"
     start = paths.equity - total.net - paths.revaluation
     moments = total.ts_ns
     net, gross, alone = ("@total", "solid"), ("@gross", "dash"), ("@muted", "dot")

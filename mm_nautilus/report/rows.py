@@ -1,10 +1,10 @@
 """The figures of a summary as rows of tables: one wording and one form for the terminal, the page and comparisons."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from mm_nautilus.core.quote_model import short_number
-from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 
 __all__ = [
     "EQUITY_ROWS",
@@ -123,9 +123,11 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
 """Of a symbol's quote model."""
 
 
-def _bps(name: str, key: str, sign: str = "+") -> Row:
+def _bps(name: str, key: str, sign: Literal["+", "-"] = "+") -> Row:
     return Row(
-        name, (key,), lambda quality: NONE if quality[key] is None else f"{quality[key]:{sign}z.2f} bps"
+        name,
+        (key,),
+        lambda quality: NONE if quality[key] is None else f"{decimal_text(quality[key], 2, sign)} bps",
     )
 
 

@@ -199,10 +199,12 @@ function draw(tag, attributes, text = "") {
 }
 
 function moneyText(value, signed) {
-  const dollars = ["USD", "USDT", "USDC"].includes(curve.currency);
-  const digits = Math.abs(value).toFixed(dollars ? 2 : 8);
+  const amount = Math.abs(value);
+  let digits = amount.toFixed(curve.decimals);
+  // What would read as nothing and is not has two significant digits.
+  if (amount && !Number(digits)) digits = amount.toFixed(Math.min(8, 1 - Math.floor(Math.log10(amount))));
   const sign = value < 0 && Number(digits) ? "-" : signed ? "+" : "";
-  return dollars ? `${sign}$${digits}` : `${sign}${digits} ${curve.currency}`;
+  return curve.is_dollar ? `${sign}$${digits}` : `${sign}${digits} ${curve.currency}`;
 }
 
 function clockText(ms, span) {

@@ -1,0 +1,11 @@
+"""Currencies that people count in cents, yen or the like."""
+
+from typing import Final
+
+__all__ = ["FIAT"]
+
+FIAT: Final = frozenset({
+    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
+    "MXN", "NOK", "NZD", "PLN", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
+})  # fmt: skip
+"""Codes of those that venues list; the engine by itself keeps two decimal places of them, or none."""
