@@ -171,7 +171,7 @@ class SymbolDesk:
     exit_refusals, exit_refusal
         Spells of refused exits, and the reason of the last one.
     kept_for
-        Why the strategy stopped with a position that it was to close, None where it did not.
+        Why the strategy stopped with a position that it was to close, empty where it did not.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class SymbolDesk:
         self.exit_retry_ns = 0
         self.exit_refusals, self.exit_refusal = Spell(MINUTE_NS), ""
         self.flatten: ExitReason | None = None
-        self.kept_for: NotQuoting | None = None
+        self.kept_for = ""
         self.is_dirty = True
         self.due_ns = 0
         self.book_events = 0
@@ -641,10 +641,9 @@ class SymbolDesk:
                 f"Warning: {symbol}: {count} orders that were to close the position were refused, the last one as "
                 f"{self.exit_refusal}"
             )
-        if self.kept_for is not None:
+        if self.kept_for:
             found.append(
-                f"Warning: {symbol}: flatten_on_stop kept the position of {position}, as prices are not believed: "
-                f"{self.kept_for}"
+                f"Warning: {symbol}: flatten_on_stop kept the position of {position}: {self.kept_for}"
             )
         return found
 

@@ -30,10 +30,11 @@ def saved_desk(desk: SymbolDesk) -> dict[str, Any]:
     }
 
 
-def restore_desk(desk: SymbolDesk, saved: dict[str, Any]) -> None:
+def restore_desk(desk: SymbolDesk, saved: dict[str, Any], now_ns: int) -> None:
     """Set a desk to what `saved_desk` returned; an entry only where the engine still has the position.
 
-    The desk has to know the engine's position and what the engine's portfolio has realised already.
+    The desk has to know the engine's position and what the engine's portfolio has realised already. A fill that is
+    dated ahead, as the clock was set back since, starts its cooldown now.
     """
     earlier = Decimal(saved["realized"]) - desk.realized
     desk.realized += earlier
@@ -47,8 +48,9 @@ def restore_desk(desk: SymbolDesk, saved: dict[str, Any]) -> None:
     desk.drawdown.halted = halt is not None
     desk.guards.losses.reset(saved["losses_in_a_row"])
     desk.results.open_fees = Decimal(saved["open_fees"])
-    desk.bid.last_fill_ns = saved["last_fill_ns"]["bid"]
-    desk.ask.last_fill_ns = saved["last_fill_ns"]["ask"]
+    for side, name in ((desk.bid, "bid"), (desk.ask, "ask")):
+        filled_ns = saved["last_fill_ns"][name]
+        side.last_fill_ns = None if filled_ns is None else min(filled_ns, now_ns)
     for name, value in saved["counts"].items():
         setattr(desk.counts, name, value)
 

@@ -400,6 +400,10 @@ class MarketMaker(GuardedStrategy):
         for breach in self._drawdowns.breaches():
             self._halt(breach.desks, breach.reason, breach.text, now_ns)
         for desk in self._desks.values():
+            if not desk.guards.is_clock_settled:
+                desk.exit_retry_ns = desk.due_ns = (
+                    now_ns  # A clock that was set back may not come to them for hours.
+                )
             self._models.review(desk, now_ns)
             if self._closing is None:
                 self._ask_anew(desk, now_ns)
@@ -668,9 +672,11 @@ class MarketMaker(GuardedStrategy):
         for desk in self._desks.values():
             self.cancel_all_orders(desk.instrument_id)
             if self.settings is not None and self.settings.flatten_on_stop and desk.position_lots != 0:
-                desk.kept_for = desk.guards.doubt(now_ns)
-                if desk.kept_for is None:
+                doubt = desk.guards.doubt(now_ns)
+                if doubt is None:
                     self._router.close_at_last(desk, now_ns)
+                else:
+                    desk.kept_for = f"prices are not believed ({doubt})"
             for text in desk.warnings:
                 self.log.warning(f"MM: {text}")
             self._report(desk, now_ns)
@@ -732,6 +738,10 @@ class MarketMaker(GuardedStrategy):
                 take_over_position(desk, position)
             if not open_positions:
                 desk.entry = desk.exit = None
+            elif self.settings is not None and self.settings.flatten_on_stop and desk.is_closable:
+                desk.kept_for = (
+                    desk.kept_for or "what was to close it did not get to the venue, or found no liquidity"
+                )
 
     def _restore(self) -> None:
         for desk in self._desks.values():
@@ -740,7 +750,7 @@ class MarketMaker(GuardedStrategy):
             desk.realized = Decimal(0) if known is None else known.as_decimal()
             saved = self._restored.get("symbols", {}).get(desk.spec.symbol)
             if saved is not None:
-                restore_desk(desk, saved)
+                restore_desk(desk, saved, self.clock.timestamp_ns())
             for position in self.cache.positions_open(instrument_id=desk.instrument_id):
                 take_over_position(desk, position)
             if desk.guards.halt is not None:

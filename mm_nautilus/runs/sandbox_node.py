@@ -34,7 +34,7 @@ from mm_nautilus.nautilus.restoration import (
     simulated_account_id,
 )
 from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import sandbox_venue
+from mm_nautilus.nautilus.venue import latency_model, sandbox_venue
 from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.live_feed import LiveFeed
 from mm_nautilus.runs.recorder import RunRecorder
@@ -170,6 +170,7 @@ def _session_control(
         duration_ns=None if duration is None else round(duration.total_seconds() * SECOND_NS),
         flatten=inputs.config.strategy.flatten_on_stop,
         on_report=on_report,
+        has_latency=latency_model(inputs.config.venue.latency) is not None,
     )
 
 

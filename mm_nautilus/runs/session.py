@@ -16,13 +16,16 @@ from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
 from mm_nautilus.nautilus.messages import CONTROL_TOPIC, FeedRequest, WindDown
 from mm_nautilus.nautilus.strategy import MarketMaker
 
-__all__ = ["WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
+__all__ = ["STANDSTILL_SECONDS", "WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
 
 _TIMER: Final = "session-control"
 _LOOK_INTERVAL_NS: Final = SECOND_NS // 10
 _REPORT_INTERVAL_NS: Final = 60 * SECOND_NS
 _LOST_AFTER_NS: Final = 5 * SECOND_NS
 """Time without any event after which those of an ended feed that are missing are taken for lost."""
+STANDSTILL_SECONDS: Final = 10.0
+"""Longest time for which the engine's clock may stand still after the wall clock was set back, where orders have a
+latency: it is reckoned in the engine's time, so that nothing reaches the simulated venue, cancels neither."""
 WIND_DOWN_SECONDS: Final = 2.0
 """Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
 
@@ -108,6 +111,10 @@ class SessionControl(GuardedActor):
         Whether positions are closed at the end.
     on_report
         Called at the start and once a minute with the time, nanoseconds since the epoch.
+    has_latency
+        Whether orders take time to the simulated venue: a clock that stands still then ends the run.
+    wall_ns
+        Reads the wall clock, nanoseconds since the epoch.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
@@ -123,8 +130,12 @@ class SessionControl(GuardedActor):
         duration_ns: int | None,
         flatten: bool,
         on_report: Callable[[int], None],
+        has_latency: bool = False,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         super().__init__()
+        self._has_latency = has_latency
+        self._wall_ns = wall_ns
         self._session = session
         self._strategy = strategy
         self._instrument_ids = instrument_ids
@@ -176,6 +187,13 @@ class SessionControl(GuardedActor):
         end_ns = None if self._duration_ns is None else (self.start_ns or now_ns) + self._duration_ns
         if end_ns is not None and now_ns >= end_ns:
             self._session.request_stop(StopCause.DURATION, "the configured duration is over")
+        ahead_seconds = (self.clock.timestamp_ns() - self._wall_ns()) / SECOND_NS
+        if self._has_latency and ahead_seconds > STANDSTILL_SECONDS:
+            self._session.request_stop(
+                StopCause.FAILURE,
+                f"the wall clock was set back: the engine's clock stands still for {ahead_seconds:.0f} s, and no order "
+                "or cancel reaches the simulated venue meanwhile; a new start goes on at once",
+            )
         if not self._strategy.desks:
             reasons = "; ".join(self._strategy.config_warnings) or "no reason was given"
             self._session.request_stop(StopCause.FAILURE, f"the strategy does not quote: {reasons}")

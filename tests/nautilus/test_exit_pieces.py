@@ -10,7 +10,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, ns, trade, walk
 
 from mm_nautilus.core.exits import PositionEntry
-from mm_nautilus.nautilus.messages import FeedConnection, Kill, WindDown
+from mm_nautilus.nautilus.messages import ClockState, FeedConnection, Kill, WindDown
 
 CALM = (2.3495, 2.3505)
 LONG = trade(1, 2.348, 10, "sell")
@@ -218,6 +218,19 @@ def test_a_remainder_does_not_carry_a_hit_trail_into_the_next_position(run, sign
     assert [size for *_, size, _ in exits(outcome)] == [10.0, 11.9]
 
 
+# -- Times --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_an_exit_does_not_wait_for_a_time_that_a_clock_set_back_will_not_come_to(run, is_settled):
+    mm = Watched(config(stop_loss_pct=0.5, retry_after_seconds=3600.0, cooldown_seconds=3600.0))
+    thin = [book(3 + 0.5 * number, [(2.337, 4.0 + number)], 2.338) for number in range(6)]
+    state = ClockState(is_settled=is_settled, step_seconds=-3600.0)
+    outcome = run(mm, [book(0, *CALM), LONG, book(2, *CALM), *thin], actors=[Commander({3.2: state})])
+    assert [at for *_, at in exits(outcome)] == ([3.0] if is_settled else [3.0, 4.0])
+    assert outcome.positions[XRP_USDT] == (6 if is_settled else 0)
+
+
 # -- The end ------------------------------------------------------------------------------------------------
 
 
@@ -254,6 +267,6 @@ def test_flattening_at_the_end_never_trades_on_a_feed_that_is_not_believed(
     else:
         assert exits(outcome) == []
         assert warnings == [
-            "Warning: XRP/USDT: flatten_on_stop kept the position of 10.000000 XRP, "
-            f"as prices are not believed: {reason}"
+            "Warning: XRP/USDT: flatten_on_stop kept the position of 10.000000 XRP: "
+            f"prices are not believed ({reason})"
         ]

@@ -148,6 +148,13 @@ def test_a_cooldown_survives_a_restart(run):
     assert sorted(mm.quotes_at(3)) == ["ask"]
 
 
+def test_a_cooldown_that_begins_ahead_as_the_clock_was_set_back_begins_at_the_restart(run):
+    document = json.loads(saved(run, cooldown_seconds=1.0)["market_maker"])
+    document["symbols"][XRP_USDT]["last_fill_ns"]["bid"] = ns(3600)
+    mm, _ = second_life(run, {"market_maker": json.dumps(document).encode()}, cooldown_seconds=1.0)
+    assert sorted(mm.quotes_at(3)) == ["ask", "bid"]
+
+
 @pytest.mark.parametrize("flatten", [False, True])
 def test_a_halt_survives_a_restart(run, flatten):
     limits = {"max_drawdown_pct": 0.2, "cooldown_seconds": 3600.0, "flatten_on_halt": flatten}

@@ -18,11 +18,19 @@ class Clocked(SessionControl):
 
     clock: Any = None
 
-    def __init__(self, clock: Any, reported: list[int], duration_seconds: int | None = None) -> None:
+    def __init__(
+        self, clock: Any, reported: list[int], duration_seconds: int | None = None, **options: Any
+    ) -> None:
         duration_ns = None if duration_seconds is None else duration_seconds * SECOND_NS
         strategy: Any = SimpleNamespace(desks={"XRP/USDT": SimpleNamespace(book_events=0)})
         super().__init__(
-            Session(), strategy, [], duration_ns=duration_ns, flatten=False, on_report=reported.append
+            Session(),
+            strategy,
+            [],
+            duration_ns=duration_ns,
+            flatten=False,
+            on_report=reported.append,
+            **options,
         )
         type(self).clock = clock
         self.calls: list[tuple[str, Any]] = []
@@ -80,6 +88,29 @@ def test_a_run_lasts_as_long_as_it_is_to_and_dates_its_reports_by_the_clock(step
     control.on_time_event(clock.event_at(100))
     assert control._session.stop is not None
     assert control._session.stop.cause is StopCause.DURATION
+
+
+@pytest.mark.parametrize(
+    ("behind_seconds", "has_latency", "cause"),
+    [(3600, True, StopCause.FAILURE), (9, True, None), (3600, False, None), (-3600, True, None)],
+)
+def test_a_clock_that_stands_still_ends_a_run_whose_orders_have_a_latency(
+    behind_seconds: int, has_latency: bool, cause: StopCause | None
+) -> None:
+    """Without a latency cancels and exits get to the simulated venue all the same."""
+    clock = FakeClock()
+    control = Clocked(clock, [], has_latency=has_latency, wall_ns=lambda: clock.timestamp_ns() - behind_ns)
+    behind_ns = 0
+    control.on_start()
+    control.on_time_event(clock.event_at(1.0))
+    assert control._session.stop is None
+    behind_ns = behind_seconds * SECOND_NS
+    control.on_time_event(clock.event_at(1.1))
+    stop = control._session.stop
+    assert (None if stop is None else stop.cause) is cause
+    if stop is not None:
+        assert "was set back: the engine's clock stands still for 3600 s" in stop.text
+        assert control.published == [WindDown(stop.text, flatten=False)]
 
 
 def test_trades_are_left_and_asked_for_with_the_others() -> None:
