@@ -84,7 +84,7 @@ def test_a_run_lasts_as_long_as_it_is_to_and_dates_its_reports_by_the_clock(step
     for seconds in (30, 60, 99):
         control.on_time_event(clock.event_at(seconds))
         assert control._session.stop is None
-    assert reported == [START_NS + (60 + step_seconds) * SECOND_NS]
+    assert reported == [START_NS + (at + step_seconds) * SECOND_NS for at in (30, 60)]
     control.on_time_event(clock.event_at(100))
     assert control._session.stop is not None
     assert control._session.stop.cause is StopCause.DURATION
