@@ -1,16 +1,19 @@
 """Whether a live feed may be believed: connected, each book complete and checked since, and trades still coming."""
 
+from collections import deque
 from enum import StrEnum
 from typing import Final
 
 from mm_nautilus.core.guards import SECOND_NS
 
-__all__ = ["FeedData", "FeedGuard", "FeedState", "TapeGuard"]
+__all__ = ["FeedData", "FeedGuard", "FeedState", "RecentTrades", "TapeGuard"]
 
 _SHORTEST_WAIT_NS: Final = SECOND_NS
 _LONGEST_WAIT_NS: Final = 60 * SECOND_NS
 """Between two requests for the same data: the wait doubles, so that a venue that is wrong for good is not stormed."""
 _UNANSWERED_NS: Final = 10 * SECOND_NS
+_MOST_TRADE_IDS: Final = 1_000
+"""Ids of trades that are remembered; a venue repeats its last fifty."""
 _STALE_TAPE: Final = "stale tape"
 
 
@@ -124,6 +127,26 @@ class FeedGuard:
         if self._state is not None:
             return self._state.value
         return FeedState.RECOVERING.value if now_ns < self._resume_at_ns else None
+
+
+class RecentTrades:
+    """The ids of a feed's last trades: one that comes again counts once."""
+
+    __slots__ = ("_ids", "_order")
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def is_repeated(self, trade_id: str) -> bool:
+        """Take in a trade's id and return whether it has come before."""
+        if trade_id in self._ids:
+            return True
+        self._ids.add(trade_id)
+        self._order.append(trade_id)
+        if len(self._order) > _MOST_TRADE_IDS:
+            self._ids.discard(self._order.popleft())
+        return False
 
 
 class TapeGuard:

@@ -1,7 +1,7 @@
 """The guards of one symbol, taken together."""
 
 from mm_nautilus.core.config import SymbolParams
-from mm_nautilus.core.feed_guard import FeedData, FeedGuard, TapeGuard
+from mm_nautilus.core.feed_guard import FeedData, FeedGuard, RecentTrades, TapeGuard
 from mm_nautilus.core.guard_state import Halt
 from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, Spell
 from mm_nautilus.core.loss_streak import LossStreak
@@ -24,8 +24,8 @@ class SymbolGuards:
     ----------
     book, drawdown, losses, refusals
         The guards that every run has.
-    feed, tape
-        The guards of a live feed's books and of its trades; None where data comes from a catalog.
+    feed, tape, recent_trades
+        The guards of a live feed's books, of its trades and of their ids; None where data comes from a catalog.
     is_clock_settled
         Whether times can be reckoned with.
     halt
@@ -46,6 +46,7 @@ class SymbolGuards:
         "halt",
         "is_clock_settled",
         "losses",
+        "recent_trades",
         "refusals",
         "tape",
         "told",
@@ -66,6 +67,7 @@ class SymbolGuards:
         )
         self.feed: FeedGuard | None = None
         self.tape: TapeGuard | None = None
+        self.recent_trades: RecentTrades | None = None
         seconds = params.stale_tape_after_seconds
         self._stale_tape_after_ns = None if seconds is None else round(seconds * SECOND_NS)
         self.is_clock_settled = True
@@ -78,6 +80,7 @@ class SymbolGuards:
     def watch_feed(self) -> None:
         """Believe the book only while the feed is connected and has sent it whole, and doubt a feed without trades."""
         self.feed = FeedGuard(self._resume_after_ns)
+        self.recent_trades = RecentTrades()
         self.tape = TapeGuard(self._stale_tape_after_ns, self._resume_after_ns)
 
     @property
@@ -142,8 +145,12 @@ class SymbolGuards:
         """Return whether a trade was too old when it came; times in nanoseconds since the epoch."""
         return ts_init - ts_event > self._max_trade_age_ns
 
+    def is_repeated(self, trade_id: str) -> bool:
+        """Return whether a live feed's trade has come before."""
+        return self.recent_trades is not None and self.recent_trades.is_repeated(trade_id)
+
     def tell_old_trade(self, now_ns: int) -> bool:
-        """Return whether an old trade is the first one for a minute, which is the one to be told."""
+        """Return whether a trade that is left out is the first one for a minute, which is the one to be told."""
         return self._old_trades.begins(now_ns)
 
     def takes(self, halt: Halt) -> bool:

@@ -1,6 +1,7 @@
 """The actor that records what a run receives and publishes into a catalog."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
-from mm_nautilus.core.feed_guard import FeedData
+from mm_nautilus.core.feed_guard import FeedData, RecentTrades
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.marketdata import FLAG_LAST, FLAG_SNAPSHOT
@@ -181,6 +182,7 @@ class CatalogRecorder(GuardedActor):
         self._next_rotation: int | None = None
         self._turns: Iterator[_Rows] = iter(())
         self._left_out = 0
+        self._recent: dict[InstrumentId, RecentTrades] = defaultdict(RecentTrades)
         self._lock = ExitStack()
         self._lock_descriptor = self._lock.enter_context(locked_recording(options.catalog))
         try:
@@ -251,11 +253,12 @@ class CatalogRecorder(GuardedActor):
         self._take(book, deltas.deltas, deltas.ts_init)
 
     def on_trade(self, trade: Any) -> None:
-        """Take a trade, unless it is older than the book: venues repeat their last trades to a new connection."""
+        """Take a trade, unless it is older than the book or has come before: venues repeat their last ones."""
         if not self._is_recording:
             return
         book = self._books[trade.instrument_id]
-        if book.is_live and trade.ts_event >= book.since:
+        is_repeated = self._recent[trade.instrument_id].is_repeated(trade.trade_id.value)
+        if book.is_live and trade.ts_event >= book.since and not is_repeated:
             self._take(self._tapes[trade.instrument_id], (trade,), trade.ts_init)
         else:
             self._left_out += 1

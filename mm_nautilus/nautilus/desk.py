@@ -1,10 +1,11 @@
 """One symbol's desk: its market, position, guards and orders, and what it wants to quote."""
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from nautilus_trader.model import AggressorSide, InstrumentId, LiquiditySide, Price, Quantity
 
@@ -40,6 +41,11 @@ from mm_nautilus.nautilus.messages import MarketSample, QuoteState
 __all__ = ["SideDesk", "SymbolDesk", "Targets"]
 
 type Targets = tuple[Quote | NotQuoting, Quote | NotQuoting]
+
+_MOST_TRADES: Final = 64
+"""Trades of a live feed that are remembered; a venue repeats its last fifty at once."""
+_SAME_MOMENT_NS: Final = 100_000_000
+"""Longest time between a trade and the execution that the simulated venue makes of it."""
 
 
 class _Size(NamedTuple):
@@ -110,8 +116,10 @@ class DeskCounts:
         Orders and amends refused by the venue, and by the engine's own risk checks.
     exits_refused
         Those of the refused orders that were to close the position.
-    old_trades
-        Trades left out because they were too old when they came.
+    old_trades, repeated_trades
+        Trades left out because they were too old when they came, or had come before.
+    phantom_fills
+        Executions by such trades, which the simulated venue takes for new ones.
     """
 
     placed: int = 0
@@ -123,6 +131,8 @@ class DeskCounts:
     denied: int = 0
     exits_refused: int = 0
     old_trades: int = 0
+    repeated_trades: int = 0
+    phantom_fills: int = 0
 
 
 def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float, float]]:
@@ -201,8 +211,7 @@ class SymbolDesk:
         self.guards = SymbolGuards(params)
         self.book_guard, self.drawdown = self.guards.book, self.guards.drawdown
         self.pause: NotQuoting | None = None
-        self.bid, self.ask = SideDesk(is_bid=True), SideDesk(is_bid=False)
-        self.counts = DeskCounts()
+        self.bid, self.ask, self.counts = SideDesk(is_bid=True), SideDesk(is_bid=False), DeskCounts()
         self.entry: PositionEntry | None = None
         self.entry_lots = 0
         self.position_lots = 0
@@ -234,6 +243,7 @@ class SymbolDesk:
         self._inventory_lot_ns = self._inventory_since_ns = 0
         self._first_ns: int | None = None
         self._watch_ns: int | None = None
+        self._last_trades: deque[tuple[Any, bool]] = deque(maxlen=_MOST_TRADES)
         self._look: Callable[[int], None] = lambda _ns: None
 
     def _make_sized_book(self, instrument: Any) -> SizedBook | None:
@@ -297,10 +307,15 @@ class SymbolDesk:
         return by_signal or self.model.rolling is not None
 
     def is_fresh(self, trade: Any) -> bool:
-        """Return whether a trade is not too old to be counted, and count it where it is."""
+        """Return whether a trade is neither too old to be counted nor has come before, and count it where it is."""
         is_old = self.guards.is_old(trade.ts_event, trade.ts_init)
+        is_repeated = self.guards.is_repeated(trade.trade_id.value)
         self.counts.old_trades += is_old
-        return not is_old
+        self.counts.repeated_trades += is_repeated and not is_old
+        is_fresh = not is_old and not is_repeated
+        if self.guards.feed is not None:
+            self._last_trades.append((trade, is_fresh))
+        return is_fresh
 
     def add_trade(self, trade: Any) -> None:
         """Add a trade to the tape; one without a known taker is left out."""
@@ -399,8 +414,22 @@ class SymbolDesk:
     def count_fill(self, event: Any) -> None:
         """Count one execution."""
         self.last_filled_order = event.client_order_id.value
+        is_maker = event.liquidity_side == LiquiditySide.MAKER
         self.counts.fills += 1
-        self.counts.maker_fills += event.liquidity_side == LiquiditySide.MAKER
+        self.counts.maker_fills += is_maker
+        self.counts.phantom_fills += is_maker and self._is_of_left_out_trade(event)
+
+    def _is_of_left_out_trade(self, event: Any) -> bool:
+        """Return whether the last trade that has just gone through the filled order's price should not have come.
+
+        The simulated venue is shown every trade of the feed, whatever its age, and fills quotes by it.
+        """
+        for trade, is_fresh in reversed(self._last_trades):
+            if event.ts_event - trade.ts_init >= _SAME_MOMENT_NS:
+                return False
+            if trade.price <= event.last_px if event.is_buy else trade.price >= event.last_px:
+                return not is_fresh
+        return False
 
     def set_position(self, lots: int, now_ns: int) -> None:
         """Note a new net position and the time the last one was held."""
@@ -640,6 +669,11 @@ class SymbolDesk:
             found.append(
                 f"Warning: {symbol}: {count} orders that were to close the position were refused, the last one as "
                 f"{self.exit_refusal}"
+            )
+        if self.counts.phantom_fills:
+            found.append(
+                f"Warning: {symbol}: {self.counts.phantom_fills} fills came by trades that were too old or had come "
+                "before; the simulated venue fills quotes by them, and the figures contain them"
             )
         if self.kept_for:
             found.append(

@@ -541,7 +541,8 @@ class MarketMaker(GuardedStrategy):
     def _log_old_trade(self, desk: SymbolDesk, trade: Any) -> None:
         age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
         self.log.warning(
-            f"MM: {desk.spec.symbol} leaves out trades that are too old, this one by {age_seconds:.1f} s"
+            f"MM: {desk.spec.symbol} leaves out trades that are too old or have come before; "
+            f"this one is {age_seconds:.1f} s old"
         )
 
     def _tell_pause(self, desk: SymbolDesk, now_ns: int) -> None:
@@ -622,7 +623,12 @@ class MarketMaker(GuardedStrategy):
         if router is None or live is None:
             return
         self.publish_message(FILL_TOPIC, FillMessage(event, live.purpose, live.trail.origin(live.desk.spec)))
+        before = live.desk.counts.phantom_fills
         live.desk.count_fill(event)
+        if live.desk.counts.phantom_fills != before:
+            self.log.warning(
+                f"MM: {live.desk.spec.symbol} was filled by a trade that was left out: {event.last_qty}"
+            )
         live.desk.has_unbooked_fill = True
         live.desk.set_position(live.desk.signed_lots(self.portfolio), event.ts_init)
         is_closed = self.cache.is_order_closed(event.client_order_id)

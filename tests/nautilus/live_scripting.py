@@ -115,11 +115,11 @@ class _Feed(MarketDataClient):
         pass
 
     def deliver(self, event: Any) -> None:
-        """Hand an event of a script to the engine, as of now."""
+        """Hand an event of a script to the engine, as of now; a trade stays as old as it was when it came."""
         now = self.clock.timestamp_ns()
         if isinstance(event, TradeTick):
             given = (event.instrument_id, event.price, event.size, event.aggressor_side, event.trade_id)
-            self._handle_data(TradeTick(*given, now, now))
+            self._handle_data(TradeTick(*given, now - (event.ts_init - event.ts_event), now))
         else:
             changes = [
                 OrderBookDelta(d.instrument_id, d.action, d.order, d.flags, d.sequence, now, now)
