@@ -9,6 +9,8 @@ from mm_nautilus.cli.config_init import init_command
 from mm_nautilus.cli.config_show import show_command
 from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
+from mm_nautilus.core.whole_file import reason, whole_file
+from mm_nautilus.errors import ConfigError
 
 __all__ = ["app"]
 
@@ -65,16 +67,16 @@ def schema(
     Example: mm-nautilus config schema --out run.schema.json
     """
     from mm_nautilus.core.config_reference import schema_text  # noqa: PLC0415
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
 
     text = schema_text(sandbox=sandbox)
     if out is None:
         typer.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        with whole_file(out) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--out must be a file that can be written, was {out}: {error.strerror}") from None
+        raise ConfigError(f"--out must be a file that can be written, was {out}: {reason(error)}") from None
 
 
 @app.command()

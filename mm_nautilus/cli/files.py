@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mm_nautilus.core.whole_file import naming, reason, whole_file
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 __all__ = ["refuse_targets", "target_problems", "write_whole"]
@@ -58,13 +59,10 @@ def write_whole(path: Path, text: str) -> None:
     MarketMakingError
         If it cannot be written.
     """
-    aside = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise MarketMakingError(f"{path} cannot be written: {error}") from error
+        raise MarketMakingError(f"{path} cannot be written: {reason(error)}") from error

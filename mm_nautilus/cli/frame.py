@@ -13,6 +13,7 @@ import typer
 
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
 from mm_nautilus.core.plain_text import without_passwords
+from mm_nautilus.core.whole_file import failure_text
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 __all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
@@ -81,7 +82,7 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
     except typer.Abort:
         failure = Failure(_EXIT_FAILED, ("aborted: the input ended",))
     except OSError as error:
-        failure = Failure(_EXIT_FAILED, (_system_text(error),))
+        failure = Failure(_EXIT_FAILED, (failure_text(error),))
     else:
         if code != _EXIT_INTERRUPTED:
             return int(code or 0)
@@ -126,11 +127,6 @@ def _refuse_no_text(words: Sequence[str]) -> None:
             encoding = sys.getfilesystemencoding()
             hint = "" if encoding == "utf-8" else "; PYTHONUTF8=1 makes it UTF-8"
             raise ConfigError(f"the command line must be text in the encoding {encoding}{hint}, was {word!r}")
-
-
-def _system_text(error: OSError) -> str:
-    place = "" if error.filename is None else f"{error.filename}: "
-    return f"{place}{error.strerror or error}"
 
 
 def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) -> str:

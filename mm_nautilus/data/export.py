@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
 from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
+from mm_nautilus.core.whole_file import reason
 from mm_nautilus.core.yaml_file import yaml_text
 from mm_nautilus.data.csv_files import CsvKind
 from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
@@ -125,7 +126,7 @@ def export_catalog(
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
     except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from error
+        raise DataError(f"{target} cannot be written: {reason(error)}") from error
     try:
         progress = _Progress(reader, specs, on_progress)
         exports = [_SymbolExport(reader, spec, staging, (start_ns, end_ns), progress) for spec in specs]
@@ -133,7 +134,7 @@ def export_catalog(
             export.write(form)
         _move_into(staging, target, force=force)
     except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from error
+        raise DataError(f"{target} cannot be written: {reason(error)}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return ExportReport(

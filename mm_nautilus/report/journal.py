@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from mm_nautilus.core.config import REPORT_CURRENCY
 from mm_nautilus.core.instrument import decimal_places
 from mm_nautilus.core.ledger import quote_currency
+from mm_nautilus.core.whole_file import naming
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 
 __all__ = ["Journal", "journal_files"]
@@ -241,9 +242,10 @@ class Journal:
         return limit is not None and self._bytes > 0 and self._bytes + more_bytes > limit
 
     def _append(self, content: bytes) -> None:
-        self._file.write(content)
-        self.lines += 1  # what cannot be flushed now is tried again with the next line
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(content)
+            self.lines += 1  # what cannot be flushed now is tried again with the next line
+            self._file.flush()
         self._bytes += len(content)
 
     def _rotate(self) -> None:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mm_nautilus.core.guard_state import QuotingState
+from mm_nautilus.core.whole_file import whole_file
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.equity_figures import equity_figure, equity_paths
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
@@ -83,12 +84,8 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """
     page = render("report.html.jinja", **page_parts(read_run(folder)))
     path = out or folder / REPORT
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

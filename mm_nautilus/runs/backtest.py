@@ -3,8 +3,7 @@
 import json
 import signal
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,15 @@ from nautilus_trader.backtest import BacktestNode, BacktestResult
 
 from mm_nautilus.core.config_source import resolved_yaml
 from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.core.whole_file import remove_unfinished
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.instruments import keep_size_digits
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report as write_page
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
-from mm_nautilus.runs.components import last_figures, raised_by
+from mm_nautilus.runs.components import first_fault, last_figures, raised_by
+from mm_nautilus.runs.failures import note_failed, run_failed
 from mm_nautilus.runs.finish import write_summary
 from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.inputs import RunInputs, prepare
@@ -79,7 +80,9 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
         except (RunFailedError, InterruptedRunError):
             raise
         except Exception as error:
-            raise _failed(config, folder, error) from error
+            remove_unfinished(folder)
+            note_failed(folder, _known(folder) or {"name": config.name})
+            raise run_failed(folder, error) from error
 
 
 class _Run:
@@ -116,14 +119,15 @@ class _Run:
             warnings=self._inputs.warnings,
         )
         summary["status"] = _status(parts, error, signals)
-        write_summary(folder, summary)
-        fault = raised_by(lambda: self._complete(summary, result))
+        faults = [error, raised_by(lambda: write_summary(folder, summary))]
+        faults.append(raised_by(lambda: self._complete(summary, result)))
         parts.node.dispose()
         if self._config.output.report:
-            fault = raised_by(lambda: write_page(folder)) or fault
-        if fault is not None:
-            write_summary(folder, summary | {"status": "failed"})
-        _raise_for(parts, error or fault, signals, folder)
+            faults.append(raised_by(lambda: write_page(folder)))
+        error = first_fault(faults)
+        if error is not None:
+            note_failed(folder, summary)
+        _raise_for(parts, error, signals, folder)
         return BacktestOutcome(summary, folder, self._inputs.warnings)
 
     def _complete(self, summary: dict[str, Any], result: BacktestResult | None) -> None:
@@ -131,15 +135,6 @@ class _Run:
         summary["statistics"] = run_statistics(result, self._folder)
         summary |= complete_summary(RunFiles(self._folder, summary, resolved_yaml(self._config)))
         write_summary(self._folder, summary)
-
-
-def _failed(config: RunConfig, folder: Path, error: Exception) -> RunFailedError:
-    """Note what broke a run outside of its callbacks, and return what is to be told of it."""
-    (folder / "failure.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    path = folder / "summary.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"name": config.name}
-    write_summary(folder, known | {"status": "failed"})
-    return RunFailedError(f"the run failed: {error!r}; see {folder / 'failure.txt'}")
 
 
 def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
@@ -161,8 +156,7 @@ def _save(parts: RunParts, now_ns: int, folder: Path, error: Exception | None) -
         lambda: parts.traces.close(now_ns),
         lambda: _write_reports(parts.node, folder),
     )
-    faults = [error, *(raised_by(step) for step in steps)]
-    return next((fault for fault in faults if fault is not None), None)
+    return first_fault([error, *(raised_by(step) for step in steps)])
 
 
 def _write_reports(node: BacktestNode, folder: Path) -> None:
@@ -180,23 +174,21 @@ def _with_tags(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def _status(parts: RunParts, error: Exception | None, signals: SignalWatch) -> str:
-    if error is not None or parts.failure_text() is not None:
+    if error is not None or parts.failure() is not None:
         return "failed"
     return "completed" if signals.received is None else "interrupted"
 
 
+def _known(folder: Path) -> Mapping[str, Any] | None:
+    path = folder / "summary.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def _raise_for(parts: RunParts, error: Exception | None, signals: SignalWatch, folder: Path) -> None:
     """Raise what ended the run early, if anything did, with what was saved."""
-    saved = f"reports up to then were saved in {folder}"
-    failure = parts.failure_text()
-    if failure is None and error is not None:
-        failure = f"{error}\n{''.join(traceback.format_exception(error))}"
+    failure = parts.failure() or error
     if failure is not None:
-        (folder / "failure.txt").write_text(failure, encoding="utf-8")
-        first = failure.splitlines()[0]
-        raise RunFailedError(
-            f"the run failed: {first}; the traceback is in {folder / 'failure.txt'}, {saved}"
-        ) from error
+        raise run_failed(folder, failure) from error
     if signals.received is not None:
-        name = signal.Signals(signals.received).name
+        name, saved = signal.Signals(signals.received).name, f"reports up to then were saved in {folder}"
         raise InterruptedRunError(f"interrupted by {name}: quotes cancelled, {saved}", signals.exit_code)

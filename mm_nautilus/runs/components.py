@@ -1,6 +1,6 @@
 """What backtests and sandbox runs are both made of: strategy, actors, log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +11,21 @@ from mm_nautilus.core.config import MarketMakerConfig
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.run_config import OutputConfig, TradingConfig
 from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.guarding import GuardedActor, GuardedStrategy
+from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor, GuardedStrategy
 from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
 
-__all__ = ["ORDER_RATE", "Components", "last_figures", "log_config", "raised_by", "strategy_config"]
+__all__ = [
+    "ORDER_RATE",
+    "Components",
+    "first_fault",
+    "last_figures",
+    "log_config",
+    "raised_by",
+    "strategy_config",
+]
 
 ORDER_RATE: Final = "100000/00:00:01"
 """Order commands a second at which the engine's own risk checks refuse them: far beyond the strategy's cap, which
@@ -55,8 +63,8 @@ class Components[Control: GuardedActor]:
     control: Control
     others: Sequence[GuardedActor] = ()
 
-    def failure_text(self) -> str | None:
-        """Return the first exception that a callback raised, with its traceback, or None."""
+    def failure(self) -> CallbackFailure | None:
+        """Return what a callback raised first, or None."""
         components: tuple[GuardedStrategy | GuardedActor, ...] = (
             self.strategy,
             self.metrics,
@@ -65,10 +73,7 @@ class Components[Control: GuardedActor]:
             self.control,
             *self.others,
         )
-        for component in components:
-            for failure in component.failures:
-                return f"{failure.callback} raised {failure.error!r}\n{failure.traceback}"
-        return None
+        return next((failure for component in components for failure in component.failures), None)
 
 
 def last_figures(parts: Components[Any], now_ns: int) -> tuple[Callable[[], None], ...]:
@@ -105,6 +110,11 @@ def raised_by(step: Callable[[], object]) -> Exception | None:
     except Exception as error:
         return error
     return None
+
+
+def first_fault(faults: Iterable[Exception | None]) -> Exception | None:
+    """Return the first of what went wrong, None where nothing did."""
+    return next((fault for fault in faults if fault is not None), None)
 
 
 def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from mm_nautilus.core.whole_file import whole_file
 from mm_nautilus.nautilus.data_types import metrics_schema
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.run_files import RunFiles
@@ -94,6 +95,5 @@ def finish_run(folder: Path) -> None:
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Replace a run's summary, whole or not at all."""
-    unfinished = folder / "summary.unfinished"
-    unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(folder / "summary.json")
+    with whole_file(folder / "summary.json") as unfinished:
+        unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from mm_nautilus.core.problems import Problem
 from mm_nautilus.core.refusals import RefusedRunError
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.core.whole_file import reason, whole_file
 
 __all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders"]
 
@@ -59,13 +60,16 @@ def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
         If the folder or a file cannot be made.
     """
     directory = config.output.directory
+    folder = new_run_folder(directory, config.name)
     try:
-        folder = new_run_folder(directory, config.name)
-        (folder / "config.yaml").write_text(resolved_yaml(config), encoding="utf-8")
+        with whole_file(folder / "config.yaml") as unfinished:
+            unfinished.write_text(resolved_yaml(config), encoding="utf-8")
         if config.strategy.calibration is not None:
-            shutil.copyfile(config.strategy.calibration, folder / "calibration.yaml")
+            with whole_file(folder / "calibration.yaml") as unfinished:
+                shutil.copyfile(config.strategy.calibration, unfinished)
     except OSError as error:
-        raise RefusedRunError([_refused("output.directory", directory, error.strerror)]) from error
+        shutil.rmtree(folder)
+        raise RefusedRunError([_refused("output.directory", directory, reason(error))]) from error
     return folder
 
 
@@ -88,6 +92,6 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
         except FileExistsError:
             count += 1
         except OSError as error:
-            raise RefusedRunError([_refused("output.directory", parent, error.strerror)]) from error
+            raise RefusedRunError([_refused("output.directory", parent, reason(error))]) from error
         else:
             return folder

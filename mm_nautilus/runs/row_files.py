@@ -1,11 +1,14 @@
 """Tables of a run that grow row by row: one Parquet file, or parts that survive the end of the process."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mm_nautilus.core.whole_file import naming, whole_file
 
 __all__ = ["Row", "RowFile", "RowParts", "Rows", "join_parts", "parts_folder"]
 
@@ -39,7 +42,8 @@ class Rows(Protocol):
 class RowFile:
     """Append rows to a Parquet file in groups, so that memory does not grow with the run.
 
-    The file can be read once it is closed: a Parquet file ends with its table of contents.
+    The file is there once it is closed: a Parquet file ends with its table of contents. After rows that could not be
+    written it never is.
 
     Parameters
     ----------
@@ -50,9 +54,16 @@ class RowFile:
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
+        self._path = path
         self._schema = schema
         self._rows: list[Row] = []
+        self._failure: OSError | None = None
+        with ExitStack() as opened:
+            unfinished = opened.enter_context(whole_file(path))
+            self._writer = opened.enter_context(
+                pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION)
+            )
+            self._whole = opened.pop_all()
 
     def append(self, row: Row) -> None:
         """Add one row."""
@@ -62,14 +73,22 @@ class RowFile:
 
     def flush(self) -> None:
         """Write the rows so far as a group of their own."""
-        if self._rows:
-            self._writer.write_table(_table(self._rows, self._schema))
-            self._rows.clear()
+        if not self._rows or self._failure is not None:
+            return
+        try:
+            with naming(self._path):
+                self._writer.write_table(_table(self._rows, self._schema))
+        except OSError as error:
+            self._failure = error
+            raise
+        self._rows.clear()
 
     def close(self) -> None:
         """Write what is left and close the file."""
-        self.flush()
-        self._writer.close()
+        with self._whole:
+            self.flush()
+            if self._failure is not None:
+                raise self._failure
 
     def leave(self) -> None:
         """Write what is left and close the file; there are no parts to join."""
@@ -119,7 +138,8 @@ class RowParts:
         if self._is_on_disk:
             return
         part = pa.concat_tables(self._written)
-        _write_whole(part, self._folder / f"{self._number:06d}.parquet")
+        with whole_file(self._folder / f"{self._number:06d}.parquet") as unfinished:
+            pq.write_table(part, unfinished, compression=_COMPRESSION)
         self._is_on_disk = True
         if part.num_rows >= self._rows_per_part:
             self._number += 1
@@ -149,13 +169,6 @@ def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(values, type=field.type) for values, field in columns], schema=schema)
 
 
-def _write_whole(table: pa.Table, path: Path) -> None:
-    """Write a file that is either there as a whole or not at all."""
-    unfinished = path.with_suffix(".unfinished")
-    pq.write_table(table, unfinished, compression=_COMPRESSION)
-    unfinished.replace(path)
-
-
 def join_parts(path: Path, schema: pa.Schema) -> None:
     """Make the one file of the parts that `RowParts` has left, and remove them.
 
@@ -168,11 +181,12 @@ def join_parts(path: Path, schema: pa.Schema) -> None:
     """
     folder = parts_folder(path)
     parts = sorted(folder.glob("*.parquet"))
-    unfinished = path.with_suffix(".unfinished")
-    with pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer:
+    with (
+        whole_file(path) as unfinished,
+        pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer,
+    ):
         for part in parts:
             writer.write_table(pq.read_table(part))
-    unfinished.replace(path)
     for left in folder.iterdir():
         left.unlink()
     folder.rmdir()

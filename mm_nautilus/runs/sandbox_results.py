@@ -4,8 +4,7 @@ import faulthandler
 import signal
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report
 from mm_nautilus.report.run_files import RunFiles
-from mm_nautilus.runs.components import last_figures, raised_by
+from mm_nautilus.runs.components import first_fault, last_figures, raised_by
+from mm_nautilus.runs.failures import Failure, note_failed, run_failed
 from mm_nautilus.runs.finish import only_writer, write_summary
 from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
@@ -150,7 +150,7 @@ class SandboxResults:
         faults = [error, *(raised_by(step) for step in last_figures(parts, now_ns))]
         if parts.saver is not None:
             faults.append(raised_by(parts.saver.save_last))
-        status = self._status(parts, _first(faults))
+        status = self._status(parts, first_fault(faults))
         faults.append(raised_by(lambda: self.summarise(parts, now_ns, status)))
         faults.append(raised_by(lambda: show_last(status)))
         in_hurry = self._signals.received is not None and self._parts_of_tables() > _MOST_PARTS_IN_HURRY
@@ -158,15 +158,10 @@ class SandboxResults:
         faults.append(raised_by(lambda: parts.traces.close(now_ns, in_hurry=in_hurry)))
         if not in_hurry:
             faults.append(raised_by(self._complete_summary))
-        error = _first(faults)
-        if error is not None and self.summary["status"] != "failed":
-            self._note_failed()
+        error = first_fault(faults)
+        if error is not None:
+            note_failed(self.folder, self.summary)
         return error
-
-    def _note_failed(self) -> None:
-        """Say in the summary that the run failed, whatever else is known of it."""
-        self.summary["status"] = "failed"
-        self._write_summary()
 
     def fail(self, error: Exception) -> RunFailedError:
         """Note what broke a run outside of its callbacks, and return what is to be told of it.
@@ -176,13 +171,11 @@ class SandboxResults:
         error
             What was raised, before the engine was there or after it was gone.
         """
-        path = self.folder / "failure.txt"
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        self._note_failed()
-        return RunFailedError(f"the run failed: {error!r}; see {path}")
+        note_failed(self.folder, self.summary)
+        return run_failed(self.folder, error)
 
     def _status(self, parts: SandboxParts, error: Exception | None) -> str:
-        if error is not None or parts.failure_text() is not None:
+        if error is not None or parts.failure() is not None:
             return "failed"
         if self._signals.received is not None:
             return "interrupted"
@@ -239,20 +232,17 @@ class SandboxResults:
         InterruptedRunError
             If a signal ended it.
         """
-        saved = f"everything up to then was saved in {self.folder}"
-        failure = parts.failure_text() or self._engine_failure(parts, error)
+        failure = parts.failure() or self._engine_failure(parts, error)
         if failure is not None:
-            (self.folder / "failure.txt").write_text(failure, encoding="utf-8")
-            raise RunFailedError(
-                f"the run failed: {failure.splitlines()[0]}; see {self.folder / 'failure.txt'}, {saved}"
-            ) from error
+            raise run_failed(self.folder, failure) from error
         if self._signals.received is not None:
             name = signal.Signals(self._signals.received).name
+            saved = f"everything up to then was saved in {self.folder}"
             raise InterruptedRunError(
                 f"interrupted by {name}: quotes cancelled, {saved}", self._signals.exit_code
             )
 
-    def _engine_failure(self, parts: SandboxParts, error: Exception | None) -> str | None:
+    def _engine_failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
         stop = self._session.stop
         if error is not None and parts.control.start_ns is None:
             seconds = self._config.feed.connect_timeout_seconds
@@ -261,14 +251,10 @@ class SandboxResults:
                 f"{self._inputs.feed.address}: {error}"
             )
         if error is not None:
-            return f"{error}\n{''.join(traceback.format_exception(error))}"
+            return error
         if stop is None and self._signals.received is None:
             return "the engine stopped without being asked to; its log tells more"
         return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
-
-
-def _first(faults: Sequence[Exception | None]) -> Exception | None:
-    return next((fault for fault in faults if fault is not None), None)
 
 
 def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[str, Any]:

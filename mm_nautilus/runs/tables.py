@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mm_nautilus.core.whole_file import whole_file
+
 __all__ = ["FILLS", "ORDERS", "POSITIONS", "table_schema", "write_report"]
 
 _AMOUNT: Final = pa.decimal128(38, 18)
@@ -111,5 +113,6 @@ def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) 
     rows: list[dict[Any, Any]] = indexed.to_dict("records")
     arrays = [pa.array([read(row) for row in rows], type=kind) for _, kind, read in columns]
     table = pa.table(arrays, schema=table_schema(columns))
-    pq.write_table(table, path, compression="zstd")
+    with whole_file(path) as unfinished:
+        pq.write_table(table, unfinished, compression="zstd")
     return table

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -226,12 +227,13 @@ class TraceRecorder(GuardedActor):
         in_hurry
             Whether the parts of tables are left to be joined later.
         """
-        for watched in self._watched.values():
-            self._write_market(watched.view, now_ns)
-        counted_ns = now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
-        self._write_counts(counted_ns)
-        for rows in self._tables:
-            (rows.leave if in_hurry else rows.close)()
+        with ExitStack() as closing:  # the others are closed where one cannot be
+            for rows in self._tables:
+                closing.callback(rows.leave if in_hurry else rows.close)
+            for watched in self._watched.values():
+                self._write_market(watched.view, now_ns)
+            counted_ns = now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
+            self._write_counts(counted_ns)
 
     @property
     def _tables(self) -> tuple[Rows, ...]:

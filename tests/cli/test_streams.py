@@ -9,7 +9,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from mm_nautilus.cli.app import main
+from mm_nautilus.cli import main
 from mm_nautilus.cli.streams import take_any_text
 
 SHIPPED = Path(__file__).resolve().parents[2]

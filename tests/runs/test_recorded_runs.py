@@ -56,7 +56,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts.recorder.close()
     write_report(parts.node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")
     parts.node.dispose()
-    assert parts.failure_text() is None
+    assert parts.failure() is None
     assert recorder.failures == []
     assert recorder.close(), recorder.failure
     return folder / "catalog"

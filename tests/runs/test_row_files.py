@@ -63,7 +63,7 @@ def test_part_that_was_being_written_is_left_out(tmp_path: Path) -> None:
     rows = RowParts(path, SCHEMA)
     rows.append(row(0))
     rows.flush()
-    (path.with_suffix(".parts") / "000001.unfinished").write_bytes(b"PAR1 cut off")
+    (path.with_suffix(".parts") / ".000001.parquet.part").write_bytes(b"PAR1 cut off")
     join_parts(path, SCHEMA)
     assert numbers(path) == [0]
     assert not path.with_suffix(".parts").exists()

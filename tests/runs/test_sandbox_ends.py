@@ -301,7 +301,10 @@ def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) 
         ),
         ("feed.catalog=/nonexistent", "the catalog /nonexistent does not exist"),
         ("state.directory=/proc/nowhere", "cannot be locked"),
-        ("output.directory=/proc/nowhere", "output.directory must be a folder that can be written"),
+        (
+            "output.directory=/proc/nowhere",
+            "--set output.directory: directory must be a folder that can be written",
+        ),
     ],
 )
 def test_bad_configuration_is_refused_before_anything_is_written(

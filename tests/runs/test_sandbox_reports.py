@@ -62,7 +62,7 @@ def take_apart(folder: Path, share: float = 1.0) -> None:
         kept = table.slice(0, round(share * table.num_rows))
         for number, first in enumerate(range(0, kept.num_rows, 40), start=1):
             pq.write_table(kept.slice(first, 40), parts / f"{number:06d}.parquet")
-        (parts / "000099.unfinished").write_bytes(b"PAR1 is being written")
+        (parts / ".000099.parquet.part").write_bytes(b"PAR1 is being written")
 
 
 # -- Runs that ended ----------------------------------------------------------------------------------
