@@ -70,7 +70,8 @@ def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> 
     starter = starter_config(catalog, names)
     values: Values = {("catalog",): _path_beside(catalog, out), **starter.values}
     data = "SIMULATED data" if starter.simulated else "recorded data"
-    return template_text(RunConfig, values, [f"A backtest on {data}, begun by {_THIS}.", *_COMMON_WORDS])
+    words = [f"A backtest on {data}, begun by {_THIS}.", starter.sizes, *_COMMON_WORDS]
+    return template_text(RunConfig, values, words)
 
 
 def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
@@ -86,6 +87,7 @@ def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> s
         f"`--venue local` plays {data} instead of listening to Kraken, without a network. Sizes and fees are taken "
         "from that catalog; at the start all is checked against the pairs the venue lists.",
         "The run's name is its state file's, too: runs that are to know nothing of each other need different names.",
+        starter.sizes,
         *_COMMON_WORDS,
     ]
     return template_text(SandboxConfig, {**_run_name(out), **feed, **starter.values}, words)

@@ -1,9 +1,10 @@
 """Values of a first configuration: a catalog's symbols, in sizes its venue takes, at widths that pay the fees."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,15 @@ from mm_nautilus.runs.inputs import first_mid
 
 __all__ = ["Starter", "starter_config", "starter_sandbox"]
 
-_DOLLARS: Final = ("USDT", "USD", "USDC", "EUR")
-"""Currencies of totals, the first that all others can be converted to."""
+_DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
+"""Currencies of totals, the first that all others can be converted to; a unit of each is about a dollar."""
 _QUOTE_VALUE: Final = Decimal(20)
 """Value of one quote in one of `_DOLLARS` (v1.4.0's position_size_usd)."""
 _MINIMUMS_PER_QUOTE: Final = 2
 _LOTS_PER_QUOTE: Final = 1_000
-"""Size of a quote where neither a value nor a minimum is known."""
+"""Size of a quote where neither a value nor a trade nor a minimum is known."""
+_TRADES_LOOKED_AT: Final = 10_000
+"""How many of a catalog's first trades say what a usual one is."""
 _QUOTES_PER_CAP: Final = 5
 _CAPS_PER_BALANCE: Final = 2
 _MIN_EDGE_BPS: Final = 1.0
@@ -44,17 +47,22 @@ class Starter:
         Values by the keys that lead to them, of those that are not left at their defaults.
     simulated
         Whether any of the data is.
+    sizes
+        A sentence that says what the sizes were taken from.
     """
 
     values: Mapping[tuple[str, ...], Any]
     simulated: bool
+    sizes: str
 
 
 def starter_config(catalog: Path, names: Sequence[str] | None = None) -> Starter:
     """Return the values of a first configuration.
 
-    Sizes are round numbers of the base currency, worth about 20 dollars where prices tell and at least twice the
-    venue's smallest order. The cap is five quotes, the balances are two caps a side. Widths cover two maker fees.
+    Sizes are round numbers of the base currency, at least twice the venue's smallest order. They are worth about 20
+    dollars where prices tell; where nothing leads to a currency of about a dollar, as from yen or bitcoin, they are the
+    median of the catalog's first trades. The cap is five quotes, the balances are two caps a side. Widths cover two
+    maker fees.
 
     Parameters
     ----------
@@ -76,13 +84,14 @@ def starter_config(catalog: Path, names: Sequence[str] | None = None) -> Starter
     mids = {spec.symbol: first_mid(reader, spec) for spec in specs}
     rates = Rates({spec.symbol: (spec.base, spec.quote) for spec in specs}, mids.get, 1.0)
     currency = _report_currency(specs, rates)
-    sizes = {spec.symbol: _quote_size(spec, mids[spec.symbol], currency, rates) for spec in specs}
+    wanted = {spec.symbol: _wanted_size(reader, spec, currency, rates) for spec in specs}
+    sizes = {spec.symbol: _quote_size(spec, mids[spec.symbol], wanted[spec.symbol]) for spec in specs}
     values = _venue_values(specs, sizes, mids) | _strategy_values(specs, currency)
     for spec in specs:
         size, path = sizes[spec.symbol], ("strategy", "symbols", spec.symbol)
         values[*path, "position_size"] = str(Amount(size.normalize(), spec.base))
         values[*path, "max_inventory"] = str(Amount((_QUOTES_PER_CAP * size).normalize(), spec.base))
-    return Starter(values, any(spec.simulated for spec in specs))
+    return Starter(values, any(spec.simulated for spec in specs), _size_words(currency))
 
 
 def starter_sandbox(catalog: Path, names: Sequence[str] | None = None) -> Starter:
@@ -110,7 +119,7 @@ def starter_sandbox(catalog: Path, names: Sequence[str] | None = None) -> Starte
     found: dict[tuple[str, ...], Any] = {("venue", "symbol_fees"): fees}
     if all(other == first for other in others):
         found = {("venue", "fees", name): fee for name, fee in first.items()}
-    return Starter({**starter.values, **found}, starter.simulated)
+    return replace(starter, values={**starter.values, **found})
 
 
 def _own_fees(spec: InstrumentSpec) -> dict[str, float]:
@@ -134,19 +143,43 @@ def _report_currency(specs: Sequence[InstrumentSpec], rates: Rates[float]) -> st
     )
 
 
-def _quote_size(spec: InstrumentSpec, mid: float, currency: str, rates: Rates[float]) -> Decimal:
-    """Return the size of one quote in base currency, a round number of whole lots."""
-    price = Decimal(repr(mid))
-    least = max(spec.min_quantity or Decimal(0), (spec.min_notional or Decimal(0)) / price)
-    wanted = _MINIMUMS_PER_QUOTE * least
+def _size_words(currency: str) -> str:
+    least = f"rounded up, and at least {_MINIMUMS_PER_QUOTE} of the venue's smallest orders"
+    if currency in _DOLLARS:
+        return f"A quote's size is worth about {_QUOTE_VALUE} {currency}, {least}."
+    return (
+        f"A quote's size is the median of the catalog's first trades, {least}: nothing here tells what {currency} is "
+        "worth in dollars. Look at position_size, max_inventory and starting_balances before you go on."
+    )
+
+
+def _wanted_size(reader: CatalogReader, spec: InstrumentSpec, currency: str, rates: Rates[float]) -> Decimal:
+    """Return how much a quote is to be in base currency: by its value or, where that is not known, as trades are."""
     rate = rates.rate(spec.base, currency)
     if currency in _DOLLARS and rate is not None:
-        wanted = max(wanted, _QUOTE_VALUE / Decimal(repr(rate)))
+        return _QUOTE_VALUE / Decimal(repr(rate))
+    for trades in reader.iter_trades(spec.instrument_id, batch_rows=_TRADES_LOOKED_AT):
+        lots: int = statistics.median_low(trades.size_lots.tolist())
+        return lots * spec.size_increment
+    return Decimal(0)
+
+
+def _quote_size(spec: InstrumentSpec, mid: float, wanted: Decimal) -> Decimal:
+    """Return the size of one quote in base currency, a round number of whole lots, or the most that the venue takes."""
+    price = Decimal(repr(mid))
+    least = max(spec.min_quantity or Decimal(0), (spec.min_notional or Decimal(0)) / price)
+    wanted = max(wanted, _MINIMUMS_PER_QUOTE * least)
     rounded = _round_up(wanted or _LOTS_PER_QUOTE * spec.size_increment)
     lots = (rounded / spec.size_increment).to_integral_value(ROUND_CEILING)
-    largest = (spec.max_quantity, None if spec.max_notional is None else spec.max_notional / price)
-    most = (limit // spec.size_increment for limit in largest if limit is not None)
-    return min([lots, *most]) * spec.size_increment
+    # Half the largest value, as prices may rise.
+    limits = [spec.max_quantity, None if spec.max_notional is None else spec.max_notional / price / 2]
+    return min(
+        [lots * spec.size_increment, *(_whole_lots(limit, spec) for limit in limits if limit is not None)]
+    )
+
+
+def _whole_lots(size: Decimal, spec: InstrumentSpec) -> Decimal:
+    return (size / spec.size_increment).to_integral_value(ROUND_FLOOR) * spec.size_increment
 
 
 def _round_up(value: Decimal) -> Decimal:

@@ -74,8 +74,25 @@ def test_sizes_are_no_larger_than_the_venues_largest_order(begin: Begin, tmp_pat
 def test_without_dollars_totals_are_in_a_currency_that_all_lead_to(begin: Begin) -> None:
     config = begin(ROOT / "catalog", "XRP/BTC")
     assert config.strategy.report_currency == "BTC"
-    assert amounts(config, "XRP/BTC") == ("5 XRP", "25 XRP")
+    assert amounts(config, "XRP/BTC") == ("50 XRP", "250 XRP")
     assert prepare(config).warnings == ()
+
+
+def test_without_dollars_sizes_are_those_of_the_trades(begin: Begin, tmp_path: Path) -> None:
+    """The made market trades a lot of 0.01 at a time, at 100 yen."""
+    spec = replace(instrument("XRP/JPY"), max_quantity=Decimal(3))
+    config = begin(made(tmp_path / "c", spec))
+    assert amounts(config, "XRP/JPY") == ("0.01 XRP", "0.05 XRP")
+    assert [str(amount) for amount in config.venue.starting_balances] == ["0.1 XRP", "10 JPY"]
+    assert "median of the catalog's first trades" in starter_config(tmp_path / "c").sizes
+    dear = begin(made(tmp_path / "d", replace(spec, min_quantity=Decimal(2), max_notional=Decimal(250))))
+    assert amounts(dear, "XRP/JPY")[0] == "1.25 XRP"
+
+
+def test_francs_and_pounds_count_as_dollars(begin: Begin, tmp_path: Path) -> None:
+    config = begin(made(tmp_path / "c", instrument("AAA/CHF")))
+    assert amounts(config, "AAA/CHF") == ("0.2 AAA", "1 AAA")
+    assert starter_config(tmp_path / "c").sizes.startswith("A quote's size is worth about 20 CHF")
 
 
 def test_fees_are_given_where_the_instrument_has_none(begin: Begin, tmp_path: Path) -> None:
