@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, print_json, progress_bar
+from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, progress_bar
 from mm_nautilus.cli.files import target_problems, write_whole
 from mm_nautilus.cli.options import (
     AsJson,
@@ -122,11 +122,11 @@ def _texts(calibration: "Calibration", file: Path, plot: Path | None) -> dict[Pa
 
 def _print(outcome: "CalibrationOutcome", paths: list[Path], *, as_json: bool) -> None:
     for symbol, text in outcome.failures.items():
-        typer.echo(f"warning: {symbol} is not in the file: {text}", err=True)
+        print_line(f"warning: {symbol} is not in the file: {text}", err=True)
     for note in outcome.notes:
-        typer.echo(f"note: {note}", err=True)
+        print_line(f"note: {note}", err=True)
     for path in paths:
-        typer.echo(f"written to {path}", err=True)
+        print_line(f"written to {path}", err=True)
     if as_json:
         document = outcome.calibration.model_dump(mode="json")
         print_json(document | {"failures": outcome.failures, "notes": list(outcome.notes)})

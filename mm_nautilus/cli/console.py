@@ -12,12 +12,14 @@ from typing import Any, NoReturn
 import typer
 
 from mm_nautilus.core.ending_signals import ending_signals
+from mm_nautilus.core.plain_text import printable
 from mm_nautilus.errors import InterruptedRunError
 
 __all__ = [
     "WIDTH_WITHOUT_TERMINAL",
     "ending_on_signals",
     "print_json",
+    "print_line",
     "print_table",
     "progress_bar",
     "shipped_file",
@@ -38,6 +40,11 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print a line that may hold what was read from a file, on stdout or on stderr."""
+    typer.echo(printable(text), err=err)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; numbers are set right."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 (rich is only loaded where it prints)
@@ -50,7 +57,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         numbers = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else printable(str(cell)) for cell in row))
     console.print(table)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, progress_bar
+from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.data_export import export_command
 from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds
 from mm_nautilus.core.guards import GAP_SECONDS
@@ -149,8 +149,8 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
         ],
     )
     for finding in report.findings:
-        typer.echo(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
-    typer.echo(
+        print_line(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
+    print_line(
         f"{report.instrument_id} in {catalog}: {report.deltas:,} book changes in {report.groups:,} groups "
         f"({report.snapshots:,} snapshots), {report.trades:,} trades"
     )
@@ -183,10 +183,10 @@ def _print_check(report: "CatalogReport") -> None:
     if rows:
         print_table(("instrument", "type", "files", "rows", "groups", "first", "last", "longest gap s"), rows)
     for note in report.notes:
-        typer.echo(f"note: {note}")
+        print_line(f"note: {note}")
     for problem in report.problems:
-        typer.echo(f"problem ({problem.kind}): {problem.text}")
-    typer.echo(f"{report.folder}: {'clean' if report.ok else f'{len(report.problems)} problems'}")
+        print_line(f"problem ({problem.kind}): {problem.text}")
+    print_line(f"{report.folder}: {'clean' if report.ok else f'{len(report.problems)} problems'}")
 
 
 def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
@@ -254,7 +254,7 @@ def simulate_command(
     if as_json:
         print_json({"catalog": str(catalog), "minutes": minutes, "seed": config.seed})
         return
-    typer.echo(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")
+    print_line(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")
 
 
 @data_app.command("recover")
@@ -284,8 +284,8 @@ def recover_command(
 
 def _print_recovery(report: "RecoveryReport") -> None:
     for reason in report.rejected:
-        typer.echo(f"problem: a part was not added: {reason}")
-    typer.echo(
+        print_line(f"problem: a part was not added: {reason}")
+    print_line(
         f"{report.catalog}: {report.sessions} interrupted recordings, {report.rows:,} rows in {report.files} files "
         f"added, {report.torn_bytes:,} bytes could not be read, {report.breaks} books marked as not known from there "
         f"on, {report.joined} files of past days joined"

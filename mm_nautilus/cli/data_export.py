@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, print_json, print_table, progress_bar
+from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.options import AsJson, CatalogFolder, EndMoment, Force, StartMoment, SymbolList
 from mm_nautilus.cli.values import moment_value, symbol_names
 
@@ -56,13 +56,13 @@ def export_command(
                 on_progress=on_progress,
             )
     for note in report.notes:
-        typer.echo(f"note: {note}", err=True)
+        print_line(f"note: {note}", err=True)
     if as_json:
         print_json(report.to_dict())
         return
     rows = [(file.name, file.instrument_id, "" if file.rows is None else file.rows) for file in report.files]
     print_table(("file", "instrument", "rows"), rows)
-    typer.echo(f"written to {report.folder}")
+    print_line(f"written to {report.folder}")
 
 
 def _nanoseconds(moment: datetime | None) -> int | None:

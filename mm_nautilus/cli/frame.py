@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
-from mm_nautilus.core.plain_text import without_passwords
+from mm_nautilus.core.plain_text import printable, without_passwords
 from mm_nautilus.core.whole_file import failure_text
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
@@ -56,7 +56,7 @@ class Failure:
             typer.echo(json.dumps({"exit_code": self.exit_code, "errors": lines}), err=True)
             return
         for line in lines:
-            typer.echo(f"error: {line}", err=True)
+            typer.echo(f"error: {printable(line)}", err=True)
 
 
 def run_command(app: typer.Typer, words: Sequence[str]) -> int:
@@ -73,7 +73,7 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         _refuse_no_text(words)
         code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
     except MarketMakingError as error:
-        failure = Failure(error.exit_code, tuple(str(error).splitlines()))
+        failure = Failure(error.exit_code, tuple(str(error).split("\n")))
     except typer.exceptions.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message(), err=True)

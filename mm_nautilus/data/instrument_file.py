@@ -20,6 +20,7 @@ from mm_nautilus.core.instrument import (
     names_currencies,
 )
 from mm_nautilus.core.near_files import near_file_hint
+from mm_nautilus.core.plain_text import printable
 from mm_nautilus.core.problems import nearest
 from mm_nautilus.errors import ConfigError
 
@@ -164,7 +165,9 @@ def _problems(error: ValidationError, entries: Mapping[str, _Entry], path: Path 
             texts.append(f"{entries[key].where}unknown key {key}; {hint}")
         else:
             allowed = _ALLOWED.get(key, "a positive number")
-            texts.append(f"{entries[key].where}{key} must be {allowed}, was {entries[key].text or 'empty'}")
+            texts.append(
+                f"{entries[key].where}{key} must be {allowed}, was {printable(entries[key].text) or 'empty'}"
+            )
     return list(dict.fromkeys(texts))
 
 

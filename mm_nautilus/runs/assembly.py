@@ -42,6 +42,7 @@ def build_parts(
     inputs: RunInputs,
     folder: Path,
     *,
+    catalog: str,
     on_progress: Callable[[float], None],
     interrupted: Callable[[], bool],
 ) -> RunParts:
@@ -53,13 +54,15 @@ def build_parts(
         The run.
     folder
         The run's folder; the log and what is recorded goes there.
+    catalog
+        The path by which the engine reads the catalog.
     on_progress
         Called with the share of the data done, 0..1.
     interrupted
         Returns whether the run is to end now.
     """
     config = inputs.config
-    node = BacktestNode([_node_config(inputs, folder)])
+    node = BacktestNode([_node_config(inputs, folder, catalog)])
     node.build()
     strategy = MarketMaker(strategy_config(config, inputs.specs))
     strategy.wait_until(inputs.quote_ns)
@@ -81,13 +84,13 @@ def build_parts(
     )
 
 
-def _node_config(inputs: RunInputs, folder: Path) -> BacktestRunConfig:
+def _node_config(inputs: RunInputs, folder: Path, catalog: str) -> BacktestRunConfig:
     config = inputs.config
     ids = [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()]
     data = [
         BacktestDataConfig(
             kind,
-            str(config.catalog.resolve()),
+            catalog,
             instrument_ids=ids,
             start_time=inputs.data_ns,
             end_time=inputs.end_ns,

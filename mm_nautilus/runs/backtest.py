@@ -15,6 +15,7 @@ from mm_nautilus.core.config_source import resolved_yaml
 from mm_nautilus.core.run_config import RunConfig
 from mm_nautilus.core.whole_file import remove_unfinished
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.nautilus.catalog_path import engine_path
 from mm_nautilus.nautilus.instruments import keep_size_digits
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report as write_page
@@ -73,10 +74,10 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
     """
     inputs = prepare(config)
     keep_size_digits(inputs.specs.values())
-    with SignalWatch() as signals:
+    with engine_path(config.catalog) as catalog, SignalWatch() as signals:
         folder = begun_run_folder(config)
         try:
-            return _Run(inputs, folder, signals).outcome(on_progress or (lambda _share: None))
+            return _Run(inputs, folder, catalog, signals).outcome(on_progress or (lambda _share: None))
         except (RunFailedError, InterruptedRunError):
             raise
         except Exception as error:
@@ -88,10 +89,11 @@ def run_backtest(config: RunConfig, *, on_progress: Callable[[float], None] | No
 class _Run:
     """One backtest from its folder on."""
 
-    def __init__(self, inputs: RunInputs, folder: Path, signals: SignalWatch) -> None:
+    def __init__(self, inputs: RunInputs, folder: Path, catalog: str, signals: SignalWatch) -> None:
         self._inputs = inputs
         self._config = inputs.config
         self._folder = folder
+        self._catalog = catalog
         self._signals = signals
 
     def outcome(self, on_progress: Callable[[float], None]) -> BacktestOutcome:
@@ -100,6 +102,7 @@ class _Run:
         parts = build_parts(
             self._inputs,
             folder,
+            catalog=self._catalog,
             on_progress=on_progress,
             interrupted=lambda: signals.received is not None,
         )

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from mm_nautilus.core.calibration import (
     CALIBRATION_VERSION,
     Calibration,
@@ -24,7 +22,7 @@ from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.core.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.core.intensity import MarketOrders, fit_intensity, market_orders
 from mm_nautilus.core.mark_outs import mark_outs
-from mm_nautilus.core.marketdata import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock
+from mm_nautilus.core.marketdata import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
 from mm_nautilus.core.microprice import estimate_microprice
 from mm_nautilus.core.realised_volatility import volatility_figures
 from mm_nautilus.core.spread_figures import spread_figures
@@ -313,7 +311,18 @@ class _SymbolWork:
                 f"there are no trades from {format_time(start_ns)} to {format_time(end_ns)}, and without them no "
                 "order arrivals"
             )
-        return _joined(blocks)
+        trades = joined_blocks(blocks)
+        unknown = int((trades.aggressor == SIDE_NONE).sum())
+        if unknown == len(trades):
+            raise CalibrationError(
+                f"none of {len(trades):,} trades has a known taker, and without takers there are no order arrivals"
+            )
+        if unknown:
+            self._note(
+                f"{unknown:,} of {len(trades):,} trades have no known taker and are left out of order arrivals and "
+                "mark-outs"
+            )
+        return trades
 
     def _intensities(
         self, orders: MarketOrders, touches: TouchSeries, spread: SpreadFigures
@@ -356,14 +365,3 @@ def _trade_mark_outs(trades: TradeBlock, touches: TouchSeries) -> list[MarkOut]:
     sided = trades.aggressor != SIDE_NONE
     is_buy = trades.aggressor[sided] == SIDE_BID
     return mark_outs(trades.ts_init[sided], trades.price_ticks[sided], is_buy, touches)
-
-
-def _joined(blocks: Sequence[TradeBlock]) -> TradeBlock:
-    return TradeBlock(
-        ts_event=np.concatenate([block.ts_event for block in blocks]),
-        ts_init=np.concatenate([block.ts_init for block in blocks]),
-        price_ticks=np.concatenate([block.price_ticks for block in blocks]),
-        size_lots=np.concatenate([block.size_lots for block in blocks]),
-        aggressor=np.concatenate([block.aggressor for block in blocks]),
-        trade_id=[trade_id for block in blocks for trade_id in block.trade_id],
-    )

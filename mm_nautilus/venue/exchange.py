@@ -13,7 +13,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.nautilus.catalog import format_time
 from mm_nautilus.venue.book import DEPTHS, BookView, view_changes
 from mm_nautilus.venue.faults import Faults
-from mm_nautilus.venue.feed import BookGroup, TradeGroup
+from mm_nautilus.venue.feed import BookGroup, Trade, TradeGroup
 from mm_nautilus.venue.frames import (
     HEARTBEAT,
     accepted_frame,
@@ -261,13 +261,16 @@ class Exchange:
         elif market.script is None:
             self.trade(event.symbol, event.trades)
 
-    def trade(self, symbol: str, trades: Iterable[tuple[bool, int, int]]) -> None:
-        """Let trades happen: whether the taker bought, price in ticks and size in lots of each."""
+    def trade(self, symbol: str, trades: Iterable[Trade]) -> None:
+        """Let trades happen: whether the taker bought, price in ticks and size in lots of each.
+
+        The venue names every taker: one that the feed does not know has bought where it paid more than the mid.
+        """
         market, timestamp = self.markets[symbol], self.timestamp()
         rows = [
             trade_row(
                 symbol,
-                is_buy=is_buy,
+                is_buy=market.is_above_mid(ticks) if is_buy is None else is_buy,
                 ticks=ticks,
                 lots=lots,
                 trade_id=market.next_trade_id(),

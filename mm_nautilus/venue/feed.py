@@ -7,7 +7,15 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import ACTION_CLEAR, FLAG_LAST, SIDE_BID, DeltaBlock, TradeBlock
+from mm_nautilus.core.marketdata import (
+    ACTION_CLEAR,
+    FLAG_LAST,
+    SIDE_ASK,
+    SIDE_BID,
+    SIDE_NONE,
+    DeltaBlock,
+    TradeBlock,
+)
 from mm_nautilus.data.simulator import SimulationConfig, simulate
 from mm_nautilus.errors import DataError
 from mm_nautilus.nautilus.catalog import CatalogReader
@@ -19,6 +27,7 @@ __all__ = [
     "BookGroup",
     "Event",
     "LapEnd",
+    "Trade",
     "TradeGroup",
     "book_groups",
     "catalog_feed",
@@ -29,6 +38,11 @@ __all__ = [
 _BATCH_ROWS: Final = 8_192
 """Rows read at a time of each pair and type; what bounds the memory of playing a catalog."""
 _LONGEST_SIMULATION_SECONDS: Final = 31 * 86_400
+
+
+type Trade = tuple[bool | None, int, int]
+"""Whether the taker bought, None where that is not known, price in ticks and size in lots."""
+_TAKER_BOUGHT: Final = {SIDE_BID: True, SIDE_ASK: False, SIDE_NONE: None}
 
 
 class BookGroup(NamedTuple):
@@ -60,12 +74,12 @@ class TradeGroup(NamedTuple):
     time_ns, symbol
         As of a `BookGroup`.
     trades
-        Whether the taker bought, price in ticks and size in lots of each.
+        The trades.
     """
 
     time_ns: int
     symbol: str
-    trades: list[tuple[bool, int, int]]
+    trades: list[Trade]
 
 
 class LapEnd(NamedTuple):
@@ -123,12 +137,12 @@ def book_groups(blocks: Iterator[DeltaBlock], symbol: str, shift_ns: int = 0) ->
 
 def trade_groups(blocks: Iterator[TradeBlock], symbol: str, shift_ns: int = 0) -> Iterator[TradeGroup]:
     """Yield the trades in blocks, those of one moment together; parameters as of `book_groups`."""
-    group: list[tuple[bool, int, int]] = []
+    group: list[Trade] = []
     moment = 0
     for block in blocks:
         rows = zip(
             block.ts_init.tolist(),
-            (block.aggressor == SIDE_BID).tolist(),
+            map(_TAKER_BOUGHT.__getitem__, block.aggressor.tolist()),
             block.price_ticks.tolist(),
             block.size_lots.tolist(),
             strict=True,

@@ -80,6 +80,11 @@ class Market:
         self._trade_count += 1
         return self._trade_count
 
+    def is_above_mid(self, ticks: int) -> bool:
+        """Return whether a price is nearer to the feed's asks than to its bids; False for a book without a side."""
+        touch = self.book.view(1)
+        return bool(touch.bids and touch.asks) and 2 * ticks > touch.bids[0][0] + touch.asks[0][0]
+
     def set_script(self, changes: Iterable[Change]) -> None:
         """Show a book of these levels instead of the feed's."""
         self.script = VenueBook()

@@ -77,11 +77,13 @@ class Player:
         return PlayerState.WAITING if self._is_waiting else PlayerState.PLAYING
 
     def open_books(self) -> None:
-        """Play the snapshots the feed begins with, so that no subscriber is sent an empty book."""
+        """Play the pairs' snapshots that the feed begins with, so that no subscriber is sent an empty book."""
+        opened: set[str] = set()
         for event in self._events:
-            if not (isinstance(event, BookGroup) and event.clears):
+            if not (isinstance(event, BookGroup) and event.clears) or event.symbol in opened:
                 self._events = chain([event], self._events)
                 return
+            opened.add(event.symbol)
             self._publish(event)
 
     async def run(self) -> None:

@@ -103,6 +103,29 @@ def test_refused_rows_leave_nothing(files):
     assert sorted(entry.name for entry in files.iterdir()) == before
 
 
+def test_no_control_character_of_a_file_is_printed(files, capfd):
+    escapes = "\x1b]0;owned\x07\x85\u2028"
+    odd = files / f"{escapes}\r.csv"
+    odd.write_text((files / "book.csv").read_text() + f"x,{escapes}\n")
+    (files / "odd.yaml").write_text(DEFINITION + r'min_quantity: "\e[31m\n1"' + "\n")
+    for policy, definition in (("refuse", "btc.yaml"), ("skip", "btc.yaml"), ("skip", "odd.yaml")):
+        words = [odd, "--catalog", files / "c", "--on-bad-rows", policy, "--instrument", files / definition]
+        with pytest.raises(SystemExit):
+            main(["data", "import", "tardis", *map(str, words)])
+        out, err = capfd.readouterr()
+        assert all(line.isprintable() for line in (out + err).split("\n"))
+        assert r"\x1b" in out + err
+        assert err.count("\n") == (definition == "odd.yaml" or policy == "refuse")
+
+
+def test_folders_may_have_names_that_mean_something_in_a_url(files):
+    odd = files / "100%25 #1?"
+    import_files(files).rename(odd)
+    for words in (["check", odd], ["list", odd], ["export", odd, "--out", files / "flat #2"]):
+        result = invoke("data", *words)
+        assert result.exit_code == 0, result.output
+
+
 def test_skipped_rows_are_reported(files):
     (files / "book.csv").write_text((files / "book.csv").read_text() + "x,y\n")
     result = invoke(

@@ -46,6 +46,11 @@ SECOND = 1_000_000_000
 VENUE = Venue("KRAKEN")
 MAKER, TAKER = Decimal("0.001"), Decimal("0.002")
 SIDES = {"buy": OrderSide.BUY, "sell": OrderSide.SELL}
+TAKERS = {
+    "buy": AggressorSide.BUY,
+    "sell": AggressorSide.SELL,
+    "unknown": AggressorSide.NO_AGGRESSOR,
+}
 
 
 def _spec(symbol: str, tick: str, lot: str, least: str, least_value: str) -> InstrumentSpec:
@@ -123,8 +128,8 @@ def update(at: float, *rows: tuple[str, float, float], symbol: str = XRP_USDT) -
 
 
 def trade(at: float, at_price: float, amount: float, taker: str, symbol: str = XRP_USDT) -> TradeTick:
-    """Return a trade whose taker did ``buy`` or ``sell``."""
-    side = AggressorSide.BUY if taker == "buy" else AggressorSide.SELL
+    """Return a trade whose taker did ``buy`` or ``sell``, or is ``unknown``."""
+    side = TAKERS[taker]
     trade_id = TradeId(f"{round(at * 1e6)}-{taker}")
     now = ns(at)
     return TradeTick(iid(symbol), price(symbol, at_price), size(symbol, amount), side, trade_id, now, now)

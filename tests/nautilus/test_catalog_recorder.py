@@ -168,12 +168,16 @@ def test_files_are_begun_anew_by_time_and_each_starts_with_the_whole_book(tmp_pa
 
 
 def test_files_are_begun_anew_by_size(tmp_path: Path) -> None:
-    recording = recorder(tmp_path / "recorded", CatalogReader(SAMPLE).instruments(), rotate_megabytes=0.4)
+    recording = recorder(
+        tmp_path / "recorded #1?%25", CatalogReader(SAMPLE).instruments(), rotate_megabytes=0.4
+    )
     play(SAMPLE, recording, Pacer(recording))
     assert recording.close(), recording.failure
-    assert len(files(tmp_path / "recorded", "order_book_deltas")) > 2
-    assert check_catalog(tmp_path / "recorded").ok
-    assert book_states(delta_rows(tmp_path / "recorded", XRP))[:-1] == book_states(delta_rows(SAMPLE, XRP))
+    assert len(files(tmp_path / "recorded #1?%25", "order_book_deltas")) > 2
+    assert check_catalog(tmp_path / "recorded #1?%25").ok
+    assert book_states(delta_rows(tmp_path / "recorded #1?%25", XRP))[:-1] == book_states(
+        delta_rows(SAMPLE, XRP)
+    )
 
 
 # -- Feeds --------------------------------------------------------------------------------------------------

@@ -67,6 +67,16 @@ def test_a_trade_by_our_own_side_does_not_fill(run):
     assert trader.filled("a") == []
 
 
+@pytest.mark.parametrize(
+    ("at_price", "filled"), [(2.3499, ["a"]), (2.349, ["a"]), (2.35, []), (2.3501, ["b"]), (2.351, ["b"])]
+)
+def test_a_trade_without_a_known_taker_fills_the_side_its_price_reaches(run, at_price, filled):
+    """Recordings that do not say who took are worth as much as their prices."""
+    trader = Trader({0.5: lambda t: (t.limit("a", "buy", 2.3499, 10), t.limit("b", "sell", 2.3501, 10))})
+    run(trader, [BOOK, trade(1, at_price, 4, "unknown")])
+    assert [name for name in "ab" if trader.filled(name)] == filled
+
+
 def test_an_amended_price_loses_the_queue_place(run):
     """Moving away and back queues again, so a needless amend costs."""
     trader = Trader(

@@ -25,7 +25,7 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
 )
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogWriter
+from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
 from mm_nautilus.report.calibration import print_calibration
 from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
 
@@ -128,6 +128,29 @@ def test_a_side_without_orders_has_no_fit_and_a_note(tmp_path: Path) -> None:
     assert symbol.intensity_ask is not None
     (note,) = found.notes
     assert note.startswith("AAA/USDT: no fit to sell orders alone: ")
+
+
+def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> None:
+    """Nothing about them may be guessed, and fewer orders are not a quieter market."""
+    MadeMarket(seconds=600).write(tmp_path / "c", instrument())
+    reader = CatalogReader(tmp_path / "c")
+    (trades,) = reader.iter_trades("AAA/USDT.MADE")
+    path = next((tmp_path / "c" / "data" / "trades").rglob("*.parquet"))
+    path.unlink()
+    trades.aggressor[::3] = SIDE_NONE
+    CatalogWriter(tmp_path / "c").write_trades(instrument(), trades)
+    found = calibrate_catalog(tmp_path / "c")
+    left_out = len(trades.aggressor[::3])
+    assert (
+        f"AAA/USDT: {left_out:,} of {len(trades):,} trades have no known taker and are left out"
+        in found.notes[0]
+    )
+
+    trades.aggressor[:] = SIDE_NONE
+    path.unlink()
+    CatalogWriter(tmp_path / "c").write_trades(instrument(), trades)
+    with pytest.raises(CalibrationError, match=r"none of .* trades has a known taker"):
+        calibrate_catalog(tmp_path / "c")
 
 
 def test_a_touch_that_rarely_changes_has_no_microprice_and_a_note(tmp_path: Path) -> None:

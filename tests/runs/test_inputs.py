@@ -1,12 +1,14 @@
 """A run over a part of a recording sees the books that the whole recording has there."""
 
+import json
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from whole_runs import CONFIGS, FinishedRun
+from whole_runs import CONFIGS, ROOT, FinishedRun
 
 from mm_nautilus.core.config_source import load_config
 from mm_nautilus.errors import ConfigError
@@ -43,6 +45,19 @@ def test_nothing_happens_outside_the_period(finished_run: Runs) -> None:
     for figures in run.summary["symbols"].values():
         for reasons in figures["not_quoting"].values():
             assert all(reason["seconds"] <= 121 for reason in reasons.values())
+
+
+@pytest.mark.parametrize("name", ["#1 why?", "XRP%2FUSDT", "back\\slash "])
+def test_a_catalog_may_have_a_name_that_means_something_in_a_url(
+    finished_run: Runs, tmp_path: Path, name: str
+) -> None:
+    span = [f"start={START}", f"end={END}"]
+    copied = tmp_path / name / "catalog"
+    shutil.copytree(ROOT / "catalog", copied)
+    fills = finished_run("backtest.yaml", *span).table("fills")
+    same = finished_run("backtest.yaml", *span, f"catalog={json.dumps(str(copied))}")
+    assert len(fills) > 10
+    assert same.table("fills").equals(fills)
 
 
 def test_size_below_the_minimum_is_refused_before_the_run(tmp_path: Path) -> None:

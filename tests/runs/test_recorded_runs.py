@@ -41,7 +41,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     config = load_config(CONFIGS / "backtest.yaml").config
     inputs = prepare(config)
-    parts = build_parts(inputs, folder, on_progress=lambda _share: None, interrupted=lambda: False)
+    parts = build_parts(
+        inputs,
+        folder,
+        catalog=str(inputs.config.catalog),
+        on_progress=lambda _share: None,
+        interrupted=lambda: False,
+    )
     recorder = CatalogRecorder(
         RecordingOptions(folder / "catalog", rotate_minutes=10),
         inputs.specs.values(),

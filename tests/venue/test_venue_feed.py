@@ -1,5 +1,6 @@
 """What the venue plays: groups of changes and trades in the order of time, once or for ever."""
 
+import asyncio
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -32,7 +33,10 @@ from mm_nautilus.venue.feed import (
     simulated_feed,
     trade_groups,
 )
+from mm_nautilus.venue.market import Market
+from mm_nautilus.venue.options import VenueOptions
 from mm_nautilus.venue.pairs import kraken_pairs
+from mm_nautilus.venue.venue import Venue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
@@ -80,12 +84,24 @@ def test_a_group_without_an_end_is_not_lost() -> None:
 
 
 def test_trades_of_one_moment_belong_together_across_blocks() -> None:
-    blocks = [trades((5, SIDE_BID, 100, 1)), trades((5, SIDE_BID, 101, 2), (6, SIDE_ASK, 99, 3))]
+    blocks = [
+        trades((5, SIDE_BID, 100, 1)),
+        trades((5, SIDE_BID, 101, 2), (6, SIDE_ASK, 99, 3), (7, SIDE_NONE, 99, 3)),
+    ]
     assert list(trade_groups(iter(blocks), "A/B")) == [
         TradeGroup(5, "A/B", [(True, 100, 1), (True, 101, 2)]),
         TradeGroup(6, "A/B", [(False, 99, 3)]),
+        TradeGroup(7, "A/B", [(None, 99, 3)]),
     ]
     assert list(trade_groups(iter([]), "A/B")) == []
+
+
+@pytest.mark.parametrize(("ticks", "is_buy"), [(100, False), (101, False), (102, True)])
+def test_an_unknown_taker_bought_above_the_mid(ticks: int, is_buy: bool) -> None:
+    market = Market(PAIRS["XRP/USDT"])
+    assert not market.is_above_mid(ticks)
+    market.book.apply([Change(True, 100, 7), Change(False, 102, 8)])
+    assert market.is_above_mid(ticks) is is_buy
 
 
 @pytest.fixture
@@ -181,3 +197,16 @@ def test_the_simulator_begins_anew_with_the_next_seed(monkeypatch: pytest.Monkey
     snapshots = [event for event in events if isinstance(event, BookGroup) and event.clears]
     assert len(snapshots) == 2
     assert snapshots[0].changes != snapshots[1].changes
+
+
+def test_a_catalog_of_full_books_is_not_played_before_the_venue_listens(tmp_path: Path) -> None:
+    writer = CatalogWriter(tmp_path / "books")
+    writer.write_instrument(XRP)
+    writer.write_deltas(
+        XRP, deltas(*((time + later, *rest) for later in (0, 5, 9) for time, *rest in SNAPSHOT))
+    )
+
+    async def opened() -> int:
+        return Venue(VenueOptions(catalog=tmp_path / "books", paused=True)).player.events_played
+
+    assert asyncio.run(opened()) == 1
