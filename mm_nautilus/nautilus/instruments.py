@@ -171,10 +171,7 @@ def instrument_spec(instrument: Any) -> InstrumentSpec:
 
 def rounded_money(instrument: CurrencyPair) -> str | None:
     """Return what the engine would round of an instrument that was made before this layer was imported, or None."""
-    least = {
-        instrument.base_currency: max(LEAST_DIGITS, instrument.size_precision),
-        instrument.quote_currency: LEAST_DIGITS,
-    }
+    least = {instrument.base_currency: instrument.size_precision, instrument.quote_currency: LEAST_DIGITS}
     for currency, digits in least.items():
         if currency.precision < digits:
             return (
