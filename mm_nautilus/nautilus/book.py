@@ -3,9 +3,21 @@
 from collections.abc import Callable
 from typing import Any
 
-from nautilus_trader.model import BookType, InstrumentId, OrderBook
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook
 
-__all__ = ["OwnBook", "SizedBook"]
+__all__ = ["OwnBook", "SizedBook", "holds_single_orders"]
+
+
+def holds_single_orders(deltas: Any) -> bool:
+    """Return whether a group of changes adds two orders at one price, as market-by-order data does."""
+    added: dict[tuple[Any, int], int] = {}
+    for delta in deltas.deltas:
+        order = delta.order
+        if delta.action != BookAction.ADD or order is None:
+            continue
+        if added.setdefault((order.side, order.price.raw), order.order_id) != order.order_id:
+            return True
+    return False
 
 
 class OwnBook:

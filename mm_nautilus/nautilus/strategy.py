@@ -25,6 +25,7 @@ from mm_nautilus.core.rates import Rates
 from mm_nautilus.core.saved_account import SavedPosition
 from mm_nautilus.core.validation import Problem, validate
 from mm_nautilus.nautilus.balances import Balances
+from mm_nautilus.nautilus.book import holds_single_orders
 from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
 from mm_nautilus.nautilus.drawdowns import Drawdowns
 from mm_nautilus.nautilus.guarding import GuardedStrategy
@@ -279,10 +280,21 @@ class MarketMaker(GuardedStrategy):
         desk = self._desks.get(deltas.instrument_id)
         if desk is not None:
             desk.book_events += 1
+            if desk.book_events == 1 and holds_single_orders(deltas):
+                self._refuse_single_orders(desk)
+                return
             desk.book.apply_deltas(deltas)
             if desk.guards.feed is not None and deltas.is_snapshot:
                 self._on_snapshot(desk, deltas)
             self._follow(desk, deltas.ts_init)
+
+    def _refuse_single_orders(self, desk: SymbolDesk) -> None:
+        """Leave a symbol alone whose book is made of orders: a level would count as its last order."""
+        del self._desks[desk.instrument_id]
+        self.log.error(
+            f"MM: {desk.spec.symbol} not quoting: its book must hold the total size of each level, was single orders "
+            "with their ids (market-by-order data)"
+        )
 
     def on_book_depth(self, depth: Any) -> None:
         """Replace the symbol's own book by a snapshot and act on what changed."""

@@ -137,26 +137,36 @@ LOGGED = """
 import sys
 sys.path.insert(0, "tests/nautilus")
 from nautilus_trader.common import LoggerConfig, LogLevel
-from nautilus_trader.model import CryptoPerpetual, Currency, CurrencyPair, InstrumentId, Price, Quantity, Symbol
-from scripting import XRP_BTC, XRP_USDT, book, config, depth, make_engine
+from nautilus_trader.model import (
+    BookAction, BookOrder, CryptoPerpetual, Currency, CurrencyPair, InstrumentId, OrderBookDelta, OrderBookDeltas,
+    OrderSide, Price, Quantity, Symbol,
+)
+from scripting import BTC_USDT, XRP_BTC, XRP_USDT, book, config, depth, iid, make_engine, ns
 
 from mm_nautilus import MarketMaker
 
 engine = make_engine(cash=False, logging=LoggerConfig(stdout_level=LogLevel.ERROR, is_colored=False))
+quantity = Quantity.from_str("0.50000000")
 xrp, usdt = Currency.from_str("XRP"), Currency.from_str("USDT")
 numbers = (5, 6, Price.from_str("0.00001"), Quantity.from_str("0.000001"), 0, 0)
 perpetual = InstrumentId.from_str("XRPUSDT-PERP.KRAKEN"), Symbol("XRPUSDT-PERP"), xrp, usdt, usdt
 thousands = InstrumentId.from_str("XRPUSDT.KRAKEN"), Symbol("XRPUSDT"), xrp, usdt
 engine.add_instrument(CryptoPerpetual(*perpetual, False, *numbers))
 engine.add_instrument(CurrencyPair(*thousands, *numbers, multiplier=Quantity.from_str("1000")))
-symbols = ["XRPUSDT-PERP", "XRPUSDT", "XRP/USTD", XRP_BTC]
+symbols = ["XRPUSDT-PERP", "XRPUSDT", "XRP/USTD", XRP_BTC, BTC_USDT]
 for number, symbol in enumerate(symbols):
     settings = config(symbols={symbol: {}}, order_id_tag=f"00{number}")
     if symbol == XRP_BTC:
         settings |= {"position_size": "10 XRP", "max_inventory": "100 XRP", "report_currency": "BTC"}
+    if symbol == BTC_USDT:
+        settings |= {"position_size": "0.001 BTC", "max_inventory": "0.01 BTC"}
     engine.add_strategy(MarketMaker(settings))
 engine.add_strategy(MarketMaker(config(gamma=5.0, order_id_tag="009")))
-engine.add_data([book(0, 2.3495, 2.3505), book(1, 2.3495, 2.3505), depth(1, 0.00002, 0.00003, XRP_BTC)])
+sides = 2 * [(OrderSide.BUY, "100000.0"), (OrderSide.SELL, "100000.1")]
+orders = [BookOrder(side, Price.from_str(at), quantity, number) for number, (side, at) in enumerate(sides, 1)]
+rows = [OrderBookDelta(iid(BTC_USDT), BookAction.ADD, order, 160, 0, ns(0), ns(0)) for order in orders]
+calm = [book(at, 2.3495, 2.3505) for at in (0, 1)]
+engine.add_data([OrderBookDeltas(iid(BTC_USDT), rows), *calm, depth(1, 0.00002, 0.00003, XRP_BTC)])
 engine.run()
 engine.dispose()
 """
@@ -174,6 +184,7 @@ def test_why_nothing_is_quoted_is_an_error_in_the_log() -> None:
         "did you mean XRP/USDT?), was XRP/USTD",
         "MM: XRP/BTC never had a book: book_data must be the kind of book that the data holds",
         "gamma must be between 0.01 and 1.0, got 5.0",
+        "MM: BTC/USDT not quoting: its book must hold the total size of each level, was single orders",
     ):
         assert [line for line in lines if words in line], done.stderr
     assert len([line for line in lines if "configuration has errors, not quoting" in line]) == 4
