@@ -15,6 +15,7 @@ from mm_nautilus.core.marketdata import (
     ACTION_CLEAR,
     FLAG_LAST,
     FLAG_SNAPSHOT,
+    SIDE_NONE,
     DeltaBlock,
     Ints,
     TradeBlock,
@@ -103,6 +104,8 @@ class TypeReport:
         Snapshots that do not clear the book before them, so that its old levels stay (book changes only).
     starts_clear
         Whether the first row clears the book, as a snapshot does (book changes only).
+    unknown_takers
+        Trades that do not say who took (trades only).
     unknown_deletes
         Deletes of prices that were not in the book; common and harmless in real feeds.
     complete
@@ -126,6 +129,7 @@ class TypeReport:
     duplicated_ids: Happenings = field(default_factory=Happenings)
     uncleared: Happenings = field(default_factory=Happenings)
     starts_clear: bool = True
+    unknown_takers: int = 0
     unknown_deletes: int = 0
     complete: bool = True
 
@@ -487,6 +491,7 @@ class _InstrumentCheck:
         for block in self._blocks(self._trade_files, read_trade_blocks, self._tape_span, progress):
             again = np.array([recent.repeated(trade_id) for trade_id in block.trade_id], dtype=bool)
             self._trades.duplicated_ids.add(block.ts_init[again])
+            self._trades.unknown_takers += int((block.aggressor == SIDE_NONE).sum())
             yield block
 
     def _judge_book(self) -> None:
@@ -527,6 +532,8 @@ class _InstrumentCheck:
             text = f"{name} has trades outside the book: {seen}, up to {outside.farthest_bps:.1f} bps away"
             text += f" from what it showed within {outside.window_seconds:.3g} s of them"
             self._problem("outside_book", text)
+        if trades.unknown_takers:
+            self._notes.append(f"{name} has {trades.unknown_takers} trades without a known taker")
         if trades.gaps.count:
             longest = f"the longest {trades.longest_gap_seconds:.1f} s"
             self._notes.append(f"{name} has silences of the tape, {longest}: {trades.gaps}")

@@ -25,8 +25,10 @@ type Mask = NDArray[np.bool_]
 
 _TRADE_ID_CHARACTERS = 36
 _TRADE_ID_PATTERN = rf"^[!-~]{{0,{_TRADE_ID_CHARACTERS}}}$"
-_MARKS: Final = {"false": 0, "true": 1, "False": 0, "True": 1}
-"""What the column is_snapshot may hold; pandas writes the last two."""
+_MARKS: Final = {
+    text: value for word, value in (("false", 0), ("true", 1)) for text in (word, word.title(), word.upper())
+}
+"""What the column is_snapshot may hold; pandas and spreadsheets write capitals."""
 _MOST_MULTIPLES = 10**17
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
 

@@ -242,7 +242,6 @@ class _SymbolExport:
             for block in self._trades():
                 trades.write(block)
         self._keep(trades.path, trades.rows)
-        self._note(trades.unknown_takers, "trades have no known taker")
 
     def _write_definition(self) -> None:
         path = self._folder / f"{source_symbol(self._spec)}.yaml"

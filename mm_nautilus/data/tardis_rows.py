@@ -19,6 +19,7 @@ from mm_nautilus.core.marketdata import (
     FLAG_SNAPSHOT,
     SIDE_ASK,
     SIDE_BID,
+    SIDE_NONE,
     DeltaBlock,
     Ints,
     TradeBlock,
@@ -32,8 +33,7 @@ _US: Final = 1_000
 """Nanoseconds in a microsecond, the format's unit of time."""
 _NO_BOOK: Final = -1
 _BOOK_SIDES: Final = {SIDE_BID: "bid", SIDE_ASK: "ask"}
-_TAKERS: Final = {SIDE_BID: "buy", SIDE_ASK: "sell"}
-_UNKNOWN_TAKER: Final = "unknown"
+_TAKERS: Final = {SIDE_BID: "buy", SIDE_ASK: "sell", SIDE_NONE: "unknown"}
 
 
 def source_symbol(spec: InstrumentSpec) -> str:
@@ -202,27 +202,19 @@ class TardisTrades(_Rows):
         Where to write.
     spec
         The instrument.
-
-    Attributes
-    ----------
-    unknown_takers
-        Trades whose taker is not known.
     """
 
     def __init__(self, folder: Path, spec: InstrumentSpec) -> None:
         super().__init__(folder, spec, CsvKind.TRADES, TRADES_HEADER)
-        self.unknown_takers = 0
 
     def write(self, block: TradeBlock) -> None:
         """Write a block's rows, in order."""
-        takers = [_TAKERS.get(side, _UNKNOWN_TAKER) for side in block.aggressor.tolist()]
-        self.unknown_takers += takers.count(_UNKNOWN_TAKER)
         columns = zip(
             repeat(self._start),
             (block.ts_event // _US).tolist(),
             (block.ts_init // _US).tolist(),
             block.trade_id,
-            takers,
+            map(_TAKERS.__getitem__, block.aggressor.tolist()),
             _decimals(block.price_ticks, self._spec.price_increment),
             _decimals(block.size_lots, self._spec.size_increment),
         )  # fmt: skip

@@ -193,7 +193,7 @@ def test_an_interrupt_leaves_nothing(run, monkeypatch):
         ),
         ((*ONE, "--start", "2026-01-01T00:00:00Z"), "start and end must leave some of what "),
         ((*ONE, "--window", "1s"), "XRP/BTC: "),
-        (("--maker-fee-pct", "20"), "the maker fee must be between -5.0 and 5.0 %, was 20.0"),
+        (("--maker-fee-pct", "20"), "the maker fee must be between -5 and 5 %, was 20.0"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_message_and_nothing_is_written(run, words, message):

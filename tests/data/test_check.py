@@ -18,6 +18,7 @@ from mm_nautilus.core.marketdata import (
     FLAG_SNAPSHOT,
     SIDE_ASK,
     SIDE_BID,
+    SIDE_NONE,
     DeltaBlock,
     TradeBlock,
 )
@@ -290,6 +291,18 @@ def test_a_tape_that_ends_early_is_a_silent_one(tmp_path):
     report = check_catalog(build(tmp_path / "c", tape=TAPE[:3]), gap_seconds=3.0)
     assert report.ok
     assert "silences of the tape, the longest 7.0 s: 1, first" in report.notes[0]
+
+
+def test_trades_without_a_known_taker_are_noted_and_compared(tmp_path):
+    folder = build(tmp_path / "c", tape=())
+    tape = trade_block(TAPE)
+    tape.aggressor[::3] = SIDE_NONE
+    with staged_catalog(folder) as writer:
+        writer.write_trades(XRP, tape)
+    report = check_catalog(folder)
+    assert report.ok
+    assert report.notes == (f"{ID} has 4 trades without a known taker",)
+    assert report.instruments[0].outside.compared == len(TAPE)
 
 
 def test_trades_before_the_first_book_are_noted(tmp_path):

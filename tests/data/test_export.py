@@ -182,7 +182,7 @@ def test_a_catalog_of_full_books_is_one_file_and_comes_back_row_by_row(tmp_path)
         (1_000, ACTION_ADD, SIDE_BID, 80, 5, FULL),
         (1_001, ACTION_ADD, SIDE_ASK, 85, 5, FULL | LAST),
     ]  # fmt: skip
-    catalog = write(tmp_path / "c", rows)
+    catalog = write(tmp_path / "c", rows, [(5, SIDE_BID), (6, SIDE_NONE)])
     report = export_catalog(catalog, tmp_path / "flat")
     assert [file.name for file in report.files] == [
         "BTCUSDT_incremental_book_L2.csv.gz", "BTCUSDT_trades.csv.gz", "BTCUSDT.yaml"
@@ -220,7 +220,6 @@ def test_what_the_form_cannot_tell_is_noted(tmp_path):
     assert report.notes == (
         "BTC/USDT.KRAKEN: 2 groups of book changes share a microsecond with the one before and join it",
         "BTC/USDT.KRAKEN: 1 times the book was emptied for a while, which the form cannot tell",
-        "BTC/USDT.KRAKEN: 1 trades have no known taker",
     )
     assert ",unknown," in lines(tmp_path / "flat" / "BTCUSDT_trades.csv.gz")[1]
 

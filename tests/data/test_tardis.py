@@ -121,6 +121,7 @@ AS_OTHER_PROGRAMS_SAVE = {
     "byte order mark, gzip": lambda data: gzip.compress(codecs.BOM_UTF8 + data),
     "blank last lines": lambda data: data + b"\n\r\n\n",
     "pandas": lambda data: data.replace(b"true", b"True").replace(b"false", b"False"),
+    "spreadsheet": lambda data: data.replace(b"true", b"TRUE").replace(b"false", b"FALSE"),
 }
 
 
