@@ -1,6 +1,6 @@
 """What can be wrong with a configuration once the instruments, and later their prices, are known."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
@@ -36,6 +36,7 @@ def check_instruments(
     calibration: Calibration | None = None,
     *,
     refused: Mapping[str, str] | None = None,
+    listed: Collection[str] = (),
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
 
@@ -55,6 +56,8 @@ def check_instruments(
         What ``config.calibration`` names, where that holds all that the configuration takes from it.
     refused
         Why other instruments cannot be quoted, by symbol.
+    listed
+        The symbols of everything there is, where `instruments` has not all of it.
     """
     known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
     prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
@@ -63,7 +66,7 @@ def check_instruments(
     found = [
         Problem(("symbols", symbol), reasons[symbol])
         if symbol in reasons
-        else _unknown_symbol(symbol, instruments)
+        else _unknown_symbol(symbol, listed or instruments)
         for symbol in config.symbols
         if symbol not in instruments
     ]
@@ -105,7 +108,7 @@ def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | No
     return None if rate is None else float(amount.value) * rate
 
 
-def _unknown_symbol(symbol: str, instruments: Mapping[str, InstrumentSpec]) -> Problem:
+def _unknown_symbol(symbol: str, instruments: Collection[str]) -> Problem:
     likely = nearest(symbol, instruments)
     names = ", ".join(sorted(instruments)[:_MOST_NAMES]) + (", ..." if len(instruments) > _MOST_NAMES else "")
     hint = "" if likely is None else f"; did you mean {likely}?"
@@ -284,6 +287,7 @@ def check_run(
     calibration: Calibration | None = None,
     *,
     refused: Mapping[str, str] | None = None,
+    listed: Collection[str] = (),
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
 
@@ -293,7 +297,7 @@ def check_run(
         The run's configuration; its fees come before the instruments' own.
     instruments
         Everything the catalog has, by symbol.
-    mids, volatility_pct, calibration, refused
+    mids, volatility_pct, calibration, refused, listed
         As for `check_instruments`.
     """
     specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
@@ -301,7 +305,7 @@ def check_run(
     found = [
         problem.under("strategy")
         for problem in check_instruments(
-            config.strategy, specs, mids, volatility_pct, calibration, refused=refused
+            config.strategy, specs, mids, volatility_pct, calibration, refused=refused, listed=listed
         )
     ]
     found.extend(_venue_problems(config, known))

@@ -55,6 +55,13 @@ class NotQuoting(StrEnum):
     AWAITING_SNAPSHOT = "waiting for a snapshot"
     STALE_TAPE = "stale tape"
     CLOCK_STEP = "clock step"
+    VENUE_MAINTENANCE = "venue in maintenance"
+    VENUE_CANCEL_ONLY = "venue takes cancels only"
+    VENUE_REDUCE_ONLY = "venue takes reductions only"
+    VENUE_NO_MARKET_ORDERS = "venue takes no market orders"
+    VENUE_STATE_UNKNOWN = "venue in an unknown state"
+    PAIR_NOT_OPEN = "pair not open yet"
+    PAIR_DELISTED = "pair delisted"
     REFUSED_TOO_OFTEN = "too many refused orders"
     EXITING = "exiting"
     KILL_SWITCH = "halted by the kill switch"
@@ -77,6 +84,13 @@ UNSAFE_BOOK: Final = frozenset(
         NotQuoting.AWAITING_SNAPSHOT,
         NotQuoting.STALE_TAPE,
         NotQuoting.CLOCK_STEP,
+        NotQuoting.VENUE_MAINTENANCE,
+        NotQuoting.VENUE_CANCEL_ONLY,
+        NotQuoting.VENUE_REDUCE_ONLY,
+        NotQuoting.VENUE_NO_MARKET_ORDERS,
+        NotQuoting.VENUE_STATE_UNKNOWN,
+        NotQuoting.PAIR_NOT_OPEN,
+        NotQuoting.PAIR_DELISTED,
     }
 )
 """Reasons for which a working quote is dangerous to leave."""

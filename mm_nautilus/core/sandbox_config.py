@@ -114,7 +114,17 @@ class FeedConfig(BaseModel):
         default=None, description="Address of the venue's WebSocket v2; null takes Kraken's own."
     )
     connect_timeout_seconds: int = Field(
-        default=20, ge=1, le=300, description="Longest time that connecting at the start may take, seconds."
+        default=20,
+        ge=1,
+        le=300,
+        description="Longest time that connecting at the start may take, seconds; a venue that does not answer, or "
+        "lists no pairs, is asked again until then.",
+    )
+    status_interval_seconds: float = Field(
+        default=5.0,
+        ge=0.2,
+        le=3_600,
+        description="Time between two questions to the venue whether it and the pairs are open, seconds.",
     )
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, Spell
 from mm_nautilus.core.loss_streak import LossStreak
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.refusal_guard import RefusalGuard, RefusalLimits
+from mm_nautilus.core.venue_state import VenueState, venue_reason
 from mm_nautilus.core.volatility import MINUTE_NS
 
 __all__ = ["SymbolGuards"]
@@ -28,6 +29,8 @@ class SymbolGuards:
         The guards of a live feed's books, of its trades and of their ids; None where data comes from a catalog.
     is_clock_settled
         Whether times can be reckoned with.
+    venue
+        What a live venue takes of the pair at present.
     halt
         Why the symbol is halted, or None.
     told
@@ -39,6 +42,7 @@ class SymbolGuards:
         "_old_trades",
         "_resume_after_ns",
         "_stale_tape_after_ns",
+        "_takes",
         "_told_ns",
         "book",
         "drawdown",
@@ -50,6 +54,7 @@ class SymbolGuards:
         "refusals",
         "tape",
         "told",
+        "venue",
     )
 
     def __init__(self, params: SymbolParams) -> None:
@@ -71,6 +76,8 @@ class SymbolGuards:
         seconds = params.stale_tape_after_seconds
         self._stale_tape_after_ns = None if seconds is None else round(seconds * SECOND_NS)
         self.is_clock_settled = True
+        self.venue = VenueState.ONLINE
+        self._takes = params.entry_order == "taker"
         self.halt: Halt | None = None
         self.told: NotQuoting | None = NotQuoting.NO_BOOK
         self._told_ns: int | None = None
@@ -103,6 +110,10 @@ class SymbolGuards:
             return self._feed_reason(now_ns)
         if not self.is_clock_settled:
             return NotQuoting.CLOCK_STEP
+        if self.venue is not VenueState.ONLINE:
+            closed = venue_reason(self.venue, takes=self._takes)
+            if closed is not None:
+                return closed
         reason = self.book.reason(now_ns)
         if reason is not None:
             return NotQuoting(reason)

@@ -1,7 +1,7 @@
-"""What only a live run can notice: connections, the wall clock, and the kill switch."""
+"""What only a live run can notice: connections, the wall clock, what the venue takes, and the kill switch."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig, SocketState
@@ -10,6 +10,7 @@ from nautilus_trader.model import ActorId
 from mm_nautilus.core.clock_guard import ClockGuard, ClockReading
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
+from mm_nautilus.core.venue_state import VenueState
 from mm_nautilus.nautilus.guarding import GuardedActor
 from mm_nautilus.nautilus.messages import (
     CONTROL_TOPIC,
@@ -19,6 +20,7 @@ from mm_nautilus.nautilus.messages import (
     Kill,
     Resume,
     StrategyAnnouncement,
+    VenueChange,
 )
 
 __all__ = ["CLOCK_SETTLE_SECONDS", "LiveGuard", "read_clocks"]
@@ -36,7 +38,7 @@ def read_clocks(engine_ns: int) -> ClockReading:
 
 
 class LiveGuard(GuardedActor):
-    """Tell the strategies of lost connections, a clock that was set, and what the kill switch's files say.
+    """Tell the strategies of connections, a clock that was set, what the venue takes, and the kill switch's files.
 
     Start the actor before the strategies, and tell these to `watch_feed`.
 
@@ -48,6 +50,8 @@ class LiveGuard(GuardedActor):
         Largest step of the wall clock that is still none.
     kill_signals
         Returns how many signals have asked for a halt so far.
+    venue_states
+        Returns what the venue takes of each pair at present, by symbol.
     clocks
         Reads the clocks at a time of the engine.
     """
@@ -62,11 +66,14 @@ class LiveGuard(GuardedActor):
         *,
         max_clock_step_seconds: float,
         kill_signals: Callable[[], int] = lambda: 0,
+        venue_states: Callable[[], Mapping[str, VenueState]] = lambda: {},
         clocks: Callable[[int], ClockReading] = read_clocks,
     ) -> None:
         super().__init__()
         self._kill_switch = kill_switch
         self._kill_signals = kill_signals
+        self._venue_states = venue_states
+        self._told_states: Mapping[str, VenueState] = {}
         self._clocks = clocks
         self._clock_guard = ClockGuard(
             round(max_clock_step_seconds * SECOND_NS), round(CLOCK_SETTLE_SECONDS * SECOND_NS)
@@ -84,8 +91,10 @@ class LiveGuard(GuardedActor):
         self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
 
     def _on_strategy(self, message: object) -> None:
-        """Look at the kill switch before the strategy sends its first order."""
+        """Look at the venue and at the kill switch before the strategy sends its first order."""
         if isinstance(message, StrategyAnnouncement):
+            self._told_states = {}
+            self._look_at_venue()
             self._look_at_kill_switch()
 
     def on_socket_state(self, event: Any) -> None:
@@ -103,9 +112,10 @@ class LiveGuard(GuardedActor):
             self.publish_message(CONTROL_TOPIC, FeedConnection(is_connected))
 
     def on_time_event(self, event: Any) -> None:
-        """Look at the clocks and at the kill switch."""
+        """Look at the clocks, at the venue and at the kill switch."""
         if event.name == _TIMER:
             self._look_at_clocks()
+            self._look_at_venue()
             self._look_at_kill_switch()
 
     def _look_at_clocks(self) -> None:
@@ -114,6 +124,12 @@ class LiveGuard(GuardedActor):
         has_stepped = guard.look(self._clocks(self.clock.timestamp_ns()))
         if has_stepped or guard.is_settled != was_settled:
             self.publish_message(CONTROL_TOPIC, ClockState(guard.is_settled, guard.step_ns / SECOND_NS))
+
+    def _look_at_venue(self) -> None:
+        states = self._venue_states()
+        if states != self._told_states:
+            self._told_states = states
+            self.publish_message(CONTROL_TOPIC, VenueChange(states))
 
     def _look_at_kill_switch(self) -> None:
         order, signals = self._kill_switch.order(), self._kill_signals()

@@ -10,6 +10,7 @@ from nautilus_trader.model import InstrumentId
 from mm_nautilus.core.feed_guard import FeedData
 from mm_nautilus.core.guard_state import GuardState, QuotingState
 from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.core.venue_state import VenueState
 
 __all__ = [
     "ACCOUNT_TOPIC",
@@ -37,6 +38,7 @@ __all__ = [
     "Resume",
     "StrategyAnnouncement",
     "SymbolView",
+    "VenueChange",
     "WindDown",
 ]
 
@@ -383,6 +385,19 @@ class FeedRequest:
     instrument_id: InstrumentId
     data: FeedData
     is_wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VenueChange:
+    """What a live venue takes has changed.
+
+    Parameters
+    ----------
+    states
+        What it takes of each pair from now on, by symbol.
+    """
+
+    states: Mapping[str, VenueState]
 
 
 @dataclass(frozen=True, slots=True)

@@ -353,7 +353,7 @@ class OrderRouter:
         A cash account may lack the balance: as long as quotes hold some of it, the exit waits for their cancel,
         then it closes what there is balance for.
         """
-        if not desk.is_closable:
+        if not desk.is_closable or not desk.guards.venue.takes_market_orders:
             return 0
         lots = abs(desk.position_lots)
         free = self._free_lots(desk, _most_ticks(desk), is_buy=desk.position_lots < 0)

@@ -48,6 +48,7 @@ from mm_nautilus.nautilus.messages import (
     Release,
     Resume,
     StrategyAnnouncement,
+    VenueChange,
     WindDown,
 )
 from mm_nautilus.nautilus.model_review import ModelReview
@@ -550,6 +551,19 @@ class MarketMaker(GuardedStrategy):
                 desk.guards.book.recover(now_ns)
             self._act(desk, now_ns)
 
+    def _on_venue(self, message: VenueChange) -> None:
+        """Follow what the venue takes: pull quotes that it does not, and let those it takes again wait for a while."""
+        now_ns = self.clock.timestamp_ns()
+        for desk in self._desks.values():
+            state = message.states.get(desk.spec.symbol, desk.guards.venue)
+            if state is desk.guards.venue:
+                continue
+            self.log.warning(f"MM: {desk.spec.symbol} is {state} at the venue, was {desk.guards.venue}")
+            if state.takes_quotes and not desk.guards.venue.takes_quotes:
+                desk.guards.book.recover(now_ns)
+            desk.guards.venue = state
+            self._act(desk, now_ns)
+
     def _log_old_trade(self, desk: SymbolDesk, trade: Any) -> None:
         age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
         self.log.warning(
@@ -584,6 +598,8 @@ class MarketMaker(GuardedStrategy):
             self._on_feed_request(message)
         elif isinstance(message, ClockState):
             self._on_clock(message)
+        elif isinstance(message, VenueChange):
+            self._on_venue(message)
 
     def wind_down(self, reason: str, *, flatten: bool) -> None:
         """Cancel everything, quote no more and, if asked to, close the positions at market."""

@@ -1,6 +1,6 @@
 """What a run needs to begin: instruments, the span of its data, first prices; checked before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -108,6 +108,7 @@ def checked_run(
     specs: Mapping[str, InstrumentSpec],
     mids: Mapping[str, float],
     refused: Mapping[str, str] | None = None,
+    listed: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Check a run against its instruments, its first prices and its calibration, and return the risks.
 
@@ -121,6 +122,8 @@ def checked_run(
         Mid prices by symbol, in quote currency, as far as they are known.
     refused
         Why other instruments cannot be quoted, by symbol.
+    listed
+        The symbols of everything there is, where `specs` has not all of it.
 
     Raises
     ------
@@ -129,7 +132,14 @@ def checked_run(
     """
     calibration, findings = configured_calibration(config.strategy)
     problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
-    problems += check_run(config, specs, mids, calibration=None if findings else calibration, refused=refused)
+    problems += check_run(
+        config,
+        specs,
+        mids,
+        calibration=None if findings else calibration,
+        refused=refused,
+        listed=listed,
+    )
     errors = [problem for problem in problems if not problem.is_warning]
     if errors:
         raise RefusedRunError(errors)

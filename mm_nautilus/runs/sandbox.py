@@ -23,6 +23,7 @@ from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.folder import refuse_unwritable_folders
+from mm_nautilus.runs.listing_server import ListingServer
 from mm_nautilus.runs.live_feed import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
@@ -35,6 +36,7 @@ from mm_nautilus.runs.sandbox_results import SandboxResults
 from mm_nautilus.runs.session import WIND_DOWN_SECONDS, Session, StopCause
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
+from mm_nautilus.runs.venue_watch import VenueWatch
 
 __all__ = ["SandboxOutcome", "Screen", "run_sandbox"]
 
@@ -119,7 +121,7 @@ def run_sandbox(
             opened.callback(page.close)
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
-        inputs = prepare_sandbox(config, feed, signals)
+        inputs = prepare_sandbox(config, feed, signals, say)
         for warning in inputs.warnings:
             say(warning)
         state = _state_file(config, fresh=fresh)
@@ -129,10 +131,12 @@ def run_sandbox(
         recording = _recording(inputs)
         if recording is not None:
             opened.callback(recording.close, _RECORDING_CLOSE_SECONDS)
+        listing = opened.enter_context(ListingServer(inputs.listed.entries))
+        interval_seconds = config.feed.status_interval_seconds
+        watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         check_not_interrupted(signals)
-        return _Run(
-            inputs, signals, say, state=state, recording=recording, page=page, screen=screen
-        ).outcome()
+        outside = _Outside(page, screen, listing.url, watch)
+        return _Run(inputs, signals, say, state=state, recording=recording, outside=outside).outcome()
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
@@ -176,6 +180,19 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What stands beside a run's engine while it runs.
+
+    `page` and `screen` show it, `listing_url` is where its client reads the pairs, `watch` knows what the venue takes.
+    """
+
+    page: LivePage | None
+    screen: Screen | None
+    listing_url: str
+    watch: VenueWatch
+
+
 class _Run:
     """One sandbox run from its folder on."""
 
@@ -187,9 +204,10 @@ class _Run:
         *,
         state: StateFile | None,
         recording: CatalogRecorder | None,
-        page: LivePage | None,
-        screen: Screen | None,
+        outside: _Outside,
     ) -> None:
+        page, screen = outside.page, outside.screen
+        self._outside = outside
         self._inputs = inputs
         self._state = state
         self._recording = recording
@@ -201,7 +219,12 @@ class _Run:
         self._session = Session()
         self._has_returned = threading.Event()
         self._results = SandboxResults(
-            inputs, self._session, signals, state=state, web=lambda: None if page is None else page.summary
+            inputs,
+            self._session,
+            signals,
+            state=state,
+            web=lambda: None if page is None else page.summary,
+            watch=outside.watch,
         )
         self._folder = self._results.folder
         self._live = None if page is None and screen is None else _live_state(inputs, self._folder)
@@ -226,6 +249,8 @@ class _Run:
             recording=self._recording,
             live=self._live,
             kill_signals=lambda: self._signals.kills,
+            listing_url=self._outside.listing_url,
+            watch=self._outside.watch,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
         watchers = [

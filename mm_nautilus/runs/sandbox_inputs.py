@@ -1,25 +1,27 @@
 """What a sandbox run needs to begin, checked before anything is written: a feed that answers, pairs, prices."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.core.refusals import refused_for
 from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.core.venue_state import VenueState
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.nautilus.catalog import CatalogReader, require_data
 from mm_nautilus.nautilus.instruments import by_symbol, keep_size_digits
-from mm_nautilus.nautilus.kraken import (
-    KRAKEN_PUBLIC,
-    FeedAddress,
-    VenueListing,
-    venue_listing,
-)
+from mm_nautilus.nautilus.kraken import KRAKEN_PUBLIC, FeedAddress, engine_pairs
+from mm_nautilus.nautilus.kraken_rest import ListedPairs, VenueAnswerError, first_mid_of, listed_pairs
 from mm_nautilus.runs.inputs import checked_run, first_mid
+from mm_nautilus.runs.listing_server import ListingServer
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
@@ -27,7 +29,12 @@ __all__ = ["Feed", "SandboxInputs", "check_not_interrupted", "open_feed", "prepa
 
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
 _LOOK_SECONDS: Final = 0.1
-_GIVE_UP_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 5.0
+_LEAST_PATIENCE_SECONDS: Final = 0.5
+"""How long one answer of the venue is waited for."""
+_FIRST_WAIT_SECONDS: Final = 1.0
+_LONGEST_WAIT_SECONDS: Final = 30.0
+"""Between two questions of what the venue lists; the wait doubles."""
 _NOTHING_WRITTEN: Final = "interrupted before the run began; nothing was written"
 
 
@@ -66,6 +73,8 @@ class SandboxInputs:
         The instruments traded, by symbol.
     feed
         Where the market data comes from.
+    listed
+        What the venue said of the instruments before the run.
     warnings
         Risks that validation named.
     """
@@ -73,6 +82,7 @@ class SandboxInputs:
     config: SandboxConfig
     specs: Mapping[str, InstrumentSpec]
     feed: Feed
+    listed: ListedPairs
     warnings: tuple[str, ...]
 
 
@@ -148,7 +158,9 @@ def _played(
         return specs, mids, by_symbol(reader.definitions.refused)
 
 
-def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) -> SandboxInputs:
+def prepare_sandbox(
+    config: SandboxConfig, feed: Feed, signals: SignalListener, say: Callable[[str], None]
+) -> SandboxInputs:
     """Ask the venue for its pairs and check the configuration against them.
 
     Raises
@@ -156,21 +168,28 @@ def prepare_sandbox(config: SandboxConfig, feed: Feed, signals: SignalListener) 
     ConfigError
         If the configuration does not fit them.
     RunFailedError
-        If the venue does not answer within ``feed.connect_timeout_seconds``.
+        If the venue has no pairs to tell within ``feed.connect_timeout_seconds``.
     InterruptedRunError
         If a signal came meanwhile.
     """
-    listing = _listing(config, feed.address, signals)
-    specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in listing.specs.items()}
-    warnings = checked_run(config, specs, {**listing.mids, **feed.mids}, listing.refused)
+    rest_url = feed.address.rest_url
+    listed, read, refused = _listed(config, rest_url, signals, say)
+    mids, silent = _mids(listed, rest_url, signals)
+    specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in read.items()}
+    warnings = checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols)
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
     unpriced = [
         f"Warning: {symbol}: sizes were not compared with the venue's least ones, for lack of a price: {reason}"
-        for symbol, reason in listing.silent.items()
+        for symbol, reason in silent.items()
         if symbol not in feed.mids
     ]
-    return SandboxInputs(config, traded, feed, (*warnings, *unpriced, *_margin_risk(config)))
+    closed = [
+        f"Warning: {symbol} is {state} at the venue: not all of its orders would be taken"
+        for symbol, state in listed.states.items()
+        if state is not VenueState.ONLINE
+    ]
+    return SandboxInputs(config, traded, feed, listed, (*warnings, *unpriced, *closed, *_margin_risk(config)))
 
 
 def _margin_risk(config: SandboxConfig) -> tuple[str, ...]:
@@ -197,40 +216,83 @@ def _as_stored(spec: InstrumentSpec, stored: InstrumentSpec | None) -> Instrumen
     )
 
 
-def _listing(config: SandboxConfig, address: FeedAddress, signals: SignalListener) -> VenueListing:
-    seconds = config.feed.connect_timeout_seconds
-    request = venue_listing(address.rest_url, config.strategy.symbols, seconds)
-    try:
-        listing: VenueListing = asyncio.run(_unless_interrupted(request, seconds, signals))
-    except (RuntimeError, TimeoutError) as error:
-        reason = str(error) or "no answer"
-        raise RunFailedError(
-            f"the venue could not be reached within {seconds} seconds: tried {address.rest_url}: {reason}; "
-            "nothing was written"
-        ) from error
-    return listing
+def _listed(
+    config: SandboxConfig, rest_url: str, signals: SignalListener, say: Callable[[str], None]
+) -> tuple[ListedPairs, Mapping[str, InstrumentSpec], Mapping[str, str]]:
+    """Return what the venue lists of the configured pairs; while it has nothing that can be used it is asked again.
 
-
-async def _unless_interrupted(request: Any, seconds: float, signals: SignalListener) -> Any:
-    """Await a request for so many seconds at most, and no longer once a signal has come."""
-    async with asyncio.timeout(seconds):
-        task = asyncio.ensure_future(request)
-        try:
-            while not task.done():
-                check_not_interrupted(signals)
-                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
-            return task.result()
-        finally:
-            await _give_up(task)
-
-
-async def _give_up(task: "asyncio.Future[Any]") -> None:
-    """Cancel what is still under way, and leave the engine's threads the time to notice.
-
-    One of them that comes back to Python after the interpreter has ended aborts the process, whatever its exit code.
+    That is the venue's fault, and may be over in a moment; a configuration never is.
     """
-    if task.done():
-        return
-    task.cancel()
-    await asyncio.wait({task}, timeout=_GIVE_UP_SECONDS)
-    await asyncio.sleep(_GIVE_UP_SECONDS)
+    seconds = config.feed.connect_timeout_seconds
+    give_up_at = time.monotonic() + seconds
+    wait_seconds = _FIRST_WAIT_SECONDS
+    while True:
+        left_seconds = give_up_at - time.monotonic()
+        patience_seconds = max(_LEAST_PATIENCE_SECONDS, min(left_seconds, _PATIENCE_SECONDS))
+        try:
+            listed = _unless_interrupted(
+                partial(listed_pairs, rest_url, config.strategy.symbols, patience_seconds), signals
+            )
+            return listed, *_as_the_engine_reads(listed, seconds)
+        except VenueAnswerError as error:
+            if time.monotonic() + wait_seconds >= give_up_at:
+                raise RunFailedError(
+                    f"the venue could not be asked for its pairs within {seconds} seconds: tried {rest_url}: {error}; "
+                    "nothing was written"
+                ) from error
+            say(f"the venue's pairs cannot be had: {error}; it is asked again in {wait_seconds:g} s")
+        _wait(wait_seconds, signals)
+        wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
+
+
+def _as_the_engine_reads(
+    listed: ListedPairs, seconds: int
+) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, str]]:
+    with ListingServer(listed.entries) as server:
+        try:
+            specs, refused = asyncio.run(engine_pairs(server.url, seconds))
+        except RuntimeError as error:
+            raise VenueAnswerError(f"the engine cannot read them: {error}") from error
+    for symbol in listed.keys:
+        if symbol not in specs and symbol not in refused:
+            raise VenueAnswerError(f"the engine makes no pair of what is said of {symbol}")
+    return specs, refused
+
+
+def _mids(
+    listed: ListedPairs, rest_url: str, signals: SignalListener
+) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    """Return the mids that a venue tells, and for the others why it does not."""
+    mids: dict[str, float] = {}
+    silent: dict[str, str] = {}
+    for symbol, key in listed.keys.items():
+        try:
+            mids[symbol] = _unless_interrupted(
+                partial(first_mid_of, rest_url, key, _PATIENCE_SECONDS), signals
+            )
+        except VenueAnswerError as error:
+            silent[symbol] = str(error)
+    return mids, silent
+
+
+def _unless_interrupted[T](step: Callable[[], T], signals: SignalListener) -> T:
+    """Wait for a step on a thread of its own, and no longer once a signal has come."""
+    done: Future[T] = Future()
+
+    def take() -> None:
+        try:
+            done.set_result(step())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=take, name="listing", daemon=True).start()
+    while not wait([done], timeout=_LOOK_SECONDS).done:
+        check_not_interrupted(signals)
+    return done.result()
+
+
+def _wait(seconds: float, signals: SignalListener) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        check_not_interrupted(signals)
+        time.sleep(_LOOK_SECONDS)

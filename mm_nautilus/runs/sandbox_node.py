@@ -25,7 +25,7 @@ from mm_nautilus.core.saved_account import SavedAccount
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder
-from mm_nautilus.nautilus.kraken import data_client_config
+from mm_nautilus.nautilus.kraken import FeedAddress, data_client_config
 from mm_nautilus.nautilus.live_guard import LiveGuard
 from mm_nautilus.nautilus.restoration import (
     AccountRestorer,
@@ -43,6 +43,7 @@ from mm_nautilus.runs.session import Session, SessionControl
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.runs.venue_watch import VenueWatch
 
 __all__ = ["SandboxParts", "build_sandbox", "kill_switch"]
 
@@ -97,6 +98,8 @@ def build_sandbox(
     recording: CatalogRecorder | None,
     live: LiveState | None,
     kill_signals: Callable[[], int],
+    listing_url: str,
+    watch: VenueWatch,
     on_report: Callable[[int], None],
 ) -> SandboxParts:
     """Return the node with everything added, ready to run.
@@ -117,12 +120,16 @@ def build_sandbox(
         What a live view reads, or None where there is none.
     kill_signals
         Returns how many signals have asked for a halt so far.
+    listing_url
+        Where the engine's client reads the pairs.
+    watch
+        Knows what the venue takes.
     on_report
         Called once a minute, on the engine's thread, with the time in nanoseconds since the epoch.
     """
     config = inputs.config
     saved = None if state is None else state.account
-    node = _builder(inputs, folder, saved).build()
+    node = _builder(inputs, folder, saved, listing_url).build()
     strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
     strategy.follow_levels(config.feed.book_depth)
     strategy.watch_feed()
@@ -132,6 +139,7 @@ def build_sandbox(
         kill_switch(config, folder),
         max_clock_step_seconds=config.strategy.max_clock_step_seconds,
         kill_signals=kill_signals,
+        venue_states=lambda: watch.states,
     )
     saver = None if state is None else StateSaver(state, strategy, metrics)
     if state is not None:
@@ -174,7 +182,9 @@ def _session_control(
     )
 
 
-def _builder(inputs: SandboxInputs, folder: Path, saved: SavedAccount | None) -> LiveNodeBuilder:
+def _builder(
+    inputs: SandboxInputs, folder: Path, saved: SavedAccount | None, listing_url: str
+) -> LiveNodeBuilder:
     config, venue = inputs.config, inputs.config.venue
     is_cash = venue.account_type == "cash"
     money = [Money.from_str(str(amount)) for amount in venue.starting_balances]
@@ -186,7 +196,10 @@ def _builder(inputs: SandboxInputs, folder: Path, saved: SavedAccount | None) ->
         .add_data_client(
             None,
             KrakenDataClientFactory(),
-            data_client_config(inputs.feed.address, config.feed.connect_timeout_seconds),
+            data_client_config(
+                FeedAddress(listing_url, inputs.feed.address.websocket_url),
+                config.feed.connect_timeout_seconds,
+            ),
         )
         .add_simulated_exec_client(
             None,

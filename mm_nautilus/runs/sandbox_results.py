@@ -25,6 +25,7 @@ from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
+from mm_nautilus.runs.venue_watch import VenueWatch
 
 __all__ = ["SandboxResults"]
 
@@ -47,6 +48,8 @@ class SandboxResults:
         The run's state file, or None where it keeps none.
     web
         Returns what the summary says of the live page, which may fail at any time; None where there is none.
+    watch
+        Knows what the venue takes.
 
     Attributes
     ----------
@@ -64,12 +67,14 @@ class SandboxResults:
         *,
         state: StateFile | None,
         web: Callable[[], Mapping[str, Any] | None],
+        watch: VenueWatch,
     ) -> None:
         self._inputs = inputs
         self._config = inputs.config
         self._session = session
         self._signals = signals
         self._web = web
+        self._watch = watch
         self._start = _start_summary(inputs.config, state)
         self.folder: Path = begun_run_folder(inputs.config)
         self.summary: dict[str, Any] = {
@@ -115,7 +120,7 @@ class SandboxResults:
             "open_orders": parts.open_orders,
             "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
             "start": self._start,
-            "feed": _feed_summary(self._inputs),
+            "feed": {**_feed_summary(self._inputs), "venue": self._watch.to_dict()},
             "web": self._web(),
         }
         self._write_summary()

@@ -15,18 +15,23 @@ __all__ = [
     "CrossedBook",
     "Deaf",
     "Disconnect",
+    "DropPair",
     "FollowFeed",
     "Garbage",
     "HalfMessage",
+    "OddPair",
+    "PairStatus",
     "Pause",
     "Quiet",
     "RefuseReconnect",
     "RequestsQuery",
+    "RestFault",
     "Resume",
     "SendText",
     "SetBook",
     "Silence",
     "StateQuery",
+    "SystemStatus",
     "TradeCommand",
     "TradeSnapshot",
     "UnknownSymbol",
@@ -156,6 +161,47 @@ class RefuseReconnect(Command):
     name = "refuse_reconnect"
     seconds: Seconds | None = None
     how: Literal["unavailable", "refused"] = "unavailable"
+
+
+class SystemStatus(Command):
+    """Say of the whole venue what it takes: in a status message to everybody, and to REST."""
+
+    name = "system_status"
+    status: str = Field(min_length=1)
+    seconds: Seconds | None = None
+
+
+class PairStatus(Command):
+    """List a pair with this status, whatever it is."""
+
+    name = "pair_status"
+    symbol: str
+    status: str = Field(min_length=1)
+    seconds: Seconds | None = None
+
+
+class OddPair(Command):
+    """List one more pair, a copy of the first, with these fields in the place of its own."""
+
+    name = "odd_pair"
+    key: str = Field(min_length=1)
+    fields: dict[str, Any]
+
+
+class DropPair(Command):
+    """List a pair no longer."""
+
+    name = "drop_pair"
+    symbol: str
+    seconds: Seconds | None = None
+
+
+class RestFault(Command):
+    """Answer REST requests with HTTP 503, with an error of the protocol's own, or with an empty list of pairs."""
+
+    name = "rest_fault"
+    how: Literal["unavailable", "error", "empty"]
+    seconds: Seconds | None = None
 
 
 class Garbage(Command):

@@ -151,6 +151,26 @@ class VenueControl:
         """Refuse subscriptions of a pair as unknown, or send a trade of a pair that nobody has."""
         self._send("unknown_symbol", symbol=symbol, how=how)
 
+    def system_status(self, status: str, seconds: float | None = None) -> None:
+        """Say of the whole venue what it takes, such as ``maintenance``: in a status message, and to REST."""
+        self._send("system_status", status=status, seconds=seconds)
+
+    def pair_status(self, symbol: str, status: str, seconds: float | None = None) -> None:
+        """List a pair with a status, such as ``cancel_only``, whatever it is."""
+        self._send("pair_status", symbol=symbol, status=status, seconds=seconds)
+
+    def odd_pair(self, key: str, **fields: Any) -> None:
+        """List one more pair, a copy of the first, with these fields in the place of its own."""
+        self._send("odd_pair", key=key, fields=fields)
+
+    def drop_pair(self, symbol: str, seconds: float | None = None) -> None:
+        """List a pair no longer."""
+        self._send("drop_pair", symbol=symbol, seconds=seconds)
+
+    def rest_fault(self, how: Literal["unavailable", "error", "empty"], seconds: float | None = None) -> None:
+        """Answer REST requests with HTTP 503, with an error of the protocol's own, or with an empty list of pairs."""
+        self._send("rest_fault", how=how, seconds=seconds)
+
     def half_message(self, then: Literal["silent", "abort"] = "silent") -> int:
         """Cut a message in the middle on every connection, then say nothing there or abort it."""
         return int(self._send("half_message", then=then)["clients"])

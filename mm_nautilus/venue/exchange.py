@@ -104,7 +104,7 @@ class Exchange:
         self.sessions.add(session)
         self.counts["connections"] += 1
         self.note("connect", client=session.number)
-        self.send([session], status_frame(session.number))
+        self.send([session], status_frame(session.number, self.faults.system_status))
 
     def leave(self, session: Session) -> None:
         """Forget a connection that has ended."""
@@ -131,6 +131,12 @@ class Exchange:
         self.audible.set()
         for symbol in self.markets:
             self.refresh(symbol)
+
+    def set_system_status(self, status: str) -> None:
+        """Tell everybody what the venue takes from now on."""
+        self.faults.system_status = status
+        for session in list(self.sessions):
+            self.send([session], status_frame(session.number, status))
 
     def heartbeat(self) -> None:
         """Send every connection a heartbeat."""

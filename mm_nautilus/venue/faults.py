@@ -31,6 +31,16 @@ class Faults:
         Added to every timestamp, nanoseconds.
     unknown
         Pairs whose subscription is refused as if they did not exist.
+    system_status
+        What the venue says it takes.
+    pair_statuses
+        What pairs are listed with.
+    odd_pairs
+        Further entries of the list of pairs, by their keys.
+    dropped
+        Pairs that are not listed.
+    rest
+        How REST requests fail: ``unavailable``, ``error`` or ``empty``; None where they do not.
     """
 
     silent: bool = False
@@ -42,6 +52,11 @@ class Faults:
     crossed: dict[str, int] = field(default_factory=dict)
     clock_skew_ns: int = 0
     unknown: set[str] = field(default_factory=set)
+    system_status: str = "online"
+    pair_statuses: dict[str, str] = field(default_factory=dict)
+    odd_pairs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
+    rest: str | None = None
 
     def ignores(self, channel: object) -> bool:
         """Whether a request is forgotten; `channel` is the one it names."""
@@ -71,4 +86,9 @@ class Faults:
             "crossed": dict(self.crossed),
             "clock_skew_seconds": self.clock_skew_ns / 1e9,
             "unknown": sorted(self.unknown),
+            "system_status": self.system_status,
+            "pair_statuses": dict(self.pair_statuses),
+            "odd_pairs": sorted(self.odd_pairs),
+            "dropped": sorted(self.dropped),
+            "rest": self.rest,
         }

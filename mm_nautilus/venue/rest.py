@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
+from mm_nautilus.venue.faults import Faults
 from mm_nautilus.venue.pairs import Pair, asset_pair
 
 __all__ = ["Levels", "answer"]
@@ -18,7 +19,13 @@ _DEFAULT_LEVELS: Final = "100"
 
 
 def answer(
-    method: str, query: Mapping[str, str], pairs: Mapping[str, Pair], now_ns: int, levels: Levels
+    method: str,
+    query: Mapping[str, str],
+    pairs: Mapping[str, Pair],
+    now_ns: int,
+    levels: Levels,
+    *,
+    faults: Faults | None = None,
 ) -> dict[str, Any]:
     """Return the document that answers a public request.
 
@@ -34,14 +41,19 @@ def answer(
         The venue's time, nanoseconds since the epoch.
     levels
         Tells a pair's book.
+    faults
+        What is wrong with the list of pairs, and with the venue.
     """
+    faults = faults or Faults()
+    if faults.rest == "error":
+        return _error("EService:Unavailable")
     now = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     if method == "Time":
         return _result({"unixtime": int(now.timestamp()), "rfc1123": format_datetime(now, usegmt=True)})
     if method == "SystemStatus":
-        return _result({"status": "online", "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        return _result({"status": faults.system_status, "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")})
     if method == "AssetPairs":
-        return _asset_pairs(query, pairs)
+        return _asset_pairs(query, pairs, faults)
     if method == "Depth":
         return _depth(query, pairs, int(now.timestamp()), levels)
     return _error("EGeneral:Unknown method")
@@ -69,16 +81,22 @@ def _by_any_name(pairs: Mapping[str, Pair]) -> dict[str, Pair]:
     }
 
 
-def _asset_pairs(query: Mapping[str, str], pairs: Mapping[str, Pair]) -> dict[str, Any]:
-    if query.get("aclass_base") == _TOKENIZED:
+def _asset_pairs(query: Mapping[str, str], pairs: Mapping[str, Pair], faults: Faults) -> dict[str, Any]:
+    if query.get("aclass_base") == _TOKENIZED or faults.rest == "empty":
         return _result({})
+    listed = {symbol: pair for symbol, pair in pairs.items() if symbol not in faults.dropped}
     if "pair" not in query:
-        return _result({pair.key: asset_pair(pair) for pair in pairs.values()})
-    known = _by_any_name(pairs)
+        return _result({pair.key: _entry(pair, faults) for pair in listed.values()} | faults.odd_pairs)
+    known = _by_any_name(listed)
     names = query["pair"].split(",")
     if any(name not in known for name in names):
         return _error("EQuery:Unknown asset pair")
-    return _result({known[name].key: asset_pair(known[name]) for name in names})
+    return _result({known[name].key: _entry(known[name], faults) for name in names})
+
+
+def _entry(pair: Pair, faults: Faults) -> dict[str, Any]:
+    entry = asset_pair(pair)
+    return entry | {"status": faults.pair_statuses.get(pair.symbol, entry["status"])}
 
 
 def _result(result: Mapping[str, Any]) -> dict[str, Any]:

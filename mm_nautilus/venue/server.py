@@ -142,12 +142,13 @@ class VenueServer:
     async def _answer_rest(self, request: web.Request) -> web.Response:
         self._exchange.note("rest", text=request.path_qs)
         await self._exchange.audible.wait()
-        if self._exchange.faults.unavailable:
+        faults = self._exchange.faults
+        if faults.unavailable or faults.rest == "unavailable":
             return web.Response(status=503)
         pairs = {symbol: market.pair for symbol, market in self._exchange.markets.items()}
-        now_ns = time.time_ns() + self._exchange.faults.clock_skew_ns
+        now_ns = time.time_ns() + faults.clock_skew_ns
         method, levels = request.match_info["method"], self._exchange.book_levels
-        return web.json_response(answer(method, request.query, pairs, now_ns, levels))
+        return web.json_response(answer(method, request.query, pairs, now_ns, levels, faults=faults))
 
     async def _answer_other(self, request: web.Request) -> web.Response:
         self._exchange.note("rest", text=request.path_qs)

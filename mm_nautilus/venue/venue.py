@@ -16,7 +16,7 @@ from mm_nautilus.venue.exchange import Exchange
 from mm_nautilus.venue.feed import Event, catalog_feed, simulated_feed
 from mm_nautilus.venue.frames import cut_frame, trade_frame, trade_row
 from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.pairs import Pair, kraken_pairs
+from mm_nautilus.venue.pairs import Pair, asset_pair, kraken_pairs
 from mm_nautilus.venue.player import Player
 
 __all__ = ["Venue"]
@@ -160,6 +160,35 @@ class Venue:
             await self.on_closed(is_closed)
             self.exchange.faults.closed = is_closed
 
+    def _system_status(self, command: commands.SystemStatus) -> None:
+        self.exchange.set_system_status(command.status)
+        self._end_later("system_status", command.seconds, partial(self.exchange.set_system_status, "online"))
+
+    def _pair_status(self, command: commands.PairStatus) -> None:
+        statuses = self.exchange.faults.pair_statuses
+        statuses[self.exchange.market(command.symbol).pair.symbol] = command.status
+        self._end_later(
+            f"pair_status {command.symbol}", command.seconds, lambda: statuses.pop(command.symbol, None)
+        )
+
+    def _odd_pair(self, command: commands.OddPair) -> None:
+        pair = next(iter(self.exchange.markets.values())).pair
+        self.exchange.faults.odd_pairs[command.key] = asset_pair(pair) | command.fields
+
+    def _drop_pair(self, command: commands.DropPair) -> None:
+        dropped = self.exchange.faults.dropped
+        dropped.add(self.exchange.market(command.symbol).pair.symbol)
+        self._end_later(
+            f"drop_pair {command.symbol}", command.seconds, partial(dropped.discard, command.symbol)
+        )
+
+    def _rest_fault(self, command: commands.RestFault) -> None:
+        self.exchange.faults.rest = command.how
+        self._end_later("rest_fault", command.seconds, self._end_rest_fault)
+
+    def _end_rest_fault(self) -> None:
+        self.exchange.faults.rest = None
+
     def _garbage(self, command: commands.Garbage) -> None:
         symbol = command.symbol or next(iter(self.exchange.markets))
         text = _garbled(command.kind, self.exchange.market(symbol).pair, self.exchange.timestamp())
@@ -228,13 +257,17 @@ class Venue:
         self._endings.clear()
         faults = self.exchange.faults
         faults.deaf, faults.unavailable, faults.clock_skew_ns = False, False, 0
-        for each in (faults.quiet, faults.wrong_checksums, faults.crossed, faults.unknown):
+        faults.rest = None
+        lasting = (faults.quiet, faults.wrong_checksums, faults.crossed, faults.unknown)
+        for each in (*lasting, faults.pair_statuses, faults.odd_pairs, faults.dropped):
             each.clear()
+        if faults.system_status != "online":
+            self.exchange.set_system_status("online")
         # Speaking again also shows every book as it now is.
         self.exchange.set_silent(is_silent=False)
         await self._set_closed(is_closed=False)
 
-    def _end_later(self, key: str, seconds: float | None, end: Callable[[], None]) -> None:
+    def _end_later(self, key: str, seconds: float | None, end: Callable[[], object]) -> None:
         """End a fault after so many seconds, or by `clear_faults`; a repeated fault lasts by its own time."""
         known = self._endings.pop(key, None)
         if known is not None:

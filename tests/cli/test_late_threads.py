@@ -16,18 +16,20 @@ IMPATIENT = """
 import asyncio
 from nautilus_trader.adapters.kraken import KrakenSpotHttpClient
 from mm_nautilus.cli import process_main
+from mm_nautilus.nautilus.kraken_rest import ListedPairs
 from mm_nautilus.runs import sandbox_inputs
 
 asked = []
 
-async def impatient(rest_url, symbols, timeout_seconds):
+async def impatient(_listing_url, timeout_seconds):
     for _ in range(300):
-        client = KrakenSpotHttpClient(base_url=rest_url, timeout_secs=timeout_seconds, max_retries=0)
+        client = KrakenSpotHttpClient(base_url={slow_url}, timeout_secs=timeout_seconds, max_retries=0)
         asked.append((client, client.request_instruments()))
     await asyncio.sleep(0.6)
     raise RuntimeError("no patience")
 
-sandbox_inputs.venue_listing = impatient
+sandbox_inputs.listed_pairs = lambda *_: ListedPairs(('XRP/USDT',), {}, {}, {})
+sandbox_inputs.engine_pairs = impatient
 process_main({words})
 """
 """A run that is refused while three hundred answers of its venue are still on their way."""
@@ -66,10 +68,11 @@ def slow_url() -> Iterator[str]:
 def test_exit_code_of_a_refused_sandbox_holds_whatever_comes_back_meanwhile(slow_url, tmp_path):
     words = ["sandbox", "configs/sandbox.yaml", "--out", str(tmp_path / "runs")]
     words += ["--set", f"feed.rest_url={slow_url}", "--set", f"state.directory={tmp_path / 'state'}"]
-    script = IMPATIENT.replace("{words}", repr(words))
+    words += ["--set", "feed.connect_timeout_seconds=1"]
+    script = IMPATIENT.replace("{words}", repr(words)).replace("{slow_url}", repr(slow_url))
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1, done.stderr[-2000:]
-    assert "could not be reached" in done.stderr
+    assert "could not be asked for its pairs" in done.stderr
     assert "no patience; nothing was written" in done.stderr

@@ -19,8 +19,9 @@ from scripting import (
 )
 
 from mm_nautilus.core.quoting import NotQuoting
+from mm_nautilus.core.venue_state import VenueState
 from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.nautilus.messages import ClockState, FeedConnection, Kill, Resume
+from mm_nautilus.nautilus.messages import ClockState, FeedConnection, Kill, Resume, VenueChange
 
 CALM = (2.3495, 2.3505)
 TWO = {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": 1000}}
@@ -389,6 +390,43 @@ def test_a_clock_that_was_set_pauses_everything_until_it_has_settled(run):
             "paused: clock step",
             "open for quoting again after 5.5 s (clock step)",
         ]
+
+
+# -- What the venue takes -----------------------------------------------------------------------------------
+
+
+def venue(state: VenueState) -> VenueChange:
+    return VenueChange({XRP_USDT: state})
+
+
+@pytest.mark.parametrize(
+    ("state", "quoted", "exits_at"),
+    [
+        (VenueState.POST_ONLY, SIDES, 8.5),
+        (VenueState.LIMIT_ONLY, SIDES, 8.5),
+        (VenueState.REDUCE_ONLY, [], 5.5),
+        (VenueState.CANCEL_ONLY, [], 8.5),
+    ],
+)
+def test_quotes_and_exits_are_sent_where_the_venue_takes_them(run, state, quoted, exits_at):
+    """An exit waits for a venue that takes it; what forbids one does not forbid the other."""
+    mm = Told(config(cooldown_seconds=0.5) | {"symbols": TWO})
+    commands = {2.5: venue(state), 5.5: Kill("a test", flatten=True), 8.5: venue(VenueState.ONLINE)}
+    events = [*calm(0, 1), trade(1.5, 2.348, 10, "sell"), *calm(2, 3, 4, 5, 6, 7, 8, 9)]
+    outcome = run(mm, [*events, *calm(*range(10), symbol=BTC_USDT)], actors=[Commander(commands)])
+    assert sorted(mm.quotes_at(4)) == quoted
+    assert sorted(mm.quotes_at(4, BTC_USDT)) == SIDES
+    assert [order.ts_init for order in outcome.of("halt")] == [ns(exits_at)]
+    assert outcome.positions[XRP_USDT] == 0
+
+
+def test_entries_that_take_wait_for_a_venue_that_takes_them(run):
+    mm = Told(config(entry_order="taker", quoting="signal", use_trade_flow=False, cooldown_seconds=60.0))
+    commands = {0.5: venue(VenueState.POST_ONLY), 4.5: venue(VenueState.ONLINE)}
+    events = [book(0, [(2.3495, 2000.0)], [(2.3505, 2000.0)]), *(leaning(at, 2.35) for at in range(1, 9))]
+    outcome = run(mm, events, actors=[Commander(commands)])
+    assert [order.ts_init >= ns(4.5) for order in outcome.of("entry")] == [True]
+    assert mm.texts(XRP_USDT)[0] == "paused: venue takes no market orders"
 
 
 # -- Old trades ---------------------------------------------------------------------------------------------

@@ -249,9 +249,70 @@ def test_unreachable_venue_is_named_and_nothing_is_written(tmp_path: Path) -> No
     urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
     done = finished(str(configuration(tmp_path, live(*urls, 5))))
     assert done.returncode == 1
-    assert f"could not be reached within 5 seconds: tried {urls[0]}" in done.stderr
+    assert f"could not be asked for its pairs within 5 seconds: tried {urls[0]}" in done.stderr
     assert "Connection refused" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+ODD = {
+    "A": {"wsname": "A/USD", "tick_size": "0"},
+    "B": {"wsname": "/USD", "base": ""},
+    "C": {"wsname": "C/USD", "status": "delisted"},
+    "D": {"wsname": "D/USD", "pair_decimals": "many"},
+    "E": {"wsname": None, "lot_multiplier": "x"},
+    "XRPUSDT.d": {"wsname": "XRP/USDT", "tick_size": "-1"},
+}
+"""Entries of a list of pairs of which each would end the engine's client, or its process."""
+
+
+def test_what_a_venue_lists_besides_ends_no_start(tmp_path: Path) -> None:
+    with VenueProcess(VenueOptions(catalog=CATALOG, speed=20)) as venue:
+        for key, fields in ODD.items():
+            venue.control.odd_pair(key, **fields)
+        feed = live(venue.rest_url, venue.websocket_url, 30)
+        done = finished(str(configuration(tmp_path, feed)), "--duration", "1s")
+        assert done.returncode == 0, done.stderr
+    Left.only(tmp_path).assert_ended("completed")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("unavailable", "HTTP status 503"),
+        ("error", "EService:Unavailable"),
+        ("empty", "it lists no pairs"),
+        ("odd", "tick_size of XRP/USDT must be above 0, was 0"),
+    ],
+)
+def test_a_venue_without_pairs_is_asked_again_and_then_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], venue: VenueProcess, fault: str, words: str
+) -> None:
+    """It is the venue's fault, never the configuration's: a supervisor tries again."""
+    if fault == "odd":
+        venue.control.drop_pair("XRP/USDT")
+        venue.control.odd_pair("XRPUSDT", wsname="XRP/USDT", tick_size="0")
+    else:
+        venue.control.rest_fault(fault)  # type: ignore[arg-type]
+    path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 2))
+    with pytest.raises(SystemExit) as end:
+        main(["sandbox", str(path), "--plain"])
+    said = capsys.readouterr()
+    assert end.value.code == 1
+    assert f"the venue's pairs cannot be had: {words}; it is asked again in 1 s" in said.out
+    assert f"tried {venue.rest_url}: {words}; nothing was written" in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def lasting_venue() -> Iterator[VenueProcess]:
+    with VenueProcess(VenueOptions(catalog=CATALOG)) as running:
+        yield running
+
+
+@pytest.fixture
+def venue(lasting_venue: VenueProcess) -> VenueProcess:
+    lasting_venue.control.clear_faults()
+    return lasting_venue
 
 
 def test_venue_that_never_answers_is_given_up_or_interrupted(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def configuration(folder: Path, venue: VenueProcess, **strategy: Any) -> Path:
             "rest_url": venue.rest_url,
             "websocket_url": venue.websocket_url,
             "book_depth": 25,
+            "status_interval_seconds": 0.2,
         },
         "venue": {
             "name": "KRAKEN",

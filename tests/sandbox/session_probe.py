@@ -25,6 +25,7 @@ from mm_nautilus.report.journal import journal_files
 from mm_nautilus.runs import sandbox, sandbox_node
 from mm_nautilus.runs.sandbox_node import SandboxParts
 from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.runs.venue_watch import VenueWatch
 
 _TIMER = "probe"
 _LOOK_NS = 20_000_000
@@ -45,13 +46,18 @@ class Probe(DataActor):
         The lines that nobody has answered yet.
     clock
         What the live guard takes for the module ``time``.
+    watch
+        Knows what the venue takes.
     """
 
     def __new__(cls, *_args: Any) -> Self:
         return super().__new__(cls, DataActorConfig(actor_id=ActorId("PROBE-001")))
 
-    def __init__(self, parts: SandboxParts, folder: Path, requests: "queue.Queue[str]", clock: Any) -> None:
+    def __init__(
+        self, parts: SandboxParts, folder: Path, requests: "queue.Queue[str]", clock: Any, watch: VenueWatch
+    ) -> None:
         super().__init__()
+        self.watch = watch
         self.parts = parts
         self.folder = folder
         self.requests = requests
@@ -97,6 +103,8 @@ class Probe(DataActor):
             "orders": [_order(order) for order in self.cache.orders() if not order.is_closed],
             "changes": self.changes,
             "sockets": self.sockets,
+            "venue": {symbol: desk.guards.venue.value for symbol, desk in desks.items()},
+            "unanswered": self.watch.to_dict()["unanswered"],
             "fills": sum(desk.counts.fills for desk in desks.values()),
             "symbols": {symbol: _symbol(desk, now_ns) for symbol, desk in desks.items()},
         }
@@ -176,7 +184,7 @@ def run_session(config: Path, overrides: list[str], signals: SignalListener) -> 
 
     def build_with_probe(inputs: Any, folder: Path, *args: Any, **options: Any) -> Any:
         parts = build(inputs, folder, *args, **options)
-        parts.node.add_actor(Probe(parts, folder, requests, clock))
+        parts.node.add_actor(Probe(parts, folder, requests, clock, options["watch"]))
         return parts
 
     def impatient_config(*args: Any) -> Any:
