@@ -390,6 +390,11 @@ def test_clearing_ends_everything_that_lasts() -> None:
             ("crossed_book", ("XRP/USDT",)),
             ("clock_skew", (5,)),
             ("unknown_symbol", ("XRP/USDT",)),
+            ("system_status", ("maintenance",)),
+            ("pair_status", ("XRP/USDT", "cancel_only")),
+            ("drop_pair", ("XRP/USDT",)),
+            ("rest_fault", ("empty",)),
+            ("odd_pair", ("ODD",)),
         ):
             await served.control(command, *words)
         broken = (await served.control("state"))["faults"]
