@@ -90,7 +90,7 @@ class Probe(DataActor):
                 answer = json.dumps({"answer": getattr(self, command)(*arguments)})
             except BaseException:
                 answer = json.dumps({"error": traceback.format_exc()})
-            print("REPLY", answer, flush=True)  # noqa: T201
+            _say(f"REPLY {answer}")
 
     # -- Commands ---------------------------------------------------------------------------------------
 
@@ -167,6 +167,12 @@ def _order(order: Any) -> dict[str, Any]:
     }
 
 
+def _say(line: str) -> None:
+    """Print a line at once, as several threads do."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def run_session(config: Path, overrides: list[str], signals: SignalListener) -> int:
     """Run a configuration with a probe and return the exit code."""
     requests: queue.Queue[str] = queue.Queue()
@@ -198,7 +204,7 @@ def run_session(config: Path, overrides: list[str], signals: SignalListener) -> 
     sandbox_node.data_client_config = impatient_config
     try:
         loaded = load_sandbox_config(config, overrides)
-        sandbox.run_sandbox(loaded.config, signals, say=lambda line: print(line, flush=True))  # noqa: T201
+        sandbox.run_sandbox(loaded.config, signals, say=_say)
     except MarketMakingError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
