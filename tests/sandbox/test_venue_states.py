@@ -76,6 +76,6 @@ def test_what_the_venue_said_last_holds_while_it_says_nothing(pair: Any, how: st
         lambda report: report["unanswered"] > held["unanswered"] + 1, "questions without an answer"
     )
     assert is_held(silent, "venue takes cancels only", XRP)
-    assert quotes(silent, BTC, CROSS)
+    pair.session.wait_until(lambda report: quotes(report, BTC, CROSS), "quotes on the other pairs")
     pair.control.clear_faults()
     pair.session.wait_until(quotes, "quotes again")
