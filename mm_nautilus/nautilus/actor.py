@@ -20,15 +20,18 @@ from mm_nautilus.nautilus.guarding import GuardedActor
 from mm_nautilus.nautilus.messages import (
     ACCOUNT_TOPIC,
     FILL_TOPIC,
+    GAP_TOPIC,
     POSITION_TOPIC,
     RESULT_TOPIC,
     STRATEGY_TOPIC,
     FillMessage,
     FillResult,
     FirstPrices,
+    MarketGap,
     StrategyAnnouncement,
     SymbolView,
 )
+from mm_nautilus.nautilus.pausing import PausingTimer
 
 __all__ = ["AccountingError", "MetricsActor", "MetricsActorConfig"]
 
@@ -112,6 +115,7 @@ class MetricsActor(GuardedActor):
         self._books: dict[InstrumentId, _SymbolBook] = {}
         self._report_currency = ""
         self._restored: dict[str, Any] = {}
+        self._pauses_in_gaps = False
 
     # -- Events -----------------------------------------------------------------------------------------
 
@@ -120,7 +124,21 @@ class MetricsActor(GuardedActor):
         self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
         self.subscribe_topic(FILL_TOPIC, self._on_fill)
         self.subscribe_topic(POSITION_TOPIC, self._on_position)
-        self.clock.set_timer_ns(_TIMER, round(self.settings.interval_seconds * SECOND_NS))
+        interval_ns = round(self.settings.interval_seconds * SECOND_NS)
+        self._timer = PausingTimer(self.clock, _TIMER, interval_ns, may_pause=self._pauses_in_gaps)
+        self.subscribe_topic(GAP_TOPIC, self._on_gap)
+
+    def pause_in_gaps(self) -> None:
+        """Publish nothing on the timer while the strategy pauses in a gap of the data; for backtests."""
+        self._pauses_in_gaps = True
+
+    def _on_gap(self, message: object) -> None:
+        """Pause; or publish what was so until now, and go on."""
+        if isinstance(message, MarketGap) and message.is_over:
+            self._timer.resume()
+            self._publish_all()
+        elif isinstance(message, MarketGap):
+            self._timer.pause()
 
     def _on_strategy(self, message: object) -> None:
         """Take a strategy's portfolio and symbols on; measure the account from its first prices on."""
@@ -255,7 +273,11 @@ class MetricsActor(GuardedActor):
 
     def on_time_event(self, event: Any) -> None:
         """Publish every symbol's figures and the account's."""
-        if event.name != _TIMER or self._marker is None:
+        if self._timer.ticks(event):
+            self._publish_all()
+
+    def _publish_all(self) -> None:
+        if self._marker is None:
             return
         # A live engine's timers keep their old schedule when the wall clock is set.
         now_ns = self.clock.timestamp_ns()

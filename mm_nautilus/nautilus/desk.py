@@ -348,6 +348,12 @@ class SymbolDesk:
         is_due = self.is_dirty or now_ns >= self.due_ns
         return is_due or self.book_guard.is_stale(now_ns) or self.guards.is_tape_stale(now_ns)
 
+    def is_at_rest(self, now_ns: int) -> bool:
+        """Return whether nothing is left to be done before the next book event, which a gap keeps waiting."""
+        closes = (self.exit is not None or self.flatten is not None) and self.position_lots != 0
+        is_silent = self.last_event_ns is None or self.is_gap(now_ns)
+        return is_silent and not (closes and self.is_closable)
+
     def observe(self, ts_ns: int) -> None:
         """Take the book's touch into account: condition, mid, minute closes and the position's extremes."""
         if self._watch_ns is not None and ts_ns > self._watch_ns:
@@ -718,6 +724,15 @@ class SymbolDesk:
             What to call.
         """
         self._watch_ns, self._look = at_ns, look
+
+    @property
+    def last_event_ns(self) -> int | None:
+        """Time of the book's last event, nanoseconds since the epoch; None before the first."""
+        return self.book_guard.last_event_ns
+
+    def is_gap(self, now_ns: int) -> bool:
+        """Return whether no book event has come for longer than a gap takes."""
+        return self.book_guard.is_gap(now_ns)
 
     def quote_state(self, now_ns: int) -> QuoteState:
         """Return the working orders and the reasons for missing ones."""

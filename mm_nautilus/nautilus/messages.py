@@ -16,6 +16,7 @@ __all__ = [
     "ACCOUNT_TOPIC",
     "CONTROL_TOPIC",
     "FILL_TOPIC",
+    "GAP_TOPIC",
     "GUARD_TOPIC",
     "POSITION_TOPIC",
     "QUOTES_TOPIC",
@@ -31,6 +32,7 @@ __all__ = [
     "FirstPrices",
     "GuardChange",
     "Kill",
+    "MarketGap",
     "MarketSample",
     "OrderOrigin",
     "QuoteState",
@@ -57,6 +59,8 @@ CONTROL_TOPIC: Final = "mm.control"
 STATE_TOPIC: Final = "mm.state"
 """A strategy tells here that something it keeps over a restart has changed, at moments at which all of it fits."""
 
+GAP_TOPIC: Final = "mm.gap"
+"""When a strategy that pauses over gaps of the data does so, and when it goes on."""
 GUARD_TOPIC: Final = "mm.guard"
 """Every change of a guard: pauses, halts and their ends."""
 QUOTES_TOPIC: Final = "mm.quotes"
@@ -145,6 +149,13 @@ class SymbolView(Protocol):
 
     def quote_state(self, now_ns: int) -> QuoteState:
         """Return the working orders and the reasons for missing ones."""
+
+    @property
+    def last_event_ns(self) -> int | None:
+        """Time of the book's last event, nanoseconds since the epoch; None before the first."""
+
+    def is_gap(self, now_ns: int) -> bool:
+        """Return whether no book event has come for longer than a gap takes."""
 
     def watch(self, at_ns: int | None, look: Callable[[int], None]) -> None:
         """Have `look` called with the time of the first change of the touch after a moment, ahead of the change."""
@@ -300,6 +311,19 @@ class FillResult:
     trade_pnl: Decimal | None
     position: Decimal
     symbol_stats: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketGap:
+    """No book has changed for longer than a gap takes, or, where that is over, one is about to change.
+
+    Parameters
+    ----------
+    is_over
+        Which of the two.
+    """
+
+    is_over: bool
 
 
 @dataclass(frozen=True, slots=True)

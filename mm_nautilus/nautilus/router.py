@@ -364,6 +364,11 @@ class OrderRouter:
 
     # -- Events -----------------------------------------------------------------------------------------
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is working or on its way."""
+        return not self._live
+
     def find(self, event: Any) -> _LiveOrder | None:
         """Return the live order an event belongs to, or None if it is not one of ours."""
         return self._live.get(event.client_order_id)

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, Self
 
@@ -33,6 +32,7 @@ from mm_nautilus.nautilus.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.nautilus.messages import (
     CONTROL_TOPIC,
     FILL_TOPIC,
+    GAP_TOPIC,
     GUARD_TOPIC,
     POSITION_TOPIC,
     QUOTES_TOPIC,
@@ -45,6 +45,7 @@ from mm_nautilus.nautilus.messages import (
     FirstPrices,
     GuardChange,
     Kill,
+    MarketGap,
     Release,
     Resume,
     StrategyAnnouncement,
@@ -52,6 +53,7 @@ from mm_nautilus.nautilus.messages import (
     WindDown,
 )
 from mm_nautilus.nautilus.model_review import ModelReview
+from mm_nautilus.nautilus.pausing import PausingTimer
 from mm_nautilus.nautilus.router import OrderRouter
 from mm_nautilus.nautilus.state import restore_desk, saved_desk, saved_position, take_over_position
 
@@ -59,7 +61,6 @@ __all__ = ["MarketMaker"]
 
 _GUARD_TIMER: Final = "market-maker-guards"
 _BEGIN_ALERT: Final = "market-maker-begin"
-_GUARD_INTERVAL: Final = timedelta(seconds=1)
 _TAG: Final = "001"
 _STATE_KEY: Final = "market_maker"
 _NEVER_NS: Final = 2**63 - 1
@@ -103,6 +104,7 @@ class MarketMaker(GuardedStrategy):
         self._is_priced = False
         self._book_depth: int | None = None
         self._watches_feed = False
+        self._pauses_in_gaps = self._is_paused = False
 
     def _validated(self, config: MarketMakerConfig | Mapping[str, Any]) -> MarketMakerConfig | None:
         raw: Any = config
@@ -143,7 +145,7 @@ class MarketMaker(GuardedStrategy):
         self.subscribe_topic(CONTROL_TOPIC, self._on_control)
         for desk in self._desks.values():
             self._subscribe(desk, self.settings.book_data)
-        self.clock.set_timer(_GUARD_TIMER, _GUARD_INTERVAL)
+        self._timer = PausingTimer(self.clock, _GUARD_TIMER, SECOND_NS, may_pause=self._pauses_in_gaps)
         if self._begin_ns <= self.clock.timestamp_ns():
             self._begin(self.settings)
         elif self._begin_ns != _NEVER_NS:
@@ -184,6 +186,29 @@ class MarketMaker(GuardedStrategy):
         The node needs a `LiveGuard`, which tells of connections.
         """
         self._watches_feed = True
+
+    def pause_in_gaps(self) -> None:
+        """Do nothing, once quotes are pulled, while no book changes for longer than a gap takes; for backtests.
+
+        Actors that spend time in gaps too hear of it as `MarketGap`.
+        """
+        self._pauses_in_gaps = True
+
+    def _pause_at_rest(self, now_ns: int) -> None:
+        """Stop looking once a second where that finds nothing new before the next book event."""
+        router, desks = self._router, self._desks.values()
+        if router is None or not router.is_idle or all(desk.last_event_ns is None for desk in desks):
+            return
+        if all(desk.is_at_rest(now_ns) for desk in desks):
+            self._is_paused = True
+            self._timer.pause()
+            self.publish_message(GAP_TOPIC, MarketGap(is_over=False))
+
+    def _resume(self) -> None:
+        """Look once a second again."""
+        self._is_paused = False
+        self._timer.resume()
+        self.publish_message(GAP_TOPIC, MarketGap(is_over=True))
 
     def _begin(self, settings: MarketMakerConfig) -> None:
         """Take up what was saved and announce the strategy."""
@@ -327,6 +352,8 @@ class MarketMaker(GuardedStrategy):
 
     def _follow(self, desk: SymbolDesk, ts_ns: int) -> None:
         """Act on a book event; one that leaves the touch alone costs next to nothing."""
+        if self._is_paused:
+            self._resume()
         changed = desk.book.read() or desk.is_dirty or ts_ns >= desk.due_ns
         if not changed and not desk.book_guard.is_stale(ts_ns):
             desk.book_guard.last_event_ns = ts_ns
@@ -408,7 +435,7 @@ class MarketMaker(GuardedStrategy):
             self._begin(self.settings)
         # A live engine's timers keep their old schedule when the wall clock is set.
         now_ns = self.clock.timestamp_ns()
-        if event.name != _GUARD_TIMER or now_ns < self._begin_ns:
+        if not self._timer.ticks(event) or now_ns < self._begin_ns:
             return
         for breach in self._drawdowns.breaches():
             self._halt(breach.desks, breach.reason, breach.text, now_ns)
@@ -422,6 +449,8 @@ class MarketMaker(GuardedStrategy):
                 self._ask_anew(desk, now_ns)
             if desk.needs_attention(now_ns):
                 self._act(desk, now_ns)
+        if self._pauses_in_gaps:
+            self._pause_at_rest(now_ns)
 
     def _check_refusals(self, desk: SymbolDesk, now_ns: int) -> None:
         if desk.guards.refusals.is_exhausted and not desk.is_halted:

@@ -66,7 +66,9 @@ def build_parts(
     node.build()
     strategy = MarketMaker(strategy_config(config, inputs.specs))
     strategy.wait_until(inputs.quote_ns)
+    strategy.pause_in_gaps()
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
+    metrics.pause_in_gaps()
     recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)
     traces = TraceRecorder(folder)
     control = RunControl(

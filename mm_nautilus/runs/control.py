@@ -8,11 +8,13 @@ from nautilus_trader.model import ActorId
 
 from mm_nautilus.core.guards import SECOND_NS
 from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import CONTROL_TOPIC, WindDown
+from mm_nautilus.nautilus.messages import CONTROL_TOPIC, GAP_TOPIC, MarketGap, WindDown
+from mm_nautilus.nautilus.pausing import PausingTimer
 
 __all__ = ["WIND_DOWN_SECONDS", "RunControl"]
 
 _TIMER: Final = "run-control"
+_END_ALERT: Final = "run-control-end"
 WIND_DOWN_SECONDS: Final = 3
 """Time before the end of the data, in seconds, at which positions are closed where that is configured."""
 
@@ -48,18 +50,28 @@ class RunControl(GuardedActor):
         super().__init__()
         self._start_ns = start_ns
         self._end_ns = end_ns
+        self._wind_down_ns = end_ns - WIND_DOWN_SECONDS * SECOND_NS
         self._flatten = flatten
         self._on_progress = on_progress
         self._interrupted = interrupted
         self._winding_down = False
 
     def on_start(self) -> None:
-        """Set the timer."""
-        self.clock.set_timer_ns(_TIMER, SECOND_NS)
+        """Set the timer, and listen for gaps."""
+        self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=True)
+        self.subscribe_topic(GAP_TOPIC, self._on_gap)
+
+    def _on_gap(self, message: object) -> None:
+        """Pause while strategies do, but for the end of the data."""
+        if isinstance(message, MarketGap) and message.is_over:
+            self._timer.resume()
+        elif isinstance(message, MarketGap):
+            self._timer.pause()
+            self.clock.set_time_alert_ns(_END_ALERT, max(self._wind_down_ns, self.clock.timestamp_ns() + 1))
 
     def on_time_event(self, event: Any) -> None:
         """Report progress; wind down and, after one more second, shut down where that is due."""
-        if event.name != _TIMER:
+        if not self._timer.ticks(event) and event.name != _END_ALERT:
             return
         if self._interrupted():
             if self._winding_down:
@@ -69,7 +81,7 @@ class RunControl(GuardedActor):
             return
         span = max(1, self._end_ns - self._start_ns)
         self._on_progress(min(1.0, (event.ts_event - self._start_ns) / span))
-        near_end = event.ts_event >= self._end_ns - WIND_DOWN_SECONDS * SECOND_NS
+        near_end = event.ts_event >= self._wind_down_ns
         if self._flatten and near_end and not self._winding_down:
             self._wind_down("end of the data")
 

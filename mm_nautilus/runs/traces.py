@@ -17,13 +17,16 @@ from mm_nautilus.core.volatility import MINUTE_NS
 from mm_nautilus.nautilus.guarding import GuardedActor
 from mm_nautilus.nautilus.messages import (
     FILL_TOPIC,
+    GAP_TOPIC,
     QUOTES_TOPIC,
     STRATEGY_TOPIC,
     FillMessage,
+    MarketGap,
     QuoteState,
     StrategyAnnouncement,
     SymbolView,
 )
+from mm_nautilus.nautilus.pausing import PausingTimer
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
 
 __all__ = ["ACTIONS", "MARKET", "MARK_OUTS", "QUOTES", "TraceRecorder"]
@@ -52,7 +55,7 @@ MARKET: Final = pa.schema(
 MARK_OUTS: Final = pa.schema(
     {"ts_event": _TIME, "symbol": _NAME, "trade_id": pa.string(), "seconds": _NUMBER, "mid_price": _NUMBER}
 )
-"""The mid at every fill and at each horizon after it."""
+"""The mid at every fill and at each horizon after it, none where that lies in a gap of the book."""
 QUOTES: Final = pa.schema(
     {
         "ts_event": _TIME,
@@ -125,7 +128,8 @@ class TraceRecorder(GuardedActor):
         self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
         self.subscribe_topic(FILL_TOPIC, self._on_fill)
         self.subscribe_topic(QUOTES_TOPIC, self._on_quotes)
-        self.clock.set_timer_ns(_TIMER, SECOND_NS)
+        self.subscribe_topic(GAP_TOPIC, self._on_gap)
+        self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=not self._is_live)
 
     def _on_strategy(self, message: object) -> None:
         """Take a strategy's symbols on; what they have sent before is not counted."""
@@ -149,16 +153,34 @@ class TraceRecorder(GuardedActor):
 
     def _watch(self, watched: _Watched) -> None:
         def on_look(ts_ns: int) -> None:
-            self._look(watched, ts_ns - 1)
+            self._look(watched, ts_ns, is_event=True)
 
         watched.view.watch(watched.due[0][0] if watched.due else None, on_look)
 
-    def _look(self, watched: _Watched, until_ns: int) -> None:
-        """Write the mid for all horizons that have passed without a change of the touch since."""
-        has_looked = False
-        while watched.due and watched.due[0][0] <= until_ns:
+    def _look(self, watched: _Watched, now_ns: int, *, is_event: bool = False, is_end: bool = False) -> None:
+        """Write the mid for all horizons that have passed without a change of the touch since.
+
+        Parameters
+        ----------
+        watched
+            The symbol.
+        now_ns
+            The time, nanoseconds since the epoch.
+        is_event
+            Whether a book event of that time is about to be taken in.
+        is_end
+            Whether no other event will be seen.
+
+        A mid is known to have held where an event came after it before a silence became a gap; in a gap none is known.
+        """
+        view, has_looked = watched.view, False
+        last_ns, is_gap = view.last_event_ns or 0, view.is_gap(now_ns)
+        while watched.due and watched.due[0][0] < now_ns + (not is_event):
+            is_known = watched.due[0][0] <= last_ns or not is_gap
+            if not (is_event or is_end or is_gap) and watched.due[0][0] > last_ns:
+                break
             due_ns, seconds, trade_id = heapq.heappop(watched.due)
-            self._write_mid(watched.view, due_ns, seconds, trade_id)
+            self._write_mid(view, due_ns, seconds, trade_id, is_known=is_known)
             has_looked = True
         if has_looked:
             self._watch(watched)
@@ -173,18 +195,31 @@ class TraceRecorder(GuardedActor):
 
     def on_time_event(self, event: Any) -> None:
         """Record the market of all symbols."""
-        if event.name == _TIMER:
-            now_ns = self.clock.timestamp_ns()
-            for watched in self._watched.values():
-                self._look(watched, now_ns)
-                self._write_market(watched.view, now_ns)
-            self._count(now_ns)
+        if self._timer.ticks(event):
+            self._record()
+
+    def _on_gap(self, message: object) -> None:
+        """Pause in a gap of the data; record what was so until its end, and go on."""
+        if isinstance(message, MarketGap) and message.is_over:
+            self._timer.resume()
+            self._record()
+        elif isinstance(message, MarketGap):
+            self._timer.pause()
+
+    def _record(self) -> None:
+        now_ns = self.clock.timestamp_ns()
+        for watched in self._watched.values():
+            self._look(watched, now_ns)
+            self._write_market(watched.view, now_ns)
+        self._count(now_ns)
 
     def _write_market(self, view: SymbolView, ts_ns: int, trade_id: str | None = None) -> None:
         self._market.append((ts_ns, view.spec.symbol, trade_id, *view.sample()))
 
-    def _write_mid(self, view: SymbolView, ts_ns: int, seconds: float, trade_id: str) -> None:
-        mark = view.mark
+    def _write_mid(
+        self, view: SymbolView, ts_ns: int, seconds: float, trade_id: str, *, is_known: bool = True
+    ) -> None:
+        mark = view.mark if is_known else None
         mid = None if mark is None else float(mark)
         self._mark_outs.append((ts_ns, view.spec.symbol, trade_id, seconds, mid))
 
@@ -214,7 +249,7 @@ class TraceRecorder(GuardedActor):
         """Record the last quotes: strategies stop counting reasons now."""
         now_ns = self.clock.timestamp_ns()
         for watched in self._watched.values():
-            self._look(watched, now_ns)
+            self._look(watched, now_ns, is_end=True)
             self._write_quotes(watched.view.quote_state(now_ns))
 
     def close(self, now_ns: int, *, in_hurry: bool = False) -> None:
