@@ -9,6 +9,7 @@ import typer
 from mm_nautilus.cli.files import refuse_targets, write_whole
 from mm_nautilus.cli.options import Force, SymbolList
 from mm_nautilus.cli.values import symbol_names
+from mm_nautilus.errors import ConfigError
 
 __all__ = ["init_command"]
 
@@ -58,8 +59,25 @@ def init_command(
         typer.echo(text, nl=False)
         return
     write_whole(out, text)
+    refusals = [] if sandbox else _refusals(out)
     run = f"mm-nautilus sandbox {out} --venue local" if sandbox else f"mm-nautilus backtest {out}"
-    typer.echo(f"written to {out}; next: mm-nautilus config check {out}, {run}")
+    typer.echo(f"written to {out}; next: mm-nautilus config check {out}{'' if refusals else f', {run}'}")
+    for refusal in refusals:
+        typer.echo(f"warning: a backtest would be refused: {refusal}", err=True)
+
+
+def _refusals(file: Path) -> list[str]:
+    """Return why a backtest of a configuration would be refused; nothing where it would not."""
+    from mm_nautilus.core.config_source import load_config  # noqa: PLC0415
+    from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
+
+    loaded = load_config(file)
+    try:
+        with loaded.placing():
+            prepare(loaded.config)
+    except ConfigError as error:
+        return error.problems
+    return []
 
 
 def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:

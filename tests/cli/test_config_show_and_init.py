@@ -1,6 +1,8 @@
 """The `config show` and `config init` commands as a user runs them."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -146,6 +148,17 @@ def test_init_writes_a_file_that_passes_the_check_without_warnings(run):
         "",
     )
     assert load_config(Path("configs/mine.yaml")).config.catalog == ROOT / "catalog"
+
+
+def test_init_does_not_sign_post_a_backtest_that_would_be_refused(run):
+    shutil.copytree(ROOT / "catalog", "quiet")
+    shutil.rmtree("quiet/data/trades")
+    code, out, err = run("init", "--symbols", "XRP/USDT", "--catalog", "quiet", "--out", "mine.yaml")
+    assert (code, out) == (0, "written to mine.yaml; next: mm-nautilus config check mine.yaml\n")
+    (warning,) = err.splitlines()
+    assert re.match(
+        r"warning: a backtest would be refused: mine\.yaml:\d+: catalog: .*no trades of ", warning
+    )
 
 
 def test_init_prints_where_no_file_is_named(run):
