@@ -228,7 +228,7 @@ class SymbolDesk:
         self.flatten: ExitReason | None = None
         self.kept_for = ""
         self.is_dirty = True
-        self.due_ns = 0
+        self.due_ns = self._told_ns = 0
         self.book_events = 0
         self.base_currency = instrument.base_currency
         self.quote_currency = instrument.quote_currency
@@ -734,11 +734,23 @@ class SymbolDesk:
         """Return whether no book event has come for longer than a gap takes."""
         return self.book_guard.is_gap(now_ns)
 
+    def told_ns(self, now_ns: int) -> int:
+        """Return the time of a change of quotes or reasons: none is told to be older than what was told before it.
+
+        An event that has waited for its turn is older than the clock was at the last look.
+        """
+        self._told_ns = max(self._told_ns, now_ns)
+        return self._told_ns
+
+    def follow_clock(self) -> None:
+        """Take any time for the next change's: the wall clock was set."""
+        self._told_ns = 0
+
     def quote_state(self, now_ns: int) -> QuoteState:
         """Return the working orders and the reasons for missing ones."""
         bid, ask = self.bid, self.ask
         return QuoteState(
-            now_ns,
+            self.told_ns(now_ns),
             self.instrument_id,
             *self._resting(bid.slot),
             *self._resting(ask.slot),

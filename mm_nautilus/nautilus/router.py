@@ -126,7 +126,7 @@ class OrderRouter:
             ):
                 action = OrderAction.CANCEL
         reason = self._carry_out(action, desk, side, target, now_ns)
-        side.set_reason(reason, now_ns)
+        side.set_reason(reason, desk.told_ns(now_ns))
 
     def _is_taking(self, side: SideDesk) -> bool:
         """Return whether a side's order is a marketable one, which is never amended or cancelled."""
@@ -306,7 +306,7 @@ class OrderRouter:
         for side in (desk.bid, desk.ask):
             if side.slot.state is SlotState.WORKING and not self._is_taking(side):
                 self._cancel(desk, side, now_ns)
-            side.set_reason(reason, now_ns)
+            side.set_reason(reason, desk.told_ns(now_ns))
 
     def close_position(self, desk: SymbolDesk, purpose: ExitReason, now_ns: int) -> None:
         """Send one reduce-only marketable order over the position, or a first piece of it, unless one is in flight.

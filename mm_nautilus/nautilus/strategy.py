@@ -576,6 +576,7 @@ class MarketMaker(GuardedStrategy):
         now_ns = self.clock.timestamp_ns()
         for desk in self._desks.values():
             desk.guards.is_clock_settled = message.is_settled
+            desk.follow_clock()
             if message.is_settled:
                 desk.guards.book.recover(now_ns)
             self._act(desk, now_ns)
@@ -751,8 +752,9 @@ class MarketMaker(GuardedStrategy):
                 f"(deltas, depth or quotes), was {self.settings.book_data}"
             )
         for side in (desk.bid, desk.ask):
-            side.tally.close(now_ns)
+            side.tally.close(desk.told_ns(now_ns))
             self.log.info(f"MM: {desk.spec.symbol} {_name(side)} not quoted: {side.tally.to_dict()}")
+        self.publish_message(QUOTES_TOPIC, desk.quote_state(now_ns))
 
     def on_save(self) -> dict[str, bytes]:
         """Return entries, extremes, figures and halts as one JSON document.

@@ -246,11 +246,10 @@ class TraceRecorder(GuardedActor):
                 self._actions.append((minute_ns, watched.view.spec.symbol, *row))
 
     def on_stop(self) -> None:
-        """Record the last quotes: strategies stop counting reasons now."""
+        """Look once more at what was due: nothing else comes."""
         now_ns = self.clock.timestamp_ns()
         for watched in self._watched.values():
             self._look(watched, now_ns, is_end=True)
-            self._write_quotes(watched.view.quote_state(now_ns))
 
     def close(self, now_ns: int, *, in_hurry: bool = False) -> None:
         """Write the last rows and close the files; for the end of the run.

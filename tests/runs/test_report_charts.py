@@ -119,7 +119,7 @@ def test_shares_without_a_quote_add_up_to_the_same_seconds(run: FinishedRun, fil
         for reasons in figures["not_quoting"].values():
             for reason, entry in reasons.items():
                 told[reason] += entry["seconds"]
-        assert seconds == pytest.approx(dict(told), abs=0.01)
+        assert seconds == pytest.approx(dict(told), abs=1e-6)
 
 
 def test_parts_of_a_fill_add_up_to_what_was_left(run: FinishedRun) -> None:
