@@ -37,7 +37,7 @@ def completed(line: str, shell: str = "bash") -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
@@ -158,7 +158,7 @@ def test_a_shell_completes_with_its_script(shell, shell_environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "init" in done.stdout
@@ -189,7 +189,7 @@ def test_other_shells_are_answered_in_their_own_way(shell, asked, expected):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert expected in done.stdout
     assert done.stderr == ""

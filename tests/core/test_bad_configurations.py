@@ -295,7 +295,7 @@ def test_bad_configuration_is_refused(name, folder, capsys):
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, str(ROOT / "run_backtest.py"), *arguments]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("name", ["gamma above its range", "key repeated", "tab"])

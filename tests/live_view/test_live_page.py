@@ -26,7 +26,7 @@ from mm_nautilus.live_view.web import LivePage
 
 TOKEN = "correct-horse-battery"  # noqa: S105
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 MOST_LISTENERS = 32
 JSON_TYPE = {"content-type": "application/json"}
 BEARER = {"authorization": f"Bearer {TOKEN}"}

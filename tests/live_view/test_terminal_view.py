@@ -14,7 +14,7 @@ from mm_nautilus.live_view.document import Document, fill_documents, state_docum
 from mm_nautilus.live_view.state import GuardNote, LiveState, Quotes, SymbolInfo
 from mm_nautilus.live_view.terminal import Terminal, TerminalView, terminal_tables
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
 
 
 def document(state: LiveState) -> Document:

@@ -48,7 +48,7 @@ from mm_nautilus.nautilus.restoration import (
 )
 
 BALANCES = ("10000 USDT", "10000 XRP", "1 BTC")
-_LONGEST_WAIT = 5.0
+_LONGEST_WAIT = 60.0
 _RATE = "10000/00:00:01"
 """No limit: scripts are played as fast as they settle."""
 

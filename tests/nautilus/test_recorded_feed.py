@@ -22,6 +22,8 @@ SPECS = CatalogReader(SAMPLE).instruments()
 IDS = [spec.instrument_id for spec in SPECS]
 LENGTH_SECONDS = 90
 SPEED = 15.0
+SOME_TRADES = 30
+"""So many that every pair has some."""
 WHOLE_BOOK = 100
 """A depth at which Kraken's protocol shows all levels that the shipped catalog has."""
 
@@ -64,6 +66,10 @@ class RecordingNode:
         assert self.process.returncode == 0, errors
         told: dict[str, Any] = json.loads(output.splitlines()[-1])
         return told
+
+
+def trades_sent(venue: VenueProcess) -> int:
+    return int(venue.control.state()["counts"]["trades"])
 
 
 def wait_until(condition: Any) -> None:
@@ -159,10 +165,11 @@ def test_a_lost_connection_is_a_break_and_repeated_trades_are_left_out(played: P
         node = RecordingNode(venue, tmp_path / "catalog", played)
         try:
             venue.control.wait_for_subscriptions(subscriptions)
-            time.sleep(1.5)
+            wait_until(lambda: trades_sent(venue) > SOME_TRADES)
             venue.control.disconnect()
             wait_until(lambda: subscribe_requests(venue) >= 2 * subscriptions)
-            time.sleep(1.5)
+            before = trades_sent(venue)
+            wait_until(lambda: trades_sent(venue) > before + SOME_TRADES)
             told = node.stop()
         finally:
             node.process.kill()

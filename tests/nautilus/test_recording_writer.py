@@ -132,7 +132,7 @@ def session(tmp_path: Path) -> Any:
 
 
 def wait_for_promotion(session: RecordingSession) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     session.promote()
     while session._promotion is not None:
         assert time.monotonic() < deadline

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sandbox_runs import Left, configuration, finished
+from sandbox_runs import Left, configuration, ending, finished
 from whole_runs import FinishedRun
 
 from mm_nautilus.core.config_source import load_sandbox_config
@@ -20,10 +20,10 @@ EVENTFUL = (
 """Settings with which positions are closed within seconds of a market that is played fast."""
 
 
-def sandbox_run(folder: Path, *sets: str, duration: str = "15s") -> FinishedRun:
+def sandbox_run(folder: Path, *sets: str, seconds: int = 300) -> FinishedRun:
     """Run the command on the local venue and return what it left."""
     options = [word for one in sets for word in ("--set", one)]
-    done = finished(str(configuration(folder)), "--quiet", "--duration", duration, *options)
+    done = finished(str(configuration(folder)), "--quiet", *ending(folder, seconds), *options)
     assert done.returncode == 0, done.stderr
     return left_run(Left.only(folder).folder)
 

@@ -15,6 +15,7 @@ from recomputation import expected_balances
 from whole_runs import ROOT
 
 from mm_nautilus.core.amount import Amount
+from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.report.journal import journal_files
 
 COMMAND = [sys.executable, str(ROOT / "run_sandbox.py")]
@@ -50,6 +51,13 @@ def configuration(folder: Path, feed: str = LOCAL, more: str = "") -> Path:
     )
     path.write_text(f"name: probe\nduration: 60s\n{feed}{VENUE}{STRATEGY}{outputs}{more}", encoding="utf-8")
     return path
+
+
+def ending(folder: Path, seconds: int) -> list[str]:
+    """Return options of a run that ends once it has worked through some seconds of data, however long that takes."""
+    catalog = folder / "played"
+    write_sample(catalog, SimulationConfig(duration_seconds=seconds))
+    return ["--set", f"feed.catalog={catalog}", "--set", "feed.at_end=stop", "--duration", "10m"]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

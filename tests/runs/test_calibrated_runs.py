@@ -341,7 +341,7 @@ def test_a_bad_calibration_ends_the_command_before_anything_is_written(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 2
     assert all(line.startswith("error: ") for line in done.stderr.splitlines())
@@ -357,7 +357,7 @@ def test_the_error_of_a_missing_calibration_names_file_key_and_line(tmp_path: Pa
     path = tmp_path / "run.yaml"
     path.write_text(text.replace("strategy:\n", "strategy:\n  calibration: absent.yaml\n"), encoding="utf-8")
     done = subprocess.run(
-        [*COMMAND, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        [*COMMAND, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )
     line = text.splitlines().index("strategy:") + 2
     assert done.returncode == 2

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
 from whole_runs import ROOT
 
 ALL = "<&- >&- 2>&-"
@@ -33,7 +33,7 @@ def test_a_mistake_keeps_its_exit_code(script: str, closed: str, is_told: bool) 
 
 
 def test_a_sandbox_run_that_nobody_hears_is_whole(tmp_path: Path) -> None:
-    done = started_without(ALL, *COMMAND, str(configuration(tmp_path)), "--duration", "5s")
+    done = started_without(ALL, *COMMAND, str(configuration(tmp_path)), *ending(tmp_path, 100))
     assert done.returncode == 0
     left = Left.only(tmp_path)
     assert len(left.fills) > 0

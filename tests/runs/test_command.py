@@ -119,7 +119,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     )
     _wait_for_first_fill(tmp_path)
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == code
     folder = _only_folder(tmp_path)
     assert "interrupted" in errors
@@ -159,7 +159,7 @@ class FinishedOrders:
 
 
 def _wait_for_first_fill(parent: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         journals = list(parent.glob("*/journal.jsonl"))
         if journals and journals[0].stat().st_size > 0:

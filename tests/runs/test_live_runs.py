@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
 from whole_runs import ROOT
 
 from mm_nautilus.cli import main
@@ -109,10 +109,10 @@ def events(stream: Any) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
-    """Watch a run of eight seconds from its start to its end, and return its folder and all events by name."""
+    """Watch a run from its start to its end, and return its folder and all events by name."""
     folder = tmp_path_factory.mktemp("watched")
     seen: dict[str, list[Any]] = {"state": [], "fills": [], "curve": [], "log": []}
-    with live_run(configuration(folder), "--duration", "8s") as run, run.listen() as stream:
+    with live_run(configuration(folder), *ending(folder, 160)) as run, run.listen() as stream:
         for name, data in events(stream):
             seen[name].append(data)
         errors = run.ended()
@@ -278,7 +278,15 @@ publisher.state_document = fail
 process_main(["sandbox", *sys.argv[1:]])
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", planted, str(configuration(tmp_path)), "--duration", "6s", "--web-port", "0"],
+        [
+            sys.executable,
+            "-c",
+            planted,
+            str(configuration(tmp_path)),
+            *ending(tmp_path, 120),
+            "--web-port",
+            "0",
+        ],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -88,25 +88,19 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
     assert (tmp_path / "state" / "probe.json").exists()
 
 
-PROMISED_SECONDS = 5.0
-"""After a signal the process is gone within this time."""
-
-
 def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> None:
     """It is written by a process of its own, while the next run goes on from the state in the same folders."""
     config = str(configuration(tmp_path))
     process = start(config, "--set", "output.report=true")
     wait_for_fill(process, tmp_path)
-    began = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
     process.wait(LONGEST_WAIT)
-    seconds = time.monotonic() - began
+    gone_ns = time.time_ns()
     first = Left.only(tmp_path)
     before = first.summary
     done = finished(config, "--duration", "1s")
     ended(process)
     assert process.returncode == 143
-    assert seconds < PROMISED_SECONDS
     assert done.returncode == 0, done.stderr
     assert "goes on from" in done.stdout
     second = Left(max((tmp_path / "runs").iterdir()))
@@ -116,6 +110,7 @@ def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> Non
     while not (first.folder / "report.html").exists():
         assert time.monotonic() < deadline, (first.folder / "report.log").read_text(encoding="utf-8")
         time.sleep(0.1)
+    assert (first.folder / "report.html").stat().st_mtime_ns > gone_ns
     assert not (second.folder / "report.html").exists()
     assert first.summary["equity"] == before["equity"]
     first.assert_ended("interrupted")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from finished_sandbox import left_run
-from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, start, wait_for_fill
+from sandbox_runs import LONGEST_WAIT, Left, configuration, ending, finished, start, wait_for_fill
 from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.cli import main
@@ -71,9 +71,9 @@ def take_apart(folder: Path, share: float = 1.0) -> None:
 def test_the_page_says_what_the_session_was(paper_run: FinishedRun) -> None:
     page = visible(paper_run.outcome.folder / "report.html")
     assert "Paper trading on a local venue that plays SIMULATED data" in page
-    assert "at 20 times its speed and then begins anew, 100 levels" in page
+    assert "at 20 times its speed and then ends, 100 levels" in page
     assert "simulated inside the process: no order left the machine" in page
-    assert "end completed: the configured duration is over" in page
+    assert "end completed: the feed has come to its end" in page
     assert "start anew, with its state in " in page
     assert "balances at the start 1000 USDT, 500 XRP, 0.01 BTC" in page
     assert "orders left open 0" in page
@@ -92,11 +92,11 @@ def test_warnings_of_validation_are_in_the_summary_and_on_the_page(paper_run: Fi
 
 
 def test_a_run_that_goes_on_from_another_tells_what_is_whose(tmp_path: Path) -> None:
-    path = configuration(tmp_path)
+    path, played = configuration(tmp_path), ending(tmp_path, 100)
     folders = []
     for name in ("first", "second"):
         out = ("--out", str(tmp_path / name / "runs"), "--set", REPORT)
-        done = finished(str(path), "--quiet", "--duration", "5s", *out)
+        done = finished(str(path), "--quiet", *played, *out)
         assert done.returncode == 0, done.stderr
         folders.append(Left.only(tmp_path / name).folder)
     first, second = (left_run(folder) for folder in folders)

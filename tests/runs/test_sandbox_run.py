@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sandbox_runs import Left, configuration, finished
+from sandbox_runs import Left, configuration, ending, finished
 
 from mm_nautilus.core.config_source import load_sandbox_config
 from mm_nautilus.core.marketdata import FLAG_LAST
@@ -27,9 +27,9 @@ def events_of(reader: CatalogReader) -> int:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """Run for seven seconds, 140 of the catalog's, and return the folder and what was printed."""
+    """Run on 140 seconds of data and return the folder and what was printed."""
     folder = tmp_path_factory.mktemp("sandbox")
-    done = finished(str(configuration(folder)), "--duration", "7s", "--json")
+    done = finished(str(configuration(folder)), *ending(folder, 140), "--json")
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout)
 
@@ -64,13 +64,13 @@ def test_run_leaves_the_files_of_a_backtest(first: tuple[Path, dict]) -> None:
 def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
     summary = Left.only(first[0]).summary
     assert summary["simulated_data"] is True
-    assert summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
+    assert summary["stop"] == {"cause": "end of the feed", "text": "the feed has come to its end"}
     assert summary["feed"]["source"] == "local"
     assert summary["feed"]["rest_url"].startswith("http://127.0.0.1:")
     assert summary["start"]["is_resumed"] is False
     assert summary["venue"]["queue_position"] is True
-    assert summary["events"] > 1_000
-    assert summary["period"]["seconds"] >= 7.0
+    assert summary["events"] == events_of(CatalogReader(first[0] / "played"))
+    assert summary["period"]["seconds"] >= 6.5
 
 
 def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(first: tuple[Path, dict]) -> None:
@@ -81,6 +81,7 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(first: tuple[Pa
         assert done.returncode == 0, done.stderr
         left = Left.only(folder / out)
         left.assert_money_adds_up()
+        assert left.summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
         start = left.summary["start"]
         assert start["is_resumed"] is (out == "resumed")
         if out == "resumed":

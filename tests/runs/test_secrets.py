@@ -9,13 +9,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import typer.main
-from sandbox_runs import configuration
+from sandbox_runs import LONGEST_WAIT, configuration, wait_for_fill
 from whole_runs import ROOT
 
 from mm_nautilus.cli import main
@@ -109,7 +110,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(
 def asked(url: str, method: str = "GET", body: str | None = None, **headers: str) -> tuple[int, bytes]:
     """Return the status of an answer, and its headers and content."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.netloc, timeout=10)
+    connection = HTTPConnection(parts.netloc, timeout=120)
     try:
         content = {} if body is None else {"Content-Type": "application/json"}
         connection.request(method, f"{parts.path}?{parts.query}", body, headers | content)
@@ -119,13 +120,21 @@ def asked(url: str, method: str = "GET", body: str | None = None, **headers: str
         connection.close()
 
 
+def wait_for_file(folder: Path, pattern: str) -> None:
+    """Wait for what another process writes after the one that was ended by a signal."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"{pattern} was never written"
+        time.sleep(0.1)
+
+
 def signed_in(url: str, given: str) -> tuple[int, bytes]:
     return asked(f"{url}sign-in", "POST", json.dumps({"token": given}), Origin=url.rstrip("/"))
 
 
 def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Path) -> None:
     environment = os.environ | {VARIABLE: PLANTED}
-    words = ["--duration", "6s", "--web-port", "0", "--set", "output.log_level=DEBUG"]
+    words = ["--duration", "10m", "--web-port", "0", "--set", "output.log_level=DEBUG"]
     words += ["--set", "output.report=true"]
     command = [sys.executable, "-m", "mm_nautilus.cli", "sandbox", str(configuration(tmp_path)), *words]
     served = []
@@ -150,8 +159,11 @@ def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Pa
             assert status in (200, 204)
             served.append(content)
         assert signed_in(url, f"{PLANTED}-not")[0] == 401
+        wait_for_fill(process, tmp_path)
+        process.terminate()
         out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    assert process.returncode == 143, err
+    wait_for_file(tmp_path, "runs/*/report.html")
     assert PLANTED not in "".join(lines) + out + err
     assert not any(PLANTED.encode() in content for content in served)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

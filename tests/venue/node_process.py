@@ -14,7 +14,7 @@ from typing import Any, Self
 from mm_nautilus.venue.process import VenueProcess
 
 SCRIPT = Path(__file__).with_name("kraken_node.py")
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 
 class NodeProcess:

@@ -315,7 +315,7 @@ def test_garbage_is_sent_once_and_breaks_nothing_else(kind: str, sent: str) -> N
         async with served.client() as client:
             await subscribed(client, "BTC/USDT")
             await served.control("garbage", kind, "BTC/USDT")
-            while sent not in (await client.socket.receive_str(timeout=10)):
+            while sent not in (await client.socket.receive_str(timeout=120)):
                 pass
             await served.control("trade", "BTC/USDT", "buy", "100000.0", 1)
             await client.until(lambda _: bool(client.trades))

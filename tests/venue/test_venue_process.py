@@ -19,7 +19,7 @@ from mm_nautilus.venue.process import VenueOptions, VenueProcess
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "catalog"
 COMMAND = [sys.executable, "-m", "mm_nautilus.cli", "venue"]
-_SECONDS = 30.0
+_SECONDS = 120.0
 
 
 def wait_for_end(pid: int) -> None:

@@ -19,7 +19,7 @@ from mm_nautilus.venue.venue import Venue
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"
 SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
-_SECONDS = 20.0
+_SECONDS = 120.0
 
 
 class Served:
