@@ -12,6 +12,7 @@ __all__ = [
     "BookCondition",
     "BookGuard",
     "DrawdownGuard",
+    "LineLimit",
     "Spell",
     "book_condition",
 ]
@@ -202,6 +203,37 @@ class ActionBudget:
     def next_ns(self) -> int:
         """When the oldest counted action leaves the window."""
         return self._times_ns[0] + SECOND_NS if self._times_ns else 0
+
+
+class LineLimit:
+    """Bound how many lines of one kind are told in a minute, and count those that are not.
+
+    Parameters
+    ----------
+    most
+        Lines in a window.
+    window_ns
+        Its length, nanoseconds.
+    """
+
+    __slots__ = ("_left_out", "_most", "_since_ns", "_told", "_window_ns")
+
+    def __init__(self, most: int, window_ns: int) -> None:
+        self._most = most
+        self._window_ns = window_ns
+        self._since_ns = 0
+        self._told = self._left_out = 0
+
+    def take(self, text: str, now_ns: int) -> str | None:
+        """Return what to tell of a line now: with how many were left out before, or None where it is one of them."""
+        if not 0 <= now_ns - self._since_ns < self._window_ns:
+            self._since_ns, self._told = now_ns, 0
+        if self._told >= self._most:
+            self._left_out += 1
+            return None
+        self._told += 1
+        left_out, self._left_out = self._left_out, 0
+        return text if left_out == 0 else f"{text} ({left_out} changes before were not logged)"
 
 
 class Spell:

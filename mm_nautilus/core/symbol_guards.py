@@ -1,9 +1,11 @@
 """The guards of one symbol, taken together."""
 
+from typing import Final
+
 from mm_nautilus.core.config import SymbolParams
 from mm_nautilus.core.feed_guard import FeedData, FeedGuard, RecentTrades, TapeGuard
 from mm_nautilus.core.guard_state import Halt
-from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, Spell
+from mm_nautilus.core.guards import SECOND_NS, BookGuard, DrawdownGuard, LineLimit, Spell
 from mm_nautilus.core.loss_streak import LossStreak
 from mm_nautilus.core.quoting import NotQuoting
 from mm_nautilus.core.refusal_guard import RefusalGuard, RefusalLimits
@@ -11,6 +13,9 @@ from mm_nautilus.core.venue_state import VenueState, venue_reason
 from mm_nautilus.core.volatility import MINUTE_NS
 
 __all__ = ["SymbolGuards"]
+
+_MOST_LINES: Final = 100
+"""Changes of a symbol's guards that are logged in a minute; a book that flaps makes several an event."""
 
 
 class SymbolGuards:
@@ -38,7 +43,10 @@ class SymbolGuards:
     """
 
     __slots__ = (
+        "_backward_dates",
+        "_lines",
         "_max_trade_age_ns",
+        "_newest_date_ns",
         "_old_trades",
         "_resume_after_ns",
         "_stale_tape_after_ns",
@@ -83,6 +91,9 @@ class SymbolGuards:
         self._told_ns: int | None = None
         self._max_trade_age_ns = round(params.max_trade_age_seconds * SECOND_NS)
         self._old_trades = Spell(MINUTE_NS)
+        self._backward_dates = Spell(MINUTE_NS)
+        self._newest_date_ns = 0
+        self._lines = LineLimit(_MOST_LINES, MINUTE_NS)
 
     def watch_feed(self) -> None:
         """Believe the book only while the feed is connected and has sent it whole, and doubt a feed without trades."""
@@ -159,6 +170,26 @@ class SymbolGuards:
     def is_repeated(self, trade_id: str) -> bool:
         """Return whether a live feed's trade has come before."""
         return self.recent_trades is not None and self.recent_trades.is_repeated(trade_id)
+
+    def backward_seconds(self, date_ns: int, now_ns: int) -> float | None:
+        """Return by how much a book event is dated before an earlier one, where that is to be told: once a spell.
+
+        Parameters
+        ----------
+        date_ns
+            The venue's time of the event, nanoseconds since the epoch.
+        now_ns
+            When it came.
+        """
+        late_ns = self._newest_date_ns - date_ns
+        if late_ns <= 0:
+            self._newest_date_ns = date_ns
+            return None
+        return late_ns / SECOND_NS if self._backward_dates.begins(now_ns) else None
+
+    def line(self, text: str, now_ns: int) -> str | None:
+        """Return what to log of a guard's change, None where there have been too many in a minute."""
+        return self._lines.take(text, now_ns)
 
     def tell_old_trade(self, now_ns: int) -> bool:
         """Return whether a trade that is left out is the first one for a minute, which is the one to be told."""

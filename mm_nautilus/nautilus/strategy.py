@@ -310,8 +310,12 @@ class MarketMaker(GuardedStrategy):
                 self._refuse_single_orders(desk)
                 return
             desk.book.apply_deltas(deltas)
-            if desk.guards.feed is not None and deltas.is_snapshot:
-                self._on_snapshot(desk, deltas)
+            if desk.guards.feed is not None:
+                if deltas.is_snapshot:
+                    self._on_snapshot(desk, deltas)
+                late_seconds = desk.guards.backward_seconds(deltas.ts_event, deltas.ts_init)
+                if late_seconds is not None:
+                    self._log_backward_dates(desk, late_seconds)
             self._follow(desk, deltas.ts_init)
 
     def _refuse_single_orders(self, desk: SymbolDesk) -> None:
@@ -594,6 +598,12 @@ class MarketMaker(GuardedStrategy):
             desk.guards.venue = state
             self._act(desk, now_ns)
 
+    def _log_backward_dates(self, desk: SymbolDesk, late_seconds: float) -> None:
+        self.log.warning(
+            f"MM: {desk.spec.symbol} has book changes that are dated before earlier ones, this one by "
+            f"{late_seconds:.1f} s: the venue's clock was ahead; they are taken in the order they come in"
+        )
+
     def _log_old_trade(self, desk: SymbolDesk, trade: Any) -> None:
         age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
         self.log.warning(
@@ -610,7 +620,9 @@ class MarketMaker(GuardedStrategy):
     def _tell_guard(self, desk: SymbolDesk, state: QuotingState, text: str, now_ns: int) -> None:
         """Log and publish a change of a guard."""
         log = self.log.info if state is QuotingState.QUOTING else self.log.warning
-        log(f"MM: {desk.spec.symbol} {text}")
+        line = desk.guards.line(f"MM: {desk.spec.symbol} {text}", now_ns)
+        if line is not None:
+            log(line)
         self.publish_message(GUARD_TOPIC, GuardChange(now_ns, desk.spec.symbol, state, text))
 
     def _on_control(self, message: object) -> None:

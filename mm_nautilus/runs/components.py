@@ -129,6 +129,11 @@ def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) 
     return MarketMakerConfig.model_validate(given)
 
 
+_WARNS_ONCE_A_LEVEL: Final = "nautilus_model::orderbook::book"
+"""Warns of every level of every book change that is dated before an earlier one: one frame that is dated ahead makes
+that thousands a second. The strategy tells it once."""
+
+
 def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | None = None) -> LoggerConfig:
     """Return the engine's logging: everything to a file in the run's folder, nothing to the terminal.
 
@@ -141,10 +146,11 @@ def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | Non
     rotate
         Bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
     """
+    quiet = [_WARNS_OF_NOTHING] if rotate is None else [_WARNS_OF_NOTHING, _WARNS_ONCE_A_LEVEL]
     return LoggerConfig(
         stdout_level=LogLevel.OFF,
         fileout_level=LogLevel.from_str(output.log_level),
         file_config=FileWriterConfig(directory=str(folder), file_name="run", file_rotate=rotate),
-        component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING") | {_WARNS_OF_NOTHING: "ERROR"},
+        component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING") | dict.fromkeys(quiet, "ERROR"),
         is_colored=False,
     )

@@ -15,7 +15,7 @@ from nautilus_trader.live import NodeState
 
 from mm_nautilus.core.refusals import refused_for
 from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.errors import InterruptedRunError, MarketMakingError, RunFailedError
+from mm_nautilus.errors import ConfigError, InterruptedRunError, MarketMakingError, RunFailedError
 from mm_nautilus.live_view.state import LiveState, RunInfo
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
@@ -38,7 +38,7 @@ from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
 from mm_nautilus.runs.venue_watch import VenueWatch
 
-__all__ = ["SandboxOutcome", "Screen", "run_sandbox"]
+__all__ = ["SandboxOutcome", "Screen", "refuse_coarser_lots", "run_sandbox"]
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
@@ -127,6 +127,7 @@ def run_sandbox(
         state = _state_file(config, fresh=fresh)
         if state is not None:
             opened.enter_context(state)
+            refuse_coarser_lots(state, inputs)
             say(_state_line(state))
         recording = _recording(inputs)
         if recording is not None:
@@ -156,6 +157,27 @@ def _state_file(config: SandboxConfig, *, fresh: bool) -> StateFile | None:
     if directory is None:
         return None
     return StateFile.open(directory, config.name, StateFingerprint.of(config), fresh=fresh)
+
+
+def refuse_coarser_lots(state: StateFile, inputs: SandboxInputs) -> None:
+    """Refuse saved positions that the venue's lots no longer divide: their remainders could never be traded.
+
+    Raises
+    ------
+    ConfigError
+        With each of them and what to do.
+    """
+    problems = []
+    for position in () if state.account is None else state.account.positions:
+        lot = inputs.specs[position.symbol].size_increment
+        if position.quantity % lot:
+            problems.append(
+                f"{state.path}: the position of {position.symbol} must be a multiple of the venue's lot, which is "
+                f"{lot:f} {position.base} now, was {position.quantity:f} {position.base}; start anew with --fresh, "
+                f"which keeps this file under another name, and with venue.starting_balances that are its balances"
+            )
+    if problems:
+        raise ConfigError(problems)
 
 
 def _state_line(state: StateFile) -> str:

@@ -11,6 +11,7 @@ from mm_nautilus.core.guards import (
     BookCondition,
     BookGuard,
     DrawdownGuard,
+    LineLimit,
     Spell,
     book_condition,
 )
@@ -329,3 +330,12 @@ def test_a_rearmed_drawdown_measures_from_the_next_pnl():
 def test_a_spell_is_told_once():
     spell = Spell(10)
     assert [spell.begins(at) for at in (0, 9, 18, 28, 29)] == [True, False, False, True, False]
+
+
+def test_lines_beyond_the_limit_are_counted_and_told_with_the_next() -> None:
+    limit = LineLimit(2, 60)
+    told = [limit.take(text, at) for at, text in enumerate("abcde")]
+    assert told == ["a", "b", None, None, None]
+    assert limit.take("f", 61) == "f (3 changes before were not logged)"
+    assert limit.take("g", 62) == "g"
+    assert limit.take("h", 5) == "h", "a clock that was set back begins anew"

@@ -3,14 +3,20 @@
 import json
 import signal
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, read_until, start
 
 from mm_nautilus.cli import main
+from mm_nautilus.core.saved_account import SavedAccount, SavedPosition
+from mm_nautilus.data.simulator import KRAKEN_SPOT
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.runs.sandbox import refuse_coarser_lots
 
 CENT_OF_COIN = Decimal("1e-8")
 START = {"USDT": Decimal(1000), "XRP": Decimal(500), "BTC": Decimal("0.01")}
@@ -128,3 +134,23 @@ def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path, capsys: pytest
     kept.write_text('{"version": 1, "acc', encoding="utf-8")
     assert f"the state file {kept} is damaged" in refusal(capsys, str(path))
     assert kept.read_text(encoding="utf-8") == '{"version": 1, "acc'
+
+
+@pytest.mark.parametrize(("lot", "is_refused"), [("0.01", True), ("0.001", False)])
+def test_a_position_that_lots_no_longer_divide_is_refused_with_what_to_do(
+    lot: str, *, is_refused: bool
+) -> None:
+    spec = replace(KRAKEN_SPOT["XRP/USDT"], size_increment=Decimal(lot))
+    held = SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("12.345"), 2.35, Decimal(0))
+    kept: Any = SimpleNamespace(path=Path("state/probe.json"), account=SavedAccount({}, (held,)))
+    inputs: Any = SimpleNamespace(specs={"XRP/USDT": spec})
+    if not is_refused:
+        refuse_coarser_lots(kept, inputs)
+        return
+    with pytest.raises(ConfigError) as refused:
+        refuse_coarser_lots(kept, inputs)
+    assert str(refused.value) == (
+        "state/probe.json: the position of XRP/USDT must be a multiple of the venue's lot, which is 0.01 XRP now, was "
+        "12.345 XRP; start anew with --fresh, which keeps this file under another name, and with "
+        "venue.starting_balances that are its balances"
+    )

@@ -143,3 +143,17 @@ def test_a_wall_clock_that_is_set_pauses_everything(pair: Any, step_seconds: flo
     for symbol in SYMBOLS:
         assert_paused(again, before, symbol, "clock step")
     assert again["now_ns"] - held["now_ns"] > 2_000_000_000, "the clocks have to agree for three seconds"
+
+
+def test_frames_that_are_dated_ahead_are_told_once_and_flood_no_log(pair: Any) -> None:
+    """The engine would warn of every level until the venue's clock has caught up, thousands of times a second."""
+    before = pair.session.report()
+    pair.control.clock_skew(3_600)
+    ahead = wait_for_more(pair, before)
+    pair.control.clock_skew(0)
+    wait_for_more(pair, ahead)
+    logs = pair.session.folder.glob("runs/*/run*.log")
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    assert not [line for line in lines if "Out-of-order" in line]
+    told = [line for line in lines if "dated before earlier ones" in line]
+    assert sorted(line.split("MM: ")[1].split()[0] for line in told) == sorted(SYMBOLS)
