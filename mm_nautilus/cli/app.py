@@ -13,6 +13,7 @@ from mm_nautilus.cli.data import data_app
 from mm_nautilus.cli.doctor import doctor_command
 from mm_nautilus.cli.frame import PROGRAM, open_closed_streams, run_command
 from mm_nautilus.cli.halt import halt_command, resume_command
+from mm_nautilus.cli.output import run_unhurried
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
 from mm_nautilus.cli.streams import take_any_text
@@ -72,4 +73,6 @@ def exit_code(words: Sequence[str]) -> int:
     take_any_text()
     # A run that ends on a signal writes its report in a process of its own, which inherits that signals are blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending_signals())
+    if words[:1] == ["sandbox"]:
+        return run_unhurried(lambda: run_command(app, words))
     return run_command(app, words)

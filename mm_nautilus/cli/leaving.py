@@ -1,13 +1,17 @@
 """End the process at once on a signal, while nothing has been begun that has to be ended in order."""
 
 import os
+import select
 import signal
 from contextlib import suppress
 from types import FrameType
+from typing import Final
 
 from mm_nautilus.core.ending_signals import ending_signals
 
 __all__ = ["leave_on_signals"]
+
+_PATIENCE_SECONDS: Final = 0.5
 
 
 def leave_on_signals(*, as_json: bool) -> None:
@@ -25,8 +29,10 @@ def leave_on_signals(*, as_json: bool) -> None:
     def leave(number: int, _frame: FrameType | None) -> None:
         code = 128 + number
         text = f'{{"exit_code": {code}, "errors": ["interrupted"]}}' if as_json else "error: interrupted"
-        with suppress(OSError):  # nobody reads any more
-            os.write(2, f"{text}\n".encode())
+        # Where a terminal is stopped, or nobody reads, the end does not wait for it.
+        with suppress(OSError):
+            if select.select([], [2], [], _PATIENCE_SECONDS)[1]:
+                os.write(2, f"{text}\n".encode())
         os._exit(code)
 
     for number in ending_signals():

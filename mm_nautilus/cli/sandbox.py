@@ -1,7 +1,6 @@
 """The `sandbox` command."""
 
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -140,7 +139,7 @@ def _run(
     if signals.received is not None:
         raise InterruptedRunError("interrupted before the run began; nothing was written", signals.exit_code)
     screen = _screen() if shows else None
-    say = screen.say if screen is not None else _plain_lines() if says else lambda _line: None
+    say = screen.say if screen is not None else typer.echo if says else lambda _line: None
     for warning in loaded.warnings:
         say(warning)
     with loaded.placing():
@@ -151,25 +150,12 @@ def _screen() -> "TerminalView | None":
     """Return what draws on the terminal, None where there is none that can be drawn on."""
     if not sys.stdout.isatty():
         return None
-    from mm_nautilus.live_view.terminal import Terminal, TerminalView  # noqa: PLC0415 (keeps --help fast)
+    from rich.console import Console  # noqa: PLC0415 (keeps --help fast)
 
-    terminal = Terminal()
+    from mm_nautilus.live_view.terminal import TerminalView  # noqa: PLC0415
+
+    terminal = Console()
     return None if terminal.is_dumb_terminal else TerminalView(terminal)
-
-
-def _plain_lines() -> Callable[[str], None]:
-    """Return what prints a line, and falls silent for good once nobody reads: a lost terminal ends no run."""
-    is_read = True
-
-    def say(line: str) -> None:
-        nonlocal is_read
-        if is_read:
-            try:
-                print(line, flush=True)  # noqa: T201 - typer's echo would swallow what tells of a lost reader
-            except OSError:
-                is_read = False
-
-    return say
 
 
 def _print(outcome: "SandboxOutcome") -> None:

@@ -1,9 +1,8 @@
 """A run as it goes, in a terminal: tables that are drawn anew each second, below the lines that are said."""
 
-import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
@@ -25,7 +24,7 @@ from mm_nautilus.live_view.document import (
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.report.rows import NONE
 
-__all__ = ["Terminal", "TerminalView", "terminal_tables"]
+__all__ = ["TerminalView", "terminal_tables"]
 
 _SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 0.5
@@ -52,18 +51,10 @@ _LEFT_OUT: Final = frozenset({"average_pnl", "fees"})
 """Figures that a terminal has no room for; the page and the summary have them."""
 
 
-class Terminal(Console):
-    """A console that falls silent where rich would end the process: nobody reads it any more."""
-
-    def on_broken_pipe(self) -> None:
-        """Write nothing more."""
-        self.quiet = True
-
-
 class TerminalView:
     """Draw a run's state in a terminal from a thread of its own, and say lines above it.
 
-    A terminal that is lost, or that takes nothing more, ends no run and holds nobody up.
+    What is drawn is to be taken at once, as by the command line's streams: the thread waits for nobody.
 
     Parameters
     ----------
@@ -72,19 +63,17 @@ class TerminalView:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Terminal()
+        self._console = console or Console()
         self._said: deque[str] = deque()
         self._wake = threading.Event()
         self._is_over = False
-        self._is_lost = False
         self._thread: threading.Thread | None = None
 
     def say(self, line: str) -> None:
         """Say a line: at once before the view begins and after its end, else above the view, and soon."""
         self._said.append(line)
         if self._thread is None or not self._thread.is_alive():
-            with self._losing():
-                self._print_said()
+            self._print_said()
         else:
             self._wake.set()
 
@@ -104,7 +93,7 @@ class TerminalView:
                 self._thread = None
 
     def _draw(self, state: LiveState) -> None:
-        with self._losing(), Live(console=self._console, auto_refresh=False, transient=True) as live:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while not self._is_over:
                 self._print_said()
                 snapshot = state.snapshot()
@@ -117,21 +106,11 @@ class TerminalView:
                 live.refresh()
                 self._wake.wait(_SECONDS)
                 self._wake.clear()
-        with self._losing():
-            self._print_said()
+        self._print_said()
 
     def _print_said(self) -> None:
-        while self._said and not self._is_lost:
+        while self._said:
             self._console.print(self._said.popleft(), markup=False, highlight=False, soft_wrap=True)
-
-    @contextlib.contextmanager
-    def _losing(self) -> Iterator[None]:
-        """Fall silent for good where the terminal is gone."""
-        try:
-            yield
-        except OSError:
-            self._is_lost = True
-            self._said.clear()
 
 
 def terminal_tables(document: Document, equity: Sequence[float], width: int, height: int) -> RenderableType:

@@ -1,6 +1,5 @@
 """The live view in a terminal."""
 
-import errno
 import io
 import threading
 import time
@@ -12,7 +11,7 @@ from rich.console import Console
 
 from mm_nautilus.live_view.document import Document, fill_documents, state_document
 from mm_nautilus.live_view.state import GuardNote, LiveState, Quotes, SymbolInfo
-from mm_nautilus.live_view.terminal import Terminal, TerminalView, terminal_tables
+from mm_nautilus.live_view.terminal import TerminalView, terminal_tables
 
 PATIENCE_SECONDS = 120.0
 
@@ -147,36 +146,6 @@ def test_a_line_that_is_said_last_is_not_lost() -> None:
         view.say("the last line")
         view.end()
         assert "the last line\n" in screen.text
-
-
-class LostTerminal(io.StringIO):
-    """A terminal that nobody reads any more."""
-
-    def __init__(self, error: type[OSError], after: int) -> None:
-        super().__init__()
-        self._error, self._left = error, after
-
-    def write(self, text: str) -> int:
-        self._left -= 1
-        if self._left < 0:
-            raise self._error(errno.EIO, "lost")
-        return super().write(text)
-
-
-@pytest.mark.parametrize("after", [0, 1, 3])
-@pytest.mark.parametrize("error", [OSError, BrokenPipeError])
-def test_a_terminal_that_is_lost_ends_nothing(error: type[OSError], after: int) -> None:
-    file = LostTerminal(error, after)
-    view = TerminalView(Terminal(file=file, force_terminal=True, width=80, height=24))
-    view.say("perhaps read")
-    view.begin(eventful_state())
-    for _ in range(5):
-        view.say("nobody reads this")
-        time.sleep(0.01)
-    view.end()
-    written = file.getvalue()
-    view.say("nor this")
-    assert file.getvalue() == written
 
 
 def test_a_view_that_never_began_ends() -> None:

@@ -1,0 +1,56 @@
+"""A run whose terminal is stopped and whose errors nobody reads quotes on and ends in time."""
+
+import os
+import signal
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from whole_runs import ROOT
+
+PROMISED_SECONDS = 5.0
+
+
+def fills(folder: Path) -> int:
+    return sum(
+        path.read_text("utf-8").count('"type": "fill"') for path in folder.glob("runs/*/journal.jsonl")
+    )
+
+
+def test_a_stopped_terminal_and_a_full_pipe_hold_nothing_up(tmp_path: Path) -> None:
+    terminal, stdout = os.openpty()
+    reader, stderr = os.pipe()
+    os.set_blocking(stderr, False)
+    while True:
+        try:
+            os.write(stderr, b"x" * 4_096)
+        except BlockingIOError:
+            break
+    os.set_blocking(stderr, True)
+    termios.tcflow(stdout, termios.TCOOFF)  # as Ctrl-S does
+    process = subprocess.Popen(
+        [*COMMAND, str(configuration(tmp_path))],
+        cwd=ROOT,
+        stdin=stdout,
+        stdout=stdout,
+        stderr=stderr,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    try:
+        deadline = time.monotonic() + LONGEST_WAIT
+        while fills(tmp_path) < 3:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        asked_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONGEST_WAIT) == 143
+        assert time.monotonic() - asked_at < PROMISED_SECONDS
+    finally:
+        process.kill()
+        process.wait()
+        for number in (terminal, stdout, reader, stderr):
+            os.close(number)
+    Left.only(tmp_path).assert_ended("interrupted")
