@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from typing import NamedTuple, TextIO
 
 import pytest
@@ -53,9 +53,11 @@ def ends() -> Iterator[tuple[int, TextIO]]:
 def pipe(ends: tuple[int, TextIO]) -> Iterator[Pipe]:
     stream = UnhurriedStream(ends[1])
     yield Pipe(ends[0], stream)
-    while stream.is_behind:
-        os.read(ends[0], 65_536)
     stream.end()
+    os.set_blocking(ends[0], False)
+    while stream.is_behind:
+        with suppress(BlockingIOError):
+            os.read(ends[0], 65_536)
     wait_until(lambda: f"output {stream.fileno()}" not in {thread.name for thread in threading.enumerate()})
 
 
