@@ -37,16 +37,16 @@ from nautilus_trader.live import (
 from nautilus_trader.model import BookType, InstrumentId, Money, OrderSide, Price, Quantity, TraderId
 from nautilus_trader.trading import Strategy, StrategyConfig
 
-from mm_nautilus.core.config import MarketMakerConfig
-from mm_nautilus.core.run_config import FeeConfig, LatencyConfig, VenueConfig
+from mm_nautilus.config.run import FeeConfig, LatencyConfig, VenueConfig
+from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.nautilus.book import OwnBook
-from mm_nautilus.nautilus.kraken import FeedAddress, data_client_config
-from mm_nautilus.nautilus.restoration import simulated_account_id
-from mm_nautilus.nautilus.router import MAX_AMENDS
-from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import sandbox_venue
 from mm_nautilus.runs.components import ORDER_RATE
+from mm_nautilus.runs.kraken import FeedAddress, data_client_config
+from mm_nautilus.runs.restoration import simulated_account_id
+from mm_nautilus.runs.simulated_venue import sandbox_venue
+from mm_nautilus.trading.book import OwnBook
+from mm_nautilus.trading.orders import MAX_AMENDS
+from mm_nautilus.trading.strategy import MarketMaker
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -218,7 +218,7 @@ def run_arm(name: str, address: FeedAddress) -> None:
     node = build_node(address)
     strategy: TimedMaker | Minimal = Minimal() if name == "minimal" else TimedMaker(maker_config())
     if isinstance(strategy, TimedMaker):
-        strategy.follow_levels(10)
+        strategy.follow_live_feed(10)
     node.add_strategy(strategy)
     handle = node.handle()
     threading.Thread(target=lambda: (sys.stdin.read(), handle.stop()), daemon=True).start()

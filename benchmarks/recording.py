@@ -27,9 +27,9 @@ from nautilus_trader.common import DataActor, DataActorConfig, LoggerConfig
 from nautilus_trader.execution import MakerTakerFeeModel
 from nautilus_trader.model import AccountType, ActorId, BookType, InstrumentId, NautilusDataType, OmsType
 
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.nautilus.catalog import CatalogReader
-from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
 
 NEVER_MINUTES = 1e6
 TENTH_NS = 100_000_000

@@ -40,15 +40,15 @@ from nautilus_trader.model import (
 )
 from nautilus_trader.trading import GridMarketMakerConfig, Strategy
 
-from mm_nautilus.core.config_source import load_config
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.catalog import CatalogReader
-from mm_nautilus.nautilus.instruments import currency_pair
-from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import simulated_venue
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.components import strategy_config
+from mm_nautilus.runs.simulated_venue import simulated_venue
+from mm_nautilus.trading.instruments import currency_pair
+from mm_nautilus.trading.strategy import MarketMaker
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "backtest.yaml"
 RUN_ID = "benchmark"
@@ -134,7 +134,7 @@ def market_maker(catalog: Path) -> dict[str, Any]:
 
     kept: list[MarketMaker] = []
     figures = node_run(catalog, add)
-    counts = [desk.counts for desk in kept[0].desks.values()]
+    counts = [desk.counts for desk in kept[0].symbols.values()]
     return figures | {
         "amends": sum(count.amended for count in counts),
         "fills": sum(count.fills for count in counts),

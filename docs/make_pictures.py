@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.report.compare import compare_runs, comparison_parts
 from mm_nautilus.report.console import summary_view
 from mm_nautilus.report.page import render

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mm_nautilus.core.calibration import Calibration, IntensityFit, MarkOut, SymbolCalibration
-from mm_nautilus.core.calibration_file import load_calibration
+from mm_nautilus.calibration.figures import Calibration, IntensityFit, MarkOut, SymbolCalibration
+from mm_nautilus.calibration.file import load_calibration
 from mm_nautilus.runs.calibration import calibrate_catalog
 
 ROOT = Path(__file__).resolve().parents[1]

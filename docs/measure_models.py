@@ -19,13 +19,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mm_nautilus.core.amount import Amount
-from mm_nautilus.core.config_source import load_config
-from mm_nautilus.core.mark_outs import mark_outs
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.core.touches import TouchSeries
+from mm_nautilus.calibration.mark_outs import mark_outs
+from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.data.catalog import CatalogReader, DataKind
 from mm_nautilus.data.touch_replay import replay_touches
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
 from mm_nautilus.runs.backtest import run_backtest
 
 ROOT = Path(__file__).resolve().parents[1]

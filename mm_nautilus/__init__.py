@@ -3,19 +3,19 @@
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.config import MarketMakerConfig
-    from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
-    from mm_nautilus.nautilus.data_types import SymbolMetrics
-    from mm_nautilus.nautilus.strategy import MarketMaker
+    from mm_nautilus.config.strategy import MarketMakerConfig
+    from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
+    from mm_nautilus.metrics.data_types import SymbolMetrics
+    from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["MarketMaker", "MarketMakerConfig", "MetricsActor", "MetricsActorConfig", "SymbolMetrics"]
 
 _HOMES: Final = {
-    "MarketMaker": "mm_nautilus.nautilus.strategy",
-    "MarketMakerConfig": "mm_nautilus.core.config",
-    "MetricsActor": "mm_nautilus.nautilus.actor",
-    "MetricsActorConfig": "mm_nautilus.nautilus.actor",
-    "SymbolMetrics": "mm_nautilus.nautilus.data_types",
+    "MarketMaker": "mm_nautilus.trading.strategy",
+    "MarketMakerConfig": "mm_nautilus.config.strategy",
+    "MetricsActor": "mm_nautilus.metrics.actor",
+    "MetricsActorConfig": "mm_nautilus.metrics.actor",
+    "SymbolMetrics": "mm_nautilus.metrics.data_types",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mm_nautilus.core.calibration import (
+from mm_nautilus.calibration.figures import (
     CALIBRATION_VERSION,
     Calibration,
     CalibrationSource,
@@ -19,7 +19,7 @@ from mm_nautilus.core.calibration import (
     SymbolCalibration,
     VolatilityFigures,
 )
-from mm_nautilus.core.calibration_file import dump_calibration
+from mm_nautilus.calibration.file import dump_calibration
 
 START = datetime(2025, 12, 13, tzinfo=UTC)
 

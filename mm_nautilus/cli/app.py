@@ -20,7 +20,7 @@ from mm_nautilus.cli.streams import take_any_text
 from mm_nautilus.cli.terminals import outlive_terminals
 from mm_nautilus.cli.venue import venue_command
 from mm_nautilus.cli.version import print_version
-from mm_nautilus.core.ending_signals import ending_signals
+from mm_nautilus.system.ending_signals import ending_signals
 
 __all__ = ["app", "exit_code"]
 

@@ -17,7 +17,7 @@ from mm_nautilus.cli.console import (
 from mm_nautilus.cli.options import Overrides, output_words
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.run_config import RunConfig
+    from mm_nautilus.config.run import RunConfig
     from mm_nautilus.runs.backtest import BacktestOutcome
 
 __all__ = ["backtest_command"]
@@ -51,7 +51,7 @@ def backtest_command(
 
     Example: mm-nautilus backtest configs/aggressive.yaml --set strategy.gamma=0.5 --json
     """
-    from mm_nautilus.core.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
 
     words = [*(overrides or ()), *output_words(out)]
     loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), words)

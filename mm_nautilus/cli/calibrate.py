@@ -19,11 +19,11 @@ from mm_nautilus.cli.options import (
     SymbolList,
 )
 from mm_nautilus.cli.values import moment_value, symbol_names
-from mm_nautilus.core.guards import GAP_SECONDS
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.risk.limits import GAP_SECONDS
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.calibration import Calibration
+    from mm_nautilus.calibration.figures import Calibration
     from mm_nautilus.runs.calibration import CalibrationOutcome
 
 __all__ = ["calibrate_command"]
@@ -110,7 +110,7 @@ def _refuse_targets(file: Path, plot: Path | None, *, force: bool) -> None:
 
 
 def _texts(calibration: "Calibration", file: Path, plot: Path | None) -> dict[Path, str]:
-    from mm_nautilus.core.calibration_file import dump_calibration  # noqa: PLC0415
+    from mm_nautilus.calibration.file import dump_calibration  # noqa: PLC0415
 
     texts = {file: dump_calibration(calibration)}
     if plot is not None:

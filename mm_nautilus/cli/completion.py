@@ -58,8 +58,8 @@ def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
 
 def _model(context: typer.Context, values: Mapping[str, Any]) -> "type[BaseModel]":
     """Return what the command's configuration is, by its file or else by the command."""
-    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415 (keeps other completions fast)
-    from mm_nautilus.core.sandbox_config import SandboxConfig  # noqa: PLC0415
+    from mm_nautilus.config.run import RunConfig  # noqa: PLC0415 (keeps other completions fast)
+    from mm_nautilus.config.sandbox import SandboxConfig  # noqa: PLC0415
 
     return SandboxConfig if "feed" in values or context.info_name in _OF_SANDBOXES else RunConfig
 
@@ -67,8 +67,8 @@ def _model(context: typer.Context, values: Mapping[str, Any]) -> "type[BaseModel
 def _keys(model: "type[BaseModel]", symbols: Iterable[str], parents: tuple[str, ...] = ()) -> Iterator[str]:
     from pydantic import BaseModel  # noqa: PLC0415
 
-    from mm_nautilus.core.config import SymbolOverrides  # noqa: PLC0415
-    from mm_nautilus.core.problems import describe  # noqa: PLC0415
+    from mm_nautilus.config.problems import describe  # noqa: PLC0415
+    from mm_nautilus.config.strategy import SymbolOverrides  # noqa: PLC0415
 
     for name in model.model_fields:
         if name == _SYMBOLS:
@@ -93,7 +93,7 @@ def _file_values(context: typer.Context) -> Mapping[str, Any]:
     file = _given(context, "config", "file", "run")
     if file is None:
         return {}
-    from mm_nautilus.core.yaml_file import read_mapping  # noqa: PLC0415
+    from mm_nautilus.config.yaml_file import read_mapping  # noqa: PLC0415
     from mm_nautilus.errors import ConfigError  # noqa: PLC0415
 
     try:

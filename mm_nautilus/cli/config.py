@@ -9,8 +9,8 @@ from mm_nautilus.cli.config_init import init_command
 from mm_nautilus.cli.config_show import show_command
 from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
-from mm_nautilus.core.whole_file import reason, whole_file
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.whole_file import reason, whole_file
 
 __all__ = ["app"]
 
@@ -37,7 +37,7 @@ def check(
 
     Example: mm-nautilus config check configs/backtest.yaml --set strategy.gamma=0.3
     """
-    from mm_nautilus.core.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
 
     loaded = load_any_config(file, overrides or [])
     warnings, quoted = loaded.all_warnings(), list(loaded.config.strategy.symbols)
@@ -66,7 +66,7 @@ def schema(
 
     Example: mm-nautilus config schema --out run.schema.json
     """
-    from mm_nautilus.core.config_reference import schema_text  # noqa: PLC0415
+    from mm_nautilus.config.reference import schema_text  # noqa: PLC0415
 
     text = schema_text(sandbox=sandbox)
     if out is None:
@@ -85,6 +85,6 @@ def reference() -> None:
 
     Example: mm-nautilus config reference
     """
-    from mm_nautilus.core.config_reference import reference as text  # noqa: PLC0415
+    from mm_nautilus.config.reference import reference as text  # noqa: PLC0415
 
     typer.echo(text(), nl=False)

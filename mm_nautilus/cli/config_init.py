@@ -68,7 +68,7 @@ def init_command(
 
 def _refusals(file: Path) -> list[str]:
     """Return why a backtest of a configuration would be refused; nothing where it would not."""
-    from mm_nautilus.core.config_source import load_config  # noqa: PLC0415
+    from mm_nautilus.checks.config_source import load_config  # noqa: PLC0415
     from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 
     loaded = load_config(file)
@@ -81,8 +81,8 @@ def _refusals(file: Path) -> list[str]:
 
 
 def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
-    from mm_nautilus.core.config_template import template_text  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415
+    from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
+    from mm_nautilus.config.template import template_text  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.runs.starter import starter_config  # noqa: PLC0415
 
     starter = starter_config(catalog, names)
@@ -93,8 +93,8 @@ def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> 
 
 
 def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
-    from mm_nautilus.core.config_template import template_text  # noqa: PLC0415
-    from mm_nautilus.core.sandbox_config import SandboxConfig  # noqa: PLC0415
+    from mm_nautilus.config.sandbox import SandboxConfig  # noqa: PLC0415
+    from mm_nautilus.config.template import template_text  # noqa: PLC0415
     from mm_nautilus.runs.starter import starter_sandbox  # noqa: PLC0415
 
     starter = starter_sandbox(catalog, names)
@@ -115,7 +115,7 @@ def _run_name(out: Path | None) -> Values:
     """Return the file's name as the run's, nothing where it cannot be one."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
-    from mm_nautilus.core.run_config import RunName  # noqa: PLC0415
+    from mm_nautilus.config.run import RunName  # noqa: PLC0415
 
     if out is None:
         return {}

@@ -9,8 +9,8 @@ from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.config_source import AnyLoadedConfig
-    from mm_nautilus.core.merged_config import MergedValue
+    from mm_nautilus.checks.config_source import AnyLoadedConfig
+    from mm_nautilus.checks.merged_config import MergedValue
 
 __all__ = ["show_command"]
 
@@ -37,8 +37,8 @@ def show_command(
 
     Example: mm-nautilus config show configs/backtest.yaml --symbol BTC/USDT --given
     """
-    from mm_nautilus.core.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.core.merged_config import common_values, symbol_values, values_text  # noqa: PLC0415
+    from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.merged_config import common_values, symbol_values, values_text  # noqa: PLC0415
 
     loaded = load_any_config(file, overrides or ())
     chosen = _chosen(loaded, symbols or [])
@@ -55,7 +55,7 @@ def _wanted(values: "list[MergedValue]", *, given: bool) -> "list[MergedValue]":
 
 
 def _chosen(loaded: "AnyLoadedConfig", names: list[str]) -> list[str]:
-    from mm_nautilus.core.problems import nearest  # noqa: PLC0415
+    from mm_nautilus.config.problems import nearest  # noqa: PLC0415
     from mm_nautilus.errors import ConfigError  # noqa: PLC0415
 
     known = list(loaded.config.strategy.symbols)

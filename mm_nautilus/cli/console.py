@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import typer
 
-from mm_nautilus.core.ending_signals import ending_signals
-from mm_nautilus.core.plain_text import printable
 from mm_nautilus.errors import InterruptedRunError
+from mm_nautilus.system.ending_signals import ending_signals
+from mm_nautilus.system.plain_text import printable
 
 __all__ = [
     "WIDTH_WITHOUT_TERMINAL",

@@ -9,12 +9,12 @@ import typer
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.data_export import export_command
 from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds
-from mm_nautilus.core.guards import GAP_SECONDS
+from mm_nautilus.risk.limits import GAP_SECONDS
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check import CatalogReport, InstrumentReport
+    from mm_nautilus.data.recording_folder import RecoveryReport
     from mm_nautilus.data.tardis import ImportReport
-    from mm_nautilus.nautilus.recording_folder import RecoveryReport
 
 __all__ = ["data_app"]
 
@@ -190,7 +190,7 @@ def _print_check(report: "CatalogReport") -> None:
 
 
 def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
-    from mm_nautilus.nautilus.catalog import format_time  # noqa: PLC0415
+    from mm_nautilus.data.catalog import format_time  # noqa: PLC0415
 
     name = f"{entry.instrument_id}{' (simulated)' if entry.simulated else ''}"
     return [
@@ -268,8 +268,8 @@ def recover_command(
 
     Example: mm-nautilus data recover recordings/sandbox
     """
-    from mm_nautilus.nautilus.catalog import CatalogReader  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.nautilus.recording_folder import recover, waiting_sessions  # noqa: PLC0415
+    from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.data.recording_folder import recover, waiting_sessions  # noqa: PLC0415
 
     if not waiting_sessions(catalog):
         CatalogReader(catalog).some_instruments()

@@ -10,8 +10,8 @@ from mm_nautilus.cli.console import print_json, progress_bar, shipped_file
 from mm_nautilus.cli.options import AsJson, Overrides
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.run_config import RunConfig
-    from mm_nautilus.core.sandbox_config import SandboxConfig
+    from mm_nautilus.config.run import RunConfig
+    from mm_nautilus.config.sandbox import SandboxConfig
     from mm_nautilus.runs.health import Check
 
 __all__ = ["doctor_command"]
@@ -37,7 +37,7 @@ def doctor_command(
 
     Example: mm-nautilus doctor configs/backtest.yaml
     """
-    from mm_nautilus.core.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.runs.health import Check, CheckState, environment_checks  # noqa: PLC0415
 
     file = config or shipped_file(_DEFAULT_CONFIG)
@@ -57,7 +57,7 @@ def doctor_command(
 
 
 def _run_checks(config: "RunConfig | SandboxConfig") -> "list[Check]":
-    from mm_nautilus.core.run_config import RunConfig  # noqa: PLC0415
+    from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
     from mm_nautilus.runs.health import run_checks  # noqa: PLC0415
     from mm_nautilus.runs.sandbox_health import sandbox_checks  # noqa: PLC0415
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mm_nautilus.core.whole_file import naming, reason, whole_file
 from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.system.whole_file import naming, reason, whole_file
 
 __all__ = ["refuse_targets", "target_problems", "write_whole"]
 

@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn
 import typer
 
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
-from mm_nautilus.core.plain_text import printable, without_passwords
-from mm_nautilus.core.whole_file import failure_text
 from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.system.plain_text import printable, without_passwords
+from mm_nautilus.system.whole_file import failure_text
 
 __all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
 
@@ -154,7 +154,7 @@ def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) ->
 
 def _nearest(name: str, known: Sequence[str]) -> str:
     """Return the known name that a mistyped one most likely means, or all of them where they are few."""
-    from mm_nautilus.core.problems import nearest  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.config.problems import nearest  # noqa: PLC0415 (keeps --help fast)
 
     likely = nearest(name, known)
     if likely is not None:

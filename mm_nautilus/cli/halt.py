@@ -11,7 +11,7 @@ from mm_nautilus.cli.options import AsJson, Overrides
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 if TYPE_CHECKING:
-    from mm_nautilus.core.kill_switch import KillSwitch
+    from mm_nautilus.risk.kill_switch import KillSwitch
 
 __all__ = ["halt_command", "resume_command"]
 
@@ -51,7 +51,7 @@ def halt_command(
 
     Example: mm-nautilus halt configs/sandbox.yaml --flatten --reason "leaving for the night"
     """
-    from mm_nautilus.core.kill_switch import HaltOrder  # noqa: PLC0415 (start-up time of other commands)
+    from mm_nautilus.risk.kill_switch import HaltOrder  # noqa: PLC0415 (start-up time of other commands)
 
     switch = _kill_switch(run, overrides or [])
     try:
@@ -83,8 +83,8 @@ def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = 
 
 
 def _kill_switch(run: Path, overrides: list[str]) -> "KillSwitch":
-    from mm_nautilus.core.config_source import load_sandbox_config  # noqa: PLC0415
-    from mm_nautilus.core.kill_switch import KillSwitch  # noqa: PLC0415
+    from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
+    from mm_nautilus.risk.kill_switch import KillSwitch  # noqa: PLC0415
 
     if run.suffix == _STATE_FILE:
         return KillSwitch(_existing_state(run, overrides))
@@ -105,7 +105,7 @@ def _existing_state(file: Path, overrides: list[str]) -> Path:
             f"--set is for configurations, was {', '.join(overrides)} with the state file {file}"
         )
     if not file.is_file():
-        from mm_nautilus.core.near_files import near_file_hint  # noqa: PLC0415
+        from mm_nautilus.config.near_files import near_file_hint  # noqa: PLC0415
 
         raise ConfigError(
             f"the state file {file} must be an existing file, was not found "

@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
-from mm_nautilus.core.ending_signals import ending_signals
+from mm_nautilus.system.ending_signals import ending_signals
 
 __all__ = ["leave_on_signals"]
 

@@ -130,7 +130,7 @@ def _run(
     shows: bool,
 ) -> "SandboxOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
-    from mm_nautilus.core.config_source import load_sandbox_config  # noqa: PLC0415
+    from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
 
     loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
     # The engine takes a second to import: who mistyped a key is told before.

@@ -35,7 +35,7 @@ def moment_value(option: str, text: str | None) -> datetime | None:
         return None
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (keeps --help fast)
 
-    from mm_nautilus.core.config_types import Moment  # noqa: PLC0415
+    from mm_nautilus.config.fields import Moment  # noqa: PLC0415
 
     try:
         moment: datetime = TypeAdapter(Moment).validate_python(text)

@@ -68,7 +68,7 @@ def venue_command(
     if importlib.util.find_spec("aiohttp") is None:
         raise ConfigError("the local venue needs aiohttp; install it with: pip install 'mm-nautilus[venue]'")
     with ending_on_signals("interrupted before the venue listened"):
-        from mm_nautilus.nautilus.catalog import CatalogReader  # noqa: PLC0415
+        from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415
         from mm_nautilus.venue.options import VenueOptions, parse_speed  # noqa: PLC0415 (keeps --help fast)
         from mm_nautilus.venue.server import run_venue  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     ACTION_DELETE,
     FLAG_LAST,

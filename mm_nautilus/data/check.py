@@ -8,10 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.gaps import SilenceFinder
-from mm_nautilus.core.guards import GAP_SECONDS
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.book_tops import BookReplay, GroupTops
+from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog_files import (
+    CatalogFile,
+    folder_name,
+    read_delta_blocks,
+    read_trade_blocks,
+)
+from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
+from mm_nautilus.data.recording_folder import waiting_sessions
+from mm_nautilus.data.row_streams import RecentIds
+from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison, book_pace
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.gaps import SilenceFinder
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     FLAG_LAST,
     FLAG_SNAPSHOT,
@@ -21,19 +33,7 @@ from mm_nautilus.core.marketdata import (
     TradeBlock,
     joined_blocks,
 )
-from mm_nautilus.data.book_tops import BookReplay, GroupTops
-from mm_nautilus.data.row_streams import RecentIds
-from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison, book_pace
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time
-from mm_nautilus.nautilus.catalog_files import (
-    CatalogFile,
-    folder_name,
-    read_delta_blocks,
-    read_trade_blocks,
-)
-from mm_nautilus.nautilus.catalog_fitness import order_problem, precision_problem
-from mm_nautilus.nautilus.recording_folder import waiting_sessions
+from mm_nautilus.risk.limits import GAP_SECONDS
 
 __all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport", "check_catalog"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
 
 __all__ = ["ContentsEntry", "catalog_contents"]
 

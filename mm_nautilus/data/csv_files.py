@@ -10,10 +10,10 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final, cast
 
-from mm_nautilus.core.marketdata import SIDE_ASK, SIDE_BID, SIDE_NONE
-from mm_nautilus.core.near_files import near_file_hint
-from mm_nautilus.core.plain_text import printable
+from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.errors import DataError
+from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, SIDE_NONE
+from mm_nautilus.system.plain_text import printable
 
 __all__ = [
     "BOOK_HEADER",

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.core.marketdata import Ints
 from mm_nautilus.data.csv_files import TIME_PATTERN, CsvKind, blocks, shape_problem, shown
 from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.market.rows import Ints
 
 __all__ = ["CsvRows", "Stretch", "read_rows"]
 

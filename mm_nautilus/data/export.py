@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mm_nautilus.core.instrument import ORDER_LIMITS, InstrumentSpec
-from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
-from mm_nautilus.core.whole_file import reason
-from mm_nautilus.core.yaml_file import yaml_text
+from mm_nautilus.config.yaml_file import yaml_text
+from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time, refuse_other_span
 from mm_nautilus.data.csv_files import CsvKind
 from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
 from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind, format_time, refuse_other_span
+from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec
+from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.whole_file import reason
 
 __all__ = ["ExportForm", "ExportReport", "ExportedFile", "export_catalog"]
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.core.marketdata import Ints
+from mm_nautilus.market.rows import Ints
 
 __all__ = ["SHOWN_ROWS", "Finding", "FindingKind", "Findings"]
 

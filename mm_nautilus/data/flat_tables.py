@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -25,7 +26,6 @@ from mm_nautilus.core.marketdata import (
     Ints,
     TradeBlock,
 )
-from mm_nautilus.core.touches import TouchSeries
 
 __all__ = ["FlatTable", "book_columns", "touch_columns", "trade_columns"]
 

@@ -13,16 +13,16 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mm_nautilus.core.instrument import (
+from mm_nautilus.config.near_files import near_file_hint
+from mm_nautilus.config.problems import nearest
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.market.instrument import (
     LARGEST_FEE_PCT,
     ORDER_LIMITS,
     InstrumentSpec,
     names_currencies,
 )
-from mm_nautilus.core.near_files import near_file_hint
-from mm_nautilus.core.plain_text import printable
-from mm_nautilus.core.problems import nearest
-from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.plain_text import printable
 
 __all__ = ["InstrumentSource", "load_instrument"]
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.csv_rows import CsvRows
+from mm_nautilus.data.findings import FindingKind, Findings
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -22,10 +26,6 @@ from mm_nautilus.core.marketdata import (
     TradeBlock,
     joined_blocks,
 )
-from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.csv_rows import CsvRows
-from mm_nautilus.data.findings import FindingKind, Findings
-from mm_nautilus.errors import DataError
 
 __all__ = ["RECENT_TRADE_IDS", "BookStream", "RecentIds", "TradeStream"]
 

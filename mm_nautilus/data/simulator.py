@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
+from mm_nautilus.data.catalog import staged_catalog
 from mm_nautilus.data.efficient_price import STEP_SECONDS, EfficientPrices, PriceConfig
 from mm_nautilus.data.order_flow import FlowConfig, PairFlow
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import staged_catalog
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 
 __all__ = ["FLOWS", "KRAKEN_SPOT", "PairSlice", "SimulationConfig", "simulate", "write_sample"]
 

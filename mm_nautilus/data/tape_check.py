@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mm_nautilus.core.marketdata import Ints, TradeBlock
 from mm_nautilus.data.book_tops import GroupTops
+from mm_nautilus.data.catalog_files import CatalogFile, read_columns
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog_files import CatalogFile, read_columns
+from mm_nautilus.market.rows import Ints, TradeBlock
 
 __all__ = ["OutsideTrades", "TapeComparison", "book_pace"]
 

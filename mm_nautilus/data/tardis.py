@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import DeltaBlock, TradeBlock
+from mm_nautilus.data.catalog import CatalogWriter, format_time, staged_catalog
 from mm_nautilus.data.csv_files import CsvKind, detect_kind, first_row
 from mm_nautilus.data.csv_rows import Stretch, read_rows
 from mm_nautilus.data.findings import SHOWN_ROWS, Finding, FindingKind, Findings
 from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogWriter, format_time, staged_catalog
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 
 __all__ = ["CHUNK_ROWS", "FileReport", "ImportReport", "import_tardis"]
 

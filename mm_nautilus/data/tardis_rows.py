@@ -11,8 +11,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     ACTION_DELETE,
     FLAG_LAST,
@@ -24,8 +26,6 @@ from mm_nautilus.core.marketdata import (
     Ints,
     TradeBlock,
 )
-from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
-from mm_nautilus.errors import DataError
 
 __all__ = ["TardisBook", "TardisTrades", "source_symbol"]
 

@@ -8,10 +8,10 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from mm_nautilus.core.gaps import SilenceFinder
-from mm_nautilus.core.marketdata import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock
-from mm_nautilus.core.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
+from mm_nautilus.market.gaps import SilenceFinder
+from mm_nautilus.market.rows import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock
 
 __all__ = ["ReplayedTouches", "replay_touches"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from mm_nautilus.core.sandbox_config import WebConfig
+from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 
 __all__ = ["LEAST_TOKEN_CHARACTERS", "Access", "is_loopback", "page_access"]

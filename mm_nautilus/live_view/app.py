@@ -13,10 +13,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
 from mm_nautilus.live_view.access import Access
 from mm_nautilus.live_view.page import Page, live_page, sign_in_page
 from mm_nautilus.live_view.publisher import Publisher
+from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
 __all__ = ["LiveApp", "PageParts"]
 

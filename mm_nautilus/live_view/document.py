@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from mm_nautilus.core.guard_state import QuotingState
-from mm_nautilus.core.ledger import AccountSnapshot
 from mm_nautilus.live_view.curve import Point
 from mm_nautilus.live_view.state import (
     Fill,
@@ -19,8 +17,10 @@ from mm_nautilus.live_view.state import (
     SymbolInfo,
     SymbolSnapshot,
 )
+from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.report.money import amount_decimals, is_dollar, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE, size_text
+from mm_nautilus.risk.state import QuotingState
 
 __all__ = [
     "ACCOUNT_FIGURES",

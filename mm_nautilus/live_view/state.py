@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from mm_nautilus.core.guard_state import QuotingState
-from mm_nautilus.core.ledger import AccountSnapshot
 from mm_nautilus.live_view.curve import Curve, Point
+from mm_nautilus.metrics.ledger import AccountSnapshot
+from mm_nautilus.risk.state import QuotingState
 
 __all__ = [
     "Fill",

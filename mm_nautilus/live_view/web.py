@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from mm_nautilus.core.kill_switch import KillSwitch
-from mm_nautilus.core.sandbox_config import WebConfig
+from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view.access import Access, page_access
 from mm_nautilus.live_view.log_tail import LogTail
 from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.risk.kill_switch import KillSwitch
 
 if TYPE_CHECKING:
     import uvicorn

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from mm_nautilus.core.calibration import (
+from mm_nautilus.calibration.figures import (
     Calibration,
     CalibrationSource,
     FeeFigures,

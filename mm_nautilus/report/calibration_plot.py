@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from mm_nautilus.core.calibration import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
+from mm_nautilus.calibration.figures import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
 from mm_nautilus.report.calibration import recorded_words, source_words
 
 __all__ = ["calibration_figure", "calibration_page"]

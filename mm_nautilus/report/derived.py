@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.fill_quality import OwnFills, fill_quality
-from mm_nautilus.core.mark_outs import HORIZONS_SECONDS
-from mm_nautilus.core.rates import Rates
+from mm_nautilus.calibration.fill_quality import OwnFills, fill_quality
+from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.errors import DataError
+from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
 __all__ = ["complete_summary", "fill_quality_of", "read_run"]

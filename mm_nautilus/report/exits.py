@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.exits import ExitReason
+from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 

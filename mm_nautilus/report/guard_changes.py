@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from mm_nautilus.core.guard_state import QuotingState
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.journal import journal_files
 from mm_nautilus.report.run_files import RunFiles
+from mm_nautilus.risk.state import QuotingState
 
 __all__ = ["GuardEntry", "GuardLog", "StateTime", "read_guard_log", "state_times"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mm_nautilus.core.config import REPORT_CURRENCY
-from mm_nautilus.core.instrument import decimal_places
-from mm_nautilus.core.ledger import quote_currency
-from mm_nautilus.core.whole_file import naming
+from mm_nautilus.config.strategy import REPORT_CURRENCY
+from mm_nautilus.market.instrument import decimal_places
+from mm_nautilus.metrics.ledger import quote_currency
 from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.system.whole_file import naming
 
 __all__ = ["Journal", "journal_files"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.rates import Rates
+from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.run_files import RunFiles, numbers, times
 
 __all__ = ["MidPaths"]

@@ -3,7 +3,7 @@
 import math
 from typing import Final, Literal
 
-from mm_nautilus.core.fiat import FIAT
+from mm_nautilus.market.fiat import FIAT
 
 __all__ = ["amount_decimals", "decimal_text", "is_dollar", "signed_amount", "unsigned_amount"]
 

@@ -13,8 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from mm_nautilus.core.guard_state import QuotingState
-from mm_nautilus.core.whole_file import whole_file
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.equity_figures import equity_figure, equity_paths
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
@@ -36,6 +34,8 @@ from mm_nautilus.report.run_files import RunFiles, recorded_times, times
 from mm_nautilus.report.session import data_text, ending_note, moment_text, resumed_note, session_rows
 from mm_nautilus.report.statistics_table import statistics_rows
 from mm_nautilus.report.symbol_view import symbol_traces, symbol_view
+from mm_nautilus.risk.state import QuotingState
+from mm_nautilus.system.whole_file import whole_file
 
 __all__ = ["REPORT", "Cell", "page_parts", "render", "write_report"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from mm_nautilus.core.quote_model import short_number
+from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 
 __all__ = [

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mm_nautilus.core.near_files import near_folder_hint
+from mm_nautilus.config.near_files import near_folder_hint
 from mm_nautilus.errors import DataError
 
 __all__ = ["RunFiles", "amounts", "numbers", "recorded_times", "texts", "times"]

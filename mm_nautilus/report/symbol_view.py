@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mm_nautilus.core.instrument import decimal_places
+from mm_nautilus.market.instrument import decimal_places
 from mm_nautilus.report.decimation import min_max_rows, thinned_rows
 from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds, significant
 from mm_nautilus.report.packed import pack

@@ -16,14 +16,14 @@ from nautilus_trader.model import InstrumentId, NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.risk import RiskEngineConfig
 
-from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import simulated_venue
+from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.control import RunControl
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.simulated_venue import simulated_venue
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["RUN_ID", "RunParts", "build_parts"]
 
@@ -65,7 +65,7 @@ def build_parts(
     node = BacktestNode([_node_config(inputs, folder, catalog)])
     node.build()
     strategy = MarketMaker(strategy_config(config, inputs.specs))
-    strategy.wait_until(inputs.quote_ns)
+    strategy.hold_until(inputs.quote_ns)
     strategy.pause_in_gaps()
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()

@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 from nautilus_trader.backtest import BacktestNode, BacktestResult
 
-from mm_nautilus.core.config_source import resolved_yaml
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.core.whole_file import remove_unfinished
+from mm_nautilus.checks.config_source import resolved_yaml
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.data.catalog_path import engine_path
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.nautilus.catalog_path import engine_path
-from mm_nautilus.nautilus.instruments import keep_size_digits
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report as write_page
 from mm_nautilus.report.run_files import RunFiles
@@ -30,6 +28,8 @@ from mm_nautilus.runs.signals import SignalWatch
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.tables import FILLS, ORDERS, POSITIONS, write_report
+from mm_nautilus.system.whole_file import remove_unfinished
+from mm_nautilus.trading.instruments import keep_size_digits
 
 __all__ = ["BacktestOutcome", "run_backtest"]
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from mm_nautilus.core.calibration import (
+from mm_nautilus.calibration.fee_economics import fee_figures
+from mm_nautilus.calibration.figures import (
     CALIBRATION_VERSION,
     Calibration,
     CalibrationSource,
@@ -17,19 +18,13 @@ from mm_nautilus.core.calibration import (
     SpreadFigures,
     SymbolCalibration,
 )
-from mm_nautilus.core.fee_economics import fee_figures
-from mm_nautilus.core.guards import GAP_SECONDS
-from mm_nautilus.core.instrument import LARGEST_FEE_PCT, InstrumentSpec
-from mm_nautilus.core.intensity import MarketOrders, fit_intensity, market_orders
-from mm_nautilus.core.mark_outs import mark_outs
-from mm_nautilus.core.marketdata import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
-from mm_nautilus.core.microprice import estimate_microprice
-from mm_nautilus.core.realised_volatility import volatility_figures
-from mm_nautilus.core.spread_figures import spread_figures
-from mm_nautilus.core.touches import TouchSeries
-from mm_nautilus.data.touch_replay import replay_touches
-from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.nautilus.catalog import (
+from mm_nautilus.calibration.intensity import MarketOrders, fit_intensity, market_orders
+from mm_nautilus.calibration.mark_outs import mark_outs
+from mm_nautilus.calibration.microprice import estimate_microprice
+from mm_nautilus.calibration.realised_volatility import volatility_figures
+from mm_nautilus.calibration.spread import spread_figures
+from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.data.catalog import (
     CatalogReader,
     DataKind,
     format_time,
@@ -37,6 +32,11 @@ from mm_nautilus.nautilus.catalog import (
     refuse_several_venues,
     require_data,
 )
+from mm_nautilus.data.touch_replay import replay_touches
+from mm_nautilus.errors import CalibrationError, ConfigError, DataError
+from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
+from mm_nautilus.market.rows import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
+from mm_nautilus.risk.limits import GAP_SECONDS
 
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
 

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 
-from mm_nautilus.core.config import MarketMakerConfig
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.run_config import OutputConfig, TradingConfig
-from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor, GuardedStrategy
-from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import fee_rates
+from mm_nautilus.config.run import OutputConfig, TradingConfig
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor, GuardedStrategy
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = [
     "ORDER_RATE",

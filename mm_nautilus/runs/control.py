@@ -6,10 +6,10 @@ from typing import Any, Final, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import CONTROL_TOPIC, GAP_TOPIC, MarketGap, WindDown
-from mm_nautilus.nautilus.pausing import PausingTimer
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, MarketGap, StopQuoting
+from mm_nautilus.trading.pausing import PausingTimer
 
 __all__ = ["WIND_DOWN_SECONDS", "RunControl"]
 
@@ -59,7 +59,7 @@ class RunControl(GuardedActor):
     def on_start(self) -> None:
         """Set the timer, and listen for gaps."""
         self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=True)
-        self.subscribe_topic(GAP_TOPIC, self._on_gap)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_gap)
 
     def _on_gap(self, message: object) -> None:
         """Pause while strategies do, but for the end of the data."""
@@ -87,4 +87,4 @@ class RunControl(GuardedActor):
 
     def _wind_down(self, reason: str) -> None:
         self._winding_down = True
-        self.publish_message(CONTROL_TOPIC, WindDown(reason, self._flatten))
+        self.publish_message(COMMANDS_TOPIC, StopQuoting(reason, self._flatten))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.core.whole_file import failure_text, whole_file
 from mm_nautilus.errors import RunFailedError
-from mm_nautilus.nautilus.guarding import CallbackFailure
 from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.finish import write_summary
+from mm_nautilus.system.whole_file import failure_text, whole_file
+from mm_nautilus.trading.fail_fast import CallbackFailure
 
 __all__ = ["Failure", "note_failed", "run_failed"]
 

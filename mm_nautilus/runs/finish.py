@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from mm_nautilus.core.whole_file import whole_file
-from mm_nautilus.nautilus.data_types import metrics_schema
+from mm_nautilus.metrics.data_types import metrics_schema
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.recorder import EQUITY
@@ -19,6 +18,7 @@ from mm_nautilus.runs.row_files import join_parts, parts_folder
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.tables import FILLS, table_schema
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
+from mm_nautilus.system.whole_file import whole_file
 
 __all__ = ["finish_run", "only_writer", "write_summary"]
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mm_nautilus.core.config_source import resolved_yaml
-from mm_nautilus.core.problems import Problem
-from mm_nautilus.core.refusals import RefusedRunError
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.core.whole_file import reason, whole_file
+from mm_nautilus.checks.config_source import resolved_yaml
+from mm_nautilus.checks.refusals import RefusedRunError
+from mm_nautilus.config.problems import Problem
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.system.whole_file import reason, whole_file
 
 __all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders"]
 

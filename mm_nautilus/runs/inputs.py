@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mm_nautilus.core.calibration_file import configured_calibration
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.instrument_checks import check_run
-from mm_nautilus.core.problems import Problem
-from mm_nautilus.core.refusals import RefusedRunError, refused_for
-from mm_nautilus.core.run_config import RunConfig, TradingConfig
+from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.checks.instruments import check_run
+from mm_nautilus.checks.refusals import RefusedRunError, refused_for
+from mm_nautilus.config.problems import Problem
+from mm_nautilus.config.run import RunConfig, TradingConfig
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import (
+from mm_nautilus.data.catalog import (
     CatalogReader,
     DataKind,
     format_time,
     refuse_other_span,
     require_data,
 )
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
 
 __all__ = ["RunInputs", "checked_run", "first_mid", "prepare"]
 

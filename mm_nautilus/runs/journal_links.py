@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mm_nautilus.nautilus.messages import FillMessage, OrderOrigin
 from mm_nautilus.report.journal import Journal
+from mm_nautilus.trading.messages import Fill, OrderOrigin
 
 __all__ = ["JournalLinks"]
 
@@ -25,35 +25,31 @@ class JournalLinks:
 
     def __init__(self, journal: Journal, strategy: str) -> None:
         self._journal, self._strategy = journal, strategy
-        self._written: dict[tuple[str, bool], OrderOrigin] = {}
+        self._written: dict[tuple[str, str], OrderOrigin] = {}
         self._awaited: dict[str, tuple[int, str]] = {}
 
-    def on_fill(self, message: object) -> None:
+    def on_fill(self, fill: Fill) -> None:
         """Write what led to an execution, unless it was written for the execution before."""
-        if not isinstance(message, FillMessage):
-            return
-        event, origin = message.event, message.origin
-        symbol, order_id = event.instrument_id.symbol.value, event.client_order_id.value
-        self._awaited[symbol] = (event.ts_event, order_id)
-        side = (symbol, event.is_buy)
+        self._awaited[fill.symbol] = (fill.ts_event, fill.order_id)
+        origin, side = fill.origin, (fill.symbol, fill.side)
         if origin is None or self._written.get(side) is origin:
             return
         self._written[side] = origin
         common = {
-            "symbol": symbol,
-            "side": "BUY" if event.is_buy else "SELL",
-            "purpose": message.purpose,
+            "symbol": fill.symbol,
+            "side": fill.side,
+            "purpose": fill.purpose,
             "price": origin.decision.price,
             "quantity": origin.decision.quantity,
         }
-        self._journal.log_signal(_signal(common, origin), order_id, self._strategy)
+        self._journal.log_signal(_signal(common, origin), fill.order_id, self._strategy)
         order = {
             "ts_event": origin.placed_ns,
             **common,
-            "order_type": event.order_type.name,
+            "order_type": fill.order_type,
             "amends": origin.amends,
         }
-        self._journal.log_order(order, order_id, self._strategy)
+        self._journal.log_order(order, fill.order_id, self._strategy)
 
     def on_metrics(self, row: Mapping[str, Any]) -> None:
         """Write a symbol's metrics, a row of `metrics_row`, where they are the first after an execution."""

@@ -6,20 +6,19 @@ from typing import Any, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.ledger import AccountSnapshot
 from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, SymbolFigures, SymbolInfo
-from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics
-from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import (
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics
+from mm_nautilus.metrics.ledger import AccountSnapshot
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
-    GUARD_TOPIC,
-    QUOTES_TOPIC,
-    RESULT_TOPIC,
-    FillResult,
+    EVENTS_TOPIC,
     GuardChange,
     QuoteState,
+    StrategyStarted,
 )
+from mm_nautilus.trading.messages import Fill as FillEvent
 
 __all__ = ["LiveFeed", "symbol_infos"]
 
@@ -52,10 +51,8 @@ class LiveFeed(GuardedActor):
     def on_start(self) -> None:
         """Listen to metrics, quotes, fills with their results, account snapshots and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
-        self.subscribe_topic(QUOTES_TOPIC, self._on_quotes)
-        self.subscribe_topic(RESULT_TOPIC, self._on_result)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_message)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
-        self.subscribe_topic(GUARD_TOPIC, self._on_guard)
         self._state.set_status("running")
 
     def on_data(self, data: Any) -> None:
@@ -63,23 +60,24 @@ class LiveFeed(GuardedActor):
         if isinstance(data.data, SymbolMetrics):
             self._state.on_metrics(_figures(data.data))
 
-    def _on_quotes(self, message: object) -> None:
-        if isinstance(message, QuoteState):
-            self._state.on_quotes(self._symbols[message.instrument_id], _quotes(message))
+    def _on_message(self, message: object) -> None:
+        match message:
+            case FillEvent():
+                self._state.on_fill(_fill(message))
+            case GuardChange():
+                note = GuardNote(message.ts_event, message.symbol, message.state.value, message.text)
+                self._state.on_guard(note)
+            case StrategyStarted():
+                for view in message.views.values():
+                    view.on_quotes_changed.append(self._show_quotes)
 
-    def _on_result(self, message: object) -> None:
-        if isinstance(message, FillResult):
-            self._state.on_fill(_fill(message))
+    def _show_quotes(self, state: QuoteState) -> None:
+        self._state.on_quotes(self._symbols[state.instrument_id], _quotes(state))
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
             ts_event, snapshot = message
             self._state.on_account(ts_event, snapshot)
-
-    def _on_guard(self, message: object) -> None:
-        if isinstance(message, GuardChange):
-            note = GuardNote(message.ts_event, message.symbol, message.state.value, message.text)
-            self._state.on_guard(note)
 
     def show_last(
         self, ts_ns: int, metrics: Sequence[SymbolMetrics], account: AccountSnapshot | None
@@ -134,7 +132,7 @@ def _quotes(state: QuoteState) -> Quotes:
     )
 
 
-def _fill(result: FillResult) -> Fill:
+def _fill(result: FillEvent) -> Fill:
     return Fill(
         ts_event=result.ts_event,
         symbol=result.symbol,
@@ -147,5 +145,5 @@ def _fill(result: FillResult) -> Fill:
         realized_change=result.realized_change,
         trade_pnl=result.trade_pnl,
         position=result.position,
-        correlation_id=result.correlation_id,
+        correlation_id=result.order_id,
     )

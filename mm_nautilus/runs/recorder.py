@@ -12,24 +12,23 @@ import pyarrow as pa
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
-from mm_nautilus.core.exits import ExitReason
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
-from mm_nautilus.core.run_config import OutputConfig
-from mm_nautilus.nautilus.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
-from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import (
-    ACCOUNT_TOPIC,
-    FILL_TOPIC,
-    GUARD_TOPIC,
-    RESULT_TOPIC,
-    FillResult,
-    GuardChange,
-)
+from mm_nautilus.config.run import OutputConfig
+from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
+from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
+from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.journal_links import JournalLinks
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
 from mm_nautilus.runs.tables import FILLS, table_schema
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import (
+    ACCOUNT_TOPIC,
+    EVENTS_TOPIC,
+    BookingOrder,
+    Fill,
+    GuardChange,
+)
 
 __all__ = ["EQUITY", "ExitTotals", "RunRecorder"]
 
@@ -73,7 +72,7 @@ class ExitTotals:
     trades: int = 0
     pnl: dict[str, Decimal] = field(default_factory=dict)
 
-    def add(self, result: FillResult, *, is_first: bool) -> None:
+    def add(self, result: Fill, *, is_first: bool) -> None:
         """Count one execution of an exit; the first one follows an execution of something else."""
         self.count += is_first
         if result.trade_pnl is not None:
@@ -125,8 +124,8 @@ class RunRecorder(GuardedActor):
         self._links = JournalLinks(self._journal, STRATEGY_NAME)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
-        self._not_in_table: deque[FillResult] = deque()
-        self._not_in_journal: deque[FillResult] = deque()
+        self._not_in_table: deque[Fill] = deque()
+        self._not_in_journal: deque[Fill] = deque()
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
         self._last_purposes: dict[str, str] = {}
 
@@ -136,10 +135,8 @@ class RunRecorder(GuardedActor):
     def on_start(self) -> None:
         """Listen to metrics, account snapshots, fills with their results and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
-        self.subscribe_topic(FILL_TOPIC, self._on_fill)
-        self.subscribe_topic(RESULT_TOPIC, self._on_result)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_event, BookingOrder.RECORD)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
-        self.subscribe_topic(GUARD_TOPIC, self._on_guard)
         if self._is_live:
             self.clock.set_timer_ns(_TIMER, _FLUSH_INTERVAL_NS)
 
@@ -165,16 +162,14 @@ class RunRecorder(GuardedActor):
         self._metrics.append(row)
         self._links.on_metrics(row)
 
-    def _on_fill(self, message: object) -> None:
-        """Write what led to a fill; its own line follows when the position tells what it did."""
-        self._links.on_fill(message)
-
-    def _on_result(self, message: object) -> None:
-        """Write one fill, whatever has failed here before."""
-        if isinstance(message, FillResult):
+    def _on_event(self, message: object) -> None:
+        """Write a fill, whatever has failed here before; or a pause, a halt or the end of one."""
+        if isinstance(message, Fill):
             self.write_fill(message)
+        elif isinstance(message, GuardChange):
+            self._journal.log_guard(asdict(message), STRATEGY_NAME)
 
-    def write_fill(self, message: FillResult) -> None:
+    def write_fill(self, message: Fill) -> None:
         """Write one fill to the journal and, in a live run, to its table; count it with its exit.
 
         What cannot be written now is kept for the next one, or for the end.
@@ -193,6 +188,7 @@ class RunRecorder(GuardedActor):
         while self._fills is not None and self._not_in_table:
             self._fills.append(_fill_row(self._not_in_table.popleft()))
         while self._not_in_journal:
+            self._links.on_fill(self._not_in_journal[0])
             lines = self._journal.lines
             try:
                 self._log_fill(self._not_in_journal[0])
@@ -200,7 +196,7 @@ class RunRecorder(GuardedActor):
                 if self._journal.lines > lines:
                     self._not_in_journal.popleft()
 
-    def _log_fill(self, message: FillResult) -> None:
+    def _log_fill(self, message: Fill) -> None:
         fill = {
             "ts_event": message.ts_event,
             "symbol": message.symbol,
@@ -216,14 +212,9 @@ class RunRecorder(GuardedActor):
             "trade_id": message.trade_id,
         }
         position = {"symbol": message.symbol, "quantity": message.position}
-        self._journal.log_fill(
-            fill, message.correlation_id, STRATEGY_NAME, None, position, message.symbol_stats
-        )
-
-    def _on_guard(self, message: object) -> None:
-        """Write a pause, a halt or the end of one."""
-        if isinstance(message, GuardChange):
-            self._journal.log_guard(asdict(message), STRATEGY_NAME)
+        ledger = self._ledger()
+        stats = {} if ledger is None else ledger.get_symbol_stats(message.symbol)
+        self._journal.log_fill(fill, message.order_id, STRATEGY_NAME, None, position, stats)
 
     def _on_account(self, message: object) -> None:
         """Write one point of the equity curve and, once a minute, a snapshot to the journal."""
@@ -271,7 +262,7 @@ class RunRecorder(GuardedActor):
             self._write_fills()
 
 
-def _fill_row(fill: FillResult) -> dict[str, Any]:
+def _fill_row(fill: Fill) -> dict[str, Any]:
     """Return a fill as the engine's own report has it."""
     return {
         "ts_event": fill.ts_event,
@@ -284,6 +275,6 @@ def _fill_row(fill: FillResult) -> dict[str, Any]:
         "liquidity": fill.liquidity,
         "order_type": fill.order_type,
         "purpose": fill.purpose,
-        "client_order_id": fill.correlation_id,
+        "client_order_id": fill.order_id,
         "trade_id": fill.trade_id,
     }

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_nautilus.core.whole_file import naming, whole_file
+from mm_nautilus.system.whole_file import naming, whole_file
 
 __all__ = ["Row", "RowFile", "RowParts", "Rows", "join_parts", "parts_folder"]
 

@@ -13,13 +13,12 @@ from typing import Any, Final, Protocol
 
 from nautilus_trader.live import NodeState
 
-from mm_nautilus.core.refusals import refused_for
-from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.checks.refusals import refused_for
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import ConfigError, InterruptedRunError, MarketMakingError, RunFailedError
 from mm_nautilus.live_view.state import LiveState, RunInfo
 from mm_nautilus.live_view.web import LivePage
-from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.folder import refuse_unwritable_folders
@@ -35,6 +34,7 @@ from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_swit
 from mm_nautilus.runs.sandbox_results import SandboxResults
 from mm_nautilus.runs.session import WIND_DOWN_SECONDS, Session, StopCause
 from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
 from mm_nautilus.runs.venue_watch import VenueWatch
 

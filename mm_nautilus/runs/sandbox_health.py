@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from mm_nautilus.core.kill_switch import KillSwitch
-from mm_nautilus.core.sandbox_config import FeedConfig, SandboxConfig, WebConfig
+from mm_nautilus.config.sandbox import FeedConfig, SandboxConfig, WebConfig
+from mm_nautilus.data.recording_folder import waiting_sessions
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view.access import page_access
-from mm_nautilus.nautilus.recording_folder import waiting_sessions
+from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.health import (
     Check,
     CheckState,

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.refusals import refused_for
-from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.core.venue_state import VenueState
+from mm_nautilus.checks.refusals import refused_for
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.data.catalog import CatalogReader, require_data
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.nautilus.catalog import CatalogReader, require_data
-from mm_nautilus.nautilus.instruments import by_symbol, keep_size_digits
-from mm_nautilus.nautilus.kraken import KRAKEN_PUBLIC, FeedAddress, engine_pairs
-from mm_nautilus.nautilus.kraken_rest import ListedPairs, VenueAnswerError, first_mid_of, listed_pairs
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.runs.inputs import checked_run, first_mid
+from mm_nautilus.runs.kraken import KRAKEN_PUBLIC, FeedAddress, engine_pairs
+from mm_nautilus.runs.kraken_rest import ListedPairs, VenueAnswerError, first_mid_of, listed_pairs
 from mm_nautilus.runs.listing_server import ListingServer
 from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 __all__ = ["Feed", "SandboxInputs", "check_not_interrupted", "open_feed", "prepare_sandbox"]

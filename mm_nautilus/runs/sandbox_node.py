@@ -18,32 +18,32 @@ from nautilus_trader.live import (
 )
 from nautilus_trader.model import InstrumentId, Money, TraderId
 
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.core.kill_switch import KillSwitch
-from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.data.catalog_recorder import CatalogRecorder
 from mm_nautilus.live_view.state import LiveState
-from mm_nautilus.nautilus.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder
-from mm_nautilus.nautilus.kraken import FeedAddress, data_client_config
-from mm_nautilus.nautilus.live_guard import LiveGuard
-from mm_nautilus.nautilus.restoration import (
+from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
+from mm_nautilus.risk.kill_switch import KillSwitch
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
+from mm_nautilus.runs.kraken import FeedAddress, data_client_config
+from mm_nautilus.runs.live_feed import LiveFeed
+from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.restoration import (
     AccountRestorer,
     add_restoration_client,
     money_before_positions,
     simulated_account_id,
 )
-from mm_nautilus.nautilus.strategy import MarketMaker
-from mm_nautilus.nautilus.venue import latency_model, sandbox_venue
-from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
-from mm_nautilus.runs.live_feed import LiveFeed
-from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.session import Session, SessionControl
+from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.venue_watch import VenueWatch
+from mm_nautilus.trading.live_watch import LiveWatch
+from mm_nautilus.trading.saved_account import SavedAccount
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["SandboxParts", "build_sandbox", "kill_switch"]
 
@@ -131,11 +131,10 @@ def build_sandbox(
     saved = None if state is None else state.account
     node = _builder(inputs, folder, saved, listing_url).build()
     strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
-    strategy.follow_levels(config.feed.book_depth)
-    strategy.watch_feed()
+    strategy.follow_live_feed(config.feed.book_depth)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     control = _session_control(inputs, session, strategy, on_report)
-    guard = LiveGuard(
+    guard = LiveWatch(
         kill_switch(config, folder),
         max_clock_step_seconds=config.strategy.max_clock_step_seconds,
         kill_signals=kill_signals,
@@ -148,7 +147,7 @@ def build_sandbox(
     restorer = None
     if saved is not None and saved.positions:
         restorer = AccountRestorer(saved, config.venue.name)
-        strategy.wait_for_release()
+        strategy.hold_until_started()
     live_feed = None if live is None else LiveFeed(live, inputs.specs)
     parts = SandboxParts(
         strategy=strategy,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.core.config_source import resolved_yaml
-from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.checks.config_source import resolved_yaml
+from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.page import write_report

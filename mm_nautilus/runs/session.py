@@ -10,11 +10,11 @@ from typing import Any, Final, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
-from mm_nautilus.core.feed_guard import FeedData
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
-from mm_nautilus.nautilus.messages import CONTROL_TOPIC, FeedRequest, WindDown
-from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.risk.feed import FeedData
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, FeedRequest, StopQuoting
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["STANDSTILL_SECONDS", "WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
 
@@ -153,7 +153,7 @@ class SessionControl(GuardedActor):
         """Subscribe to trades and set the timer."""
         for instrument_id in self._instrument_ids:
             self.subscribe_trades(instrument_id)
-        self.subscribe_topic(CONTROL_TOPIC, self._on_control)
+        self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
         self.start_ns = self.clock.timestamp_ns()
         self._next_report_ns = self.start_ns
         self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
@@ -162,7 +162,7 @@ class SessionControl(GuardedActor):
         """Count a trade."""
         self.trades += 1
 
-    def _on_control(self, message: object) -> None:
+    def _on_command(self, message: object) -> None:
         """End and begin the subscription to trades with the others'."""
         if isinstance(message, FeedRequest) and message.data is FeedData.TRADES:
             (self.subscribe_trades if message.is_wanted else self.unsubscribe_trades)(message.instrument_id)
@@ -194,14 +194,14 @@ class SessionControl(GuardedActor):
                 f"the wall clock was set back: the engine's clock stands still for {ahead_seconds:.0f} s, and no order "
                 "or cancel reaches the simulated venue meanwhile; a new start goes on at once",
             )
-        if not self._strategy.desks:
+        if not self._strategy.symbols:
             reasons = "; ".join(self._strategy.config_warnings) or "no reason was given"
             self._session.request_stop(StopCause.FAILURE, f"the strategy does not quote: {reasons}")
 
     @property
     def events(self) -> int:
         """Book events and trades that have come so far."""
-        return self.trades + sum(desk.book_events for desk in self._strategy.desks.values())
+        return self.trades + sum(symbol.book_events for symbol in self._strategy.symbols.values())
 
     def _is_still_fed(self, stop: StopRequest, now_ns: int) -> bool:
         """Return whether what the venue sent before its feed ended is still on its way through the engine.
@@ -220,7 +220,7 @@ class SessionControl(GuardedActor):
         if self._give_up_ns is None:
             self._give_up_ns = now_ns + round(WIND_DOWN_SECONDS * SECOND_NS)
             self.log.info(f"ending: {stop.text}")
-            self.publish_message(CONTROL_TOPIC, WindDown(stop.text, self._flatten))
+            self.publish_message(COMMANDS_TOPIC, StopQuoting(stop.text, self._flatten))
         elif self._is_clear() or now_ns >= self._give_up_ns:
             self.clock.cancel_timer(_TIMER)
             self.shutdown_system(stop.text)
@@ -229,7 +229,7 @@ class SessionControl(GuardedActor):
         """Return whether no order is left and, where positions are to be closed, none that can be."""
         if self.cache.orders_open_count() or self.cache.orders_inflight_count():
             return False
-        return not self._flatten or not any(desk.is_closable for desk in self._strategy.desks.values())
+        return not self._flatten or not any(symbol.is_closable for symbol in self._strategy.symbols.values())
 
     def on_failure(self, failure: CallbackFailure) -> None:
         """Ask for the end, in whatever way the engine allows now."""

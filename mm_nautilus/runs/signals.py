@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
-from mm_nautilus.core.ending_signals import ending_signals
+from mm_nautilus.system.ending_signals import ending_signals
 
 __all__ = ["SignalListener", "SignalWatch"]
 

@@ -8,12 +8,12 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.core.amount import Amount
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.rates import Rates
-from mm_nautilus.core.sandbox_config import FEED_VENUE
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.sandbox import FEED_VENUE
+from mm_nautilus.data.catalog import CatalogReader, refuse_several_venues
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.nautilus.catalog import CatalogReader, refuse_several_venues
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rates import Rates
 from mm_nautilus.runs.inputs import first_mid
 
 __all__ = ["Starter", "starter_config", "starter_sandbox"]

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from mm_nautilus.core.amount import Amount
-from mm_nautilus.core.private_file import PRIVATE, read_at_once, replace_file
-from mm_nautilus.core.run_config import TradingConfig
-from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.system.private_file import PRIVATE, read_at_once, replace_file
+from mm_nautilus.trading.saved_account import SavedAccount
 
 __all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError"]
 

@@ -6,14 +6,14 @@ from typing import Any, Final, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.core.saved_account import SavedAccount
-from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.balances import Balances
-from mm_nautilus.nautilus.guarding import CallbackFailure, GuardedActor
-from mm_nautilus.nautilus.messages import STATE_TOPIC, STRATEGY_TOPIC, StrategyAnnouncement
-from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.metrics.actor import MetricsActor
+from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.state_file import RunState, StateFile, StateWriteError
+from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
+from mm_nautilus.trading.messages import EVENTS_TOPIC, BookingOrder, StateChanged, StrategyStarted
+from mm_nautilus.trading.saved_account import SavedAccount
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["METRICS", "STRATEGY", "StateSaver"]
 
@@ -58,19 +58,15 @@ class StateSaver(GuardedActor):
 
     def on_start(self) -> None:
         """Listen to the strategy and set the timer."""
-        self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
-        self.subscribe_topic(STATE_TOPIC, self._on_change)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_message, BookingOrder.SAVE)
         self.clock.set_timer_ns(_TIMER, self._interval_ns)
 
-    def _on_strategy(self, message: object) -> None:
-        """Take the account on; nothing is saved before, as there would be nothing to save but what was read."""
-        if isinstance(message, StrategyAnnouncement):
-            venue = next(iter(message.views)).venue
-            self._balances = Balances(message.portfolio, venue)
-
-    def _on_change(self, _message: object) -> None:
-        """Save at once."""
-        self.save_now()
+    def _on_message(self, message: object) -> None:
+        """Save at once what has changed; before a strategy has started there would be nothing but what was read."""
+        if isinstance(message, StateChanged):
+            self.save_now()
+        elif isinstance(message, StrategyStarted):
+            self._balances = Balances(message.portfolio, next(iter(message.views)).venue)
 
     def on_time_event(self, event: Any) -> None:
         """Save what has changed since."""
@@ -94,13 +90,9 @@ class StateSaver(GuardedActor):
     def save_last(self) -> None:
         """Save what the stop of the strategy did, which no callback tells.
 
-        For the end of a run: after the node has run and the metrics actor has caught up, before the node is
+        For the end of a run: after the node has run and strategy and metrics have caught up, before the node is
         disposed of. A file that cannot be written is one more failure of this actor, which fails the run.
         """
-        ledger = self._metrics.ledger
-        if self._balances is None or ledger is None:
-            return
-        self._strategy.catch_up({symbol: ledger.realized_pnl(symbol) for symbol in ledger.symbols})
         try:
             self.save_now()
         except StateWriteError as error:

@@ -5,15 +5,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
-from mm_nautilus.core.quoting import NotQuoting
-from mm_nautilus.core.run_config import TradingConfig
-from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.data_types import SymbolMetrics
-from mm_nautilus.nautilus.desk import SideDesk, SymbolDesk
+from mm_nautilus.config.run import TradingConfig
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.metrics.actor import MetricsActor
+from mm_nautilus.metrics.data_types import SymbolMetrics
+from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.pricing.quotes import NotQuoting
 from mm_nautilus.runs.components import Components
 from mm_nautilus.runs.recorder import ExitTotals
+from mm_nautilus.trading.symbol import SymbolState
+from mm_nautilus.trading.working_order import QuoteSide
 
 __all__ = ["account_summary", "exit_summary", "model_summary", "run_summary", "symbol_summary"]
 
@@ -24,14 +25,14 @@ def _number(amount: str) -> float | None:
 
 
 def symbol_summary(
-    metrics: SymbolMetrics, desk: SymbolDesk, actor: MetricsActor, now_ns: int
+    metrics: SymbolMetrics, symbol: SymbolState, actor: MetricsActor, now_ns: int
 ) -> dict[str, Any]:
     """Return one symbol's figures.
 
     Amounts without a unit in their name are in the symbol's quote currency, named under ``currency``; the
     same amounts stand under ``exact`` as decimal text.
     """
-    counts = desk.counts
+    counts = symbol.counts
     amounts = {
         "pnl": metrics.realized_pnl,
         "realized_pnl": metrics.realized_pnl,
@@ -49,15 +50,15 @@ def symbol_summary(
         "wins": metrics.wins,
         "losses": metrics.losses,
         "win_rate": metrics.win_rate,
-        "currency": desk.spec.quote,
-        "price_increment": f"{desk.spec.price_increment:f}",
-        "size_increment": f"{desk.spec.size_increment:f}",
-        "base_currency": desk.spec.base,
+        "currency": symbol.spec.quote,
+        "price_increment": f"{symbol.spec.price_increment:f}",
+        "size_increment": f"{symbol.spec.size_increment:f}",
+        "base_currency": symbol.spec.base,
         **{name: _number(amount) for name, amount in amounts.items()},
         "exact": amounts,
         "maker_share_pct": round(100.0 * maker_fills / fills, 1) if fills else None,
-        "average_inventory": desk.average_inventory(now_ns),
-        "seconds_at_cap": _seconds_at_cap(desk),
+        "average_inventory": symbol.average_inventory(now_ns),
+        "seconds_at_cap": _seconds_at_cap(symbol),
         "orders_placed": counts.placed,
         "orders_amended": counts.amended,
         "orders_cancelled": counts.cancelled,
@@ -68,30 +69,30 @@ def symbol_summary(
         "repeated_trades": counts.repeated_trades,
         "phantom_fills": counts.phantom_fills,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
-        "halted": desk.is_halted,
-        "quoting": {"bid": _side_state(desk.bid), "ask": _side_state(desk.ask)},
-        "quote_model": model_summary(desk),
-        "not_quoting": {"bid": desk.bid.tally.to_dict(), "ask": desk.ask.tally.to_dict()},
+        "halted": symbol.is_halted,
+        "quoting": {"bid": _side_state(symbol.bid), "ask": _side_state(symbol.ask)},
+        "quote_model": model_summary(symbol),
+        "not_quoting": {"bid": symbol.bid.stats.to_dict(), "ask": symbol.ask.stats.to_dict()},
     }
 
 
-def _side_state(side: SideDesk) -> str:
+def _side_state(side: QuoteSide) -> str:
     """Return ``quoted``, or why a side is not quoted at the moment."""
-    return "quoted" if side.tally.current is None else side.tally.current.value
+    return "quoted" if side.stats.current is None else side.stats.current.value
 
 
-def model_summary(desk: SymbolDesk) -> dict[str, Any] | None:
+def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
     """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
-    if desk.figures is None:
+    if symbol.figures is None:
         return None
-    counts = {"estimates": desk.model.estimates, "refused_estimates": desk.model.refused_estimates}
-    return asdict(desk.figures) | counts
+    counts = {"estimates": symbol.model.estimates, "refused_estimates": symbol.model.refused_estimates}
+    return asdict(symbol.figures) | counts
 
 
-def _seconds_at_cap(desk: SymbolDesk) -> float:
+def _seconds_at_cap(symbol: SymbolState) -> float:
     """Return how long either side was held back by the inventory cap."""
     name = NotQuoting.INVENTORY_CAP.value
-    sides = (desk.bid.tally.to_dict(), desk.ask.tally.to_dict())
+    sides = (symbol.bid.stats.to_dict(), symbol.ask.stats.to_dict())
     return sum(reasons.get(name, {}).get("seconds", 0.0) for reasons in sides)
 
 
@@ -159,7 +160,7 @@ def run_summary(
         What validation said before the start; what the strategy said of the same is added once.
     """
     metrics, account = parts.metrics.figures(now_ns)
-    desks = parts.strategy.desks
+    symbols = parts.strategy.symbols
     return {
         "name": config.name,
         "report_currency": config.report_currency,
@@ -167,12 +168,12 @@ def run_summary(
         "venue": _assumptions(config),
         "period": _period(*period),
         "symbols": {
-            row.symbol: symbol_summary(row, desks[row.symbol], parts.metrics, now_ns) for row in metrics
+            row.symbol: symbol_summary(row, symbols[row.symbol], parts.metrics, now_ns) for row in metrics
         },
         "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
         "warnings": list(dict.fromkeys([*warnings, *parts.strategy.run_warnings])),
-        "orders": sum(desk.counts.placed for desk in desks.values()),
+        "orders": sum(symbol.counts.placed for symbol in symbols.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),
         "events_per_second": round(events / elapsed_seconds) if elapsed_seconds > 0 else 0,

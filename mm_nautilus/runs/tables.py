@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_nautilus.core.whole_file import whole_file
+from mm_nautilus.system.whole_file import whole_file
 
 __all__ = ["FILLS", "ORDERS", "POSITIONS", "table_schema", "write_report"]
 

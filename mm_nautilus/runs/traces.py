@@ -11,23 +11,22 @@ import pyarrow as pa
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.core.mark_outs import HORIZONS_SECONDS
-from mm_nautilus.core.volatility import MINUTE_NS
-from mm_nautilus.nautilus.guarding import GuardedActor
-from mm_nautilus.nautilus.messages import (
-    FILL_TOPIC,
-    GAP_TOPIC,
-    QUOTES_TOPIC,
-    STRATEGY_TOPIC,
-    FillMessage,
+from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
+from mm_nautilus.calibration.volatility import MINUTE_NS
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import (
+    EVENTS_TOPIC,
+    BookingOrder,
+    Fill,
     MarketGap,
+    MarketSample,
     QuoteState,
-    StrategyAnnouncement,
+    StrategyStarted,
     SymbolView,
 )
-from mm_nautilus.nautilus.pausing import PausingTimer
-from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+from mm_nautilus.trading.pausing import PausingTimer
 
 __all__ = ["ACTIONS", "MARKET", "MARK_OUTS", "QUOTES", "TraceRecorder"]
 
@@ -125,27 +124,31 @@ class TraceRecorder(GuardedActor):
 
     def on_start(self) -> None:
         """Listen to strategies, their fills and their quotes, and set the timer."""
-        self.subscribe_topic(STRATEGY_TOPIC, self._on_strategy)
-        self.subscribe_topic(FILL_TOPIC, self._on_fill)
-        self.subscribe_topic(QUOTES_TOPIC, self._on_quotes)
-        self.subscribe_topic(GAP_TOPIC, self._on_gap)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_message, BookingOrder.RECORD)
         self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=not self._is_live)
 
-    def _on_strategy(self, message: object) -> None:
-        """Take a strategy's symbols on; what they have sent before is not counted."""
-        if isinstance(message, StrategyAnnouncement):
-            for instrument_id, view in message.views.items():
-                self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
-                self._write_market(view, self.clock.timestamp_ns())
+    def _on_message(self, message: object) -> None:
+        """Take a strategy's symbols on, or record a fill."""
+        if isinstance(message, Fill):
+            self._record_fill(message)
+        elif isinstance(message, StrategyStarted):
+            self._take_on(message)
+        elif isinstance(message, MarketGap):
+            self._on_gap(is_over=message.is_over)
 
-    def _on_fill(self, message: object) -> None:
+    def _take_on(self, message: StrategyStarted) -> None:
+        """Watch a strategy's symbols from now on; what they have sent before is not counted."""
+        for instrument_id, view in message.views.items():
+            self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
+            view.on_quotes_changed.append(self._write_quotes)
+            self._write_market(view, self.clock.timestamp_ns(), view.sample())
+
+    def _record_fill(self, fill: Fill) -> None:
         """Record the market as the strategy knew it when it was filled, and look again at each horizon."""
-        if not isinstance(message, FillMessage):
-            return
-        now_ns, trade_id = self.clock.timestamp_ns(), message.event.trade_id.value
-        watched = self._watched[message.event.instrument_id]
+        now_ns, trade_id = self.clock.timestamp_ns(), fill.trade_id
+        watched = self._watched[fill.instrument_id]
         self._look(watched, now_ns)
-        self._write_market(watched.view, now_ns, trade_id)
+        self._write_market(watched.view, now_ns, fill.market or watched.view.sample(), trade_id)
         self._write_mid(watched.view, now_ns, 0.0, trade_id)
         for seconds in HORIZONS_SECONDS:
             heapq.heappush(watched.due, (now_ns + round(seconds * SECOND_NS), seconds, trade_id))
@@ -155,7 +158,7 @@ class TraceRecorder(GuardedActor):
         def on_look(ts_ns: int) -> None:
             self._look(watched, ts_ns, is_event=True)
 
-        watched.view.watch(watched.due[0][0] if watched.due else None, on_look)
+        watched.view.call_before_next_touch(watched.due[0][0] if watched.due else None, on_look)
 
     def _look(self, watched: _Watched, now_ns: int, *, is_event: bool = False, is_end: bool = False) -> None:
         """Write the mid for all horizons that have passed without a change of the touch since.
@@ -185,42 +188,36 @@ class TraceRecorder(GuardedActor):
         if has_looked:
             self._watch(watched)
 
-    def _on_quotes(self, message: object) -> None:
-        """Record a symbol's working orders; before its strategy is known there are none.
-
-        Others hear of a strategy first and may make it speak, as the live guard does with a halt or its end.
-        """
-        if isinstance(message, QuoteState) and message.instrument_id in self._watched:
-            self._write_quotes(message)
-
     def on_time_event(self, event: Any) -> None:
         """Record the market of all symbols."""
         if self._timer.ticks(event):
             self._record()
 
-    def _on_gap(self, message: object) -> None:
+    def _on_gap(self, *, is_over: bool) -> None:
         """Pause in a gap of the data; record what was so until its end, and go on."""
-        if isinstance(message, MarketGap) and message.is_over:
+        if is_over:
             self._timer.resume()
             self._record()
-        elif isinstance(message, MarketGap):
+        else:
             self._timer.pause()
 
     def _record(self) -> None:
         now_ns = self.clock.timestamp_ns()
         for watched in self._watched.values():
             self._look(watched, now_ns)
-            self._write_market(watched.view, now_ns)
+            self._write_market(watched.view, now_ns, watched.view.sample())
         self._count(now_ns)
 
-    def _write_market(self, view: SymbolView, ts_ns: int, trade_id: str | None = None) -> None:
-        self._market.append((ts_ns, view.spec.symbol, trade_id, *view.sample()))
+    def _write_market(
+        self, view: SymbolView, ts_ns: int, sample: MarketSample, trade_id: str | None = None
+    ) -> None:
+        self._market.append((ts_ns, view.spec.symbol, trade_id, *sample))
 
     def _write_mid(
         self, view: SymbolView, ts_ns: int, seconds: float, trade_id: str, *, is_known: bool = True
     ) -> None:
-        mark = view.mark if is_known else None
-        mid = None if mark is None else float(mark)
+        last_mid = view.last_mid if is_known else None
+        mid = None if last_mid is None else float(last_mid)
         self._mark_outs.append((ts_ns, view.spec.symbol, trade_id, seconds, mid))
 
     def _write_quotes(self, state: QuoteState) -> None:
@@ -265,7 +262,7 @@ class TraceRecorder(GuardedActor):
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)
             for watched in self._watched.values():
-                self._write_market(watched.view, now_ns)
+                self._write_market(watched.view, now_ns, watched.view.sample())
             counted_ns = now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
             self._write_counts(counted_ns)
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
-from mm_nautilus.core.venue_state import VenueState
-from mm_nautilus.nautilus.kraken_rest import ListedPairs, VenueAnswerError, venue_states
+from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.runs.kraken_rest import ListedPairs, VenueAnswerError, venue_states
 
 __all__ = ["VenueWatch"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from mm_nautilus.core.instrument import InstrumentSpec
+from mm_nautilus.data.catalog import format_time
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.nautilus.catalog import format_time
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.venue.book import DEPTHS, BookView, view_changes
 from mm_nautilus.venue.faults import Faults
 from mm_nautilus.venue.feed import BookGroup, Trade, TradeGroup

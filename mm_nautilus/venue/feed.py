@@ -6,8 +6,11 @@ from itertools import count
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.simulator import SimulationConfig, simulate
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     FLAG_LAST,
     SIDE_ASK,
@@ -16,9 +19,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data.simulator import SimulationConfig, simulate
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.venue.book import Change
 from mm_nautilus.venue.options import AtEnd
 from mm_nautilus.venue.pairs import Pair

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from mm_nautilus.core.instrument import InstrumentSpec
 from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.venue.frames import Digits
 
 __all__ = ["Pair", "asset_pair", "kraken_pairs"]

@@ -11,8 +11,8 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
-from mm_nautilus.core.ending_signals import ending_signals
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.ending_signals import ending_signals
 from mm_nautilus.venue.commands import COMMANDS
 from mm_nautilus.venue.options import VenueOptions
 from mm_nautilus.venue.rest import answer

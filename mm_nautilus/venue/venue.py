@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.data.catalog_fitness import footer_problems
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
-from mm_nautilus.nautilus.catalog_fitness import footer_problems
 from mm_nautilus.venue import commands
 from mm_nautilus.venue.book import Change
 from mm_nautilus.venue.commands import Command, Reply

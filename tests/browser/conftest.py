@@ -12,7 +12,7 @@ import pytest
 from pages import OpenPage, open_in
 from playwright.sync_api import Browser, sync_playwright
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.report.compare import compare_runs, comparison_parts
 from mm_nautilus.report.page import render
 from mm_nautilus.runs.backtest import run_backtest

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mm_nautilus.calibration.file import load_calibration
 from mm_nautilus.cli import main
-from mm_nautilus.core.calibration_file import load_calibration
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = str(ROOT / "catalog")

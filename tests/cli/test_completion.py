@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.cli.completion import (
     catalog_symbols,
     config_files,
@@ -16,7 +17,6 @@ from mm_nautilus.cli.completion import (
     sandbox_files,
     setting_keys,
 )
-from mm_nautilus.core.config_source import load_config, load_sandbox_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mm_nautilus.cli.config import app
-from mm_nautilus.core.config_reference import reference, schema_text
+from mm_nautilus.config.reference import reference, schema_text
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 CONFIGS = Path(__file__).parents[2] / "configs"

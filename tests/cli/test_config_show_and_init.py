@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.cli import main
-from mm_nautilus.core.config_source import load_config, load_sandbox_config
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKTEST = ROOT / "configs" / "backtest.yaml"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mm_nautilus.cli import main
-from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
+from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
 CONFIG = """\
 name: night

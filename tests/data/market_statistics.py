@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.order_flow import FlowConfig
+from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, PairSlice, SimulationConfig, simulate
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     ACTION_DELETE,
     FLAG_LAST,
@@ -23,8 +25,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data.order_flow import FlowConfig
-from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, PairSlice, SimulationConfig, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_PAGE = ROOT / "docs" / "simulator.md"

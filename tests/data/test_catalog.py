@@ -12,8 +12,10 @@ import pytest
 from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter, DataKind, require_data, staged_catalog
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -25,8 +27,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter, DataKind, require_data, staged_catalog
 
 T0 = 1_723_161_255_000_000_123
 XRP = InstrumentSpec(

@@ -8,8 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data import check
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.catalog import staged_catalog
+from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.contents import catalog_contents
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -22,12 +28,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data import check
-from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.contents import catalog_contents
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import staged_catalog
 
 T0 = 1_723_161_255_000_000_000
 SECOND = 1_000_000_000

@@ -13,8 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.catalog import CatalogReader, staged_catalog
+from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.instrument_file import load_instrument
+from mm_nautilus.data.tardis import import_tardis
+from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -27,13 +34,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.export import export_catalog
-from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.tardis import import_tardis
-from mm_nautilus.errors import ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, staged_catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "catalog"

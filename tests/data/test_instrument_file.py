@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_nautilus.core.run_config import FeeConfig
+from mm_nautilus.config.run import FeeConfig
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.errors import ConfigError
 

@@ -17,8 +17,22 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
 
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter, staged_catalog
+from mm_nautilus.data.catalog_files import delta_stream, file_interval, file_name, trade_stream
+from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.recording_folder import (
+    INSTRUMENTS,
+    join_days,
+    locked_recording,
+    new_session,
+    recover,
+)
+from mm_nautilus.data.recording_log import LogReader, LogWriter
+from mm_nautilus.data.recording_rows import RecordedStream, StreamKind
+from mm_nautilus.data.recording_writer import RecordingSession
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_UPDATE,
@@ -29,20 +43,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data.check import check_catalog
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter, staged_catalog
-from mm_nautilus.nautilus.catalog_files import delta_stream, file_interval, file_name, trade_stream
-from mm_nautilus.nautilus.recording_folder import (
-    INSTRUMENTS,
-    join_days,
-    locked_recording,
-    new_session,
-    recover,
-)
-from mm_nautilus.nautilus.recording_log import LogReader, LogWriter
-from mm_nautilus.nautilus.recording_rows import RecordedStream, StreamKind
-from mm_nautilus.nautilus.recording_writer import RecordingSession
 
 T0 = 1_723_161_600_000_000_000  # 2024-08-09 00:00 UTC
 SECOND = 1_000_000_000
@@ -447,7 +447,7 @@ def test_a_join_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("mm_nautilus.nautilus.recording_folder._write_whole", full)
+        patched.setattr("mm_nautilus.data.recording_folder._write_whole", full)
         with pytest.raises(OSError, match="No space"):
             join_days(catalog)
     assert contents(catalog) == before

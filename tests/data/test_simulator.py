@@ -10,7 +10,13 @@ import pytest
 from market_statistics import CATALOG_PAGE, ROOT, SYMBOLS, join, simulation
 from pydantic import ValidationError
 
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data import simulator
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.order_flow import FEED_DELAY_NS, MIN_LEVELS, PairFlow
+from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate, write_sample
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -21,12 +27,6 @@ from mm_nautilus.core.marketdata import (
     SIDE_BID,
     DeltaBlock,
 )
-from mm_nautilus.data import simulator
-from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.order_flow import FEED_DELAY_NS, MIN_LEVELS, PairFlow
-from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate, write_sample
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
 
 SEED, SECONDS = 7, 640
 CATALOG = ROOT / "catalog"

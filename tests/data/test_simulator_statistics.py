@@ -15,10 +15,10 @@ from market_statistics import (
     with_tables,
 )
 
-from mm_nautilus.core.marketdata import ACTION_ADD, FLAG_LAST, SIDE_BID
 from mm_nautilus.data.efficient_price import EfficientPrices
 from mm_nautilus.data.order_flow import MIN_LEVELS
 from mm_nautilus.data.simulator import FLOWS, SimulationConfig
+from mm_nautilus.market.rows import ACTION_ADD, FLAG_LAST, SIDE_BID
 
 SEEDS = 40
 STEPS = 18_000

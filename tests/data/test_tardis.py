@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from nautilus_trader.model import AggressorSide, BookAction, BookType, InstrumentId, OrderBook, OrderSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import FLAG_LAST, FLAG_SNAPSHOT, SIDE_ASK, SIDE_BID
 from mm_nautilus.data import csv_files, row_streams
 from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.tardis import import_tardis
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import FLAG_LAST, FLAG_SNAPSHOT, SIDE_ASK, SIDE_BID
 
 BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"

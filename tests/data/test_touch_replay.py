@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.touch_replay import replay_touches
+from mm_nautilus.errors import CalibrationError
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -16,8 +18,6 @@ from mm_nautilus.core.marketdata import (
     SIDE_NONE,
     DeltaBlock,
 )
-from mm_nautilus.data.touch_replay import replay_touches
-from mm_nautilus.errors import CalibrationError
 
 SECOND = 1_000_000_000
 CLEAR = (ACTION_CLEAR, SIDE_NONE, 0, 0)

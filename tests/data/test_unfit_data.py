@@ -25,12 +25,12 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.cli import main
+from mm_nautilus.data.catalog import CatalogReader, require_data, staged_catalog
+from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.contents import catalog_contents
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, require_data, staged_catalog
-from mm_nautilus.nautilus.catalog_files import DataKind
 
 ID = "XRP/USDT.KRAKEN"
 LATE = 4_000_000_000_000_000_000

@@ -9,12 +9,12 @@ from types import ModuleType
 import pytest
 import typer.main
 
+from mm_nautilus.calibration.fee_economics import LEAST_FILLS_PER_HOUR
+from mm_nautilus.calibration.figures import SymbolCalibration
+from mm_nautilus.calibration.file import load_calibration
+from mm_nautilus.calibration.intensity import LEAST_ARRIVALS
+from mm_nautilus.calibration.realised_volatility import LEAST_RETURNS
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.calibration import SymbolCalibration
-from mm_nautilus.core.calibration_file import load_calibration
-from mm_nautilus.core.fee_economics import LEAST_FILLS_PER_HOUR
-from mm_nautilus.core.intensity import LEAST_ARRIVALS
-from mm_nautilus.core.realised_volatility import LEAST_RETURNS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "calibration.md"

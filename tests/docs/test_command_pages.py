@@ -13,8 +13,8 @@ import pytest
 import typer.main
 from test_docs import ENVIRONMENT, ROOT, blocks, cli_words, program_words, prose, shell_lines
 
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.config_source import load_config
 
 COMMANDS, TUTORIAL = (ROOT / "docs" / f"{name}.md" for name in ("command-line", "tutorial"))
 LINES = shell_lines(COMMANDS, TUTORIAL)

@@ -21,18 +21,18 @@ import pytest
 import typer.main
 import yaml
 
+from mm_nautilus.checks.config_source import load_config, load_sandbox_config
+from mm_nautilus.checks.fees import locked_in_pct
+from mm_nautilus.checks.instruments import check_run
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.config import MarketMakerConfig
-from mm_nautilus.core.config_source import load_config, load_sandbox_config
-from mm_nautilus.core.exits import trailing_stop_price
-from mm_nautilus.core.fee_checks import locked_in_pct
-from mm_nautilus.core.guard_state import GUARD_REASONS
-from mm_nautilus.core.instrument_checks import check_run
-from mm_nautilus.core.ledger import PositionResults
-from mm_nautilus.core.pricing import reservation_price
-from mm_nautilus.core.quoting import NotQuoting
-from mm_nautilus.nautilus.catalog import CatalogReader, DataKind
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.pricing.exits import trailing_stop_price
+from mm_nautilus.pricing.models import reservation_price
+from mm_nautilus.pricing.quotes import NotQuoting
 from mm_nautilus.report.rows import SYMBOL_ROWS
+from mm_nautilus.risk.state import GUARD_REASONS
+from mm_nautilus.trading.position import PositionResults
 
 ROOT = Path(__file__).resolve().parents[2]
 README, CHANGELOG = ROOT / "README.md", ROOT / "CHANGELOG.md"

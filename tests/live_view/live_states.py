@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from mm_nautilus.core.ledger import AccountSnapshot
 from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolFigures, SymbolInfo
+from mm_nautilus.metrics.ledger import AccountSnapshot
 
 XRP, CROSS = "XRP/USDT", "XRP/BTC"
 SECOND_NS = 1_000_000_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mm_nautilus.core.sandbox_config import WebConfig
+from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view.access import Access, is_loopback, page_access
 

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import pytest
 from live_states import FIGURES, FILL, RUN, XRP, eventful_state
 
-from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
-from mm_nautilus.core.sandbox_config import WebConfig
+from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view.page import live_page
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.live_view.web import LivePage
+from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
 TOKEN = "correct-horse-battery"  # noqa: S105
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"

@@ -12,7 +12,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 from rich.console import Console
 
-from mm_nautilus.core.calibration import (
+from mm_nautilus.calibration.figures import (
     Calibration,
     CalibrationSource,
     FeeFigures,

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from mm_nautilus.core.guard_state import QuotingState
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, StateTime, read_guard_log, state_times
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.report.run_files import RunFiles
+from mm_nautilus.risk.state import QuotingState
 
 QUOTING, PAUSED, HALTED = QuotingState.QUOTING, QuotingState.PAUSED, QuotingState.HALTED
 SECOND = 1_000_000_000

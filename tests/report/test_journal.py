@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from mm_nautilus.core.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.report.journal import Journal
 
 D = Decimal

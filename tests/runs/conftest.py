@@ -7,7 +7,7 @@ import pytest
 from finished_sandbox import EVENTFUL, sandbox_run
 from whole_runs import CONFIGS, FinishedRun
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.runs.backtest import run_backtest
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from sandbox_runs import Left, configuration, ending, finished
 from whole_runs import FinishedRun
 
-from mm_nautilus.core.config_source import load_sandbox_config
+from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.runs.backtest import BacktestOutcome
 
 EVENTFUL = (

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.catalog import CatalogWriter
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -19,7 +20,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.nautilus.catalog import CatalogWriter
 
 SECOND = 1_000_000_000
 T0 = 1_765_627_200 * SECOND

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from mm_nautilus.core.amount import Amount
+from mm_nautilus.config.amount import Amount
 
 CENT_OF_COIN = Decimal("1e-8")
 """The precision the engine keeps of USDT and BTC."""

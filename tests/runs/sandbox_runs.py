@@ -14,7 +14,7 @@ import pytest
 from recomputation import expected_balances
 from whole_runs import ROOT
 
-from mm_nautilus.core.amount import Amount
+from mm_nautilus.config.amount import Amount
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.report.journal import journal_files
 

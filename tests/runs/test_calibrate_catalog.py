@@ -14,8 +14,10 @@ from made_markets import SECOND, T0, MadeMarket, instrument
 from rich.console import Console
 from whole_runs import ROOT
 
-from mm_nautilus.core.calibration_file import load_calibration
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.calibration.file import load_calibration
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.errors import CalibrationError, ConfigError, DataError
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     FLAG_LAST,
@@ -24,8 +26,6 @@ from mm_nautilus.core.marketdata import (
     SIDE_NONE,
     DeltaBlock,
 )
-from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
 from mm_nautilus.report.calibration import print_calibration
 from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from whole_runs import CONFIGS, ROOT, FinishedRun
 
-from mm_nautilus.core.calibration import Calibration, CalibrationSource, SymbolCalibration
-from mm_nautilus.core.calibration_file import dump_calibration, load_calibration
-from mm_nautilus.core.config_source import load_config
-from mm_nautilus.core.instrument_checks import check_run
+from mm_nautilus.calibration.figures import Calibration, CalibrationSource, SymbolCalibration
+from mm_nautilus.calibration.file import dump_calibration, load_calibration
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.checks.instruments import check_run
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.runs.calibration import calibrate_catalog
 from mm_nautilus.runs.inputs import prepare
 

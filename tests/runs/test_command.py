@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from whole_runs import ROOT, FinishedRun
 
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.cli import main
-from mm_nautilus.core.config_source import load_config
 from mm_nautilus.errors import RunFailedError
-from mm_nautilus.nautilus.strategy import MarketMaker
 from mm_nautilus.runs import backtest
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.trading.strategy import MarketMaker
 
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
 BRIEF = ("--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false")
@@ -192,7 +192,7 @@ def test_failing_callback_ends_the_run_and_keeps_what_there_is(
 
 def _guarded_like(original: Callable[..., None], replacement: Callable[..., None]) -> Callable[..., None]:
     """Wrap a replacement the way the class wraps its callbacks."""
-    from mm_nautilus.nautilus.guarding import _guarded  # noqa: PLC0415
+    from mm_nautilus.trading.fail_fast import _guarded  # noqa: PLC0415
 
     replacement.__name__, replacement.__qualname__ = original.__name__, original.__qualname__
     return _guarded(replacement)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from whole_runs import ROOT
 
-from mm_nautilus.core.config_source import load_config
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.config.run import RunConfig
 from mm_nautilus.runs import clock_health, health
 from mm_nautilus.runs.clock_health import ClockSynchronisation, clock_step_seconds, clock_synchronisation
 from mm_nautilus.runs.health import Check, CheckState, environment_checks, run_checks, written_folders

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from whole_runs import CONFIGS, ROOT, FinishedRun
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.inputs import prepare

@@ -11,7 +11,7 @@ import pytest
 from made_markets import MadeMarket, instrument
 from recomputation import CENT_OF_COIN, expected_balances, flows
 
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.config.run import RunConfig
 from mm_nautilus.runs.backtest import run_backtest
 
 MARKET = MadeMarket(seconds=300, sells_a_second=1.0, buys_a_second=1.0)

@@ -12,7 +12,7 @@ import pytest
 from recomputation import expected_balances, flows
 from whole_runs import ROOT
 
-from mm_nautilus.core.amount import Amount
+from mm_nautilus.config.amount import Amount
 
 REALDATA = os.environ.get("MM_REALDATA")
 pytestmark = pytest.mark.skipif(not REALDATA, reason="MM_REALDATA does not name the folder of recordings")

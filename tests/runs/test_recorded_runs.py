@@ -11,12 +11,12 @@ from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 from whole_runs import CONFIGS, FinishedRun
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.nautilus.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.nautilus.venue import fee_rates
 from mm_nautilus.runs.assembly import RUN_ID, build_parts
 from mm_nautilus.runs.inputs import prepare
+from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.tables import FILLS, write_report
 
 EXECUTION = [

@@ -13,7 +13,7 @@ from recomputed_figures import pointer, recomputed_figures
 from rich.console import Console
 from whole_runs import CONFIGS, FinishedRun
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.report.console import print_summary
 from mm_nautilus.report.page import write_report
 from mm_nautilus.report.rows import SYMBOL_ROWS

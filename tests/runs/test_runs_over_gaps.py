@@ -9,9 +9,9 @@ import pytest
 from made_markets import SECOND, T0, MadeMarket, instrument
 from whole_runs import FinishedRun
 
-from mm_nautilus.core.marketdata import SIDE_BID, TradeBlock
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.nautilus.catalog import CatalogWriter
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.data.catalog import CatalogWriter
+from mm_nautilus.market.rows import SIDE_BID, TradeBlock
 from mm_nautilus.runs.backtest import run_backtest
 
 SYMBOL = "AAA/USDT"

@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from sandbox_runs import CATALOG, Left, finished
 
-from mm_nautilus.core.config_source import load_config
+from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.runs.backtest import run_backtest
 
 SPEED, SECONDS = 5, 12

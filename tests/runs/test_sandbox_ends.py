@@ -120,10 +120,10 @@ def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> Non
 
 PLANTED = """\
 import itertools, sys
-import mm_nautilus.nautilus.guarding as guarding
+import mm_nautilus.trading.fail_fast as guarding
 from mm_nautilus.cli import main
-from mm_nautilus.nautilus.actor import MetricsActor
-from mm_nautilus.nautilus.strategy import MarketMaker
+from mm_nautilus.metrics.actor import MetricsActor
+from mm_nautilus.trading.strategy import MarketMaker
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.runs.recorder import RunRecorder
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from whole_runs import ROOT
 
-from mm_nautilus.core.config_source import load_sandbox_config
-from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
-from mm_nautilus.core.sandbox_config import SandboxConfig
-from mm_nautilus.core.saved_account import SavedAccount, SavedPosition
+from mm_nautilus.checks.config_source import load_sandbox_config
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 from mm_nautilus.runs.health import Check, CheckState
 from mm_nautilus.runs.sandbox_health import sandbox_checks
 from mm_nautilus.runs.state_file import RunState, StateFile, StateFingerprint
+from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 OK, WARNING, PROBLEM = CheckState.OK, CheckState.WARNING, CheckState.PROBLEM
 LONG_ENOUGH = "x" * 16

@@ -13,10 +13,10 @@ import pytest
 from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, read_until, start
 
 from mm_nautilus.cli import main
-from mm_nautilus.core.saved_account import SavedAccount, SavedPosition
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.sandbox import refuse_coarser_lots
+from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 CENT_OF_COIN = Decimal("1e-8")
 START = {"USDT": Decimal(1000), "XRP": Decimal(500), "BTC": Decimal("0.01")}

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sandbox_runs import Left, configuration, ending, finished
 
-from mm_nautilus.core.config_source import load_sandbox_config
-from mm_nautilus.core.marketdata import FLAG_LAST
+from mm_nautilus.checks.config_source import load_sandbox_config
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.nautilus.catalog import CatalogReader
+from mm_nautilus.market.rows import FLAG_LAST
 
 PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
 LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}

@@ -21,7 +21,7 @@ from whole_runs import ROOT
 
 from mm_nautilus.cli import main
 from mm_nautilus.cli.app import app
-from mm_nautilus.core.config_reference import run_schema, sandbox_schema
+from mm_nautilus.config.reference import run_schema, sandbox_schema
 
 PLANTED = "hunter2-correct-horse-battery"
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mm_nautilus.core.feed_guard import FeedData
-from mm_nautilus.core.guards import SECOND_NS
-from mm_nautilus.nautilus.messages import FeedRequest, WindDown
+from mm_nautilus.risk.feed import FeedData
+from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.session import Session, SessionControl, StopCause
+from mm_nautilus.trading.messages import FeedRequest, StopQuoting
 
 START_NS = 1_800_000_000 * SECOND_NS
 
@@ -44,7 +44,7 @@ class Clocked(SessionControl):
 
     def take(self, events: int) -> None:
         """Let so many book events come."""
-        self._strategy.desks["XRP/USDT"].book_events += events
+        self._strategy.symbols["XRP/USDT"].book_events += events
 
     def subscribe_trades(self, instrument_id: Any) -> None:
         self.calls.append(("subscribe", instrument_id))
@@ -110,7 +110,7 @@ def test_a_clock_that_stands_still_ends_a_run_whose_orders_have_a_latency(
     assert (None if stop is None else stop.cause) is cause
     if stop is not None:
         assert "was set back: the engine's clock stands still for 3600 s" in stop.text
-        assert control.published == [WindDown(stop.text, flatten=False)]
+        assert control.published == [StopQuoting(stop.text, flatten=False)]
 
 
 def test_trades_are_left_and_asked_for_with_the_others() -> None:
@@ -138,7 +138,7 @@ def test_what_an_ended_feed_has_sent_is_worked_through_however_slowly() -> None:
         control.on_time_event(clock.event_at(seconds + 3.9))
         is_over = control.published != []
         assert is_over is (seconds == 36)
-    assert isinstance(control.published[0], WindDown)
+    assert isinstance(control.published[0], StopQuoting)
 
 
 def test_what_was_lost_on_the_way_is_given_up_after_five_quiet_seconds() -> None:
@@ -155,7 +155,7 @@ def test_a_signal_does_not_wait_for_what_an_ended_feed_has_sent() -> None:
     assert control.published == []
     control._session.request_stop(StopCause.SIGNAL, "interrupted by SIGTERM")
     control.on_time_event(clock.event_at(1.1))
-    assert control.published == [WindDown("interrupted by SIGTERM", flatten=False)]
+    assert control.published == [StopQuoting("interrupted by SIGTERM", flatten=False)]
 
 
 def test_the_end_is_put_off_while_something_is_worked_through() -> None:

@@ -11,12 +11,12 @@ import pytest
 from made_markets import MadeMarket, instrument
 from whole_runs import ROOT
 
-from mm_nautilus.core.config_source import load_config, load_sandbox_config
-from mm_nautilus.core.config_template import template_text
-from mm_nautilus.core.instrument import InstrumentSpec
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.core.sandbox_config import SandboxConfig
+from mm_nautilus.checks.config_source import load_config, load_sandbox_config
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.template import template_text
 from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.starter import starter_config, starter_sandbox
 

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whole_runs import ROOT
 
-from mm_nautilus.core.run_config import RunConfig
-from mm_nautilus.core.saved_account import SavedAccount, SavedPosition
+from mm_nautilus.config.run import RunConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.state_file import RunState, StateFile, StateFingerprint, StateWriteError
+from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 LONG = SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("10.5"), 2.3533331578947365, Decimal("-0.02348820"))
 ACCOUNT = SavedAccount({"USDT": Decimal("976.48831180"), "XRP": Decimal("510.500000")}, (LONG,))
@@ -258,7 +258,7 @@ import json
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
-from mm_nautilus.core.saved_account import SavedAccount
+from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.runs.state_file import RunState
 from test_state_file import opened
 file = opened(Path(sys.argv[1]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mm_nautilus.core.run_config import RunConfig
+from mm_nautilus.config.run import RunConfig
 from mm_nautilus.runs.backtest import BacktestOutcome
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,14 +18,14 @@ from typing import Any, Self
 from nautilus_trader.common import DataActor, DataActorConfig
 from nautilus_trader.model import ActorId
 
-from mm_nautilus.core.config_source import load_sandbox_config
+from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.errors import MarketMakingError
-from mm_nautilus.nautilus import live_guard, messages
 from mm_nautilus.report.journal import journal_files
 from mm_nautilus.runs import sandbox, sandbox_node
 from mm_nautilus.runs.sandbox_node import SandboxParts
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.venue_watch import VenueWatch
+from mm_nautilus.trading import live_watch, messages
 
 _TIMER = "probe"
 _LOOK_NS = 20_000_000
@@ -67,10 +67,12 @@ class Probe(DataActor):
 
     def on_start(self) -> None:
         self.subscribe_socket_state()
-        self.subscribe_topic(messages.GUARD_TOPIC, self._on_guard)
+        self.subscribe_topic(messages.EVENTS_TOPIC, self._on_guard)
         self.clock.set_timer_ns(_TIMER, _LOOK_NS)
 
     def _on_guard(self, change: Any) -> None:
+        if not isinstance(change, messages.GuardChange):
+            return
         self.changes.append(
             {
                 "ns": self.clock.timestamp_ns(),  # not the event's time, which orders before it may be later than
@@ -97,7 +99,7 @@ class Probe(DataActor):
     def report(self) -> dict[str, Any]:
         """Return live orders, guards and figures at this moment."""
         now_ns = self.clock.timestamp_ns()
-        desks = self.parts.strategy.desks
+        desks = self.parts.strategy.symbols
         return {
             "now_ns": now_ns,
             "orders": [_order(order) for order in self.cache.orders() if not order.is_closed],
@@ -120,7 +122,7 @@ class Probe(DataActor):
         """Return the account's balances and the journal's fills, both of this moment, once every fill is booked."""
         files = journal_files(self.folder / "journal.jsonl")
         lines = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
-        venue = next(iter(self.parts.strategy.desks.values())).instrument_id.venue
+        venue = next(iter(self.parts.strategy.symbols.values())).instrument_id.venue
         account = self.parts.strategy.portfolio.account(venue=venue)
         return {
             "is_settled": self.parts.strategy.is_settled,
@@ -134,7 +136,7 @@ class Probe(DataActor):
 
     def publish(self, kind: str, values: dict[str, Any]) -> None:
         """Publish a message on the control topic."""
-        self.publish_message(messages.CONTROL_TOPIC, getattr(messages, kind)(**values))
+        self.publish_message(messages.COMMANDS_TOPIC, getattr(messages, kind)(**values))
 
 
 def _symbol(desk: Any, now_ns: int) -> dict[str, Any]:
@@ -144,7 +146,7 @@ def _symbol(desk: Any, now_ns: int) -> dict[str, Any]:
         "reason": state.reason,
         "age": state.feed_age_seconds,
         "touch": desk.touch,
-        "position": desk.position_lots * desk.lot,
+        "position": desk.position.lots * desk.lot,
         "old_trades": desk.counts.old_trades,
         "book_events": desk.book_events,
     }
@@ -185,7 +187,7 @@ def run_session(config: Path, overrides: list[str], signals: SignalListener) -> 
 
     threading.Thread(target=read, daemon=True).start()
     clock = SimpleNamespace(time_ns=time.time_ns, monotonic_ns=time.monotonic_ns)
-    live_guard.time = clock  # type: ignore[assignment]
+    live_watch.time = clock  # type: ignore[assignment]
     build, client_config = sandbox.build_sandbox, sandbox_node.data_client_config
 
     def build_with_probe(inputs: Any, folder: Path, *args: Any, **options: Any) -> Any:

@@ -42,7 +42,7 @@ def test_the_signal_halts_and_a_message_resumes(pair: Any, folder: Path) -> None
     pair.session.wait_until(lambda report: is_held(report, HALTED.format("a signal")), "a halt")
     kept = json.loads((folder / "state" / "faults.halt").read_text(encoding="utf-8"))
     assert kept["reason"] == "a signal"
-    pair.session.ask("publish", "Resume", {"reason": "a test"})
+    pair.session.ask("publish", "ResumeQuoting", {"reason": "a test"})
     pair.session.wait_until(quotes, "quotes again")
     assert not (folder / "state" / "faults.halt").exists()
 
@@ -63,7 +63,7 @@ def test_a_halt_by_hand_may_close_the_positions(pair: Any, folder: Path) -> None
     assert "FILLED" in {order["status"] for order in closed}
     assert {order["symbol"] for order in closed} <= set(SYMBOLS)
     assert all(order["ts_init"] > before["now_ns"] for order in closed)
-    pair.session.ask("publish", "Resume", {"reason": "a test"})
+    pair.session.ask("publish", "ResumeQuoting", {"reason": "a test"})
     pair.session.wait_until(quotes, "quotes again")
 
 

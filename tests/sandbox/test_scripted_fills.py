@@ -68,7 +68,7 @@ def test_a_fill_while_the_cancel_is_under_way(
         for size, status in (("3", "CANCELED"), ("8", "FILLED")):
             before = wait_for_quotes(session, BID)
             (bid,) = (order for order in live_orders(before) if order["side"] == "BUY")
-            session.ask("publish", "Kill", {"reason": "a test", "flatten": False})
+            session.ask("publish", "HaltQuoting", {"reason": "a test", "flatten": False})
             steer.trade(XRP, "sell", "2.348", size)
             after = session.wait_until(lambda report: not live_orders(report), "no order")
             (same,) = (order for order in session.history(before) if order["id"] == bid["id"])
@@ -76,7 +76,7 @@ def test_a_fill_while_the_cancel_is_under_way(
             position += float(size)
             assert after["symbols"][XRP]["position"] == pytest.approx(position)
             assert after["symbols"][XRP]["state"] == "halted"
-            session.ask("publish", "Resume", {"reason": "a test"})
+            session.ask("publish", "ResumeQuoting", {"reason": "a test"})
         session.wait_until(quotes, "quotes again")
         assert session.end() == 143
     left = LeftBehind(tmp_path)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from node_process import NodeProcess
 
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, write_sample
-from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mm_nautilus.core.marketdata import (
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.simulator import KRAKEN_SPOT
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
     ACTION_DELETE,
@@ -19,9 +22,6 @@ from mm_nautilus.core.marketdata import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.errors import DataError
-from mm_nautilus.nautilus.catalog import CatalogReader, CatalogWriter
 from mm_nautilus.venue.book import Change
 from mm_nautilus.venue.feed import (
     BookGroup,

@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from venue_client import SYMBOLS, Client, Served, serving
 
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.errors import ConfigError, DataError, RunFailedError
-from mm_nautilus.nautilus.catalog import CatalogReader
 from mm_nautilus.venue.commands import COMMANDS
 from mm_nautilus.venue.control import VenueControl
 from mm_nautilus.venue.options import VenueOptions

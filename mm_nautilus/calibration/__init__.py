@@ -1,0 +1,1 @@
+"""What a market looks like: volatility, order arrivals, micro-price, mark-outs."""

@@ -1,0 +1,102 @@
+"""The calibration file: read, checked against what a configuration takes from it, and written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from mm_nautilus.calibration.figures import Calibration
+from mm_nautilus.calibration.market_figures import calibrated_figures
+from mm_nautilus.config.fields import Finding
+from mm_nautilus.config.problems import check_model, nearest
+from mm_nautilus.config.run import as_yaml_values
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.config.yaml_file import read_mapping, yaml_text
+from mm_nautilus.errors import CalibrationError, ConfigError
+
+__all__ = ["configured_calibration", "dump_calibration", "load_calibration"]
+
+_LARGEST_FILE: Final = 20_000_000
+_MOST_VALUES: Final = 400_000
+_HEADER: Final = """\
+# What `mm-nautilus calibrate` measured of each symbol, and what quoting models take from it. Configurations name this
+# file as `strategy.calibration`. Depths, spreads and volatilities are in basis points of the mid (kappa: one per basis
+# point), volatility is per square root of a second, arrivals are per second. Estimate it anew rather than edit it.
+"""
+
+
+def load_calibration(path: Path) -> Calibration:
+    """Read a calibration file.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong: one line a problem, with file, line and path of the key.
+    """
+    read = read_mapping(path, "calibration", largest=_LARGEST_FILE, most_values=_MOST_VALUES)
+    checked = check_model(Calibration, read.values)
+    texts = [f"{_place(read.places, problem.path)}: {problem.located()}" for problem in checked.problems]
+    if read.problems or texts or checked.model is None:
+        raise ConfigError([*read.problems, *texts])
+    return checked.model
+
+
+def _place(places: dict[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value, or of what it should be in."""
+    while path not in places:
+        path = path[:-1]
+    return places[path]
+
+
+def dump_calibration(calibration: Calibration) -> str:
+    """Return a calibration as YAML with a comment before it, which `load_calibration` reads back as an equal one."""
+    return _HEADER + yaml_text(as_yaml_values(calibration.model_dump()), compact=True)
+
+
+def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | None, list[Finding]]:
+    """Read the calibration that a configuration names, and look for what the configuration takes from it.
+
+    Returns
+    -------
+    tuple[Calibration | None, list[Finding]]
+        None where none is named or it cannot be read, and what is wrong, each with the keys it rests on.
+    """
+    if config.calibration is None:
+        return None, []
+    try:
+        calibration = load_calibration(config.calibration)
+    except ConfigError as error:
+        return None, [Finding((("calibration",),), text) for text in error.problems]
+    return calibration, [
+        Finding((("calibration",), ("symbols", symbol)), f"{config.calibration}: {text}")
+        for symbol in config.symbols
+        for text in _lacking(config, calibration, symbol)
+    ]
+
+
+def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -> Iterator[str]:
+    """Yield what a symbol's parameters want of a calibration and do not find there."""
+    params = config.for_symbol(symbol)
+    if not params.is_calibrated and params.fair_price != "microprice":
+        return
+    figures = calibration.symbols.get(symbol)
+    if figures is None:
+        likely = nearest(symbol, calibration.symbols)
+        hint = "" if likely is None else f"; did you mean {likely}?"
+        known = f"{_names(calibration)}{hint}"
+        yield f"a symbol that takes figures from a calibration must be in it ({known}), was {symbol}"
+        return
+    if params.fair_price == "microprice" and figures.microprice is None:
+        yield (
+            f"{symbol} must have a micro-price table for fair_price: microprice (none is estimated where the touch "
+            "changes too rarely), was null"
+        )
+    if params.is_calibrated:
+        try:
+            calibrated_figures(figures, "")
+        except CalibrationError as error:
+            yield f"{symbol}: {error}"
+
+
+def _names(calibration: Calibration) -> str:
+    names = sorted(calibration.symbols)
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

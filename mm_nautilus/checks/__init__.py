@@ -1,0 +1,5 @@
+"""Whether a configuration is sensible, for these instruments and fees."""
+
+from mm_nautilus.checks.validation import validate
+
+__all__ = ["validate"]

@@ -1,0 +1,308 @@
+"""From a YAML file, and ``--set`` overrides, to a validated configuration; and back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.checks.refusals import RefusedRunError
+from mm_nautilus.checks.validation import check_fees, configured_fees, run_problems
+from mm_nautilus.config.fields import Finding
+from mm_nautilus.config.problems import Checked, Problem, check_model, nearest, shown, shown_key
+from mm_nautilus.config.run import RunConfig, as_yaml_values
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.yaml_file import read_mapping, yaml_text
+from mm_nautilus.config.yaml_source import YamlNode, plain_value, read_yaml
+from mm_nautilus.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_SOURCE",
+    "OVERRIDE_SOURCE",
+    "AnyLoadedConfig",
+    "LoadedConfig",
+    "load_any_config",
+    "load_config",
+    "load_sandbox_config",
+    "resolved_yaml",
+]
+
+DEFAULT_SOURCE: Final = "default"
+"""Source of a value that is not given anywhere."""
+
+OVERRIDE_SOURCE: Final = "--set"
+"""Source of a value that is given on the command line."""
+
+_PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calibration"))
+"""Keys whose paths are relative to the file they stand in."""
+_FEED: Final = "feed"
+"""Key that a sandbox's configuration has and a backtest's has not."""
+_CATALOG: Final = "catalog"
+"""Key that a backtest's configuration has and a sandbox's has not."""
+_OF_SANDBOXES: Final = frozenset(SandboxConfig.model_fields) - frozenset(RunConfig.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
+    """A validated configuration and where its values come from.
+
+    Parameters
+    ----------
+    config
+        The configuration; its catalog and its calibration are absolute paths.
+    warnings
+        Risks that show without any market data; each starts with ``Warning:`` and ends with its place.
+    sources
+        Where each value that is given comes from, by its path: ``FILE:LINE`` or ``--set``.
+    """
+
+    config: Config
+    warnings: list[str]
+    sources: Mapping[tuple[str, ...], str]
+
+    @property
+    def kind(self) -> Literal["backtest", "sandbox"]:
+        """What the configuration is of."""
+        return "sandbox" if isinstance(self.config, SandboxConfig) else "backtest"
+
+    def all_warnings(self) -> list[str]:
+        """Return the warnings, and the risks of the fees that the configuration itself names."""
+        risks: list[Problem] = check_fees(self.config.strategy, configured_fees(self.config))
+        return [*self.warnings, *(self.located(risk.under("strategy")) for risk in risks)]
+
+    def source(self, *path: str) -> str:
+        """Return where the value at `path` comes from: ``FILE:LINE``, ``--set`` or ``default``."""
+        return self.sources.get(path, DEFAULT_SOURCE)
+
+    def located(self, problem: Problem) -> str:
+        """Return the text of a problem that was found later, with the place of its key."""
+        return _placed_text(problem, _place(self.sources, problem.path))
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Tell what a run is refused for within the block with the places of its keys.
+
+        Raises
+        ------
+        ConfigError
+            In place of a `RefusedRunError`.
+        """
+        try:
+            yield
+        except RefusedRunError as error:
+            raise ConfigError([self.located(problem) for problem in error.found]) from error
+
+
+type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
+"""A configuration of either kind."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """What was read so far: the values, where each comes from, and what is wrong with the texts."""
+
+    file: Path
+    values: dict[str, Any]
+    places: dict[tuple[str, ...], str]
+    problems: list[str]
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """Return the place of the value at `path`, or of what it should be in."""
+        return _place(self.places, path) or f"{self.file}:1"
+
+    def order(self, problem: Problem) -> tuple[bool, int]:
+        """Return what problems are sorted by: their lines, overrides last."""
+        place = self.place(problem.path)
+        if place == OVERRIDE_SOURCE:
+            return True, 0
+        return False, int(place.rpartition(":")[2])
+
+
+def _place(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value, or of what it should be in: a symbol's parameter may stand under the strategy."""
+    if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
+        path = ("strategy", *path[3:4])
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, "")
+
+
+def _placed_text(problem: Problem, place: str) -> str:
+    """Return an error after its place and its path, a warning before its place."""
+    if problem.is_warning:
+        return f"{problem.text()} ({place})"
+    return f"{place}{' ' if place == OVERRIDE_SOURCE else ': '}{problem.located()}"
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
+    """Read a backtest's configuration.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    overrides
+        Values that replace those of the file, each as ``strategy.gamma=0.3``: the keys that lead to the
+        value, joined by dots, and the value as YAML.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong: one line a problem, with file and line (or ``--set``), the path of the
+        key, the value given and what is allowed.
+    """
+    source = _read_source(path, overrides)
+    if _FEED in source.values:
+        text = "a backtest takes no feed; this is a sandbox's configuration, for mm-nautilus sandbox"
+        raise ConfigError(f"{source.place((_FEED,))}: {text}")
+    return _loaded(source, RunConfig)
+
+
+def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
+    """Read a sandbox run's configuration; parameters and errors as of `load_config`."""
+    source = _read_source(path, overrides)
+    if _FEED not in source.values and _CATALOG in source.values:
+        text = "a sandbox needs a feed; this is a backtest's configuration, for mm-nautilus backtest"
+        raise ConfigError(f"{source.place((_CATALOG,))}: {text}")
+    return _loaded(source, SandboxConfig)
+
+
+def load_any_config(path: Path, overrides: Sequence[str] = ()) -> AnyLoadedConfig:
+    """Read a configuration of either kind; one with a feed is a sandbox's. Errors as of `load_config`.
+
+    One with neither a feed nor a catalog is what its other keys belong to, so that a misspelt ``feed`` is told as such.
+    """
+    source = _read_source(path, overrides)
+    return _loaded(source, SandboxConfig) if _is_sandbox(source.values) else _loaded(source, RunConfig)
+
+
+def _is_sandbox(values: Mapping[str, Any]) -> bool:
+    return _FEED in values or (_CATALOG not in values and not _OF_SANDBOXES.isdisjoint(values))
+
+
+def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
+    source = _read_file(path)
+    seen: set[str] = set()
+    for override in overrides:
+        _apply(source, override, seen)
+    for keys in _PATHS_OF_FILES:
+        _resolve_path(source, keys)
+    return source
+
+
+def _loaded[Config: (RunConfig, SandboxConfig)](source: _Source, model: type[Config]) -> LoadedConfig[Config]:
+    checked: Checked[Any] = check_model(model, source.values)
+    found = sorted([*run_problems(checked), *_calibration_problems(checked)], key=source.order)
+    texts = {problem: _placed_text(problem, source.place(problem.path)) for problem in found}
+    errors = source.problems + [text for problem, text in texts.items() if not problem.is_warning]
+    if errors or checked.model is None:
+        raise ConfigError(errors)
+    return LoadedConfig(checked.model, list(texts.values()), dict(source.places))
+
+
+def _read_file(path: Path) -> _Source:
+    read = read_mapping(path, "configuration")
+    return _Source(path, read.values, read.places, read.problems)
+
+
+def _calibration_problems(checked: Checked[Any]) -> list[Problem]:
+    """Return what is wrong with the calibration that a configuration names."""
+    if checked.model is None:
+        return []
+    _, findings = configured_calibration(checked.model.strategy)
+    placed = [Finding(tuple(("strategy", *key) for key in found.keys), found.message) for found in findings]
+    return [Problem(found.keys[0], found.message) for found in placed if not checked.touches(found)]
+
+
+def _apply(source: _Source, override: str, seen: set[str]) -> None:
+    """Put one override into the values; what is wrong with it goes to the source's problems."""
+    dotted, equals, text = override.partition("=")
+    keys = tuple(part.strip() for part in dotted.split("."))
+    if not equals or not all(keys):
+        example = "KEY.KEY=VALUE such as strategy.gamma=0.3"
+        source.problems.append(f"{OVERRIDE_SOURCE} must be {example}, was {shown(override)}")
+        return
+    prefix = f"{OVERRIDE_SOURCE} {shown_key(dotted.strip())}: "
+    if dotted.strip() in seen:
+        source.problems.append(f"{prefix}a key must be set once, was set again to {shown(text)}")
+        return
+    seen.add(dotted.strip())
+    root, problems = read_yaml(text)
+    node = root or YamlNode(None, 1)
+    refusal = problems[0].message if problems else _put(source.values, keys, plain_value(node))
+    if refusal is not None:
+        source.problems.append(prefix + refusal)
+        return
+    for path in [known for known in source.places if known[: len(keys)] == keys]:
+        del source.places[path]
+    source.places.update({path: OVERRIDE_SOURCE for path, _ in node.lines(keys)})
+    for length in range(1, len(keys)):
+        source.places.setdefault(keys[:length], OVERRIDE_SOURCE)
+
+
+def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> str | None:
+    """Set a value below `values`, or return why it cannot be set there."""
+    if keys[:2] == ("strategy", "symbols") and len(keys) > 3:
+        refusal = _unknown_symbol(values, keys[2], value)
+        if refusal is not None:
+            return refusal
+    holder: Any = values
+    for position, key in enumerate(keys):
+        is_last = position == len(keys) - 1
+        if isinstance(holder, list):
+            if not (key.isdecimal() and key.isascii() and int(key) < len(holder)):
+                name = ".".join(keys[:position])
+                return (
+                    f"an entry of {name} must be a number from 0 to {len(holder) - 1}, was {shown_key(key)}"
+                )
+            index: Any = int(key)
+        elif isinstance(holder, dict):
+            index = key
+            if not is_last and holder.get(key) is None:
+                holder[key] = {}
+        else:
+            name = ".".join(keys[:position])
+            return f"{name} must be a mapping to have a key {shown_key(key)}, was {shown(holder)}"
+        if is_last:
+            holder[index] = value
+        else:
+            holder = holder[index]
+    return None
+
+
+def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str | None:
+    """Refuse to add a symbol by setting one of its keys, which is a misspelt symbol far more often."""
+    strategy = values.get("strategy")
+    symbols = strategy.get("symbols") if isinstance(strategy, dict) else None
+    if not isinstance(symbols, dict) or symbol in symbols:
+        return None
+    likely = nearest(symbol, symbols)
+    hint = "" if likely is None else f"; did you mean {likely}?"
+    known = f"{', '.join(symbols)}{hint}"
+    return f"a symbol with keys must be configured ({known}), was {shown_key(symbol)} with {shown(value)}"
+
+
+def _resolve_path(source: _Source, keys: tuple[str, ...]) -> None:
+    """Make a path absolute: relative to the file, or to the working directory where it is set."""
+    holder: Any = source.values
+    for key in keys[:-1]:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    given = holder.get(keys[-1]) if isinstance(holder, dict) else None
+    if not isinstance(given, str) or not given.strip() or not given.isprintable():
+        return
+    from_file = source.place(keys) != OVERRIDE_SOURCE
+    folder = source.file.parent if from_file else Path()
+    holder[keys[-1]] = str((folder / given).resolve())
+
+
+def resolved_yaml(config: RunConfig | SandboxConfig) -> str:
+    """Return a configuration as YAML, defaults included, which is read back as an equal one."""
+    values = as_yaml_values(config.model_dump())
+    if isinstance(config, RunConfig):
+        values["catalog"] = str(config.catalog.absolute())
+    elif config.feed.catalog is not None:
+        values["feed"]["catalog"] = str(config.feed.catalog.absolute())
+    if config.strategy.calibration is not None:
+        values["strategy"]["calibration"] = str(config.strategy.calibration.absolute())
+    return yaml_text(values)

@@ -1,0 +1,137 @@
+"""Risks that only show once the fees are known: what a symbol's parameters earn net of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mm_nautilus.config.problems import Problem
+from mm_nautilus.config.run import FeeConfig, TradingConfig
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+
+__all__ = ["LEAST_REWARD_TO_RISK", "Fees", "check_fees", "configured_fees", "locked_in_pct"]
+
+LEAST_REWARD_TO_RISK: Final = 0.5
+"""Ratio of take profit to stop loss below which v1.4.0 warns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """What a venue takes from a trade.
+
+    Parameters
+    ----------
+    maker_pct, taker_pct
+        Fees in % of the traded value; negative is a rebate.
+    """
+
+    maker_pct: float
+    taker_pct: float
+
+
+def configured_fees(config: TradingConfig) -> dict[str, Fees]:
+    """Return the fees of the symbols whose fees the configuration itself gives.
+
+    A symbol's own ``maker_fee_pct`` and ``taker_fee_pct`` come before ``venue.symbol_fees``, and those before
+    ``venue.fees``.
+    """
+    found: dict[str, Fees] = {}
+    for symbol in config.strategy.symbols:
+        params = config.strategy.for_symbol(symbol)
+        venue: FeeConfig | None = config.venue.symbol_fees.get(symbol, config.venue.fees)
+        maker, taker = params.maker_fee_pct, params.taker_fee_pct
+        if venue is not None:
+            maker = venue.maker_fee_pct if maker is None else maker
+            taker = venue.taker_fee_pct if taker is None else taker
+        if maker is not None and taker is not None:
+            found[symbol] = Fees(maker, taker)
+    return found
+
+
+def locked_in_pct(activation_pct: float, distance_pct: float) -> float:
+    """Return the profit, % of the entry price, that a trailing stop locks in at the moment it is armed.
+
+    A long's best price is then ``1 + activation`` times the entry, and the stop lies `distance_pct` below it.
+    """
+    return ((1 + activation_pct / 100) * (1 - distance_pct / 100) - 1) * 100
+
+
+def check_fees(config: MarketMakerConfig, fees: Mapping[str, Fees]) -> list[Problem]:
+    """Return the risks of each symbol's parameters under its fees; all of them are warnings.
+
+    Parameters
+    ----------
+    config
+        The strategy's configuration.
+    fees
+        Fees by symbol; symbols without an entry are left out.
+    """
+    return [
+        Problem(("symbols", symbol, key), message, is_warning=True)
+        for symbol in config.symbols
+        if symbol in fees
+        for key, message in _risks(config.for_symbol(symbol), fees[symbol])
+    ]
+
+
+def _risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
+    yield from _exit_risks(params, fees)
+    yield from _width_risk(params, fees)
+    yield from _trailing_risk(params, fees)
+
+
+def _entry(params: SymbolParams, fees: Fees) -> tuple[str, float]:
+    """Return who an entry is and what it pays; exits are marketable and pay the taker fee."""
+    return ("taker", fees.taker_pct) if params.entry_order == "taker" else ("maker", fees.maker_pct)
+
+
+def _round_trip(params: SymbolParams, fees: Fees) -> tuple[float, str]:
+    role, entry = _entry(params, fees)
+    total = entry + fees.taker_pct
+    return (
+        total,
+        f"a round trip's fees of {total:.4g} % ({role} {entry:.4g} % in, taker {fees.taker_pct:.4g} % out)",
+    )
+
+
+def _exit_risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
+    cost, words = _round_trip(params, fees)
+    reward, risk = params.take_profit_pct - cost, params.stop_loss_pct + cost
+    if reward <= 0:
+        yield (
+            "take_profit_pct",
+            f"take_profit_pct {params.take_profit_pct} % is no more than {words}: it earns nothing",
+        )
+    elif risk > 0 and reward / risk < LEAST_REWARD_TO_RISK:
+        ratio = reward / risk
+        rate = round(100 / (1 + ratio))
+        yield (
+            "take_profit_pct",
+            f"Poor R:R ratio net of fees ({ratio:.2f}:1), requires {rate}% win rate: take_profit_pct "
+            f"{params.take_profit_pct} % and stop_loss_pct {params.stop_loss_pct} % against {words}",
+        )
+
+
+def _width_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
+    least = 2 * fees.maker_pct
+    if params.entry_order == "taker" or params.min_edge_bps is not None or params.min_spread_pct >= least:
+        return
+    if params.is_calibrated:  # These models add the fee to each side themselves.
+        return
+    yield (
+        "min_spread_pct",
+        f"min_spread_pct {params.min_spread_pct} % is below two maker fees of {fees.maker_pct:.4g} % each "
+        f"({least:.4g} % in all): a round trip between our own quotes loses; min_edge_bps widens them",
+    )
+
+
+def _trailing_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
+    if not params.use_trailing_stop:
+        return
+    cost, words = _round_trip(params, fees)
+    locked = locked_in_pct(params.trailing_stop_activation, params.trailing_stop_distance)
+    if locked - cost <= 0:
+        yield (
+            "trailing_stop_activation",
+            f"a trailing stop armed at {params.trailing_stop_activation} % and "
+            f"{params.trailing_stop_distance} % away locks in {locked:.3g} %, no more than {words}",
+        )

@@ -1,0 +1,382 @@
+"""What can be wrong with a configuration once the instruments, and later their prices, are known."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from mm_nautilus.calibration.figures import Calibration
+from mm_nautilus.calibration.market_figures import MarketFigures, calibrated_figures
+from mm_nautilus.checks.fees import Fees, check_fees, configured_fees
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.problems import Problem, nearest
+from mm_nautilus.config.run import TradingConfig
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+from mm_nautilus.errors import CalibrationError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rates import Rates
+from mm_nautilus.pricing.quote_model import QuoteFigures, quote_figures
+
+__all__ = ["check_instruments", "check_run", "figure_risks", "market_figures"]
+
+_MOST_NAMES: Final = 20
+_ROUNDING: Final = 1e-9
+"""Relative error of a converted amount that still counts as equal."""
+
+
+def check_instruments(
+    config: MarketMakerConfig,
+    instruments: Mapping[str, InstrumentSpec],
+    mids: Mapping[str, float] | None = None,
+    volatility_pct: Mapping[str, float] | None = None,
+    calibration: Calibration | None = None,
+    *,
+    refused: Mapping[str, str] | None = None,
+    listed: Collection[str] = (),
+) -> list[Problem]:
+    """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
+
+    Parameters
+    ----------
+    config
+        The strategy's configuration.
+    instruments
+        Everything the venue or the catalog has, by symbol.
+    mids
+        Mid prices by symbol, in quote currency. What needs a price that is not there is left out; call again
+        once prices are known.
+    volatility_pct
+        One-minute volatility by symbol, %; where it is not known, ``base_volatility_pct`` stands in, or the
+        calibration's for the models that take one.
+    calibration
+        What ``config.calibration`` names, where that holds all that the configuration takes from it.
+    refused
+        Why other instruments cannot be quoted, by symbol.
+    listed
+        The symbols of everything there is, where `instruments` has not all of it.
+    """
+    known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
+    prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
+    rates = _rates(known, prices)
+    reasons = refused or {}
+    found = [
+        Problem(("symbols", symbol), reasons[symbol])
+        if symbol in reasons
+        else _unknown_symbol(symbol, listed or instruments)
+        for symbol in config.symbols
+        if symbol not in instruments
+    ]
+    for spec in known.values():
+        found.extend(_currency_problems(config, spec, rates))
+        found.extend(_size_problems(config, spec, rates))
+        found.extend(_target_problems(config, spec, rates))
+    found.extend(check_fees(config, _known_fees(config, known)))
+    markets = {} if calibration is None else {s: market_figures(config, calibration, s) for s in known}
+    for symbol, spec in known.items():
+        measured = (volatility_pct or {}).get(symbol, 0.0)
+        found.extend(_model_problems(config, spec, rates, markets.get(symbol), measured))
+    return found
+
+
+def market_figures(
+    config: MarketMakerConfig, calibration: Calibration | None, symbol: str
+) -> MarketFigures | None:
+    """Return what a symbol's model takes from a calibration, None where it takes nothing or finds nothing.
+
+    Raises
+    ------
+    CalibrationError
+        If the figures cannot be believed; `configured_calibration` has said so before.
+    """
+    if calibration is None or symbol not in calibration.symbols or config.calibration is None:
+        return None
+    if not config.for_symbol(symbol).is_calibrated:
+        return None
+    return calibrated_figures(calibration.symbols[symbol], f"from {config.calibration.name}")
+
+
+def _rates(specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]) -> Rates[float]:
+    return Rates({symbol: (spec.base, spec.quote) for symbol, spec in specs.items()}, mids.get, 1.0)
+
+
+def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | None:
+    rate = rates.rate(amount.currency, currency)
+    return None if rate is None else float(amount.value) * rate
+
+
+def _unknown_symbol(symbol: str, instruments: Collection[str]) -> Problem:
+    likely = nearest(symbol, instruments)
+    names = ", ".join(sorted(instruments)[:_MOST_NAMES]) + (", ..." if len(instruments) > _MOST_NAMES else "")
+    hint = "" if likely is None else f"; did you mean {likely}?"
+    message = f"a symbol must be one that there is data for ({names or 'there is none'}{hint}), was {symbol}"
+    return Problem(("symbols", symbol), message)
+
+
+def _size_key(params: SymbolParams) -> str:
+    return "position_size_usd" if params.position_size is None else "position_size"
+
+
+def _currency_problems(
+    config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
+) -> Iterator[Problem]:
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    amounts = {_size_key(params): params.size(report), "max_inventory": params.inventory_cap(report)}
+    for key, amount in amounts.items():
+        ends = (rates.path(amount.currency, currency) for currency in (spec.base, spec.quote))
+        if all(path is None for path in ends):
+            yield Problem(
+                ("symbols", spec.symbol, key),
+                f"{key} must be in {spec.base}, {spec.quote} or a currency that the configured pairs convert "
+                f"into one of them, was {amount}",
+            )
+    if rates.path(spec.quote, report) is None:
+        yield Problem(
+            ("report_currency",),
+            f"report_currency must be a currency that the configured pairs convert {spec.quote} "
+            f"(the quote currency of {spec.symbol}) into, was {report}",
+        )
+
+
+def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]) -> Iterator[Problem]:
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    size, cap, key = params.size(report), params.inventory_cap(report), _size_key(params)
+    quantity, value = _converted(size, rates, spec.base), _converted(size, rates, spec.quote)
+    least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
+    limits = (
+        ("size", quantity, spec.base, least, spec.max_quantity),
+        ("value", value, spec.quote, spec.min_notional, spec.max_notional),
+    )
+    for name, amount, currency, smallest, largest in limits:
+        given = _with_value(size, amount, currency)
+        for text in (
+            *_too_small(amount, smallest, f"{currency} (the least {name} of an order)"),
+            *_too_large(amount, largest, f"{currency} (the largest {name} of an order)"),
+        ):
+            yield Problem(("symbols", spec.symbol, key), f"{key} must be {text}, was {given}")
+    in_cap_currency = _converted(size, rates, cap.currency)
+    if (
+        cap.currency != size.currency
+        and in_cap_currency is not None
+        and _is_below(float(cap.value), in_cap_currency)
+    ):
+        text = (
+            f"max_inventory must be at least one quote ({_with_value(size, in_cap_currency, cap.currency)})"
+        )
+        yield Problem(("symbols", spec.symbol, "max_inventory"), f"{text}, was {cap}")
+
+
+def _target_problems(
+    config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
+) -> Iterator[Problem]:
+    """Check a target in another currency than the cap's; the same one needs no instrument."""
+    params, report = config.for_symbol(spec.symbol), config.report_currency
+    target, cap, key = params.target(report), params.inventory_cap(report), "inventory_target"
+    if target.currency == cap.currency or not target.value:
+        return
+    if all(rates.path(target.currency, currency) is None for currency in (spec.base, spec.quote)):
+        yield Problem(
+            ("symbols", spec.symbol, key),
+            f"{key} must be in {spec.base}, {spec.quote} or a currency that the configured pairs convert into one of "
+            f"them, was {target}",
+        )
+        return
+    most = _converted(cap, rates, target.currency)
+    if _is_below(most, abs(float(target.value))):
+        text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) either way"
+        yield Problem(("symbols", spec.symbol, key), f"{text}, was {target}")
+
+
+def _too_small(amount: float | None, least: Decimal | None, words: str) -> Iterator[str]:
+    if least is not None and _is_below(amount, least):
+        yield f"at least {least:f} {words}"
+
+
+def _too_large(amount: float | None, most: Decimal | None, words: str) -> Iterator[str]:
+    if amount is not None and most is not None and _is_below(float(most), amount):
+        yield f"at most {most:f} {words}"
+
+
+def _is_below(value: float | None, least: Decimal | float) -> bool:
+    return value is not None and value < float(least) * (1 - _ROUNDING)
+
+
+def _with_value(amount: Amount, value: float | None, currency: str) -> str:
+    return (
+        str(amount)
+        if value is None or amount.currency == currency
+        else f"{amount}, worth {value:.6g} {currency}"
+    )
+
+
+def _known_fees(config: MarketMakerConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Fees]:
+    found: dict[str, Fees] = {}
+    for symbol, spec in specs.items():
+        params = config.for_symbol(symbol)
+        maker = _percent(params.maker_fee_pct, spec.maker_fee_rate)
+        taker = _percent(params.taker_fee_pct, spec.taker_fee_rate)
+        if maker is not None and taker is not None:
+            found[symbol] = Fees(maker, taker)
+    return found
+
+
+def _percent(configured_pct: float | None, rate: Decimal | None) -> float | None:
+    if configured_pct is not None:
+        return configured_pct
+    return None if rate is None else float(rate * 100)
+
+
+def _model_problems(
+    config: MarketMakerConfig,
+    spec: InstrumentSpec,
+    rates: Rates[float],
+    market: MarketFigures | None,
+    volatility_pct: float,
+) -> Iterator[Problem]:
+    """Yield what the figures of a symbol's quote model show; a model without any yet, or without a price, nothing."""
+    params = config.for_symbol(spec.symbol)
+    size = _converted(
+        params.size(config.report_currency), rates, params.inventory_cap(config.report_currency).currency
+    )
+    mid = rates.rate(spec.base, spec.quote)
+    if (
+        not params.use_reservation_price
+        or (params.is_calibrated and market is None)
+        or not size
+        or mid is None
+    ):
+        return
+    fee_pct = _percent(params.maker_fee_pct, spec.maker_fee_rate)
+    try:
+        figures = quote_figures(
+            params.model_copy(update={"maker_fee_pct": fee_pct}),
+            market,
+            volatility_pct=volatility_pct,
+            quotes_at_cap=float(params.inventory_cap(config.report_currency).value) / size,
+            mid_price=mid,
+            tick=float(spec.price_increment),
+            spread=(None, ""),
+        )
+    except CalibrationError as error:
+        yield Problem(("symbols", spec.symbol, "reservation_model"), str(error))
+        return
+    yield from figure_risks(spec, figures, mid)
+
+
+def figure_risks(spec: InstrumentSpec, figures: QuoteFigures, mid_price: float) -> Iterator[Problem]:
+    """Warn where a full inventory moves the centre of the quotes by less than one tick."""
+    if figures.model == "none" or figures.skew_ticks >= 1:
+        return
+    shift = figures.skew_bps / 10_000 * mid_price
+    yield Problem(
+        ("symbols", spec.symbol, "use_reservation_price"),
+        f"the reservation price moves {shift:.3g} {spec.quote} at full inventory, less than one tick of "
+        f"{spec.price_increment:f} {spec.quote} ({figures.source}): inventory hardly moves the quotes",
+        is_warning=True,
+    )
+
+
+def check_run(
+    config: TradingConfig,
+    instruments: Mapping[str, InstrumentSpec],
+    mids: Mapping[str, float] | None = None,
+    volatility_pct: Mapping[str, float] | None = None,
+    calibration: Calibration | None = None,
+    *,
+    refused: Mapping[str, str] | None = None,
+    listed: Collection[str] = (),
+) -> list[Problem]:
+    """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
+
+    Parameters
+    ----------
+    config
+        The run's configuration; its fees come before the instruments' own.
+    instruments
+        Everything the catalog has, by symbol.
+    mids, volatility_pct, calibration, refused, listed
+        As for `check_instruments`.
+    """
+    specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
+    known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
+    found = [
+        problem.under("strategy")
+        for problem in check_instruments(
+            config.strategy, specs, mids, volatility_pct, calibration, refused=refused, listed=listed
+        )
+    ]
+    found.extend(_venue_problems(config, known))
+    found.extend(_fee_problems(config, known))
+    found.extend(_balance_problems(config, known))
+    return found
+
+
+def _with_fees(config: TradingConfig, spec: InstrumentSpec) -> InstrumentSpec:
+    fees = config.venue.symbol_fees.get(spec.symbol, config.venue.fees)
+    if fees is None:
+        return spec
+    return replace(
+        spec,
+        maker_fee_rate=Decimal(repr(fees.maker_fee_pct)) / 100,
+        taker_fee_rate=Decimal(repr(fees.taker_fee_pct)) / 100,
+    )
+
+
+def _venue_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    name = config.venue.name
+    others = {spec.venue: symbol for symbol, spec in specs.items() if spec.venue != name}
+    for venue, symbol in others.items():
+        yield Problem(("venue", "name"), f"name must be {venue}, the venue of {symbol}, was {name}")
+
+
+def _fee_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    configured = configured_fees(config)
+    for symbol, spec in specs.items():
+        if symbol not in configured and (spec.maker_fee_rate is None or spec.taker_fee_rate is None):
+            yield Problem(
+                ("venue", "fees"),
+                f"fees must be given as the instrument of {symbol} names none, was null",
+            )
+
+
+def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    rates, report = _rates(specs, {}), config.report_currency
+    for index, balance in enumerate(config.venue.starting_balances):
+        if rates.path(balance.currency, report) is None:
+            yield Problem(
+                ("venue", "starting_balances", str(index)),
+                f"starting_balances[{index}] must be in a currency that the configured pairs convert into "
+                f"the report currency {report}, was {balance}",
+            )
+    if config.venue.account_type == "cash":
+        yield from _empty_sides(config, specs)
+    else:
+        yield from _unsecured_pairs(config, specs)
+
+
+def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    """Refuse a margin account without the currency a pair's profits, losses and fees are settled in."""
+    held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
+    given = ", ".join(str(balance) for balance in config.venue.starting_balances)
+    for quote in sorted({spec.quote for spec in specs.values()} - held):
+        yield Problem(
+            ("venue", "starting_balances"),
+            f"starting_balances of a margin account must hold some {quote}, in which pairs settle, was {given}",
+        )
+
+
+def _empty_sides(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    """Warn of pairs that start with neither currency; refuse a run where that holds for all of them."""
+    held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
+    empty = [spec for spec in specs.values() if held.isdisjoint((spec.base, spec.quote))]
+    given = ", ".join(str(balance) for balance in config.venue.starting_balances)
+    if empty and len(empty) == len(config.strategy.symbols):
+        text = "starting_balances must hold a currency of at least one pair of a cash account"
+        yield Problem(("venue", "starting_balances"), f"{text}, was {given}")
+        return
+    for spec in empty:
+        yield Problem(
+            ("venue", "starting_balances"),
+            f"starting_balances hold neither {spec.base} nor {spec.quote}: {spec.symbol} cannot quote until "
+            f"another pair brings some, was {given}",
+            is_warning=True,
+        )

@@ -1,0 +1,151 @@
+"""Everything that can be wrong with, or risky about, a configuration before a run starts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
+from mm_nautilus.checks.instruments import check_instruments, check_run
+from mm_nautilus.config.fields import Finding
+from mm_nautilus.config.problems import MISSING, REQUIRED, Checked, Problem, check_model, shown
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
+
+__all__ = [
+    "Fees",
+    "Problem",
+    "check_fees",
+    "check_instruments",
+    "check_run",
+    "configured_fees",
+    "poor_reward_to_risk",
+    "problems",
+    "run_problems",
+    "validate",
+    "without_effect",
+]
+
+_NESTED_KEYS: Final = frozenset(MarketMakerConfig.model_fields) - frozenset(SymbolParams.model_fields)
+
+
+def validate(config: Mapping[str, Any]) -> list[str]:
+    """Return one text a problem; those that start with ``Warning:`` are risks, the others errors.
+
+    Parameters
+    ----------
+    config
+        Either one symbol's merged parameters, as in v1.4.0, or a strategy's configuration with ``symbols``,
+        of which each symbol's *merged* parameters are checked. Anything else is reported, never raised.
+
+    Returns
+    -------
+    list[str]
+        Empty where nothing is wrong. A text that concerns one symbol names it first.
+    """
+    return [problem.text() for problem in problems(config)]
+
+
+def problems(config: Any) -> list[Problem]:
+    """Return what `validate` reports with the path of each problem, relative to `config`."""
+    if not isinstance(config, Mapping):
+        return [Problem((), f"a configuration must be a mapping of keys, was {shown(config)}")]
+    plain, found = _with_text_keys(config, ())
+    if _NESTED_KEYS.isdisjoint(plain):
+        return found + _flat_problems(plain)
+    return found + _strategy_problems(check_model(MarketMakerConfig, plain))
+
+
+def _with_text_keys(config: Mapping[Any, Any], path: tuple[str, ...]) -> tuple[dict[str, Any], list[Problem]]:
+    """Copy the mappings a strategy is made of, without the keys that are no texts, which are reported."""
+    plain: dict[str, Any] = {}
+    found: list[Problem] = []
+    for key, value in config.items():
+        if not isinstance(key, str) or not _encodable(key):
+            found.append(Problem(path, f"a key must be a text, was {shown(key)}"))
+        elif isinstance(value, Mapping) and len(path) < 2 and (*path, key)[0] == "symbols":
+            plain[key], inner = _with_text_keys(value, (*path, key))
+            found.extend(inner)
+        else:
+            plain[key] = value
+    return plain, found
+
+
+def _encodable(key: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in key)
+
+
+def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
+    missing = [name for name in REQUIRED if config.get(name) is None]
+    if config.get("position_size") is not None and "position_size_usd" in missing:
+        missing.remove("position_size_usd")
+    given = {name: value for name, value in config.items() if name not in missing}
+    checked = check_model(SymbolParams, given, missing)
+    found = [Problem((name,), f"{MISSING}: {name}") for name in missing] + checked.problems
+    if checked.model is None:
+        return found
+    return found + _warnings(checked, _risks(checked.model))
+
+
+def _strategy_problems(checked: Checked[MarketMakerConfig]) -> list[Problem]:
+    if checked.model is None:
+        return checked.problems
+    return checked.problems + _warnings(checked, checked.model.findings(_risks))
+
+
+def run_problems(checked: Checked[RunConfig] | Checked[SandboxConfig]) -> list[Problem]:
+    """Return the errors of a run's configuration and the risks that show without any market data."""
+    if checked.model is None:
+        return checked.problems
+    findings = checked.model.strategy.findings(_risks)
+    placed = [
+        Finding(tuple(("strategy", *key) for key in finding.keys), finding.message) for finding in findings
+    ]
+    return checked.problems + _warnings(checked, placed)
+
+
+def _warnings(checked: Checked[Any], findings: Sequence[Finding]) -> list[Problem]:
+    return [
+        Problem(finding.keys[0], finding.message, is_warning=True)
+        for finding in findings
+        if not checked.touches(finding)
+    ]
+
+
+def _risks(params: SymbolParams) -> list[Finding]:
+    return [*poor_reward_to_risk(params), *without_effect(params)]
+
+
+def poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
+    """Warn where the take profit is less than half of the stop loss.
+
+    With reward to risk R a strategy breaks even when it wins 1 / (1 + R) of its trades.
+    """
+    ratio = params.take_profit_pct / params.stop_loss_pct
+    if ratio >= LEAST_REWARD_TO_RISK:
+        return []
+    text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
+    return [Finding((("take_profit_pct",), ("stop_loss_pct",)), text)]
+
+
+def without_effect(params: SymbolParams) -> list[Finding]:
+    """Warn of parameters of the reservation price that are given while others keep them from doing anything."""
+    found = []
+    if not params.use_reservation_price:
+        given = {
+            "reservation_model": params.reservation_model != "simplified",
+            "skew_bps_at_max_inventory": params.skew_bps_at_max_inventory is not None,
+            "inventory_target": bool(params.target(REPORT_CURRENCY).value),
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            rest = "; sizes lean towards it by inventory_skew" if name == "inventory_target" else ""
+            text = f"{name} {getattr(params, name)} moves no price while use_reservation_price is false{rest}"
+            found.append(Finding(((name,), ("use_reservation_price",)), text))
+    if params.recalibrate_minutes is not None and not params.is_calibrated:
+        text = (
+            f"recalibrate_minutes {params.recalibrate_minutes} has no effect: no model that takes its figures from the "
+            f"market is in force (reservation_model {params.reservation_model}, use_reservation_price "
+            f"{shown(params.use_reservation_price)})"
+        )
+        keys = (("recalibrate_minutes",), ("reservation_model",), ("use_reservation_price",))
+        found.append(Finding(keys, text))
+    return found

@@ -1,0 +1,307 @@
+"""The kinds of value a configuration is made of: amounts, symbols, names, paths and moments."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from numbers import Real
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from mm_nautilus.config.amount import AMOUNT_PATTERN, Amount
+from mm_nautilus.market.instrument import decimal_places
+
+__all__ = [
+    "LARGEST_AMOUNT",
+    "RULES",
+    "STRICT",
+    "Allowed",
+    "AmountField",
+    "Balance",
+    "CurrencyCode",
+    "Duration",
+    "FilePath",
+    "Finding",
+    "FolderPath",
+    "InventoryCap",
+    "InventoryTarget",
+    "Moment",
+    "SymbolName",
+    "VenueName",
+    "finite_number",
+    "refuse_findings",
+]
+
+STRICT: Final = ConfigDict(
+    extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+)
+"""How every configuration model reads: no unknown key, no conversion between types, no inf or NaN."""
+
+LARGEST_AMOUNT: Final = 1_000_000_000_000
+"""Largest amount a configuration may name; the engine's own amounts end a little above it."""
+
+BALANCE_DIGITS: Final = 8
+"""Most decimal places of a starting balance: so many the engine keeps of every currency."""
+
+RULES: Final = "rules"
+"""Error type of a model whose keys are each right but contradict each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a value may be, in words: for messages and for the reference."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Keys of a model that contradict each other, or that are a risk together.
+
+    Parameters
+    ----------
+    keys
+        The paths involved, relative to the model; the first is where the finding is reported.
+    message
+        The text for the user, without a path.
+    """
+
+    keys: tuple[tuple[str, ...], ...]
+    message: str
+
+
+def refuse_findings(findings: Sequence[Finding]) -> None:
+    """Raise what a pydantic validator raises for contradicting keys; nothing where there are none.
+
+    Raises
+    ------
+    PydanticCustomError
+        Of type `RULES`, with all findings in its context.
+    """
+    if findings:
+        text = "; ".join(finding.message for finding in findings)
+        raise PydanticCustomError(RULES, "{text}", {"text": text, "findings": tuple(findings)})
+
+
+def _as_amount(value: Any) -> Amount:
+    amount = Amount.parse(value) if isinstance(value, str) else value
+    if not isinstance(amount, Amount):
+        raise ValueError("a number with its currency is needed")
+    return amount
+
+
+def _read_positive_amount(value: Any) -> Amount:
+    amount = _as_amount(value)
+    if not 0 < amount.value <= LARGEST_AMOUNT:
+        raise ValueError(f"an amount must be above 0 and at most {LARGEST_AMOUNT}, was {amount}")
+    return amount
+
+
+def _read_balance(value: Any) -> Amount:
+    amount = _as_amount(value)
+    if not 0 <= amount.value <= LARGEST_AMOUNT:
+        raise ValueError(f"an amount must be between 0 and {LARGEST_AMOUNT}, was {amount}")
+    if decimal_places(amount.value.normalize()) > BALANCE_DIGITS:
+        raise ValueError(f"a balance must have at most {BALANCE_DIGITS} decimal places, was {amount}")
+    return amount
+
+
+def finite_number(value: Any) -> float | None:
+    """Return a finite real number as a float, None for anything else; booleans and texts are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # a signalling NaN; an integer beyond all floats
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _read_inventory_cap(value: Any) -> float | Amount:
+    if isinstance(value, str | Amount):
+        return _read_positive_amount(value)
+    number = finite_number(value)
+    if number is None or not 0 < number <= LARGEST_AMOUNT:
+        raise ValueError(f"a cap must be a number above 0 and at most {LARGEST_AMOUNT}, or an amount")
+    return number
+
+
+def _read_inventory_target(value: Any) -> float | Amount:
+    if isinstance(value, str | Amount):
+        amount = _as_amount(value)
+        if abs(amount.value) > LARGEST_AMOUNT:
+            raise ValueError(f"a target must be at most {LARGEST_AMOUNT} either way, was {amount}")
+        return amount
+    number = finite_number(value)
+    if number is None or abs(number) > LARGEST_AMOUNT:
+        raise ValueError(f"a target must be a number of at most {LARGEST_AMOUNT} either way, or an amount")
+    return number
+
+
+def _write_number_or_amount(value: float | Amount) -> float | str:
+    return str(value) if isinstance(value, Amount) else value
+
+
+_UNSIGNED_AMOUNT: Final = {
+    "type": "string",
+    "pattern": AMOUNT_PATTERN.replace("-?", ""),
+    "examples": ["25 XRP"],
+}
+
+AmountField = Annotated[
+    Amount,
+    PlainValidator(_read_positive_amount),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(_UNSIGNED_AMOUNT),
+    Allowed("a positive amount with its currency such as 25 XRP"),
+]
+"""A positive amount, written as ``25 XRP``."""
+
+Balance = Annotated[
+    Amount,
+    PlainValidator(_read_balance),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(_UNSIGNED_AMOUNT),
+    Allowed(
+        f"an amount of 0 or more with its currency such as 1000 USDT, with at most {BALANCE_DIGITS} decimal places"
+    ),
+]
+"""An amount that may be 0, written as ``1000 USDT``."""
+
+InventoryCap = Annotated[
+    float | Amount,
+    PlainValidator(_read_inventory_cap),
+    PlainSerializer(_write_number_or_amount),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": LARGEST_AMOUNT}, _UNSIGNED_AMOUNT]}
+    ),
+    Allowed("a positive number, or a positive amount with its currency such as 150 XRP"),
+]
+"""A positive number in the report currency, or a positive amount with its own."""
+
+InventoryTarget = Annotated[
+    float | Amount,
+    PlainValidator(_read_inventory_target),
+    PlainSerializer(_write_number_or_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": -LARGEST_AMOUNT, "maximum": LARGEST_AMOUNT},
+                {"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["-50 XRP"]},
+            ]
+        }
+    ),
+    Allowed("a number, or an amount with its currency such as -50 XRP"),
+]
+"""A number in the report currency, or an amount with its own; negative is short."""
+
+SymbolName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9/_:-]{1,40}$"),
+    Allowed("a symbol of letters, digits and / _ : - such as XRP/USDT"),
+]
+CurrencyCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z0-9]{1,10}$"),
+    Allowed("a currency code of one to ten capital letters and digits such as USDT"),
+]
+VenueName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$"),
+    Allowed("a venue's name of letters, digits and _ - such as KRAKEN"),
+]
+
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261
+"""What 64 bits of nanoseconds since 1970 can name."""
+
+
+def _read_moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise ValueError("a date and time with a UTC offset is needed")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"the year must be between {_FIRST_YEAR} and {_LAST_YEAR}, was {moment.year}")
+    return moment
+
+
+Moment = Annotated[
+    datetime,
+    PlainValidator(_read_moment),
+    PlainSerializer(datetime.isoformat, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-12-13T00:00:00Z"]}),
+    Allowed("a date and time from 1970 to 2261 with a UTC offset such as 2025-12-13T00:00:00Z"),
+]
+"""A moment that needs no guess at its time zone."""
+
+
+_UNIT_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DURATION_PATTERN: Final = r"^(\d{1,4}d)?(\d{1,6}h)?(\d{1,8}m)?(\d{1,9}s)?$"
+_LONGEST_DURATION: Final = timedelta(days=3_650)
+
+
+def _read_duration(value: Any) -> timedelta:
+    if isinstance(value, str) and value and re.match(_DURATION_PATTERN, value):
+        seconds = sum(int(count) * _UNIT_SECONDS[unit] for count, unit in re.findall(r"(\d+)(\D)", value))
+        value = timedelta(seconds=seconds)
+    if not isinstance(value, timedelta) or not timedelta(0) < value <= _LONGEST_DURATION:
+        raise ValueError("a length of time with its unit is needed")
+    return value
+
+
+def _write_duration(value: timedelta) -> str:
+    rest, words = round(value.total_seconds()), []
+    for unit, seconds in _UNIT_SECONDS.items():
+        count, rest = divmod(rest, seconds)
+        words.append(f"{count}{unit}" if count else "")
+    return "".join(words)
+
+
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_read_duration),
+    PlainSerializer(_write_duration, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "pattern": _DURATION_PATTERN, "minLength": 2, "examples": ["2h", "1d12h"]}
+    ),
+    Allowed("a length of time up to ten years in days, hours, minutes and seconds such as 2h, 90s or 1d12h"),
+]
+"""A length of time that names its units; a bare number is refused, as seconds and minutes would be mixed up."""
+
+
+def _read_path(value: Any) -> Path:
+    text = str(value) if isinstance(value, Path) else value
+    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+        raise ValueError("the path of a folder or a file is needed")
+    return Path(text)
+
+
+FolderPath = Annotated[
+    Path,
+    BeforeValidator(_read_path, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Allowed("the path of a folder"),
+]
+"""A folder's path, not empty."""
+
+FilePath = Annotated[
+    Path,
+    BeforeValidator(_read_path, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Allowed("the path of a file"),
+]
+"""A file's path, not empty."""

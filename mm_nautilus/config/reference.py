@@ -1,0 +1,142 @@
+"""What the configuration model says about itself: a JSON schema for editors and a table for people."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, shown
+from mm_nautilus.config.run import (
+    FeeConfig,
+    LatencyConfig,
+    MetricsConfig,
+    OutputConfig,
+    RunConfig,
+    VenueConfig,
+)
+from mm_nautilus.config.sandbox import FeedConfig, RecordingConfig, SandboxConfig, StateConfig, WebConfig
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+
+__all__ = ["reference", "run_schema", "sandbox_schema", "schema_text"]
+
+_PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
+_TYPES: Final = {
+    bool: "boolean",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Amount: "amount",
+    Path: "path",
+    datetime: "date and time",
+    timedelta: "length of time",
+    dict: "mapping",
+    list: "list",
+}
+_SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
+    ("A backtest", "", RunConfig, "Keys of the file's first level."),
+    (
+        "A sandbox run",
+        "",
+        SandboxConfig,
+        "Keys of the file's first level. `feed` is what tells a sandbox's configuration from a backtest's.",
+    ),
+    ("The feed", "feed", FeedConfig, "Of a sandbox run."),
+    ("State", "state", StateConfig, "Of a sandbox run."),
+    ("Recording", "recording", RecordingConfig, "Of a sandbox run."),
+    ("The live page", "web", WebConfig, "Of a sandbox run; [the live view](live-view.md) says more."),
+    (
+        "The venue",
+        "venue",
+        VenueConfig,
+        "The simulated venue; the same section for a backtest and a sandbox run.",
+    ),
+    (
+        "Fees",
+        "venue.fees",
+        FeeConfig,
+        "Also under `venue.symbol_fees.SYMBOL`. Where the section is given, both keys must be.",
+    ),
+    ("Latency", "venue.latency", LatencyConfig, "Time between a command and the venue acting on it."),
+    (
+        "Parameters of all symbols and of each",
+        "strategy",
+        SymbolParams,
+        "Given under `strategy` for all symbols, and under `strategy.symbols.SYMBOL` where one differs.",
+    ),
+    ("The strategy as a whole", "strategy", MarketMakerConfig, "Given once, under `strategy`."),
+    ("Metrics", "metrics", MetricsConfig, "Per-symbol metrics on the message bus."),
+    ("Output", "output", OutputConfig, "What a run leaves behind."),
+)
+
+
+def run_schema() -> dict[str, Any]:
+    """Return the JSON schema of a backtest's configuration, as editors use it."""
+    return _schema(RunConfig)
+
+
+def sandbox_schema() -> dict[str, Any]:
+    """Return the JSON schema of a sandbox run's configuration, as editors use it."""
+    return _schema(SandboxConfig)
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    schema = model.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def schema_text(*, sandbox: bool = False) -> str:
+    """Return `run_schema`, or `sandbox_schema`, as the text of the file that is checked in."""
+    return json.dumps(sandbox_schema() if sandbox else run_schema(), indent=2) + "\n"
+
+
+def reference() -> str:
+    """Return Markdown tables of every key: path, type, default, what is allowed, meaning."""
+    return "\n".join(line for section in _SECTIONS for line in _section(*section)).rstrip("\n") + "\n"
+
+
+def _section(title: str, prefix: str, model: type[BaseModel], words: str) -> Iterator[str]:
+    yield from (f"### {title}", "", words, "")
+    yield "| Key | Type | Default | Allowed | Meaning |"
+    yield "|---|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        if model is not MarketMakerConfig or name not in _PER_SYMBOL:
+            yield _row(f"{prefix}.{name}" if prefix else name, model, name, field)
+    yield ""
+
+
+def _row(path: str, model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    description = describe(model, (name,))
+    if description is None or field.description is None:
+        raise ValueError(f"every key must have a description, was {path} without one")
+    allowed = allowed_text(description)
+    cells = (f"`{path}`", _type_text(description), _default_text(field), allowed, field.description)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _type_text(description: KeyDescription) -> str:
+    annotation = description.annotation
+    if _is_section(annotation):
+        return "section"
+    if get_origin(annotation) is Literal:
+        return "choice"
+    has_word = any(get_origin(part) is Literal for part in get_args(annotation))
+    either = "number or word" if has_word else "number or amount"
+    return _TYPES.get(get_origin(annotation) or annotation, either)
+
+
+def _default_text(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        return "its keys' defaults"
+    return f"`{default}`" if isinstance(default, str) else f"`{shown(default)}`"

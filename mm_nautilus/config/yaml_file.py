@@ -1,0 +1,149 @@
+"""Mappings in YAML files: read with the line of every key, written so that they are read back as they were."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from mm_nautilus.config.near_files import near_file_hint
+from mm_nautilus.config.problems import shown
+from mm_nautilus.config.yaml_source import MOST_VALUES, SourceProblem, plain_value, read_yaml, scalar_value
+from mm_nautilus.errors import ConfigError
+
+__all__ = ["FileMapping", "read_mapping", "yaml_pair", "yaml_text"]
+
+_LARGEST_FILE: Final = 1_000_000
+_LINE_WIDTH: Final = 110
+_NO_WRAP: Final = 1_000_000
+_MAKERS: Final = {"configuration": "mm-nautilus config init", "calibration": "mm-nautilus calibrate"}
+"""Commands that write the kinds of file that are read here."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileMapping:
+    """What a file holds.
+
+    Parameters
+    ----------
+    values
+        Plain mappings, lists and scalars.
+    places
+        ``FILE:LINE`` of each value, by its path.
+    problems
+        What is wrong with the text itself, one text a problem.
+    """
+
+    values: dict[str, Any]
+    places: dict[tuple[str, ...], str]
+    problems: list[str]
+
+
+def read_mapping(
+    path: Path, noun: str, *, largest: int = _LARGEST_FILE, most_values: int = MOST_VALUES
+) -> FileMapping:
+    """Read a YAML file that holds one mapping.
+
+    Parameters
+    ----------
+    path
+        The file.
+    noun
+        What messages call its content, without an article.
+    largest
+        Largest size of the file, bytes.
+    most_values
+        Largest number of values and keys, counted as often as aliases repeat them.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or holds no mapping.
+    """
+    text = _decoded(path, _bytes(path, noun, largest), noun)
+    root, problems = read_yaml(text, most_values)
+    texts = [_source_text(path, problem) for problem in problems]
+    if root is None or root.value is None:
+        raise ConfigError(texts or [f"{path}: a {noun} must be a mapping of keys, was an empty file"])
+    if not isinstance(root.value, dict):
+        message = f"a {noun} must be a mapping of keys, was {shown(plain_value(root))}"
+        raise ConfigError([*texts, f"{path}:{root.line}: {message}"])
+    places = {keys: f"{path}:{line}" for keys, line in root.lines()}
+    return FileMapping(plain_value(root), places, texts)
+
+
+def _source_text(path: Path, problem: SourceProblem) -> str:
+    column = "" if problem.column is None else f":{problem.column}"
+    return f"{path}:{problem.line}{column}: {problem.message}"
+
+
+def _bytes(path: Path, noun: str, largest: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+    except FileNotFoundError:
+        hint = near_file_hint(path, ("*.yaml", "*.yml"), "YAML file", _MAKERS.get(noun))
+        raise ConfigError(f"{path}: the {noun} must be an existing file, was not found ({hint})") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a {noun} must be a YAML file, was a folder") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: the {noun} cannot be read: {error.strerror}") from None
+    if len(content) > largest:
+        raise ConfigError(f"{path}: a {noun} must have at most {largest} bytes, was larger")
+    return content
+
+
+def _decoded(path: Path, content: bytes, noun: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise ConfigError(f"{path}:{line}: a {noun} must be UTF-8 text, was byte 0x{byte:02x}") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML that `read_mapping` reads back as the same values."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if scalar_value(text) is text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def yaml_text(values: Any, *, compact: bool = False) -> str:
+    """Return plain values as YAML.
+
+    Parameters
+    ----------
+    values
+        Mappings, lists and scalars.
+    compact
+        Whether lists and mappings of scalars alone are written on one line.
+    """
+    flow = None if compact else False
+    return yaml.dump(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_LINE_WIDTH,
+        default_flow_style=flow,
+    )
+
+
+def yaml_pair(key: str, value: Any) -> str:
+    """Return one key with its value on one line; a list or a mapping has scalars alone in it."""
+    flow = None if isinstance(value, list | dict) else False
+    text = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        allow_unicode=True,
+        sort_keys=False,
+        width=_NO_WRAP,
+        default_flow_style=flow,
+    )
+    return str(text).rstrip("\n")

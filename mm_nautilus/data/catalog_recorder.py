@@ -1,0 +1,519 @@
+"""The actor that records what a run receives and publishes into a catalog."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig, SocketState
+from nautilus_trader.model import ActorId, BookAction, BookType, InstrumentId, OrderBookDelta
+from nautilus_trader.serialization import (
+    book_deltas_to_arrow_record_batch_bytes,
+    trades_to_arrow_record_batch_bytes,
+)
+
+from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.recording_folder import (
+    INSTRUMENTS,
+    RecoveryReport,
+    locked_recording,
+    new_session,
+    recover,
+    recover_locked,
+)
+from mm_nautilus.data.recording_rows import RecordedStream, StreamKind, fill_row
+from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import FLAG_LAST, FLAG_SNAPSHOT
+from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
+from mm_nautilus.risk.feed import FeedData, RecentTrades
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.instruments import instrument_differences, instrument_spec
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, Fill
+
+__all__ = ["CatalogRecorder", "RecordingOptions", "recover"]
+
+_TIMER: Final = "recording"
+_ROWS_AT_ONCE: Final = 250
+"""Rows that are handed to the writer at the latest; a multiple of it would be felt as a pause in a burst."""
+_MINUTE_NS: Final = 60 * SECOND_NS
+_BYTES_PER_MEGABYTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """Where and how to record.
+
+    Parameters
+    ----------
+    catalog
+        The catalog's folder; made if it does not exist, added to if it does.
+    rotate_minutes
+        Time after which what was recorded becomes files of the catalog, minutes; counted from midnight UTC.
+    rotate_megabytes
+        Size of the compressed logs at which that happens earlier, MB.
+    flush_seconds
+        Time after which what was received is in a log at the latest, seconds: what a kill can lose.
+    sync_seconds
+        Time after which it is on the disk itself at the latest, seconds: what a power cut can lose.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    """
+
+    catalog: Path
+    rotate_minutes: float = 60.0
+    rotate_megabytes: float = 64.0
+    flush_seconds: float = 5.0
+    sync_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("rotate_minutes", "rotate_megabytes", "flush_seconds", "sync_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rows:
+    """Rows of one stream that wait for the next hand-over.
+
+    Attributes
+    ----------
+    name
+        The stream's name.
+    last
+        Time of the last row, nanoseconds, as it will be recorded.
+    encode
+        Makes bytes of the engine's objects; None for plain values, which the writer encodes.
+    """
+
+    name: str
+    last: int = 0
+    encode: Callable[[Sequence[Any]], bytes] | None = None
+    waiting: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Book(_Rows):
+    """The rows of one book.
+
+    Attributes
+    ----------
+    instrument_id
+        Whose book it is.
+    is_live
+        Whether the recording knows the whole book, so that changes alone can follow.
+    since
+        The venue's time of the last full book, nanoseconds.
+    """
+
+    instrument_id: InstrumentId
+    is_live: bool = False
+    since: int = 0
+
+
+class CatalogRecorder(GuardedActor):
+    """Record book changes, trades, instruments, metrics and fills into a catalog.
+
+    Making one takes the catalog for this process and brings in what an interrupted recording has left. Once it
+    runs, an error ends the recording with one line in the log, and never the run. Add it before the strategies,
+    and call `close` when the engine has stopped.
+
+    Parameters
+    ----------
+    options
+        Where and how.
+    specs
+        The instruments whose market data is recorded, as a backtest is to find them: minimums, fees and whether
+        they are simulated come from here, as feeds tell little of that.
+    book_depth
+        Depth to subscribe books with, levels a side, the same as the strategy's; None is the feed's own.
+    fee_rates
+        Maker and taker fee by symbol, fractions of the value, where they differ from those of `specs`.
+
+    Attributes
+    ----------
+    recovered
+        What an interrupted recording had left.
+    failure
+        Why the recording has ended early, or None.
+
+    Raises
+    ------
+    DataError
+        If the catalog cannot be recorded into.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CATALOG-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self,
+        options: RecordingOptions,
+        specs: Iterable[InstrumentSpec],
+        *,
+        book_depth: int | None = None,
+        fee_rates: Mapping[str, tuple[Decimal, Decimal]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.options = options
+        self.failure: str | None = None
+        self._book_depth = book_depth
+        self._notes: list[str] = []
+        self._books: dict[InstrumentId, _Book] = {}
+        self._tapes: dict[InstrumentId, _Rows] = {}
+        self._metrics = _Rows(name=StreamKind.METRICS)
+        self._fills = _Rows(name=StreamKind.FILLS)
+        self._writer: RecordingWriter | None = None
+        self._is_recording = False
+        self._is_connected = True
+        self._has_stopped = False
+        self._shift = 0
+        self._next_rotation: int | None = None
+        self._turns: Iterator[_Rows] = iter(())
+        self._left_out = 0
+        self._recent: dict[InstrumentId, RecentTrades] = defaultdict(RecentTrades)
+        self._lock = ExitStack()
+        self._lock_descriptor = self._lock.enter_context(locked_recording(options.catalog))
+        try:
+            self.recovered: RecoveryReport = recover_locked(options.catalog)
+            self._notes += [
+                f"a part was not added to the catalog: {reason}" for reason in self.recovered.rejected
+            ]
+            self._stored = self._definitions(specs, fee_rates or {})
+        except BaseException:
+            self._lock.close()
+            raise
+
+    # -- Events -----------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Prepare the files, subscribe, and set the timer."""
+        for note in self._notes:
+            self.log.warning(note)
+        self._begin()
+        if not self._is_recording:
+            return
+        for instrument_id in self._stored:
+            self._subscribe_deltas(instrument_id)
+            self.subscribe_trades(instrument_id)
+        self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        self.subscribe_socket_state()
+        self.subscribe_data(SYMBOL_METRICS)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_event)
+        # One stream at a time, as all at once would be felt as a pause.
+        self._turns = cycle(self._all_rows())
+        interval = self.options.flush_seconds / len(self._all_rows())
+        self.clock.set_timer_ns(_TIMER, max(1, round(interval * SECOND_NS)))
+
+    def _subscribe_deltas(self, instrument_id: InstrumentId) -> None:
+        self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
+
+    def _on_command(self, message: object) -> None:
+        """End and begin a subscription with the others'."""
+        if not isinstance(message, FeedRequest) or message.instrument_id not in self._stored:
+            return
+        instrument_id = message.instrument_id
+        if message.data is FeedData.BOOK and message.is_wanted:
+            self._subscribe_deltas(instrument_id)
+        elif message.data is FeedData.BOOK:
+            self.unsubscribe_book_deltas(instrument_id)
+        elif message.is_wanted:
+            self._forget_trades_until_now(instrument_id)
+            self.subscribe_trades(instrument_id)
+        else:
+            self.unsubscribe_trades(instrument_id)
+
+    def _forget_trades_until_now(self, instrument_id: InstrumentId) -> None:
+        """Leave out what happened before: the venue may tell it again, and a backtest would fill orders with it."""
+        book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
+        if known is not None:
+            book.since = max(book.since, known.ts_event)
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        """Take a group of changes; where the book is not known, a whole one has to come first."""
+        if not self._is_recording:
+            return
+        book = self._books[deltas.instrument_id]
+        if deltas.is_snapshot:
+            book.is_live, book.since = True, deltas.ts_event
+        elif not book.is_live:
+            self._resume(book, deltas)
+            return
+        self._take(book, deltas.deltas, deltas.ts_init)
+
+    def on_trade(self, trade: Any) -> None:
+        """Take a trade, unless it is older than the book or has come before: venues repeat their last ones."""
+        if not self._is_recording:
+            return
+        book = self._books[trade.instrument_id]
+        is_repeated = self._recent[trade.instrument_id].is_repeated(trade.trade_id.value)
+        if book.is_live and trade.ts_event >= book.since and not is_repeated:
+            self._take(self._tapes[trade.instrument_id], (trade,), trade.ts_init)
+        else:
+            self._left_out += 1
+
+    def on_socket_state(self, event: Any) -> None:
+        """Say in the recording that the books of a lost connection are not known any more."""
+        self._is_connected = event.state != SocketState.DISCONNECTED
+        if not self._is_connected:
+            self._break_books(event.ts_init)
+
+    def on_data(self, data: Any) -> None:
+        """Take one symbol's metrics."""
+        if isinstance(data.data, SymbolMetrics):
+            self.write_metrics(data.data)
+
+    def _on_event(self, message: object) -> None:
+        """Take one fill."""
+        if isinstance(message, Fill):
+            self.write_fill(message)
+
+    def on_time_event(self, event: Any) -> None:
+        """Hand over what has come of the next stream, and begin new files where that is due."""
+        if event.name != _TIMER or not self._is_recording or self._writer is None:
+            return
+        self._hand_over(next(self._turns))
+        if self._writer.failure is not None:
+            self._end(self._writer.failure)
+        elif self._is_rotation_due(
+            self.clock.timestamp_ns()
+        ):  # The timer keeps its schedule when the clock is set.
+            self._rotate()
+
+    def on_stop(self) -> None:
+        """Say that the books are not known any more, and hand everything over."""
+        self._break_books(self.clock.timestamp_ns())
+        self._hand_over_all()
+        if self._left_out:
+            self.log.info(
+                f"{self._left_out} trades and book changes were not recorded: they were older than the book, "
+                "or of a connection that was lost"
+            )
+        self._has_stopped = True
+
+    # -- After the engine -------------------------------------------------------------------------------
+
+    def write_metrics(self, metrics: SymbolMetrics) -> None:
+        """Take one symbol's metrics; also after the engine has stopped, for a run's last figures."""
+        self._take_row(self._metrics, metrics_row(metrics), "ts_init")
+
+    def write_fill(self, result: Fill) -> None:
+        """Take one fill; also after the engine has stopped."""
+        self._take_row(self._fills, fill_row(result), "ts_event")
+
+    def close(self, timeout_seconds: float | None = None) -> bool:
+        """Bring the recording into the catalog after the engine has stopped, and give the catalog free.
+
+        Parameters
+        ----------
+        timeout_seconds
+            How long to wait; what is not finished then is left for the next recording or `recover`.
+
+        Returns
+        -------
+        bool
+            Whether everything is in the catalog; `failure` says why not, where something went wrong.
+        """
+        self._hand_over_all()
+        self._is_recording = False
+        is_done = True
+        if self._writer is not None:
+            is_done = self._writer.close(timeout_seconds)
+            self.failure = self.failure or self._writer.failure
+            self._writer = None
+        self._lock.close()
+        return is_done and self.failure is None
+
+    # -- Rows -------------------------------------------------------------------------------------------
+
+    def _take(self, rows: _Rows, items: Sequence[Any], moment: int) -> None:
+        """Keep market data received at one moment, nanoseconds, for the next hand-over."""
+        moment += self._shift
+        if moment < rows.last:
+            self._step_back(rows.last - moment)
+            moment = rows.last
+        rows.last = moment
+        rows.waiting.extend(items)
+        if len(rows.waiting) >= _ROWS_AT_ONCE:
+            self._hand_over(rows)
+
+    def _take_row(self, rows: _Rows, row: dict[str, Any], time_name: str) -> None:
+        """Keep one row of our own; these may be a little out of order, as timers are dated by their schedule."""
+        if self._is_recording:
+            rows.last = max(row[time_name] + self._shift, rows.last)
+            rows.waiting.append({**row, time_name: rows.last - self._shift})
+
+    def _step_back(self, nanoseconds: int) -> None:
+        """Move all that comes from now on behind what is recorded already: a catalog's files follow each other."""
+        self._hand_over_all()
+        self._shift += nanoseconds
+        self.log.warning(
+            f"the clock is {nanoseconds / SECOND_NS:.3f} s behind what is recorded; times of receipt are recorded "
+            f"{self._shift / SECOND_NS:.3f} s later than they are until this recording ends"
+        )
+
+    def _resume(self, book: _Book, deltas: Any) -> None:
+        """Begin with the whole book as the engine keeps it, where changes come without one."""
+        known = self.cache.order_book(book.instrument_id) if self._is_connected else None
+        if known is None:
+            self._left_out += 1
+            return
+        book.is_live, book.since = True, deltas.ts_event
+        self._take(book, known.to_deltas(deltas.ts_event, deltas.ts_init).deltas, deltas.ts_init)
+
+    def _break_books(self, moment: int) -> None:
+        for book in self._books.values():
+            if book.is_live and self._is_recording:
+                book.is_live = False
+                self._take(book, (_break_row(book.instrument_id, moment),), moment)
+
+    def _is_rotation_due(self, now: int) -> bool:
+        """Return whether new files are to be begun, and note when the next are."""
+        period = round(self.options.rotate_minutes * _MINUTE_NS)
+        due = self._next_rotation is not None and now >= self._next_rotation
+        if due or self._next_rotation is None:
+            self._next_rotation = (now // period + 1) * period
+        part_bytes = 0 if self._writer is None else self._writer.part_bytes
+        return due or part_bytes >= self.options.rotate_megabytes * _BYTES_PER_MEGABYTE
+
+    def _rotate(self) -> None:
+        """Begin new files, each with the whole book, so that a backtest can start with any of them."""
+        self._hand_over_all()
+        if self._writer is None:
+            return
+        self._writer.rotate()
+        for book in self._books.values():
+            known = self.cache.order_book(book.instrument_id) if book.is_live else None
+            if known is not None:
+                # Rows that are on their way here are younger than the last one, but may be older than now.
+                moment = book.last + 1 - self._shift
+                self._take(book, known.to_deltas(known.ts_event, moment).deltas, moment)
+
+    def _all_rows(self) -> list[_Rows]:
+        return [*self._books.values(), *self._tapes.values(), self._metrics, self._fills]
+
+    def _hand_over_all(self) -> None:
+        for rows in self._all_rows():
+            self._hand_over(rows)
+
+    def _hand_over(self, rows: _Rows) -> None:
+        if not rows.waiting or self._writer is None:
+            return
+        waiting, rows.waiting = rows.waiting, []
+        try:
+            payload = waiting if rows.encode is None else rows.encode(waiting)
+        except (RuntimeError, TypeError, ValueError) as error:
+            self._end(f"{rows.name} cannot be encoded: {error}")
+            return
+        self._writer.append(rows.name, payload, self._shift, rows.last)
+
+    def _end(self, reason: str) -> None:
+        """End the recording, not the run."""
+        self._is_recording = False
+        self.failure = reason
+        if not self._has_stopped:
+            self.log.error(
+                f"recording into {self.options.catalog} has ended: {reason}; the run goes on without it"
+            )
+
+    # -- Beginning --------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Open the files of a new session."""
+        catalog = self.options.catalog
+        try:
+            streams = [
+                stream for instrument_id in self._stored for stream in self._market_data(instrument_id)
+            ]
+            streams += [RecordedStream(StreamKind.METRICS), RecordedStream(StreamKind.FILLS)]
+            folder = new_session(catalog, streams)
+        except (DataError, OSError) as error:
+            self._end(str(error))
+            return
+        try:
+            definitions = CatalogWriter(folder / INSTRUMENTS, catalog)
+            for stream in streams:
+                if stream.kind is StreamKind.BOOK:
+                    definitions.write_instrument(stream.specs()[1])
+        except (DataError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._end(str(error))
+            return
+        session = RecordingSession(catalog, folder, streams, self._lock_descriptor)
+        self._open_streams(streams, max(session.last.values()) + 1)
+        self._writer = RecordingWriter(session, self.options.sync_seconds)
+        self._is_recording = True
+
+    def _open_streams(self, streams: Sequence[RecordedStream], earliest: int) -> None:
+        """Prepare the rows of each stream, none of which may be before `earliest`, nanoseconds."""
+        self._metrics.last = self._fills.last = earliest
+        encode_book, encode_trades = (
+            book_deltas_to_arrow_record_batch_bytes,
+            trades_to_arrow_record_batch_bytes,
+        )
+        for stream in streams:
+            if stream.stored is None:
+                continue
+            instrument_id = InstrumentId.from_str(stream.stored.instrument_id)
+            if stream.kind is StreamKind.BOOK:
+                self._books[instrument_id] = _Book(
+                    name=stream.name, last=earliest, encode=encode_book, instrument_id=instrument_id
+                )
+            else:
+                self._tapes[instrument_id] = _Rows(name=stream.name, last=earliest, encode=encode_trades)
+
+    def _market_data(self, instrument_id: InstrumentId) -> list[RecordedStream]:
+        instrument = self.cache.instrument(instrument_id)
+        if instrument is None:
+            raise DataError(f"the feed has no instrument {instrument_id}")
+        received, stored = instrument_spec(instrument), self._stored[instrument_id]
+        return [RecordedStream(kind, received, stored) for kind in (StreamKind.BOOK, StreamKind.TRADES)]
+
+    def _definitions(
+        self, specs: Iterable[InstrumentSpec], fee_rates: Mapping[str, tuple[Decimal, Decimal]]
+    ) -> dict[InstrumentId, InstrumentSpec]:
+        """Return the definitions to store, which are the catalog's own where it has them."""
+        found = {}
+        known = {spec.instrument_id: spec for spec in _known_instruments(self.options.catalog)}
+        for spec in specs:
+            maker, taker = fee_rates.get(spec.symbol, (spec.maker_fee_rate, spec.taker_fee_rate))
+            wanted = replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
+            stored = known.get(spec.instrument_id, wanted)
+            same_fees = replace(
+                wanted, maker_fee_rate=stored.maker_fee_rate, taker_fee_rate=stored.taker_fee_rate
+            )
+            differences = instrument_differences(stored, same_fees)
+            if differences:
+                raise DataError(
+                    f"{self.options.catalog} already holds {spec.instrument_id} with another definition "
+                    f"({'; '.join(differences)}); choose another catalog"
+                )
+            if same_fees != wanted:
+                self._notes.append(
+                    f"the catalog keeps its own fees of {spec.symbol}, {stored.maker_fee_rate} and "
+                    f"{stored.taker_fee_rate}; this run has {maker} and {taker}"
+                )
+            found[InstrumentId.from_str(spec.instrument_id)] = stored
+        return found
+
+
+def _known_instruments(catalog: Path) -> list[InstrumentSpec]:
+    return CatalogReader(catalog).instruments() if (catalog / "data").is_dir() else []
+
+
+def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:
+    """Return the change that says that the book is not known from `moment` (nanoseconds) on."""
+    cleared = OrderBookDelta.clear(instrument_id, 0, moment, moment)
+    flags = FLAG_SNAPSHOT | FLAG_LAST
+    return OrderBookDelta(instrument_id, BookAction.CLEAR, cleared.order, flags, 0, moment, moment)

@@ -1,0 +1,1 @@
+"""What is traded: instruments, rows of market data, exchange rates; plain values without the engine."""

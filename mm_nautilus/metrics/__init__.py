@@ -1,0 +1,5 @@
+"""Profit and counts of each symbol, from the engine's portfolio."""
+
+from mm_nautilus.metrics.ledger import SymbolLedger
+
+__all__ = ["SymbolLedger"]

@@ -1,0 +1,364 @@
+"""The actor that publishes per-symbol figures from the engine's portfolio."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId, Currency, InstrumentId, LiquiditySide
+from pydantic import BaseModel, ConfigDict, Field
+
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.metrics.account import AccountMarker, SymbolPnl
+from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
+from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.fills import AccountingError
+from mm_nautilus.trading.messages import (
+    ACCOUNT_TOPIC,
+    EVENTS_TOPIC,
+    BookingOrder,
+    Fill,
+    FirstPrices,
+    MarketGap,
+    StrategyStarted,
+    SymbolView,
+)
+from mm_nautilus.trading.pausing import PausingTimer
+
+__all__ = ["MetricsActor", "MetricsActorConfig"]
+
+_TIMER: Final = "metrics"
+_STATE_KEY: Final = "metrics"
+_ZERO = Decimal(0)
+
+
+class MetricsActorConfig(BaseModel):
+    """Configuration of the `MetricsActor`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    interval_seconds: float = Field(
+        10.0,
+        ge=0.1,
+        le=86_400,
+        description="Time between two publications of every symbol's metrics, seconds.",
+    )
+    actor_id: str = Field("METRICS-001", min_length=1, description="The engine's id of the actor.")
+
+
+@dataclass(slots=True)
+class _SymbolBook:
+    """What the actor keeps of one symbol between events."""
+
+    view: SymbolView
+    currency_decimals: int
+    fills: int = 0
+    maker_fills: int = 0
+    fees: Decimal = _ZERO
+    closed_cycles: list[Decimal] = field(default_factory=list)
+    is_flat: bool = True
+    earlier_realized: Decimal = _ZERO
+
+    def state(self) -> dict[str, Any]:
+        """Return what a restart has to know besides the ledger, amounts as decimal text."""
+        return {"fills": self.fills, "maker_fills": self.maker_fills, "fees": str(self.fees)}
+
+
+class MetricsActor(GuardedActor):
+    """Publish `SymbolMetrics` on a timer and after every fill, and keep the account's figures.
+
+    Amounts come from the engine's portfolio, which the strategy hands over when it announces itself; counts come
+    from its fill and position events. Start the actor before the strategies.
+
+    Parameters
+    ----------
+    config
+        Interval and id; the defaults where it is None.
+
+    Counts and results survive a restart through `on_save` and `on_load`; what the engine's portfolio realised
+    before the actor's own figures began is left out of them.
+
+    Attributes
+    ----------
+    ledger
+        Trades, wins, losses and realised PnL of each symbol; None before a strategy has announced itself.
+    """
+
+    def __new__(cls, config: MetricsActorConfig | None = None) -> Self:
+        """Hand the engine's own options to its base class."""
+        actor_id = (config or MetricsActorConfig()).actor_id
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId(actor_id)))  # type: ignore[call-arg]
+
+    def __init__(self, config: MetricsActorConfig | None = None) -> None:
+        super().__init__()
+        self.settings = config or MetricsActorConfig()
+        self.ledger: SymbolLedger | None = None
+        self._portfolio: Any = None
+        self._marker: AccountMarker | None = None
+        self._books: dict[InstrumentId, _SymbolBook] = {}
+        self._report_currency = ""
+        self._restored: dict[str, Any] = {}
+        self._catch_up: list[Callable[[], Iterator[Fill]]] = []
+        self._pauses_in_gaps = False
+
+    # -- Events -----------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Listen to strategies and set the timer."""
+        self.subscribe_topic(EVENTS_TOPIC, self._on_event, BookingOrder.BOOK)
+        self.subscribe_topic(EVENTS_TOPIC, self._on_booked, BookingOrder.PUBLISH)
+        interval_ns = round(self.settings.interval_seconds * SECOND_NS)
+        self._timer = PausingTimer(self.clock, _TIMER, interval_ns, may_pause=self._pauses_in_gaps)
+
+    def pause_in_gaps(self) -> None:
+        """Publish nothing on the timer while the strategy pauses in a gap of the data; for backtests."""
+        self._pauses_in_gaps = True
+
+    def _on_gap(self, *, is_over: bool) -> None:
+        """Pause; or publish what was so until now, and go on."""
+        if is_over:
+            self._timer.resume()
+            self._publish_all()
+        else:
+            self._timer.pause()
+
+    def _on_event(self, message: object) -> None:
+        """Take a strategy on, or book a fill, before anybody else hears of it."""
+        if isinstance(message, Fill):
+            self._book(message)
+            self._check_realized(self._books[message.instrument_id])
+        elif isinstance(message, FirstPrices):
+            self._publish_account(message.ts_event)
+        elif isinstance(message, MarketGap):
+            self._on_gap(is_over=message.is_over)
+        elif isinstance(message, StrategyStarted):
+            self._take_on(message)
+
+    def _on_booked(self, message: object) -> None:
+        """Publish a symbol's figures after a fill has been booked and recorded."""
+        if isinstance(message, Fill):
+            self._publish_metrics(self._books[message.instrument_id], message.ts_event, message.ts_event)
+
+    def _take_on(self, message: StrategyStarted) -> None:
+        """Take a strategy's portfolio and symbols on."""
+        self._portfolio = message.portfolio
+        self._catch_up.append(message.catch_up)
+        self._report_currency = message.report_currency
+        for instrument_id, view in message.views.items():
+            if instrument_id in self._books:
+                raise MarketMakingError(
+                    f"{instrument_id} is quoted by two strategies; one symbol has one quoter"
+                )
+            decimals = Currency.from_str(view.spec.quote).precision
+            self._books[instrument_id] = _SymbolBook(view, decimals)
+        views = {book.view.spec.symbol: book.view for book in self._books.values()}
+        self.ledger = SymbolLedger(
+            views,
+            report_currency=message.report_currency,
+            currencies={symbol: view.spec.quote for symbol, view in views.items()},
+        )
+        venue = next(iter(views.values())).spec.venue
+        self._marker = AccountMarker(message.portfolio, venue, views, message.report_currency)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Take up saved figures, and the positions that the engine still has open."""
+        ledger = self._require_ledger()
+        if self._restored and self._marker is not None:
+            ledger.restore(self._restored["ledger"])
+            self._marker.restore(self._restored["account"])
+        for instrument_id, book in self._books.items():
+            symbol = book.view.spec.symbol
+            saved = self._restored.get("symbols", {}).get(symbol)
+            if saved is not None:
+                book.fills, book.maker_fills = saved["fills"], saved["maker_fills"]
+                book.fees = Decimal(saved["fees"])
+            book.is_flat = not self.cache.positions_open(instrument_id=instrument_id)
+            book.earlier_realized = self._portfolio_realized(book) - ledger.realized_pnl(symbol)
+
+    def on_save(self) -> dict[str, bytes]:
+        """Return counts and results as one JSON document; without any, what was loaded."""
+        if self.ledger is None or self._marker is None:
+            return {_STATE_KEY: json.dumps(self._restored).encode()}
+        symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
+        document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._marker.state()}
+        return {_STATE_KEY: json.dumps(document).encode()}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        """Keep a saved document; it is taken up when a strategy announces itself."""
+        if _STATE_KEY in state:
+            self._restored = json.loads(bytes(state[_STATE_KEY]))
+
+    def _book(self, fill: Fill) -> None:
+        """Count an execution and take in what it did."""
+        book, ledger = self._books[fill.instrument_id], self._require_ledger()
+        book.fills += 1
+        book.maker_fills += fill.liquidity == LiquiditySide.MAKER.name
+        book.fees += fill.fee
+        book.is_flat = fill.position == 0
+        ledger.set_open_fees(fill.symbol, fill.open_fees)
+        if fill.trade_pnl is not None:
+            in_report = self._in_report_currency(fill.trade_pnl, fill.currency)
+            ledger.record_trade_result(fill.symbol, fill.trade_pnl, in_report)
+        if fill.cycle_pnl is not None:
+            book.closed_cycles = [*book.closed_cycles[-1:], fill.cycle_pnl]
+
+    def on_time_event(self, event: Any) -> None:
+        """Publish every symbol's figures and the account's."""
+        if self._timer.ticks(event):
+            self._publish_all()
+
+    def _publish_all(self) -> None:
+        if self._marker is None:
+            return
+        # A live engine's timers keep their old schedule when the wall clock is set.
+        now_ns = self.clock.timestamp_ns()
+        for book in self._books.values():
+            self._publish_metrics(book, now_ns, now_ns)
+        self._publish_account(now_ns)
+
+    # -- Figures ----------------------------------------------------------------------------------------
+
+    def _require_ledger(self) -> SymbolLedger:
+        if self.ledger is None:
+            raise MarketMakingError("a position event came before any strategy had announced itself")
+        return self.ledger
+
+    def _in_report_currency(self, amount: Decimal, currency: str) -> Decimal | None:
+        rate = self._marker.rate(currency) if self._marker is not None else None
+        return None if rate is None else amount * rate
+
+    def _check_realized(self, book: _SymbolBook) -> None:
+        """Compare the portfolio's realised PnL with the position events.
+
+        The engine counts a closed cycle once where the two last ones had the same result and the position is
+        flat; it mends itself with the next position. In that case alone the events are believed.
+        """
+        symbol = book.view.spec.symbol
+        expected = self._require_ledger().realized_pnl(symbol) + book.earlier_realized
+        portfolio = self._portfolio_realized(book)
+        if portfolio == expected or self._is_known_undercount(book, expected - portfolio):
+            return
+        raise AccountingError(
+            f"realised PnL of {symbol} must be the same in portfolio and position events, was {portfolio} and "
+            f"{expected} {book.view.spec.quote}"
+        )
+
+    def _portfolio_realized(self, book: _SymbolBook) -> Decimal:
+        money = self._portfolio.realized_pnl(book.view.instrument_id)
+        return _ZERO if money is None else Decimal(money.as_decimal())
+
+    @staticmethod
+    def _is_known_undercount(book: _SymbolBook, difference: Decimal) -> bool:
+        cycles = book.closed_cycles
+        return book.is_flat and len(cycles) == 2 and cycles[0] == cycles[1] == difference
+
+    def _publish_metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> None:
+        self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, ts_event, ts_init)))
+
+    def _publish_account(self, ts_event: int) -> None:
+        snapshot = self._snapshot()
+        if snapshot is not None:
+            self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
+
+    def _snapshot(self) -> AccountSnapshot | None:
+        if self._marker is None:
+            return None
+        ledger = self._require_ledger()
+        pnls = {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
+        snapshot = self._marker.snapshot(pnls)
+        ledger.account = snapshot or ledger.account
+        return snapshot
+
+    def _pnl(self, book: _SymbolBook) -> SymbolPnl:
+        if self._marker is None:
+            raise MarketMakingError("PnL was asked for before any strategy had announced itself")
+        symbol = book.view.spec.symbol
+        return self._marker.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
+
+    def _metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> SymbolMetrics:
+        spec, ledger = book.view.spec, self._require_ledger()
+        stats, pnl = ledger.get_symbol_stats(spec.symbol), self._pnl(book)
+        quote, report = (spec.quote, book.currency_decimals), (self._report_currency, 8)
+        unrealized_report = None
+        if pnl.total_report is not None and pnl.realized_report is not None:
+            unrealized_report = pnl.total_report - pnl.realized_report
+        indicators, guards = book.view.indicators, book.view.guard_state(ts_init)
+        return SymbolMetrics(
+            ts_event=ts_event,  # type: ignore[call-arg]
+            ts_init=ts_init,
+            instrument_id=book.view.instrument_id,
+            symbol=spec.symbol,
+            fills=book.fills,
+            trades=stats["trades"],
+            wins=stats["wins"],
+            losses=stats["losses"],
+            win_rate=stats["win_rate"],
+            realized_pnl=_money(pnl.realized, *quote),
+            unrealized_pnl=_money(pnl.unrealized, *quote),
+            total_pnl=_money(pnl.total, *quote),
+            average_pnl=_money(ledger.average_pnl(spec.symbol), *quote),
+            fees=_money(book.fees, *quote),
+            realized_pnl_report=_money(pnl.realized_report, *report),
+            unrealized_pnl_report=_money(unrealized_report, *report),
+            total_pnl_report=_money(pnl.total_report, *report),
+            inventory=f"{pnl.position:f} {spec.base}",
+            mid_price=_price(book.view.last_mid),
+            reservation_price=_price(indicators["reservation_price"]),
+            trailing_stop_price=_price(indicators["trailing_stop_price"]),
+            state=guards.state.value,
+            reason=guards.reason,
+            feed_age_seconds=_price(guards.feed_age_seconds),
+        )
+
+    # -- Views ------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> Iterator[Fill]:
+        """Book executions that reached no callback, and yield what they did; for the end of a run.
+
+        Such are those of orders that a strategy sent, or that were filled, while it stopped, and what came after a
+        callback had failed.
+        """
+        for missed in self._catch_up:
+            for fill in missed():
+                self._book(fill)
+                yield fill
+        for book in self._books.values():
+            self._check_realized(book)
+
+    def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
+        """Return `figures` after `catch_up`; for the end of a run."""
+        deque(self.catch_up(), maxlen=0)
+        return self.figures(ts_ns)
+
+    def figures(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
+        """Return every symbol's figures and the account's, without publishing them."""
+        metrics = [self._metrics(book, ts_ns, ts_ns) for book in self._books.values()]
+        return metrics, self._snapshot()
+
+    def maker_fills(self, symbol: str) -> int:
+        """Return how many executions of a symbol provided liquidity."""
+        return next(book.maker_fills for book in self._books.values() if book.view.spec.symbol == symbol)
+
+    @property
+    def indicators(self) -> dict[str, dict[str, float | int | None]]:
+        """v1.4.0's indicators of each symbol: reservation and trailing stop price, PnL and trades."""
+        return {book.view.spec.symbol: self._indicators(book) for book in self._books.values()}
+
+    def _indicators(self, book: _SymbolBook) -> dict[str, float | int | None]:
+        stats = self._require_ledger().get_symbol_stats(book.view.spec.symbol)
+        return {**book.view.indicators, "pnl_symbol": stats["pnl"], "trades_symbol": stats["trades"]}
+
+
+def _money(amount: Decimal | None, currency: str, decimals: int) -> str:
+    """Return an amount with its currency, or an empty text where it is not known."""
+    return "" if amount is None else f"{amount.quantize(Decimal(1).scaleb(-decimals)):f} {currency}"
+
+
+def _price(value: Decimal | float | None) -> float:
+    return float("nan") if value is None else float(value)

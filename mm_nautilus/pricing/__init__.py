@@ -1,0 +1,13 @@
+"""Pure numbers: reservation price, widths, quotes in ticks, exits."""
+
+from mm_nautilus.calibration.volatility import volatility_pct
+from mm_nautilus.pricing.exits import trailing_stop_price
+from mm_nautilus.pricing.models import avellaneda_stoikov_quotes, glft_quotes, reservation_price
+
+__all__ = [
+    "avellaneda_stoikov_quotes",
+    "glft_quotes",
+    "reservation_price",
+    "trailing_stop_price",
+    "volatility_pct",
+]

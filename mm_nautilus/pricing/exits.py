@@ -1,0 +1,274 @@
+"""When a position is closed: stop loss, trailing stop, take profit, in this order."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal, Self
+
+from mm_nautilus.config.strategy import SymbolParams
+
+__all__ = [
+    "Exit",
+    "ExitReason",
+    "PositionEntry",
+    "PositionSide",
+    "check_exit",
+    "exit_alerts",
+    "exit_text",
+    "trailing_stop_price",
+]
+
+type PositionSide = Literal["long", "short"]
+
+_PRICE_ROUNDING: Final = 1e-12
+"""Share of a price by which it may miss a threshold through binary rounding and still have reached it."""
+
+_ALERT_MARGIN: Final = 1e-9
+"""Share of a price by which an alert comes before its rule, beyond any rounding."""
+
+
+class ExitReason(StrEnum):
+    """Why a position was closed by a marketable order."""
+
+    STOP_LOSS = "stop_loss"
+    TRAILING_STOP = "trailing_stop"
+    TAKE_PROFIT = "take_profit"
+    HALT = "halt"
+    STOP = "stop"
+
+
+def trailing_stop_price(
+    entry_price: float, extreme_price: float, side: str, activation_pct: float, distance_pct: float
+) -> float | None:
+    """Return the trailing stop, or None while the best price since entry has not armed it.
+
+    Parameters
+    ----------
+    entry_price
+        The position's average price, in quote currency.
+    extreme_price
+        Best price one could have exited at since entry: the highest best bid of a long position, the lowest
+        best ask of a short one.
+    side
+        ``long`` or ``short``.
+    activation_pct
+        Profit that arms the stop, % from entry.
+    distance_pct
+        Distance of the stop from the extreme, %.
+
+    Raises
+    ------
+    ValueError
+        If `side` is neither ``long`` nor ``short``.
+    """
+    if side == "long":
+        armed = _has_reached(1.0, extreme_price, entry_price * (1.0 + activation_pct / 100.0))
+        return extreme_price * (1.0 - distance_pct / 100.0) if armed else None
+    if side == "short":
+        armed = _has_reached(-1.0, extreme_price, entry_price * (1.0 - activation_pct / 100.0))
+        return extreme_price * (1.0 + distance_pct / 100.0) if armed else None
+    raise ValueError(f"side must be 'long' or 'short', was {side!r}")
+
+
+def _has_reached(direction: float, price: float, threshold: float) -> bool:
+    """Return whether a price on its way up (`direction` 1) or down (-1) is at its threshold or beyond."""
+    return direction * (price - threshold) >= -_PRICE_ROUNDING * threshold
+
+
+@dataclass(slots=True)
+class PositionEntry:
+    """An open position as the exits see it.
+
+    Parameters
+    ----------
+    entry_price
+        Average price of the open position, in quote currency.
+    highest_price, lowest_price
+        Extremes since entry of the price one can exit at, starting at the reference price.
+    side
+        ``long`` or ``short``.
+    carried_over
+        Reference price minus entry price, in quote currency: other than 0 where a part of the position is the
+        remainder of one that could not be closed.
+    """
+
+    entry_price: float
+    highest_price: float
+    lowest_price: float
+    side: PositionSide
+    carried_over: float = 0.0
+
+    @classmethod
+    def opened(cls, entry_price: float, side: PositionSide) -> Self:
+        """Begin a new position."""
+        return cls(entry_price, entry_price, entry_price, side)
+
+    @classmethod
+    def grown_from_remainder(cls, entry_price: float, side: PositionSide, add_price: float) -> Self:
+        """Begin anew where an add has made a position closable that was below the venue's smallest order.
+
+        Whatever the remainder's stops had come to, exits are judged as if all of it had been opened by the add.
+
+        Parameters
+        ----------
+        entry_price
+            Average price of remainder and add, in quote currency.
+        side
+            ``long`` or ``short``.
+        add_price
+            Price of the add, in quote currency.
+        """
+        return cls(entry_price, add_price, add_price, side, add_price - entry_price)
+
+    @property
+    def reference_price(self) -> float:
+        """What stops, activation and profit are a share of: the entry price, a remainder taken at its first add's."""
+        return self.entry_price + self.carried_over
+
+    def observe(self, best_bid: float, best_ask: float) -> float:
+        """Follow the price one can exit at, best bid for a long position and best ask for a short one; return it."""
+        price = best_bid if self.side == "long" else best_ask
+        self.highest_price = max(self.highest_price, price)
+        self.lowest_price = min(self.lowest_price, price)
+        return price
+
+    def average(self, entry_price: float, share_before: float = 1.0) -> None:
+        """Follow the position's average price after an add or a partial exit.
+
+        Extremes survive, unless the add was made at a loss: a better average was never available at the prices
+        before it, and profit that this position did not have must not arm its trailing stop.
+
+        Parameters
+        ----------
+        entry_price
+            The new average price, in quote currency.
+        share_before
+            How much of the position was there before an add, in (0, 1].
+        """
+        before = self.reference_price
+        self.entry_price = entry_price
+        self.carried_over *= share_before
+        if self.side == "long" and self.reference_price < before:
+            self.highest_price = self.reference_price
+        elif self.side == "short" and self.reference_price > before:
+            self.lowest_price = self.reference_price
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Return v1.4.0's ``position_entries`` of one symbol; prices in quote currency."""
+        return {
+            "entry_price": self.entry_price,
+            "highest_price": self.highest_price,
+            "lowest_price": self.lowest_price,
+            "side": self.side,
+        }
+
+    @property
+    def extreme_price(self) -> float:
+        """The best exit price since entry."""
+        return self.highest_price if self.side == "long" else self.lowest_price
+
+    def trailing_stop(self, params: SymbolParams) -> float | None:
+        """Return the trailing stop's price, or None while it is switched off or not armed."""
+        if not params.use_trailing_stop:
+            return None
+        return trailing_stop_price(
+            self.reference_price,
+            self.extreme_price,
+            self.side,
+            params.trailing_stop_activation,
+            params.trailing_stop_distance,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A decision to close the whole position.
+
+    Parameters
+    ----------
+    reason
+        Which rule fired.
+    trigger_price
+        The rule's price.
+    exit_price
+        The touch one can exit at when it fired.
+    """
+
+    reason: ExitReason
+    trigger_price: float
+    exit_price: float
+
+
+def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: SymbolParams) -> Exit | None:
+    """Return the first exit rule that the touch has reached, or None.
+
+    Parameters
+    ----------
+    entry
+        The position, which has already observed this touch.
+    best_bid, best_ask
+        The market's touch, in quote currency.
+    params
+        Stop, trailing and profit parameters, in % of price.
+    """
+    sign = 1.0 if entry.side == "long" else -1.0
+    price = best_bid if entry.side == "long" else best_ask
+    stop = entry.reference_price * (1.0 - sign * params.stop_loss_pct / 100.0)
+    if _has_reached(-sign, price, stop):
+        return Exit(ExitReason.STOP_LOSS, stop, price)
+    trail = entry.trailing_stop(params)
+    if trail is not None and _has_reached(-sign, price, trail):
+        return Exit(ExitReason.TRAILING_STOP, trail, price)
+    target = entry.reference_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    if _has_reached(sign, price, target):
+        return Exit(ExitReason.TAKE_PROFIT, target, price)
+    return None
+
+
+def exit_alerts(entry: PositionEntry, params: SymbolParams) -> tuple[float, float]:
+    """Return the exit prices between which, both excluded, no rule can fire and no trailing stop can move.
+
+    Parameters
+    ----------
+    entry
+        The position as it is now.
+    params
+        Stop, trailing and profit parameters, in % of price.
+    """
+    sign = 1.0 if entry.side == "long" else -1.0
+    losing = entry.reference_price * (1.0 - sign * params.stop_loss_pct / 100.0)
+    winning = entry.reference_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    if params.use_trailing_stop:
+        trail = entry.trailing_stop(params)
+        if trail is not None:
+            losing = max(losing, trail) if sign > 0 else min(losing, trail)
+        winning = min(winning, entry.extreme_price) if sign > 0 else max(winning, entry.extreme_price)
+    lowest, highest = sorted((losing, winning)) if sign * (winning - losing) > 0 else (math.inf, -math.inf)
+    return lowest * (1.0 + _ALERT_MARGIN), highest * (1.0 - _ALERT_MARGIN)
+
+
+def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
+    """Return v1.4.0's log line of an exit.
+
+    Parameters
+    ----------
+    entry, decision
+        The position and why it is closed.
+    decimals
+        Digits after the decimal point of every price.
+    """
+
+    def price(value: float) -> str:
+        return f"{value:.{decimals}f}"
+
+    start = f"entry={price(entry.reference_price)}"
+    if decision.reason is ExitReason.TRAILING_STOP:
+        name = "high" if entry.side == "long" else "low"
+        extreme = price(entry.extreme_price)
+        return f"MM: Trailing stop hit ({start}, {name}={extreme}, trail={price(decision.trigger_price)})"
+    label, level = {
+        ExitReason.STOP_LOSS: ("Stop loss", "stop"),
+        ExitReason.TAKE_PROFIT: ("Take profit", "target"),
+    }[decision.reason]
+    reached = f"price={price(decision.exit_price)}, {level}={price(decision.trigger_price)}"
+    return f"MM: {label} hit ({start}, {reached})"

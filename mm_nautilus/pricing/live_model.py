@@ -1,0 +1,102 @@
+"""A symbol's quote model during a run: computed anew when an input changes, estimated anew when that is due."""
+
+from typing import Final
+
+from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.rolling import RollingCalibration
+from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.errors import CalibrationError
+from mm_nautilus.pricing.quote_model import QuoteModel, quote_model
+
+__all__ = ["LiveModel"]
+
+_MINUTE_NS: Final = 60_000_000_000
+
+
+class LiveModel:
+    """A symbol's quote model, computed anew only when something that it depends on has changed.
+
+    Parameters
+    ----------
+    params
+        The symbol's merged parameters with its fees.
+    market
+        Figures to begin with; None where none are known yet, or none are needed.
+
+    Attributes
+    ----------
+    market
+        The figures in force.
+    rolling
+        What estimates them anew, None where that is not asked for.
+    refusal
+        Why the present model cannot be used, None while it can.
+    estimates, refused_estimates
+        How many estimates came into force, and how many were due and did not.
+    """
+
+    __slots__ = (
+        "_inputs",
+        "_model",
+        "_params",
+        "estimates",
+        "market",
+        "refusal",
+        "refused_estimates",
+        "rolling",
+    )
+
+    def __init__(self, params: SymbolParams, market: MarketFigures | None) -> None:
+        self._params = params
+        self.market = market
+        self.rolling: RollingCalibration | None = None
+        if params.is_calibrated and params.recalibrate_minutes is not None:
+            self.rolling = RollingCalibration(
+                round(params.recalibrate_minutes * _MINUTE_NS),
+                round(params.recalibrate_window_minutes * _MINUTE_NS),
+            )
+        self.refusal: str | None = None
+        self.estimates = self.refused_estimates = 0
+        self._inputs: tuple[float, float] | None = None
+        self._model: QuoteModel | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the market's figures are still to come."""
+        return self.market is None and self._params.is_calibrated
+
+    def at(self, volatility_pct: float, quotes_at_cap: float) -> QuoteModel | None:
+        """Return the model, None where it cannot be used; parameters as of `quote_model`."""
+        inputs = (volatility_pct, quotes_at_cap)
+        if inputs != self._inputs:
+            self._inputs = inputs
+            self._model, self.refusal = None, None
+            try:
+                self._model = self._made_of(self.market, inputs)
+            except CalibrationError as refused:
+                self.refusal = str(refused)
+        return self._model
+
+    def _made_of(self, market: MarketFigures | None, inputs: tuple[float, float]) -> QuoteModel:
+        return quote_model(self._params, market, volatility_pct=inputs[0], quotes_at_cap=inputs[1])
+
+    def estimate_anew(self, now_ns: int, volatility_pct: float, quotes_at_cap: float) -> bool:
+        """Estimate the market's figures where that is due, and return whether there are new ones.
+
+        Raises
+        ------
+        CalibrationError
+            If they cannot be estimated, or no model can be made of them; the last ones stay in force.
+        """
+        rolling = self.rolling
+        if rolling is None or rolling.due_ns is None or now_ns < rolling.due_ns:
+            return False
+        try:
+            market = rolling.estimate(now_ns)
+            self._made_of(market, (volatility_pct, quotes_at_cap))
+        except CalibrationError:
+            self.refused_estimates += 1
+            raise
+        self.market, self._inputs = market, None
+        self.estimates += 1
+        return True

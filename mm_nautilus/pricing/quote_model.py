@@ -1,0 +1,296 @@
+"""How wide a symbol's quotes stand and how far inventory moves them: its quote model and the model's figures.
+
+Lengths are basis points of mid. Inventory enters the models in full quotes, volatility per square root of a second,
+arrivals per second: ``q`` full quotes move the centre by ``q`` times the model's skew of one quote, and a full
+inventory, which is ``max_inventory / position_size`` of them, by what is called the skew here.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mm_nautilus.calibration.market_figures import MarketFigures, check_market
+from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.errors import CalibrationError
+from mm_nautilus.pricing.models import (
+    avellaneda_stoikov_gamma,
+    avellaneda_stoikov_skew,
+    avellaneda_stoikov_width,
+    full_width_pct,
+    glft_gamma,
+    glft_half_width,
+    glft_skew,
+    reservation_price,
+    volatility_multiplier,
+)
+
+__all__ = [
+    "LARGEST_MODEL_WIDTH_PCT",
+    "QuoteFigures",
+    "QuoteModel",
+    "figures_text",
+    "quote_figures",
+    "quote_model",
+    "short_number",
+    "volatility_bps",
+]
+
+LARGEST_MODEL_WIDTH_PCT: Final = 5.0
+"""Full width of a model, % of mid, above which its figures are taken to be in the wrong units."""
+
+_LARGEST_LOG: Final = 700.0
+_BPS: Final = 10_000.0
+_SECONDS_PER_MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteModel:
+    """What quotes are placed with until one of its inputs changes.
+
+    Parameters
+    ----------
+    full_width_pct
+        Distance between bid and ask, % of mid: the wider of model and ``min_spread_pct``, scaled by volatility, never
+        below the fee floor.
+    skew_bps
+        How far inventory moves the centre at ``q = 1``, bps of mid, downward for a long position.
+    model_width_pct
+        The model's own full width with two maker fees, % of mid; 0 where the model sets none.
+    gamma
+        Risk aversion in force, in the model's unit; None where inventory moves nothing, or by a given distance alone.
+    """
+
+    full_width_pct: float
+    skew_bps: float
+    model_width_pct: float = 0.0
+    gamma: float | None = None
+
+    @property
+    def half_width_bps(self) -> float:
+        """Distance of either quote from the centre, bps of mid."""
+        return self.full_width_pct * 50.0
+
+
+def volatility_bps(one_minute_pct: float) -> float:
+    """Return a one-minute volatility in % as bps per square root of a second."""
+    return one_minute_pct * 100.0 / math.sqrt(_SECONDS_PER_MINUTE)
+
+
+def quote_model(
+    params: SymbolParams, market: MarketFigures | None, *, volatility_pct: float, quotes_at_cap: float
+) -> QuoteModel:
+    """Return the model that a symbol's parameters and its market's figures make.
+
+    Parameters
+    ----------
+    params
+        The symbol's merged parameters; ``maker_fee_pct`` is what a fill costs on each side, 0 where it is None.
+    market
+        Figures of the calibrated models; the simplified one takes none.
+    volatility_pct
+        One-minute volatility as measured so far, %; 0 while it is not known, and then the calibrated models take the
+        market's figure.
+    quotes_at_cap
+        ``max_inventory`` in full quotes.
+
+    Raises
+    ------
+    CalibrationError
+        If a calibrated model has no figures, a figure is outside of what is believed (see `check_market`), no gamma
+        gives the skew that is asked for, or the model's width is above `LARGEST_MODEL_WIDTH_PCT`.
+    """
+    skew_bps, model_width_pct, gamma = 0.0, 0.0, None
+    if params.is_calibrated:
+        if market is None:
+            raise CalibrationError(
+                f"{params.reservation_model} needs volatility and order arrivals, was given none"
+            )
+        check_market(market)
+        sigma = volatility_bps(volatility_pct) if volatility_pct > 0 else market.volatility_bps
+        try:
+            skew_bps, model_width_pct, gamma = _calibrated(params, market, sigma, quotes_at_cap)
+        except ValueError as error:
+            raise CalibrationError(f"{params.reservation_model} cannot be computed: {error}") from None
+        _refuse_width(params, market, sigma, model_width_pct)
+    elif params.use_reservation_price:
+        skew_bps, gamma = _simplified(params, volatility_pct)
+    multiplier = volatility_multiplier(
+        volatility_pct, params.base_volatility_pct, params.volatility_threshold_mult
+    )
+    width_pct = full_width_pct(
+        max(params.min_spread_pct, model_width_pct),
+        multiplier,
+        params.maker_fee_pct or 0.0,
+        params.min_edge_bps,
+    )
+    return QuoteModel(width_pct, skew_bps, model_width_pct, gamma)
+
+
+def _simplified(params: SymbolParams, volatility_pct: float) -> tuple[float, float | None]:
+    """Return the skew of v1.4.0's reservation price, bps, and the gamma that made it."""
+    if params.skew_bps_at_max_inventory is not None:
+        return params.skew_bps_at_max_inventory, None
+    return _BPS * (1.0 - reservation_price(1.0, 1.0, 1.0, params.gamma, volatility_pct)), params.gamma
+
+
+def _calibrated(
+    params: SymbolParams, market: MarketFigures, sigma: float, quotes_at_cap: float
+) -> tuple[float, float, float]:
+    """Return skew at full inventory in bps, full width in % of mid, and gamma of Avellaneda-Stoikov or GLFT.
+
+    A gamma that is solved from a skew is solved at the market's own volatility, so that the present one, `sigma`,
+    still moves the width.
+    """
+    kappa, intensity = market.kappa_per_bps, market.a_per_second
+    fee_bps = (params.maker_fee_pct or 0.0) * 100.0
+    given = params.skew_bps_at_max_inventory
+    if params.reservation_model == "avellaneda_stoikov":
+        horizon = params.horizon_seconds
+        gamma = params.gamma
+        if given is not None:
+            gamma = avellaneda_stoikov_gamma(given / quotes_at_cap, market.volatility_bps, horizon)
+        skew = avellaneda_stoikov_skew(gamma, sigma, horizon)
+        half_width = 0.5 * avellaneda_stoikov_width(gamma, sigma, kappa, horizon) + fee_bps
+    else:
+        gamma = params.gamma
+        if given is not None:
+            gamma = glft_gamma(given / quotes_at_cap, market.volatility_bps, kappa, intensity, fee=fee_bps)
+        skew = glft_skew(gamma, sigma, kappa, intensity, fee=fee_bps)
+        half_width = glft_half_width(gamma, sigma, kappa, intensity, fee=fee_bps)
+    return skew * quotes_at_cap if given is None else given, half_width / 50.0, gamma
+
+
+def _refuse_width(params: SymbolParams, market: MarketFigures, sigma: float, model_width_pct: float) -> None:
+    if model_width_pct <= LARGEST_MODEL_WIDTH_PCT:
+        return
+    fee_bps = (params.maker_fee_pct or 0.0) * 100.0
+    reached = market.a_per_second * math.exp(min(-market.kappa_per_bps * fee_bps, _LARGEST_LOG))
+    raise CalibrationError(
+        f"the full width of {params.reservation_model} must be at most {LARGEST_MODEL_WIDTH_PCT:g} % of mid, was "
+        f"{model_width_pct:.3g} % (volatility {sigma:.3g} bps per square root of a second, A {market.a_per_second:.3g} "
+        f"per second, kappa {market.kappa_per_bps:.3g} per bps, {market.source}; market orders reach the maker fee of "
+        f"{fee_bps:g} bps {reached:.2g} times a second): a figure is in other units, or this market is too volatile "
+        "or too thin for that fee"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteFigures:
+    """What a symbol's quotes will be like: the figures that are logged, reported and warned from.
+
+    Parameters
+    ----------
+    model
+        ``none`` where inventory moves nothing, else the reservation model.
+    source
+        What the figures rest on, in words.
+    gamma
+        As of `QuoteModel`.
+    half_width_bps, half_width_ticks
+        Distance of either quote from the centre.
+    skew_bps, skew_ticks
+        How far a full inventory moves the centre.
+    maker_fee_bps
+        Maker fee of one fill, bps of value.
+    spread_bps, spread_source
+        The market's spread, and which one it is; None where none is known.
+    """
+
+    model: str
+    source: str
+    gamma: float | None
+    half_width_bps: float
+    half_width_ticks: float
+    skew_bps: float
+    skew_ticks: float
+    maker_fee_bps: float
+    spread_bps: float | None
+    spread_source: str
+
+
+def quote_figures(
+    params: SymbolParams,
+    market: MarketFigures | None,
+    *,
+    volatility_pct: float,
+    quotes_at_cap: float,
+    mid_price: float,
+    tick: float,
+    spread: tuple[float | None, str],
+) -> QuoteFigures:
+    """Return what a symbol's quotes will be like.
+
+    Parameters
+    ----------
+    params, market, volatility_pct, quotes_at_cap
+        As of `quote_model`; ``base_volatility_pct`` stands in for a volatility of 0 in the simplified model.
+    mid_price, tick
+        Mid price and price increment, in quote currency.
+    spread
+        The market's spread in bps of mid, None where none is known, and which one it is.
+
+    Raises
+    ------
+    CalibrationError
+        As `quote_model`.
+    """
+    stand_in = volatility_pct if volatility_pct > 0 or params.is_calibrated else params.base_volatility_pct
+    model = quote_model(params, market, volatility_pct=stand_in, quotes_at_cap=quotes_at_cap)
+    tick_bps = _BPS * tick / mid_price
+    return QuoteFigures(
+        model=params.reservation_model if params.use_reservation_price else "none",
+        source=", ".join(_sources(params, market, model, volatility_pct)),
+        gamma=model.gamma,
+        half_width_bps=model.half_width_bps,
+        half_width_ticks=model.half_width_bps / tick_bps,
+        skew_bps=model.skew_bps,
+        skew_ticks=model.skew_bps / tick_bps,
+        maker_fee_bps=(params.maker_fee_pct or 0.0) * 100.0,
+        spread_bps=spread[0],
+        spread_source=spread[1],
+    )
+
+
+def _sources(
+    params: SymbolParams, market: MarketFigures | None, model: QuoteModel, volatility_pct: float
+) -> Iterator[str]:
+    if not params.use_reservation_price:
+        yield "no reservation price"
+        return
+    if params.skew_bps_at_max_inventory is not None:
+        yield f"skew_bps_at_max_inventory {params.skew_bps_at_max_inventory:g}"
+    if model.gamma is not None:
+        yield f"gamma {model.gamma:.4g}"
+    if params.is_calibrated and market is not None:
+        measured = volatility_pct > 0
+        sigma = volatility_bps(volatility_pct) if measured else market.volatility_bps
+        yield f"volatility {sigma:.3g} bps per square root of a second{' (measured)' if measured else ''}"
+        yield f"A {market.a_per_second:.3g} per second"
+        yield f"kappa {market.kappa_per_bps:.3g} per bps"
+        yield market.source
+    elif params.skew_bps_at_max_inventory is None:
+        known = volatility_pct > 0
+        yield f"one-minute volatility {volatility_pct if known else params.base_volatility_pct:.3g} %"
+        yield "measured" if known else "base_volatility_pct, as none is measured yet"
+
+
+def figures_text(symbol: str, figures: QuoteFigures) -> str:
+    """Return a symbol's figures as the line that is logged."""
+    spread = "not known" if figures.spread_bps is None else f"{short_number(figures.spread_bps)} bps"
+    return (
+        f"MM: {symbol} quotes stand {_distance_text(figures.half_width_bps, figures.half_width_ticks)} from their "
+        f"centre, which full inventory moves by {_distance_text(figures.skew_bps, figures.skew_ticks)}; maker fee "
+        f"{figures.maker_fee_bps:g} bps, {figures.spread_source} {spread}; model {figures.model}: {figures.source}"
+    )
+
+
+def _distance_text(bps: float, ticks: float) -> str:
+    return f"{short_number(bps)} bps ({short_number(ticks)} ticks)"
+
+
+def short_number(value: float) -> str:
+    """Return a number with about three digits, and never with an exponent."""
+    size = abs(value)
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 or size == 0 else 4
+    return f"{value:,.{decimals}f}"

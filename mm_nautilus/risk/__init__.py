@@ -1,0 +1,1 @@
+"""Whether we may quote: guards, limits and their states."""

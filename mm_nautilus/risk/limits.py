@@ -1,0 +1,258 @@
+"""Limits that hold whatever the prices say: sound books, drawdown, order rate."""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+__all__ = [
+    "GAP_SECONDS",
+    "SECOND_NS",
+    "ActionBudget",
+    "BookCondition",
+    "BookGuard",
+    "DrawdownGuard",
+    "LineLimit",
+    "LogThrottle",
+    "book_condition",
+]
+
+SECOND_NS: Final = 1_000_000_000
+"""Nanoseconds in a second."""
+GAP_SECONDS: Final = 60.0
+"""Longest silence of a book that is no gap in what is known of it, seconds, unless somebody says otherwise."""
+
+
+class BookCondition(StrEnum):
+    """What can be said of a book by its touch."""
+
+    SOUND = "sound"
+    MISSING = "no book yet"
+    ONE_SIDED = "one-sided book"
+    CROSSED = "crossed book"
+
+
+def book_condition(best_bid: float | None, best_ask: float | None) -> BookCondition:
+    """Judge a book by its touch; a locked book (bid = ask) counts as crossed."""
+    if best_bid is None and best_ask is None:
+        return BookCondition.MISSING
+    if best_bid is None or best_ask is None:
+        return BookCondition.ONE_SIDED
+    return BookCondition.CROSSED if best_bid >= best_ask else BookCondition.SOUND
+
+
+class BookGuard:
+    """Whether a symbol's book may be quoted on.
+
+    After a defect or a silence the book has to stay sound for a while before quoting resumes.
+
+    Parameters
+    ----------
+    stale_after_ns
+        Longest silence of the feed, nanoseconds.
+    resume_after_ns
+        How long the book has to be sound again after a defect, nanoseconds.
+
+    Attributes
+    ----------
+    last_event_ns
+        Time of the feed's last event, whatever it changed; None before the first.
+    """
+
+    __slots__ = (
+        "_condition",
+        "_gap_ns",
+        "_has_started",
+        "_resume_after_ns",
+        "_resume_at_ns",
+        "_stale_after_ns",
+        "last_event_ns",
+    )
+
+    def __init__(self, stale_after_ns: int, resume_after_ns: int) -> None:
+        self._stale_after_ns = stale_after_ns
+        self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
+        self._resume_after_ns = resume_after_ns
+        self._condition = BookCondition.MISSING
+        self.last_event_ns: int | None = None
+        self._has_started = False
+        self._resume_at_ns = 0
+
+    @property
+    def condition(self) -> BookCondition:
+        """The book's condition at its last event."""
+        return self._condition
+
+    @property
+    def resume_at_ns(self) -> int:
+        """When quoting may resume, if the book stays sound."""
+        return self._resume_at_ns
+
+    def on_event(self, ts_ns: int, condition: BookCondition) -> None:
+        """Take in the condition of the book after an event at `ts_ns`."""
+        was_defective = self._condition is not BookCondition.SOUND or self.is_stale(ts_ns)
+        self._condition = condition
+        self.last_event_ns = ts_ns
+        if condition is BookCondition.SOUND and was_defective and self._has_started:
+            self._resume_at_ns = ts_ns + self._resume_after_ns
+        # The first book is quoted on at once; one that was emptied later has to recover.
+        self._has_started = self._has_started or condition is not BookCondition.MISSING
+
+    def age_seconds(self, now_ns: int) -> float | None:
+        """Return the time since the feed's last event, seconds; None before the first."""
+        return None if self.last_event_ns is None else max(0, now_ns - self.last_event_ns) / SECOND_NS
+
+    def recover(self, now_ns: int) -> None:
+        """Wait as after a defect: what was known of times no longer holds."""
+        self._resume_at_ns = max(self._resume_at_ns, now_ns + self._resume_after_ns)
+
+    def is_stale(self, now_ns: int) -> bool:
+        """Return whether the feed has been silent for too long."""
+        return self.last_event_ns is not None and now_ns - self.last_event_ns >= self._stale_after_ns
+
+    def is_gap(self, now_ns: int) -> bool:
+        """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a book that is stale."""
+        return self.last_event_ns is not None and now_ns - self.last_event_ns > self._gap_ns
+
+    def defect(self, now_ns: int) -> str | None:
+        """Return what is wrong with the book at the moment, or None."""
+        if self._condition is not BookCondition.SOUND:
+            return self._condition.value
+        return "stale book" if self.is_stale(now_ns) else None
+
+    def reason(self, now_ns: int) -> str | None:
+        """Return why the book may not be quoted on, or None where it may."""
+        return self.defect(now_ns) or ("book recovering" if now_ns < self._resume_at_ns else None)
+
+
+@dataclass(slots=True)
+class DrawdownGuard:
+    """Halt after total PnL has fallen too far from its best.
+
+    Parameters
+    ----------
+    limit_pct
+        Largest fall as % of the capital; None never halts.
+    peak
+        Best PnL so far, starting at 0; None takes the next one.
+    halted
+        Whether the guard has fired; it stays so until it is armed again.
+    """
+
+    limit_pct: float | None
+    peak: float | None = 0.0
+    halted: bool = False
+    drawdown_pct: float = 0.0
+    max_drawdown_pct: float = 0.0
+
+    def update(self, pnl: float, capital: float) -> bool:
+        """Take in the total PnL and return whether the guard fires now.
+
+        Parameters
+        ----------
+        pnl
+            Total PnL since the start, net of fees.
+        capital
+            What the limit is a share of, in the currency of `pnl`; a guard without capital does not judge.
+        """
+        self.peak = pnl if self.peak is None else max(self.peak, pnl)
+        if capital <= 0:
+            return False
+        self.drawdown_pct = 100.0 * (self.peak - pnl) / capital
+        self.max_drawdown_pct = max(self.max_drawdown_pct, self.drawdown_pct)
+        fires = self.limit_pct is not None and not self.halted and self.drawdown_pct >= self.limit_pct
+        self.halted = self.halted or fires
+        return fires
+
+    def rearm(self) -> None:
+        """Measure from the next PnL on: a fall that has been accepted does not fire again."""
+        self.peak, self.halted = None, False
+
+
+class ActionBudget:
+    """Cap on order actions in any one second.
+
+    Parameters
+    ----------
+    max_per_second
+        Largest number of actions in a sliding window of a second.
+
+    Raises
+    ------
+    ValueError
+        If `max_per_second` is less than 1.
+    """
+
+    __slots__ = ("_max_per_second", "_times_ns")
+
+    def __init__(self, max_per_second: int) -> None:
+        if max_per_second < 1:
+            raise ValueError(f"max_per_second must be at least 1, was {max_per_second}")
+        self._max_per_second = max_per_second
+        self._times_ns: deque[int] = deque(maxlen=max_per_second)
+
+    def allows(self, now_ns: int) -> bool:
+        """Return whether one more action is within the cap."""
+        return len(self._times_ns) < self._max_per_second or now_ns - self._times_ns[0] >= SECOND_NS
+
+    def spend(self, now_ns: int) -> None:
+        """Count one action."""
+        self._times_ns.append(now_ns)
+
+    @property
+    def next_ns(self) -> int:
+        """When the oldest counted action leaves the window."""
+        return self._times_ns[0] + SECOND_NS if self._times_ns else 0
+
+
+class LineLimit:
+    """Bound how many lines of one kind are told in a minute, and count those that are not.
+
+    Parameters
+    ----------
+    most
+        Lines in a window.
+    window_ns
+        Its length, nanoseconds.
+    """
+
+    __slots__ = ("_left_out", "_most", "_since_ns", "_told", "_window_ns")
+
+    def __init__(self, most: int, window_ns: int) -> None:
+        self._most = most
+        self._window_ns = window_ns
+        self._since_ns = 0
+        self._told = self._left_out = 0
+
+    def take(self, text: str, now_ns: int) -> str | None:
+        """Return what to tell of a line now: with how many were left out before, or None where it is one of them."""
+        if not 0 <= now_ns - self._since_ns < self._window_ns:
+            self._since_ns, self._told = now_ns, 0
+        if self._told >= self._most:
+            self._left_out += 1
+            return None
+        self._told += 1
+        left_out, self._left_out = self._left_out, 0
+        return text if left_out == 0 else f"{text} ({left_out} changes before were not logged)"
+
+
+class LogThrottle:
+    """Tell the beginning of a spell of like events from its middle, so that each spell is told once.
+
+    Parameters
+    ----------
+    quiet_ns
+        A spell is over after this long without an event, nanoseconds.
+    """
+
+    __slots__ = ("_last_ns", "_quiet_ns")
+
+    def __init__(self, quiet_ns: int) -> None:
+        self._quiet_ns = quiet_ns
+        self._last_ns: int | None = None
+
+    def begins(self, now_ns: int) -> bool:
+        """Take in an event and return whether it is the first of a spell."""
+        begins = self._last_ns is None or now_ns - self._last_ns >= self._quiet_ns
+        self._last_ns = now_ns
+        return begins

@@ -1,0 +1,55 @@
+"""How often and for how long each reason for not quoting held."""
+
+from dataclasses import dataclass, field
+
+from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.risk.limits import SECOND_NS
+
+__all__ = ["NotQuotingStats"]
+
+
+@dataclass(slots=True)
+class NotQuotingStats:
+    """Counts and times of one side's reasons for not quoting.
+
+    Attributes
+    ----------
+    counts
+        How often each reason set in.
+    times_ns
+        Nanoseconds each reason held.
+    """
+
+    counts: dict[NotQuoting, int] = field(default_factory=dict)
+    times_ns: dict[NotQuoting, int] = field(default_factory=dict)
+    current: NotQuoting | None = None
+    _since_ns: int = 0
+
+    def set(self, reason: NotQuoting | None, now_ns: int) -> None:
+        """Note the reason that holds from now on; None while the side is quoted."""
+        if reason is self.current:
+            return
+        self._add_time(now_ns)
+        self.current = reason
+        if reason is not None:
+            self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    def close(self, now_ns: int) -> None:
+        """Count the time of the present reason up to now."""
+        self._add_time(now_ns)
+
+    def _add_time(self, now_ns: int) -> None:
+        if self.current is not None:
+            held_ns = max(0, now_ns - self._since_ns)
+            self.times_ns[self.current] = self.times_ns.get(self.current, 0) + held_ns
+        self._since_ns = max(self._since_ns, now_ns)
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Return ``{reason: {count, seconds}}``, ordered by reason."""
+        return {
+            reason.value: {
+                "count": self.counts.get(reason, 0),
+                "seconds": self.times_ns.get(reason, 0) / SECOND_NS,
+            }
+            for reason in sorted(self.counts)
+        }

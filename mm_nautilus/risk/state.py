@@ -1,0 +1,96 @@
+"""What the guards let a symbol do, in a word and with a reason."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from mm_nautilus.pricing.quotes import HALTS, UNSAFE_BOOK, NotQuoting
+
+__all__ = ["GUARD_REASONS", "GuardState", "Halt", "QuotingState", "guard_state"]
+
+GUARD_REASONS: Final = UNSAFE_BOOK | HALTS | {NotQuoting.REFUSED_TOO_OFTEN, NotQuoting.BOOK_RECOVERING}
+"""Reasons that stand for a guard: both sides are affected, and nothing but the guard ends it."""
+
+
+class QuotingState(StrEnum):
+    """What a symbol is doing.
+
+    ``quoting`` means that at least one side may be quoted; ``paused`` ends by itself; ``halted`` is ended by
+    somebody.
+    """
+
+    QUOTING = "quoting"
+    PAUSED = "paused"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why a symbol is halted.
+
+    Parameters
+    ----------
+    reason
+        One of `HALTS`.
+    text
+        The same with its figures.
+    flatten
+        Whether the position is closed at market.
+    """
+
+    reason: NotQuoting
+    text: str
+    flatten: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the halt as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` returned."""
+        return cls(NotQuoting(values["reason"]), str(values["text"]), bool(values["flatten"]))
+
+
+@dataclass(frozen=True, slots=True)
+class GuardState:
+    """A symbol's state at one moment.
+
+    Parameters
+    ----------
+    state
+        What it is doing.
+    reason
+        Why it is not quoted; of one side where the other one is quoted; empty where both are.
+    feed_age_seconds
+        Time since the feed's last event; None before the first.
+    """
+
+    state: QuotingState
+    reason: str
+    feed_age_seconds: float | None
+
+
+def guard_state(
+    halt: Halt | None, bid: NotQuoting | None, ask: NotQuoting | None, feed_age_seconds: float | None
+) -> GuardState:
+    """Return a symbol's state.
+
+    Parameters
+    ----------
+    halt
+        Its halt, or None.
+    bid, ask
+        Why a side is not quoted, None where it is.
+    feed_age_seconds
+        Time since the feed's last event.
+    """
+    if halt is not None:
+        return GuardState(QuotingState.HALTED, f"{halt.reason}: {halt.text}", feed_age_seconds)
+    if bid is not None and bid is ask:
+        return GuardState(QuotingState.PAUSED, bid.value, feed_age_seconds)
+    reasons = [f"{name}: {reason}" for name, reason in (("bid", bid), ("ask", ask)) if reason is not None]
+    is_quoted = bid is None or ask is None
+    state = QuotingState.QUOTING if is_quoted else QuotingState.PAUSED
+    return GuardState(state, ", ".join(reasons), feed_age_seconds)

@@ -1,0 +1,214 @@
+"""What Kraken's public REST side says of its pairs and of itself, read without the engine.
+
+The engine's client asks for all pairs at once. One pair that it cannot read fails the answer, and one tick of zero
+aborts the process; and of what a venue takes at present it tells nothing.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.risk.venue_state import VenueState, strictest
+
+__all__ = ["ListedPairs", "VenueAnswerError", "first_mid_of", "listed_pairs", "venue_states"]
+
+_MOST_BYTES: Final = 100_000_000
+_NAMES: Final = {"XBT": "BTC", "XDG": "DOGE"}
+"""Currencies that Kraken calls otherwise than everybody else; the engine's client translates these, too."""
+_UNKNOWN_PAIR: Final = "EQuery:Unknown asset pair"
+_MOST_DECIMALS: Final = 16
+
+type _Entry = tuple[str, Mapping[str, Any]]
+"""A pair's key and what a venue says of it."""
+
+
+class VenueAnswerError(MarketMakingError):
+    """A venue did not answer, or not what it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPairs:
+    """The pairs that a venue lists.
+
+    Parameters
+    ----------
+    symbols
+        The names of all of them.
+    entries
+        What the venue says of those asked for, under its own key for each, as the engine's client can read it.
+    keys
+        The venue's own key of each of them, by symbol.
+    states
+        What each of them takes at present, by symbol.
+    """
+
+    symbols: tuple[str, ...]
+    entries: Mapping[str, Mapping[str, Any]]
+    keys: Mapping[str, str]
+    states: Mapping[str, VenueState]
+
+
+def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> ListedPairs:
+    """Ask a venue for its pairs; what is odd about others than those asked for changes nothing.
+
+    Parameters
+    ----------
+    rest_url
+        The venue's REST side.
+    symbols
+        The pairs that matter.
+    seconds
+        Longest wait for anything to come.
+
+    Raises
+    ------
+    VenueAnswerError
+        If the pairs cannot be had, there is none, or one that matters is described in a way that cannot be used.
+    """
+    found = _by_symbol(_ask(rest_url, "AssetPairs", {}, seconds))
+    if any(symbol not in found for symbol in symbols):
+        found = _by_symbol(_ask(rest_url, "AssetPairs", {"aclass_base": "tokenized_asset"}, seconds)) | found
+    if not found:
+        raise VenueAnswerError("it lists no pairs")
+    system = _system_state(rest_url, seconds)
+    wanted = {symbol: _readable(symbol, found[symbol]) for symbol in symbols if symbol in found}
+    return ListedPairs(
+        symbols=tuple(found),
+        entries={key: {**entry, "status": VenueState.ONLINE.value} for key, entry in wanted.values()},
+        keys={symbol: key for symbol, (key, _) in wanted.items()},
+        states={symbol: strictest((system, _state_of(entry))) for symbol, (_, entry) in wanted.items()},
+    )
+
+
+def venue_states(rest_url: str, keys: Mapping[str, str], seconds: float) -> Mapping[str, VenueState]:
+    """Ask a venue what pairs take at present, as far as it and the pairs themselves allow it.
+
+    Parameters
+    ----------
+    rest_url, seconds
+        As of `listed_pairs`.
+    keys
+        The venue's own key of each pair, by symbol.
+
+    Raises
+    ------
+    VenueAnswerError
+        If it does not say.
+    """
+    system = _system_state(rest_url, seconds)
+    try:
+        known = _ask(rest_url, "AssetPairs", {"pair": ",".join(keys.values())}, seconds)
+    except VenueAnswerError as error:
+        if str(error) != _UNKNOWN_PAIR:
+            raise
+        # One name that is no longer known fails the answer for all.
+        known = _ask(rest_url, "AssetPairs", {}, seconds)
+    if not known:
+        raise VenueAnswerError("it lists no pairs")
+    states = {
+        symbol: _state_of(known[key]) if key in known else VenueState.DELISTED for symbol, key in keys.items()
+    }
+    return {symbol: strictest((system, state)) for symbol, state in states.items()}
+
+
+def first_mid_of(rest_url: str, key: str, seconds: float) -> float:
+    """Return a pair's mid in quote currency.
+
+    Raises
+    ------
+    VenueAnswerError
+        If there is none.
+    """
+    answer = _ask(rest_url, "Depth", {"pair": key, "count": "1"}, seconds)
+    try:
+        (sides,) = answer.values()
+        bid, ask = (Decimal(sides[side][0][0]) for side in ("bids", "asks"))
+    except (AttributeError, IndexError, InvalidOperation, KeyError, TypeError, ValueError) as error:
+        raise VenueAnswerError("its book has an empty side") from error
+    return float((bid + ask) / 2)
+
+
+def _ask(rest_url: str, method: str, query: Mapping[str, str], seconds: float) -> dict[str, Any]:
+    address = f"{rest_url.rstrip('/')}/0/public/{method}" + (f"?{urlencode(query)}" if query else "")
+    # Addresses begin with http, which the configuration has checked.
+    request = Request(address, headers={"User-Agent": "mm-nautilus", "Accept": "application/json"})  # noqa: S310
+    try:
+        with urlopen(request, timeout=seconds) as response:  # noqa: S310
+            body = response.read(_MOST_BYTES)
+    except HTTPError as error:
+        error.close()
+        raise VenueAnswerError(f"HTTP status {error.code}") from error
+    except URLError as error:
+        raise VenueAnswerError(_plain(error.reason)) from error
+    except (OSError, HTTPException) as error:
+        raise VenueAnswerError(_plain(error)) from error
+    try:
+        document = json.loads(body)
+        errors, result = document["error"], document.get("result")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise VenueAnswerError(f"no answer of Kraken's protocol to {method}") from error
+    if errors:
+        raise VenueAnswerError(", ".join(map(str, errors)) if isinstance(errors, list) else str(errors))
+    if not isinstance(result, dict):
+        raise VenueAnswerError(f"no result in its answer to {method}")
+    return result
+
+
+def _plain(reason: object) -> str:
+    text = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+    return text or type(reason).__name__
+
+
+def _by_symbol(listing: Mapping[str, Any]) -> dict[str, list[_Entry]]:
+    """Return key and entry of each pair that has a name, by its symbol; all of them, where several have the same."""
+    found: dict[str, list[_Entry]] = {}
+    for key, entry in listing.items():
+        name = entry.get("wsname") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name.count("/") == 1:
+            symbol = "/".join(_NAMES.get(code, code) for code in name.split("/"))
+            found.setdefault(symbol, []).append((key, entry))
+    return found
+
+
+def _state_of(entry: object) -> VenueState:
+    """Return a pair's state; one that says nothing of it is open."""
+    return (
+        VenueState(entry.get("status", VenueState.ONLINE)) if isinstance(entry, dict) else VenueState.UNKNOWN
+    )
+
+
+def _system_state(rest_url: str, seconds: float) -> VenueState:
+    return VenueState(str(_ask(rest_url, "SystemStatus", {}, seconds).get("status")))
+
+
+def _readable(symbol: str, entries: Sequence[_Entry]) -> _Entry:
+    """Return the first entry of a pair that can be used."""
+    faults = [_fault(symbol, entry) for _, entry in entries]
+    if None not in faults:
+        raise VenueAnswerError(str(faults[0]))
+    return entries[faults.index(None)]
+
+
+def _fault(symbol: str, entry: Mapping[str, Any]) -> str | None:
+    """Return what of a pair's entry would break the engine's client, None where nothing would."""
+    try:
+        tick = Decimal(str(entry["tick_size"]))
+    except (InvalidOperation, KeyError):
+        tick = Decimal(0)
+    if not (tick.is_finite() and tick > 0):
+        return f"tick_size of {symbol} must be above 0, was {entry.get('tick_size')}"
+    for name in ("base", "quote"):
+        if not isinstance(entry.get(name), str) or not entry[name]:
+            return f"{name} of {symbol} must be a currency's name, was {entry.get(name)!r}"
+    for name in ("pair_decimals", "lot_decimals"):
+        if not isinstance(entry.get(name), int) or not 0 <= entry[name] <= _MOST_DECIMALS:
+            text = f"{name} of {symbol} must be a whole number from 0 to {_MOST_DECIMALS}"
+            return f"{text}, was {entry.get(name)!r}"
+    return None

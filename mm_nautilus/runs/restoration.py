@@ -1,0 +1,384 @@
+"""Give a live node's engine the account of an earlier run: balances and open positions, before trading starts.
+
+The engine's own way of taking over positions is to ask its execution clients at start-up what there is. The
+simulated client, whose venue lives and dies with the process, has nothing to say. A second client answers in its
+place, under the simulated account's id: one filled order a position, at the saved average price, with the PnL that the
+position has realised as its commission. The engine then holds the positions themselves, so that everything that reads
+them holds too: reduce-only orders, margins, unrealised PnL, reports. What the fills did to the balances is undone by
+setting these to what was saved.
+"""
+
+import math
+from collections.abc import Iterator
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.live import ExecutionClientConfig
+from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
+from nautilus_trader.model import (
+    FIXED_PRECISION,
+    AccountBalance,
+    AccountId,
+    AccountType,
+    ActorId,
+    ClientOrderId,
+    Currency,
+    ExecutionMassStatus,
+    FillReport,
+    InstrumentId,
+    LiquiditySide,
+    Money,
+    OmsType,
+    OrderSide,
+    OrderStatus,
+    OrderStatusReport,
+    OrderType,
+    PositionSide,
+    PositionStatusReport,
+    Price,
+    Quantity,
+    TimeInForce,
+    TradeId,
+    Venue,
+    VenueOrderId,
+)
+
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.market.instrument import decimal_places
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, StartQuoting
+from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
+
+__all__ = [
+    "RESTORED_ORDER",
+    "AccountRestorer",
+    "RestorationClient",
+    "RestorationConfig",
+    "RestorationError",
+    "RestorationFactory",
+    "add_restoration_client",
+    "money_before_positions",
+    "opening_fills",
+    "simulated_account_id",
+]
+
+RESTORED_ORDER: Final = "RESTORED-"
+"""How the ids of the orders begin that stand for restored positions; they are no trading."""
+
+_CLIENT: Final = "RESTORATION"
+_TIMER: Final = "account-restorer"
+_CHECK_NS: Final = 10_000_000
+_SAME_PRICE: Final = 1e-12
+_PRICE_STEP: Final = Decimal(1).scaleb(-FIXED_PRECISION)
+
+
+class RestorationError(MarketMakingError):
+    """The engine did not take over the saved account."""
+
+
+def simulated_account_id(venue: str) -> AccountId:
+    """Return the id of the account that the simulated venue keeps; both clients have to be given it."""
+    return AccountId(f"{venue}-SANDBOX-001")
+
+
+def money_before_positions(account: SavedAccount, *, is_cash: bool) -> list[Money]:
+    """Return the balances that the simulated client has to start with so that `account` can be restored."""
+    amounts = account.before_positions(is_cash=is_cash)
+    return [Money.from_decimal(amount, Currency.from_str(code)) for code, amount in amounts.items()]
+
+
+# -- Average prices -----------------------------------------------------------------------------------------
+
+
+def opening_fills(lots: int, lot: Decimal, average_price: float) -> list[tuple[int, Price]]:
+    """Return the fills that give a position its average price.
+
+    The engine keeps prices in steps of ten to the minus sixteen, and averages of them as binary floats, which have
+    more digits where the price is below about one half. There two fills at neighbouring prices make the average:
+    of `lots` lots, the share that the average is above the lower price is filled at the upper one.
+
+    Parameters
+    ----------
+    lots
+        Size of the position in lots.
+    lot
+        Size increment in base currency.
+    average_price
+        The engine's average entry price, in quote currency.
+
+    Returns
+    -------
+    list
+        One or two pairs of lots and price. Their average, as the engine reckons it, is the given one within two
+        last bits of a float, or within one of these steps where a position has too few lots to divide.
+    """
+    exact = Decimal(average_price)
+    nearest = _price(exact.quantize(_PRICE_STEP))
+    if math.ulp(average_price) >= _PRICE_STEP or nearest.as_double() == average_price:
+        return [(lots, nearest)]
+    low = exact.quantize(_PRICE_STEP, rounding=ROUND_FLOOR)
+    upper = round((exact - low) / _PRICE_STEP * lots)
+    fills = [(lots - upper, _price(low)), (upper, _price(low + _PRICE_STEP))]
+    return [(part, price) for part, price in fills if part > 0]
+
+
+def _price(value: Decimal) -> Price:
+    return Price.from_decimal_dp(value, FIXED_PRECISION)
+
+
+# -- The client ---------------------------------------------------------------------------------------------
+
+
+class RestorationConfig(ExecutionClientConfig):
+    """What a `RestorationClient` answers with.
+
+    Parameters
+    ----------
+    account
+        The account to restore.
+    venue
+        The venue it is at.
+    is_cash
+        Whether the account exchanges base for quote.
+    """
+
+    account: SavedAccount
+    venue: str
+    is_cash: bool
+
+    def __new__(cls, account: SavedAccount, venue: str, *, is_cash: bool) -> Self:
+        """Keep the values beside the engine's own options."""
+        self = super().__new__(cls)
+        self.account, self.venue, self.is_cash = account, venue, is_cash
+        return self
+
+
+class RestorationClient(ExecutionClient):
+    """Answer the engine's question what there is at start-up; orders never come here."""
+
+    def __init__(self, config: RestorationConfig, **parts: Any) -> None:
+        super().__init__(
+            config=config,
+            venue=Venue(_CLIENT),
+            account_id=simulated_account_id(config.venue),
+            account_type=AccountType.CASH if config.is_cash else AccountType.MARGIN,
+            oms_type=OmsType.NETTING,
+            **parts,
+        )
+        self._saved = config.account
+        self._at = config.venue
+        self._registered = 0
+
+    async def _connect(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
+    async def _disconnect(self) -> None:
+        """Do nothing: there is nothing to disconnect from."""
+
+    async def _generate_mass_status(self, lookback_mins: int | None) -> ExecutionMassStatus:
+        """Report each position and the order that opened it."""
+        del lookback_mins
+        now_ns = self.clock.timestamp_ns()
+        status = ExecutionMassStatus(self.client_id, self.account_id, Venue(_CLIENT), now_ns)
+        for number, position in enumerate(self._saved.positions, start=1):
+            order, fills, held = self._reports(number, position, now_ns)
+            status.add_order_reports([order])
+            status.add_fill_reports(fills)
+            status.add_position_reports([held])
+        return status
+
+    def _reports(
+        self, number: int, position: SavedPosition, now_ns: int
+    ) -> tuple[OrderStatusReport, list[FillReport], PositionStatusReport]:
+        instrument_id = InstrumentId.from_str(f"{position.symbol}.{self._at}")
+        name, is_long = f"{RESTORED_ORDER}{number}", position.quantity > 0
+        side = OrderSide.BUY if is_long else OrderSide.SELL
+        size = abs(position.quantity)
+        decimals = decimal_places(size)
+        lot = Decimal(1).scaleb(-decimals)
+        quantity = Quantity.from_decimal_dp(size, decimals)
+        quote = Currency.from_str(position.quote)
+        order = OrderStatusReport(
+            self.account_id,
+            instrument_id,
+            VenueOrderId(name),
+            side,
+            OrderType.MARKET,
+            TimeInForce.GTC,
+            OrderStatus.FILLED,
+            quantity,
+            quantity,
+            now_ns,
+            now_ns,
+            now_ns,
+            client_order_id=ClientOrderId(name),
+            avg_px=Decimal(position.average_price).quantize(_PRICE_STEP),
+        )
+        fills = [
+            FillReport(
+                self.account_id,
+                instrument_id,
+                VenueOrderId(name),
+                TradeId(f"{name}-{part}"),
+                side,
+                Quantity.from_decimal_dp(lots * lot, decimals),
+                price,
+                Money.from_decimal(-position.realized if part == 1 else Decimal(0), quote),
+                LiquiditySide.MAKER,
+                now_ns,
+                now_ns,
+                client_order_id=ClientOrderId(name),
+            )
+            for part, (lots, price) in enumerate(
+                opening_fills(int(size / lot), lot, position.average_price), start=1
+            )
+        ]
+        held_side = PositionSide.LONG if is_long else PositionSide.SHORT
+        held = PositionStatusReport(self.account_id, instrument_id, held_side, quantity, now_ns, now_ns)
+        return order, fills, held
+
+    async def _register_external_order(self, *_order: Any) -> None:
+        """Set the balances once the engine has taken all positions over."""
+        self._registered += 1
+        if self._registered == len(self._saved.positions):
+            self._set_balances()
+
+    def _set_balances(self) -> None:
+        account: Any = self.cache.account(self.account_id)
+        locked = account.balances_locked()
+        balances = []
+        for currency in account.currencies():
+            total = Money.from_decimal(self._saved.balances.get(currency.code, Decimal(0)), currency)
+            held = min(locked.get(currency, Money(0, currency)), total)
+            balances.append(AccountBalance(total, held, total - held))
+        margins = [] if account.is_cash_account() else list(account.margins().values())
+        self.generate_account_state(balances, margins, True, self.clock.timestamp_ns())
+
+    async def _generate_order_status_report(self, command: Any) -> None:
+        """Return nothing: restored orders are done."""
+
+    async def _generate_order_status_reports(self, command: Any) -> list[OrderStatusReport]:
+        """Return nothing: restored orders are done."""
+        return []
+
+    async def _generate_fill_reports(self, command: Any) -> list[FillReport]:
+        """Return nothing: what was restored has been told."""
+        return []
+
+    async def _generate_position_status_reports(self, command: Any) -> list[PositionStatusReport]:
+        """Return nothing: what was restored has been told."""
+        return []
+
+    async def _query_account(self, command: Any) -> None:
+        """Do nothing: the account is the simulated client's."""
+
+    async def _query_order(self, command: Any) -> None:
+        """Do nothing: restored orders are done."""
+
+
+class RestorationFactory(ExecutionClientFactory):
+    """Make the client for a live node."""
+
+    @staticmethod
+    def create(*, config: Any, **parts: Any) -> RestorationClient:
+        """Return a new client."""
+        return RestorationClient(config, **parts)
+
+
+def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, is_cash: bool) -> Any:
+    """Let a live node take over an account; without open positions there is nothing to take over.
+
+    The node needs reconciliation at start-up, the simulated client `money_before_positions` and
+    `simulated_account_id`, the strategy `takes_over`, and the node an `AccountRestorer` for which the strategy waits.
+
+    Parameters
+    ----------
+    builder
+        The node's builder.
+    account, venue, is_cash
+        As in `RestorationConfig`.
+
+    Returns
+    -------
+    LiveNodeBuilder
+        The builder to go on with.
+    """
+    config = RestorationConfig(account, venue, is_cash=is_cash)
+    return builder.add_exec_client(_CLIENT, RestorationFactory, config)
+
+
+# -- The check ----------------------------------------------------------------------------------------------
+
+
+class AccountRestorer(GuardedActor):
+    """Release the strategies once the engine holds what was saved, or fail the run.
+
+    Parameters
+    ----------
+    account
+        The account to restore.
+    venue
+        The venue it is at.
+    patience_seconds
+        How long the engine may take from its start.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("RESTORER-001")))  # type: ignore[call-arg]
+
+    def __init__(self, account: SavedAccount, venue: str, *, patience_seconds: float = 10.0) -> None:
+        super().__init__()
+        self._account = account
+        self._venue = Venue(venue)
+        self._patience_ns = round(patience_seconds * SECOND_NS)
+        self._deadline_ns = 0
+
+    def on_start(self) -> None:
+        """Look at the engine now and, until it holds what was saved, every ten milliseconds."""
+        self._deadline_ns = self.clock.timestamp_ns() + self._patience_ns
+        self.clock.set_timer_ns(_TIMER, _CHECK_NS)
+
+    def on_time_event(self, event: Any) -> None:
+        """Compare the engine with what was saved."""
+        if event.name != _TIMER:
+            return
+        found = self.differences()
+        if not found:
+            self.clock.cancel_timer(_TIMER)
+            held = ", ".join(str(position) for position in self._account.positions)
+            self.log.info(f"MM: restored {held}")
+            self.publish_message(COMMANDS_TOPIC, StartQuoting())
+        elif event.ts_event >= self._deadline_ns:
+            raise RestorationError(f"the engine must hold the saved account: {'; '.join(found)}")
+
+    def differences(self) -> list[str]:
+        """Return what of the saved account the engine does not hold, one text an item."""
+        return [*self._wrong_positions(), *self._wrong_balances()]
+
+    def _wrong_positions(self) -> Iterator[str]:
+        held = {position.instrument_id: position for position in self.cache.positions_open()}
+        for saved in self._account.positions:
+            position = held.pop(InstrumentId.from_str(f"{saved.symbol}.{self._venue}"), None)
+            if position is None:
+                yield f"{saved.symbol} must be {saved}, was 0"
+                continue
+            size = position.quantity.as_decimal() * (1 if position.is_long else -1)
+            price = position.avg_px_open
+            if size != saved.quantity or abs(price - saved.average_price) > _SAME_PRICE * saved.average_price:
+                yield f"{saved.symbol} must be {saved}, was {size} at {price}"
+        for instrument_id, position in held.items():
+            yield f"{instrument_id} must be 0, was {position.signed_qty}"
+
+    def _wrong_balances(self) -> Iterator[str]:
+        account = self.cache.account_for_venue(self._venue)
+        if account is None:
+            yield f"{self._venue} must have an account, was none"
+            return
+        totals = {currency.code: money.as_decimal() for currency, money in account.balances_total().items()}
+        for code in sorted({*totals, *self._account.balances}):
+            amount, saved = totals.get(code, Decimal(0)), self._account.balances.get(code, Decimal(0))
+            if amount != saved:
+                yield f"{code} must be {saved}, was {amount}"

@@ -1,0 +1,1 @@
+"""What the operating system gives: signals, whole and private files, printable text."""

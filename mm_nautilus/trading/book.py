@@ -1,0 +1,163 @@
+"""A symbol's own order book, kept from deltas, depth snapshots or best quotes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook
+
+__all__ = ["OwnBook", "SizedBook", "holds_single_orders"]
+
+
+def holds_single_orders(deltas: Any) -> bool:
+    """Return whether a group of changes adds two orders at one price, as market-by-order data does."""
+    added: dict[tuple[Any, int], int] = {}
+    for delta in deltas.deltas:
+        order = delta.order
+        if delta.action != BookAction.ADD or order is None:
+            continue
+        if added.setdefault((order.side, order.price.raw), order.order_id) != order.order_id:
+            return True
+    return False
+
+
+class OwnBook:
+    """Best prices as whole ticks, and depth where the feed has it.
+
+    Parameters
+    ----------
+    instrument_id
+        The instrument.
+    tick_raw
+        Price increment in the engine's raw fixed-point units.
+
+    Attributes
+    ----------
+    best_bid_ticks, best_ask_ticks
+        The touch as of the last `read`, None for an empty side.
+    sizes
+        Sizes at the touch, lots, where the book reads them.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_bid",
+        "_book",
+        "_quote",
+        "_tick_raw",
+        "apply_deltas",
+        "apply_depth",
+        "best_ask_ticks",
+        "best_bid_ticks",
+        "sizes",
+    )
+
+    def __init__(self, instrument_id: InstrumentId, tick_raw: int) -> None:
+        self._book = OrderBook(instrument_id, BookType.L2_MBP)
+        self.apply_deltas = self._book.apply_deltas
+        self.apply_depth = self._book.apply_depth
+        self._tick_raw = tick_raw
+        self._quote: Any = None
+        self._bid: Any = None
+        self._ask: Any = None
+        self.best_bid_ticks: int | None = None
+        self.best_ask_ticks: int | None = None
+        self.sizes = (0, 0)
+
+    def apply_quote(self, quote: Any) -> None:
+        """Replace the book by its best quotes."""
+        self._quote = quote
+
+    def read(self) -> bool:
+        """Read the touch and return whether it has changed since the last time."""
+        if self._quote is None:
+            bid, ask = self._book.best_bid_price(), self._book.best_ask_price()
+        else:
+            bid, ask = self._quote.bid_price, self._quote.ask_price
+        if bid == self._bid and ask == self._ask:
+            return False
+        self._bid, self._ask = bid, ask
+        self.best_bid_ticks = None if bid is None else bid.raw // self._tick_raw
+        self.best_ask_ticks = None if ask is None else ask.raw // self._tick_raw
+        return True
+
+    def imbalance(self, levels: int = 10) -> float:
+        """Return ``(bid depth - ask depth) / (sum)`` over the top levels, in [-1, 1]; 0 for an empty book."""
+        if self._quote is not None:
+            bids, asks = float(self._quote.bid_size), float(self._quote.ask_size)
+        else:
+            bids = sum(level.size() for level in self._book.bids(levels))
+            asks = sum(level.size() for level in self._book.asks(levels))
+        return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
+
+
+class SizedBook(OwnBook):
+    """A book whose touch has sizes too.
+
+    Parameters
+    ----------
+    instrument_id, tick_raw
+        As of `OwnBook`.
+    lot_raw
+        Size increment in the engine's raw fixed-point units.
+    moves_with_size
+        Whether a change of size at the touch is a change of the touch.
+    record
+        Called with the time of every event that changed a price or a size at the touch, nanoseconds since the epoch.
+
+    Attributes
+    ----------
+    sizes
+        Sizes at best bid and best ask as of the last `read`, lots; 0 for an empty side.
+    """
+
+    __slots__ = ("_ask_size", "_bid_size", "_lot_raw", "_moves_with_size", "_record", "_ts_ns")
+
+    def __init__(
+        self,
+        instrument_id: InstrumentId,
+        tick_raw: int,
+        lot_raw: int,
+        *,
+        moves_with_size: bool,
+        record: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__(instrument_id, tick_raw)
+        self.apply_deltas = self._apply_deltas
+        self.apply_depth = self._apply_depth
+        self._lot_raw = lot_raw
+        self._moves_with_size = moves_with_size
+        self._record = record
+        self._bid_size: Any = None
+        self._ask_size: Any = None
+        self._ts_ns = 0
+
+    def _apply_deltas(self, deltas: Any) -> None:
+        self._ts_ns = deltas.ts_init
+        self._book.apply_deltas(deltas)
+
+    def _apply_depth(self, depth: Any) -> None:
+        self._ts_ns = depth.ts_init
+        self._book.apply_depth(depth)
+
+    def apply_quote(self, quote: Any) -> None:
+        """Replace the book by its best quotes."""
+        self._ts_ns = quote.ts_init
+        super().apply_quote(quote)
+
+    def read(self) -> bool:
+        """Read the touch with its sizes and return whether it has changed since the last time."""
+        has_moved = super().read()
+        if self._quote is None:
+            bid, ask = self._book.best_bid_size(), self._book.best_ask_size()
+        else:
+            bid, ask = self._quote.bid_size, self._quote.ask_size
+        if not has_moved and bid == self._bid_size and ask == self._ask_size:
+            return False
+        self._bid_size, self._ask_size = bid, ask
+        self.sizes = (self._lots(bid), self._lots(ask))
+        if self._record is not None:
+            self._record(self._ts_ns)
+        return has_moved or self._moves_with_size
+
+    def _lots(self, size: Any) -> int:
+        return 0 if size is None else size.raw // self._lot_raw

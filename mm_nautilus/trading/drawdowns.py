@@ -1,0 +1,147 @@
+"""Measure how far each symbol and the account have fallen from their best."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.market.rates import Rates
+from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.risk.limits import DrawdownGuard
+from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.symbol import SymbolState
+
+__all__ = ["Breach", "Drawdowns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A drawdown that reached its limit.
+
+    Parameters
+    ----------
+    symbols
+        The symbols that it halts.
+    reason
+        Which limit it was.
+    text
+        The figure, for people.
+    """
+
+    symbols: tuple[SymbolState, ...]
+    reason: NotQuoting
+    text: str
+
+
+class Drawdowns:
+    """Drawdown guards of the symbols, each in its quote currency, and of the account in the report currency.
+
+    Parameters
+    ----------
+    portfolio
+        The engine's portfolio.
+    balances
+        The account's balances.
+    rates
+        What converts between currencies at the current mids.
+    symbols
+        The symbols.
+    settings
+        The strategy's configuration.
+    """
+
+    def __init__(
+        self,
+        portfolio: Any,
+        balances: Balances,
+        rates: Rates[float],
+        symbols: Sequence[SymbolState],
+        settings: MarketMakerConfig,
+    ) -> None:
+        self._portfolio = portfolio
+        self._balances = balances
+        self._rates = rates
+        self._symbols = tuple(symbols)
+        self._currency = settings.report_currency
+        self._account = DrawdownGuard(settings.max_account_drawdown_pct)
+        self._starting: Mapping[str, Decimal] = {}
+        self._start_equity: float | None = None
+        self._known: dict[str, tuple[tuple[Any, ...], float]] = {}
+
+    def breaches(self) -> Iterator[Breach]:
+        """Mark everything at mid and yield each limit that is reached now."""
+        total = 0.0
+        is_whole = True
+        for symbol in self._symbols:
+            pnl = self._total_pnl(symbol)
+            rate = self._rates.rate(symbol.spec.quote, self._currency)
+            if pnl is None or rate is None:
+                is_whole = False
+                continue
+            total += pnl * rate
+            if symbol.drawdown.update(pnl, symbol.inventory_cap_value() or 0.0):
+                text = f"{symbol.drawdown.drawdown_pct:.2f} % of max_inventory"
+                yield Breach((symbol,), NotQuoting.HALTED_DRAWDOWN, text)
+        capital = self._capital()
+        if is_whole and capital is not None and self._account.update(total, capital):
+            text = f"{self._account.drawdown_pct:.2f} % of the equity at the start"
+            yield Breach(self._symbols, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text)
+
+    def begin(self) -> None:
+        """Take the balances at the start, before anything is traded."""
+        self._starting = self._balances.totals()
+
+    def note_start(self) -> None:
+        """Value the balances at the start: everything has a price now."""
+        self._capital()
+
+    def rearm(self) -> None:
+        """Measure the account's drawdown from now on."""
+        self._account.rearm()
+
+    def save(self) -> dict[str, Any]:
+        """Return the account's guard as plain values."""
+        return {
+            "account": {"peak": self._account.peak, "halted": self._account.halted},
+            "start_equity": self._start_equity,
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take up what `save` returned, of a run before."""
+        account = saved.get("account", {})
+        self._account.peak = account.get("peak", 0.0)
+        self._account.halted = account.get("halted", False)
+        self._start_equity = saved.get("start_equity")
+
+    def _total_pnl(self, symbol: SymbolState) -> float | None:
+        """Return total PnL marked at mid in quote currency, None while it has no mid."""
+        if symbol.mid_price is None:
+            return None
+        position = symbol.position
+        moved_by = (position.realized, position.lots, symbol.mid_price if position.lots else 0.0)
+        known = self._known.get(symbol.name)
+        if known is not None and known[0] == moved_by:
+            return known[1]
+        total = self._portfolio.total_pnl(symbol.instrument_id, price=symbol.last_mid_price())
+        pnl = position.earlier_realized + (0.0 if total is None else total.as_double())
+        self._known[symbol.name] = (moved_by, pnl)
+        return pnl
+
+    def _capital(self) -> float | None:
+        """Return the equity at the start in the report currency, None while a price for it is missing."""
+        if self._start_equity is None and self._account.limit_pct:
+            self._start_equity = self._equity()
+        return self._start_equity
+
+    def _equity(self) -> float | None:
+        """Value the balances at the start; those that none of the pairs can convert are no capital of this strategy."""
+        total = 0.0
+        for currency, amount in self._starting.items():
+            if self._rates.path(currency, self._currency) is None:
+                continue
+            rate = self._rates.rate(currency, self._currency)
+            if rate is None:
+                return None
+            total += float(amount) * rate
+        return total

@@ -1,0 +1,111 @@
+"""Make an exception in a callback end the run; the engine alone would log it and go on."""
+
+import functools
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from nautilus_trader.common import DataActor
+from nautilus_trader.trading import Strategy
+
+__all__ = ["CallbackFailure", "GuardedActor", "GuardedStrategy"]
+
+_ALWAYS_RUN = frozenset({"on_stop", "on_save", "on_load", "on_dispose", "on_reset", "_on_event"})
+"""Callbacks that still run after a failure, so that orders are cancelled, fills are written and state is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailure:
+    """An exception that a callback raised.
+
+    Parameters
+    ----------
+    callback
+        Class and method, for example ``MarketMaker.on_book_deltas``.
+    error
+        The exception.
+    traceback
+        Its formatted traceback.
+    """
+
+    callback: str
+    error: BaseException
+    traceback: str
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    runs_after_failure = method.__name__ in _ALWAYS_RUN
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any) -> Any:
+        if self.failures and not runs_after_failure:
+            self.shut_down_after_failure()
+            return None
+        try:
+            return method(self, *args)
+        except BaseException as error:
+            _note_failure(self, method.__qualname__, error)
+            raise
+
+    guarded.__dict__["is_guarded"] = True
+    return guarded
+
+
+def _note_failure(component: Any, callback: str, error: BaseException) -> None:
+    if any(failure.error is error for failure in component.failures):
+        return
+    component.failures.append(CallbackFailure(callback, error, traceback.format_exc()))
+    component.on_failure(component.failures[-1])
+
+
+class _Guarded:
+    """Wrap every callback (methods named ``on_...`` or ``_on_...``) of each subclass.
+
+    The first exception is kept in ``failures``, the system is told to shut down, and from then on only the
+    callbacks that stop and save still run.
+    """
+
+    failures: list[CallbackFailure]
+    _is_shutting_down: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, method in list(vars(cls).items()):
+            is_callback = name.startswith(("on_", "_on_")) and name != "on_failure"
+            if is_callback and callable(method) and not getattr(method, "is_guarded", False):
+                setattr(cls, name, _guarded(method))
+
+    def on_failure(self, failure: CallbackFailure) -> None:
+        """Ask the system to shut down; runs once a failure, right where it happened."""
+        del failure
+        self.shut_down_after_failure()
+
+    def shut_down_after_failure(self) -> None:
+        """Ask the system to shut down, once.
+
+        The engine refuses while it is itself inside one of our calls; the next callback asks again.
+        """
+        if self._is_shutting_down:
+            return
+        failure = self.failures[0]
+        with suppress(RuntimeError):
+            self.shutdown_system(f"{failure.callback} failed: {failure.error!r}")  # type: ignore[attr-defined]
+            self._is_shutting_down = True
+
+
+class GuardedStrategy(_Guarded, Strategy):
+    """A strategy whose first failing callback ends the run."""
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        super().__init__()
+        self.failures = []
+
+
+class GuardedActor(_Guarded, DataActor):
+    """An actor whose first failing callback ends the run."""
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        super().__init__()
+        self.failures = []

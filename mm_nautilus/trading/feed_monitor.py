@@ -1,0 +1,151 @@
+"""A live feed as the strategy sees it: connected, whole and fresh; in a backtest there is nothing to watch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from nautilus_trader.model import BookType
+
+from mm_nautilus.risk.feed import FeedData
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, ClockState, FeedConnection, FeedRequest, VenueChange
+from mm_nautilus.trading.symbol import SymbolState
+
+__all__ = ["FeedMonitor"]
+
+type Requote = Callable[[SymbolState, int], None]
+
+
+class FeedMonitor:
+    """Subscribe to what symbols are quoted on; on a live feed, believe a book only once it was sent whole.
+
+    Parameters
+    ----------
+    strategy
+        The strategy that subscribes.
+    book_data
+        ``deltas``, ``depth`` or ``quotes``.
+    book_depth
+        Levels a side that a live feed is asked for; None takes what a catalog holds.
+    is_live
+        Whether connections, snapshots and the age of trades are watched. The node needs a `LiveWatch` then.
+    """
+
+    def __init__(self, strategy: Any, book_data: str, book_depth: int | None, *, is_live: bool) -> None:
+        self._strategy = strategy
+        self._book_data = book_data
+        self._book_depth = book_depth
+        self.is_live = is_live
+
+    def subscribe(self, symbol: SymbolState) -> None:
+        """Subscribe to a symbol's book, and to its trades where something depends on them."""
+        if self.is_live:
+            symbol.guards.watch_feed()
+        instrument_id = symbol.instrument_id
+        if self._book_data == "deltas":
+            self._subscribe_deltas(instrument_id)
+        elif self._book_data == "depth":
+            self._strategy.subscribe_book_depth(instrument_id, BookType.L2_MBP)
+        else:
+            self._strategy.subscribe_quotes(instrument_id)
+        if self.is_live or symbol.takes_trades:
+            self._strategy.subscribe_trades(instrument_id)
+
+    def _subscribe_deltas(self, instrument_id: Any) -> None:
+        # Managed: the engine's own book gives it the quotes that market orders and marks need.
+        self._strategy.subscribe_book_deltas(
+            instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True
+        )
+
+    def on_book(self, symbol: SymbolState, deltas: Any) -> None:
+        """Note that a live feed emptied the book, or sent it whole; say where its dates go backward."""
+        feed, tape = symbol.guards.feed, symbol.guards.tape
+        if feed is None:
+            return
+        late_seconds = symbol.guards.backward_seconds(deltas.ts_event, deltas.ts_init)
+        if late_seconds is not None:
+            self._strategy.log.warning(
+                f"MM: {symbol.name} has book changes that are dated before earlier ones, this one by "
+                f"{late_seconds:.1f} s: the venue's clock was ahead; they are taken in the order they come in"
+            )
+        if not deltas.is_snapshot:
+            return
+        if len(deltas.deltas) > 1:
+            feed.on_snapshot(deltas.ts_init)
+            if tape is not None:
+                tape.begin(deltas.ts_init)
+        else:
+            feed.on_clear()
+        symbol.needs_requote = True
+
+    def takes_trade(self, symbol: SymbolState, trade: Any) -> bool:
+        """Return whether a trade counts: old ones, which a venue sends again at a new connection, do not."""
+        if symbol.guards.tape is not None:
+            symbol.guards.tape.on_trade(trade.ts_init)
+        if symbol.trades.takes(trade):
+            return True
+        if symbol.guards.reports_old_trade(trade.ts_init):
+            self._log_old_trade(symbol, trade)
+        return False
+
+    def _log_old_trade(self, symbol: SymbolState, trade: Any) -> None:
+        age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
+        self._strategy.log.warning(
+            f"MM: {symbol.name} leaves out trades that are too old or have come before; "
+            f"this one is {age_seconds:.1f} s old"
+        )
+
+    def ask_again(self, symbol: SymbolState, now_ns: int) -> None:
+        """Ask for what the client does not ask for itself, or no longer checks."""
+        for data in symbol.guards.to_ask(now_ns):
+            self._strategy.log.warning(f"MM: {symbol.name} asks for its {data} anew")
+            for is_wanted in (False, True):
+                request = FeedRequest(symbol.instrument_id, data, is_wanted)
+                self._strategy.publish_message(COMMANDS_TOPIC, request)
+
+    def on_connection(self, message: FeedConnection, symbols: Iterable[SymbolState], now_ns: int) -> None:
+        """Doubt every book when the feed is lost; wait for whole ones when it is back."""
+        for symbol in symbols:
+            feed, tape = symbol.guards.feed, symbol.guards.tape
+            if feed is None:
+                continue
+            if message.is_connected:
+                feed.on_connected()
+                if tape is not None:
+                    tape.on_connected(now_ns)
+            else:
+                feed.on_disconnected()
+
+    def on_clock(self, message: ClockState, symbols: Iterable[SymbolState], now_ns: int) -> None:
+        """Quote nothing while times cannot be reckoned with."""
+        if message.is_settled:
+            self._strategy.log.warning("MM: the wall clock has settled")
+        else:
+            self._strategy.log.warning(f"MM: the wall clock was set by {message.step_seconds:+.3f} s")
+        for symbol in symbols:
+            symbol.guards.is_clock_settled = message.is_settled
+            symbol.follow_clock()
+            if message.is_settled:
+                symbol.guards.book.recover(now_ns)
+
+    def on_venue(self, message: VenueChange, symbols: Iterable[SymbolState], now_ns: int) -> None:
+        """Follow what the venue takes; a symbol whose quotes it takes again waits for a while."""
+        for symbol in symbols:
+            before, state = symbol.guards.venue, message.states.get(symbol.name, symbol.guards.venue)
+            if state is before:
+                continue
+            self._strategy.log.warning(f"MM: {symbol.name} is {state} at the venue, was {before}")
+            if state.takes_quotes and not before.takes_quotes:
+                symbol.guards.book.recover(now_ns)
+            symbol.guards.venue = state
+
+    def on_request(self, request: FeedRequest) -> None:
+        """End a subscription, or begin it anew."""
+        instrument_id, strategy = request.instrument_id, self._strategy
+        if request.data is FeedData.BOOK and request.is_wanted:
+            self._subscribe_deltas(instrument_id)
+        elif request.data is FeedData.BOOK:
+            strategy.unsubscribe_book_deltas(instrument_id)
+        elif request.is_wanted:
+            strategy.subscribe_trades(instrument_id)
+        else:
+            strategy.unsubscribe_trades(instrument_id)

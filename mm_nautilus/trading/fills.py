@@ -1,0 +1,146 @@
+"""Executions: each is told once, complete, after the position event that says what it did."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from nautilus_trader.model import OrderFilled, TradeId
+from nautilus_trader.model import Position as EnginePosition
+
+from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.pricing.exits import PositionSide
+from mm_nautilus.trading.messages import Fill, MarketSample, OrderOrigin
+from mm_nautilus.trading.position import Booked
+from mm_nautilus.trading.symbol import SymbolState
+from mm_nautilus.trading.working_order import WorkingOrder
+
+__all__ = ["AccountingError", "FillBook"]
+
+_ZERO: Final = Decimal(0)
+
+
+class AccountingError(MarketMakingError):
+    """Two figures that have to be the same differ, or two currencies would be added."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """An execution whose position event is still to come."""
+
+    event: OrderFilled
+    purpose: str
+    origin: OrderOrigin | None = None
+    market: MarketSample | None = None
+
+
+class FillBook:
+    """Put executions and their position events together.
+
+    Parameters
+    ----------
+    portfolio, cache
+        The engine's.
+    """
+
+    def __init__(self, portfolio: Any, cache: Any) -> None:
+        self._portfolio = portfolio
+        self._cache = cache
+        self._noted: dict[str, _Noted] = {}
+        self._last_trade: dict[str, TradeId] = {}
+
+    def note(self, event: OrderFilled, order: WorkingOrder) -> None:
+        """Keep an execution, and the market as it was, until its position event comes."""
+        symbol = order.symbol
+        symbol.position.awaits_event = True
+        self._noted[symbol.name] = _Noted(event, order.purpose, order.origin(symbol.spec), symbol.sample())
+
+    def booked(self, symbol: SymbolState, event: Any) -> Fill | None:
+        """Book a position event, and return the execution that it completes, if it does."""
+        booked = symbol.position.book(event.quantity.as_decimal(), event.realized_pnl.as_decimal())
+        noted = None if booked is None else self._noted.pop(symbol.name, None)
+        return None if booked is None or noted is None else self._fill(symbol, noted, booked)
+
+    def take_over(self, symbol: SymbolState) -> None:
+        """Follow the positions that the engine already has."""
+        for position in self._cache.positions_open(instrument_id=symbol.instrument_id):
+            symbol.position.take_over(position)
+            self._last_trade[symbol.name] = position.last_trade_id
+
+    def missed(self, symbol: SymbolState, now_ns: int) -> Iterator[Fill]:
+        """Book the executions in the engine's positions that no event has told of, and yield them."""
+        instrument = self._cache.instrument(symbol.instrument_id)
+        position = symbol.position
+        for held in self._cache.positions(instrument_id=symbol.instrument_id):
+            fills = held.events()
+            seen = [
+                number
+                for number, fill in enumerate(fills)
+                if fill.trade_id == self._last_trade.get(symbol.name)
+            ]
+            first_missed = seen[0] + 1 if seen else 0
+            if first_missed == len(fills):
+                continue
+            replayed = EnginePosition(instrument, fills[0])
+            for number, fill in enumerate(fills):
+                if number > 0:
+                    replayed.apply(fill)
+                if number >= first_missed:
+                    yield self._booked_late(symbol, fill, replayed, now_ns)
+        if not self._cache.positions_open(instrument_id=symbol.instrument_id):
+            position.entry = position.exit = None
+
+    def _booked_late(self, symbol: SymbolState, event: Any, replayed: Any, now_ns: int) -> Fill:
+        position = symbol.position
+        quantity = replayed.quantity.as_decimal()
+        lots = round(quantity / symbol.spec.size_increment) * (-1 if replayed.is_short else 1)
+        position.hold(lots, now_ns)
+        side: PositionSide = "short" if replayed.is_short else "long"
+        price = float(event.last_px)
+        smallest = symbol.min_lots_at(max(1, round(price / symbol.tick)))
+        position.follow(side, replayed.avg_px_open, abs(lots), price, smallest)
+        booked = position.book(quantity, replayed.realized_pnl.as_decimal())
+        noted = self._noted.pop(symbol.name, None)
+        if noted is None or noted.event.trade_id != event.trade_id:
+            order = self._cache.order(event.client_order_id)
+            noted = _Noted(event, str(order.tags[0]) if order is not None and order.tags else "")
+        return self._fill(symbol, noted, booked or Booked())
+
+    def _fill(self, symbol: SymbolState, noted: _Noted, booked: Booked) -> Fill:
+        event, spec = noted.event, symbol.spec
+        self._last_trade[symbol.name] = event.trade_id
+        return Fill(
+            ts_event=event.ts_event,
+            instrument_id=symbol.instrument_id,
+            symbol=symbol.name,
+            side="BUY" if event.is_buy else "SELL",
+            price=event.last_px.as_decimal(),
+            quantity=event.last_qty.as_decimal(),
+            liquidity=event.liquidity_side.name,
+            fee=_fee(event, spec.quote),
+            currency=spec.quote,
+            purpose=noted.purpose,
+            order_id=event.client_order_id.value,
+            order_type=event.order_type.name,
+            trade_id=event.trade_id.value,
+            realized_change=booked.realized_change,
+            trade_pnl=booked.trade_pnl,
+            open_fees=symbol.position.results.open_fees,
+            position=symbol.position.lots * spec.size_increment,
+            cycle_pnl=booked.cycle_pnl,
+            origin=noted.origin,
+            market=noted.market,
+        )
+
+
+def _fee(event: Any, currency: str) -> Decimal:
+    """Return an execution's commission, which has to be in the quote currency."""
+    commission = event.commission
+    if commission is None:
+        return _ZERO
+    if commission.currency.code != currency:
+        raise AccountingError(
+            f"the commission of {event.instrument_id} must be in {currency}, was {commission}: "
+            "fees in a third currency would add two currencies"
+        )
+    return Decimal(commission.as_decimal())

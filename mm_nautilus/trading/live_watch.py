@@ -1,0 +1,181 @@
+"""What only a live run can notice: connections, the wall clock, what the venue takes, and the kill switch."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig, SocketState
+from nautilus_trader.model import ActorId
+
+from mm_nautilus.risk.clock import ClockGuard, ClockReading
+from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
+from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.trading.fail_fast import GuardedActor
+from mm_nautilus.trading.messages import (
+    COMMANDS_TOPIC,
+    EVENTS_TOPIC,
+    ClockState,
+    FeedConnection,
+    HaltQuoting,
+    ResumeQuoting,
+    StrategyStarted,
+    VenueChange,
+)
+
+__all__ = ["CLOCK_SETTLE_SECONDS", "LiveWatch", "read_clocks"]
+
+CLOCK_SETTLE_SECONDS: Final = 3.0
+"""How long the clocks have to agree again after a step."""
+
+_TIMER: Final = "live-guard"
+_LOOK_INTERVAL_NS: Final = SECOND_NS // 4
+
+
+def read_clocks(engine_ns: int) -> ClockReading:
+    """Read the system's clocks at a time of the engine."""
+    return ClockReading(time.time_ns(), time.monotonic_ns(), engine_ns)
+
+
+class LiveWatch(GuardedActor):
+    """Tell the strategies of connections, a clock that was set, what the venue takes, and the kill switch's files.
+
+    Start the actor before the strategies, and tell these to `follow_live_feed`.
+
+    Parameters
+    ----------
+    kill_switch
+        The run's files.
+    max_clock_step_seconds
+        Largest step of the wall clock that is still none.
+    kill_signals
+        Returns how many signals have asked for a halt so far.
+    venue_states
+        Returns what the venue takes of each pair at present, by symbol.
+    clocks
+        Reads the clocks at a time of the engine.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("GUARD-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self,
+        kill_switch: KillSwitch,
+        *,
+        max_clock_step_seconds: float,
+        kill_signals: Callable[[], int] = lambda: 0,
+        venue_states: Callable[[], Mapping[str, VenueState]] = lambda: {},
+        clocks: Callable[[int], ClockReading] = read_clocks,
+    ) -> None:
+        super().__init__()
+        self._kill_switch = kill_switch
+        self._kill_signals = kill_signals
+        self._venue_states = venue_states
+        self._reported_states: Mapping[str, VenueState] = {}
+        self._clocks = clocks
+        self._clock_guard = ClockGuard(
+            round(max_clock_step_seconds * SECOND_NS), round(CLOCK_SETTLE_SECONDS * SECOND_NS)
+        )
+        self._lost: set[tuple[str, str]] = set()
+        self._signals_seen = 0
+        self._order: HaltOrder | None = None
+        self._may_resume = True
+
+    def on_start(self) -> None:
+        """Listen to connections, strategies and commands, and set the timer."""
+        self.subscribe_socket_state()
+        self.subscribe_topic(EVENTS_TOPIC, self._on_message)
+        self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
+
+    def _on_message(self, message: object) -> None:
+        """Look at the venue and at the kill switch before the strategy sends its first order."""
+        if isinstance(message, StrategyStarted):
+            self._reported_states = {}
+            self._look_at_venue()
+            self._look_at_kill_switch()
+
+    def on_socket_state(self, event: Any) -> None:
+        """Tell the strategies when the first connection is lost, and when all are back."""
+        connection = (str(event.client_id), event.endpoint)
+        was_connected = not self._lost
+        if event.state == SocketState.DISCONNECTED:
+            self._lost.add(connection)
+        else:
+            self._lost.discard(connection)
+        is_connected = not self._lost
+        log = self.log.info if is_connected else self.log.warning
+        log(f"MM: {event.endpoint} of {event.client_id} {'connected' if is_connected else 'disconnected'}")
+        if is_connected != was_connected:
+            self.publish_message(COMMANDS_TOPIC, FeedConnection(is_connected))
+
+    def on_time_event(self, event: Any) -> None:
+        """Look at the clocks, at the venue and at the kill switch."""
+        if event.name == _TIMER:
+            self._look_at_clocks()
+            self._look_at_venue()
+            self._look_at_kill_switch()
+
+    def _look_at_clocks(self) -> None:
+        guard = self._clock_guard
+        was_settled = guard.is_settled
+        has_stepped = guard.look(self._clocks(self.clock.timestamp_ns()))
+        if has_stepped or guard.is_settled != was_settled:
+            self.publish_message(COMMANDS_TOPIC, ClockState(guard.is_settled, guard.step_ns / SECOND_NS))
+
+    def _look_at_venue(self) -> None:
+        states = self._venue_states()
+        if states != self._reported_states:
+            self._reported_states = states
+            self.publish_message(COMMANDS_TOPIC, VenueChange(states))
+
+    def _look_at_kill_switch(self) -> None:
+        order, signals = self._kill_switch.order(), self._kill_signals()
+        if order is None and signals > self._signals_seen:
+            order = HaltOrder("a signal")
+        self._signals_seen = signals
+        if order is not None:
+            if order != self._order:
+                self.publish_message(COMMANDS_TOPIC, HaltQuoting(order.reason, order.flatten))
+        elif self._kill_switch.is_resume_wanted and self._take_resume():
+            self.publish_message(COMMANDS_TOPIC, ResumeQuoting("the resume command"))
+
+    def _on_command(self, message: object) -> None:
+        """Keep a halt from whatever source over a restart, in the file that the resume command clears."""
+        if isinstance(message, ResumeQuoting):
+            self._order = None
+            self._forget_halt()
+        elif isinstance(message, HaltQuoting):
+            self._order = HaltOrder(message.reason, message.flatten)
+            if self._kill_switch.order() is None:
+                self._keep_halt(self._order)
+
+    def _keep_halt(self, order: HaltOrder) -> None:
+        path = self._kill_switch.halt_path
+        try:
+            self._kill_switch.halt(order)
+        except OSError as error:
+            self.log.error(
+                f"MM: halted, but {path}, which keeps that over a restart, cannot be written: {error}"
+            )
+
+    def _forget_halt(self) -> None:
+        try:
+            self._kill_switch.clear_halt()
+        except OSError as error:
+            self.log.error(f"MM: {self._kill_switch.halt_path} cannot be removed and halts again: {error}")
+
+    def _take_resume(self) -> bool:
+        """Remove the wish to go on before it is fulfilled: one that stayed would clear every halt to come."""
+        try:
+            self._kill_switch.take_resume()
+        except OSError as error:
+            if self._may_resume:
+                path = self._kill_switch.resume_path
+                self.log.error(f"MM: not resumed: {path} cannot be removed: {error}")
+            self._may_resume = False
+            return False
+        self._may_resume = True
+        return True

@@ -1,0 +1,341 @@
+"""Place, amend and cancel a symbol's quotes, close its position, and follow what becomes of the orders."""
+
+from typing import Any, Final
+
+from nautilus_trader.model import (
+    ClientOrderId,
+    OrderAccepted,
+    OrderCanceled,
+    OrderCancelRejected,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderModifyRejected,
+    OrderRejected,
+    OrderSide,
+    OrderUpdated,
+    TimeInForce,
+)
+
+from mm_nautilus.calibration.volatility import MINUTE_NS
+from mm_nautilus.pricing.exits import ExitReason
+from mm_nautilus.pricing.quotes import (
+    UNSAFE_BOOK,
+    NotQuoting,
+    OrderAction,
+    Quote,
+    decide_action,
+    size_is_right,
+)
+from mm_nautilus.risk.limits import SECOND_NS, ActionBudget, LogThrottle
+from mm_nautilus.trading.affordability import Affordability, most_ticks
+from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.symbol import SymbolState
+from mm_nautilus.trading.working_order import ENTRY, QUOTE, OrderState, QuoteSide, WorkingOrder
+
+__all__ = ["MAX_AMENDS", "OrderManager"]
+
+MAX_AMENDS: Final = 20
+"""An order is replaced after this many amends: the engine's cost of an amend grows with the order's history."""
+
+
+class OrderManager:
+    """Send a strategy's order commands, as few as possible, and follow their fate.
+
+    Parameters
+    ----------
+    strategy
+        The strategy that owns the orders.
+    balances
+        The account's balances.
+    amend_orders
+        Whether working orders are amended rather than cancelled and replaced.
+    max_actions_per_second
+        Cap on new, amended and cancelled quotes in any second; exits, halts and cancels because of an unsound
+        book pass it.
+    """
+
+    def __init__(
+        self, strategy: Any, balances: Balances, *, amend_orders: bool, max_actions_per_second: int
+    ) -> None:
+        self._strategy = strategy
+        self._amend_orders = amend_orders
+        self._budget = ActionBudget(max_actions_per_second)
+        self._rate_cap_log = LogThrottle(MINUTE_NS)
+        self._live: dict[ClientOrderId, WorkingOrder] = {}
+        self._affordability = Affordability(balances, self._live)
+
+    # -- Quotes -----------------------------------------------------------------------------------------
+
+    def align(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
+        """Bring one side's order to its target, or note why there is none; what is in flight is waited for."""
+        order, target = side.order, side.target
+        if not side.is_settled or (order is not None and order.is_marketable):
+            return
+        action = self._decide(symbol, side, target)
+        if action is not OrderAction.NOTHING and isinstance(target, Quote):
+            target = self._keeping_size(symbol, side, target, action)
+            target = self._affordability.limited(symbol, side, target)
+            action = self._decide(symbol, side, target)
+            if (
+                action is OrderAction.AMEND
+                and isinstance(target, Quote)
+                and self._affordability.would_deny(symbol, side, target)
+            ):
+                action = OrderAction.CANCEL
+        reason = self._carry_out(action, symbol, side, target, now_ns)
+        side.set_reason(reason, symbol.report_ns(now_ns))
+
+    def _decide(self, symbol: SymbolState, side: QuoteSide, target: Quote | NotQuoting) -> OrderAction:
+        return decide_action(
+            side.working,
+            target,
+            tolerance_ticks=symbol.tolerance_ticks,
+            size_tolerance=symbol.params.requote_size_tolerance_pct / 100.0,
+            may_amend=self._amend_orders and (side.order is None or side.order.amends < MAX_AMENDS),
+        )
+
+    @staticmethod
+    def _keeping_size(symbol: SymbolState, side: QuoteSide, target: Quote, action: OrderAction) -> Quote:
+        """Amend a price alone where the order's size may stay."""
+        working, tolerance = side.working, symbol.params.requote_size_tolerance_pct / 100.0
+        if action is OrderAction.AMEND and working is not None and size_is_right(working, target, tolerance):
+            return target._replace(size_lots=working.size_lots)
+        return target
+
+    def _carry_out(
+        self,
+        action: OrderAction,
+        symbol: SymbolState,
+        side: QuoteSide,
+        target: Quote | NotQuoting,
+        now_ns: int,
+    ) -> NotQuoting | None:
+        """Send what `action` asks for and return why the side is not quoted, if it is not."""
+        reason = None if isinstance(target, Quote) else target
+        if action is OrderAction.NOTHING:
+            return reason
+        if not self._budget.allows(now_ns) and reason not in UNSAFE_BOOK:
+            symbol.next_requote_ns = min(symbol.next_requote_ns, self._budget.next_ns)
+            if self._rate_cap_log.begins(now_ns):
+                self._strategy.log.warning(f"MM: {symbol.name} held back: the cap on order actions a second")
+            return reason or NotQuoting.ACTION_RATE_CAP
+        if action is OrderAction.CANCEL:
+            self._cancel(symbol, side, now_ns)
+            return reason
+        assert isinstance(target, Quote)  # noqa: S101 - decide_action places and amends only quotes
+        if action is OrderAction.AMEND:
+            self._amend(symbol, side, target, now_ns)
+        elif symbol.params.entry_order == "taker":
+            self._enter(symbol, side, target, now_ns)
+        else:
+            self._place(symbol, side, target, now_ns)
+        return None
+
+    def _place(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
+        order = self._strategy.order_factory.limit(
+            symbol.instrument_id,
+            OrderSide.BUY if side.is_bid else OrderSide.SELL,
+            symbol.quantity(quote.size_lots),
+            symbol.price(quote.price_ticks),
+            post_only=True,
+            tags=[QUOTE],
+        )
+        self._submit(order, symbol, side, QUOTE, quote, now_ns)
+
+    def _enter(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
+        order = self._market_order(symbol, side.is_bid, quote.size_lots, ENTRY)
+        self._submit(order, symbol, side, ENTRY, quote, now_ns)
+
+    def _market_order(
+        self, symbol: SymbolState, is_buy: bool, lots: int, purpose: str, **options: Any
+    ) -> Any:
+        return self._strategy.order_factory.market(
+            symbol.instrument_id,
+            OrderSide.BUY if is_buy else OrderSide.SELL,
+            symbol.quantity(lots),
+            time_in_force=TimeInForce.IOC,
+            tags=[purpose],
+            **options,
+        )
+
+    def _submit(  # noqa: PLR0917 - an order and its circumstances
+        self,
+        order: Any,
+        symbol: SymbolState,
+        side: QuoteSide | None,
+        purpose: str,
+        quote: Quote,
+        now_ns: int,
+    ) -> None:
+        """Send a new order and follow it."""
+        order_id, takes = order.client_order_id, purpose != QUOTE
+        price_ticks, lots, _ = quote
+        grounds = symbol.grounds(None if takes else price_ticks, lots, now_ns)
+        most = Quote(most_ticks(symbol) if takes else price_ticks, lots)
+        is_buy = order.side == OrderSide.BUY
+        live = WorkingOrder(symbol, side, order_id, purpose, is_buy, price_ticks, lots, grounds, most)
+        self._live[order_id] = live
+        if side is None:
+            symbol.exit_order_id = order_id
+        else:
+            side.order = live
+        symbol.counts.placed += 1
+        self._budget.spend(now_ns)
+        self._strategy.submit_order(order)
+
+    def _amend(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
+        order = side.order
+        assert order is not None  # noqa: S101 - decide_action amends only what is there
+        whole_lots = quote.size_lots + order.filled_lots
+        quantity = None if quote.size_lots == order.open_lots else symbol.quantity(whole_lots)
+        order.amending(quote, symbol.grounds(quote.price_ticks, whole_lots, now_ns))
+        symbol.counts.amended += 1
+        self._budget.spend(now_ns)
+        self._strategy.modify_order(order.order_id, quantity=quantity, price=symbol.price(quote.price_ticks))
+
+    def _cancel(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
+        order = side.order
+        assert order is not None  # noqa: S101 - callers have looked
+        order.cancelling()
+        symbol.counts.cancelled += 1
+        self._budget.spend(now_ns)
+        self._strategy.cancel_order(order.order_id)
+
+    # -- Cancels and exits ------------------------------------------------------------------------------
+
+    def pull(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
+        """Cancel a symbol's settled quotes whatever the action rate; those in flight follow when confirmed."""
+        symbol.reservation_price = None
+        for side in (symbol.bid, symbol.ask):
+            order = side.order
+            if order is not None and order.state is OrderState.WORKING and not order.is_marketable:
+                self._cancel(symbol, side, now_ns)
+            side.set_reason(reason, symbol.report_ns(now_ns))
+
+    def close_position(self, symbol: SymbolState, purpose: ExitReason, now_ns: int) -> None:
+        """Send one reduce-only marketable order over the position, or a first piece of it, unless one is in flight.
+
+        On a cash account the order waits until the cancelled quotes have released the balance it needs.
+        """
+        if symbol.position.lots == 0 or symbol.exit_order_id is not None or now_ns < symbol.exit_retry_ns:
+            return
+        lots = symbol.exit_piece(self._exit_lots(symbol))
+        if lots > 0:
+            self._send_exit(symbol, purpose, lots, now_ns)
+
+    def close_at_last(self, symbol: SymbolState, now_ns: int) -> None:
+        """Send all the pieces that close the position at once: nobody hears of fills while the strategy stops."""
+        in_flight = self._live.get(symbol.exit_order_id)
+        left = self._exit_lots(symbol) - (0 if in_flight is None else in_flight.sent.size_lots)
+        while left > 0:
+            piece = symbol.exit_piece(left)
+            left -= piece
+            self._send_exit(symbol, ExitReason.STOP, piece, now_ns)
+
+    def _send_exit(self, symbol: SymbolState, purpose: ExitReason, lots: int, now_ns: int) -> None:
+        order = self._market_order(symbol, symbol.position.lots < 0, lots, purpose.value, reduce_only=True)
+        self._submit(order, symbol, None, purpose.value, Quote(most_ticks(symbol), lots), now_ns)
+
+    def _exit_lots(self, symbol: SymbolState) -> int:
+        """Return how much of the position can be closed now; 0 while that is nothing a venue would take.
+
+        A cash account may lack the balance: as long as quotes hold some of it, the exit waits for their cancel,
+        then it closes what there is balance for.
+        """
+        if not symbol.is_closable or not symbol.guards.venue.takes_market_orders:
+            return 0
+        lots = abs(symbol.position.lots)
+        is_buy = symbol.position.lots < 0
+        free = self._affordability.free_lots(symbol, most_ticks(symbol), is_buy=is_buy)
+        if free is None or free >= lots:
+            return lots
+        quotes_gone = symbol.bid.order is None and symbol.ask.order is None
+        return free if quotes_gone and free >= symbol.least_exit_lots else 0
+
+    # -- Events -----------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is working or on its way."""
+        return not self._live
+
+    def find(self, event: Any) -> WorkingOrder | None:
+        """Return the order an event belongs to, or None if it is not one of ours."""
+        return self._live.get(event.client_order_id)
+
+    def on_event(self, event: Any, order: WorkingOrder) -> bool:
+        """Note what became of an order; return whether it is a confirmation, after which its side is settled again.
+
+        Parameters
+        ----------
+        event
+            The engine's event, any but an execution.
+        order
+            The order it belongs to.
+        """
+        symbol, now_ns = order.symbol, event.ts_init
+        match event:
+            case OrderAccepted():
+                order.accepted()
+                return order.side is not None
+            case OrderUpdated():
+                if order.side is not None and event.price is not None:
+                    order.amended(symbol.ticks(event.price), symbol.lots(event.quantity))
+                    return True
+            case OrderModifyRejected():
+                order.amend_refused()
+                self._note_refusal(symbol, now_ns)
+                if order.side is not None:
+                    order.side.retry_at_ns = _retry_ns(symbol, now_ns)
+            case OrderCancelRejected():
+                order.cancel_refused()
+            case OrderCanceled() | OrderExpired():
+                # What is left of a marketable order found no liquidity: the next one waits as after a refusal.
+                self._close(order, _retry_ns(symbol, now_ns) if order.is_marketable else 0)
+            case OrderRejected() | OrderDenied():
+                self._note_refusal(symbol, now_ns, denied=isinstance(event, OrderDenied))
+                if order.side is None:
+                    self._note_refused_exit(order, str(event.reason), now_ns)
+                self._close(order, _retry_ns(symbol, now_ns))
+        return False
+
+    def on_filled(self, event: OrderFilled, order: WorkingOrder, *, is_closed: bool) -> None:
+        """Note that one of our orders was executed."""
+        symbol = order.symbol
+        side = order.side or (symbol.bid if event.is_buy else symbol.ask)
+        side.last_fill_ns = event.ts_init
+        if order.side is not None:
+            order.filled(symbol.lots(event.last_qty))
+        if is_closed:
+            self._close(order)
+
+    @staticmethod
+    def _note_refusal(symbol: SymbolState, now_ns: int, *, denied: bool = False) -> None:
+        symbol.counts.denied += denied
+        symbol.counts.rejected += not denied
+        symbol.guards.refusals.add(now_ns)
+
+    def _note_refused_exit(self, order: WorkingOrder, reason: str, now_ns: int) -> None:
+        symbol = order.symbol
+        symbol.counts.exits_refused += 1
+        symbol.exit_refusal = reason
+        if symbol.exit_refusal_log.begins(now_ns):
+            self._strategy.log.warning(
+                f"MM: {symbol.name} cannot be closed ({order.purpose}), tried again every "
+                f"{symbol.params.retry_after_seconds:g} s: {reason}"
+            )
+
+    def _close(self, order: WorkingOrder, retry_ns: int = 0) -> None:
+        self._live.pop(order.order_id, None)
+        symbol, side = order.symbol, order.side
+        if side is not None:
+            side.order = None
+            side.retry_at_ns = max(side.retry_at_ns, retry_ns)
+        elif symbol.exit_order_id == order.order_id:
+            symbol.exit_order_id = None
+            symbol.exit_retry_ns = retry_ns
+
+
+def _retry_ns(symbol: SymbolState, now_ns: int) -> int:
+    return now_ns + max(1, round(symbol.params.retry_after_seconds * SECOND_NS))

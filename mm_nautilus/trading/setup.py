@@ -1,0 +1,146 @@
+"""From a configuration and the engine's instruments to the symbols that are traded, or to the reasons for none."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nautilus_trader.model import InstrumentId, StrategyId
+from nautilus_trader.trading import StrategyConfig
+from pydantic import ValidationError
+
+from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.checks.instruments import check_instruments, market_figures
+from mm_nautilus.checks.validation import Problem, validate
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rates import Rates
+from mm_nautilus.trading.instruments import by_symbol, quotable, rounded_money
+from mm_nautilus.trading.symbol import SymbolState
+
+__all__ = ["Symbols", "build_symbols", "engine_config", "validated"]
+
+_TAG: Final = "001"
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """The symbols of a strategy.
+
+    Parameters
+    ----------
+    by_id
+        By the engine's name of the instrument.
+    rates
+        What converts between their currencies at the present mids.
+    """
+
+    by_id: dict[InstrumentId, SymbolState]
+    rates: Rates[float]
+
+
+def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
+    """Return the engine's own options; ids that it does not take are left to validation, which names them."""
+    given = config.model_dump() if isinstance(config, MarketMakerConfig) else config
+    ids: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        ids = {"order_id_tag": str(given.get("order_id_tag") or _TAG)}
+        with suppress(ValueError):
+            ids |= {"strategy_id": StrategyId(str(given["strategy_id"]))} if given.get("strategy_id") else {}
+        if takes_over:
+            names = [f"{symbol}.{given['venue']}" for symbol in given["symbols"]]
+            ids |= {"external_order_instrument_ids": [InstrumentId.from_str(name) for name in names]}
+    return StrategyConfig(log_events=False, log_commands=False, **{"order_id_tag": _TAG, **ids})
+
+
+def validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
+    """Return a configuration that may be traded, None where it has errors; add what validation says to `warnings`."""
+    raw = config.model_dump(exclude_unset=True) if isinstance(config, MarketMakerConfig) else config
+    warnings += validate(raw)
+    if any(not text.startswith("Warning:") for text in warnings):
+        return None
+    if isinstance(config, MarketMakerConfig):
+        return config
+    try:
+        return MarketMakerConfig.model_validate(dict(raw))
+    except ValidationError as error:
+        warnings += [f"{item['loc']}: {item['msg']}" for item in error.errors()]
+        return None
+
+
+def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) -> Symbols | None:
+    """Return the symbols of a configuration, None where it does not fit its instruments.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    cache
+        The engine's, which knows the instruments.
+    warnings
+        Where errors and risks are added.
+    """
+    known, refused = _instruments(cache, settings.venue)
+    calibration, findings = configured_calibration(settings)
+    problems = [Problem(finding.keys[0], finding.message) for finding in findings]
+    usable = None if findings else calibration
+    problems += check_instruments(settings, known, calibration=usable, refused=refused)
+    pairs = {
+        name: cache.instrument(InstrumentId.from_str(known[name].instrument_id))
+        for name in settings.symbols
+        if name in known
+    }
+    problems += _rounded_money(pairs, settings)
+    warnings += [problem.text() for problem in problems]
+    if any(not problem.is_warning for problem in problems):
+        return None
+    specs = {name: known[name] for name in settings.symbols}
+    by_name: dict[str, SymbolState] = {}
+    rates = Rates(
+        {n: (spec.base, spec.quote) for n, spec in specs.items()}, lambda n: by_name[n].mid_price, 1.0
+    )
+    for name, spec in specs.items():
+        by_name[name] = SymbolState(
+            pairs[name],
+            spec,
+            _with_fees(settings.for_symbol(name), spec),
+            settings.report_currency,
+            rates.rate,
+            market=market_figures(settings, calibration, name),
+            calibration=None if calibration is None else calibration.symbols.get(name),
+        )
+    return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)
+
+
+def _instruments(cache: Any, venue: str | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
+    """Return the venue's pairs, and why its other instruments cannot be quoted, by symbol.
+
+    Without a venue, the pairs are those that only one venue lists.
+    """
+    specs, refused = quotable(cache.instruments())
+    listed = Counter(spec.symbol for spec in specs)
+    known = {
+        spec.symbol: spec
+        for spec in specs
+        if spec.venue == venue or (venue is None and listed[spec.symbol] == 1)
+    }
+    here = {name: text for name, text in refused.items() if venue in (None, name.rpartition(".")[2])}
+    return known, by_symbol(here)
+
+
+def _rounded_money(pairs: Mapping[str, Any], settings: MarketMakerConfig) -> Iterator[Problem]:
+    for symbol in settings.symbols:
+        text = rounded_money(pairs[symbol]) if symbol in pairs else None
+        if text is not None:
+            yield Problem(("symbols", symbol), text)
+
+
+def _with_fees(params: SymbolParams, spec: InstrumentSpec) -> SymbolParams:
+    """Fill in the instrument's fees where the configuration leaves them to the venue."""
+    fees = {}
+    for name in ("maker", "taker"):
+        rate = getattr(spec, f"{name}_fee_rate")
+        if getattr(params, f"{name}_fee_pct") is None and rate is not None:
+            fees[f"{name}_fee_pct"] = float(100 * rate)
+    return params.model_copy(update=fees)

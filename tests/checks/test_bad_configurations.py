@@ -1,0 +1,331 @@
+"""Bad configurations, each refused with its key, its value and what is allowed, and nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.cli import main
+from mm_nautilus.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+GOOD = """\
+name: probe
+catalog: catalog
+start: 2025-12-13T00:00:00Z
+venue:
+  name: KRAKEN
+  starting_balances: [1000 USDT, 500 XRP]
+  fees:
+    maker_fee_pct: 0.1
+    taker_fee_pct: 0.1
+strategy:
+  position_size_usd: 20
+  max_inventory: 100
+  gamma: 0.1
+  symbols:
+    XRP/USDT:
+      min_spread_pct: 0.05
+    BTC/USDT:
+      cooldown_seconds: 3
+"""
+
+CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    # name: (text in GOOD, what replaces it, fragments of the one message)
+    "gamma above its range": ("gamma: 0.1", "gamma: 5.0", ("gamma must be between 0.01 and 1.0, got 5.0",)),
+    "gamma below its range": ("gamma: 0.1", "gamma: 0", ("gamma must be between 0.01 and 1.0, got 0",)),
+    "gamma not a number": ("gamma: 0.1", "gamma: high", ("gamma", "between 0.01 and 1.0", "'high'")),
+    "gamma in quotes": ("gamma: 0.1", "gamma: '0.1'", ("gamma", "finite number between 0.01", "'0.1'")),
+    "gamma NaN": ("gamma: 0.1", "gamma: .nan", ("gamma", "finite number between 0.01 and 1.0", "nan")),
+    "gamma infinite": ("gamma: 0.1", "gamma: .inf", ("gamma", "finite number", "was inf")),
+    "gamma a boolean": ("gamma: 0.1", "gamma: true", ("gamma", "finite number", "was true")),
+    "gamma a list": ("gamma: 0.1", "gamma: [0.1]", ("gamma", "finite number", "was [0.1]")),
+    "gamma empty": ("gamma: 0.1", "gamma:", ("gamma", "finite number", "was null")),
+    "gamma of one symbol": (
+        "min_spread_pct: 0.05",
+        "gamma: 7",
+        (":16:", "XRP/USDT.gamma", "0.01 and 1.0, got 7"),
+    ),
+    "gamma too large to be a float": ("gamma: 0.1", "gamma: 1e999", ("gamma", "finite number", "was inf")),
+    "size negative": ("position_size_usd: 20", "position_size_usd: -5", ("must be positive, got -5",)),
+    "size zero": ("position_size_usd: 20", "position_size_usd: 0", ("must be positive, got 0",)),
+    "size missing": (
+        "position_size_usd: 20",
+        "position_size_usd:",
+        (":11:", "Missing required config: position_size_usd"),
+    ),
+    "size with separators": (
+        "usd: 20",
+        "usd: 1_000",
+        ("position_size_usd", "finite number above 0", "'1_000'"),
+    ),
+    "size a sexagesimal": ("usd: 20", "usd: 1:30", ("position_size_usd", "finite number above 0", "'1:30'")),
+    "size octal": ("usd: 20", "usd: 020", ("position_size_usd", "finite number above 0", "'020'")),
+    "size beyond the engine": (
+        "usd: 20",
+        "usd: 1e15",
+        ("position_size_usd", "at most 1000000000000", "was 1000000000000000.0"),
+    ),
+    "size given twice": (
+        "gamma: 0.1",
+        "position_size: 25 XRP",
+        ("position_size and position_size_usd must not be given together", "was 25 XRP and 20.0"),
+    ),
+    "size above the cap": (
+        "max_inventory: 100",
+        "max_inventory: 10",
+        (":12:", "max_inventory must be at least one quote (position_size_usd 20 USDT), was 10 USDT"),
+    ),
+    "amount without currency": (
+        "position_size_usd: 20",
+        "position_size: 25",
+        ("a positive amount", "was 25"),
+    ),
+    "amount negative": ("max_inventory: 100", "max_inventory: -3 XRP", ("must be positive, got -3 XRP",)),
+    "amount zero": ("max_inventory: 100", "max_inventory: 0 XRP", ("must be positive, got 0 XRP",)),
+    "amount in small letters": (
+        "inventory: 100",
+        "inventory: 3 xrp",
+        ("max_inventory", "150 XRP", "'3 xrp'"),
+    ),
+    "stop loss null": ("gamma: 0.1", "stop_loss_pct: null", ("Missing required config: stop_loss_pct",)),
+    "stop loss above 100 %": ("gamma: 0.1", "stop_loss_pct: 500", ("stop_loss_pct", "at most 100, was 500")),
+    "take profit zero": ("gamma: 0.1", "take_profit_pct: 0", ("take_profit_pct must be positive, got 0",)),
+    "cooldown zero": ("cooldown_seconds: 3", "cooldown_seconds: 0", (":18:", "must be positive, got 0")),
+    "skew above 1": ("gamma: 0.1", "inventory_skew: 1.5", ("must be between 0 and 1.0, got 1.5",)),
+    "lookback not whole": (
+        "gamma: 0.1",
+        "volatility_lookback: 20.5",
+        ("whole number between 2 and 1440", "20.5"),
+    ),
+    "lookback too short": ("gamma: 0.1", "volatility_lookback: 1", ("between 2 and 1440, was 1",)),
+    "spread zero": ("min_spread_pct: 0.05", "min_spread_pct: 0", ("above 0 and at most 5, was 0",)),
+    "spread a percentage": (
+        "min_spread_pct: 0.05",
+        "min_spread_pct: 5%",
+        ("above 0 and at most 5, was '5%'",),
+    ),
+    "multiplier below 1": ("gamma: 0.1", "volatility_threshold_mult: 0.5", ("between 1 and 100, was 0.5",)),
+    "switch a word": (
+        "gamma: 0.1",
+        "use_trade_flow: yes",
+        ("use_trade_flow must be true or false, was 'yes'",),
+    ),
+    "switch a number": ("gamma: 0.1", "use_trailing_stop: 1", ("must be true or false, was 1",)),
+    "quoting unknown": ("gamma: 0.1", "quoting: both", ("quoting must be two_sided or signal, was 'both'",)),
+    "taker without signal": ("gamma: 0.1", "entry_order: taker", ("entry_order must be maker", "was taker")),
+    "trail too far": (
+        "gamma: 0.1",
+        "trailing_stop_distance: 0.2",
+        ("trailing_stop_distance must be below trailing_stop_activation (0.2), was 0.2",),
+    ),
+    "trail too far when merged": (
+        "min_spread_pct: 0.05",
+        "trailing_stop_activation: 0.1",
+        (":16:", "XRP/USDT", "must be below trailing_stop_activation (0.1), was 0.15"),
+    ),
+    "model unknown": (
+        "gamma: 0.1",
+        "reservation_model: as",
+        ("must be simplified, avellaneda_stoikov or glft, was 'as'",),
+    ),
+    "model without figures": (
+        "gamma: 0.1",
+        "use_reservation_price: true\n  reservation_model: glft",
+        (
+            ":14:",
+            "calibration or recalibrate_minutes must be given with reservation_model: glft, was null for both",
+        ),
+    ),
+    "micro-price without a table": (
+        "min_spread_pct: 0.05",
+        "fair_price: microprice",
+        (":16:", "calibration must be given with fair_price: microprice", "was null"),
+    ),
+    "calibration missing": (
+        "gamma: 0.1",
+        "calibration: c.yaml",
+        (":13:", "the calibration must be an existing file, was not found (did you mean", "bad.yaml?)"),
+    ),
+    "calibration that is none": (
+        "gamma: 0.1",
+        "calibration: .",
+        ("strategy.calibration: ", "a calibration must be a YAML file, was a folder"),
+    ),
+    "calibration a number": (
+        "gamma: 0.1",
+        "calibration: 5",
+        ("calibration must be the path of a file, or null",),
+    ),
+    "fair price unknown": ("gamma: 0.1", "fair_price: last", ("must be mid, weighted_mid or microprice",)),
+    "gamma and skew": (
+        "gamma: 0.1",
+        "gamma: 0.1\n  skew_bps_at_max_inventory: 5",
+        (":14:", "skew_bps_at_max_inventory and gamma must not be given together, was 5.0 and 0.1"),
+    ),
+    "skew too far": (
+        "gamma: 0.1",
+        "skew_bps_at_max_inventory: 501",
+        ("must be above 0 and at most 500, or null, was 501",),
+    ),
+    "target beyond the cap": (
+        "gamma: 0.1",
+        "inventory_target: -100.5",
+        ("inventory_target must be at most max_inventory (100 USDT) either way, was -100.5 USDT",),
+    ),
+    "target a word": (
+        "gamma: 0.1",
+        "inventory_target: short",
+        ("a number, or an amount with its currency such as -50 XRP, was 'short'",),
+    ),
+    "horizon zero": ("gamma: 0.1", "horizon_seconds: 0", ("above 0 and at most 86400, was 0",)),
+    "window too short": (
+        "gamma: 0.1",
+        "recalibrate_minutes: 61",
+        ("recalibrate_window_minutes must be at least recalibrate_minutes (61.0), was 60.0",),
+    ),
+    "key misspelt": ("gamma: 0.1", "min_spred_pct: 0.1", ("min_spred_pct", "min_spread_pct?", "was 0.1")),
+    "key of a symbol misspelt": (
+        "cooldown_seconds",
+        "cooldown_second",
+        ("did you mean cooldown_seconds?", "was 3"),
+    ),
+    "key unknown": ("gamma: 0.1", "colour: red", ("unknown key colour", "was 'red'")),
+    "key at the wrong level": ("name: probe", "gamma: 0.1", ("(it belongs under strategy)", "was 0.1")),
+    "key repeated": (
+        "gamma: 0.1",
+        "gamma: 0.1\n  gamma: 0.2",
+        (":14:", "gamma", "was given again as 0.2", "line 13"),
+    ),
+    "key a number": ("gamma: 0.1", "5: 0.1", ("a key must be a text, was 5",)),
+    "merge key": ("gamma: 0.1", "<<: {gamma: 0.1}", ("merge keys must be written out", "was <<")),
+    "tag": ("gamma: 0.1", "gamma: !!float 0.1", ("must have no YAML tag", "float")),
+    "symbol with a space": ("BTC/USDT:", "BTC USDT:", ("letters, digits", "was 'BTC USDT'")),
+    "symbol that is a number": ("BTC/USDT:\n      cooldown_seconds: 3", "BTC/USDT: 5", ("BTC/USDT", "was 5")),
+    "catalog empty": ("catalog: catalog", "catalog: ''", ("catalog must be the path of a folder, was ''",)),
+    "catalog missing": ("catalog: catalog\n", "", ("Missing required config: catalog",)),
+    "start without offset": (
+        "00:00:00Z",
+        "00:00:00",
+        ("start", "with a UTC offset", "'2025-12-13T00:00:00'"),
+    ),
+    "start only a date": ("2025-12-13T00:00:00Z", "2025-12-13", ("with a UTC offset", "was '2025-12-13'")),
+    "start before the engine's time": ("2025-12-13", "1900-01-01", ("from 1970 to 2261", "1900-01-01T")),
+    "start a number": ("2025-12-13T00:00:00Z", "1765584000", ("with a UTC offset", "was 1765584000")),
+    "end before start": (
+        "venue:",
+        "end: 2025-12-12T00:00:00Z\nvenue:",
+        ("end must be after start (2025-12-13T00:00:00+00:00), was 2025-12-12T00:00:00+00:00",),
+    ),
+    "name with a slash": ("name: probe", "name: ../probe", ("one to sixty letters", "was '../probe'")),
+    "name a number": ("name: probe", "name: 5", ("name must be a text", "was 5")),
+    "venue a text": (
+        "strategy:",
+        "output: runs\nstrategy:",
+        ("output must be a mapping of keys, was 'runs'",),
+    ),
+    "fee above 5 %": (
+        "maker_fee_pct: 0.1",
+        "maker_fee_pct: 10",
+        ("maker_fee_pct", "between -5 and 5, was 10"),
+    ),
+    "fee missing": ("    taker_fee_pct: 0.1\n", "", (":7:", "Missing required config: taker_fee_pct")),
+    "balance negative": ("500 XRP", "-1 XRP", ("starting_balances[1]", "0 or more", "'-1 XRP'")),
+    "balance repeated": ("500 XRP", "5 USDT", ("each currency once, was 5 USDT",)),
+    "balance finer than money": (
+        "500 XRP",
+        "0.123456789 XRP",
+        ("starting_balances[1]", "at most 8 decimal places", "'0.123456789 XRP'"),
+    ),
+    "balances empty": ("[1000 USDT, 500 XRP]", "[]", ("starting_balances must be a list", "was []")),
+    "leverage with cash": ("  fees:", "  leverage: 3\n  fees:", ("leverage must be 1", "cash, was 3.0")),
+    "fees of another symbol": (
+        "  fees:",
+        "  symbol_fees: {ETH/USDT: {maker_fee_pct: 0, taker_fee_pct: 0}}\n  fees:",
+        ("must be one of strategy.symbols (XRP/USDT, BTC/USDT), was ETH/USDT",),
+    ),
+    "other venue": ("gamma: 0.1", "venue: BINANCE", ("must be venue.name (KRAKEN)", "was BINANCE")),
+    "log level": ("venue:", "output: {log_level: loud}\nvenue:", ("ERROR, WARNING, INFO or DEBUG", "'loud'")),
+    "tab": ("  gamma: 0.1", "\tgamma: 0.1", (":13:1: not valid YAML", "indent with spaces")),
+    "two documents": ("venue:", "---\nvenue:", (":4: the text must be one YAML document",)),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def bad_file(folder: Path, name: str) -> Path:
+    wanted, replacement, _ = CASES[name]
+    assert GOOD.count(wanted) >= 1
+    path = folder / "bad.yaml"
+    path.write_text(GOOD.replace(wanted, replacement, 1), encoding="utf-8")
+    return path
+
+
+def test_there_are_enough_and_the_good_one_is_good(folder):
+    assert len(CASES) >= 45
+    path = folder / "good.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert load_config(path).config.name == "probe"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_configuration_is_refused(name, folder, capsys):
+    path = bad_file(folder, name)
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert len(refused.value.problems) == 1
+    assert refused.value.problems[0].startswith(f"{path}:")
+    for fragment in CASES[name][2]:
+        assert fragment in refused.value.problems[0]
+    with pytest.raises(SystemExit) as left:
+        main(["backtest", str(path)])
+    output = capsys.readouterr()
+    assert left.value.code == 2
+    assert output.err == f"error: {refused.value.problems[0]}\n"
+    assert output.out == ""
+    assert [entry.name for entry in folder.iterdir()] == ["bad.yaml"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, str(ROOT / "run_backtest.py"), *arguments]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("name", ["gamma above its range", "key repeated", "tab"])
+def test_process_ends_with_2_and_one_line(name, folder):
+    ended = run(folder, str(bad_file(folder, name)))
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert "Traceback" not in ended.stderr
+    assert [entry.name for entry in folder.iterdir()] == ["bad.yaml"]
+
+
+def test_every_problem_is_listed_at_once(folder):
+    path = folder / "bad.yaml"
+    path.write_text(GOOD.replace("gamma: 0.1", "gamma: 5\n  colour: red"), encoding="utf-8")
+    ended = run(folder, "bad.yaml", "--set", "venue.leverage=500", "--set", "nonsense")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "error: --set must be KEY.KEY=VALUE such as strategy.gamma=0.3, was 'nonsense'",
+        "error: bad.yaml:13: strategy.gamma: gamma must be between 0.01 and 1.0, got 5",
+        "error: bad.yaml:14: strategy.colour: unknown key colour (none of the known keys is near; the "
+        "configuration reference lists them), was 'red'",
+        "error: --set venue.leverage: leverage must be between 1 and 100, was 500",
+    ]
+
+
+def test_missing_file_is_one_line(folder):
+    ended = run(folder, "absent.yaml")
+    assert ended.returncode == 2
+    hint = "there is no YAML file in .; `mm-nautilus config init` writes one"
+    expected = f"the configuration must be an existing file, was not found ({hint})"
+    assert ended.stderr == f"error: absent.yaml: {expected}\n"

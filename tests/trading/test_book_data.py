@@ -1,0 +1,73 @@
+"""Books kept from snapshots of some levels, and from best quotes alone."""
+
+import pytest
+from scripting import XRP_USDT, Watched, book, config, depth, quote, trade
+
+from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.trading.book import OwnBook
+
+LEVELS = ([(2.3495, 300.0), (2.3494, 100.0)], [(2.3505, 100.0), (2.3506, 100.0)])
+
+
+class Quoted(Watched):
+    """Look at the orders at snapshots and quotes as well."""
+
+    def on_book_depth(self, snapshot) -> None:
+        super().on_book_depth(snapshot)
+        self.look(snapshot.ts_init)
+
+    def on_quote(self, tick) -> None:
+        super().on_quote(tick)
+        self.look(tick.ts_init)
+
+
+def test_snapshots_of_levels_are_quoted_on_and_filled(run):
+    mm = Quoted(config(book_data="depth", stop_loss_pct=0.5, cooldown_seconds=3600.0))
+    data = [depth(0, *LEVELS), depth(1, *LEVELS), trade(2, 2.348, 10, "sell"), depth(3, *LEVELS)]
+    data += [depth(4, 2.337, 2.338), depth(5, 2.337, 2.338)]
+    outcome = run(mm, data)
+    assert mm.quotes_at(1) == {"bid": (2.34882, 10.0), "ask": (2.35118, 10.0)}
+    assert [(fill.side, fill.tag, fill.liquidity) for fill in outcome.fills] == [
+        ("buy", "quote", "MAKER"),
+        ("sell", "stop_loss", "TAKER"),
+    ]
+    assert outcome.positions[XRP_USDT] == 0
+    assert mm.failures == []
+
+
+def test_a_snapshot_with_an_empty_side_stops_quoting(run):
+    mm = Quoted(config(book_data="depth"))
+    run(mm, [depth(0, *LEVELS), depth(1, [], 2.3505), depth(2, [], 2.3505)])
+    assert mm.quotes_at(2) == {}
+    assert mm.symbols[XRP_USDT].bid.stats.counts[NotQuoting.ONE_SIDED_BOOK] == 1
+
+
+def test_best_quotes_are_quoted_on_and_filled(run):
+    mm = Quoted(config(book_data="quotes", stop_loss_pct=0.5, cooldown_seconds=3600.0))
+    data = [quote(0, 2.3495, 2.3505), quote(1, 2.3495, 2.3505), trade(2, 2.348, 10, "sell")]
+    data += [quote(3, 2.3495, 2.3505), quote(4, 2.337, 2.338), quote(5, 2.337, 2.338)]
+    outcome = run(mm, data, level_one=True)
+    assert mm.quotes_at(1) == {"bid": (2.34882, 10.0), "ask": (2.35118, 10.0)}
+    assert [(fill.side, fill.tag, fill.liquidity) for fill in outcome.fills] == [
+        ("buy", "quote", "MAKER"),
+        ("sell", "stop_loss", "TAKER"),
+    ]
+    assert outcome.positions[XRP_USDT] == 0
+    assert mm.failures == []
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "expected"),
+    [(300.0, 100.0, 0.5), (100.0, 300.0, -0.5), (100.0, 100.0, 0.0)],
+)
+def test_imbalance_counts_the_top_ten_levels(run, bids, asks, expected):
+    far = [(2.3, 1e6)]
+    levels = (
+        [(2.3495 - 0.0001 * i, bids) for i in range(10)],
+        [(2.3505 + 0.0001 * i, asks) for i in range(10)],
+    )
+    mm = Watched(config())
+    run(mm, [book(0, levels[0] + far, levels[1])])
+    own: OwnBook = mm.symbols[XRP_USDT].book
+    assert own.imbalance() == pytest.approx(expected)
+    assert (own.best_bid_ticks, own.best_ask_ticks) == (234_950, 235_050)
