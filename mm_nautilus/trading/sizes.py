@@ -1,0 +1,110 @@
+"""How large a symbol's orders are: the configured amounts and the venue's limits, in whole lots."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.pricing.quotes import SizeLimits
+
+__all__ = ["Sizes"]
+
+
+class _Size(NamedTuple):
+    """An amount of the configuration, ready for reckoning in floats."""
+
+    value: float
+    currency: str
+
+    @classmethod
+    def of(cls, amount: Amount) -> Self:
+        """Return an amount, its digits made binary once and for all."""
+        return cls(float(amount.value), amount.currency)
+
+
+def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float, float]]:
+    """Return the venue's smallest and its largest order: each in lots, and as a value in ticks times lots."""
+    unit = spec.price_increment * spec.size_increment
+    least = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
+    most = math.inf if spec.max_quantity is None else spec.max_quantity // spec.size_increment
+    most_value = math.inf if spec.max_notional is None else spec.max_notional / unit
+    return (least, float((spec.min_notional or 0) / unit)), (float(most), float(most_value))
+
+
+class Sizes:
+    """A symbol's full quote, its cap and its target, and the venue's smallest and largest order.
+
+    Parameters
+    ----------
+    spec
+        The instrument.
+    params
+        The symbol's merged parameters.
+    report_currency
+        Currency of bare amounts.
+    rate
+        Value of one unit of a currency in another one, None while unknown.
+
+    Attributes
+    ----------
+    order_limits
+        The venue's smallest and largest order.
+    follow_own_mid
+        Whether all sizes follow from the symbol's own mid, and none from another pair's.
+    """
+
+    def __init__(
+        self,
+        spec: InstrumentSpec,
+        params: SymbolParams,
+        report_currency: str,
+        rate: Callable[[str, str], float | None],
+    ) -> None:
+        full, cap = params.size(report_currency), params.inventory_cap(report_currency)
+        self._full, self._cap = _Size.of(full), _Size.of(cap)
+        self._target = _Size.of(params.target(report_currency))
+        self._quotes_at_cap = float(cap.value / full.value) if full.currency == cap.currency else None
+        currencies = {size.currency for size in (self._full, self._cap, self._target) if size.value}
+        self._moves_with_mid = currencies != {spec.base}
+        self.follow_own_mid = currencies <= {spec.base, spec.quote} and self._quotes_at_cap is not None
+        self._spec, self._rate = spec, rate
+        self._lot = float(spec.size_increment)
+        self._least, self._most = _order_limits(spec)
+        self.order_limits = SizeLimits(0, 0, *self._least, 0, *self._most)
+
+    def _lots_of(self, amount: _Size, mid_price: float | None) -> int | None:
+        """Return an amount of any currency as whole lots, rounded towards zero."""
+        value = amount.value
+        if amount.currency != self._spec.base:
+            is_quote = amount.currency == self._spec.quote
+            rate = mid_price if is_quote else self._rate(self._spec.base, amount.currency)
+            if not rate:
+                return None
+            value /= rate
+        lots = math.floor(abs(value) / self._lot + 1e-9)
+        return lots if value >= 0 else -lots
+
+    def at(self, mid_price: float | None) -> SizeLimits | None:
+        """Return sizes in lots at a mid in quote currency, None while a conversion lacks a price."""
+        size, cap = self._lots_of(self._full, mid_price), self._lots_of(self._cap, mid_price)
+        target = self._lots_of(self._target, mid_price) if self._target.value else 0
+        if size is None or cap is None or target is None:
+            return None
+        return SizeLimits(size, cap, *self._least, target, *self._most, self._moves_with_mid)
+
+    def quotes_at_cap(self, limits: SizeLimits) -> float | None:
+        """Return the cap in full quotes, None where a full quote is less than a lot.
+
+        Two amounts of one currency have one ratio; that of others moves with prices, and is taken to two digits after
+        the point so that the model is not computed anew with every tick.
+        """
+        if self._quotes_at_cap is not None:
+            return self._quotes_at_cap
+        return round(limits.cap_lots / limits.full_lots, 2) if limits.full_lots > 0 else None
+
+    def cap_value(self, mid_price: float | None) -> float | None:
+        """Return the cap on the position at a mid, both in quote currency."""
+        lots = self._lots_of(self._cap, mid_price)
+        return None if lots is None or mid_price is None else lots * self._lot * mid_price
