@@ -76,7 +76,7 @@ class Affordability:
         free = self.free_lots(symbol, price_ticks, is_buy=side.is_bid, own=side)
         if free is None or free >= quote.size_lots:
             return quote
-        smallest = symbol.min_lots_at(quote.price_ticks)
+        smallest = symbol.sizes.order_limits.min_lots_at(quote.price_ticks)
         return quote._replace(size_lots=free) if free >= smallest else NotQuoting.INSUFFICIENT_BALANCE
 
     def _is_covered(self, symbol: SymbolState, side: QuoteSide, quote: Quote) -> bool:
@@ -96,7 +96,7 @@ class Affordability:
         if filled == 0:
             return False
         whole = quote.size_lots + filled
-        if symbol.order_limits.within_max(whole, quote.price_ticks) < whole:
+        if symbol.sizes.order_limits.within_max(whole, quote.price_ticks) < whole:
             return True
         free = self.free_lots(symbol, quote.price_ticks, is_buy=side.is_bid, own=side)
         return free is not None and free < whole

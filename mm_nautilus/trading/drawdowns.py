@@ -80,7 +80,7 @@ class Drawdowns:
                 is_whole = False
                 continue
             total += pnl * rate
-            if symbol.drawdown.update(pnl, symbol.inventory_cap_value() or 0.0):
+            if symbol.drawdown.update(pnl, symbol.sizes.cap_value(symbol.mid_price) or 0.0):
                 text = f"{symbol.drawdown.drawdown_pct:.2f} % of max_inventory"
                 yield Breach((symbol,), NotQuoting.HALTED_DRAWDOWN, text)
         capital = self._capital()

@@ -97,7 +97,7 @@ class FillBook:
         position.hold(lots, now_ns)
         side: PositionSide = "short" if replayed.is_short else "long"
         price = float(event.last_px)
-        smallest = symbol.min_lots_at(max(1, round(price / symbol.tick)))
+        smallest = symbol.sizes.order_limits.min_lots_at(max(1, round(price / symbol.tick)))
         position.follow(side, replayed.avg_px_open, abs(lots), price, smallest)
         booked = position.book(quantity, replayed.realized_pnl.as_decimal())
         noted = self._noted.pop(symbol.name, None)

@@ -4,7 +4,7 @@ from typing import Any
 
 from mm_nautilus.checks.instruments import figure_risks
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.pricing.quote_model import figures_text
+from mm_nautilus.pricing.quote_model import QuoteFigures, figures_text, quote_figures
 from mm_nautilus.trading.symbol import SymbolState
 
 __all__ = ["ModelReview"]
@@ -31,12 +31,12 @@ class ModelReview:
         """Look at one symbol's model."""
         name = symbol.name
         try:
-            is_new = symbol.estimate_anew(now_ns)
+            is_new = _estimated_anew(symbol, now_ns)
         except CalibrationError as error:
             state = "still has no figures" if symbol.model.is_waiting else "quotes on with its last figures"
             self._log.warning(f"MM: {name} {state}: {error}")
             return
-        if is_new or symbol.has_new_figures:
+        if is_new or _has_new_figures(symbol):
             self._show_figures(symbol)
         if symbol.model.refusal is None:
             self._refused.discard(name)
@@ -45,7 +45,7 @@ class ModelReview:
             self._log.warning(f"MM: {name} is not quoted: {symbol.model.refusal}")
 
     def _show_figures(self, symbol: SymbolState) -> None:
-        figures = symbol.note_figures()
+        figures = _noted_figures(symbol)
         if figures is None:
             return
         self._log.info(figures_text(symbol.name, figures))
@@ -54,3 +54,56 @@ class ModelReview:
                 self._reported.add(risk.path)
                 self._log.warning(risk.text())
                 self._warnings.append(risk.text())
+
+
+def _estimated_anew(symbol: SymbolState, now_ns: int) -> bool:
+    """Estimate a quote model's figures where that is due, and return whether there are new ones.
+
+    While the feed is silent the estimate waits.
+
+    Raises
+    ------
+    CalibrationError
+        If they cannot be estimated, or no model can be made of them; the last ones stay in force.
+    """
+    waits = symbol.model.rolling is None or symbol.book_guard.is_stale(now_ns)
+    limits = None if waits else symbol.sizes.at(symbol.mid_price)
+    quotes_at_cap = None if limits is None else symbol.sizes.quotes_at_cap(limits)
+    if quotes_at_cap is None:
+        return False
+    is_new = symbol.model.estimate_anew(now_ns, symbol.closes.volatility_pct, quotes_at_cap)
+    symbol.needs_requote = symbol.needs_requote or is_new
+    return is_new
+
+
+def _has_new_figures(symbol: SymbolState) -> bool:
+    """Return whether the first figures are still to be noted, or the volatility in them has been measured since."""
+    return symbol.figures is None or (symbol.figures_are_assumed and symbol.closes.volatility_pct > 0)
+
+
+def _noted_figures(symbol: SymbolState) -> QuoteFigures | None:
+    """Compute and keep what the quotes are like now; None without a sound book, sizes or a model."""
+    touch, limits, volatility_pct = (
+        symbol.touch,
+        symbol.sizes.at(symbol.mid_price),
+        symbol.closes.volatility_pct,
+    )
+    quotes_at_cap = None if limits is None else symbol.sizes.quotes_at_cap(limits)
+    if touch is None or quotes_at_cap is None or symbol.mid_price is None:
+        return None
+    if symbol.model.is_waiting or symbol.model.at(volatility_pct, quotes_at_cap) is None:
+        return None
+    spread = ((touch[1] - touch[0]) / symbol.mid_price * 10_000.0, "present spread")
+    if symbol.calibration is not None:
+        spread = (symbol.calibration.spread.median_spread_bps, "median spread")
+    symbol.figures_are_assumed = volatility_pct <= 0
+    symbol.figures = quote_figures(
+        symbol.params,
+        symbol.model.market,
+        volatility_pct=volatility_pct,
+        quotes_at_cap=quotes_at_cap,
+        mid_price=symbol.mid_price,
+        tick=symbol.tick,
+        spread=spread,
+    )
+    return symbol.figures

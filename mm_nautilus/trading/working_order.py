@@ -9,7 +9,7 @@ from mm_nautilus.pricing.quotes import NotQuoting, Quote
 from mm_nautilus.risk.not_quoting_stats import NotQuotingStats
 from mm_nautilus.trading.messages import Decision, MarketSample, OrderOrigin
 
-__all__ = ["ENTRY", "QUOTE", "Grounds", "OrderState", "QuoteSide", "WorkingOrder"]
+__all__ = ["ENTRY", "QUOTE", "Grounds", "OrderCounts", "OrderState", "QuoteSide", "WorkingOrder"]
 
 QUOTE = "quote"
 """Purpose of a passive quote."""
@@ -262,3 +262,36 @@ class QuoteSide:
         if reason is not self.stats.current:
             self.stats.set(reason, now_ns)
             self.has_changed = True
+
+
+@dataclass(slots=True)
+class OrderCounts:
+    """What was sent and received for a symbol.
+
+    Attributes
+    ----------
+    placed, amended, cancelled
+        Order commands sent.
+    fills, maker_fills
+        Executions, and those of them that provided liquidity.
+    rejected, denied
+        Orders and amends refused by the venue, and by the engine's own risk checks.
+    exits_refused
+        Those of the refused orders that were to close the position.
+    old_trades, repeated_trades
+        Trades left out because they were too old when they came, or had come before.
+    phantom_fills
+        Executions by such trades, which the simulated venue takes for new ones.
+    """
+
+    placed: int = 0
+    amended: int = 0
+    cancelled: int = 0
+    fills: int = 0
+    maker_fills: int = 0
+    rejected: int = 0
+    denied: int = 0
+    exits_refused: int = 0
+    old_trades: int = 0
+    repeated_trades: int = 0
+    phantom_fills: int = 0

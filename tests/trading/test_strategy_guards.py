@@ -284,5 +284,5 @@ def test_the_desk_reads_the_smallest_order_from_the_instrument(run):
     mm = Watched(config())
     run(mm, [book(0, *CALM)])
     desk: SymbolState = mm.symbols[XRP_USDT]
-    assert desk.min_lots_at(235_000) == 2_000_000  # 2 XRP in lots of 0.000001
-    assert desk.min_lots_at(10) == 5_000_000_000  # 0.5 USDT at a price of 0.0001
+    assert desk.sizes.order_limits.min_lots_at(235_000) == 2_000_000  # 2 XRP in lots of 0.000001
+    assert desk.sizes.order_limits.min_lots_at(10) == 5_000_000_000  # 0.5 USDT at a price of 0.0001

@@ -266,7 +266,7 @@ def test_sizes_lean_towards_the_target_and_the_cap_stays_around_zero(run):
     mm = Watched(config(inventory_skew=1.0, inventory_target="-25 XRP", requote_size_tolerance_pct=0.0))
     run(mm, [book(0, *CALM), book(1, *CALM)])
     assert mm.quotes_at(1) == {"bid": (2.34882, 5.0), "ask": (2.35118, 10.0)}
-    assert mm.symbols[XRP_USDT].size_limits().target_lots == -25_000_000
+    assert mm.symbols[XRP_USDT].sizes.at(2.35).target_lots == -25_000_000
 
 
 # -- Fair prices ------------------------------------------------------------------------------------------
