@@ -41,9 +41,9 @@ test: setup browser ## set up and run the tests
 test-fast: setup ## run the tests without whole runs and browser
 	$(BIN)/python -m pytest -n 2 --ignore=tests/runs --ignore=tests/browser
 
-coverage: setup browser ## run the tests and show the coverage of the core
+coverage: setup browser ## run the tests; pricing, risk and trading have to be covered to 95 %
 	$(BIN)/python -m pytest -n 2 --cov=mm_nautilus --cov-report=term-missing:skip-covered
-	$(BIN)/python -m coverage report --include='mm_nautilus/core/*' --fail-under=95
+	@for floor in pricing risk trading; do $(BIN)/python -m coverage report --include="mm_nautilus/$$floor/*" --fail-under=95; done
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .

@@ -178,9 +178,9 @@ class SymbolParams(BaseModel):
         default=None,
         gt=0,
         le=500,
-        description="Instead of gamma: how far inventory moves the centre at abs(q) = 1, basis points of mid, "
-        "whatever the volatility. The gamma of avellaneda_stoikov's and glft's width follows from it. A gamma of the "
-        "same level has to be null beside it.",
+        description="Instead of gamma: how far inventory moves the reservation price at abs(q) = 1, basis points of "
+        "mid, whatever the volatility. The gamma of avellaneda_stoikov's and glft's width follows from it. A gamma "
+        "of the same level has to be null beside it.",
     )
     horizon_seconds: float = Field(
         default=30.0,
