@@ -155,6 +155,16 @@ class OutputConfig(BaseModel):
         default="INFO", description="Least level of the run's log."
     )
     report: bool = Field(default=True, description="Whether the run writes its `report.html`.")
+    traces: bool = Field(
+        default=True,
+        description="Whether the run writes `market`, `quotes`, `mark_outs` and `actions`, the tables that charts and "
+        "fill quality are made of.",
+    )
+    journal: Literal["full", "fills", "none"] = Field(
+        default="full",
+        description="What the journal, and the log with it, has of the trading: full has fills, what led to them, "
+        "portfolio snapshots and guards; fills has fills alone; none writes no journal.",
+    )
     journal_megabytes: float = Field(
         default=16.0,
         ge=0.001,

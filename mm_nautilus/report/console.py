@@ -47,6 +47,15 @@ def _symbol_table(symbols: Mapping[str, Symbol]) -> Table:
     return table
 
 
+def _fill_part(symbols: Mapping[str, Symbol]) -> Table | Text:
+    """Return the table of fills, or why there is none."""
+    if any(symbol["fill_quality"] is None for symbol in symbols.values()):
+        return Text(
+            "Fills that made liquidity: what they were worth was not recorded (output.traces: false)\n"
+        )
+    return _fill_table(symbols)
+
+
 def _fill_table(symbols: Mapping[str, Symbol]) -> Table:
     """Return what fills that made liquidity were worth."""
     table = _table("Fills that made liquidity, of their value", ["", *symbols])
@@ -55,7 +64,7 @@ def _fill_table(symbols: Mapping[str, Symbol]) -> Table:
         for name in names:
             label = name if seconds == 0 else f"{name} after {seconds:g} s"
             qualities = (maker_quality(symbol, seconds) for symbol in symbols.values())
-            table.add_row(label, *(rows[name].text(quality) for quality in qualities))
+            table.add_row(label, *(rows[name].text(quality) for quality in qualities if quality is not None))
     return table
 
 
@@ -129,7 +138,7 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
     return Group(
         Text(_heading(summary)),
         _symbol_table(summary["symbols"]),
-        _fill_table(summary["symbols"]),
+        _fill_part(summary["symbols"]),
         _model_table(summary["symbols"]),
         _exit_table(summary["exits"]),
         _reason_table(summary["symbols"]),

@@ -39,7 +39,8 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     """Return a run's summary with the figures that only its tables have.
 
     Each symbol gets ``fill_quality`` and ``fees_report``, and the equity ``fees`` and ``trading_pnl_before_fees``,
-    in the report currency at the run's last mids. Where a mid for the conversion never came they are None.
+    in the report currency at the run's last mids. Where a mid for the conversion never came they are None, as
+    ``fill_quality`` is where the run has no traces.
 
     Parameters
     ----------
@@ -106,16 +107,18 @@ def _fees_report(files: RunFiles, currency: str) -> dict[str, Decimal | None]:
 
 
 def _last_mid(files: RunFiles, symbol: str) -> Decimal | None:
-    mids = numbers(files.table("market", ["mid_price"], symbol), "mid_price")
+    mids = numbers(files.table(files.mids, ["mid_price"], symbol), "mid_price")
     known = mids[~np.isnan(mids)]
     return Decimal(repr(float(known[-1]))) if len(known) else None
 
 
-def fill_quality_of(files: RunFiles, symbol: str) -> dict[str, list[dict[str, Any]]]:
+def fill_quality_of(files: RunFiles, symbol: str) -> dict[str, list[dict[str, Any]]] | None:
     """Return what one symbol's fills were worth, apart for those that made and those that took liquidity.
 
-    A fill that came while the strategy stopped, which nobody watched, is in neither.
+    A fill that came while the strategy stopped, which nobody watched, is in neither. A run without traces has none.
     """
+    if not files.has_traces:
+        return None
     columns = ["ts_event", "side", "price", "quantity", "commission", "liquidity", "trade_id"]
     table = files.table("fills", columns, symbol)
     trade_ids = texts(table, "trade_id")

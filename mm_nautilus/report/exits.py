@@ -97,6 +97,8 @@ def _exits_of(files: RunFiles, symbol: str) -> list[ExitEntry]:
 
 def _entry_prices(files: RunFiles, symbol: str) -> dict[str | None, float]:
     """Return the position's average price ahead of each fill, for those that had a position."""
+    if not files.has_traces:
+        return {}
     table = files.table("market", ["trade_id", "entry_price"], symbol)
     pairs = zip(texts(table, "trade_id"), numbers(table, "entry_price").tolist(), strict=True)
     return {trade_id: price for trade_id, price in pairs if trade_id is not None and not np.isnan(price)}

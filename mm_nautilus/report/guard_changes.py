@@ -70,7 +70,7 @@ class StateTime:
 
 
 def read_guard_log(files: RunFiles) -> GuardLog | None:
-    """Return the changes of a run's guards, None where the run has no journal any more.
+    """Return the changes of a run's guards, None where the run's journal has none or is not there any more.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def read_guard_log(files: RunFiles) -> GuardLog | None:
         If a line is damaged; the last one of a run that was cut off may be.
     """
     paths = journal_files(files.folder / _JOURNAL)
-    if not paths:
+    if not paths or not files.has_guards:
         return None
     found = [entry for path in paths for entry in _entries_of(path)]
     kept = [entry for entry in found if entry is not None]

@@ -4,6 +4,7 @@ import glob
 import json
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ class Journal:
     Parameters
     ----------
     path
-        The JSON lines file; lines are flushed as they are written.
+        The JSON lines file; lines are flushed as they are written, or batch by batch.
     echo
         Receives the line for people.
     rotate_bytes
@@ -39,6 +40,8 @@ class Journal:
         How many files that were set aside are kept; beyond that the oldest is removed, which a line of type
         ``journal``, on top of the file's limit, and one for people tell. None keeps all: `journal_files` returns
         them.
+    batch_lines
+        How many lines are encoded and written at once. What is handed over must not change until then.
 
     Attributes
     ----------
@@ -65,6 +68,7 @@ class Journal:
         echo: Callable[[str], None],
         rotate_bytes: int | None = None,
         keep_files: int | None = None,
+        batch_lines: int = 1,
     ) -> None:
         for name, limit in (("rotate_bytes", rotate_bytes), ("keep_files", keep_files)):
             if limit is not None and limit < 1:
@@ -73,6 +77,8 @@ class Journal:
         self._echo = echo
         self._rotate_bytes = rotate_bytes
         self._keep_files = keep_files
+        self._batch_lines = batch_lines
+        self._batch: deque[Mapping[str, Any]] = deque()
         aside = _files_aside(path)
         self._rotations = _number(aside[-1]) if aside else 0
         self.lines = 0
@@ -82,7 +88,7 @@ class Journal:
         self._file = self._path.open("ab")
         self._bytes = self._file.tell()
         if self._bytes and not _ends_with_a_line(self._path):
-            self._append(b"\n")
+            self._put(b"\n")
 
     def __enter__(self) -> Self:
         return self
@@ -93,8 +99,9 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Write what is left and close the file."""
+        with naming(self._path), self._file:
+            self._write_batch()
 
     def log_fill(  # noqa: PLR0917 - v1.4.0's signature
         self,
@@ -230,22 +237,35 @@ class Journal:
     def _write(self, line: str | None, **record: Any) -> None:
         if line is not None:
             self._echo(line)
-        content = _encoded(record)
-        try:
-            if self._is_full(len(content)):
-                self._rotate()
-        finally:
-            self._append(content)
+        self._batch.append(record)
+        self.lines += 1
+        if len(self._batch) >= self._batch_lines:
+            self._write_batch()
+
+    def _write_batch(self) -> None:
+        """Write the lines so far; what cannot be written now is tried again with the next ones."""
+        failure: OSError | None = None
+        while self._batch:
+            content = _encoded(self._batch[0])
+            try:
+                if self._is_full(len(content)):
+                    self._rotate()
+            except OSError as error:  # the file that is full takes the line, so that none is lost
+                failure = failure or error
+            self._put(content)
+            self._batch.popleft()
+        with naming(self._path):
+            self._file.flush()
+        if failure is not None:
+            raise failure
 
     def _is_full(self, more_bytes: int) -> bool:
         limit = self._rotate_bytes
         return limit is not None and self._bytes > 0 and self._bytes + more_bytes > limit
 
-    def _append(self, content: bytes) -> None:
+    def _put(self, content: bytes) -> None:
         with naming(self._path):
             self._file.write(content)
-            self.lines += 1  # what cannot be flushed now is tried again with the next line
-            self._file.flush()
         self._bytes += len(content)
 
     def _rotate(self) -> None:
@@ -268,7 +288,7 @@ class Journal:
         self._echo(
             f"[JOURNAL] removed {', '.join(names)}: the oldest beyond the {self._keep_files} that are kept"
         )
-        self._append(_encoded({"type": "journal", "removed": names, "kept": self._keep_files}))
+        self._put(_encoded({"type": "journal", "removed": names, "kept": self._keep_files}))
 
 
 def _encoded(record: Mapping[str, Any]) -> bytes:

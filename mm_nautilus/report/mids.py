@@ -28,7 +28,7 @@ class _Path:
 
 
 class MidPaths:
-    """The mid of every symbol of a run, once a second.
+    """The mid of every symbol of a run, as often as it was recorded.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ class MidPaths:
     Raises
     ------
     DataError
-        If ``market.parquet`` is missing or damaged.
+        If the table of mids is missing or damaged.
     """
 
     def __init__(self, files: RunFiles) -> None:
         self._paths: dict[str, _Path] = {}
         pairs = {}
         for symbol, figures in files.summary["symbols"].items():
-            table = files.table("market", ["ts_event", "mid_price"], symbol)
+            table = files.table(files.mids, ["ts_event", "mid_price"], symbol)
             ts_ns, mids = times(table), numbers(table, "mid_price")
             known = ~np.isnan(mids)
             self._paths[symbol] = _Path(ts_ns[known], mids[known])

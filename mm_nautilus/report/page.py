@@ -33,7 +33,7 @@ from mm_nautilus.report.rows import (
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
 from mm_nautilus.report.session import data_text, ending_note, moment_text, resumed_note, session_rows
 from mm_nautilus.report.statistics_table import statistics_rows
-from mm_nautilus.report.symbol_view import symbol_traces, symbol_view
+from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
 from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.whole_file import whole_file
 
@@ -154,14 +154,16 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     changes = () if guards is None else guards.entries
     figures: dict[str, Figure] = {
         "equity": equity_figure(equity_paths(files)),
-        "actions": actions_figure(files, start_ns, end_ns),
         "reasons": reasons_figure(symbols),
     }
-    if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
-        figures["fill-quality"] = fill_quality_figure(symbols)
+    views: dict[str, Any] = {}
+    if files.has_traces:
+        figures["actions"] = actions_figure(files, start_ns, end_ns)
+        views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
+        if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
+            figures["fill-quality"] = fill_quality_figure(symbols)
     if paths:
         figures["trails"] = trail_figure(paths)
-    views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
     return {
         "summary": summary,
         "heading": _heading(summary),
@@ -171,15 +173,19 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "is_sandbox": files.is_sandbox,
         "tiles": _tiles(summary),
         "symbol_table": _symbol_table(SYMBOL_ROWS, symbols),
-        "fill_table": _fill_table(symbols),
+        "has_traces": files.has_traces,
+        "fill_table": _fill_table(symbols) if files.has_traces else [],
         "model_table": _model_table(symbols),
         "reason_table": _reason_table(symbols),
         "guard_table": [] if guards is None else _guard_table(guards, list(symbols), start_ns, end_ns),
         "guard_list": None if guards is None else [_guard_cells(entry) for entry in changes[-_MOST_LISTED:]],
+        "keeps_guards": files.has_guards,
         "guards_left_out": max(0, len(changes) - _MOST_LISTED),
         "has_all_guards": guards is not None and guards.is_whole,
         "exit_table": _exit_table(summary["exits"]),
-        "exit_list": [_exit_cells(entry, views[entry.symbol]["decimals"]) for entry in exits[-_MOST_LISTED:]],
+        "exit_list": [
+            _exit_cells(entry, price_decimals(symbols[entry.symbol])) for entry in exits[-_MOST_LISTED:]
+        ],
         "exits_left_out": max(0, len(exits) - _MOST_LISTED),
         "statistics": statistics_rows(summary) if files.is_complete else None,
         "venue": _venue_rows(summary),
@@ -197,7 +203,7 @@ def _span(files: RunFiles) -> tuple[int, int, list[str]]:
     """Return the first and last moment of what is drawn, and what is to be said of them."""
     period = files.summary["period"]
     start_ns, end_ns = (_nanoseconds(period[name]) for name in ("start", "end"))
-    table = files.table("market", ["ts_event"])
+    table = files.table(files.mids, ["ts_event"])
     moments, recorded = times(table), recorded_times(table)
     notes = [note for note in (ending_note(files.summary), _failure_note(files)) if note is not None]
     if len(moments):

@@ -164,8 +164,13 @@ EQUITY_ROWS: Final[tuple[Row, ...]] = (
 """Of the account, in the report currency."""
 
 
-def maker_quality(symbol: Figures, seconds: float) -> dict[str, Any]:
-    """Return what a symbol's fills that made liquidity were worth at a horizon, with the currency of its amounts."""
+def maker_quality(symbol: Figures, seconds: float) -> dict[str, Any] | None:
+    """Return what a symbol's fills that made liquidity were worth at a horizon, with the currency of its amounts.
+
+    Of a run without traces it is None.
+    """
+    if symbol["fill_quality"] is None:
+        return None
     found = next(quality for quality in symbol["fill_quality"]["maker"] if quality["seconds"] == seconds)
     return {**found, "currency": symbol["currency"]}
 

@@ -1,5 +1,6 @@
 """One symbol's market, quotes and fills: an overview to draw at once, and all of it for zooming in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -20,6 +21,7 @@ __all__ = [
     "REASON_COLOURS",
     "SHARE_BUCKETS",
     "SymbolTraces",
+    "price_decimals",
     "reason_shares",
     "symbol_traces",
     "symbol_view",
@@ -128,7 +130,7 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
         base=figures["base_currency"],
         quote=figures["currency"],
         tick=float(increment),
-        decimals=decimal_places(increment) + 1,
+        decimals=price_decimals(figures),
         market={name: numbers(market, name) for name in _MARKET},
         market_ns=times(market),
         quotes={name: numbers(quotes, name) for name in _QUOTES},
@@ -139,6 +141,11 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
         fills=_fill_columns(fills),
         fills_ns=times(fills),
     )
+
+
+def price_decimals(figures: Mapping[str, Any]) -> int:
+    """Return the decimals that a symbol's prices are shown with, one more than its own: a mid may need it."""
+    return decimal_places(Decimal(figures["price_increment"])) + 1
 
 
 def _fill_columns(table: pa.Table) -> dict[str, Floats]:

@@ -70,7 +70,7 @@ def build_parts(
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
     recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)
-    traces = TraceRecorder(folder)
+    traces = TraceRecorder(folder) if config.output.traces else None
     control = RunControl(
         start_ns=inputs.data_ns,
         end_ns=inputs.end_ns,
@@ -78,12 +78,13 @@ def build_parts(
         on_progress=on_progress,
         interrupted=interrupted,
     )
-    for actor in (metrics, recorder, traces, control):
-        node.add_actor(RUN_ID, actor)
-    node.add_strategy(RUN_ID, strategy)
-    return RunParts(
+    parts = RunParts(
         strategy=strategy, metrics=metrics, recorder=recorder, traces=traces, control=control, node=node
     )
+    for actor in parts.actors:
+        node.add_actor(RUN_ID, actor)
+    node.add_strategy(RUN_ID, strategy)
+    return parts
 
 
 def _node_config(inputs: RunInputs, folder: Path, catalog: str) -> BacktestRunConfig:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from nautilus_trader.backtest import BacktestNode, BacktestResult
 
 from mm_nautilus.checks.config_source import resolved_yaml
@@ -27,7 +26,7 @@ from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.runs.signals import SignalWatch
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
-from mm_nautilus.runs.tables import FILLS, ORDERS, POSITIONS, write_report
+from mm_nautilus.runs.tables import POSITIONS, write_report
 from mm_nautilus.system.whole_file import remove_unfinished
 from mm_nautilus.trading.instruments import keep_size_digits
 
@@ -149,31 +148,20 @@ def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
 
 
 def _save(parts: RunParts, now_ns: int, folder: Path, error: Exception | None) -> Exception | None:
-    """Record the last figures, which no callback sees any more, and write the engine's reports.
+    """Record the last figures, which no callback sees any more, and write the tables.
 
     Each part is saved whatever becomes of the others; returned is the first thing that went wrong.
     """
+    traces = parts.traces
     steps = (
         *last_figures(parts, now_ns),
         parts.recorder.close,
-        lambda: parts.traces.close(now_ns),
-        lambda: _write_reports(parts.node, folder),
+        *(() if traces is None else (lambda: traces.close(now_ns),)),
+        lambda: write_report(
+            parts.node.generate_positions_report(RUN_ID), POSITIONS, folder / "positions.parquet"
+        ),
     )
     return first_fault([error, *(raised_by(step) for step in steps)])
-
-
-def _write_reports(node: BacktestNode, folder: Path) -> None:
-    orders = node.generate_orders_report(RUN_ID)
-    write_report(orders, ORDERS, folder / "orders.parquet")
-    write_report(_with_tags(node.generate_fills_report(RUN_ID), orders), FILLS, folder / "fills.parquet")
-    write_report(node.generate_positions_report(RUN_ID), POSITIONS, folder / "positions.parquet")
-
-
-def _with_tags(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
-    """Return fills with the tags of their orders, which say what the orders were for."""
-    if fills.empty:
-        return fills
-    return fills.assign(tags=fills.index.map(orders["tags"].to_dict()))
 
 
 def _status(parts: RunParts, error: Exception | None, signals: SignalWatch) -> str:

@@ -48,8 +48,10 @@ class Components[Control: GuardedActor]:
 
     Parameters
     ----------
-    strategy, metrics, recorder, traces
+    strategy, metrics, recorder
         As everywhere.
+    traces
+        What records the tables of charts, None where the run writes none.
     control
         What begins, watches and ends the run.
     others
@@ -59,20 +61,19 @@ class Components[Control: GuardedActor]:
     strategy: MarketMaker
     metrics: MetricsActor
     recorder: RunRecorder
-    traces: TraceRecorder
+    traces: TraceRecorder | None
     control: Control
     others: Sequence[GuardedActor] = ()
 
+    @property
+    def actors(self) -> Sequence[GuardedActor]:
+        """All but the strategy, in the order in which they have to start."""
+        traces = () if self.traces is None else (self.traces,)
+        return self.metrics, self.recorder, *traces, *self.others, self.control
+
     def failure(self) -> CallbackFailure | None:
         """Return what a callback raised first, or None."""
-        components: tuple[GuardedStrategy | GuardedActor, ...] = (
-            self.strategy,
-            self.metrics,
-            self.recorder,
-            self.traces,
-            self.control,
-            *self.others,
-        )
+        components: tuple[GuardedStrategy | GuardedActor, ...] = (self.strategy, *self.actors)
         return next((failure for component in components for failure in component.failures), None)
 
 

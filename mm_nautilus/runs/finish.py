@@ -16,7 +16,7 @@ from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.recorder import EQUITY
 from mm_nautilus.runs.row_files import join_parts, parts_folder
 from mm_nautilus.runs.statistics import run_statistics
-from mm_nautilus.runs.tables import FILLS, table_schema
+from mm_nautilus.runs.tables import FILLS
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
 from mm_nautilus.system.whole_file import whole_file
 
@@ -34,7 +34,7 @@ def _tables() -> Mapping[str, pa.Schema]:
         "mark_outs": MARK_OUTS,
         "actions": ACTIONS,
         "equity": EQUITY,
-        "fills": table_schema(FILLS),
+        "fills": FILLS,
         "metrics": metrics_schema(),
     }
 

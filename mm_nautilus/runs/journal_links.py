@@ -1,8 +1,8 @@
 """The lines around a fill in the journal: the signal and the order that led to it, and the metrics after it."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from mm_nautilus.metrics.data_types import SymbolMetrics, metrics_row
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.trading.messages import Fill, OrderOrigin
 
@@ -51,11 +51,11 @@ class JournalLinks:
         }
         self._journal.log_order(order, fill.order_id, self._strategy)
 
-    def on_metrics(self, row: Mapping[str, Any]) -> None:
-        """Write a symbol's metrics, a row of `metrics_row`, where they are the first after an execution."""
-        awaited = self._awaited.pop(row["symbol"], None)
-        if awaited is not None and row["ts_event"] == awaited[0]:
-            self._journal.log_metrics(row, awaited[1], self._strategy)
+    def on_metrics(self, metrics: SymbolMetrics) -> None:
+        """Write a symbol's metrics where they are the first after an execution."""
+        awaited = self._awaited.pop(metrics.symbol, None)
+        if awaited is not None and metrics.ts_event == awaited[0]:  # type: ignore[attr-defined]
+            self._journal.log_metrics(metrics_row(metrics), awaited[1], self._strategy)
 
 
 def _signal(common: dict[str, Any], origin: OrderOrigin) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -19,8 +20,9 @@ from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.journal_links import JournalLinks
+from mm_nautilus.runs.order_tables import OrderTables
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
-from mm_nautilus.runs.tables import FILLS, table_schema
+from mm_nautilus.runs.tables import FILLS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
@@ -28,7 +30,9 @@ from mm_nautilus.trading.messages import (
     BookingOrder,
     Fill,
     GuardChange,
+    MarketGap,
 )
+from mm_nautilus.trading.pausing import PausingTimer
 
 __all__ = ["EQUITY", "ExitTotals", "RunRecorder"]
 
@@ -36,9 +40,12 @@ STRATEGY_NAME: Final = "market_making"
 """The strategy's name in the journal (v1.4.0's)."""
 _SNAPSHOT_INTERVAL_NS: Final = 60 * SECOND_NS
 _TIMER: Final = "recorder"
-_FLUSH_INTERVAL_NS: Final = 60 * SECOND_NS
-"""Longest time that rows wait in memory in a live run."""
+_INTERVAL_NS: Final = 60 * SECOND_NS
+"""Longest time that rows wait in memory in a live run, and that a backtest's engine keeps a closed order."""
+_BATCH_LINES: Final = 1_000
+"""Lines of the journal that a backtest encodes and writes at once."""
 _MEGABYTE: Final = 1_000_000
+_METRICS_COLUMNS: Final = itemgetter(*metrics_schema().names)
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 
 _EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
@@ -90,10 +97,11 @@ class RunRecorder(GuardedActor):
     ledger
         Returns the metrics actor's ledger.
     output
-        How large the journal's files may become, and how many are kept.
+        What the journal holds, how large its files may become, and how many are kept.
     is_live
-        Whether the run may last for weeks and end at any moment: fills are written as they come, and tables in
-        parts. A backtest takes its fills from the engine's report.
+        Whether the run may last for weeks and end at any moment: every line and fill is written as it comes, and
+        tables in parts. A backtest writes both in batches, and takes orders and fills from the engine, which then
+        forgets them.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
@@ -114,14 +122,13 @@ class RunRecorder(GuardedActor):
         kind = RowParts if is_live else RowFile
         self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
         self._equity: Rows = kind(folder / "equity.parquet", EQUITY)
-        self._fills = RowParts(folder / "fills.parquet", table_schema(FILLS)) if is_live else None
-        self._journal = Journal(
-            folder / "journal.jsonl",
-            self._echo,
-            rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
-            keep_files=output.journal_files,
-        )
-        self._links = JournalLinks(self._journal, STRATEGY_NAME)
+        self._fills = RowParts(folder / "fills.parquet", FILLS) if is_live else None
+        self._orders = None if is_live else OrderTables(folder)
+        self._journal = _journal(folder, self._echo, output, is_live=is_live)
+        self._has_all_lines = output.journal == "full"
+        self._links = None
+        if self._journal is not None and self._has_all_lines:
+            self._links = JournalLinks(self._journal, STRATEGY_NAME)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
         self._not_in_table: deque[Fill] = deque()
@@ -137,14 +144,17 @@ class RunRecorder(GuardedActor):
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(EVENTS_TOPIC, self._on_event, BookingOrder.RECORD)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
-        if self._is_live:
-            self.clock.set_timer_ns(_TIMER, _FLUSH_INTERVAL_NS)
+        self._timer = PausingTimer(self.clock, _TIMER, _INTERVAL_NS, may_pause=not self._is_live)
 
     def on_time_event(self, event: Any) -> None:
-        """Bring the rows so far to the disk."""
-        if event.name == _TIMER:
-            for rows in self._tables:
-                rows.flush()
+        """Bring the rows so far to the disk; or, in a backtest, those of the orders that are closed."""
+        if not self._timer.ticks(event):
+            return
+        if self._orders is not None:
+            self._orders.take_closed(self.cache, self.clock.timestamp_ns())
+            return
+        for rows in self._tables:
+            rows.flush()
 
     @property
     def _tables(self) -> list[Rows]:
@@ -158,23 +168,27 @@ class RunRecorder(GuardedActor):
     def write_metrics(self, metrics: SymbolMetrics) -> None:
         """Write one symbol's metrics, and to the journal where they follow a fill."""
         self._mids[metrics.symbol] = metrics.mid_price
-        row = metrics_row(metrics)
-        self._metrics.append(row)
-        self._links.on_metrics(row)
+        self._metrics.append(_METRICS_COLUMNS(metrics_row(metrics)))
+        if self._links is not None:
+            self._links.on_metrics(metrics)
 
     def _on_event(self, message: object) -> None:
-        """Write a fill, whatever has failed here before; or a pause, a halt or the end of one."""
+        """Write a fill, whatever has failed here before, or a guard's change; pause in a gap of a backtest's data."""
         if isinstance(message, Fill):
             self.write_fill(message)
         elif isinstance(message, GuardChange):
-            self._journal.log_guard(asdict(message), STRATEGY_NAME)
+            if self._journal is not None and self._has_all_lines:
+                self._journal.log_guard(asdict(message), STRATEGY_NAME)
+        elif isinstance(message, MarketGap):
+            (self._timer.resume if message.is_over else self._timer.pause)()
 
     def write_fill(self, message: Fill) -> None:
         """Write one fill to the journal and, in a live run, to its table; count it with its exit.
 
         What cannot be written now is kept for the next one, or for the end.
         """
-        self._not_in_journal.append(message)
+        if self._journal is not None:
+            self._not_in_journal.append(message)
         if self._fills is not None:
             self._not_in_table.append(message)
         before = self._last_purposes.get(message.symbol)
@@ -187,16 +201,17 @@ class RunRecorder(GuardedActor):
         """Write the fills that are not written yet, each once to each place."""
         while self._fills is not None and self._not_in_table:
             self._fills.append(_fill_row(self._not_in_table.popleft()))
-        while self._not_in_journal:
-            self._links.on_fill(self._not_in_journal[0])
+        while self._journal is not None and self._not_in_journal:
+            if self._links is not None:
+                self._links.on_fill(self._not_in_journal[0])
             lines = self._journal.lines
             try:
-                self._log_fill(self._not_in_journal[0])
+                self._log_fill(self._journal, self._not_in_journal[0])
             finally:
                 if self._journal.lines > lines:
                     self._not_in_journal.popleft()
 
-    def _log_fill(self, message: Fill) -> None:
+    def _log_fill(self, journal: Journal, message: Fill) -> None:
         fill = {
             "ts_event": message.ts_event,
             "symbol": message.symbol,
@@ -214,7 +229,7 @@ class RunRecorder(GuardedActor):
         position = {"symbol": message.symbol, "quantity": message.position}
         ledger = self._ledger()
         stats = {} if ledger is None else ledger.get_symbol_stats(message.symbol)
-        self._journal.log_fill(fill, message.order_id, STRATEGY_NAME, None, position, stats)
+        journal.log_fill(fill, message.order_id, STRATEGY_NAME, None, position, stats)
 
     def _on_account(self, message: object) -> None:
         """Write one point of the equity curve and, once a minute, a snapshot to the journal."""
@@ -229,23 +244,25 @@ class RunRecorder(GuardedActor):
     def write_equity(self, ts_event: int, snapshot: AccountSnapshot) -> None:
         """Write one point of the equity curve."""
         self._equity.append(
-            {
-                "ts_event": ts_event,
-                "currency": snapshot.report_currency,
-                "equity": snapshot.equity.quantize(_EQUITY_DIGITS),
-                "trading_pnl": snapshot.trading_pnl.quantize(_EQUITY_DIGITS),
-                "revaluation": snapshot.revaluation.quantize(_EQUITY_DIGITS),
-                "max_drawdown_pct": snapshot.max_drawdown_pct,
-            }
+            (
+                ts_event,
+                snapshot.report_currency,
+                snapshot.equity.quantize(_EQUITY_DIGITS),
+                snapshot.trading_pnl.quantize(_EQUITY_DIGITS),
+                snapshot.revaluation.quantize(_EQUITY_DIGITS),
+                snapshot.max_drawdown_pct,
+            )
         )
 
     def write_snapshot(self, ts_event: int) -> None:
         """Write the portfolio to the journal."""
+        if self._journal is None or not self._has_all_lines:
+            return
         ledger = self._ledger()
         if ledger is not None and ledger.account is not None:
             stats = ledger.get_all_symbol_stats()
             portfolio = {"ts_event": ts_event, **ledger.to_dict()}
-            self._journal.log_portfolio_snapshot(STRATEGY_NAME, portfolio, self._mids, stats)
+            self._journal.log_portfolio_snapshot(STRATEGY_NAME, portfolio, dict(self._mids), stats)
 
     def close(self, *, in_hurry: bool = False) -> None:
         """Close the files; for the end of the run, after the last rows.
@@ -256,25 +273,43 @@ class RunRecorder(GuardedActor):
             Whether the parts of tables are left to be joined later.
         """
         with ExitStack() as closing:  # the others are closed where one cannot be
-            closing.callback(self._journal.close)
+            if self._journal is not None:
+                closing.callback(self._journal.close)
+            if self._orders is not None:
+                closing.callback(self._orders.close, self.cache)
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)
             self._write_fills()
 
 
-def _fill_row(fill: Fill) -> dict[str, Any]:
-    """Return a fill as the engine's own report has it."""
-    return {
-        "ts_event": fill.ts_event,
-        "symbol": fill.symbol,
-        "side": fill.side,
-        "price": fill.price,
-        "quantity": fill.quantity,
-        "commission": fill.fee,
-        "commission_currency": fill.currency,
-        "liquidity": fill.liquidity,
-        "order_type": fill.order_type,
-        "purpose": fill.purpose,
-        "client_order_id": fill.order_id,
-        "trade_id": fill.trade_id,
-    }
+def _journal(
+    folder: Path, echo: Callable[[str], None], output: OutputConfig, *, is_live: bool
+) -> Journal | None:
+    """Return the journal, None where the run keeps none."""
+    if output.journal == "none":
+        return None
+    return Journal(
+        folder / "journal.jsonl",
+        echo,
+        rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
+        keep_files=output.journal_files,
+        batch_lines=1 if is_live else _BATCH_LINES,
+    )
+
+
+def _fill_row(fill: Fill) -> tuple[Any, ...]:
+    """Return a fill as `OrderTables` has it."""
+    return (
+        fill.ts_event,
+        fill.symbol,
+        fill.side,
+        fill.price,
+        fill.quantity,
+        fill.fee,
+        fill.currency,
+        fill.liquidity,
+        fill.order_type,
+        fill.purpose,
+        fill.order_id,
+        fill.trade_id,
+    )

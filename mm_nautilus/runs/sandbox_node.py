@@ -153,14 +153,14 @@ def build_sandbox(
         strategy=strategy,
         metrics=metrics,
         recorder=RunRecorder(folder, lambda: metrics.ledger, config.output, is_live=True),
-        traces=TraceRecorder(folder, is_live=True),
+        traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
         others=[actor for actor in (saver, restorer, recording, guard, live_feed) if actor is not None],
         node=node,
         saver=saver,
         live_feed=live_feed,
     )
-    for actor in (parts.metrics, parts.recorder, parts.traces, *parts.others, parts.control):
+    for actor in parts.actors:
         node.add_actor(actor)
     node.add_strategy(strategy)
     return parts

@@ -160,7 +160,9 @@ class SandboxResults:
         faults.append(raised_by(lambda: show_last(status)))
         in_hurry = self._signals.received is not None and self._parts_of_tables() > _MOST_PARTS_IN_HURRY
         faults.append(raised_by(lambda: parts.recorder.close(in_hurry=in_hurry)))
-        faults.append(raised_by(lambda: parts.traces.close(now_ns, in_hurry=in_hurry)))
+        traces = parts.traces
+        if traces is not None:
+            faults.append(raised_by(lambda: traces.close(now_ns, in_hurry=in_hurry)))
         if not in_hurry:
             faults.append(raised_by(self._complete_summary))
         error = first_fault(faults)

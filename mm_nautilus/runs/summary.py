@@ -164,6 +164,7 @@ def run_summary(
     return {
         "name": config.name,
         "report_currency": config.report_currency,
+        "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in specs.values()),
         "venue": _assumptions(config),
         "period": _period(*period),

@@ -1,4 +1,4 @@
-"""The engine's reports as typed Parquet files: exact decimals, UTC times, a currency beside every amount."""
+"""The tables of orders, fills and positions: exact decimals, UTC times, a currency beside every amount."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.system.whole_file import whole_file
 
-__all__ = ["FILLS", "ORDERS", "POSITIONS", "table_schema", "write_report"]
+__all__ = ["FILLS", "ORDERS", "POSITIONS", "write_report"]
 
 _AMOUNT: Final = pa.decimal128(38, 18)
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -44,38 +44,35 @@ def _time(name: str) -> Callable[[Mapping[str, Any]], int | None]:
     return lambda row: None if _missing(row.get(name)) else pd.Timestamp(row[name]).value
 
 
-def _tag(row: Mapping[str, Any]) -> str | None:
-    tags = row.get("tags")
-    return str(tags[0]) if isinstance(tags, list | tuple) and tags else None
-
-
-FILLS: Final[tuple[Column, ...]] = (
-    ("ts_event", _TIME, _time("ts_event")),
-    ("symbol", pa.string(), _symbol),
-    ("side", pa.string(), _text("order_side")),
-    ("price", _AMOUNT, _amount("last_px")),
-    ("quantity", _AMOUNT, _amount("last_qty")),
-    ("commission", _AMOUNT, _amount("commission")),
-    ("commission_currency", pa.string(), _currency("commission")),
-    ("liquidity", pa.string(), _text("liquidity_side")),
-    ("order_type", pa.string(), _text("order_type")),
-    ("purpose", pa.string(), _tag),
-    ("client_order_id", pa.string(), _text("client_order_id")),
-    ("trade_id", pa.string(), _text("trade_id")),
-)
-ORDERS: Final[tuple[Column, ...]] = (
-    ("ts_init", _TIME, _time("ts_init")),
-    ("ts_last", _TIME, _time("ts_last")),
-    ("symbol", pa.string(), _symbol),
-    ("side", pa.string(), _text("side")),
-    ("order_type", pa.string(), _text("type")),
-    ("purpose", pa.string(), _tag),
-    ("status", pa.string(), _text("status")),
-    ("price", _AMOUNT, _amount("price")),
-    ("quantity", _AMOUNT, _amount("quantity")),
-    ("filled_quantity", _AMOUNT, _amount("filled_qty")),
-    ("client_order_id", pa.string(), _text("client_order_id")),
-)
+_FILLS: Final[dict[str, pa.DataType]] = {
+    "ts_event": _TIME,
+    "symbol": pa.string(),
+    "side": pa.string(),
+    "price": _AMOUNT,
+    "quantity": _AMOUNT,
+    "commission": _AMOUNT,
+    "commission_currency": pa.string(),
+    "liquidity": pa.string(),
+    "order_type": pa.string(),
+    "purpose": pa.string(),
+    "client_order_id": pa.string(),
+    "trade_id": pa.string(),
+}
+FILLS: Final = pa.schema(_FILLS)
+_ORDERS: Final[dict[str, pa.DataType]] = {
+    "ts_init": _TIME,
+    "ts_last": _TIME,
+    "symbol": pa.string(),
+    "side": pa.string(),
+    "order_type": pa.string(),
+    "purpose": pa.string(),
+    "status": pa.string(),
+    "price": _AMOUNT,
+    "quantity": _AMOUNT,
+    "filled_quantity": _AMOUNT,
+    "client_order_id": pa.string(),
+}
+ORDERS: Final = pa.schema(_ORDERS)
 POSITIONS: Final[tuple[Column, ...]] = (
     ("ts_opened", _TIME, _time("ts_opened")),
     ("ts_closed", _TIME, _time("ts_closed")),
@@ -88,11 +85,6 @@ POSITIONS: Final[tuple[Column, ...]] = (
     ("realized_pnl", _AMOUNT, _amount("realized_pnl")),
     ("currency", pa.string(), _currency("realized_pnl")),
 )
-
-
-def table_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """Return the names and types of columns."""
-    return pa.schema([(name, kind) for name, kind, _ in columns])
 
 
 def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) -> pa.Table:
@@ -112,7 +104,7 @@ def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) 
         indexed = indexed.sort_values(columns[0][0], kind="stable")
     rows: list[dict[Any, Any]] = indexed.to_dict("records")
     arrays = [pa.array([read(row) for row in rows], type=kind) for _, kind, read in columns]
-    table = pa.table(arrays, schema=table_schema(columns))
+    table = pa.table(arrays, schema=pa.schema([(name, kind) for name, kind, _ in columns]))
     with whole_file(path) as unfinished:
         pq.write_table(table, unfinished, compression="zstd")
     return table

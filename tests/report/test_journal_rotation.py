@@ -173,3 +173,43 @@ def test_a_line_is_written_though_no_new_file_can_be_begun(
 
 def _refuse(*_args: object, **_kwargs: object) -> None:
     raise PermissionError(os.EX_NOPERM, "not now")
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 400), max_size=30),
+    rotate_bytes=st.integers(1, 4_000),
+    batch=st.integers(2, 9),
+)
+def test_batches_leave_the_same_files_as_single_lines(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], rotate_bytes: int, batch: int
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    single, batched = folder / "single.jsonl", folder / "batched.jsonl"
+    with (
+        Journal(single, unread, rotate_bytes) as one,
+        Journal(batched, unread, rotate_bytes, None, batch) as other,
+    ):
+        for number, length in enumerate(lengths):
+            write(one, number, "x" * length)
+            write(other, number, "x" * length)
+            assert numbers(batched) == list(range((number + 1) // batch * batch))
+    assert [path.read_bytes() for path in journal_files(batched)] == [
+        path.read_bytes() for path in journal_files(single)
+    ]
+
+
+def test_a_batch_that_could_not_be_set_aside_loses_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path, unread, 1, None, 3)
+    journal._rotate = refused  # what a folder that was taken away does
+    write(journal, 0)
+    write(journal, 1)
+    with pytest.raises(OSError, match="planted"):
+        write(journal, 2)
+    journal.close()
+    assert numbers(path) == [0, 1, 2]
+
+
+def refused() -> None:
+    raise OSError("planted")

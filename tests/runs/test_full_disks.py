@@ -59,10 +59,10 @@ def test_a_backtest_leaves_whole_files_and_says_what_to_do(
 
 def test_a_table_whose_rows_could_not_be_written_is_not_there(tmp_path: Path) -> None:
     rows = RowFile(tmp_path / "table.parquet", SCHEMA)
-    rows.append({"number": 1})
+    rows.append((1,))
     with largest_files(10), pytest.raises(OSError, match=r"File too large.*table\.parquet"):
         rows.flush()
-    rows.append({"number": 2})
+    rows.append((2,))
     with pytest.raises(OSError, match=r"table\.parquet"):
         rows.close()
     assert list(tmp_path.iterdir()) == []
@@ -70,7 +70,7 @@ def test_a_table_whose_rows_could_not_be_written_is_not_there(tmp_path: Path) ->
 
 def test_rows_of_parts_are_written_once_there_is_room(tmp_path: Path) -> None:
     rows = RowParts(tmp_path / "table.parquet", SCHEMA)
-    rows.append({"number": 1})
+    rows.append((1,))
     with largest_files(10), pytest.raises(OSError, match=r"000001\.parquet"):
         rows.flush()
     assert list((tmp_path / "table.parts").iterdir()) == []

@@ -17,7 +17,6 @@ from mm_nautilus.data.check import check_catalog
 from mm_nautilus.runs.assembly import RUN_ID, build_parts
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.simulated_venue import fee_rates
-from mm_nautilus.runs.tables import FILLS, write_report
 
 EXECUTION = [
     "ts_event",
@@ -60,7 +59,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         recorder.write_metrics(row)
         parts.recorder.write_metrics(row)
     parts.recorder.close()
-    write_report(parts.node.generate_fills_report(RUN_ID), FILLS, folder / "fills.parquet")
     parts.node.dispose()
     assert parts.failure() is None
     assert recorder.failures == []

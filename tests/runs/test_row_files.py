@@ -11,8 +11,8 @@ from mm_nautilus.runs.row_files import RowFile, RowParts, join_parts
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 
 
-def row(number: int) -> dict[str, object]:
-    return {"number": number, "text": f"row {number}"}
+def row(number: int) -> tuple[object, ...]:
+    return number, f"row {number}"
 
 
 def numbers(path: Path) -> list[int]:
