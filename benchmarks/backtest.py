@@ -121,7 +121,7 @@ def memory_text(small: Figures, large: Figures) -> list[str]:
         f"Peak memory of the whole command: {small['peak_mb']:.0f} MB on {small['events']:,} events and "
         f"{small['orders']:,} orders, {large['peak_mb']:.0f} MB on {large['events']:,} events and "
         f"{large['orders']:,} orders: {growth:.2f} times for {data:.1f} times the data. Market data is streamed in "
-        "chunks of 50,000 rows; what grows is the engine's history of orders and fills."
+        "chunks of 50,000 rows, and the engine forgets closed orders; what grows are the fills of its positions."
     ]
 
 
