@@ -1,5 +1,6 @@
 """What a finished run shows to the tests."""
 
+import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -34,3 +35,17 @@ class FinishedRun:
     @property
     def balances(self) -> dict[str, Decimal]:
         return {code: Decimal(text) for code, text in self.summary["equity"]["balances"].items()}
+
+
+_FILL_COLUMNS = [
+    *("ts_event", "symbol", "side", "price", "quantity"),
+    *("commission", "commission_currency", "liquidity", "purpose"),
+]
+
+
+def fills_digest(fills: pd.DataFrame) -> str:
+    """Return what any change of any fill changes: the first digits of the SHA-256 of its rows as text."""
+    rows = fills[_FILL_COLUMNS].assign(ts_event=fills.ts_event.astype("int64"))
+    for name in ("price", "quantity", "commission"):
+        rows[name] = rows[name].map(lambda value: f"{value.normalize():f}")
+    return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()[:16]
