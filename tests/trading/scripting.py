@@ -4,6 +4,7 @@ Times are seconds after `T0`, the beginning of a minute; prices and sizes are pl
 and base currency.
 """
 
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -148,6 +149,22 @@ def quote(at: float, bid: float, ask: float, symbol: str = XRP_USDT, amount: flo
     """Return best quotes."""
     both = (price(symbol, bid), price(symbol, ask), size(symbol, amount), size(symbol, amount))
     return QuoteTick(iid(symbol), *both, ns(at), ns(at))
+
+
+def restless(seed: int, steps: int = 300, stir: float = 0.0006) -> list[Any]:
+    """Return a market that runs both ways, by so much a step, and trades through quotes."""
+    draw = random.Random(seed)
+    mid, events, drift = 2.35, [], 0.0
+    for step in range(steps):
+        at = 0.2 * step
+        drift = 0.9 * drift + draw.gauss(0, stir)
+        mid = round(mid + drift, 5)
+        events.append(book(at, [(round(mid - 0.0005, 5), 40.0)], [(round(mid + 0.0005, 5), 40.0)]))
+        taker = draw.choice(("buy", "sell"))
+        away = 0.002 if taker == "buy" else -0.002
+        if draw.random() < 0.4:
+            events.append(trade(at + 0.07, round(mid + away, 5), draw.randint(1, 12), taker))
+    return events
 
 
 def _levels(side: Any) -> list[tuple[float, float]]:

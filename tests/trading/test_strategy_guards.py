@@ -4,7 +4,18 @@ import itertools
 import random
 
 import pytest
-from scripting import BTC_USDT, SECOND, XRP_BTC, XRP_USDT, Watched, book, config, trade, update
+from scripting import (
+    BTC_USDT,
+    SECOND,
+    XRP_BTC,
+    XRP_USDT,
+    Watched,
+    book,
+    config,
+    restless,
+    trade,
+    update,
+)
 
 from mm_nautilus.pricing.quotes import NotQuoting
 from mm_nautilus.trading.symbol import SymbolState
@@ -71,22 +82,6 @@ def run_orders(mm: Watched) -> list:
 
 
 # -- Inventory ----------------------------------------------------------------------------------------------
-
-
-def restless(seed: int, steps: int = 300) -> list:
-    """Return a market that runs both ways and trades through quotes."""
-    draw = random.Random(seed)
-    mid, events, drift = 2.35, [], 0.0
-    for step in range(steps):
-        at = 0.2 * step
-        drift = 0.9 * drift + draw.gauss(0, 0.0006)
-        mid = round(mid + drift, 5)
-        events.append(book(at, [(round(mid - 0.0005, 5), 40.0)], [(round(mid + 0.0005, 5), 40.0)]))
-        taker = draw.choice(("buy", "sell"))
-        away = 0.002 if taker == "buy" else -0.002
-        if draw.random() < 0.4:
-            events.append(trade(at + 0.07, round(mid + away, 5), draw.randint(1, 12), taker))
-    return events
 
 
 class Capped(Watched):
