@@ -4,7 +4,8 @@ import pytest
 
 from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.live_view.access import Access, is_loopback, page_access
+from mm_nautilus.live_view.access import Access, page_access
+from mm_nautilus.system.loopback import is_loopback
 
 TOKEN = "correct-horse-battery"  # noqa: S105
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
