@@ -104,6 +104,7 @@ class MetricsActor(GuardedActor):
         self._report_currency = ""
         self._restored: dict[str, Any] = {}
         self._catch_up: list[Callable[[], Iterator[Fill]]] = []
+        self._unbooked: deque[Fill] = deque()
         self._pauses_in_gaps = False
 
     # -- Events -----------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class MetricsActor(GuardedActor):
         """Publish nothing on the timer while the strategy pauses in a gap of the data; for backtests."""
         self._pauses_in_gaps = True
 
-    def _on_gap(self, *, is_over: bool) -> None:
+    def _follow_gap(self, *, is_over: bool) -> None:
         """Pause; or publish what was so until now, and go on."""
         if is_over:
             self._timer.resume()
@@ -130,12 +131,13 @@ class MetricsActor(GuardedActor):
     def _on_event(self, message: object) -> None:
         """Take a strategy on, or book a fill, before anybody else hears of it."""
         if isinstance(message, Fill):
-            self._book(message)
+            self._unbooked.append(message)
+            self._book_all()
             self._check_realized(self._books[message.instrument_id])
         elif isinstance(message, FirstPrices):
             self._publish_account(message.ts_event)
         elif isinstance(message, MarketGap):
-            self._on_gap(is_over=message.is_over)
+            self._follow_gap(is_over=message.is_over)
         elif isinstance(message, StrategyStarted):
             self._take_on(message)
 
@@ -194,17 +196,23 @@ class MetricsActor(GuardedActor):
         if _STATE_KEY in state:
             self._restored = json.loads(bytes(state[_STATE_KEY]))
 
+    def _book_all(self) -> None:
+        """Book the executions that are not booked yet, each once whatever fails."""
+        while self._unbooked:
+            self._book(self._unbooked[0])
+            self._unbooked.popleft()
+
     def _book(self, fill: Fill) -> None:
         """Count an execution and take in what it did."""
         book, ledger = self._books[fill.instrument_id], self._require_ledger()
+        if fill.trade_pnl is not None:
+            in_report = self._in_report_currency(fill.trade_pnl, fill.currency)
+            ledger.record_trade_result(fill.symbol, fill.trade_pnl, in_report)
+        ledger.set_open_fees(fill.symbol, fill.open_fees)
         book.fills += 1
         book.maker_fills += fill.liquidity == LiquiditySide.MAKER.name
         book.fees += fill.fee
         book.is_flat = fill.position == 0
-        ledger.set_open_fees(fill.symbol, fill.open_fees)
-        if fill.trade_pnl is not None:
-            in_report = self._in_report_currency(fill.trade_pnl, fill.currency)
-            ledger.record_trade_result(fill.symbol, fill.trade_pnl, in_report)
         if fill.cycle_pnl is not None:
             book.closed_cycles = [*book.closed_cycles[-1:], fill.cycle_pnl]
 
@@ -324,6 +332,7 @@ class MetricsActor(GuardedActor):
         Such are those of orders that a strategy sent, or that were filled, while it stopped, and what came after a
         callback had failed.
         """
+        self._book_all()
         for missed in self._catch_up:
             for fill in missed():
                 self._book(fill)

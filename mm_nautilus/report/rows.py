@@ -79,6 +79,10 @@ def _refused(figures: Figures) -> str:
     return f"{figures['orders_rejected']:,} / {figures['orders_denied']:,}"
 
 
+def _left_out(figures: Figures) -> str:
+    return f"{figures['old_trades']:,} / {figures['repeated_trades']:,}"
+
+
 SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _count("fills", "fills"),
     _count("trades", "trades"),
@@ -97,6 +101,9 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _count("amended", "orders_amended"),
     _count("cancelled", "orders_cancelled"),
     Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused),
+    _count("refused exits", "exits_refused"),
+    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out),
+    _count("fills by trades left out", "phantom_fills"),
     _number("quotes per fill", "quotes_per_fill", "", 2),
 )
 """Of each symbol."""

@@ -134,7 +134,7 @@ class TraceRecorder(GuardedActor):
         elif isinstance(message, StrategyStarted):
             self._take_on(message)
         elif isinstance(message, MarketGap):
-            self._on_gap(is_over=message.is_over)
+            self._follow_gap(is_over=message.is_over)
 
     def _take_on(self, message: StrategyStarted) -> None:
         """Watch a strategy's symbols from now on; what they have sent before is not counted."""
@@ -193,7 +193,7 @@ class TraceRecorder(GuardedActor):
         if self._timer.ticks(event):
             self._record()
 
-    def _on_gap(self, *, is_over: bool) -> None:
+    def _follow_gap(self, *, is_over: bool) -> None:
         """Pause in a gap of the data; record what was so until its end, and go on."""
         if is_over:
             self._timer.resume()

@@ -48,6 +48,10 @@ SYMBOL = {
     "orders_cancelled": 18,
     "orders_rejected": 8,
     "orders_denied": 2,
+    "exits_refused": 0,
+    "old_trades": 0,
+    "repeated_trades": 0,
+    "phantom_fills": 0,
     "quotes_per_fill": 13.214,
     "quote_model": {
         "model": "glft",

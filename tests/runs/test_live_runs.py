@@ -328,7 +328,7 @@ process_main(["sandbox", *sys.argv[1:]])
         timeout=LONGEST_WAIT,
     )
     assert done.returncode == 1
-    assert "LiveFeed._on_quotes raised ZeroDivisionError('planted')" in done.stderr
+    assert "raised ZeroDivisionError('planted')" in done.stderr
     Left.only(tmp_path).assert_ended("failed")
 
 

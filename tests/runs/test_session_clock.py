@@ -22,7 +22,7 @@ class Clocked(SessionControl):
         self, clock: Any, reported: list[int], duration_seconds: int | None = None, **options: Any
     ) -> None:
         duration_ns = None if duration_seconds is None else duration_seconds * SECOND_NS
-        strategy: Any = SimpleNamespace(desks={"XRP/USDT": SimpleNamespace(book_events=0)})
+        strategy: Any = SimpleNamespace(symbols={"XRP/USDT": SimpleNamespace(book_events=0)})
         super().__init__(
             Session(),
             strategy,
@@ -117,7 +117,7 @@ def test_trades_are_left_and_asked_for_with_the_others() -> None:
     control = Clocked(FakeClock(), [])
     for data in FeedData:
         for is_wanted in (False, True):
-            control._on_control(FeedRequest("XRP/USDT.KRAKEN", data, is_wanted))  # type: ignore[arg-type]
+            control._on_command(FeedRequest("XRP/USDT.KRAKEN", data, is_wanted))  # type: ignore[arg-type]
     assert control.calls == [("unsubscribe", "XRP/USDT.KRAKEN"), ("subscribe", "XRP/USDT.KRAKEN")]
 
 
