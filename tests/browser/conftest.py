@@ -13,6 +13,7 @@ from pages import OpenPage, open_in
 from playwright.sync_api import Browser, sync_playwright
 
 from mm_nautilus.core.config_source import load_config
+from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.report.compare import compare_runs, comparison_parts
 from mm_nautilus.report.page import render
 from mm_nautilus.runs.backtest import run_backtest
@@ -87,10 +88,12 @@ def report(run_folders: list[Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def paper_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trade on paper against the local venue for some seconds, and return the report."""
+    """Trade on paper until the local venue has played some minutes, and return the report."""
     parent = tmp_path_factory.mktemp("paper")
-    settings = (*EVENTFUL, "feed.speed=20", f"state.directory={parent / 'state'}", "output.report=true")
-    command = [sys.executable, "run_sandbox.py", "configs/sandbox_local.yaml", "--quiet", "--duration", "12s"]
+    write_sample(parent / "played", SimulationConfig(duration_seconds=240))
+    feed = (f"feed.catalog={parent / 'played'}", "feed.at_end=stop", "feed.speed=20")
+    settings = (*EVENTFUL, *feed, f"state.directory={parent / 'state'}", "output.report=true")
+    command = [sys.executable, "run_sandbox.py", "configs/sandbox_local.yaml", "--quiet", "--duration", "10m"]
     command += ["--out", str(parent / "runs"), *(word for one in settings for word in ("--set", one))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
