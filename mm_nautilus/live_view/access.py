@@ -55,7 +55,9 @@ class Access:
 
     def is_token(self, given: str) -> bool:
         """Compare with the token, in a time that does not depend on how much of it is right."""
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        return self.token is not None and hmac.compare_digest(
+            given.encode(errors="surrogatepass"), self.token.encode()
+        )
 
     @property
     def session(self) -> str:

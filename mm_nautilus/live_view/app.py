@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,9 +22,10 @@ __all__ = ["LiveApp", "PageParts"]
 
 _HALT_REASON: Final = "the live page"
 _LARGEST_BODY: Final = 4_096
-_MOST_LISTENERS: Final = 32
 _REFUSAL_SECONDS: Final = 0.5
 """How long a wrong token waits for its answer; one at a time."""
+_MOST_REFUSED: Final = 8
+"""Wrong tokens that may wait; more would take the connections of those who know the right one."""
 _HEADERS: Final = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
@@ -78,6 +79,7 @@ class LiveApp:
     _page: Page = field(init=False)
     _sign_in: Page = field(init=False)
     _refusing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    _refused: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         can_halt = self.parts.kill_switch is not None
@@ -158,8 +160,6 @@ class LiveApp:
         publisher = self.parts.publisher
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        if publisher.listeners >= _MOST_LISTENERS:
-            return PlainTextResponse(f"at most {_MOST_LISTENERS} pages can be open\n", 503)
         frames: AsyncIterator[bytes] = publisher.listen()
         return StreamingResponse(frames, media_type="text/event-stream")
 
@@ -169,14 +169,23 @@ class LiveApp:
         given = await _json_body(request)
         token = given.get("token") if given is not None else None
         if not isinstance(token, str) or not self.parts.access.is_token(token):
-            async with self._refusing:
-                await asyncio.sleep(_REFUSAL_SECONDS)
-            return PlainTextResponse("this is not the token\n", 401)
+            return await self._refuse_token()
         response = Response(status_code=204)
         response.set_cookie(
             self._cookie, self.parts.access.session, httponly=True, samesite="strict", path="/"
         )
         return response
+
+    async def _refuse_token(self) -> Response:
+        if self._refused >= _MOST_REFUSED:
+            return PlainTextResponse("this is not the token; too many others are wrong, too\n", 429)
+        self._refused += 1
+        try:
+            async with self._refusing:
+                await asyncio.sleep(_REFUSAL_SECONDS)
+        finally:
+            self._refused -= 1
+        return PlainTextResponse("this is not the token\n", 401)
 
     async def _answer_halt(self, request: Request) -> Response:
         kill_switch = self.parts.kill_switch
@@ -206,12 +215,12 @@ async def _json_body(request: Request) -> dict[str, Any] | None:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return None
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY:
-            return None
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LARGEST_BODY:
+                return None
         given = json.loads(body)
-    except ValueError:
+    except (ClientDisconnect, ValueError, RecursionError):
         return None
     return given if isinstance(given, dict) else None

@@ -1,6 +1,7 @@
 """Turn a run's state into the frames that browsers listen to, once for all of them."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +20,7 @@ _LEAST_SECONDS: Final = 0.2
 """Shortest time between two states, however much happens."""
 _STATE_SECONDS: Final = 1.0
 _CURVE_SECONDS: Final = 5.0
+_MOST_LISTENERS: Final = 32
 _RECONNECT: Final = b"retry: 1000\n\n"
 
 
@@ -49,7 +51,8 @@ class Publisher:
         self._next_state_at = self._soonest_state_at = self._next_curve_at = 0.0
         self._changed = asyncio.Event()
         self._is_closed = False
-        self.listeners = 0
+        self._listeners: dict[int, None] = {}
+        self._numbers = itertools.count()
 
     def document(self) -> Document:
         """Return everything that is shown, as one document."""
@@ -70,24 +73,31 @@ class Publisher:
             Returns whether to end.
         """
         while not is_over():
-            if self.listeners:
+            if self._listeners:
                 self.look()
-            await asyncio.sleep(_LOOK_SECONDS if self.listeners else _IDLE_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if self._listeners else _IDLE_LOOK_SECONDS)
         self._is_closed = True
         self._next_state_at = self._next_curve_at = 0.0
         self.look()
         self._wake()
 
     async def listen(self) -> AsyncIterator[bytes]:
-        """Yield the frames as they are now, and then each that is made, until the run is over."""
-        self.listeners += 1
+        """Yield the frames as they are now, and then each that is made, until the run is over.
+
+        Where many listen already, the one that came first makes room.
+        """
+        listener = next(self._numbers)
+        if len(self._listeners) >= _MOST_LISTENERS:
+            del self._listeners[min(self._listeners)]
+            self._wake()
+        self._listeners[listener] = None
         sent: dict[str, int] = {}
         try:
             self._next_state_at = self._next_curve_at = 0.0
             self.look()
             yield _RECONNECT
             while True:
-                changed, is_last = self._changed, self._is_closed
+                changed, is_last = self._changed, self._is_closed or listener not in self._listeners
                 for name, (number, frame) in list(self._frames.items()):
                     if sent.get(name) != number:
                         sent[name] = number
@@ -96,7 +106,7 @@ class Publisher:
                     return
                 await changed.wait()
         finally:
-            self.listeners -= 1
+            self._listeners.pop(listener, None)
 
     def look(self) -> None:
         """Make the frames that are due."""

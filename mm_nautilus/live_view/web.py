@@ -26,8 +26,9 @@ __all__ = ["LivePage"]
 
 _PACKAGES: Final = ("starlette", "uvicorn")
 _BACKLOG: Final = 64
-_MOST_CONNECTIONS: Final = 100
 _GRACE_SECONDS: Final = 1
+_LAST_WORDS_SECONDS: Final = 0.5
+"""How long listeners have to take the last state."""
 _STOP_SECONDS: Final = 1.5
 _LOGGER: Final = "uvicorn.error"
 
@@ -118,6 +119,7 @@ class LivePage:
         import uvicorn  # noqa: PLC0415
 
         from mm_nautilus.live_view.app import LiveApp, PageParts  # noqa: PLC0415
+        from mm_nautilus.live_view.connections import BACKLOG, BoundedConnection  # noqa: PLC0415
         from mm_nautilus.live_view.publisher import Publisher  # noqa: PLC0415
 
         self._on_failure = on_failure
@@ -130,14 +132,14 @@ class LivePage:
             uvicorn.Config(
                 LiveApp(parts),
                 loop="asyncio",
-                http="h11",
+                http=BoundedConnection,
+                backlog=BACKLOG,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=_MOST_CONNECTIONS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
@@ -168,6 +170,7 @@ class LivePage:
             logger.propagate = was_propagating
 
     async def _answer(self, server: "uvicorn.Server", publisher: "Publisher") -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._tell(_fault(context)))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publish(server, publisher))
             group.create_task(server.serve(sockets=[self._listener]))
@@ -177,11 +180,20 @@ class LivePage:
             await publisher.run(self._is_over.is_set)
         finally:
             server.should_exit = True
+        await asyncio.sleep(_LAST_WORDS_SECONDS)
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
 
     def _tell(self, text: str) -> None:
         if self._failure is None:
             self._failure = text
             self._on_failure(f"the live page has a fault, the run goes on: {text}")
+
+
+def _fault(context: Mapping[str, Any]) -> str:
+    """Return what the event loop tells of a fault."""
+    error = context.get("exception")
+    return f"{context['message']}{'' if error is None else f': {type(error).__name__}: {error}'}"
 
 
 class _Teller(logging.Handler):

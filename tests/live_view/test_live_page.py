@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -20,6 +21,8 @@ from live_states import FIGURES, FILL, RUN, XRP, eventful_state
 from mm_nautilus.core.kill_switch import HaltOrder, KillSwitch
 from mm_nautilus.core.sandbox_config import WebConfig
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.live_view import connections
+from mm_nautilus.live_view.connections import most_connections
 from mm_nautilus.live_view.page import live_page
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.live_view.web import LivePage
@@ -188,22 +191,17 @@ def test_age_of_a_silent_feed_grows_from_state_to_state(served: Served) -> None:
     events.close()
 
 
-def test_only_so_many_may_listen_and_those_who_leave_are_forgotten(served: Served) -> None:
-    listeners = [Events(served) for _ in range(MOST_LISTENERS)]
-    for listener in listeners:
+def test_only_so_many_listen_and_the_first_makes_room(served: Served) -> None:
+    listeners = [Events(served) for _ in range(MOST_LISTENERS + 2)]
+    for listener in listeners[2:]:
         listener.until("state")
-    assert Events(served).answer.status == 503
-    for listener in listeners:
+    for listener in listeners[:2]:
+        while listener.next()[0] != "end":
+            pass
+    served.state.on_fill(FILL._replace(correlation_id="O-2"))
+    for listener in listeners[2:]:
+        listener.until("fills", lambda fills: len(fills) == 2)
         listener.close()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    again: list[Events] = []
-    while len(again) < MOST_LISTENERS:
-        assert time.monotonic() < deadline, f"only {len(again)} of {MOST_LISTENERS} could listen again"
-        events = Events(served)
-        if events.answer.status == 200:
-            again.append(events)
-    for events in again:
-        events.close()
 
 
 def test_there_is_nothing_to_change(served: Served) -> None:
@@ -276,6 +274,156 @@ def test_nobody_signs_in_from_elsewhere(locked: Served) -> None:
         assert locked.post("/sign-in", {"token": TOKEN}, **headers).status == 403
     assert locked.ask("/sign-in", "POST", {"token": TOKEN}, **JSON_TYPE).status == 403
     assert locked.post("/sign-in", {"token": TOKEN}, content_type="text/plain").status == 401
+
+
+@pytest.mark.parametrize("body", [r'{"token": "\ud800"}', "[" * 4_000, '{"token": 1', '{"token": 1e999}'])
+def test_odd_texts_are_no_token_and_no_fault(locked: Served, body: str) -> None:
+    connection = locked.connect()
+    connection.request("POST", "/sign-in", body, {"origin": locked.origin, **JSON_TYPE})
+    assert connection.getresponse().status == 401
+    connection.close()
+    assert locked.failures == []
+
+
+def test_many_wrong_tokens_do_not_keep_the_right_one_waiting(
+    locked: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mm_nautilus.live_view.app._REFUSAL_SECONDS", 0.1)
+    connections = [locked.connect() for _ in range(20)]
+    for connection in connections:
+        headers = {"origin": locked.origin, **JSON_TYPE}
+        connection.request("POST", "/sign-in", json.dumps({"token": "x" * 20}), headers)
+    assert locked.post("/sign-in", {"token": TOKEN}).status == 204
+    statuses = [connection.getresponse().status for connection in connections]
+    assert {401, 429} == set(statuses)
+    for connection in connections:
+        connection.close()
+
+
+# -- Connections --------------------------------------------------------------------------------------------
+
+HALF_A_REQUEST = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"
+
+
+def opened(served: Served, sent: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE_SECONDS)
+    connection.sendall(sent)
+    return connection
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Wait for what comes next, and return whether that is the end."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_idle_connections_make_room_for_whoever_comes(locked: Served) -> None:
+    most = most_connections()
+    events = Events(locked, **BEARER)
+    idle = [opened(locked, HALF_A_REQUEST if number % 2 else b"") for number in range(most + 20)]
+    assert locked.ask("/api/halt", "POST", {"flatten": False}, **BEARER, **JSON_TYPE).status == 200
+    for connection in idle[:20]:
+        assert has_ended(connection)
+    handles = open_files()
+    idle += [opened(locked) for _ in range(30)]
+    assert locked.ask("/healthz", **BEARER).status == 200
+    assert open_files() < handles + 90
+    locked.state.on_fill(FILL._replace(correlation_id="O-2"))
+    events.until("fills", lambda fills: len(fills) == 2)
+    events.close()
+    for connection in idle:
+        connection.close()
+    assert locked.failures == []
+
+
+def test_connections_may_have_a_quarter_of_the_file_handles(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft, most in ((64, 16), (256, 64), (1_024, 100), (-1, 100)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _kind, soft=soft: (soft, -1))
+        assert most_connections() == most
+
+
+TRICKLES = {
+    "nothing": (b"", b""),
+    "head": (HALF_A_REQUEST, b"a: b\r\n"),
+    "second head": (HALF_A_REQUEST + b"\r\n" + HALF_A_REQUEST, b"a: b\r\n"),
+    "body": (
+        b"POST /sign-in HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: 4000\r\n\r\n",
+        b" ",
+    ),
+    "refused body": (b"POST /api/halt HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4000\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("name", TRICKLES)
+def test_a_request_that_does_not_arrive_is_not_waited_for(
+    locked: Served, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(connections, "_PATIENCE_SECONDS", 0.3)
+    begin, more = TRICKLES[name]
+    connection = opened(locked, begin)
+    connection.settimeout(0.02)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            connection.sendall(more)
+            if not connection.recv(65_536):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    else:
+        pytest.fail("the connection is still open")
+    connection.close()
+    assert locked.ask("/healthz", **BEARER).status == 200
+    assert locked.failures == []
+
+
+def test_a_browser_that_takes_nothing_is_not_waited_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_PATIENCE_SECONDS", 0.3)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.connect(("127.0.0.1", served.port))
+    connection.settimeout(PATIENCE_SECONDS)
+    # The answers are more than sockets hold: requests are read no more, and then the server gives up.
+    requests = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" * 200_000
+    with pytest.raises(OSError, match=r"Connection reset|Broken pipe"):
+        connection.sendall(requests)
+    connection.close()
+    events = Events(served)  # which is read, and outlives the patience
+    for _ in range(2):
+        events.until("state")
+    events.close()
+    assert served.failures == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n\x00\xff\r\n\r\n",
+        b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\nGARBAGE\r\n\r\n",
+        b"GET /%ED%A0%80?%ff HTTP/1.1\r\nhost: \xed\xa0\x80\r\ncookie: \xff\r\n\r\n",
+        b"POST /sign-in HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 100_000,
+    ],
+)
+def test_what_is_no_request_is_no_fault(served: Served, sent: bytes) -> None:
+    connection = opened(served, sent)
+    connection.recv(65_536)
+    connection.close()
+    assert served.ask("/healthz").status == 200
+    assert served.failures == []
 
 
 # -- The kill switch ----------------------------------------------------------------------------------------
