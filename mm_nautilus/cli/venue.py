@@ -11,6 +11,7 @@ import typer
 from mm_nautilus.cli.completion import catalog_symbols
 from mm_nautilus.cli.console import ending_on_signals, shipped_file
 from mm_nautilus.cli.options import AsJson
+from mm_nautilus.core.loopback import is_loopback
 from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -92,12 +93,17 @@ def venue_command(
             control_port=control_port,
         )
         code = run_venue(
-            options, lambda addresses: _announce(addresses, as_json=as_json), end_with_stdin=end_with_stdin
+            options,
+            lambda addresses: _announce(addresses, host, as_json=as_json),
+            end_with_stdin=end_with_stdin,
         )
     raise typer.Exit(code)
 
 
-def _announce(addresses: "VenueAddresses", *, as_json: bool) -> None:
+def _announce(addresses: "VenueAddresses", host: str, *, as_json: bool) -> None:
+    if not is_loopback(host):
+        text = "Warning: the venue is open to the network, and whoever reaches its control side steers it"
+        typer.echo(f"{text}: {addresses.control_url}", err=True)
     words = " ".join(f"{name}={url}" for name, url in addresses.to_dict().items())
     typer.echo(json.dumps(addresses.to_dict()) if as_json else f"the venue listens: {words}")
     sys.stdout.flush()

@@ -2,29 +2,20 @@
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from mm_nautilus.core.loopback import is_loopback, names_loopback
 from mm_nautilus.core.sandbox_config import WebConfig
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["LEAST_TOKEN_CHARACTERS", "Access", "is_loopback", "page_access"]
+__all__ = ["LEAST_TOKEN_CHARACTERS", "Access", "page_access"]
 
 LEAST_TOKEN_CHARACTERS: Final = 16
 _SESSION_WORDS: Final = b"mm_nautilus live page"
 _BEARER: Final = "Bearer "
-_LOOPBACK_NAME: Final = "localhost"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address or a host's name."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == _LOOPBACK_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +36,7 @@ class Access:
 
     def is_host_allowed(self, header: str | None) -> bool:
         """Return whether a request's ``Host`` is a name that the page goes by; ports may differ, as tunnels do."""
-        if not self.is_loopback:
-            return True
-        try:
-            name = urlsplit(f"//{header or ''}").hostname
-        except ValueError:
-            return False
-        return name is not None and is_loopback(name)
+        return not self.is_loopback or names_loopback(header)
 
     def is_token(self, given: str) -> bool:
         """Compare with the token, in a time that does not depend on how much of it is right."""

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
 from mm_nautilus.core.ending_signals import ending_signals
+from mm_nautilus.core.loopback import is_loopback, names_loopback
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.venue.commands import COMMANDS
 from mm_nautilus.venue.options import VenueOptions
@@ -183,13 +184,17 @@ class VenueServer:
                 self._exchange.receive(session, message.data)
 
     async def _answer_control(self, request: web.Request) -> web.Response:
+        if "Origin" in request.headers:
+            return _refusal("commands come from programs, not from pages of a browser", 403)
+        if is_loopback(self._options.host) and not names_loopback(request.headers.get("Host")):
+            return _refusal("commands are sent to localhost or a loopback address", 421)
         kind = COMMANDS.get(request.match_info["command"])
         if kind is None:
             return _refusal(
                 f"command must be one of {', '.join(COMMANDS)}, was {request.match_info['command']}"
             )
         try:
-            command = kind.model_validate_json(await request.text() or "{}")
+            command = kind.model_validate_json(await request.read() or "{}")
             return web.json_response(await self._venue.perform(command))
         except ValidationError as error:
             return _refusal("\n".join(_problem(kind.name, details) for details in error.errors()))
@@ -202,8 +207,8 @@ def _problem(command: str, details: Any) -> str:
     return f"{command}: {where or 'body'}: {details['msg']}, was {details['input']!r}"
 
 
-def _refusal(text: str) -> web.Response:
-    return web.json_response({"error": text}, status=400)
+def _refusal(text: str, status: int = 400) -> web.Response:
+    return web.json_response({"error": text}, status=status)
 
 
 async def serve(venue: Venue, stop: asyncio.Event, on_listening: Callable[[VenueAddresses], None]) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from mm_nautilus.core.loopback import is_loopback
 from mm_nautilus.core.sandbox_config import WebConfig
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.live_view.access import Access, is_loopback, page_access
+from mm_nautilus.live_view.access import Access, page_access
 
 TOKEN = "correct-horse-battery"  # noqa: S105
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"

@@ -15,6 +15,7 @@ from mm_nautilus.cli import main
 from mm_nautilus.errors import ConfigError, RunFailedError
 from mm_nautilus.venue.control import VenueControl
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
+from mm_nautilus.venue.server import VenueAddresses
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "catalog"
@@ -110,6 +111,22 @@ def test_options_reach_the_child_as_they_are(options: VenueOptions, monkeypatch:
         main(VenueProcess(options).command()[3:])
     assert caught.value.code == 0
     assert received == [(options, True)]
+
+
+@pytest.mark.parametrize(("host", "is_open"), [("127.0.0.2", False), ("localhost", False), ("0.0.0.0", True)])  # noqa: S104
+def test_a_venue_that_is_open_to_the_network_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, is_open: bool
+) -> None:
+    def listen(_options: VenueOptions, announce: Any, **_kind: Any) -> int:
+        announce(VenueAddresses("http://h:1", "ws://h:1/v2", "http://h:2"))
+        return 0
+
+    monkeypatch.setattr("mm_nautilus.venue.server.run_venue", listen)
+    with pytest.raises(SystemExit):
+        main(["venue", "--simulate", "--json", "--host", host])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["control_url"] == "http://h:2"
+    assert ("whoever reaches its control side steers it: http://h:2" in said.err) is is_open
 
 
 # -- From the command line ----------------------------------------------------------------------------------

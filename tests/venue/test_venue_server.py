@@ -596,3 +596,41 @@ def test_options_that_mean_nothing_are_all_named(options: dict[str, Any], proble
     with pytest.raises(ConfigError) as caught:
         VenueOptions(**options)
     assert caught.value.problems == problems
+
+
+# -- Who is obeyed ------------------------------------------------------------------------------------------
+
+
+def test_neither_pages_nor_other_names_steer_the_venue() -> None:
+    refused = [
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example:80"}, 421),
+        ({"Host": ""}, 421),
+    ]
+
+    async def scene(served: Served) -> None:
+        url = f"{served.addresses.control_url}/resume"
+        for headers, status in refused:
+            async with served.http.post(url, data="{}", headers=headers) as answer:
+                assert answer.status == status
+        assert (await served.control("state"))["feed"]["state"] == "paused"
+        for headers in ({}, {"Host": "localhost"}, {"Host": "[::1]:80"}):
+            async with served.http.post(url, headers=headers) as answer:
+                assert answer.status == 200
+
+    play(scene, paused=True)
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"[" * 100_000, b'{"text": "\\ud800"}', b'{"text": 1'])
+def test_a_command_that_is_no_text_is_refused(body: bytes) -> None:
+    async def scene(served: Served) -> None:
+        for kind in ("application/json", "text/plain; charset=nonsense"):
+            headers = {"Content-Type": kind}
+            url = f"{served.addresses.control_url}/send"
+            async with served.http.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 400
+                assert "send: " in (await answer.json())["error"]
+
+    play(scene, paused=True)
