@@ -20,7 +20,9 @@ _PIECE_BYTES: Final = 4_096
 _SIGNALLED: Final = 128
 """Exit codes above it are those of signals."""
 _PATIENCE_SECONDS: Final = 5.0
-"""How long the process stays for output of which nothing more is taken."""
+"""How long the process stays for a program that takes nothing more of its output."""
+_PATIENCE_WITH_TERMINALS_SECONDS: Final = 1.0
+"""The same for a terminal, which takes what it is sent unless it was stopped."""
 _PATIENCE_AFTER_SIGNAL_SECONDS: Final = 0.5
 """How long it stays in all after a signal."""
 _LOOK_SECONDS: Final = 0.01
@@ -157,8 +159,8 @@ class UnhurriedStream(io.TextIOBase):
 def run_unhurried(command: Callable[[], int]) -> int:
     """Run a command with unhurried streams for standard output and standard error, and return its exit code.
 
-    It returns when all has been taken or, after 5 seconds in which nothing was, without that; half a second after a
-    command that a signal has ended.
+    It returns when all has been taken or, after 5 seconds in which nothing was (1 of a terminal), without that; half a
+    second after a command that a signal has ended.
 
     Parameters
     ----------
@@ -190,9 +192,12 @@ def _drain(streams: Sequence[UnhurriedStream], was_signalled: bool) -> None:
     for stream in streams:
         stream.end()
     began = time.monotonic()
-    while any(stream.is_behind for stream in streams):
-        taken_at = 0.0 if was_signalled else max(stream.written_at for stream in streams)
-        patience = _PATIENCE_AFTER_SIGNAL_SECONDS if was_signalled else _PATIENCE_SECONDS
-        if time.monotonic() - max(began, taken_at) > patience:
-            return
+
+    def is_waited_for(stream: UnhurriedStream) -> bool:
+        if was_signalled:
+            return time.monotonic() - began < _PATIENCE_AFTER_SIGNAL_SECONDS
+        patience = _PATIENCE_WITH_TERMINALS_SECONDS if stream.isatty() else _PATIENCE_SECONDS
+        return time.monotonic() - max(began, stream.written_at) < patience
+
+    while any(stream.is_behind and is_waited_for(stream) for stream in streams):
         time.sleep(_LOOK_SECONDS)

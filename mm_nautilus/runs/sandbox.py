@@ -373,9 +373,9 @@ class _Run:
 
     def _abandon(self) -> None:
         """End the process under an engine that hangs."""
-        self._results.abandon()
         if self._screen is not None:
             self._screen.end()
+        self._results.abandon()
         os._exit(self._signals.exit_code)
 
 

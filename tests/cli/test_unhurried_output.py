@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -153,3 +154,15 @@ def test_what_a_command_raises_comes_after_what_it_said(ends: tuple[int, TextIO]
     with pytest.raises(ZeroDivisionError, match="planted"):
         code_of(ends[1], fail)
     assert os.read(ends[0], 65_536) == b"said\n"
+
+
+def test_the_end_waits_for_no_stopped_terminal() -> None:
+    terminal, number = os.openpty()
+    termios.tcflow(number, termios.TCOOFF)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        began = time.monotonic()
+        assert code_of(file, lambda: typer.echo("nobody sees this") or 2) == 2
+        assert time.monotonic() - began < PATIENCE_SECONDS
+        termios.tcflow(number, termios.TCOON)
+        assert os.read(terminal, 100) == b"nobody sees this\r\n"
+    os.close(terminal)
