@@ -47,9 +47,11 @@ def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     leave_on_signals(as_json="--json" in words)
     from mm_nautilus.cli.app import exit_code  # noqa: PLC0415 (see the module)
-    from mm_nautilus.cli.frame import leave_at_once  # noqa: PLC0415
+    from mm_nautilus.cli.frame import leave_at_once, takes_all  # noqa: PLC0415
 
     code = exit_code(words)
     if words[:1] == ["sandbox"]:
         leave_at_once(code)
+    if not takes_all():
+        leave_at_once(code or 1)
     sys.exit(code)

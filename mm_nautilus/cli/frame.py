@@ -121,6 +121,16 @@ def leave_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
+def takes_all() -> bool:
+    """Return whether what was printed is out; a full device takes nothing, now or when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return False
+    return True
+
+
 def _refuse_no_text(words: Sequence[str]) -> None:
     """Refuse bytes that are no text: neither the engine nor readers of Parquet take names of files with such."""
     for word in words:

@@ -32,6 +32,15 @@ def test_a_mistake_keeps_its_exit_code(script: str, closed: str, is_told: bool) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", [["data", "list", "catalog", "--json"], ["config", "show", "configs/margin.yaml"]]
+)
+def test_output_that_a_full_device_does_not_take_is_a_failure(words: list[str]) -> None:
+    done = started_without(">/dev/full", sys.executable, "-m", "mm_nautilus.cli", *words)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
 def test_a_sandbox_run_that_nobody_hears_is_whole(tmp_path: Path) -> None:
     done = started_without(ALL, *COMMAND, str(configuration(tmp_path)), *ending(tmp_path, 100))
     assert done.returncode == 0
