@@ -1,13 +1,17 @@
 """One measured workload in a process of its own; prints its figures as one JSON line.
 
 Usage: python benchmarks/workloads.py MODE CATALOG
+
+MODE is one of those at the end of this file, or ``grid-1-2-3``: the engine's grid with each symbol's requote threshold
+in basis points. ``replay`` sends what a run of ``record`` has left beside the catalog.
 """
 
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,8 +38,10 @@ from nautilus_trader.model import (
     OrderBookDelta,
     OrderBookDeltas,
     OrderSide,
+    OrderStatus,
     Price,
     Quantity,
+    TimeInForce,
     Venue,
 )
 from nautilus_trader.trading import GridMarketMakerConfig, Strategy
@@ -49,11 +55,14 @@ from mm_nautilus.runs.components import strategy_config
 from mm_nautilus.runs.simulated_venue import simulated_venue
 from mm_nautilus.trading.instruments import currency_pair
 from mm_nautilus.trading.strategy import MarketMaker
+from mm_nautilus.trading.working_order import QUOTE
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "backtest.yaml"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 RUN_ID = "benchmark"
 CHUNK_ROWS = 50_000
 QUIET_EVENTS = 300_000
+
+type Figures = dict[str, Any]
 
 
 class Listener(Strategy):
@@ -74,6 +83,88 @@ class Listener(Strategy):
         """Take the event and leave it."""
 
 
+class Recorded(MarketMaker):
+    """The market maker, which keeps its order commands and the number of the book event at which each can be sent.
+
+    What it sends on anything but a book event is kept for the next one.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.sent: list[dict[str, Any]] = []
+        self._numbers: dict[Any, int] = {}
+        self._next_event = 1
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        super().on_book_deltas(deltas)
+        self._next_event += 1
+
+    def _keep(self, kind: str, order_id: Any, **values: Any) -> None:
+        number = self._numbers.setdefault(order_id, len(self._numbers))
+        self.sent.append({"event": self._next_event, "kind": kind, "order": number} | values)
+
+    def submit_order(self, order: Any, *args: Any, **kwargs: Any) -> None:
+        price = None if order.tags != [QUOTE] else str(order.price)
+        self._keep(
+            "place",
+            order.client_order_id,
+            instrument=str(order.instrument_id),
+            is_buy=order.is_buy,
+            price=price,
+            quantity=str(order.quantity),
+        )
+        super().submit_order(order, *args, **kwargs)
+
+    def modify_order(self, order_id: Any, quantity: Any = None, price: Any = None, **kwargs: Any) -> None:
+        size = None if quantity is None else str(quantity)
+        self._keep("amend", order_id, price=str(price), quantity=size)
+        super().modify_order(order_id, quantity=quantity, price=price, **kwargs)
+
+    def cancel_order(self, order_id: Any, *args: Any, **kwargs: Any) -> None:
+        self._keep("cancel", order_id)
+        super().cancel_order(order_id, *args, **kwargs)
+
+
+class Replay(Listener):
+    """Send recorded order commands at the book events at which they were sent, and nothing else."""
+
+    def __init__(self, instrument_ids: list[InstrumentId], commands: Iterable[dict[str, Any]]) -> None:
+        super().__init__(instrument_ids)
+        self._commands = iter(commands)
+        self._order_ids: list[Any] = []
+        self._event = 0
+        self._next = next(self._commands, None)
+
+    def __new__(cls, instrument_ids: list[InstrumentId], _commands: Any) -> "Replay":
+        return super().__new__(cls, instrument_ids)  # type: ignore[return-value]
+
+    def on_book_deltas(self, deltas: Any) -> None:
+        self._event += 1
+        while self._next is not None and self._next["event"] <= self._event:
+            self._send(self._next)
+            self._next = next(self._commands, None)
+
+    def _send(self, command: dict[str, Any]) -> None:
+        kind = command["kind"]
+        if kind == "cancel":
+            self.cancel_order(self._order_ids[command["order"]])
+            return
+        price = None if command["price"] is None else Price.from_str(command["price"])
+        quantity = None if command["quantity"] is None else Quantity.from_str(command["quantity"])
+        if kind == "amend":
+            self.modify_order(self._order_ids[command["order"]], quantity=quantity, price=price)
+            return
+        instrument = InstrumentId.from_str(command["instrument"])
+        side = OrderSide.BUY if command["is_buy"] else OrderSide.SELL
+        if price is None:
+            make, options = self.order_factory.market, {"time_in_force": TimeInForce.IOC, "reduce_only": True}
+            order = make(instrument, side, quantity, **options)
+        else:
+            order = self.order_factory.limit(instrument, side, quantity, price, post_only=True)
+        self._order_ids.append(order.client_order_id)
+        self.submit_order(order)
+
+
 def engine_config() -> BacktestEngineConfig:
     return BacktestEngineConfig(
         logging=LoggerConfig(bypass_logging=True),
@@ -82,23 +173,37 @@ def engine_config() -> BacktestEngineConfig:
     )
 
 
-def loaded(catalog: Path) -> tuple[RunConfig, dict[str, Any]]:
-    config = load_config(CONFIG, [f"catalog={catalog}"]).config
-    return config, {spec.symbol: spec for spec in CatalogReader(catalog).instruments()}
+def loaded(catalog: Path, *changes: str) -> tuple[RunConfig, dict[str, Any]]:
+    """Return the configuration that goes with a catalog, and the catalog's instruments."""
+    specs = {spec.symbol: spec for spec in CatalogReader(catalog).instruments()}
+    is_recorded = any(spec.venue == "BINANCE" for spec in specs.values())
+    name = "binance.yaml" if is_recorded else "backtest.yaml"
+    return load_config(CONFIGS / name, [f"catalog={catalog}", *changes]).config, specs
 
 
-def node_run(catalog: Path, add: Callable[[BacktestNode, RunConfig, dict[str, Any]], None]) -> dict[str, Any]:
+def ids(specs: dict[str, Any]) -> list[InstrumentId]:
+    return [InstrumentId.from_str(spec.instrument_id) for spec in specs.values()]
+
+
+def timed(run: Callable[[], Any]) -> tuple[Any, Figures]:
+    """Run something and return what it returned with the time it took on the clock and of the processor."""
+    started, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    return result, {"cpu": time.process_time() - cpu, "seconds": time.perf_counter() - started}
+
+
+def node_run(
+    catalog: Path, add: Callable[[BacktestNode, RunConfig, dict[str, Any]], None], *, starts: bool = True
+) -> Figures:
     """Run a catalog through a node with what `add` puts into it."""
     config, specs = loaded(catalog)
-    ids = [InstrumentId.from_str(spec.instrument_id) for spec in specs.values()]
     data = [
-        BacktestDataConfig(kind, str(catalog), instrument_ids=ids, optimize_file_loading=True)
+        BacktestDataConfig(kind, str(catalog), instrument_ids=ids(specs), optimize_file_loading=True)
         for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]
-    venue = simulated_venue(config.venue, specs, book_data="deltas")
     run = BacktestRunConfig(
         id=RUN_ID,
-        venues=[venue],
+        venues=[simulated_venue(config.venue, specs, book_data="deltas")],
         data=data,
         engine=engine_config(),
         chunk_size=CHUNK_ROWS,
@@ -107,48 +212,75 @@ def node_run(catalog: Path, add: Callable[[BacktestNode, RunConfig, dict[str, An
     node = BacktestNode([run])
     node.build()
     add(node, config, specs)
-    started = time.perf_counter()
-    result = node.run()[0]
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "events": result.iterations, "orders": result.total_orders}
+    if not starts:
+        return {}
+    (result,), figures = timed(node.run)
+    orders = node.get_engine_cache(RUN_ID).orders()
+    commands = Counter(order.instrument_id.symbol.value for order in orders)
+    commands.update(
+        order.instrument_id.symbol.value for order in orders if order.status == OrderStatus.CANCELED
+    )
+    return figures | {"events": result.iterations, "fills": filled(orders), "commands": dict(commands)}
 
 
-def listen(catalog: Path) -> dict[str, Any]:
+def filled(orders: Iterable[Any]) -> int:
+    return sum(len(order.trade_ids) for order in orders)
+
+
+def listen(catalog: Path, *, starts: bool = True) -> Figures:
     """Measure a strategy that only subscribes."""
     return node_run(
-        catalog,
-        lambda node, _config, specs: node.add_strategy(
-            RUN_ID, Listener([InstrumentId.from_str(spec.instrument_id) for spec in specs.values()])
-        ),
+        catalog, lambda node, _config, specs: node.add_strategy(RUN_ID, Listener(ids(specs))), starts=starts
     )
 
 
-def market_maker(catalog: Path) -> dict[str, Any]:
+def market_maker(catalog: Path) -> Figures:
     """Measure the market maker with its metrics actor."""
+    return made(catalog, MarketMaker)[1]
+
+
+def record(catalog: Path) -> Figures:
+    """Leave the market maker's order commands beside the catalog."""
+    maker, figures = made(catalog, Recorded)
+    commands_of(catalog).write_text(json.dumps(maker.sent), encoding="utf-8")
+    return figures
+
+
+def made[Maker: MarketMaker](catalog: Path, kind: type[Maker]) -> tuple[Maker, Figures]:
+    kept: list[Maker] = []
 
     def add(node: BacktestNode, config: RunConfig, specs: dict[str, Any]) -> None:
         node.add_actor(RUN_ID, MetricsActor())
-        strategy = MarketMaker(strategy_config(config, specs))
-        node.add_strategy(RUN_ID, strategy)
-        kept.append(strategy)
+        kept.append(kind(strategy_config(config, specs)))
+        node.add_strategy(RUN_ID, kept[0])
 
-    kept: list[MarketMaker] = []
     figures = node_run(catalog, add)
-    counts = [desk.counts for desk in kept[0].symbols.values()]
-    return figures | {
-        "amends": sum(count.amended for count in counts),
-        "fills": sum(count.fills for count in counts),
-    }
+    counts = {name: symbol.counts for name, symbol in kept[0].symbols.items()}
+    commands = {name: count.placed + count.amended + count.cancelled for name, count in counts.items()}
+    return kept[0], figures | {"commands": commands}
 
 
-def grid(catalog: Path, bps: int) -> dict[str, Any]:
+def commands_of(catalog: Path) -> Path:
+    return catalog.with_name(f"{catalog.name}.commands.json")
+
+
+def replay(catalog: Path) -> Figures:
+    """Measure the market maker's order commands without the market maker: the engine's floor for Python."""
+    commands = json.loads(commands_of(catalog).read_text(encoding="utf-8"))
+    figures = node_run(
+        catalog, lambda node, _config, specs: node.add_strategy(RUN_ID, Replay(ids(specs), commands))
+    )
+    return figures | {"commands": {"all": len(commands)}}
+
+
+def grid(catalog: Path, thresholds_bps: Iterable[int]) -> Figures:
     """Measure the engine's own grid market maker, compiled code, one level a side on every symbol."""
 
     def add(node: BacktestNode, _config: RunConfig, specs: dict[str, Any]) -> None:
         # It listens to quotes, which the engine makes from books that somebody subscribes to.
-        ids = [InstrumentId.from_str(spec.instrument_id) for spec in specs.values()]
-        node.add_strategy(RUN_ID, Listener(ids))
-        for number, spec in enumerate(specs.values()):
+        node.add_strategy(RUN_ID, Listener(ids(specs)))
+        for number, (symbol, bps) in enumerate(zip(sorted(specs), thresholds_bps, strict=True)):
+            spec = specs[symbol]
             base = 25.0 if spec.base == "XRP" else 0.0005
             node.add_builtin_strategy(
                 RUN_ID,
@@ -167,17 +299,21 @@ def grid(catalog: Path, bps: int) -> dict[str, Any]:
     return node_run(catalog, add)
 
 
-def whole_run(catalog: Path) -> dict[str, Any]:
-    """Measure the whole command: engine, recorder, reports and folder."""
+def whole_run(catalog: Path) -> Figures:
+    """Measure the whole command without its page: engine, recorder, tables, journal and folder as configured."""
     with tempfile.TemporaryDirectory() as folder:
-        config = load_config(CONFIG, [f"catalog={catalog}", f"output.directory={folder}"]).config
-        started = time.perf_counter()
-        summary = run_backtest(config).summary
-        seconds = time.perf_counter() - started
-    return {"seconds": seconds, "events": summary["events"], "orders": summary["orders"]}
+        config, _ = loaded(catalog, f"output.directory={folder}", "output.report=false")
+        outcome, figures = timed(lambda: run_backtest(config))
+    symbols = outcome.summary["symbols"].items()
+    kinds = ("orders_placed", "orders_amended", "orders_cancelled")
+    return figures | {
+        "events": outcome.summary["events"],
+        "fills": sum(found["fills"] for _, found in symbols),
+        "commands": {name: sum(found[kind] for kind in kinds) for name, found in symbols},
+    }
 
 
-def quiet(catalog: Path, *, with_market_maker: bool) -> dict[str, Any]:
+def quiet(catalog: Path, *, with_market_maker: bool) -> Figures:
     """Measure book events far from the touch: the ones that change nothing for a market maker."""
     config, specs = loaded(catalog)
     spec = specs["BTC/USDT"]
@@ -202,12 +338,9 @@ def quiet(catalog: Path, *, with_market_maker: bool) -> dict[str, Any]:
         engine.add_strategy(MarketMaker(params))
     else:
         engine.add_strategy(Listener([instrument.id]))
-    started = time.perf_counter()
-    engine.run()
-    seconds = time.perf_counter() - started
-    orders = engine.get_result().total_orders
+    _, figures = timed(engine.run)
     engine.dispose()
-    return {"seconds": seconds, "events": QUIET_EVENTS, "orders": orders}
+    return figures | {"events": QUIET_EVENTS}
 
 
 def quiet_book(instrument_id: InstrumentId, spec: Any) -> list[OrderBookDeltas]:
@@ -230,9 +363,12 @@ def quiet_book(instrument_id: InstrumentId, spec: Any) -> list[OrderBookDeltas]:
     return groups
 
 
-MODES: dict[str, Callable[[Path], dict[str, Any]]] = {
+MODES: dict[str, Callable[[Path], Figures]] = {
+    "prepare": lambda catalog: listen(catalog, starts=False),
     "listen": listen,
     "market-maker": market_maker,
+    "record": record,
+    "replay": replay,
     "whole-run": whole_run,
     "quiet-listen": lambda catalog: quiet(catalog, with_market_maker=False),
     "quiet-market-maker": lambda catalog: quiet(catalog, with_market_maker=True),
@@ -248,8 +384,8 @@ def peak_memory_mb() -> float:
 
 def main() -> None:
     mode, catalog = sys.argv[1], Path(sys.argv[2])
-    is_grid = mode.startswith("grid-")
-    figures = grid(catalog, int(mode.removeprefix("grid-"))) if is_grid else MODES[mode](catalog)
+    grid_bps = [int(text) for text in mode.split("-")[1:]] if mode.startswith("grid-") else None
+    figures = MODES[mode](catalog) if grid_bps is None else grid(catalog, grid_bps)
     figures["peak_mb"] = peak_memory_mb()
     print(json.dumps(figures))
 
