@@ -1,6 +1,7 @@
 """Which tests keep together, and calibrations for tests of what takes figures from them."""
 
 import math
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,9 @@ from mm_nautilus.calibration.figures import (
 )
 from mm_nautilus.calibration.file import dump_calibration
 
+signal.signal(
+    signal.SIGHUP, signal.SIG_DFL
+)  # commands that tests start hear it also where this process was told not to
 START = datetime(2025, 12, 13, tzinfo=UTC)
 
 KEPT_TOGETHER = {

@@ -69,7 +69,7 @@ class LiveFeed(GuardedActor):
                 self._state.on_guard(note)
             case StrategyStarted():
                 for view in message.views.values():
-                    view.on_quotes_changed.append(self._show_quotes)
+                    view.on_quotes_changed.append(self.listener(self._show_quotes))
 
     def _show_quotes(self, state: QuoteState) -> None:
         self._state.on_quotes(self._symbols[state.instrument_id], _quotes(state))

@@ -140,7 +140,7 @@ class TraceRecorder(GuardedActor):
         """Watch a strategy's symbols from now on; what they have sent before is not counted."""
         for instrument_id, view in message.views.items():
             self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
-            view.on_quotes_changed.append(self._write_quotes)
+            view.on_quotes_changed.append(self.listener(self._write_quotes))
             self._write_market(view, self.clock.timestamp_ns(), view.sample())
 
     def _record_fill(self, fill: Fill) -> None:

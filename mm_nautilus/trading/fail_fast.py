@@ -82,6 +82,20 @@ class _Guarded:
         del failure
         self.shut_down_after_failure()
 
+    def listener(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a callback for another component to call: what it raises is this component's failure alone."""
+
+        def listening(message: Any) -> None:
+            if self.failures:
+                self.shut_down_after_failure()
+                return
+            try:
+                callback(message)
+            except Exception as error:
+                _note_failure(self, callback.__qualname__, error)
+
+        return listening
+
     def shut_down_after_failure(self) -> None:
         """Ask the system to shut down, once.
 

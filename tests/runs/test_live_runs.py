@@ -308,12 +308,16 @@ process_main(["sandbox", *sys.argv[1:]])
 
 def test_failing_callback_of_the_live_feed_ends_the_run(tmp_path: Path) -> None:
     planted = """\
+import itertools
 import sys
 import mm_nautilus.live_view.state as state
 from mm_nautilus.cli import process_main
 
+calls = itertools.count()
+
 def fail(self, symbol, quotes):
-    raise ZeroDivisionError("planted")
+    if next(calls) >= 30:
+        raise ZeroDivisionError("planted")
 
 state.LiveState.on_quotes = fail
 process_main(["sandbox", *sys.argv[1:]])
@@ -328,7 +332,7 @@ process_main(["sandbox", *sys.argv[1:]])
         timeout=LONGEST_WAIT,
     )
     assert done.returncode == 1
-    assert "raised ZeroDivisionError('planted')" in done.stderr
+    assert "LiveFeed._show_quotes raised ZeroDivisionError('planted')" in done.stderr
     Left.only(tmp_path).assert_ended("failed")
 
 

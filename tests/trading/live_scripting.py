@@ -5,6 +5,7 @@ its way any more.
 """
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -247,6 +248,7 @@ class LiveScript:
                 builder = add_restoration_client(builder, saved, VENUE.value, is_cash=self._cash)
             self.restorer = AccountRestorer(saved, VENUE.value, patience_seconds=1.0)
             self.strategy.hold_until_started()
+        gc.collect()  # a thread has one node at a time, and one of a test before may wait to be collected
         node = builder.build()
         for actor in (self.metrics, self.restorer):
             if actor is not None:
