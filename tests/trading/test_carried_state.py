@@ -244,7 +244,9 @@ def figures(session: Session) -> dict[str, Any]:
         },
         "cycles": {p.symbol: p.realized for p in session.account.positions},
         "entries": {
-            symbol: entry | {"entry_price": average(entry["entry_price"])}
+            symbol: {
+                name: average(value) if name.endswith("price") else value for name, value in entry.items()
+            }
             for symbol, entry in session.strategy.position_entries.items()
         },
         "realized": {symbol: desk.position.realized for symbol, desk in session.strategy.symbols.items()},
