@@ -34,7 +34,16 @@ from nautilus_trader.live import (
     LiveNodeConfig,
     LiveRiskEngineConfig,
 )
-from nautilus_trader.model import BookType, InstrumentId, Money, OrderSide, Price, Quantity, TraderId
+from nautilus_trader.model import (
+    BookType,
+    InstrumentId,
+    Money,
+    OrderSide,
+    OrderUpdated,
+    Price,
+    Quantity,
+    TraderId,
+)
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from mm_nautilus.config.run import FeeConfig, LatencyConfig, VenueConfig
@@ -96,9 +105,10 @@ class TimedMaker(MarketMaker):
         self.watch.note_sent(client_order_id)
         super().modify_order(client_order_id, *args, **kwargs)
 
-    def on_order_updated(self, event: Any) -> None:
-        self.watch.note_taken(event.client_order_id, event.ts_event)
-        super().on_order_updated(event)
+    def on_order_event(self, event: Any) -> None:
+        if isinstance(event, OrderUpdated):
+            self.watch.note_taken(event.client_order_id, event.ts_event)
+        super().on_order_event(event)
 
 
 class Minimal(Strategy):

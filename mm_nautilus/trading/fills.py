@@ -39,12 +39,11 @@ class FillBook:
 
     Parameters
     ----------
-    portfolio, cache
+    cache
         The engine's.
     """
 
-    def __init__(self, portfolio: Any, cache: Any) -> None:
-        self._portfolio = portfolio
+    def __init__(self, cache: Any) -> None:
         self._cache = cache
         self._noted: dict[str, _Noted] = {}
         self._last_trade: dict[str, TradeId] = {}

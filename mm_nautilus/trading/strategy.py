@@ -163,7 +163,7 @@ class MarketMaker(GuardedStrategy):
         balances = Balances(self.portfolio, symbols[0].instrument_id.venue)
         self._drawdowns = Drawdowns(self.portfolio, balances, found.rates, symbols, settings)
         self._models = ModelReview(self.log, self.config_warnings)
-        self._fills = FillBook(self.portfolio, self.cache)
+        self._fills = FillBook(self.cache)
         self.orders = OrderManager(
             self,
             balances,
@@ -375,9 +375,8 @@ class MarketMaker(GuardedStrategy):
         for breach in self._drawdowns.breaches():
             self._halt(breach.symbols, breach.reason, breach.text, now_ns)
         for symbol in self._symbols.values():
-            if (
-                not symbol.guards.is_clock_settled
-            ):  # A clock that was set back may not come to them for hours.
+            if not symbol.guards.is_clock_settled:
+                # A clock that was set back may not come to them for hours.
                 symbol.exit_retry_ns = symbol.next_requote_ns = now_ns
             self._models.review(symbol, now_ns)
             if self._is_live and self._stopping is None:
