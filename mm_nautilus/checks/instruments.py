@@ -263,7 +263,7 @@ def _model_problems(
 
 
 def figure_risks(spec: InstrumentSpec, figures: QuoteFigures, mid_price: float) -> Iterator[Problem]:
-    """Warn where a full inventory moves the centre of the quotes by less than one tick."""
+    """Warn where a full inventory moves the reservation price by less than one tick."""
     if figures.model == "none" or figures.skew_ticks >= 1:
         return
     shift = figures.skew_bps / 10_000 * mid_price

@@ -58,7 +58,7 @@ def backtest_command(
     with loaded.placing():
         outcome = _run(loaded.config, shows_progress=not (quiet or as_json))
     if not quiet:
-        _tell(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
+        _print_outcome(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
@@ -75,7 +75,7 @@ def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
             return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
 
 
-def _tell(outcome: "BacktestOutcome", warnings: list[str]) -> None:
+def _print_outcome(outcome: "BacktestOutcome", warnings: list[str]) -> None:
     for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(f"written to {outcome.folder}", err=True)

@@ -43,13 +43,13 @@ class Failure:
     exit_code
         What the shell gets.
     lines
-        What is told on stderr, one text a problem.
+        What is printed on stderr, one text a problem.
     """
 
     exit_code: int
     lines: tuple[str, ...]
 
-    def tell(self, *, as_json: bool) -> None:
+    def show(self, *, as_json: bool) -> None:
         """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""
         lines = [without_passwords(line) for line in self.lines]
         if as_json:
@@ -87,7 +87,7 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         if code != _EXIT_INTERRUPTED:
             return int(code or 0)
         failure = Failure(_EXIT_INTERRUPTED, ("interrupted",))
-    failure.tell(as_json="--json" in words)
+    failure.show(as_json="--json" in words)
     return failure.exit_code
 
 

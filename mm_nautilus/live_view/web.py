@@ -157,20 +157,20 @@ class LivePage:
 
     def _serve(self, server: "uvicorn.Server", publisher: "Publisher") -> None:
         """Serve to the end; runs on the page's own thread."""
-        logger, handler = logging.getLogger(_LOGGER), _Teller(self._tell)
+        logger, handler = logging.getLogger(_LOGGER), _LogHandler(self._report)
         was_propagating, logger.propagate = logger.propagate, False
         logger.addHandler(handler)
         try:
             asyncio.run(self._answer(server, publisher))
         except Exception as error:
             first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            self._tell(f"{type(first).__name__}: {first}")
+            self._report(f"{type(first).__name__}: {first}")
         finally:
             logger.removeHandler(handler)
             logger.propagate = was_propagating
 
     async def _answer(self, server: "uvicorn.Server", publisher: "Publisher") -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._tell(_fault(context)))
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self._report(_fault(context)))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._publish(server, publisher))
             group.create_task(server.serve(sockets=[self._listener]))
@@ -184,7 +184,7 @@ class LivePage:
         for connection in list(server.server_state.connections):
             connection.transport.abort()
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         if self._failure is None:
             self._failure = text
             self._on_failure(f"the live page has a fault, the run goes on: {text}")
@@ -196,17 +196,17 @@ def _fault(context: Mapping[str, Any]) -> str:
     return f"{context['message']}{'' if error is None else f': {type(error).__name__}: {error}'}"
 
 
-class _Teller(logging.Handler):
+class _LogHandler(logging.Handler):
     """Hand the server's errors over."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
-        self._tell = tell
+        self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand an error over."""
         error = record.exc_info[1] if record.exc_info else None
-        self._tell(record.getMessage() if error is None else f"{type(error).__name__}: {error}")
+        self._report(record.getMessage() if error is None else f"{type(error).__name__}: {error}")
 
 
 def _listener(config: WebConfig) -> socket.socket:

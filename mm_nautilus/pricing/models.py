@@ -1,4 +1,4 @@
-"""Where the centre of our quotes lies, how wide they are, and on which tick they end up."""
+"""Where the reservation price lies, how wide they are, and on which tick they end up."""
 
 import math
 from typing import Final
@@ -145,7 +145,7 @@ def avellaneda_stoikov_width(gamma: float, sigma: float, kappa: float, time_left
 
 
 def avellaneda_stoikov_skew(gamma: float, sigma: float, time_left: float) -> float:
-    """Return how far one unit of inventory moves the centre, ``gamma * sigma^2 * (T - t)``.
+    """Return how far one unit of inventory moves the reservation price, ``gamma * sigma^2 * (T - t)``.
 
     Avellaneda and Stoikov (2008), eq. 29; units and errors as in `avellaneda_stoikov_quotes`.
 
@@ -259,7 +259,7 @@ def glft_half_width(gamma: float, sigma: float, kappa: float, intensity: float, 
 
 
 def glft_skew(gamma: float, sigma: float, kappa: float, intensity: float, *, fee: float = 0.0) -> float:
-    """Return how far one unit of inventory moves the centre.
+    """Return how far one unit of inventory moves the reservation price.
 
     It is ``sqrt(sigma^2 * gamma / (2 * kappa * A') * (1 + gamma/kappa)^(1 + kappa/gamma))`` with
     ``A' = A * exp(-kappa * fee)``; source, units and errors as in `glft_quotes`. It rises with gamma without
@@ -365,13 +365,13 @@ def full_width_pct(
 
 
 def quote_ticks(
-    centre: float, full_width: float, best_bid_ticks: int, best_ask_ticks: int, tick: float
+    reservation_price: float, full_width: float, best_bid_ticks: int, best_ask_ticks: int, tick: float
 ) -> tuple[int, int]:
-    """Return bid and ask as whole ticks, rounded away from the centre and never crossing the book.
+    """Return bid and ask as whole ticks, rounded away from the reservation price and never crossing the book.
 
     Parameters
     ----------
-    centre, full_width
+    reservation_price, full_width
         Centre of the quotes and the distance between them, in quote currency.
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
@@ -384,9 +384,9 @@ def quote_ticks(
         A bid of at most best ask - 1 tick and an ask of at least best bid + 1 tick, the bid below the ask.
     """
     half = 0.5 * full_width
-    bid = math.floor((centre - half) / tick + _TICK_ROUNDING)
-    ask = math.ceil((centre + half) / tick - _TICK_ROUNDING)
-    if bid >= ask:  # A width within the rounding, around a centre on a tick.
+    bid = math.floor((reservation_price - half) / tick + _TICK_ROUNDING)
+    ask = math.ceil((reservation_price + half) / tick - _TICK_ROUNDING)
+    if bid >= ask:  # A width within the rounding, around a price on a tick.
         bid, ask = bid - 1, ask + 1
     return min(bid, best_ask_ticks - 1), max(ask, best_bid_ticks + 1)
 
@@ -410,8 +410,8 @@ def _quotes_around[Value: (float, Floats)](
         if not np.isfinite(values).all():
             raise ValueError(f"{name} must be finite, was {values}")
     with np.errstate(over="ignore", invalid="ignore"):
-        centre = mid_price - (q - target) * skew
-        bid, ask = centre - half_width, centre + half_width
+        reservation = mid_price - (q - target) * skew
+        bid, ask = reservation - half_width, reservation + half_width
     if not (np.isfinite(bid).all() and np.isfinite(ask).all()):
         raise _too_large("a quote", half_width=half_width, skew=skew)
     return bid, ask

@@ -1,8 +1,8 @@
 """How wide a symbol's quotes stand and how far inventory moves them: its quote model and the model's figures.
 
 Lengths are basis points of mid. Inventory enters the models in full quotes, volatility per square root of a second,
-arrivals per second: ``q`` full quotes move the centre by ``q`` times the model's skew of one quote, and a full
-inventory, which is ``max_inventory / position_size`` of them, by what is called the skew here.
+arrivals per second: ``q`` full quotes move the reservation price by ``q`` times the model's skew of one quote, and a
+full inventory, which is ``max_inventory / position_size`` of them, by what is called the skew here.
 """
 
 import math
@@ -54,7 +54,7 @@ class QuoteModel:
         Distance between bid and ask, % of mid: the wider of model and ``min_spread_pct``, scaled by volatility, never
         below the fee floor.
     skew_bps
-        How far inventory moves the centre at ``q = 1``, bps of mid, downward for a long position.
+        How far inventory moves the reservation price at ``q = 1``, bps of mid, downward for a long position.
     model_width_pct
         The model's own full width with two maker fees, % of mid; 0 where the model sets none.
     gamma
@@ -68,7 +68,7 @@ class QuoteModel:
 
     @property
     def half_width_bps(self) -> float:
-        """Distance of either quote from the centre, bps of mid."""
+        """Distance of either quote from the reservation price, bps of mid."""
         return self.full_width_pct * 50.0
 
 
@@ -188,9 +188,9 @@ class QuoteFigures:
     gamma
         As of `QuoteModel`.
     half_width_bps, half_width_ticks
-        Distance of either quote from the centre.
+        Distance of either quote from the reservation price.
     skew_bps, skew_ticks
-        How far a full inventory moves the centre.
+        How far a full inventory moves the reservation price.
     maker_fee_bps
         Maker fee of one fill, bps of value.
     spread_bps, spread_source

@@ -270,7 +270,7 @@ class _SymbolWork:
         blocks = self._reader.iter_deltas(identity, start=self._book_ns(start_ns, first), end=end_ns)
         counted = self._progress.counting(blocks)
         replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=self._span.gap_seconds)
-        self._tell_what_was_used(replayed.touches, replayed.unsound_seconds)
+        self._report_what_was_used(replayed.touches, replayed.unsound_seconds)
         return replayed.touches
 
     def _book_ns(self, start_ns: int, first_ns: int) -> int:
@@ -282,7 +282,7 @@ class _SymbolWork:
             raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
         return found
 
-    def _tell_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
+    def _report_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
         used = touches.seconds
         span_seconds = (touches.end_ns - int(touches.ts_ns[0])) / 1e9
         if used <= 0:

@@ -23,7 +23,7 @@ from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.folder import refuse_unwritable_folders
 from mm_nautilus.runs.listing_server import ListingServer
-from mm_nautilus.runs.live_feed import symbol_infos
+from mm_nautilus.runs.live_view_bridge import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
     check_not_interrupted,
@@ -323,9 +323,9 @@ class _Run:
 
     def _show_last(self, parts: SandboxParts, now_ns: int, status: str) -> None:
         """Show the figures that the summary has, and how the run ended."""
-        if self._live is None or parts.live_feed is None:
+        if self._live is None or parts.bridge is None:
             return
-        parts.live_feed.show_last(now_ns, *parts.metrics.figures(now_ns))
+        parts.bridge.show_last(now_ns, *parts.metrics.figures(now_ns))
         stop = self._session.stop
         self._live.set_status(status, "" if stop is None else stop.text)
 

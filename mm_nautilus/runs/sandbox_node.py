@@ -26,7 +26,7 @@ from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
-from mm_nautilus.runs.live_feed import LiveFeed
+from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.restoration import (
     AccountRestorer,
@@ -69,13 +69,13 @@ class SandboxParts(Components[SessionControl]):
         The engine.
     saver
         What writes the state file, or None where no state is kept.
-    live_feed
+    bridge
         What feeds a live view, or None where there is none.
     """
 
     node: LiveNode
     saver: StateSaver | None
-    live_feed: LiveFeed | None
+    bridge: LiveViewBridge | None
 
     @property
     def open_orders(self) -> int:
@@ -148,17 +148,17 @@ def build_sandbox(
     if saved is not None and saved.positions:
         restorer = AccountRestorer(saved, config.venue.name)
         strategy.hold_until_started()
-    live_feed = None if live is None else LiveFeed(live, inputs.specs)
+    bridge = None if live is None else LiveViewBridge(live, inputs.specs)
     parts = SandboxParts(
         strategy=strategy,
         metrics=metrics,
         recorder=RunRecorder(folder, lambda: metrics.ledger, config.output, is_live=True),
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
-        others=[actor for actor in (saver, restorer, recording, guard, live_feed) if actor is not None],
+        others=[actor for actor in (saver, restorer, recording, guard, bridge) if actor is not None],
         node=node,
         saver=saver,
-        live_feed=live_feed,
+        bridge=bridge,
     )
     for actor in parts.actors:
         node.add_actor(actor)

@@ -209,7 +209,7 @@ class Decision:
     price, quantity
         What was wanted of the order: its price, None at market, and its whole size.
     market
-        Market, position and centre of the quotes.
+        Market, position and reservation price.
     volatility_pct
         One-minute volatility, %.
     imbalance, trade_flow

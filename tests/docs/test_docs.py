@@ -456,9 +456,9 @@ def test_derivation_of_the_reservation_price_holds_in_numbers(units: float, more
     ask = _root(lambda r: _log_utility(more * r, units - more, mid, aversion, variance) - before, 1.0, 4.0)
     assert math.isclose(bid, mid - aversion * (2 * units + more) * variance / 2, rel_tol=1e-10)
     assert math.isclose(ask, mid - aversion * (2 * units - more) * variance / 2, rel_tol=1e-10)
-    centre = reservation_price(mid, units, cap, gamma, 100 * sigma)
-    assert math.isclose((bid + ask) / 2, centre, rel_tol=1e-10)
-    assert units == 0 or abs(centre - mid) > 1e-5
+    expected = reservation_price(mid, units, cap, gamma, 100 * sigma)
+    assert math.isclose((bid + ask) / 2, expected, rel_tol=1e-10)
+    assert units == 0 or abs(expected - mid) > 1e-5
 
 
 def test_examples_of_the_maths_page_are_right() -> None:

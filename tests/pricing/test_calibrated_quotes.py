@@ -76,11 +76,11 @@ def test_bps_and_full_quotes_give_the_models_own_quotes_in_money(
     tick = mid / 1e6
     inputs = QuoteInputs(999_999, 1_000_001, 1_000_000.0, tick, position, SizeLimits(125, cap_lots, 1))
 
-    centre, half_width = reservation_price_at(inputs, model), model.model_width_pct / 200 * mid
+    reservation, half_width = reservation_price_at(inputs, model), model.model_width_pct / 200 * mid
 
     bid, ask = absolute_quotes(name, mid, quotes_at_cap * position / cap_lots, params, market, sigma)
-    assert centre - half_width == pytest.approx(bid, rel=1e-11)
-    assert centre + half_width == pytest.approx(ask, rel=1e-11)
+    assert reservation - half_width == pytest.approx(bid, rel=1e-11)
+    assert reservation + half_width == pytest.approx(ask, rel=1e-11)
 
 
 @both_models

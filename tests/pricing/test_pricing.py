@@ -149,7 +149,7 @@ def test_width_covers_the_minimum_and_with_an_edge_the_fees(min_spread, multipli
 
 
 @pytest.mark.parametrize(
-    ("centre", "width", "expected"),
+    ("reservation", "width", "expected"),
     [
         (100.0, 0.02, (9999, 10001)),  # exactly on ticks: not moved
         (100.0, 0.021, (9998, 10002)),  # off ticks: away from the mid
@@ -159,8 +159,8 @@ def test_width_covers_the_minimum_and_with_an_edge_the_fees(min_spread, multipli
         (-50.0, 0.02, (-5001, 10000)),
     ],
 )
-def test_quotes_round_away_from_the_mid_and_stop_at_the_touch(centre, width, expected):
-    assert quote_ticks(centre, width, best_bid_ticks=9999, best_ask_ticks=10001, tick=0.01) == expected
+def test_quotes_round_away_from_the_mid_and_stop_at_the_touch(reservation, width, expected):
+    assert quote_ticks(reservation, width, best_bid_ticks=9999, best_ask_ticks=10001, tick=0.01) == expected
 
 
 def test_a_width_of_nothing_on_a_tick_still_keeps_bid_below_ask():

@@ -72,7 +72,7 @@ def test_golden_glft_full_width():
 
 
 def test_golden_avellaneda_stoikov_quotes():
-    """Worked by hand: skew 0.1 * 4 * 0.5 = 0.2, width 0.2 + 20 * ln(16/15), centre 100 - 3 * 0.2."""
+    """Worked by hand: skew 0.1 * 4 * 0.5 = 0.2, width 0.2 + 20 * ln(16/15), reservation 100 - 3 * 0.2."""
     bid, ask = avellaneda_stoikov_quotes(100.0, 3.0, **PAPER, time_left=0.5)
 
     half = 0.1 + 10 * math.log(16 / 15)

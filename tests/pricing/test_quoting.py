@@ -202,9 +202,11 @@ def test_the_simplified_model_is_v1_4s_reservation_price_and_leaves_the_width_al
     params = SymbolParams(use_reservation_price=True, gamma=gamma, min_edge_bps=edge)
     model = model_of(params, volatility, fee)
 
-    centre = plan_quotes(params, replace(MARKET, position_lots=position), model).reservation_price
+    reservation = plan_quotes(params, replace(MARKET, position_lots=position), model).reservation_price
 
-    assert centre == pytest.approx(reservation_price(100.0, position, 1000, gamma, volatility), rel=1e-14)
+    assert reservation == pytest.approx(
+        reservation_price(100.0, position, 1000, gamma, volatility), rel=1e-14
+    )
     multiplier = volatility_multiplier(volatility, 0.5, 1.5)
     assert model.full_width_pct == full_width_pct(0.1, multiplier, fee, edge)
 
@@ -224,7 +226,7 @@ def test_quotes_stand_around_the_fair_price_and_are_as_wide_as_before(fair_ticks
     ("position", "target", "q"),
     [(0, 500, -0.5), (500, 500, 0.0), (1000, 500, 0.5), (1000, -500, 1.0), (-1000, 1000, -1.0)],
 )
-def test_the_centre_leans_towards_the_target(position, target, q):
+def test_the_reservation_price_leans_towards_the_target(position, target, q):
     limits = replace(LIMITS, target_lots=target)
     quotes = plan(position, limits=limits, use_reservation_price=True, skew_bps_at_max_inventory=20.0)
 

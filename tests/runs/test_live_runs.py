@@ -306,7 +306,7 @@ process_main(["sandbox", *sys.argv[1:]])
     assert len(left.fills) > 0
 
 
-def test_failing_callback_of_the_live_feed_ends_the_run(tmp_path: Path) -> None:
+def test_failing_callback_of_the_live_view_bridge_ends_the_run(tmp_path: Path) -> None:
     planted = """\
 import itertools
 import sys

@@ -99,16 +99,16 @@ class Probe(DataActor):
     def report(self) -> dict[str, Any]:
         """Return live orders, guards and figures at this moment."""
         now_ns = self.clock.timestamp_ns()
-        desks = self.parts.strategy.symbols
+        symbols = self.parts.strategy.symbols
         return {
             "now_ns": now_ns,
             "orders": [_order(order) for order in self.cache.orders() if not order.is_closed],
             "changes": self.changes,
             "sockets": self.sockets,
-            "venue": {symbol: desk.guards.venue.value for symbol, desk in desks.items()},
+            "venue": {name: symbol.guards.venue.value for name, symbol in symbols.items()},
             "unanswered": self.watch.to_dict()["unanswered"],
-            "fills": sum(desk.counts.fills for desk in desks.values()),
-            "symbols": {symbol: _symbol(desk, now_ns) for symbol, desk in desks.items()},
+            "fills": sum(symbol.counts.fills for symbol in symbols.values()),
+            "symbols": {name: _symbol(symbol, now_ns) for name, symbol in symbols.items()},
         }
 
     def history(self, since_ns: int = 0) -> list[dict[str, Any]]:
@@ -139,16 +139,16 @@ class Probe(DataActor):
         self.publish_message(messages.COMMANDS_TOPIC, getattr(messages, kind)(**values))
 
 
-def _symbol(desk: Any, now_ns: int) -> dict[str, Any]:
-    state = desk.guard_state(now_ns)
+def _symbol(symbol: Any, now_ns: int) -> dict[str, Any]:
+    state = symbol.guard_state(now_ns)
     return {
         "state": state.state.value,
         "reason": state.reason,
         "age": state.feed_age_seconds,
-        "touch": desk.touch,
-        "position": desk.position.lots * desk.lot,
-        "old_trades": desk.counts.old_trades,
-        "book_events": desk.book_events,
+        "touch": symbol.touch,
+        "position": symbol.position.lots * symbol.lot,
+        "old_trades": symbol.counts.old_trades,
+        "book_events": symbol.book_events,
     }
 
 

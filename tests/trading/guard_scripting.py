@@ -21,9 +21,9 @@ class Told(Watched):
         self.told: list[tuple[float, str, str]] = []
         self.old_trades: list[float] = []
 
-    def _tell_guard(self, desk: Any, state: Any, text: str, now_ns: int) -> None:
-        super()._tell_guard(desk, state, text, now_ns)
-        self.told.append(((now_ns - T0) / SECOND, desk.spec.symbol, text))
+    def _tell_guard(self, symbol: Any, state: Any, text: str, now_ns: int) -> None:
+        super()._tell_guard(symbol, state, text, now_ns)
+        self.told.append(((now_ns - T0) / SECOND, symbol.spec.symbol, text))
 
     def on_start(self) -> None:
         super().on_start()

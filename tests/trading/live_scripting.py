@@ -77,10 +77,10 @@ class LiveWatched(Watched):
     def is_quiet(self) -> bool:
         """Whether no command is on its way."""
         return all(
-            desk.exit_order_id is None
-            and not desk.position.awaits_event
-            and all(side.is_settled for side in (desk.bid, desk.ask))
-            for desk in self.symbols.values()
+            symbol.exit_order_id is None
+            and not symbol.position.awaits_event
+            and all(side.is_settled for side in (symbol.bid, symbol.ask))
+            for symbol in self.symbols.values()
         )
 
 

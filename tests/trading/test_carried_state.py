@@ -249,7 +249,7 @@ def figures(session: Session) -> dict[str, Any]:
             }
             for symbol, entry in session.strategy.position_entries.items()
         },
-        "realized": {symbol: desk.position.realized for symbol, desk in session.strategy.symbols.items()},
+        "realized": {name: symbol.position.realized for name, symbol in session.strategy.symbols.items()},
         "rows": {item.symbol: {name: getattr(item, name) for name in AMOUNTS} for item in session.rows},
         "equity": (account.equity, account.trading_pnl, account.revaluation, account.start_equity),
     }

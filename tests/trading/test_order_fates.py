@@ -1,4 +1,4 @@
-"""What becomes of orders between sending and confirmation, and what the desk makes of it."""
+"""What becomes of orders between sending and confirmation, and what the strategy makes of it."""
 
 import pytest
 from nautilus_trader.model import OrderSide, OrderStatus
@@ -13,10 +13,10 @@ BID, ASK = 2.34882, 2.35118
 
 
 def settled(mm: Watched, outcome) -> None:
-    """Check that the desk's slots agree with the engine's orders (as of before the stop)."""
+    """Check that the sides agree with the engine's orders (as of before the stop)."""
     assert mm.failures == []
-    desk = mm.symbols[XRP_USDT]
-    assert desk.position.lots == round(float(outcome.positions[XRP_USDT]) * 1e6)
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.position.lots == round(float(outcome.positions[XRP_USDT]) * 1e6)
 
 
 def bids(outcome) -> list:
@@ -30,9 +30,9 @@ def test_a_quote_that_would_take_on_arrival_is_refused_and_sent_again_later(run)
     refused = outcome.events("OrderRejected")
     assert [event.client_order_id for event in refused] == [bids(outcome)[0].client_order_id]
     assert "POST_ONLY" in refused[0].reason
-    desk = mm.symbols[XRP_USDT]
-    assert desk.counts.rejected == 1
-    assert desk.bid.stats.counts[NotQuoting.ORDER_REFUSED] == 1
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.counts.rejected == 1
+    assert symbol.bid.stats.counts[NotQuoting.ORDER_REFUSED] == 1
     assert [sorted(mm.quotes_at(at)) for at in (1, 2, 3)] == [["ask"], ["ask"], ["ask", "bid"]]
     assert mm.quotes_at(4)["bid"] == (2.34482, 10.0)
     settled(mm, outcome)

@@ -125,10 +125,10 @@ def test_entry_extremes_and_counts_survive_a_restart(run):
     assert (entry["highest_price"], entry["side"]) == (2.3508, "long")
     assert entry["entry_price"] == pytest.approx(2.3505), "the engine's average price counts"
     before = json.loads(state["market_maker"])["symbols"][XRP_USDT]["counts"]
-    desk = mm.symbols[XRP_USDT]
+    symbol = mm.symbols[XRP_USDT]
     assert before["fills"] == 1
-    assert (desk.counts.fills, desk.counts.maker_fills) == (1, 1)
-    assert desk.counts.placed > before["placed"]
+    assert (symbol.counts.fills, symbol.counts.maker_fills) == (1, 1)
+    assert symbol.counts.placed > before["placed"]
 
 
 def test_without_the_position_there_is_no_entry(run):

@@ -97,12 +97,12 @@ class Capped(Watched):
         sells = sum(float(order.leaves_qty) for order in live if order.is_sell and not order.is_reduce_only)
         assert position + buys <= self.cap + 1e-9
         assert -position + sells <= self.cap + 1e-9
-        desk = self.symbols[XRP_USDT]
+        symbol = self.symbols[XRP_USDT]
         worst = [
-            sign * desk.position.lots + (0 if side.order is None else side.order.worst_case_lots)
-            for sign, side in ((1, desk.bid), (-1, desk.ask))
+            sign * symbol.position.lots + (0 if side.order is None else side.order.worst_case_lots)
+            for sign, side in ((1, symbol.bid), (-1, symbol.ask))
         ]
-        assert max(worst) * desk.lot <= self.cap + 1e-9, "an amend in flight may still arrive"
+        assert max(worst) * symbol.lot <= self.cap + 1e-9, "an amend in flight may still arrive"
         self.extremes = max(getattr(self, "extremes", 0.0), abs(position))
 
 
@@ -144,10 +144,10 @@ def test_a_symbols_drawdown_halts_that_symbol_for_good(run, flatten):
     mm = Watched(given | {"symbols": TWO})
     # 10 XRP fall by 0.15: 1.5 USDT of a cap of 50 XRP, about 110 USDT.
     outcome = run(mm, falling((2.1995, 2.2005)))
-    desk = mm.symbols[XRP_USDT]
-    assert desk.is_halted
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.is_halted
     assert held(mm, NotQuoting.HALTED_DRAWDOWN) == 1
-    assert [o for o in outcome.orders if o.is_open and o.instrument_id == desk.instrument_id] == []
+    assert [o for o in outcome.orders if o.is_open and o.instrument_id == symbol.instrument_id] == []
     assert outcome.positions[XRP_USDT] == (0 if flatten else 10)
     assert len(outcome.of("halt")) == flatten
     assert not mm.symbols[BTC_USDT].is_halted
@@ -166,7 +166,7 @@ def test_the_accounts_drawdown_halts_everything(run, limit, halts):
     mm = Watched(given | {"symbols": TWO})
     # The account is worth 235 + 100 + 47 USDT; the fall costs 1.5 of them.
     outcome = run(mm, falling((2.1995, 2.2005)), balances=["100 USDT", "100 XRP", "0.0005 BTC"])
-    assert [desk.is_halted for desk in mm.symbols.values()] == [halts, halts]
+    assert [symbol.is_halted for symbol in mm.symbols.values()] == [halts, halts]
     assert outcome.positions[XRP_USDT] == (0 if halts else 10)
     assert outcome.open_quotes() == {} if halts else True
 
@@ -275,9 +275,9 @@ def others(seed: int, steps: int) -> list:
     return events
 
 
-def test_the_desk_reads_the_smallest_order_from_the_instrument(run):
+def test_the_symbol_reads_the_smallest_order_from_the_instrument(run):
     mm = Watched(config())
     run(mm, [book(0, *CALM)])
-    desk: SymbolState = mm.symbols[XRP_USDT]
-    assert desk.sizes.order_limits.min_lots_at(235_000) == 2_000_000  # 2 XRP in lots of 0.000001
-    assert desk.sizes.order_limits.min_lots_at(10) == 5_000_000_000  # 0.5 USDT at a price of 0.0001
+    symbol: SymbolState = mm.symbols[XRP_USDT]
+    assert symbol.sizes.order_limits.min_lots_at(235_000) == 2_000_000  # 2 XRP in lots of 0.000001
+    assert symbol.sizes.order_limits.min_lots_at(10) == 5_000_000_000  # 0.5 USDT at a price of 0.0001

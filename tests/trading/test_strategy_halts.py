@@ -65,13 +65,13 @@ def test_losing_orders_in_a_row_halt_the_symbol(run, limit, halts):
     mm = Told(config(max_consecutive_losses=limit, **ONE_WAY) | {"symbols": TWO})
     others = calm(*range(30), symbol=BTC_USDT)
     outcome = run(mm, [*trips(2.35, 2.33, 2.31, 2.29), *others])
-    desk = mm.symbols[XRP_USDT]
+    symbol = mm.symbols[XRP_USDT]
     assert len(outcome.of("stop_loss")) == (limit if halts else 3)
-    assert desk.is_halted is halts
+    assert symbol.is_halted is halts
     assert not mm.symbols[BTC_USDT].is_halted
     text = f"halted after a loss streak: {limit} losing orders in a row"
     assert mm.texts(XRP_USDT) == ([text] if halts else [])
-    assert desk.bid.stats.counts.get(NotQuoting.HALTED_LOSS_STREAK, 0) == halts
+    assert symbol.bid.stats.counts.get(NotQuoting.HALTED_LOSS_STREAK, 0) == halts
     assert saved_symbol(mm, XRP_USDT)["losses_in_a_row"] == (limit if halts else 3)
 
 
@@ -454,10 +454,10 @@ def test_old_trades_are_left_out_of_the_tape_and_told_once_a_minute(run):
     fresh = [late_trade(40 + 0.1 * i, 4.999) for i in range(20)]
     again = [late_trade(110.0, 3600.0)]
     run(mm, sorted([*calm(*range(120)), *old, *fresh, *again], key=lambda event: event.ts_init))
-    desk = mm.symbols[XRP_USDT]
-    assert desk.counts.old_trades == 61
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.counts.old_trades == 61
     assert mm.old_trades == [0.1, 110.0]
-    assert not desk.flow.is_warm, "only twenty of the last fifty trades count"
+    assert not symbol.flow.is_warm, "only twenty of the last fifty trades count"
 
 
 # -- What is published --------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ MODELS = ("avellaneda_stoikov", "glft")
 
 
 class Quoted(Watched):
-    """Look at the orders at snapshots and quotes as well, and count what books made the desk do."""
+    """Look at the orders at snapshots and quotes as well, and count what books made the strategy do."""
 
     observed = 0
 
@@ -108,13 +108,13 @@ def test_a_position_moves_the_quotes_by_the_models_skew(run, calibration, model)
     outcome = run(mm, [book(0, *CALM), trade(1, 2.34, 10, "sell"), book(2, *CALM), book(3, *CALM)])
     assert outcome.positions[XRP_USDT] == 10, "one full quote"
     half_width, skew = expected_bps(model)
-    centre = MID * (1 - skew / 10_000)
+    reservation = MID * (1 - skew / 10_000)
     bid, ask = prices_at(mm, 3)
-    assert bid == pytest.approx(math.floor((centre - half_width / 10_000 * MID) / TICK) * TICK, abs=1e-9)
+    assert bid == pytest.approx(math.floor((reservation - half_width / 10_000 * MID) / TICK) * TICK, abs=1e-9)
     assert ask == pytest.approx(
-        max(math.ceil((centre + half_width / 10_000 * MID) / TICK) * TICK, 2.34951), abs=1e-9
+        max(math.ceil((reservation + half_width / 10_000 * MID) / TICK) * TICK, 2.34951), abs=1e-9
     )
-    assert mm.indicators[XRP_USDT]["reservation_price"] == pytest.approx(centre, rel=1e-12)
+    assert mm.indicators[XRP_USDT]["reservation_price"] == pytest.approx(reservation, rel=1e-12)
 
 
 def test_each_model_makes_other_fills_of_the_same_market(run, calibration):
@@ -136,7 +136,7 @@ def test_each_model_makes_other_fills_of_the_same_market(run, calibration):
 
 
 @pytest.mark.parametrize("model", ["simplified", *MODELS])
-def test_a_given_skew_moves_the_centre_by_its_share(run, calibration, model):
+def test_a_given_skew_moves_the_reservation_price_by_its_share(run, calibration, model):
     mm = Watched(modelled(calibration, model, skew_bps_at_max_inventory=20.0, min_spread_pct=0.5))
     run(mm, [book(0, *CALM), trade(1, 2.33, 10, "sell"), book(2, *CALM), book(3, *CALM)])
     assert mm.indicators[XRP_USDT]["reservation_price"] == pytest.approx(
@@ -167,22 +167,22 @@ def test_a_model_too_wide_for_the_present_volatility_is_not_quoted_until_it_calm
     calm = [book(60 * i, *CALM) for i in range(4, 8)]
     mm = Watched(modelled(calibration, "avellaneda_stoikov", gamma=1.0, volatility_lookback=2))
     run(mm, [*storm, book(181, *CALM), book(182, *CALM), *calm, book(421, *CALM)])
-    desk = mm.symbols[XRP_USDT]
+    symbol = mm.symbols[XRP_USDT]
     assert mm.quotes_at(120) != {}
     assert mm.quotes_at(182) == {}
-    assert desk.bid.stats.counts[NotQuoting.MODEL_REFUSED] == 1
+    assert symbol.bid.stats.counts[NotQuoting.MODEL_REFUSED] == 1
     assert mm.quotes_at(421) != {}
-    assert desk.model.refusal is None
+    assert symbol.model.refusal is None
 
 
 def test_a_fee_that_the_market_cannot_pay_is_not_quoted(run, calibration):
     mm = Watched(modelled(calibration, "glft", maker_fee_pct=0.25))
     outcome = run(mm, [book(0, *CALM), book(1, *CALM), book(2, *CALM)])
-    desk = mm.symbols[XRP_USDT]
+    symbol = mm.symbols[XRP_USDT]
     assert outcome.orders == []
-    assert desk.bid.stats.counts == desk.ask.stats.counts == {NotQuoting.MODEL_REFUSED: 1}
-    assert "the full width of glft must be at most 5 % of mid" in desk.model.refusal
-    assert desk.figures is None
+    assert symbol.bid.stats.counts == symbol.ask.stats.counts == {NotQuoting.MODEL_REFUSED: 1}
+    assert "the full width of glft must be at most 5 % of mid" in symbol.model.refusal
+    assert symbol.figures is None
 
 
 def test_figures_of_the_start_are_kept_and_taken_anew_once_the_volatility_is_measured(run, calibration):
@@ -302,19 +302,19 @@ def test_fair_prices_move_quotes_towards_the_light_side(run, calibration, feed, 
     data = [event(0, HEAVY_BID), event(1, HEAVY_BID), event(2, HEAVY_ASK), event(3, HEAVY_ASK)]
     run(mm, data, **venue)
     for at, sign in ((1, 1), (3, -1)):
-        centre = 235_000 + sign * shift_ticks
+        reservation = 235_000 + sign * shift_ticks
         bid, ask = prices_at(mm, at)
-        assert bid == pytest.approx(math.floor(centre - 117.5) * TICK, abs=1e-9)
-        assert ask == pytest.approx(math.ceil(centre + 117.5) * TICK, abs=1e-9)
+        assert bid == pytest.approx(math.floor(reservation - 117.5) * TICK, abs=1e-9)
+        assert ask == pytest.approx(math.ceil(reservation + 117.5) * TICK, abs=1e-9)
 
 
 def test_exits_and_marks_stay_on_touch_and_mid(run, calibration):
     mm = Watched(config(fair_price="weighted_mid", stop_loss_pct=1.0, cooldown_seconds=3600.0))
     sides = ([(2.3495, 9000.0)], [(2.3505, 1.0)])
     run(mm, [book(0, *sides), trade(1, 2.34, 10, "sell"), book(2, *sides), book(3, *sides)])
-    desk = mm.symbols[XRP_USDT]
-    assert desk.mid_price == pytest.approx(MID)
-    assert float(desk.last_mid) == pytest.approx(MID)
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.mid_price == pytest.approx(MID)
+    assert float(symbol.last_mid) == pytest.approx(MID)
     assert mm.indicators[XRP_USDT]["reservation_price"] == pytest.approx(2.3505, abs=1e-6)
 
 
@@ -372,18 +372,18 @@ def test_a_model_without_a_calibration_waits_for_its_first_estimate(run):
     events, touches, trades = lively_market(130)
     mm = Watched(modelled(None, "glft", recalibrate_minutes=2.0, recalibrate_window_minutes=2.0))
     run(mm, events)
-    desk = mm.symbols[XRP_USDT]
+    symbol = mm.symbols[XRP_USDT]
     assert mm.quotes_at(119.95) == {}
     assert mm.quotes_at(120.15) != {}
-    assert desk.bid.stats.counts[NotQuoting.WARMING_UP] == 1
+    assert symbol.bid.stats.counts[NotQuoting.WARMING_UP] == 1
     found = (
-        desk.model.market.volatility_bps,
-        desk.model.market.a_per_second,
-        desk.model.market.kappa_per_bps,
+        symbol.model.market.volatility_bps,
+        symbol.model.market.a_per_second,
+        symbol.model.market.kappa_per_bps,
     )
     assert found == pytest.approx(offline(touches, trades, 0.0, 120.0), rel=1e-12)
-    assert (desk.model.estimates, desk.model.refused_estimates) == (1, 0)
-    assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in desk.figures.source
+    assert (symbol.model.estimates, symbol.model.refused_estimates) == (1, 0)
+    assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in symbol.figures.source
 
 
 @pytest.mark.parametrize("fair", ["mid", "weighted_mid"])

@@ -16,8 +16,8 @@ QUOTES = {"bid": (2.34882, 10.0), "ask": (2.35118, 10.0)}
 
 
 def counts(mm: Watched, reason: NotQuoting, symbol: str = XRP_USDT) -> tuple[int, int]:
-    desk = mm.symbols[symbol]
-    return desk.bid.stats.counts.get(reason, 0), desk.ask.stats.counts.get(reason, 0)
+    bid, ask = mm.symbols[symbol].bid, mm.symbols[symbol].ask
+    return bid.stats.counts.get(reason, 0), ask.stats.counts.get(reason, 0)
 
 
 def test_two_passive_quotes_stand_around_the_mid(run):

@@ -20,7 +20,7 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.messages import Fill as FillEvent
 
-__all__ = ["LiveFeed", "symbol_infos"]
+__all__ = ["LiveViewBridge", "symbol_infos"]
 
 
 def symbol_infos(specs: Mapping[str, InstrumentSpec]) -> list[SymbolInfo]:
@@ -28,7 +28,7 @@ def symbol_infos(specs: Mapping[str, InstrumentSpec]) -> list[SymbolInfo]:
     return [SymbolInfo(symbol, spec.base, spec.quote, spec.price_precision) for symbol, spec in specs.items()]
 
 
-class LiveFeed(GuardedActor):
+class LiveViewBridge(GuardedActor):
     """Subscribe to what strategy and metrics actor publish, and keep the last of it in a live view's state.
 
     Parameters
