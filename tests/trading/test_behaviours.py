@@ -101,7 +101,12 @@ BEHAVIOURS = {
         "trading/test_metrics_actor.py::test_equal_cycles_in_a_row_are_all_counted",
         "trading/test_purging.py::test_a_closed_position_takes_its_results_with_it_and_the_run_fails_for_it",
     ],
-    "an event in the band sends nothing, and one outside of it walks as the architecture page says": [
+    "a touch in the band of a plan asks for nothing, and a run that keeps plans sends what another one sends": [
+        "trading/test_kept_plans.py::test_no_touch_in_the_band_asks_for_anything",
+        "trading/test_kept_plans.py::test_a_run_that_keeps_its_plans_sends_what_one_that_never_does_sends",
+        "pricing/test_no_action_band.py::test_nothing_is_asked_for_anywhere_in_the_band",
+    ],
+    "a book event walks as the architecture page says": [
         "trading/test_behaviours.py::test_the_walk_of_the_architecture_page_is_the_one_that_is_taken",
     ],
 }
