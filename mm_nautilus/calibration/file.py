@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
-from mm_nautilus.calibration.market_figures import calibrated_figures
+from mm_nautilus.calibration.model_inputs import calibrated_inputs
 from mm_nautilus.config.fields import Finding
 from mm_nautilus.config.problems import check_model, nearest
 from mm_nautilus.config.run import as_yaml_values
@@ -92,7 +92,7 @@ def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -
         )
     if params.is_calibrated:
         try:
-            calibrated_figures(figures, "")
+            calibrated_inputs(figures, "")
         except CalibrationError as error:
             yield f"{symbol}: {error}"
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from mm_nautilus.calibration.intensity import fit_intensity, market_orders
-from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
@@ -153,7 +153,7 @@ class RollingCalibration:
     def _trade_columns(self) -> "tuple[array[int], ...]":
         return self._venue_times, self._trade_times, self._prices, self._sizes, self._buys
 
-    def estimate(self, now_ns: int) -> MarketFigures:
+    def estimate(self, now_ns: int) -> ModelInputs:
         """Estimate from the window that ends now; the next estimate is due an interval later either way.
 
         Raises
@@ -175,7 +175,7 @@ class RollingCalibration:
             tick_bps=spread.tick_bps,
             ts_ns=touches.recorded_ns(orders.ts_ns),
         )
-        return MarketFigures(
+        return ModelInputs(
             volatility_figures(touches).volatility_bps,
             fit.a_per_second,
             fit.kappa_per_bps,

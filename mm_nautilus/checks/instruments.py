@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
-from mm_nautilus.calibration.market_figures import MarketFigures, calibrated_figures
+from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
 from mm_nautilus.checks.fees import Fees, check_fees, configured_fees
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.problems import Problem, nearest
@@ -15,9 +15,9 @@ from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
-from mm_nautilus.pricing.quote_model import QuoteFigures, quote_figures
+from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics
 
-__all__ = ["check_instruments", "check_run", "figure_risks", "market_figures"]
+__all__ = ["check_instruments", "check_run", "model_inputs", "quote_metric_risks"]
 
 _MOST_NAMES: Final = 20
 _ROUNDING: Final = 1e-9
@@ -71,16 +71,16 @@ def check_instruments(
         found.extend(_size_problems(config, spec, rates))
         found.extend(_target_problems(config, spec, rates))
     found.extend(check_fees(config, _known_fees(config, known)))
-    markets = {} if calibration is None else {s: market_figures(config, calibration, s) for s in known}
+    markets = {} if calibration is None else {s: model_inputs(config, calibration, s) for s in known}
     for symbol, spec in known.items():
         measured = (volatility_pct or {}).get(symbol, 0.0)
         found.extend(_model_problems(config, spec, rates, markets.get(symbol), measured))
     return found
 
 
-def market_figures(
+def model_inputs(
     config: MarketMakerConfig, calibration: Calibration | None, symbol: str
-) -> MarketFigures | None:
+) -> ModelInputs | None:
     """Return what a symbol's model takes from a calibration, None where it takes nothing or finds nothing.
 
     Raises
@@ -92,7 +92,7 @@ def market_figures(
         return None
     if not config.for_symbol(symbol).is_calibrated:
         return None
-    return calibrated_figures(calibration.symbols[symbol], f"from {config.calibration.name}")
+    return calibrated_inputs(calibration.symbols[symbol], f"from {config.calibration.name}")
 
 
 def _rates(specs: Mapping[str, InstrumentSpec], mids: Mapping[str, float]) -> Rates[float]:
@@ -229,7 +229,7 @@ def _model_problems(
     config: MarketMakerConfig,
     spec: InstrumentSpec,
     rates: Rates[float],
-    market: MarketFigures | None,
+    market: ModelInputs | None,
     volatility_pct: float,
 ) -> Iterator[Problem]:
     """Yield what the figures of a symbol's quote model show; a model without any yet, or without a price, nothing."""
@@ -247,7 +247,7 @@ def _model_problems(
         return
     fee_pct = _percent(params.maker_fee_pct, spec.maker_fee_rate)
     try:
-        figures = quote_figures(
+        figures = quote_metrics(
             params.model_copy(update={"maker_fee_pct": fee_pct}),
             market,
             volatility_pct=volatility_pct,
@@ -259,10 +259,10 @@ def _model_problems(
     except CalibrationError as error:
         yield Problem(("symbols", spec.symbol, "reservation_model"), str(error))
         return
-    yield from figure_risks(spec, figures, mid)
+    yield from quote_metric_risks(spec, figures, mid)
 
 
-def figure_risks(spec: InstrumentSpec, figures: QuoteFigures, mid_price: float) -> Iterator[Problem]:
+def quote_metric_risks(spec: InstrumentSpec, figures: QuoteMetrics, mid_price: float) -> Iterator[Problem]:
     """Warn where a full inventory moves the reservation price by less than one tick."""
     if figures.model == "none" or figures.skew_ticks >= 1:
         return

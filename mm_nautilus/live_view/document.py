@@ -13,8 +13,8 @@ from mm_nautilus.live_view.state import (
     LiveState,
     Quotes,
     Snapshot,
-    SymbolFigures,
     SymbolInfo,
+    SymbolRow,
     SymbolSnapshot,
 )
 from mm_nautilus.metrics.ledger import AccountSnapshot
@@ -179,7 +179,7 @@ def _clock_text(ts_ns: int) -> str:
 
 
 def _symbol(symbol: SymbolSnapshot) -> Document:
-    figures = {} if symbol.figures is None else _symbol_figures(symbol.figures, symbol.info)
+    figures = {} if symbol.row is None else _row_figures(symbol.row, symbol.info)
     return {
         "symbol": symbol.info.symbol,
         "base_currency": symbol.info.base,
@@ -188,7 +188,7 @@ def _symbol(symbol: SymbolSnapshot) -> Document:
         "reason": symbol.reason,
         "feed_age_seconds": symbol.feed_age_seconds,
         "figures": figures | _quote_figures(symbol.quotes, symbol.info),
-        "as_of_ms": None if symbol.figures is None else symbol.figures.ts_event // 1_000_000,
+        "as_of_ms": None if symbol.row is None else symbol.row.ts_event // 1_000_000,
     }
 
 
@@ -199,34 +199,32 @@ def _quote_figures(quotes: Quotes, info: SymbolInfo) -> Document:
     }
 
 
-def _symbol_figures(figures: SymbolFigures, info: SymbolInfo) -> Document:
-    inventory = figures.inventory.partition(" ")[0]
-    trades = f"{figures.trades:,} ({figures.wins:,} won, {figures.losses:,} lost)"
+def _row_figures(row: SymbolRow, info: SymbolInfo) -> Document:
+    inventory = row.inventory.partition(" ")[0]
+    trades = f"{row.trades:,} ({row.wins:,} won, {row.losses:,} lost)"
     return {
-        "mid": _price(figures.mid_price, info, 1),
-        "reservation": _price(figures.reservation_price, info, 2),
-        "trailing_stop": _price(figures.trailing_stop_price, info, 1),
-        "inventory": _figure(
-            float(inventory), f"{size_text(float(inventory))} {info.base}", figures.inventory
-        ),
-        "realized_pnl": _money(figures.realized_pnl),
-        "total_pnl": _money(figures.total_pnl),
-        "total_pnl_report": _money(figures.total_pnl_report),
-        "average_pnl": _money(figures.average_pnl),
-        "fees": _money(figures.fees, unsigned_amount),
-        "fills": _count(figures.fills),
-        "trades": _figure(figures.trades, trades),
-        "wins": _count(figures.wins),
-        "losses": _count(figures.losses),
-        "win_rate": _percentage(figures.win_rate) if figures.trades else _figure(figures.win_rate, NONE),
+        "mid": _price(row.mid_price, info, 1),
+        "reservation": _price(row.reservation_price, info, 2),
+        "trailing_stop": _price(row.trailing_stop_price, info, 1),
+        "inventory": _figure(float(inventory), f"{size_text(float(inventory))} {info.base}", row.inventory),
+        "realized_pnl": _money(row.realized_pnl),
+        "total_pnl": _money(row.total_pnl),
+        "total_pnl_report": _money(row.total_pnl_report),
+        "average_pnl": _money(row.average_pnl),
+        "fees": _money(row.fees, unsigned_amount),
+        "fills": _count(row.fills),
+        "trades": _figure(row.trades, trades),
+        "wins": _count(row.wins),
+        "losses": _count(row.losses),
+        "win_rate": _percentage(row.win_rate) if row.trades else _figure(row.win_rate, NONE),
     }
 
 
 def _account(account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...]) -> Document:
-    figures = [symbol.figures for symbol in symbols if symbol.figures is not None]
-    trades, wins = sum(figure.trades for figure in figures), sum(figure.wins for figure in figures)
+    rows = [symbol.row for symbol in symbols if symbol.row is not None]
+    trades, wins = sum(row.trades for row in rows), sum(row.wins for row in rows)
     totals = {
-        "fills": _count(sum(figure.fills for figure in figures)),
+        "fills": _count(sum(row.fills for row in rows)),
         "trades": _count(trades),
         "win_rate": _percentage(100 * wins / trades) if trades else _figure(None, NONE),
     }

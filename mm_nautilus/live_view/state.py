@@ -19,8 +19,8 @@ __all__ = [
     "Quotes",
     "RunInfo",
     "Snapshot",
-    "SymbolFigures",
     "SymbolInfo",
+    "SymbolRow",
     "SymbolSnapshot",
 ]
 
@@ -68,7 +68,7 @@ class SymbolInfo(NamedTuple):
     price_decimals: int
 
 
-class SymbolFigures(NamedTuple):
+class SymbolRow(NamedTuple):
     """One symbol's published metrics.
 
     Attributes
@@ -156,7 +156,7 @@ class SymbolSnapshot(NamedTuple):
     ----------
     info
         The pair.
-    figures
+    row
         Its last metrics, None before the first.
     quotes
         Its quotes.
@@ -167,7 +167,7 @@ class SymbolSnapshot(NamedTuple):
     """
 
     info: SymbolInfo
-    figures: SymbolFigures | None
+    row: SymbolRow | None
     quotes: Quotes
     state: str
     reason: str
@@ -214,7 +214,7 @@ class _Symbol:
     """What is kept of one symbol; `seen_at` is when its metrics came, seconds of the monotonic clock."""
 
     info: SymbolInfo
-    figures: SymbolFigures | None = None
+    row: SymbolRow | None = None
     seen_at: float = 0.0
     quotes: Quotes = field(default_factory=Quotes)
     state: str = ""
@@ -222,9 +222,9 @@ class _Symbol:
 
     def snapshot(self, now: float) -> SymbolSnapshot:
         age = None
-        if self.figures is not None and self.figures.feed_age_seconds == self.figures.feed_age_seconds:
-            age = self.figures.feed_age_seconds + max(0.0, now - self.seen_at)
-        return SymbolSnapshot(self.info, self.figures, self.quotes, self.state, self.reason, age)
+        if self.row is not None and self.row.feed_age_seconds == self.row.feed_age_seconds:
+            age = self.row.feed_age_seconds + max(0.0, now - self.seen_at)
+        return SymbolSnapshot(self.info, self.row, self.quotes, self.state, self.reason, age)
 
 
 class LiveState:
@@ -266,14 +266,14 @@ class LiveState:
             self._status, self._status_text = status, text
             self._changes += 1
 
-    def on_metrics(self, figures: SymbolFigures) -> None:
+    def on_metrics(self, row: SymbolRow) -> None:
         """Take one symbol's metrics in."""
         now = self._clock()
         with self._lock:
-            symbol = self._symbols[figures.symbol]
-            self._changes += symbol.figures is None or symbol.figures.fills != figures.fills
-            symbol.figures, symbol.seen_at = figures, now
-            symbol.state, symbol.reason = figures.state, figures.reason
+            symbol = self._symbols[row.symbol]
+            self._changes += symbol.row is None or symbol.row.fills != row.fills
+            symbol.row, symbol.seen_at = row, now
+            symbol.state, symbol.reason = row.state, row.reason
 
     def on_quotes(self, symbol: str, quotes: Quotes) -> None:
         """Take one symbol's quotes in."""

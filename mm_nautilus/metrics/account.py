@@ -13,7 +13,7 @@ from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.messages import SymbolView
 
-__all__ = ["AccountMarker", "SymbolPnl", "net_position"]
+__all__ = ["AccountValuer", "SymbolPnl", "net_position"]
 
 _ZERO = Decimal(0)
 
@@ -53,7 +53,7 @@ def net_position(portfolio: Any, view: SymbolView) -> Decimal:
     return position.quantize(view.spec.size_increment)
 
 
-class AccountMarker:
+class AccountValuer:
     """Value one venue's account and the symbols traded on it.
 
     Parameters

@@ -12,7 +12,7 @@ from nautilus_trader.model import ActorId, Currency, InstrumentId, LiquiditySide
 from pydantic import BaseModel, ConfigDict, Field
 
 from mm_nautilus.errors import MarketMakingError
-from mm_nautilus.metrics.account import AccountMarker, SymbolPnl
+from mm_nautilus.metrics.account import AccountValuer, SymbolPnl
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.risk.limits import SECOND_NS
@@ -99,7 +99,7 @@ class MetricsActor(GuardedActor):
         self.settings = config or MetricsActorConfig()
         self.ledger: SymbolLedger | None = None
         self._portfolio: Any = None
-        self._marker: AccountMarker | None = None
+        self._valuer: AccountValuer | None = None
         self._books: dict[InstrumentId, _SymbolBook] = {}
         self._report_currency = ""
         self._restored: dict[str, Any] = {}
@@ -165,15 +165,15 @@ class MetricsActor(GuardedActor):
             currencies={symbol: view.spec.quote for symbol, view in views.items()},
         )
         venue = next(iter(views.values())).spec.venue
-        self._marker = AccountMarker(message.portfolio, venue, views, message.report_currency)
+        self._valuer = AccountValuer(message.portfolio, venue, views, message.report_currency)
         self._resume()
 
     def _resume(self) -> None:
         """Take up saved figures, and the positions that the engine still has open."""
         ledger = self._require_ledger()
-        if self._restored and self._marker is not None:
+        if self._restored and self._valuer is not None:
             ledger.restore(self._restored["ledger"])
-            self._marker.restore(self._restored["account"])
+            self._valuer.restore(self._restored["account"])
         for instrument_id, book in self._books.items():
             symbol = book.view.spec.symbol
             saved = self._restored.get("symbols", {}).get(symbol)
@@ -185,10 +185,10 @@ class MetricsActor(GuardedActor):
 
     def on_save(self) -> dict[str, bytes]:
         """Return counts and results as one JSON document; without any, what was loaded."""
-        if self.ledger is None or self._marker is None:
+        if self.ledger is None or self._valuer is None:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
         symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
-        document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._marker.state()}
+        document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._valuer.state()}
         return {_STATE_KEY: json.dumps(document).encode()}
 
     def on_load(self, state: dict[str, bytes]) -> None:
@@ -222,7 +222,7 @@ class MetricsActor(GuardedActor):
             self._publish_all()
 
     def _publish_all(self) -> None:
-        if self._marker is None:
+        if self._valuer is None:
             return
         # A live engine's timers keep their old schedule when the wall clock is set.
         now_ns = self.clock.timestamp_ns()
@@ -238,7 +238,7 @@ class MetricsActor(GuardedActor):
         return self.ledger
 
     def _in_report_currency(self, amount: Decimal, currency: str) -> Decimal | None:
-        rate = self._marker.rate(currency) if self._marker is not None else None
+        rate = self._valuer.rate(currency) if self._valuer is not None else None
         return None if rate is None else amount * rate
 
     def _check_realized(self, book: _SymbolBook) -> None:
@@ -275,19 +275,19 @@ class MetricsActor(GuardedActor):
             self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
 
     def _snapshot(self) -> AccountSnapshot | None:
-        if self._marker is None:
+        if self._valuer is None:
             return None
         ledger = self._require_ledger()
         pnls = {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
-        snapshot = self._marker.snapshot(pnls)
+        snapshot = self._valuer.snapshot(pnls)
         ledger.account = snapshot or ledger.account
         return snapshot
 
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
-        if self._marker is None:
+        if self._valuer is None:
             raise MarketMakingError("PnL was asked for before any strategy had announced itself")
         symbol = book.view.spec.symbol
-        return self._marker.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
+        return self._valuer.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
 
     def _metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> SymbolMetrics:
         spec, ledger = book.view.spec, self._require_ledger()

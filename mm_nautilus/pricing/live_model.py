@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.rolling import RollingCalibration
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
@@ -46,7 +46,7 @@ class LiveModel:
         "rolling",
     )
 
-    def __init__(self, params: SymbolParams, market: MarketFigures | None) -> None:
+    def __init__(self, params: SymbolParams, market: ModelInputs | None) -> None:
         self._params = params
         self.market = market
         self.rolling: RollingCalibration | None = None
@@ -77,7 +77,7 @@ class LiveModel:
                 self.refusal = str(refused)
         return self._model
 
-    def _made_of(self, market: MarketFigures | None, inputs: tuple[float, float]) -> QuoteModel:
+    def _made_of(self, market: ModelInputs | None, inputs: tuple[float, float]) -> QuoteModel:
         return quote_model(self._params, market, volatility_pct=inputs[0], quotes_at_cap=inputs[1])
 
     def estimate_anew(self, now_ns: int, volatility_pct: float, quotes_at_cap: float) -> bool:

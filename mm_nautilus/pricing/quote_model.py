@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mm_nautilus.calibration.market_figures import MarketFigures, check_market
+from mm_nautilus.calibration.model_inputs import ModelInputs, check_market
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import (
@@ -27,10 +27,10 @@ from mm_nautilus.pricing.models import (
 
 __all__ = [
     "LARGEST_MODEL_WIDTH_PCT",
-    "QuoteFigures",
+    "QuoteMetrics",
     "QuoteModel",
-    "figures_text",
-    "quote_figures",
+    "quote_metrics",
+    "quote_metrics_text",
     "quote_model",
     "short_number",
     "volatility_bps",
@@ -78,7 +78,7 @@ def volatility_bps(one_minute_pct: float) -> float:
 
 
 def quote_model(
-    params: SymbolParams, market: MarketFigures | None, *, volatility_pct: float, quotes_at_cap: float
+    params: SymbolParams, market: ModelInputs | None, *, volatility_pct: float, quotes_at_cap: float
 ) -> QuoteModel:
     """Return the model that a symbol's parameters and its market's figures make.
 
@@ -135,7 +135,7 @@ def _simplified(params: SymbolParams, volatility_pct: float) -> tuple[float, flo
 
 
 def _calibrated(
-    params: SymbolParams, market: MarketFigures, sigma: float, quotes_at_cap: float
+    params: SymbolParams, market: ModelInputs, sigma: float, quotes_at_cap: float
 ) -> tuple[float, float, float]:
     """Return skew at full inventory in bps, full width in % of mid, and gamma of Avellaneda-Stoikov or GLFT.
 
@@ -161,7 +161,7 @@ def _calibrated(
     return skew * quotes_at_cap if given is None else given, half_width / 50.0, gamma
 
 
-def _refuse_width(params: SymbolParams, market: MarketFigures, sigma: float, model_width_pct: float) -> None:
+def _refuse_width(params: SymbolParams, market: ModelInputs, sigma: float, model_width_pct: float) -> None:
     if model_width_pct <= LARGEST_MODEL_WIDTH_PCT:
         return
     fee_bps = (params.maker_fee_pct or 0.0) * 100.0
@@ -176,7 +176,7 @@ def _refuse_width(params: SymbolParams, market: MarketFigures, sigma: float, mod
 
 
 @dataclass(frozen=True, slots=True)
-class QuoteFigures:
+class QuoteMetrics:
     """What a symbol's quotes will be like: the figures that are logged, reported and warned from.
 
     Parameters
@@ -209,16 +209,16 @@ class QuoteFigures:
     spread_source: str
 
 
-def quote_figures(
+def quote_metrics(
     params: SymbolParams,
-    market: MarketFigures | None,
+    market: ModelInputs | None,
     *,
     volatility_pct: float,
     quotes_at_cap: float,
     mid_price: float,
     tick: float,
     spread: tuple[float | None, str],
-) -> QuoteFigures:
+) -> QuoteMetrics:
     """Return what a symbol's quotes will be like.
 
     Parameters
@@ -238,7 +238,7 @@ def quote_figures(
     stand_in = volatility_pct if volatility_pct > 0 or params.is_calibrated else params.base_volatility_pct
     model = quote_model(params, market, volatility_pct=stand_in, quotes_at_cap=quotes_at_cap)
     tick_bps = _BPS * tick / mid_price
-    return QuoteFigures(
+    return QuoteMetrics(
         model=params.reservation_model if params.use_reservation_price else "none",
         source=", ".join(_sources(params, market, model, volatility_pct)),
         gamma=model.gamma,
@@ -253,7 +253,7 @@ def quote_figures(
 
 
 def _sources(
-    params: SymbolParams, market: MarketFigures | None, model: QuoteModel, volatility_pct: float
+    params: SymbolParams, market: ModelInputs | None, model: QuoteModel, volatility_pct: float
 ) -> Iterator[str]:
     if not params.use_reservation_price:
         yield "no reservation price"
@@ -275,7 +275,7 @@ def _sources(
         yield "measured" if known else "base_volatility_pct, as none is measured yet"
 
 
-def figures_text(symbol: str, figures: QuoteFigures) -> str:
+def quote_metrics_text(symbol: str, figures: QuoteMetrics) -> str:
     """Return a symbol's figures as the line that is logged."""
     spread = "not known" if figures.spread_bps is None else f"{short_number(figures.spread_bps)} bps"
     return (

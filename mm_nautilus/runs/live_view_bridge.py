@@ -6,7 +6,7 @@ from typing import Any, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
-from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, SymbolFigures, SymbolInfo
+from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, SymbolInfo, SymbolRow
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot
@@ -58,7 +58,7 @@ class LiveViewBridge(GuardedActor):
     def on_data(self, data: Any) -> None:
         """Take one symbol's metrics over."""
         if isinstance(data.data, SymbolMetrics):
-            self._state.on_metrics(_figures(data.data))
+            self._state.on_metrics(_row(data.data))
 
     def _on_message(self, message: object) -> None:
         match message:
@@ -91,14 +91,14 @@ class LiveViewBridge(GuardedActor):
         metrics, account
             Each symbol's figures, and the account's.
         """
-        for row in metrics:
-            self._state.on_metrics(_figures(row))
+        for each in metrics:
+            self._state.on_metrics(_row(each))
         if account is not None:
             self._state.on_account(ts_ns, account)
 
 
-def _figures(metrics: SymbolMetrics) -> SymbolFigures:
-    return SymbolFigures(
+def _row(metrics: SymbolMetrics) -> SymbolRow:
+    return SymbolRow(
         ts_event=metrics.ts_event,  # type: ignore[attr-defined]
         symbol=metrics.symbol,
         fills=metrics.fills,

@@ -32,7 +32,7 @@ from mm_nautilus.runs.sandbox_inputs import (
 )
 from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.sandbox_results import SandboxResults
-from mm_nautilus.runs.session import WIND_DOWN_SECONDS, Session, StopCause
+from mm_nautilus.runs.session import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
@@ -238,7 +238,7 @@ class _Run:
         self._config = inputs.config
         self._signals = signals
         self._say = say
-        self._session = Session()
+        self._session = StopController()
         self._has_returned = threading.Event()
         self._results = SandboxResults(
             inputs,

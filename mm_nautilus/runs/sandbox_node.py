@@ -35,7 +35,7 @@ from mm_nautilus.runs.restoration import (
     simulated_account_id,
 )
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
-from mm_nautilus.runs.session import Session, SessionControl
+from mm_nautilus.runs.session import SessionControl, StopController
 from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
@@ -92,7 +92,7 @@ def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:
 def build_sandbox(
     inputs: SandboxInputs,
     folder: Path,
-    session: Session,
+    session: StopController,
     *,
     state: StateFile | None,
     recording: CatalogRecorder | None,
@@ -167,7 +167,7 @@ def build_sandbox(
 
 
 def _session_control(
-    inputs: SandboxInputs, session: Session, strategy: MarketMaker, on_report: Callable[[int], None]
+    inputs: SandboxInputs, session: StopController, strategy: MarketMaker, on_report: Callable[[int], None]
 ) -> SessionControl:
     duration = inputs.config.duration
     return SessionControl(

@@ -20,7 +20,7 @@ from mm_nautilus.runs.finish import only_writer, write_summary
 from mm_nautilus.runs.folder import begun_run_folder
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.sandbox_node import SandboxParts
-from mm_nautilus.runs.session import Session, StopCause
+from mm_nautilus.runs.session import StopCause, StopController
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.statistics import run_statistics
@@ -62,7 +62,7 @@ class SandboxResults:
     def __init__(
         self,
         inputs: SandboxInputs,
-        session: Session,
+        session: StopController,
         signals: SignalListener,
         *,
         state: StateFile | None,

@@ -16,7 +16,14 @@ from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, FeedRequest, StopQuoting
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["STANDSTILL_SECONDS", "WIND_DOWN_SECONDS", "Session", "SessionControl", "StopCause", "StopRequest"]
+__all__ = [
+    "STANDSTILL_SECONDS",
+    "WIND_DOWN_SECONDS",
+    "SessionControl",
+    "StopCause",
+    "StopController",
+    "StopRequest",
+]
 
 _TIMER: Final = "session-control"
 _LOOK_INTERVAL_NS: Final = SECOND_NS // 10
@@ -61,7 +68,7 @@ class StopRequest:
     events: int = 0
 
 
-class Session:
+class StopController:
     """One run's wish to end, which any thread may express; the first one counts.
 
     A feed's end alone waits until what the venue had sent has been worked through, and gives way to anything that
@@ -123,7 +130,7 @@ class SessionControl(GuardedActor):
 
     def __init__(
         self,
-        session: Session,
+        session: StopController,
         strategy: MarketMaker,
         instrument_ids: Sequence[InstrumentId],
         *,

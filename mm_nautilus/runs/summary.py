@@ -83,10 +83,10 @@ def _side_state(side: QuoteSide) -> str:
 
 def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
     """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
-    if symbol.figures is None:
+    if symbol.quote_metrics is None:
         return None
     counts = {"estimates": symbol.model.estimates, "refused_estimates": symbol.model.refused_estimates}
-    return asdict(symbol.figures) | counts
+    return asdict(symbol.quote_metrics) | counts
 
 
 def _seconds_at_cap(symbol: SymbolState) -> float:

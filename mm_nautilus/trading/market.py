@@ -6,7 +6,7 @@ from typing import Any
 
 from nautilus_trader.model import AggressorSide, InstrumentId, Price, Quantity
 
-from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import MinuteCloses
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -30,7 +30,7 @@ class Market:
         The same as plain values.
     params
         The symbol's merged parameters.
-    figures
+    inputs
         What the quote model takes from a calibration, None where it takes nothing, or not yet.
 
     Attributes
@@ -44,7 +44,7 @@ class Market:
     """
 
     def __init__(
-        self, instrument: Any, spec: InstrumentSpec, params: SymbolParams, figures: MarketFigures | None
+        self, instrument: Any, spec: InstrumentSpec, params: SymbolParams, inputs: ModelInputs | None
     ) -> None:
         self.instrument_id: InstrumentId = instrument.id
         self.name, self.spec, self.params = spec.symbol, spec, params
@@ -54,7 +54,7 @@ class Market:
         self._lot_raw = instrument.size_increment.raw
         self.guards = SymbolGuards(params)
         self.book_guard = self.guards.book
-        self.model = LiveModel(params, figures)
+        self.model = LiveModel(params, inputs)
         self.book = self._make_book(instrument)
         self.flow = TradeFlow()
         self.closes = MinuteCloses(params.volatility_lookback)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from mm_nautilus.checks.instruments import figure_risks
+from mm_nautilus.checks.instruments import quote_metric_risks
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.pricing.quote_model import QuoteFigures, figures_text, quote_figures
+from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics, quote_metrics_text
 from mm_nautilus.trading.symbol import SymbolState
 
 __all__ = ["ModelReview"]
@@ -36,20 +36,20 @@ class ModelReview:
             state = "still has no figures" if symbol.model.is_waiting else "quotes on with its last figures"
             self._log.warning(f"MM: {name} {state}: {error}")
             return
-        if is_new or _has_new_figures(symbol):
-            self._show_figures(symbol)
+        if is_new or _has_new_metrics(symbol):
+            self._log_metrics(symbol)
         if symbol.model.refusal is None:
             self._refused.discard(name)
         elif name not in self._refused:
             self._refused.add(name)
             self._log.warning(f"MM: {name} is not quoted: {symbol.model.refusal}")
 
-    def _show_figures(self, symbol: SymbolState) -> None:
-        figures = _noted_figures(symbol)
-        if figures is None:
+    def _log_metrics(self, symbol: SymbolState) -> None:
+        metrics = _noted_metrics(symbol)
+        if metrics is None:
             return
-        self._log.info(figures_text(symbol.name, figures))
-        for risk in figure_risks(symbol.spec, figures, symbol.mid_price or 0.0):
+        self._log.info(quote_metrics_text(symbol.name, metrics))
+        for risk in quote_metric_risks(symbol.spec, metrics, symbol.mid_price or 0.0):
             if risk.path not in self._reported:
                 self._reported.add(risk.path)
                 self._log.warning(risk.text())
@@ -76,12 +76,14 @@ def _estimated_anew(symbol: SymbolState, now_ns: int) -> bool:
     return is_new
 
 
-def _has_new_figures(symbol: SymbolState) -> bool:
+def _has_new_metrics(symbol: SymbolState) -> bool:
     """Return whether the first figures are still to be noted, or the volatility in them has been measured since."""
-    return symbol.figures is None or (symbol.figures_are_assumed and symbol.closes.volatility_pct > 0)
+    return symbol.quote_metrics is None or (
+        symbol.quote_metrics_are_assumed and symbol.closes.volatility_pct > 0
+    )
 
 
-def _noted_figures(symbol: SymbolState) -> QuoteFigures | None:
+def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:
     """Compute and keep what the quotes are like now; None without a sound book, sizes or a model."""
     touch, limits, volatility_pct = (
         symbol.touch,
@@ -96,8 +98,8 @@ def _noted_figures(symbol: SymbolState) -> QuoteFigures | None:
     spread = ((touch[1] - touch[0]) / symbol.mid_price * 10_000.0, "present spread")
     if symbol.calibration is not None:
         spread = (symbol.calibration.spread.median_spread_bps, "median spread")
-    symbol.figures_are_assumed = volatility_pct <= 0
-    symbol.figures = quote_figures(
+    symbol.quote_metrics_are_assumed = volatility_pct <= 0
+    symbol.quote_metrics = quote_metrics(
         symbol.params,
         symbol.model.market,
         volatility_pct=volatility_pct,
@@ -106,4 +108,4 @@ def _noted_figures(symbol: SymbolState) -> QuoteFigures | None:
         tick=symbol.tick,
         spread=spread,
     )
-    return symbol.figures
+    return symbol.quote_metrics

@@ -11,7 +11,7 @@ from nautilus_trader.trading import StrategyConfig
 from pydantic import ValidationError
 
 from mm_nautilus.calibration.file import configured_calibration
-from mm_nautilus.checks.instruments import check_instruments, market_figures
+from mm_nautilus.checks.instruments import check_instruments, model_inputs
 from mm_nautilus.checks.validation import Problem, validate
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -107,7 +107,7 @@ def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) 
             _with_fees(settings.for_symbol(name), spec),
             settings.report_currency,
             rates.rate,
-            market=market_figures(settings, calibration, name),
+            market=model_inputs(settings, calibration, name),
             calibration=None if calibration is None else calibration.symbols.get(name),
         )
     return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)

@@ -11,14 +11,14 @@ from nautilus_trader.model import (
 )
 
 from mm_nautilus.calibration.figures import SymbolCalibration
-from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.exits import ExitReason, exit_alerts
 from mm_nautilus.pricing.fair_price import fair_price_ticks
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
-from mm_nautilus.pricing.quote_model import QuoteFigures, QuoteModel
+from mm_nautilus.pricing.quote_model import QuoteMetrics, QuoteModel
 from mm_nautilus.pricing.quotes import (
     NotQuoting,
     Quote,
@@ -86,7 +86,7 @@ class SymbolState(Market):
         report_currency: str,
         rate: Callable[[str, str], float | None],
         *,
-        market: MarketFigures | None = None,
+        market: ModelInputs | None = None,
         calibration: SymbolCalibration | None = None,
     ) -> None:
         super().__init__(instrument, spec, params, market)
@@ -103,8 +103,8 @@ class SymbolState(Market):
         self.bid, self.ask = QuoteSide(is_bid=True), QuoteSide(is_bid=False)
         self.counts = OrderCounts()
         self.trades = TradeFilter(self.guards, self.counts)
-        self.figures: QuoteFigures | None = None
-        self.figures_are_assumed = True
+        self.quote_metrics: QuoteMetrics | None = None
+        self.quote_metrics_are_assumed = True
         self.reservation_price: float | None = None
         self.cap_lots: int | None = None
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0

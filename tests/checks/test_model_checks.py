@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mm_nautilus.checks.fees import Fees, check_fees
-from mm_nautilus.checks.instruments import check_instruments, figure_risks, market_figures
+from mm_nautilus.checks.instruments import check_instruments, model_inputs, quote_metric_risks
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.pricing.quote_model import quote_figures
+from mm_nautilus.pricing.quote_model import quote_metrics
 
 XRP = InstrumentSpec(
     "XRP/USDT", "KRAKEN", "XRP", "USDT", Decimal("0.0001"), Decimal("0.01"), maker_fee_rate=Decimal(0)
@@ -89,21 +89,21 @@ def test_a_symbol_that_waits_for_its_first_estimate_has_no_figures_yet(check):
 
 def test_figures_of_a_calibration_are_only_for_models_that_take_them(calibration_of, symbol_calibration):
     calibration = calibration_of({"XRP/USDT": symbol_calibration(kappa=1.5)})
-    taken = market_figures(strategy(), calibration, "XRP/USDT")
+    taken = model_inputs(strategy(), calibration, "XRP/USDT")
     assert taken is not None
     assert (taken.kappa_per_bps, taken.source) == (1.5, "from measured.yaml")
-    assert market_figures(strategy(reservation_model="simplified"), calibration, "XRP/USDT") is None
-    assert market_figures(strategy(symbols={"BTC/USDT": {}}), calibration, "BTC/USDT") is None
-    assert market_figures(strategy(), None, "XRP/USDT") is None
+    assert model_inputs(strategy(reservation_model="simplified"), calibration, "XRP/USDT") is None
+    assert model_inputs(strategy(symbols={"BTC/USDT": {}}), calibration, "BTC/USDT") is None
+    assert model_inputs(strategy(), None, "XRP/USDT") is None
 
 
 def test_risks_of_figures_are_the_same_wherever_they_are_computed(check):
     config = strategy(skew_bps_at_max_inventory=0.4, reservation_model="simplified")
     params = config.for_symbol("XRP/USDT").model_copy(update={"maker_fee_pct": 0.0})
-    figures = quote_figures(
+    figures = quote_metrics(
         params, None, volatility_pct=0.0, quotes_at_cap=5.0, mid_price=2.0, tick=0.0001, spread=(1.0, "")
     )
-    assert list(figure_risks(XRP, figures, 2.0)) == check(config)
+    assert list(quote_metric_risks(XRP, figures, 2.0)) == check(config)
 
 
 # -- Targets in other currencies --------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolFigures, SymbolInfo
+from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolInfo, SymbolRow
 from mm_nautilus.metrics.ledger import AccountSnapshot
 
 XRP, CROSS = "XRP/USDT", "XRP/BTC"
@@ -12,7 +12,7 @@ START_NS = 1_765_627_200 * SECOND_NS
 """2025-12-13 12:00 UTC."""
 RUN = RunInfo("probe", "runs/probe", "USDT", True, "local", "KRAKEN", START_NS)
 INFOS = (SymbolInfo(XRP, "XRP", "USDT", 5), SymbolInfo(CROSS, "XRP", "BTC", 8))
-FIGURES = SymbolFigures(
+FIGURES = SymbolRow(
     ts_event=START_NS,
     symbol=XRP,
     fills=3,

@@ -25,7 +25,7 @@ def test_nothing_is_known_before_anything_is_published() -> None:
     snapshot = made_state().snapshot()
     assert snapshot.status == "starting"
     assert [symbol.info.symbol for symbol in snapshot.symbols] == [XRP, CROSS]
-    assert all(symbol.figures is None and symbol.feed_age_seconds is None for symbol in snapshot.symbols)
+    assert all(symbol.row is None and symbol.feed_age_seconds is None for symbol in snapshot.symbols)
     assert (snapshot.account, snapshot.fills, snapshot.guards) == (None, (), ())
 
 
@@ -35,10 +35,10 @@ def test_last_metrics_and_quotes_count() -> None:
     state.on_metrics(FIGURES._replace(fills=4))
     state.on_quotes(XRP, Quotes(bid_price=2.3, bid_size=8.0, ask_reason="cooldown"))
     first, second = state.snapshot().symbols
-    assert first.figures is not None
-    assert first.figures.fills == 4
+    assert first.row is not None
+    assert first.row.fills == 4
     assert (first.quotes.bid_price, first.quotes.ask_price) == (2.3, None)
-    assert second.figures is None
+    assert second.row is None
 
 
 def test_feed_age_grows_while_nothing_comes() -> None:
@@ -122,8 +122,8 @@ def test_readers_see_whole_figures_while_another_thread_writes() -> None:
     while not has_ended.is_set() or looks == 0:
         looks += 1
         for symbol in state.snapshot().symbols:
-            assert symbol.figures is None or symbol.figures.fills == symbol.figures.trades
+            assert symbol.row is None or symbol.row.fills == symbol.row.trades
         equity, _ = state.curves()
         assert equity == sorted(equity)
     writer.join()
-    assert state.snapshot().symbols[0].figures == FIGURES._replace(fills=2_999, trades=2_999)
+    assert state.snapshot().symbols[0].row == FIGURES._replace(fills=2_999, trades=2_999)

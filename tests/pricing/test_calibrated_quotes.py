@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.calibration.market_figures import MarketFigures, calibrated_figures
+from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import avellaneda_stoikov_quotes, full_width_pct, glft_quotes
 from mm_nautilus.pricing.quote_model import (
     LARGEST_MODEL_WIDTH_PCT,
-    figures_text,
-    quote_figures,
+    quote_metrics,
+    quote_metrics_text,
     quote_model,
     volatility_bps,
 )
 from mm_nautilus.pricing.quotes import QuoteInputs, SizeLimits, reservation_price_at
 
-MARKET = MarketFigures(volatility_bps=0.8, a_per_second=0.5, kappa_per_bps=1.0, source="from a test")
+MARKET = ModelInputs(volatility_bps=0.8, a_per_second=0.5, kappa_per_bps=1.0, source="from a test")
 MODELS = ("avellaneda_stoikov", "glft")
 both_models = pytest.mark.parametrize("name", MODELS)
 
@@ -68,7 +68,7 @@ def absolute_quotes(name, mid, q, params, market, sigma_bps):
 def test_bps_and_full_quotes_give_the_models_own_quotes_in_money(
     name, mid, gamma, kappa, a, sigma, fee_pct, share
 ):
-    market = MarketFigures(sigma, a, kappa, "")
+    market = ModelInputs(sigma, a, kappa, "")
     params = params_of(name, gamma=gamma, maker_fee_pct=fee_pct)
     quotes_at_cap, cap_lots = 8.0, 1000
     position = round(share * cap_lots)
@@ -230,7 +230,7 @@ def test_missing_figures_and_a_skew_without_volatility_are_refused():
 @given(
     name=st.sampled_from(MODELS),
     market=st.builds(
-        MarketFigures, st.floats(0, 100), st.floats(1e-300, 1e300), st.floats(0.001, 100), st.just("")
+        ModelInputs, st.floats(0, 100), st.floats(1e-300, 1e300), st.floats(0.001, 100), st.just("")
     ),
     volatility=st.sampled_from([0.0, 1e-6, 0.1, 50.0]),
     gamma=st.floats(0.01, 1.0),
@@ -255,8 +255,8 @@ def test_any_figures_give_a_width_of_at_most_five_percent_or_are_refused(
 
 
 def test_figures_of_a_calibration_are_its_fit_to_both_sides(symbol_calibration):
-    market = calibrated_figures(symbol_calibration(a=0.6, kappa=1.5, volatility=1.1), "from there")
-    assert market == MarketFigures(1.1, 0.6, 1.5, "from there")
+    market = calibrated_inputs(symbol_calibration(a=0.6, kappa=1.5, volatility=1.1), "from there")
+    assert market == ModelInputs(1.1, 0.6, 1.5, "from there")
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_a_fit_that_misses_its_own_counts_is_refused(symbol_calibration, factor,
     sound = symbol_calibration()
     fit = sound.intensity.model_copy(update={"kappa_per_bps": factor})
     with pytest.raises(CalibrationError, match=words):
-        calibrated_figures(sound.model_copy(update={"intensity": fit}), "")
+        calibrated_inputs(sound.model_copy(update={"intensity": fit}), "")
 
 
 # -- Figures that are told --------------------------------------------------------------------------------
 
 
 def figures_of(name="glft", *, market=MARKET, volatility_pct=0.0, spread=(1.15, "median spread"), **changes):
-    return quote_figures(
+    return quote_metrics(
         params_of(name, **changes),
         market,
         volatility_pct=volatility_pct,
@@ -317,7 +317,7 @@ def test_the_source_says_what_figures_rest_on(changes, source):
 
 
 def test_a_line_tells_width_skew_fee_spread_and_model():
-    text = figures_text(
+    text = quote_metrics_text(
         "XRP/USDT", figures_of("simplified", market=None, min_spread_pct=0.05, maker_fee_pct=0.02)
     )
     assert text == (
@@ -325,4 +325,6 @@ def test_a_line_tells_width_skew_fee_spread_and_model():
         "(5.00 ticks); maker fee 2 bps, median spread 1.15 bps; model simplified: gamma 0.1, one-minute volatility "
         "0.5 %, base_volatility_pct, as none is measured yet"
     )
-    assert "median spread not known" in figures_text("XRP/USDT", figures_of(spread=(None, "median spread")))
+    assert "median spread not known" in quote_metrics_text(
+        "XRP/USDT", figures_of(spread=(None, "median spread"))
+    )

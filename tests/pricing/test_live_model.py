@@ -1,13 +1,13 @@
 import pytest
 
-from mm_nautilus.calibration.market_figures import MarketFigures
+from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing import live_model
 from mm_nautilus.pricing.live_model import LiveModel
 from mm_nautilus.pricing.quote_model import quote_model
 
-MARKET = MarketFigures(0.8, 0.5, 1.0, "from a test")
+MARKET = ModelInputs(0.8, 0.5, 1.0, "from a test")
 GLFT = SymbolParams(use_reservation_price=True, reservation_model="glft", recalibrate_minutes=1.0)
 MINUTE = 60_000_000_000
 
@@ -78,7 +78,7 @@ def test_estimates_come_into_force_when_they_are_due(estimates):
     assert not live.estimate_anew(0, 0.0, 5.0), "nothing was seen yet"
     live.rolling.add_touch(1, 9_999, 10_001, 5, 5)
     assert not live.estimate_anew(MINUTE, 0.0, 5.0)
-    estimates.extend([MARKET, MarketFigures(1.6, 0.5, 1.0, "later")])
+    estimates.extend([MARKET, ModelInputs(1.6, 0.5, 1.0, "later")])
     assert live.estimate_anew(MINUTE + 1, 0.0, 5.0)
     before = live.at(0.0, 5.0)
     assert not live.estimate_anew(MINUTE + 2, 0.0, 5.0)
@@ -91,8 +91,8 @@ def test_estimates_come_into_force_when_they_are_due(estimates):
     "bad",
     [
         CalibrationError("3 market orders"),
-        MarketFigures(0.8, 0.5, 4000.0, "wrong units"),
-        MarketFigures(99.0, 1e-9, 0.01, "absurdly wide"),
+        ModelInputs(0.8, 0.5, 4000.0, "wrong units"),
+        ModelInputs(99.0, 1e-9, 0.01, "absurdly wide"),
     ],
 )
 def test_an_estimate_that_is_refused_keeps_the_last_one(estimates, bad):

@@ -7,7 +7,7 @@ import pytest
 
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.limits import SECOND_NS
-from mm_nautilus.runs.session import Session, SessionControl, StopCause
+from mm_nautilus.runs.session import SessionControl, StopCause, StopController
 from mm_nautilus.trading.messages import FeedRequest, StopQuoting
 
 START_NS = 1_800_000_000 * SECOND_NS
@@ -24,7 +24,7 @@ class Clocked(SessionControl):
         duration_ns = None if duration_seconds is None else duration_seconds * SECOND_NS
         strategy: Any = SimpleNamespace(symbols={"XRP/USDT": SimpleNamespace(book_events=0)})
         super().__init__(
-            Session(),
+            StopController(),
             strategy,
             [],
             duration_ns=duration_ns,

@@ -148,7 +148,9 @@ def test_a_cap_in_another_currency_is_counted_in_full_quotes_to_two_digits(run, 
     mm = Watched(modelled(calibration, "glft", max_inventory=100))
     run(mm, [book(0, *CALM), book(2, *CALM)])
     skew = expected_bps("glft")[1]
-    assert mm.symbols[XRP_USDT].figures.skew_bps == pytest.approx(4.26 * skew, rel=1e-12), "100 / 2.35 / 10"
+    assert mm.symbols[XRP_USDT].quote_metrics.skew_bps == pytest.approx(4.26 * skew, rel=1e-12), (
+        "100 / 2.35 / 10"
+    )
 
 
 def test_a_maker_fee_is_added_to_each_side(run, calibration):
@@ -182,13 +184,13 @@ def test_a_fee_that_the_market_cannot_pay_is_not_quoted(run, calibration):
     assert outcome.orders == []
     assert symbol.bid.stats.counts == symbol.ask.stats.counts == {NotQuoting.MODEL_REFUSED: 1}
     assert "the full width of glft must be at most 5 % of mid" in symbol.model.refusal
-    assert symbol.figures is None
+    assert symbol.quote_metrics is None
 
 
 def test_figures_of_the_start_are_kept_and_taken_anew_once_the_volatility_is_measured(run, calibration):
     mm = Watched(modelled(calibration, "glft", volatility_lookback=2))
     run(mm, [book(0, *CALM), book(5, *CALM)])
-    first = mm.symbols[XRP_USDT].figures
+    first = mm.symbols[XRP_USDT].quote_metrics
     assert first is not None
     half_width, skew = expected_bps("glft")
     assert (first.model, first.spread_source, first.spread_bps) == ("glft", "median spread", 1.15)
@@ -199,7 +201,7 @@ def test_figures_of_the_start_are_kept_and_taken_anew_once_the_volatility_is_mea
     again = Watched(modelled(calibration, "glft", volatility_lookback=2))
     mids = (MID, 2.351, MID, MID)
     run(again, [book(60 * i, mid - 0.0005, mid + 0.0005) for i, mid in enumerate(mids)] + [book(185, *CALM)])
-    later = again.symbols[XRP_USDT].figures
+    later = again.symbols[XRP_USDT].quote_metrics
     assert "(measured)" in later.source
     assert "(measured)" not in first.source
     volatility_bps = again.symbols[XRP_USDT].closes.volatility_pct * 100 / math.sqrt(60)
@@ -209,7 +211,7 @@ def test_figures_of_the_start_are_kept_and_taken_anew_once_the_volatility_is_mea
 def test_without_a_calibration_the_present_spread_stands_in(run):
     mm = Watched(config())
     run(mm, [book(0, *CALM), book(5, *CALM)])
-    figures = mm.symbols[XRP_USDT].figures
+    figures = mm.symbols[XRP_USDT].quote_metrics
     assert (figures.model, figures.skew_bps, figures.spread_source) == ("none", 0.0, "present spread")
     assert figures.spread_bps == pytest.approx(0.001 / MID * 10_000)
     assert figures.half_width_bps == 5.0
@@ -383,7 +385,7 @@ def test_a_model_without_a_calibration_waits_for_its_first_estimate(run):
     )
     assert found == pytest.approx(offline(touches, trades, 0.0, 120.0), rel=1e-12)
     assert (symbol.model.estimates, symbol.model.refused_estimates) == (1, 0)
-    assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in symbol.figures.source
+    assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in symbol.quote_metrics.source
 
 
 @pytest.mark.parametrize("fair", ["mid", "weighted_mid"])

@@ -7,7 +7,7 @@ from typing import Final
 from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.errors import CalibrationError
 
-__all__ = ["MarketFigures", "calibrated_figures", "check_market"]
+__all__ = ["ModelInputs", "calibrated_inputs", "check_market"]
 
 
 _KAPPA_PER_BPS: Final = (0.001, 100.0)
@@ -23,7 +23,7 @@ _LARGEST_MISFIT: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class MarketFigures:
+class ModelInputs:
     """What the calibrated models take from a market.
 
     Parameters
@@ -44,7 +44,7 @@ class MarketFigures:
     source: str
 
 
-def check_market(market: MarketFigures) -> None:
+def check_market(market: ModelInputs) -> None:
     """Refuse figures that only wrong units explain.
 
     Raises
@@ -70,7 +70,7 @@ def check_market(market: MarketFigures) -> None:
         )
 
 
-def calibrated_figures(calibration: SymbolCalibration, source: str) -> MarketFigures:
+def calibrated_inputs(calibration: SymbolCalibration, source: str) -> ModelInputs:
     """Return what models take from a symbol's calibration.
 
     Raises
@@ -80,7 +80,7 @@ def calibrated_figures(calibration: SymbolCalibration, source: str) -> MarketFig
         counted beside it by a mean factor above 3, as one in other units does.
     """
     fit = calibration.intensity
-    market = MarketFigures(calibration.volatility.volatility_bps, fit.a_per_second, fit.kappa_per_bps, source)
+    market = ModelInputs(calibration.volatility.volatility_bps, fit.a_per_second, fit.kappa_per_bps, source)
     check_market(market)
     misses = [
         abs(math.log(point.intensity_per_second / fit.a_per_second) + fit.kappa_per_bps * point.depth_bps)
