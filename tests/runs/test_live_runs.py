@@ -332,7 +332,7 @@ process_main(["sandbox", *sys.argv[1:]])
         timeout=LONGEST_WAIT,
     )
     assert done.returncode == 1
-    assert "LiveFeed._show_quotes raised ZeroDivisionError('planted')" in done.stderr
+    assert "LiveViewBridge._show_quotes raised ZeroDivisionError('planted')" in done.stderr
     Left.only(tmp_path).assert_ended("failed")
 
 
