@@ -349,7 +349,8 @@ def _times(column: Any) -> Ints:
 
 
 def _integers(column: Any) -> Ints:
-    values: Ints = column.to_numpy(zero_copy_only=False).astype(np.int64)
+    # Through DLPack, as `to_numpy` imports pandas, for which no run waits to begin.
+    values: Ints = np.from_dlpack(column).astype(np.int64)
     return values
 
 
@@ -359,14 +360,16 @@ def _codes(file: CatalogFile, column: Any, codes: dict[str, int]) -> Ints:
     if unknown:
         raise DataError(f"{file.path} holds {unknown[0]!r} where one of {', '.join(codes)} is expected")
     table = np.array([codes[name] for name in names] or [0], dtype=np.int64)
-    values: Ints = table[column.indices.to_numpy(zero_copy_only=False)]
+    values: Ints = table[np.from_dlpack(column.indices)]
     return values
 
 
 def _multiples(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> Ints:
     digits = decimal_places(increment)
     try:
-        column = batch.column(name).fill_null(Decimal(0)).cast(pa.decimal128(38, digits))
+        column = batch.column(name)
+        column = column.fill_null(Decimal(0)) if column.null_count else column
+        column = column.cast(pa.decimal128(38, digits))
     except pa.ArrowInvalid as error:
         raise _off_grid(file, batch, name, increment) from error
     words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)

@@ -14,19 +14,14 @@ from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog_path import engine_path
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.report.derived import complete_summary
-from mm_nautilus.report.page import write_report as write_page
-from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.assembly import RUN_ID, RunParts, build_parts
 from mm_nautilus.runs.components import first_fault, last_figures, raised_by
 from mm_nautilus.runs.failures import note_failed, run_failed
-from mm_nautilus.runs.finish import write_summary
-from mm_nautilus.runs.folder import begun_run_folder
+from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.runs.signals import SignalWatch
-from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
-from mm_nautilus.runs.tables import POSITIONS, write_report
+from mm_nautilus.runs.tables import write_positions
 from mm_nautilus.system.whole_file import remove_unfinished
 from mm_nautilus.trading.instruments import keep_size_digits
 
@@ -125,7 +120,7 @@ class _Run:
         faults.append(raised_by(lambda: self._complete(summary, result)))
         parts.node.dispose()
         if self._config.output.report:
-            faults.append(raised_by(lambda: write_page(folder)))
+            faults.append(raised_by(lambda: _write_page(folder)))
         error = first_fault(faults)
         if error is not None:
             note_failed(folder, summary)
@@ -134,9 +129,16 @@ class _Run:
 
     def _complete(self, summary: dict[str, Any], result: BacktestResult | None) -> None:
         """Add to the summary what only the tables tell."""
-        summary["statistics"] = run_statistics(result, self._folder)
-        summary |= complete_summary(RunFiles(self._folder, summary, resolved_yaml(self._config)))
-        write_summary(self._folder, summary)
+        from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run waits for it to begin)
+        from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
+
+        summary |= write_completed(RunFiles(self._folder, summary, resolved_yaml(self._config)), result)
+
+
+def _write_page(folder: Path) -> None:
+    from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)
+
+    write_report(folder)
 
 
 def _run(node: BacktestNode) -> tuple[BacktestResult | None, Exception | None]:
@@ -157,9 +159,7 @@ def _save(parts: RunParts, now_ns: int, folder: Path, error: Exception | None) -
         *last_figures(parts, now_ns),
         parts.recorder.close,
         *(() if traces is None else (lambda: traces.close(now_ns),)),
-        lambda: write_report(
-            parts.node.generate_positions_report(RUN_ID), POSITIONS, folder / "positions.parquet"
-        ),
+        lambda: write_positions(parts.node.get_engine_cache(RUN_ID), folder / "positions.parquet"),
     )
     return first_fault([error, *(raised_by(step) for step in steps)])
 

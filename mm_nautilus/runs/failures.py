@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.runs.components import raised_by
-from mm_nautilus.runs.finish import write_summary
+from mm_nautilus.runs.folder import write_summary
 from mm_nautilus.system.whole_file import failure_text, whole_file
 from mm_nautilus.trading.fail_fast import CallbackFailure
 

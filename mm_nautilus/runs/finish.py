@@ -1,10 +1,10 @@
-"""Finish the folder of a live run that had no time to do so itself."""
+"""Finish the folder of a run: join the parts of its tables, and complete its summary from them."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,14 +13,14 @@ import pyarrow as pa
 from mm_nautilus.metrics.data_types import metrics_schema
 from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.run_files import RunFiles
+from mm_nautilus.runs.folder import write_summary
 from mm_nautilus.runs.recorder import EQUITY
 from mm_nautilus.runs.row_files import join_parts, parts_folder
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.tables import FILLS
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
-from mm_nautilus.system.whole_file import whole_file
 
-__all__ = ["finish_run", "only_writer", "write_summary"]
+__all__ = ["finish_run", "only_writer", "write_completed"]
 
 _ENDED: Final = frozenset({"completed", "interrupted", "failed"})
 """What a summary's status is called after the end; before, its process may still write."""
@@ -86,14 +86,20 @@ def finish_run(folder: Path) -> None:
         if parts_folder(path).is_dir():
             join_parts(path, schema)
     is_resumed = bool(files.summary.get("start", {}).get("is_resumed", False))
-    statistics = run_statistics(None, folder, is_resumed=is_resumed)
-    summary = complete_summary(
-        RunFiles(folder, files.summary | {"statistics": statistics}, files.config_text)
-    )
-    write_summary(folder, summary)
+    write_completed(files, is_resumed=is_resumed)
 
 
-def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Replace a run's summary, whole or not at all."""
-    with whole_file(folder / "summary.json") as unfinished:
-        unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+def write_completed(files: RunFiles, result: Any = None, *, is_resumed: bool = False) -> dict[str, Any]:
+    """Write and return a run's summary with what only its tables tell, which are closed.
+
+    Parameters
+    ----------
+    files
+        The run, with the summary as far as it goes.
+    result, is_resumed
+        As for `run_statistics`.
+    """
+    statistics = run_statistics(result, files.folder, is_resumed=is_resumed)
+    summary = complete_summary(replace(files, summary=files.summary | {"statistics": statistics}))
+    write_summary(files.folder, summary)
+    return summary

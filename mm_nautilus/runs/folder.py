@@ -1,11 +1,13 @@
 """The folder of one run."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.checks.refusals import RefusedRunError
@@ -14,7 +16,7 @@ from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.system.whole_file import reason, whole_file
 
-__all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders"]
+__all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders", "write_summary"]
 
 
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
@@ -95,3 +97,9 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
             raise RefusedRunError([_refused("output.directory", parent, reason(error))]) from error
         else:
             return folder
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Replace a run's summary, whole or not at all."""
+    with whole_file(folder / "summary.json") as unfinished:
+        unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -11,19 +11,16 @@ from typing import Any, Final
 from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
-from mm_nautilus.report.derived import complete_summary
-from mm_nautilus.report.page import write_report
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.components import first_fault, last_figures, raised_by
 from mm_nautilus.runs.failures import Failure, note_failed, run_failed
-from mm_nautilus.runs.finish import only_writer, write_summary
-from mm_nautilus.runs.folder import begun_run_folder
+from mm_nautilus.runs.finish import only_writer, write_completed
+from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.sandbox_node import SandboxParts
 from mm_nautilus.runs.session import StopCause, StopController
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.state_file import StateFile
-from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.venue_watch import VenueWatch
 
@@ -195,9 +192,8 @@ class SandboxResults:
     def _complete_summary(self) -> None:
         """Add to the summary what only the tables tell, which are closed now."""
         is_resumed = bool(self._start["is_resumed"])
-        self.summary["statistics"] = run_statistics(None, self.folder, is_resumed=is_resumed)
-        self.summary = complete_summary(RunFiles(self.folder, self.summary, resolved_yaml(self._config)))
-        self._write_summary()
+        files = RunFiles(self.folder, self.summary, resolved_yaml(self._config))
+        self.summary = write_completed(files, is_resumed=is_resumed)
 
     def write_report(self) -> None:
         """Write the page; after a signal in a process of its own, as there are only seconds to leave.
@@ -207,6 +203,8 @@ class SandboxResults:
         if not self._config.output.report:
             return
         if self._signals.received is None:
+            from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)
+
             with only_writer(self.folder):
                 write_report(self.folder)
             return

@@ -8,7 +8,14 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from nautilus_trader.analysis import MaxDrawdown, ReturnsVolatility, SharpeRatio, SortinoRatio
+
+# The public `nautilus_trader.analysis` imports plotly for the tearsheets beside them.
+from nautilus_trader._libnautilus.analysis import (  # type: ignore[import-not-found] # it has no stub
+    MaxDrawdown,
+    ReturnsVolatility,
+    SharpeRatio,
+    SortinoRatio,
+)
 
 __all__ = ["DAYS_A_YEAR", "equity_statistics", "run_statistics"]
 

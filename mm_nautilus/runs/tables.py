@@ -1,48 +1,16 @@
 """The tables of orders, fills and positions: exact decimals, UTC times, a currency beside every amount."""
 
-from collections.abc import Callable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mm_nautilus.system.whole_file import whole_file
+from mm_nautilus.runs.row_files import RowFile
 
-__all__ = ["FILLS", "ORDERS", "POSITIONS", "write_report"]
+__all__ = ["FILLS", "ORDERS", "write_positions"]
 
 _AMOUNT: Final = pa.decimal128(38, 18)
 _TIME: Final = pa.timestamp("ns", tz="UTC")
-
-type Column = tuple[str, pa.DataType, Callable[[Mapping[str, Any]], Any]]
-
-
-def _missing(value: Any) -> bool:
-    return not isinstance(value, list) and bool(pd.isna(value))
-
-
-def _text(name: str) -> Callable[[Mapping[str, Any]], str | None]:
-    return lambda row: None if _missing(row.get(name)) else str(row[name])
-
-
-def _symbol(row: Mapping[str, Any]) -> str:
-    return str(row["instrument_id"]).rpartition(".")[0]
-
-
-def _amount(name: str) -> Callable[[Mapping[str, Any]], Decimal | None]:
-    """Read a number, or the number of an amount such as ``0.1 USDT``."""
-    return lambda row: None if _missing(row.get(name)) else Decimal(str(row[name]).split()[0])
-
-
-def _currency(name: str) -> Callable[[Mapping[str, Any]], str | None]:
-    return lambda row: None if _missing(row.get(name)) else str(row[name]).split()[1]
-
-
-def _time(name: str) -> Callable[[Mapping[str, Any]], int | None]:
-    return lambda row: None if _missing(row.get(name)) else pd.Timestamp(row[name]).value
-
 
 _FILLS: Final[dict[str, pa.DataType]] = {
     "ts_event": _TIME,
@@ -73,38 +41,48 @@ _ORDERS: Final[dict[str, pa.DataType]] = {
     "client_order_id": pa.string(),
 }
 ORDERS: Final = pa.schema(_ORDERS)
-POSITIONS: Final[tuple[Column, ...]] = (
-    ("ts_opened", _TIME, _time("ts_opened")),
-    ("ts_closed", _TIME, _time("ts_closed")),
-    ("symbol", pa.string(), _symbol),
-    ("entry", pa.string(), _text("entry")),
-    ("side", pa.string(), _text("side")),
-    ("peak_quantity", _AMOUNT, _amount("peak_qty")),
-    ("quantity", _AMOUNT, _amount("quantity")),
-    ("average_open_price", pa.float64(), lambda row: float(row["avg_px_open"])),
-    ("realized_pnl", _AMOUNT, _amount("realized_pnl")),
-    ("currency", pa.string(), _currency("realized_pnl")),
-)
+_POSITIONS: Final[dict[str, pa.DataType]] = {
+    "ts_opened": _TIME,
+    "ts_closed": _TIME,
+    "symbol": pa.string(),
+    "entry": pa.string(),
+    "side": pa.string(),
+    "peak_quantity": _AMOUNT,
+    "quantity": _AMOUNT,
+    "average_open_price": pa.float64(),
+    "realized_pnl": _AMOUNT,
+    "currency": pa.string(),
+}
 
 
-def write_report(report: pd.DataFrame, columns: tuple[Column, ...], path: Path) -> pa.Table:
-    """Write one of the engine's reports with the columns given, and return it.
+def write_positions(cache: Any, path: Path) -> None:
+    """Write all positions of a run in the order in which they were opened.
 
     Parameters
     ----------
-    report
-        What the engine generated; its index becomes a column of its name.
-    columns
-        Name, type and reader of each column; rows are ordered by the first, their time.
+    cache
+        The engine's, which keeps what has been closed of a position that is open again as snapshots of it.
     path
         The Parquet file.
     """
-    indexed = report.reset_index() if report.index.name else report
-    if len(indexed):
-        indexed = indexed.sort_values(columns[0][0], kind="stable")
-    rows: list[dict[Any, Any]] = indexed.to_dict("records")
-    arrays = [pa.array([read(row) for row in rows], type=kind) for _, kind, read in columns]
-    table = pa.table(arrays, schema=pa.schema([(name, kind) for name, kind, _ in columns]))
-    with whole_file(path) as unfinished:
-        pq.write_table(table, unfinished, compression="zstd")
-    return table
+    file = RowFile(path, pa.schema(_POSITIONS))
+    positions = [*cache.positions(), *cache.position_snapshots()]
+    for position in sorted(positions, key=lambda position: position.ts_opened):
+        file.append(_position_row(position))
+    file.close()
+
+
+def _position_row(position: Any) -> tuple[Any, ...]:
+    realized = position.realized_pnl
+    return (
+        position.ts_opened,
+        position.ts_closed,
+        position.instrument_id.symbol.value,
+        position.entry.name,
+        position.side.name,
+        position.peak_qty.as_decimal(),
+        position.quantity.as_decimal(),
+        position.avg_px_open,
+        None if realized is None else realized.as_decimal(),
+        None if realized is None else realized.currency.code,
+    )

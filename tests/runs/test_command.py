@@ -129,7 +129,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     assert FinishedOrders(folder).open_count == 0
 
 
-@pytest.mark.parametrize("step", ["build_parts", "run_summary", "write_report"])
+@pytest.mark.parametrize("step", ["build_parts", "run_summary", "write_positions"])
 def test_a_failure_beside_the_callbacks_shows_in_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -215,3 +215,27 @@ def test_journal_has_a_line_for_every_fill(finished_run: Callable[..., FinishedR
     assert len(fills) == len(run.table("fills"))
     assert {line["correlation_id"] for line in fills} == set(run.table("fills").client_order_id)
     assert lines[-1]["type"] == "portfolio"
+
+
+def test_a_run_loads_no_library_before_it_is_needed(tmp_path: Path) -> None:
+    code = """
+import sys
+from mm_nautilus.cli import process_main
+from mm_nautilus.trading.strategy import MarketMaker
+
+on_book_deltas = MarketMaker.on_book_deltas
+def first(strategy, deltas):
+    MarketMaker.on_book_deltas = on_book_deltas
+    print(sorted({"pandas", "plotly", "jinja2", "rich", "pyarrow.csv"} & set(sys.modules)))
+    on_book_deltas(strategy, deltas)
+MarketMaker.on_book_deltas = first
+try:
+    process_main(["backtest", "--quiet", *sys.argv[1:]])
+finally:
+    print(sorted({"plotly", "jinja2", "rich"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *BRIEF, "--out", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "[]\n[]\n"
