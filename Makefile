@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup backtest sandbox browser test test-fast coverage lint types contracts check bench sample calibration schema lock test-next clean
+.PHONY: help setup backtest sandbox browser test test-all coverage lint types contracts check bench sample calibration schema lock test-next clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  %-12s %s\n", $$1, $$2}'
@@ -35,14 +35,14 @@ browser: ## install Debian's Chromium for the browser tests, where apt-get and r
 		|| echo "note: Chromium could not be installed with apt-get; the browser tests need one"; \
 	fi
 
-test: setup browser ## set up and run the tests
+test: setup browser ## set up and run the tests, but for the long ones
+	$(BIN)/python -m pytest -n 4 -m "not long"
+
+test-all: setup browser ## run all tests, the long ones too
 	$(BIN)/python -m pytest -n 4
 
-test-fast: setup ## run the tests without whole runs and browser
-	$(BIN)/python -m pytest -n 2 --ignore=tests/runs --ignore=tests/browser
-
 coverage: setup browser ## run the tests; pricing, risk and trading have to be covered to 95 %
-	$(BIN)/python -m pytest -n 2 --cov=mm_nautilus --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 4 -m "not long" --cov=mm_nautilus --cov-report=term-missing:skip-covered
 	@for floor in pricing risk trading; do $(BIN)/python -m coverage report --include="mm_nautilus/$$floor/*" --fail-under=95; done
 
 lint: setup ## check style and formatting
@@ -55,7 +55,7 @@ types: setup ## check types
 contracts: setup ## check which part may import which
 	$(BIN)/lint-imports
 
-check: lint types contracts test ## all that CI checks
+check: lint types contracts test-all ## all that CI checks
 
 bench: setup ## measure speed and memory (a quarter of an hour)
 	$(BIN)/python benchmarks/backtest.py

@@ -1,11 +1,11 @@
-"""Which tests keep together, and calibrations for tests of what takes figures from them."""
+"""Which tests keep together, commands in this process, and calibrations for tests of what takes figures from them."""
 
 import math
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,6 +21,7 @@ from mm_nautilus.calibration.figures import (
     VolatilityFigures,
 )
 from mm_nautilus.calibration.file import dump_calibration
+from mm_nautilus.cli import main
 
 signal.signal(
     signal.SIGHUP, signal.SIG_DFL
@@ -35,9 +36,9 @@ KEPT_TOGETHER = {
     "test_report_page": "whole sample",
     "test_rotated_journals": "whole sample",
     "test_inputs": "whole sample",
-    "test_report_charts": "paper run",
-    "test_report_figures": "paper run",
-    "test_sandbox_reports": "paper run",
+    "test_report_charts": "whole sample",
+    "test_report_figures": "whole sample",
+    "test_sandbox_reports": "whole sample",
     "test_traces": "traces",
     "test_journal_links": "journal links",
     "test_sandbox_run": "two sessions",
@@ -48,6 +49,8 @@ KEPT_TOGETHER = {
     "test_state_saver": "saved session",
     "test_report_docs": "report docs",
     "test_command_pages": "tutorial",
+    "test_faults": "faults",
+    "test_kraken_adapter": "adapter",
     "test_report_in_browser": "report in browser",
     "test_live_page_in_browser": "live page in browser",
 }
@@ -65,6 +68,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return KEPT_TOGETHER.get(module, nodeid)
 
     return GroupScheduling(config, log)
+
+
+class Ended(NamedTuple):
+    """What a command has left, under the names of a process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Return what runs ``mm-nautilus`` with some words in this process."""
+
+    def run(*words: object) -> Ended:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        return Ended(int(left.value.code or 0), *capfd.readouterr())
+
+    return run
 
 
 def intensity_fit(a: float, kappa: float, **changes: Any) -> IntensityFit:

@@ -165,8 +165,16 @@ def test_page_updates_after_a_fill(open_url: Callable, run: LiveRun) -> None:
     assert opened.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        *(
+            pytest.param(*one, marks=pytest.mark.long)
+            for one in ((1280, "light"), (1280, "dark"), (390, "light"))
+        ),
+    ],
+)
 def test_page_fits_the_screen_and_can_be_read(
     open_url: Callable, run: LiveRun, width: int, scheme: str
 ) -> None:
@@ -200,6 +208,7 @@ def test_page_fits_the_screen_and_can_be_read(
     assert opened.complaints == []
 
 
+@pytest.mark.long
 def test_page_reconnects_to_the_next_run_on_its_port(open_url: Callable, tmp_path: Path) -> None:
     with live_run(tmp_path) as first:
         opened = open_url(first.url)
@@ -223,6 +232,7 @@ def test_page_reconnects_to_the_next_run_on_its_port(open_url: Callable, tmp_pat
     assert [complaint for complaint in opened.complaints if not REFUSED.search(complaint)] == []
 
 
+@pytest.mark.long
 def test_page_asks_for_the_token_and_halts_the_run(open_url: Callable, tmp_path: Path) -> None:
     with live_run(tmp_path, "--web-halt", token=TOKEN) as run:
         opened = open_url(run.url)

@@ -51,7 +51,7 @@ def path_of(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     return request.getfixturevalue
 
 
-@pytest.mark.parametrize("name", ["report", "paper_report"])
+@pytest.mark.parametrize("name", ["report", pytest.param("paper_report", marks=pytest.mark.long)])
 def test_every_chart_draws_with_units_and_nothing_is_complained_of_or_fetched(
     open_page: Callable, path_of: Callable[[str], Path], name: str
 ) -> None:
@@ -92,6 +92,7 @@ def assert_no_button_sends_anything(page: Page) -> None:
     assert {title for title in titles if "hare" in title or "loud" in title} == set()
 
 
+@pytest.mark.long
 def test_dark_and_light_follow_the_system_and_the_button(open_page: Callable, report: Path) -> None:
     page = open_page(report, scheme="dark").page
     dark = colour_of(page, "body", "backgroundColor")
@@ -109,8 +110,14 @@ def test_dark_and_light_follow_the_system_and_the_button(open_page: Callable, re
     wait_until(page, "document.documentElement.dataset.theme === 'dark'")
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [
+        pytest.param(name, width, marks=() if (name, width) == ("report", 390) else pytest.mark.long)
+        for name in PAGES
+        for width in (1280, 390)
+    ],
+)
 def test_page_fits_the_screen_and_its_text_can_be_read(
     open_page: Callable, path_of: Callable[[str], Path], name: str, width: int
 ) -> None:
@@ -135,6 +142,7 @@ def test_page_fits_the_screen_and_its_text_can_be_read(
     assert opened.complaints == []
 
 
+@pytest.mark.long
 def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, report: Path) -> None:
     page = open_page(report, scheme="dark").page
     widths = "plots => plots.map(plot => plot.getBoundingClientRect().width)"
@@ -158,6 +166,7 @@ def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, 
     assert page.pdf(format="A4").startswith(b"%PDF-")
 
 
+@pytest.mark.long
 def test_paper_trading_says_so_and_shows_its_guards(open_page: Callable, paper_report: Path) -> None:
     page = open_page(paper_report).page
     assert "Paper trading on a local venue" in page.locator("header").inner_text()
@@ -236,6 +245,7 @@ def test_an_exit_can_be_looked_at(open_page: Callable, report: Path) -> None:
     assert int(start) < moment < int(end)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 390])
 def test_comparison_draws_both_curves(open_page: Callable, comparison: Path, width: int) -> None:
     opened = open_page(comparison, width=width)

@@ -1,5 +1,6 @@
 """The `calibrate` command as a user runs it: output, files, messages and exit codes."""
 
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from mm_nautilus.calibration.file import load_calibration
-from mm_nautilus.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = str(ROOT / "catalog")
@@ -25,16 +25,8 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
-    def run(*words):
-        """Return exit code, stdout and stderr of one command."""
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["calibrate", *map(str, words)])
-        captured = capsys.readouterr()
-        return caught.value.code, captured.out, captured.err
-
-    return run
+def run(command):
+    return functools.partial(command, "calibrate")
 
 
 def written():

@@ -1,5 +1,6 @@
 """The `config show` and `config init` commands as a user runs them."""
 
+import functools
 import json
 import re
 import shutil
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
-from mm_nautilus.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKTEST = ROOT / "configs" / "backtest.yaml"
@@ -21,16 +21,8 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
-    def run(*words):
-        """Return exit code, stdout and stderr of one command."""
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["config", *map(str, words)])
-        captured = capsys.readouterr()
-        return caught.value.code, captured.out, captured.err
-
-    return run
+def run(command):
+    return functools.partial(command, "config")
 
 
 # -- show ---------------------------------------------------------------------------------------------------

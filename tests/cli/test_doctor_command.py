@@ -1,29 +1,20 @@
 """The `doctor` command as a user runs it."""
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
 
 from mm_nautilus.checks.config_source import load_any_config
-from mm_nautilus.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        """Return exit code, stdout and stderr of one command."""
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["doctor", *map(str, words)])
-        captured = capsys.readouterr()
-        return caught.value.code, captured.out, captured.err
-
-    return run
+    return functools.partial(command, "doctor")
 
 
 def test_a_sound_environment_is_a_success_and_a_line_a_check(run):

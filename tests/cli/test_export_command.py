@@ -1,13 +1,12 @@
 """The `data export` command as a user runs it."""
 
+import functools
 import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
-
-from mm_nautilus.cli import main
 
 CATALOG = str(Path(__file__).resolve().parents[2] / "catalog")
 
@@ -18,16 +17,8 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
-    def run(*words):
-        """Return exit code, stdout and stderr of one command."""
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main(["data", *map(str, words)])
-        captured = capsys.readouterr()
-        return caught.value.code, captured.out, captured.err
-
-    return run
+def run(command):
+    return functools.partial(command, "data")
 
 
 def test_export_and_import_as_commands(run):

@@ -8,22 +8,8 @@ from importlib import metadata
 import pytest
 import typer
 
-from mm_nautilus.cli import main
 from mm_nautilus.cli.frame import run_command
 from mm_nautilus.errors import ConfigError, DataError, InterruptedRunError, RunFailedError
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        """Return exit code, stdout and stderr of one command."""
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return caught.value.code, captured.out, captured.err
-
-    return run
 
 
 def app_that_raises(error: BaseException | None) -> typer.Typer:
@@ -92,23 +78,23 @@ def test_an_error_that_was_not_meant_keeps_its_traceback():
         ),
     ],
 )  # fmt: skip
-def test_a_wrong_command_line_is_one_line_that_says_what_is_allowed(run, words, message):
-    code, out, err = run(*words)
+def test_a_wrong_command_line_is_one_line_that_says_what_is_allowed(command, words, message):
+    code, out, err = command(*words)
     assert (code, out) == (2, "")
     (line,) = err.splitlines()
     assert line.startswith(f"error: {message}")
-    assert json.loads(run(*words, "--json")[2])["exit_code"] == 2
+    assert json.loads(command(*words, "--json")[2])["exit_code"] == 2
 
 
 @pytest.mark.parametrize("words", [(), ("data",), ("config",), ("data", "import")])
-def test_a_group_alone_shows_its_help_and_is_no_success(run, words):
-    code, out, err = run(*words)
+def test_a_group_alone_shows_its_help_and_is_no_success(command, words):
+    code, out, err = command(*words)
     assert (code, out) == (2, "")
     assert err.startswith(f"Usage: {' '.join(('mm-nautilus', *words))} ")
 
 
-def test_version_names_package_engine_and_python(run):
-    code, out, _ = run("--version")
+def test_version_names_package_engine_and_python(command):
+    code, out, _ = command("--version")
     versions = [metadata.version(name) for name in ("mm-nautilus", "nautilus_trader")]
     assert code == 0
     assert (
@@ -117,11 +103,11 @@ def test_version_names_package_engine_and_python(run):
     )
 
 
-def test_a_command_can_be_ended_by_signals_that_its_parent_has_blocked(run):
+def test_a_command_can_be_ended_by_signals_that_its_parent_has_blocked(command):
     ending = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
-        assert run("--version")[0] == 0
+        assert command("--version")[0] == 0
         assert not ending & signal.pthread_sigmask(signal.SIG_BLOCK, ())
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

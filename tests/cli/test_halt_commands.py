@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from mm_nautilus.cli import main
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
 CONFIG = """\
@@ -25,13 +24,6 @@ def config(tmp_path):
     return path
 
 
-def run(capsys, *words) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(word) for word in words])
-    said = capsys.readouterr()
-    return left.value.code or 0, said.out, said.err
-
-
 @pytest.mark.parametrize(
     ("options", "flatten", "reason"),
     [
@@ -41,18 +33,18 @@ def run(capsys, *words) -> tuple[int, str, str]:
     ],
 )
 def test_a_halt_is_written_beside_the_state_file_even_before_the_first_start(
-    config, tmp_path, capsys, options, flatten, reason
+    config, tmp_path, command, options, flatten, reason
 ):
-    code, out, _ = run(capsys, "halt", config, *options)
+    code, out, _ = command("halt", config, *options)
     switch = KillSwitch(tmp_path / "state" / "night.json")
     assert code == 0
     assert switch.order() == HaltOrder(reason, flatten)
     assert str(switch.halt_path) in out
 
 
-def test_a_resume_takes_the_halt_back_and_asks_the_run_to_go_on(config, tmp_path, capsys):
-    run(capsys, "halt", config)
-    code, out, _ = run(capsys, "resume", config)
+def test_a_resume_takes_the_halt_back_and_asks_the_run_to_go_on(config, tmp_path, command):
+    command("halt", config)
+    code, out, _ = command("resume", config)
     switch = KillSwitch(tmp_path / "state" / "night.json")
     assert code == 0
     assert switch.order() is None
@@ -60,36 +52,36 @@ def test_a_resume_takes_the_halt_back_and_asks_the_run_to_go_on(config, tmp_path
     assert str(switch.resume_path) in out
 
 
-def test_the_words_the_run_was_started_with_name_its_files(config, tmp_path, capsys):
+def test_the_words_the_run_was_started_with_name_its_files(config, tmp_path, command):
     words = ("--set", "name=other", "--set", f"state.directory={tmp_path / 'elsewhere'}")
-    assert run(capsys, "halt", config, *words)[0] == 0
+    assert command("halt", config, *words)[0] == 0
     assert KillSwitch(tmp_path / "elsewhere" / "other.json").order() == HaltOrder("the halt command")
-    assert run(capsys, "resume", config, *words)[0] == 0
+    assert command("resume", config, *words)[0] == 0
     assert KillSwitch(tmp_path / "elsewhere" / "other.json").is_resume_wanted
     assert not (tmp_path / "state").exists()
 
 
-def test_what_was_done_is_told_as_json(config, tmp_path, capsys):
-    _, out, err = run(capsys, "halt", config, "--flatten", "--reason", "enough", "--json")
+def test_what_was_done_is_told_as_json(config, tmp_path, command):
+    _, out, err = command("halt", config, "--flatten", "--reason", "enough", "--json")
     halt_file = str(tmp_path / "state" / "night.halt")
     assert (json.loads(out), err) == ({"halt_file": halt_file, "reason": "enough", "flatten": True}, "")
-    _, out, err = run(capsys, "resume", config, "--json")
+    _, out, err = command("resume", config, "--json")
     assert (json.loads(out), err) == ({"resume_file": str(tmp_path / "state" / "night.resume")}, "")
-    code, out, err = run(capsys, "halt", tmp_path / "absent.yaml", "--json")
+    code, out, err = command("halt", tmp_path / "absent.yaml", "--json")
     assert (code, out) == (2, "")
     assert json.loads(err)["exit_code"] == 2
 
 
-def test_the_state_file_names_the_run_as_well(tmp_path, capsys):
+def test_the_state_file_names_the_run_as_well(tmp_path, command):
     state = tmp_path / "night.json"
     state.write_text("{}")
-    assert run(capsys, "halt", state)[0] == 0
+    assert command("halt", state)[0] == 0
     assert json.loads((tmp_path / "night.halt").read_text())["reason"] == "the halt command"
 
 
-@pytest.mark.parametrize("command", ["halt", "resume"])
-def test_a_state_file_that_is_not_there_is_refused(tmp_path, capsys, command):
-    code, _, err = run(capsys, command, tmp_path / "night.json")
+@pytest.mark.parametrize("name", ["halt", "resume"])
+def test_a_state_file_that_is_not_there_is_refused(tmp_path, command, name):
+    code, _, err = command(name, tmp_path / "night.json")
     assert code == 2
     assert (
         f"{tmp_path / 'night.json'} must be an existing file, was not found (there is no state file in" in err
@@ -97,17 +89,17 @@ def test_a_state_file_that_is_not_there_is_refused(tmp_path, capsys, command):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_keeps_no_state_has_no_files_to_be_halted_by(config, capsys):
+def test_a_run_that_keeps_no_state_has_no_files_to_be_halted_by(config, command):
     config.write_text(f"{CONFIG}state: {{directory: null}}\n", encoding="utf-8")
-    code, _, err = run(capsys, "halt", config)
+    code, _, err = command("halt", config)
     assert code == 2
     assert "state.directory" in err
     assert "was null" in err
 
 
-@pytest.mark.parametrize("command", ["halt", "resume"])
-def test_a_folder_that_cannot_be_written_to_is_an_error(config, tmp_path, capsys, command):
+@pytest.mark.parametrize("name", ["halt", "resume"])
+def test_a_folder_that_cannot_be_written_to_is_an_error(config, tmp_path, command, name):
     (tmp_path / "state").touch()
-    code, _, err = run(capsys, command, config)
+    code, _, err = command(name, config)
     assert code == 1
     assert "cannot be written" in err

@@ -65,6 +65,7 @@ def slow_url() -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.long
 def test_exit_code_of_a_refused_sandbox_holds_whatever_comes_back_meanwhile(slow_url, tmp_path):
     words = ["sandbox", "configs/sandbox.yaml", "--out", str(tmp_path / "runs")]
     words += ["--set", f"feed.rest_url={slow_url}", "--set", f"state.directory={tmp_path / 'state'}"]

@@ -85,21 +85,10 @@ def test_example_parses(line: str) -> None:
     command.make_context(command.name, list(words), parent=context)
 
 
-def test_the_error_for_machines_is_shown_as_it_is() -> None:
+def test_the_error_for_machines_is_shown_as_it_is(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     (block,) = blocks(COMMANDS, "json")
-    command = [
-        "-m",
-        "mm_nautilus.cli",
-        "config",
-        "check",
-        "configs/backtest.yaml",
-        "--json",
-        "--set",
-        "strategy.gama=0.2",
-    ]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = command("config", "check", "configs/backtest.yaml", "--json", "--set", "strategy.gama=0.2")
     assert done.returncode == 2
     assert json.loads(block) == json.loads(done.stderr)
 
@@ -162,6 +151,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_table_of_the_tutorial_is_what_comes_out(walked: Path) -> None:
     rows = []
     for name in ("first", "edge", "mine", "model"):
@@ -175,12 +165,14 @@ def test_the_table_of_the_tutorial_is_what_comes_out(walked: Path) -> None:
     assert f"<!-- tutorial: begin -->\n{table}\n<!-- tutorial: end -->" in text
 
 
+@pytest.mark.long
 def test_the_tutorial_leaves_the_files_it_speaks_of(walked: Path) -> None:
     for name in ("mine.yaml", "calibration/mine.yaml"):
         assert (walked / name).is_file()
     assert len(list(walked.glob("runs/first/*/report.html"))) == 1
 
 
+@pytest.mark.long
 def test_the_change_that_the_tutorial_makes_to_the_file_is_the_one_it_sets(walked: Path) -> None:
     (block,) = blocks(TUTORIAL, "yaml")
     text = (walked / "mine.yaml").read_text(encoding="utf-8")
@@ -193,6 +185,7 @@ def test_the_change_that_the_tutorial_makes_to_the_file_is_the_one_it_sets(walke
     assert load_config(edited).config.venue.fees is not None
 
 
+@pytest.mark.long
 def test_the_tutorials_claims_hold_in_its_runs(walked: Path) -> None:
     (file,) = (walked / "runs" / "first").glob("*/summary.json")
     first = json.loads(file.read_text(encoding="utf-8"))

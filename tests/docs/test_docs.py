@@ -21,6 +21,7 @@ import pytest
 import typer.main
 import yaml
 
+import mm_nautilus
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.checks.fees import locked_in_pct
 from mm_nautilus.checks.instruments import check_run
@@ -32,6 +33,7 @@ from mm_nautilus.pricing.models import reservation_price
 from mm_nautilus.pricing.quotes import NotQuoting
 from mm_nautilus.report.rows import SYMBOL_ROWS
 from mm_nautilus.risk.state import GUARD_REASONS
+from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.trading.position import PositionResults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,23 +176,25 @@ def test_every_file_that_a_command_reads_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("line", LINES_TO_RUN)
-def test_backtest_command_runs(line: str, tmp_path: Path) -> None:
-    words = program_words(line)
-    assert words is not None
+def test_backtest_command_runs(
+    line: str, tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = cli_words(line)
     if "catalog=data/simulated" in words:
         simulate = next(known for known in PROGRAM_LINES if cli_words(known)[:2] == ["data", "simulate"])
-        made = python(*_into(tmp_path, program_words(simulate)), "--minutes", "1")
+        made = command(*_into(tmp_path, cli_words(simulate)), "--minutes", "1")
         assert made.returncode == 0, made.stderr
         words = _into(tmp_path, words)
     if not any(word.startswith("end=") for word in words):
         words = [*words, "--set", f"end={sample_span()[1].isoformat()}"]
-    done = python(*words, "--set", "output.report=false", "--out", str(tmp_path / "runs"))
+    done = command(*words, "--set", "output.report=false", "--out", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
-def _into(folder: Path, words: list[str] | None) -> list[str]:
-    return [word.replace("data/simulated", str(folder / "simulated")) for word in words or ()]
+def _into(folder: Path, words: list[str]) -> list[str]:
+    return [word.replace("data/simulated", str(folder / "simulated")) for word in words]
 
 
 # -- Code ---------------------------------------------------------------------------------------------------
@@ -238,8 +242,7 @@ def test_code_of_the_readme_runs() -> None:
 )
 def test_importable_paths_of_the_readme_exist(name: str) -> None:
     assert name in README.read_text(encoding="utf-8")
-    done = python("-c", f"import mm_nautilus; assert isinstance(mm_nautilus.{name}, type)")
-    assert done.returncode == 0, done.stderr
+    assert isinstance(getattr(mm_nautilus, name), type)
 
 
 def test_complete_configuration_of_the_guide_loads_and_fits_the_sample(tmp_path: Path) -> None:
@@ -307,10 +310,8 @@ def test_guide_explains_every_reason_for_not_quoting(reason: NotQuoting) -> None
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("runs")
     _, end = sample_span()
-    done = python("run_backtest.py", "--quiet", "--out", str(parent), "--set", f"end={end.isoformat()}")
-    assert done.returncode == 0, done.stderr
-    (folder,) = parent.iterdir()
-    return folder
+    sets = [f"end={end.isoformat()}", f"output.directory={parent}"]
+    return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", sets).config).folder
 
 
 GUARD_KEYS = (

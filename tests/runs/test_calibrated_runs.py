@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,6 +101,7 @@ def test_the_simplified_model_does_not_look_at_a_calibration(modelled: Runs, fin
     assert with_figures.table("fills").equals(without.table("fills"))
 
 
+@pytest.mark.long
 def test_a_larger_skew_holds_less_inventory(modelled: Runs) -> None:
     small, large = (
         modelled("glft", "strategy.gamma=null", f"strategy.skew_bps_at_max_inventory={bps}")
@@ -110,6 +112,7 @@ def test_a_larger_skew_holds_less_inventory(modelled: Runs) -> None:
     assert large.symbol("BTC/USDT")["quote_model"]["gamma"] > small.symbol("BTC/USDT")["quote_model"]["gamma"]
 
 
+@pytest.mark.long
 def test_a_target_moves_the_mean_position(modelled: Runs) -> None:
     def mean_xrp(run: FinishedRun) -> float:
         metrics = run.table("metrics").query("symbol == 'XRP/USDT'")
@@ -121,6 +124,7 @@ def test_a_target_moves_the_mean_position(modelled: Runs) -> None:
     assert mean_xrp(long) > mean_xrp(none) + 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fair", ["weighted_mid", "microprice"])
 def test_fair_prices_make_other_quotes(modelled: Runs, fair: str) -> None:
     plain, moved = modelled("simplified"), modelled("simplified", f"strategy.fair_price={fair}")
@@ -151,6 +155,7 @@ def test_a_run_estimates_its_own_figures_where_no_calibration_is_given(finished_
     assert run.table("fills").ts_event.min() > run.table("metrics").ts_event.min() + pd.Timedelta(minutes=3)
 
 
+@pytest.mark.long
 def test_estimates_during_a_run_change_it_from_the_first_one_on(modelled: Runs) -> None:
     kept, renewed = modelled("glft"), modelled("glft", *ROLLING)
     first, second = kept.table("fills"), renewed.table("fills")
@@ -212,6 +217,7 @@ def test_a_run_keeps_a_copy_of_its_calibration_and_can_be_repeated(modelled: Run
     assert resolved == run.config
 
 
+@pytest.mark.long
 def test_prepare_and_the_strategy_warn_of_the_same(modelled: Runs) -> None:
     run = modelled("glft", "strategy.gamma=null", "strategy.skew_bps_at_max_inventory=0.02")
     before = [text for text in run.outcome.warnings if "less than one tick" in text]
@@ -332,17 +338,11 @@ def test_a_bad_calibration_ends_the_command_before_anything_is_written(
     replacement: str,
     changes: tuple[str, ...],
     words: tuple[str, ...],
+    command: Callable[..., Any],
 ) -> None:
     path, out = changed(calibration, tmp_path, pattern, replacement), tmp_path / "out"
     sets = [word for change in (f"strategy.calibration={path}", *changes) for word in ("--set", change)]
-    done = subprocess.run(
-        [*COMMAND, *sets, "--out", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = command("backtest", CONFIGS / "backtest.yaml", *sets, "--out", out)
     assert done.returncode == 2
     assert all(line.startswith("error: ") for line in done.stderr.splitlines())
     for word in words:
@@ -352,13 +352,13 @@ def test_a_bad_calibration_ends_the_command_before_anything_is_written(
     assert not out.exists()
 
 
-def test_the_error_of_a_missing_calibration_names_file_key_and_line(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_calibration_names_file_key_and_line(
+    tmp_path: Path, command: Callable[..., Any]
+) -> None:
     text = (CONFIGS / "backtest.yaml").read_text(encoding="utf-8")
     path = tmp_path / "run.yaml"
     path.write_text(text.replace("strategy:\n", "strategy:\n  calibration: absent.yaml\n"), encoding="utf-8")
-    done = subprocess.run(
-        [*COMMAND, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = command("backtest", path)
     line = text.splitlines().index("strategy:") + 2
     assert done.returncode == 2
     assert done.stderr == (

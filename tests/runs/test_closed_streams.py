@@ -23,7 +23,9 @@ def started_without(closed: str, *words: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("script", ["run_sandbox.py", "run_backtest.py"])
+@pytest.mark.parametrize(
+    "script", [pytest.param("run_sandbox.py", marks=pytest.mark.long), "run_backtest.py"]
+)
 @pytest.mark.parametrize(("closed", "is_told"), [(">&-", True), ("2>&-", False), (ALL, False)])
 def test_a_mistake_keeps_its_exit_code(script: str, closed: str, is_told: bool) -> None:
     done = started_without(closed, sys.executable, script, "--set", "nonsense=1")
@@ -41,6 +43,7 @@ def test_output_that_a_full_device_does_not_take_is_a_failure(words: list[str]) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_sandbox_run_that_nobody_hears_is_whole(tmp_path: Path) -> None:
     done = started_without(ALL, *COMMAND, str(configuration(tmp_path)), *ending(tmp_path, 100))
     assert done.returncode == 0

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -38,13 +39,6 @@ def second(finished_run: Runs) -> FinishedRun:
 @pytest.fixture
 def comparison(first: FinishedRun, second: FinishedRun) -> Comparison:
     return compare_runs([first.outcome.folder, second.outcome.folder])
-
-
-def run_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    printed = capsys.readouterr()
-    return int(ended.value.code or 0), printed.out, printed.err
 
 
 def test_only_parameters_that_differ_are_listed(comparison: Comparison) -> None:
@@ -157,44 +151,44 @@ def test_page_carries_the_same_rows(comparison: Comparison) -> None:
 
 
 def test_compare_command_prints_json_and_writes_a_page(
-    first: FinishedRun, second: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    first: FinishedRun, second: FinishedRun, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
     page = tmp_path / "both.html"
     words = ["compare", str(first.outcome.folder), str(second.outcome.folder), "--json", "--html", str(page)]
 
-    code, out, err = run_command(words, capsys)
+    code, out, err = command(*words)
 
     assert (code, err) == (0, f"written to {page}\n")
     document = json.loads(out)
     assert document["parameters"]["strategy.use_trailing_stop"] == [False, True]
     assert len(document["runs"]) == 2
     assert page.read_text().startswith("<!DOCTYPE html>")
-    code, _, err = run_command(words, capsys)
+    code, _, err = command(*words)
     assert code == 2
     assert "--force replaces it" in err
 
 
 def test_compare_command_refuses_what_is_no_run(
-    first: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    first: FinishedRun, tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    code, out, err = run_command(["compare", str(first.outcome.folder), str(tmp_path)], capsys)
+    code, out, err = command("compare", str(first.outcome.folder), str(tmp_path))
     assert (code, out) == (2, "")
     assert "has no summary.json" in err
 
 
-def test_report_command_writes_the_page(first: FinishedRun, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_command_writes_the_page(first: FinishedRun, command: Callable[..., Any]) -> None:
     path = first.outcome.folder / "report.html"
     path.unlink(missing_ok=True)
-    code, out, err = run_command(["report", str(first.outcome.folder)], capsys)
+    code, out, err = command("report", str(first.outcome.folder))
     assert (code, out, err) == (0, "", f"written to {path}\n")
-    code, out, _ = run_command(["report", str(first.outcome.folder), "--json"], capsys)
+    code, out, _ = command("report", str(first.outcome.folder), "--json")
     assert code == 0
     assert json.loads(out) == {"report": str(path), "bytes": path.stat().st_size}
 
 
 def test_report_command_names_what_to_do_about_a_wrong_folder(
-    first: FinishedRun, capsys: pytest.CaptureFixture[str]
+    first: FinishedRun, command: Callable[..., Any]
 ) -> None:
-    code, out, err = run_command(["report", str(first.outcome.folder.parent)], capsys)
+    code, out, err = command("report", str(first.outcome.folder.parent))
     assert (code, out) == (2, "")
     assert f"such as {first.outcome.folder}" in err

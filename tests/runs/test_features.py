@@ -60,12 +60,14 @@ def test_trailing_stop_closes_positions_only_where_it_is_switched_on(plain: Fini
     assert plain.table("metrics").trailing_stop_price.isna().all()
 
 
+@pytest.mark.long
 def test_inventory_skew_makes_growing_quotes_smaller(run: Runs) -> None:
     off = run("strategy.inventory_skew=0")
     on = run("strategy.inventory_skew=1")
     assert on.symbol("BTC/USDT")["average_inventory"] < off.symbol("BTC/USDT")["average_inventory"]
 
 
+@pytest.mark.long
 def test_volatility_scaling_widens_quotes_and_costs_fills(run: Runs) -> None:
     settings = ("strategy.volatility_lookback=3", "strategy.volatility_threshold_mult=3")
     calm = run(*settings, "strategy.base_volatility_pct=100")
@@ -80,12 +82,14 @@ def test_signal_rule_quotes_only_while_book_and_tape_agree(plain: FinishedRun, r
     assert 0 < _all(signal, "fills") < _all(plain, "fills")
 
 
+@pytest.mark.long
 def test_trade_flow_confirms_fewer_signals_than_imbalance_alone(run: Runs) -> None:
     both = run("strategy.quoting=signal")
     imbalance_alone = run("strategy.quoting=signal", "strategy.use_trade_flow=false")
     assert _seconds(both, "no confirmation") > _seconds(imbalance_alone, "no confirmation")
 
 
+@pytest.mark.long
 def test_taker_entries_pay_the_spread_and_provide_no_liquidity(run: Runs) -> None:
     maker = run("strategy.quoting=signal")
     taker = run("strategy.quoting=signal", "strategy.entry_order=taker")
@@ -96,6 +100,7 @@ def test_taker_entries_pay_the_spread_and_provide_no_liquidity(run: Runs) -> Non
     assert set(taker.table("orders").order_type) == {"MARKET"}
 
 
+@pytest.mark.long
 def test_cooldown_holds_sides_back(run: Runs) -> None:
     cooldowns = tuple(f"strategy.symbols.{symbol}.cooldown_seconds" for symbol in SYMBOLS)
     short = run(*(f"{key}=0.5" for key in cooldowns))
@@ -104,6 +109,7 @@ def test_cooldown_holds_sides_back(run: Runs) -> None:
     assert _all(long, "fills") < _all(short, "fills")
 
 
+@pytest.mark.long
 def test_fee_floor_widens_quotes_beyond_two_fees(run: Runs) -> None:
     without = run()
     with_floor = run("strategy.min_edge_bps=2")
@@ -119,6 +125,7 @@ def test_drawdown_halt_stops_the_symbol_for_good(run: Runs) -> None:
         assert abs(halted.symbol(symbol)["inventory"]) < KRAKEN_SPOT[symbol].min_quantity
 
 
+@pytest.mark.long
 def test_account_drawdown_halts_every_symbol(run: Runs) -> None:
     halted = run("strategy.max_account_drawdown_pct=0.01")
     assert all(halted.symbol(symbol)["halted"] for symbol in SYMBOLS)
@@ -136,6 +143,7 @@ def test_queue_position_costs_fills(run: Runs, plain: FinishedRun) -> None:
     assert _all(kind, "fills") > _all(plain, "fills")
 
 
+@pytest.mark.long
 def test_latency_changes_fills(run: Runs, plain: FinishedRun) -> None:
     slow = run(*(f"venue.latency.{name}_ms=1000" for name in ("insert", "amend", "cancel")))
     assert not slow.table("fills").equals(plain.table("fills"))
@@ -148,6 +156,7 @@ def test_replacing_instead_of_amending_sends_no_amend(run: Runs, plain: Finished
     assert _all(replaced, "orders_cancelled") > _all(plain, "orders_cancelled")
 
 
+@pytest.mark.long
 def test_leverage_secures_more_quotes(finished_run: Runs) -> None:
     poor = (
         "margin.yaml",

@@ -1,5 +1,6 @@
 """Whole runs of every shipped configuration: each fills as ever, and money adds up."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -135,3 +136,12 @@ def test_every_order_is_over_and_within_the_rules_of_the_instrument(finished_run
     orders = run.table("orders")
     assert set(orders.status) <= {"FILLED", "CANCELED", "REJECTED"}
     assert len(orders) == run.summary["orders"]
+
+
+def test_journal_has_a_line_for_every_fill(finished_run: Runs) -> None:
+    run = finished_run("backtest.yaml")
+    lines = [json.loads(line) for line in (run.outcome.folder / "journal.jsonl").read_text().splitlines()]
+    fills = [line for line in lines if line["type"] == "fill"]
+    assert len(fills) == len(run.table("fills"))
+    assert {line["correlation_id"] for line in fills} == set(run.table("fills").client_order_id)
+    assert lines[-1]["type"] == "portfolio"

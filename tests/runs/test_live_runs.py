@@ -242,7 +242,9 @@ def test_port_that_is_taken_is_refused_before_anything_is_written(
 # -- Ends ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)]
+)
 def test_signal_ends_the_run_in_time_with_open_pages(tmp_path: Path, number: int, code: int) -> None:
     with live_run(configuration(tmp_path)) as run:
         streams = [run.listen() for _ in range(5)]
@@ -265,6 +267,7 @@ def test_signal_ends_the_run_in_time_with_open_pages(tmp_path: Path, number: int
     ).exists()  # which is written where the end takes almost five seconds
 
 
+@pytest.mark.long
 def test_page_that_breaks_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
     planted = """\
 import sys
@@ -306,6 +309,7 @@ process_main(["sandbox", *sys.argv[1:]])
     assert len(left.fills) > 0
 
 
+@pytest.mark.long
 def test_failing_callback_of_the_live_view_bridge_ends_the_run(tmp_path: Path) -> None:
     planted = """\
 import itertools
@@ -363,6 +367,7 @@ def test_page_halts_the_run_and_keeps_it_halted(tmp_path: Path) -> None:
     assert (kept["reason"], kept["flatten"]) == ("the live page", False)
 
 
+@pytest.mark.long
 def test_without_the_option_there_is_no_way_to_halt_and_the_token_is_nowhere(tmp_path: Path) -> None:
     with live_run(configuration(tmp_path), token=TOKEN) as run:
         with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -434,6 +439,7 @@ def test_terminal_shows_the_run_and_is_left_intact(tmp_path: Path) -> None:
     Left.only(tmp_path).assert_ended("interrupted")
 
 
+@pytest.mark.long
 def test_plain_lines_are_printed_on_a_terminal_where_they_are_wanted(tmp_path: Path) -> None:
     code, text = in_terminal([str(configuration(tmp_path)), "--plain"], until="Ctrl-C ends the run")
     assert code == 143

@@ -116,6 +116,7 @@ def test_a_run_without_a_journal_has_no_file(
     assert logged == {}
 
 
+@pytest.mark.long
 def test_a_sandbox_run_records_as_little_where_that_is_asked_for(tmp_path: Path) -> None:
     sets = ("output.traces=false", "output.journal=none", "output.report=true")
     run = sandbox_run(tmp_path, *sets, seconds=60)
@@ -126,7 +127,9 @@ def test_a_sandbox_run_records_as_little_where_that_is_asked_for(tmp_path: Path)
     assert list((tmp_path / "state").glob("*.json")) != []
 
 
-@pytest.mark.parametrize("name", ["backtest.yaml", "margin.yaml"], ids=["cash", "margin"])
+@pytest.mark.parametrize(
+    "name", ["backtest.yaml", pytest.param("margin.yaml", marks=pytest.mark.long)], ids=["cash", "margin"]
+)
 def test_forgetting_closed_orders_changes_nothing_but_memory(
     name: str, finished_run: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

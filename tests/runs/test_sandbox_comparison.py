@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from sandbox_runs import CATALOG, Left, finished
 
 from mm_nautilus.checks.config_source import load_config
@@ -93,6 +94,7 @@ def backtest(folder: Path, name: str, *overrides: str) -> Left:
     return Left(run_backtest(loaded.config).folder)
 
 
+@pytest.mark.long
 def test_backtest_of_the_recording_has_the_fills_of_the_sandbox(tmp_path: Path) -> None:
     sandbox = recorded_run(tmp_path)
     end = pd.Timestamp(sandbox.summary["period"]["start"]) + pd.Timedelta(seconds=SECONDS)

@@ -31,7 +31,7 @@ from mm_nautilus.runs.sandbox_results import SandboxResults
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)]
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -42,6 +42,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 # -- Signals ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_signal_while_the_run_is_prepared_leaves_nothing_behind(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a venue that takes connections and never answers
         port = silent.getsockname()[1]
@@ -55,6 +56,7 @@ def test_signal_while_the_run_is_prepared_leaves_nothing_behind(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
 
 
+@pytest.mark.long
 def test_signal_at_the_start_of_the_node_ends_it_in_order(tmp_path: Path) -> None:
     process = start(str(configuration(tmp_path)))
     read_until(process, "Ctrl-C ends the run")
@@ -89,6 +91,7 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
     assert (tmp_path / "state" / "probe.json").exists()
 
 
+@pytest.mark.long
 def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> None:
     """It is written by a process of its own, while the next run goes on from the state in the same folders."""
     config = str(configuration(tmp_path))
@@ -146,11 +149,11 @@ main(["sandbox", *sys.argv[3:]])
 @pytest.mark.parametrize(
     ("method", "count", "callback"),
     [
-        ("MarketMaker.on_book_deltas", 900, "MarketMaker.on_book_deltas"),
+        pytest.param("MarketMaker.on_book_deltas", 900, "MarketMaker.on_book_deltas", marks=pytest.mark.long),
         ("MarketMaker._on_fill", 3, "MarketMaker.on_order_event"),
-        ("MetricsActor._book", 3, "MetricsActor._on_event"),
-        ("RunRecorder.on_data", 20, "RunRecorder.on_data"),
-        ("Journal.log_fill", 3, "RunRecorder._on_event"),
+        pytest.param("MetricsActor._book", 3, "MetricsActor._on_event", marks=pytest.mark.long),
+        pytest.param("RunRecorder.on_data", 20, "RunRecorder.on_data", marks=pytest.mark.long),
+        pytest.param("Journal.log_fill", 3, "RunRecorder._on_event", marks=pytest.mark.long),
     ],
 )
 def test_failing_callback_ends_the_run_and_keeps_the_books(
@@ -194,6 +197,7 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
     assert "ZeroDivisionError" in (left.folder / "failure.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_venue_that_dies_under_the_run_ends_it(tmp_path: Path) -> None:
     process = start(str(configuration(tmp_path)))
     read_until(process, "Ctrl-C ends the run")
@@ -206,6 +210,7 @@ def test_venue_that_dies_under_the_run_ends_it(tmp_path: Path) -> None:
     Left.only(tmp_path).assert_ended("failed")
 
 
+@pytest.mark.long
 def test_killed_run_leaves_the_rows_up_to_its_last_flush(tmp_path: Path) -> None:
     import pandas as pd  # noqa: PLC0415
 
@@ -262,6 +267,7 @@ ODD = {
 """Entries of a list of pairs of which each would end the engine's client, or its process."""
 
 
+@pytest.mark.long
 def test_what_a_venue_lists_besides_ends_no_start(tmp_path: Path) -> None:
     with VenueProcess(VenueOptions(catalog=CATALOG, speed=20)) as venue:
         for key, fields in ODD.items():
@@ -312,6 +318,7 @@ def venue(lasting_venue: VenueProcess) -> VenueProcess:
     return lasting_venue
 
 
+@pytest.mark.long
 def test_venue_that_never_answers_is_given_up_or_interrupted(tmp_path: Path) -> None:
     with silent_port() as port:
         urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
@@ -325,6 +332,7 @@ def test_venue_that_never_answers_is_given_up_or_interrupted(tmp_path: Path) -> 
         assert process.returncode == 130
 
 
+@pytest.mark.long
 def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) -> None:
     with VenueProcess(VenueOptions(catalog=CATALOG)) as venue, silent_port() as port:
         url = f"ws://127.0.0.1:{port}/v2"

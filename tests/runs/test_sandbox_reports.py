@@ -91,6 +91,7 @@ def test_warnings_of_validation_are_in_the_summary_and_on_the_page(paper_run: Fi
     assert "min_spread_pct 0.02 % is below two maker fees" in page
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_from_another_tells_what_is_whose(tmp_path: Path) -> None:
     path, played = configuration(tmp_path), ending(tmp_path, 100)
     folders = []
@@ -160,6 +161,7 @@ process_main(["sandbox", *sys.argv[1:]])
 """
 
 
+@pytest.mark.long
 def test_a_long_run_leaves_its_parts_to_the_process_that_writes_the_page(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", HURRIED, str(configuration(tmp_path)), "--quiet", "--set", REPORT],
@@ -217,6 +219,7 @@ process_main(["sandbox", *sys.argv[1:]])
 """Writes each second what a run writes each minute."""
 
 
+@pytest.mark.long
 def test_a_killed_run_has_a_report_up_to_what_it_wrote(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", FREQUENT, str(configuration(tmp_path)), "--quiet"],

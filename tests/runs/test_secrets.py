@@ -10,8 +10,10 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,27 +33,19 @@ NAME_OF_A_VARIABLE = "token_variable"
 """The one key that speaks of a token: it names the environment variable that has it."""
 
 
-def test_what_the_environment_holds_is_printed_and_written_nowhere(tmp_path: Path) -> None:
-    environment = os.environ | dict.fromkeys(NAMES, PLANTED)
-    words = [
-        "backtest",
-        "--out",
-        str(tmp_path),
-        "--set",
-        "end=2025-12-13T12:01:00Z",
-        "--set",
-        "output.log_level=DEBUG",
-    ]
-    for command in (words, ["doctor"], ["config", "show", "configs/backtest.yaml"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "mm_nautilus.cli", *command],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+def test_what_the_environment_holds_is_printed_and_written_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name in NAMES:
+        monkeypatch.setenv(name, PLANTED)
+    run = ["backtest", "--out", tmp_path, "--set", "end=2025-12-13T12:01:00Z"]
+    for words in (
+        [*run, "--set", "output.log_level=DEBUG"],
+        ["doctor"],
+        ["config", "show", "configs/backtest.yaml"],
+    ):
+        done = command(*words)
         assert done.returncode == 0, done.stderr
         assert PLANTED not in done.stdout + done.stderr
     (folder,) = tmp_path.iterdir()
@@ -132,6 +126,7 @@ def signed_in(url: str, given: str) -> tuple[int, bytes]:
     return asked(f"{url}sign-in", "POST", json.dumps({"token": given}), Origin=url.rstrip("/"))
 
 
+@pytest.mark.long
 def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Path) -> None:
     environment = os.environ | {VARIABLE: PLANTED}
     words = ["--duration", "10m", "--web-port", "0", "--set", "output.log_level=DEBUG"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_markets import MadeMarket, instrument
@@ -168,6 +169,7 @@ def test_a_sandbox_of_another_venue_is_refused(tmp_path: Path) -> None:
         starter_sandbox(catalog)
 
 
+@pytest.mark.long
 def test_a_sandbox_that_init_writes_runs(tmp_path: Path) -> None:
     file, out = tmp_path / "paper.yaml", tmp_path / "runs"
     kept = ["--set", f"state.directory={tmp_path / 'state'}", "--set", "feed.speed=20"]
@@ -183,14 +185,16 @@ def test_a_sandbox_that_init_writes_runs(tmp_path: Path) -> None:
     assert (tmp_path / "state" / "paper.json").is_file()
 
 
-def test_what_init_writes_runs(tmp_path: Path) -> None:
+def test_what_init_writes_runs(
+    tmp_path: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     file, out = tmp_path / "mine.yaml", tmp_path / "runs"
     for words in (
         ["config", "init", "--symbols", "XRP/USDT,BTC/USDT", "--out", str(file)],
         ["backtest", str(file), "--out", str(out), "--quiet", "--set", "end=2025-12-13T12:02:00Z"],
     ):
-        command = [sys.executable, "-m", "mm_nautilus.cli", *words]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        done = command(*words)
         assert done.returncode == 0, done.stderr
     (folder,) = out.iterdir()
     assert '"orders_placed": 0' not in (folder / "summary.json").read_text()

@@ -2,14 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sandbox_sessions import (
-    ROOT,
     START,
     SYMBOLS,
     LeftBehind,
@@ -36,7 +33,7 @@ def saved(folder: Path) -> dict[str, Any]:
 
 
 def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
-    venue: VenueProcess, tmp_path: Path
+    venue: VenueProcess, tmp_path: Path, command: Any
 ) -> None:
     config = configuration(tmp_path, venue)
     with session_of(config) as first:
@@ -63,8 +60,7 @@ def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
     assert amounts(halted.summary["start"]["balances"]) == halted.balances == balances
     for symbol in SYMBOLS:
         assert len(halted.logged(f"MM: {symbol} is still halted by the kill switch: a signal")) == 1
-    words = [sys.executable, "-m", "mm_nautilus.cli", "resume", str(tmp_path / "state" / "faults.json")]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    assert command("resume", tmp_path / "state" / "faults.json").returncode == 0
     with session_of(config) as third:
         third.wait_until(has_traded, "quotes of the third session")
         third.wait_until(lambda _: len(third.ask("money")["fills"]) >= 4, "four fills of it")
@@ -77,6 +73,7 @@ def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
     assert again.balances == after_fills(START, [*left.fills, *again.fills])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", ["with its state in", "quoting XRP/USDT"])
 def test_a_signal_while_the_session_starts_ends_it(venue: VenueProcess, tmp_path: Path, words: str) -> None:
     config = configuration(tmp_path, venue)
@@ -88,6 +85,7 @@ def test_a_signal_while_the_session_starts_ends_it(venue: VenueProcess, tmp_path
     assert [json.loads((run / "summary.json").read_text())["status"] for run in runs] in ([], ["interrupted"])
 
 
+@pytest.mark.long
 def test_a_signal_while_the_venue_keeps_the_session_waiting(venue: VenueProcess, tmp_path: Path) -> None:
     venue.control.silence()
     try:

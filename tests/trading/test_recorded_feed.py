@@ -158,6 +158,7 @@ def test_a_backtest_on_both_gives_the_same_fills(recorded: Path, played: Path) -
     assert makers[1].fills == makers[0].fills
 
 
+@pytest.mark.long
 def test_a_lost_connection_is_a_break_and_repeated_trades_are_left_out(played: Path, tmp_path: Path) -> None:
     subscriptions = 2 * len(IDS)
     options = VenueOptions(catalog=played, speed=SPEED, start_after_subscriptions=subscriptions)

@@ -180,6 +180,7 @@ def test_disconnect_brings_a_cleared_book_and_a_fresh_snapshot(
     assert node.logged("mismatch") == []
 
 
+@pytest.mark.long
 def test_silence_is_noticed_and_the_client_comes_back_after_it(
     pair: tuple[VenueProcess, NodeProcess],
 ) -> None:
@@ -193,6 +194,7 @@ def test_silence_is_noticed_and_the_client_comes_back_after_it(
     assert_sound(venue, node)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("then", ["silent", "abort"])
 def test_half_a_message_ends_the_connection(pair: tuple[VenueProcess, NodeProcess], then: Any) -> None:
     venue, node = pair
@@ -203,6 +205,7 @@ def test_half_a_message_ends_the_connection(pair: tuple[VenueProcess, NodeProces
     assert node.logged("parse") == []
 
 
+@pytest.mark.long
 def test_the_last_trades_come_again_as_if_they_were_new(pair: tuple[VenueProcess, NodeProcess]) -> None:
     venue, node = pair
     venue.control.pause()
@@ -310,6 +313,7 @@ def test_a_crossed_book_passes_the_clients_checks(pair: tuple[VenueProcess, Node
     assert node.logged("mismatch") == []
 
 
+@pytest.mark.long
 def test_a_clock_that_is_off_shows_in_the_trades_age(pair: tuple[VenueProcess, NodeProcess]) -> None:
     venue, node = pair
     venue.control.clock_skew(-3_600)
@@ -320,6 +324,7 @@ def test_a_clock_that_is_off_shows_in_the_trades_age(pair: tuple[VenueProcess, N
     assert_sound(venue, node)
 
 
+@pytest.mark.long
 def test_a_burst_is_taken_whole(pair: tuple[VenueProcess, NodeProcess]) -> None:
     venue, node = pair
     before = node.report()
@@ -329,6 +334,7 @@ def test_a_burst_is_taken_whole(pair: tuple[VenueProcess, NodeProcess]) -> None:
     assert node.logged("mismatch") == []
 
 
+@pytest.mark.long
 def test_unknown_symbols_are_logged_and_a_refused_one_stays_empty(
     pair: tuple[VenueProcess, NodeProcess],
 ) -> None:
@@ -356,6 +362,7 @@ def test_unknown_symbols_are_logged_and_a_refused_one_stays_empty(
 # -- Refused ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["unavailable", "refused"])
 def test_a_refused_client_stays_away_and_comes_back(pair: tuple[VenueProcess, NodeProcess], how: Any) -> None:
     venue, node = pair
