@@ -1,7 +1,6 @@
-"""The best bid and ask after every group of book changes, kept with sets and heaps."""
+"""The best bid and ask after every group of book changes."""
 
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from mm_nautilus.market.rows import (
 
 __all__ = ["BookReplay", "GroupTops"]
 
-_STALE_ALLOWANCE = 1024
+_NO_PRICE = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +48,6 @@ class GroupTops:
         return np.flatnonzero((self.bid == 0) | (self.ask == 0))
 
 
-class _Ladder:
-    """One side's prices as signed keys, the best one smallest; removed keys leave the heap later."""
-
-    def __init__(self) -> None:
-        self.keys: set[int] = set()
-        self.heap: list[int] = []
-
-    def clear(self) -> None:
-        self.keys.clear()
-        self.heap.clear()
-
-    def best(self) -> int:
-        keys, heap = self.keys, self.heap
-        if len(heap) > 2 * len(keys) + _STALE_ALLOWANCE:
-            heap[:] = keys
-            heapify(heap)
-        while heap and heap[0] not in keys:
-            heappop(heap)
-        return heap[0] if heap else 0
-
-
 class BookReplay:
     """Follow an order book through blocks and say what its touch was after every group.
 
@@ -80,38 +58,49 @@ class BookReplay:
     """
 
     def __init__(self) -> None:
-        self._bids, self._asks = _Ladder(), _Ladder()
+        self._levels: Ints = np.empty(0, dtype=np.int64)
+        """Twice the price in ticks of each level in the book, and one more for an ask."""
         self.unknown_deletes = 0
 
     def apply(self, block: DeltaBlock) -> GroupTops:
         """Apply a block's rows in order; groups end at rows that carry `FLAG_LAST`."""
-        ends: list[int] = []
-        bids: list[int] = []
-        asks: list[int] = []
-        last = (block.flags & FLAG_LAST) != 0
-        rows = zip(
-            block.action.tolist(), block.side.tolist(), block.price_ticks.tolist(), last.tolist(), strict=True
+        known, count = len(self._levels), len(self._levels) + len(block)
+        is_last = (block.flags & FLAG_LAST) != 0
+        ends = np.flatnonzero(is_last)
+        group = np.concatenate([np.zeros(known, np.int64), np.cumsum(is_last) - is_last, [len(ends)]])
+        is_clear = block.action == ACTION_CLEAR
+        given = np.flatnonzero(~is_clear)
+        level = np.append(self._levels, 2 * block.price_ticks[given] + (block.side[given] == SIDE_ASK))
+        order = np.argsort(level, kind="stable")
+        level, row = level[order], np.append(np.arange(known), given + known)[order]
+        stands = np.append(np.ones(known, np.bool_), block.action[given] != ACTION_DELETE)[order]
+        # A level stands from its row to the next one of its price, or the next clear.
+        is_again = level[1:] == level[:-1]
+        clears = np.append(np.flatnonzero(is_clear) + known, count)
+        until = np.append(np.where(is_again, row[1:], count), np.full(min(len(row), 1), count))
+        until = np.minimum(until, clears[np.searchsorted(clears, row)])
+        stood = np.append(False, is_again & stands[:-1] & (until[:-1] == row[1:]))[: len(row)]
+        self.unknown_deletes += int((~stands & ~stood).sum())
+        self._levels = level[stands & (until == count)]
+        sides = [stands & (level % 2 == side) & (group[until] > group[row]) for side in (0, 1)]
+        bid, ask = (
+            _best(sign * (level[side] // 2), group[row[side]], group[until[side]], len(ends))
+            for sign, side in zip((1, -1), sides, strict=True)
         )
-        for row, (action, side, price, ends_group) in enumerate(rows):
-            self._apply_row(action, side, price)
-            if ends_group:
-                ends.append(row)
-                bids.append(-self._bids.best())
-                asks.append(self._asks.best())
-        index = np.array(ends, dtype=np.int64)
-        return GroupTops(index, block.ts_init[index], np.array(bids, np.int64), np.array(asks, np.int64))
+        return GroupTops(ends, block.ts_init[ends], bid, -ask)
 
-    def _apply_row(self, action: int, side: int, price: int) -> None:
-        if action == ACTION_CLEAR:
-            self._bids.clear()
-            self._asks.clear()
-            return
-        ladder, key = (self._asks, price) if side == SIDE_ASK else (self._bids, -price)
-        if action != ACTION_DELETE:
-            if key not in ladder.keys:
-                ladder.keys.add(key)
-                heappush(ladder.heap, key)
-        elif key in ladder.keys:
-            ladder.keys.remove(key)
-        else:
-            self.unknown_deletes += 1
+
+def _best(price: Ints, first: Ints, stop: Ints, groups: int) -> Ints:
+    """Return for each group the greatest price of the spans `first` to `stop` (exclusive) it lies in, 0 without one.
+
+    Two spans of a power of two in length cover any span; those of each power are handed down to the next lower one.
+    """
+    best = np.full(groups, _NO_PRICE)
+    power = np.frexp(stop - first)[1] - 1
+    for exponent in range(int(power.max(initial=0)), -1, -1):
+        width, chosen = 1 << exponent, power == exponent
+        best[width:] = np.maximum(best[width:], best[:-width])
+        np.maximum.at(best, first[chosen], price[chosen])
+        np.maximum.at(best, stop[chosen] - width, price[chosen])
+    best[best == _NO_PRICE] = 0
+    return best

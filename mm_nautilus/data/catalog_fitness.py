@@ -1,17 +1,189 @@
-"""Whether a file's market data is what a run takes it for: its digits, its levels and its last group."""
+"""Whether a catalog holds what a run asks for, and its market data is what a run takes it for."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
-from mm_nautilus.data.catalog_files import CatalogFile, DataKind, format_time, last_flags, read_columns
+from mm_nautilus.data.catalog import CatalogReader, files_within, refuse_overlaps
+from mm_nautilus.data.catalog_files import (
+    CatalogFile,
+    DataKind,
+    file_interval,
+    folder_name,
+    format_time,
+    last_flags,
+    read_columns,
+)
+from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import FLAG_LAST
 
-__all__ = ["footer_problems", "order_problem", "precision_problem", "unfinished_problem"]
+__all__ = [
+    "footer_problems",
+    "order_problem",
+    "precision_problem",
+    "refuse_other_span",
+    "refuse_several_venues",
+    "require_data",
+    "unfinished_problem",
+]
 
 _ORDER_COLUMNS = ["action", "side", "price", "order_id", "ts_init"]
+_OTHER_BOOKS = {"order_book_depths": "snapshots of some levels", "quotes": "best quotes"}
+
+
+def require_data(
+    folder: Path,
+    symbols: Sequence[str],
+    venue: str | None = None,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    needs_trades: bool = False,
+) -> list[InstrumentSpec]:
+    """Return the instruments of `symbols` after making sure that a run over them can start.
+
+    Every footer of their files is read, and the last rows. All rows are read only where there are order ids.
+
+    Parameters
+    ----------
+    folder
+        The catalog's folder.
+    symbols
+        Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN`` when `venue` is None.
+    venue
+        The venue they trade at; None takes the only one the catalog has.
+    start, end
+        First and last ``ts_init`` of the run, nanoseconds, both inclusive; None is unbounded.
+    needs_trades
+        Whether a missing tape is an error.
+
+    Raises
+    ------
+    DataError
+        With one line a problem: no catalog, unknown instruments, damaged or overlapping files, no book
+        changes (or trades) at all or none in the span, an instrument that is defined anew within the span, or data
+        that is not what a run takes it for.
+    """
+    reader = CatalogReader(folder, start)
+    specs: list[InstrumentSpec] = []
+    problems: list[str] = []
+    try:
+        refuse_other_span(reader, start, end)
+    except DataError as error:
+        problems.append(str(error))
+        start = end = None
+    kinds = [DataKind.DELTAS, DataKind.TRADES] if needs_trades else [DataKind.DELTAS]
+    for symbol in symbols:
+        try:
+            spec = reader.instrument(symbol, venue)
+            specs.append(spec)
+            problems.extend(_redefinitions(reader, spec, end))
+            for kind in kinds:
+                problems.extend(_unfit_data(reader, spec, kind, start, end))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    return specs
+
+
+def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
+    """Check that instruments are of one venue.
+
+    Parameters
+    ----------
+    specs
+        The instruments.
+    noun
+        What messages call what they are for, without an article.
+
+    Raises
+    ------
+    DataError
+        If they are not; the message names their ids.
+    """
+    if len({spec.venue for spec in specs}) > 1:
+        ids = ", ".join(spec.instrument_id for spec in specs)
+        raise DataError(f"a {noun} is of one venue, was {ids}; name the symbols of one, by these ids")
+
+
+def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:
+    """Check that a catalog holds anything at all in a span, by its files' names.
+
+    Parameters
+    ----------
+    reader
+        The catalog.
+    start, end
+        First and last ``ts_init`` wanted, nanoseconds, both inclusive; None is unbounded.
+
+    Raises
+    ------
+    DataError
+        If it holds data, and none of it lies in the span.
+    """
+    names = (path.name for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
+    spans = [span for span in map(file_interval, names) if span is not None]
+    if not spans or any(
+        (start is None or start <= last) and (end is None or first <= end) for first, last in spans
+    ):
+        return
+    held = [
+        format_time(moment) for moment in (min(first for first, _ in spans), max(last for _, last in spans))
+    ]
+    raise DataError(
+        f"start and end must leave some of what {reader.folder} holds, {held[0]} to {held[1]}, was "
+        f"{_span_text(start, end)}"
+    )
+
+
+def _span_text(start: int | None, end: int | None) -> str:
+    return " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
+
+
+def _redefinitions(reader: CatalogReader, spec: InstrumentSpec, end: int | None) -> Iterator[str]:
+    """Yield the definitions that come into force before a run ends, which the engine cannot follow."""
+    bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
+    if bounds is None:
+        return
+    last = bounds[1] if end is None else min(end, bounds[1])
+    for found in reader.definitions.later.get(spec.instrument_id, ()):
+        if found.since <= last:
+            yield f"{reader.folder}: {found.text}, within the data used; end before that, or start then"
+
+
+def _unfit_data(
+    reader: CatalogReader, spec: InstrumentSpec, kind: DataKind, start: int | None, end: int | None
+) -> list[str]:
+    files = [file for file in reader.files(spec.instrument_id, kind) if file.rows]
+    refuse_overlaps(files)
+    if not files:
+        return [
+            f"{reader.folder} holds no {kind.label} of {spec.instrument_id}{_other_books(reader, spec, kind)}; import "
+            "them or choose another catalog"
+        ]
+    used = files_within(files, start, end)
+    if used:
+        return list(footer_problems(used, spec, end))
+    first, last = format_time(files[0].start), format_time(files[-1].end)
+    return [
+        f"{reader.folder} holds no {kind.label} of {spec.instrument_id} in the wanted time span; it holds them from "
+        f"{first} to {last}, was {_span_text(start, end)}"
+    ]
+
+
+def _other_books(reader: CatalogReader, spec: InstrumentSpec, kind: DataKind) -> str:
+    """Return which other kinds of book a catalog holds where it lacks book changes."""
+    stored = folder_name(spec.instrument_id)
+    names = [
+        words
+        for folder, words in _OTHER_BOOKS.items()
+        if kind is DataKind.DELTAS and any((reader.folder / "data" / folder / stored).glob("*.parquet"))
+    ]
+    return f", but {' and '.join(names)}, which only a node of your own can play" if names else ""
 
 
 def footer_problems(

@@ -17,7 +17,8 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
-from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_folder import (
     INSTRUMENTS,
     RecoveryReport,

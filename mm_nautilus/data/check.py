@@ -489,8 +489,7 @@ class _InstrumentCheck:
     def _trade_blocks(self, progress: _Progress) -> Iterator[TradeBlock]:
         recent = RecentIds()
         for block in self._blocks(self._trade_files, read_trade_blocks, self._tape_span, progress):
-            again = np.array([recent.repeated(trade_id) for trade_id in block.trade_id], dtype=bool)
-            self._trades.duplicated_ids.add(block.ts_init[again])
+            self._trades.duplicated_ids.add(block.ts_init[recent.repeated(block.trade_id)])
             self._trades.unknown_takers += int((block.aggressor == SIDE_NONE).sum())
             yield block
 

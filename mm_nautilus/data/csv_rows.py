@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
-from mm_nautilus.data.csv_files import TIME_PATTERN, CsvKind, blocks, shape_problem, shown
+from mm_nautilus.data.csv_files import CsvKind, blocks, shape_problem, shown
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Ints
@@ -30,6 +30,10 @@ _MARKS: Final = {
 }
 """What the column is_snapshot may hold; pandas and spreadsheets write capitals."""
 _MOST_MULTIPLES = 10**17
+_FIRST_US, _LAST_US = 10**15, 9 * 10**15 - 1
+"""Microseconds since 1970 with 16 digits, as `mm_nautilus.data.csv_files.TIME_PATTERN` says."""
+_MOST_DIGITS: Final = 18
+_POWERS: Final = 10 ** np.arange(_MOST_DIGITS + 1, dtype=np.int64)
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
 
 
@@ -167,10 +171,16 @@ class _Block:
 def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
     """Return the well-formed rows, and the line numbers of the malformed and of the rounded ones."""
     table, misshapen = _table(block, count)
-    line = np.setdiff1d(np.arange(block.first_line, block.first_line + count), misshapen, assume_unique=True)
-    exchange, symbol, event, local, fifth, side, price, amount = (_column(table, i) for i in range(8))
+    line = np.delete(np.arange(block.first_line, block.first_line + count), misshapen - block.first_line)
+    exchange, symbol, event, local, fifth, side, price, amount = (
+        column.combine_chunks() for column in table.itercolumns()
+    )
     trades = block.kind is CsvKind.TRADES
-    ts_event, ok = _times(event)
+    ok = np.ones(len(line), dtype=np.bool_)
+    for column, wanted in zip((exchange, symbol), block.source, strict=True):
+        ok &= _choices(column, {wanted: 0})[1]
+    ts_event, fine = _times(event)
+    ok &= fine
     ts_init, fine = _times(local)
     ok &= fine
     sides, fine = _choices(side, block.kind.sides)
@@ -178,20 +188,18 @@ def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
     ticks, fine, _ = _multiples(price, block.spec.price_increment)
     ok &= fine & (ticks > 0)
     lots, fine, between = _multiples(amount, block.spec.size_increment)
-    rounded = between if block.round_sizes_down else np.zeros_like(between)
+    rounded = between & block.round_sizes_down
     ok &= (fine | rounded) & (lots > 0 if trades else lots >= 0)
     if trades:
-        snapshot, ids = np.zeros(len(ok), dtype=bool), _texts(fifth)
-        ok &= _matches(fifth, _TRADE_ID_PATTERN)
+        snapshot, ids = np.zeros(len(ok), dtype=bool), np.array(fifth.to_pylist(), dtype=object)
+        ok &= _mask(pc.match_substring_regex(fifth, _TRADE_ID_PATTERN))
     else:
         flags, fine = _choices(fifth, _MARKS)
         snapshot, ids = flags == 1, np.full(len(ok), "", dtype=object)
         ok &= fine
-    for column, wanted in zip((exchange, symbol), block.source, strict=True):
-        ok &= _mask(pc.equal(column, pa.scalar(wanted)))
     rows = CsvRows(line, ts_event * 1000, ts_init * 1000, sides, ticks, lots, snapshot, ids)
     bad = np.sort(np.concatenate([misshapen, line[~ok]]))
-    return rows.select(ok), bad, line[ok & rounded]
+    return rows if ok.all() else rows.select(ok), bad, line[ok & rounded]
 
 
 def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
@@ -201,18 +209,21 @@ def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
         misshapen.append(block.first_line + row.number - 1)
         return "skip"
 
-    names = [str(i) for i in range(8)]
-    source: Any = pa.BufferReader(block.text.replace(b"\r\n", b"\n"))
+    few, many = pa.dictionary(pa.int32(), pa.binary()), pa.binary()
+    fifth = pa.string() if block.kind is CsvKind.TRADES else few
+    types = dict(zip("01234567", (few, few, many, many, fifth, few, many, many), strict=True))
+    text = block.text.replace(b"\r\n", b"\n") if b"\r" in block.text else block.text
+    source: Any = pa.BufferReader(text)
     table = arrow_csv.read_csv(
         source,
         read_options=arrow_csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(block.text) + 1
+            column_names=list(types), use_threads=False, block_size=len(block.text) + 1
         ),
         parse_options=arrow_csv.ParseOptions(
             quote_char=False, ignore_empty_lines=False, invalid_row_handler=note
         ),
         convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), check_utf8=False, strings_can_be_null=False
+            column_types=types, check_utf8=False, strings_can_be_null=False
         ),
     )
     if table.num_rows + len(misshapen) != count:
@@ -224,54 +235,66 @@ def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
     return table, np.array(misshapen, dtype=np.int64)
 
 
-def _column(table: pa.Table, index: int) -> Any:
-    return table.column(index).combine_chunks()
-
-
 def _mask(values: Any) -> Mask:
     mask: Mask = values.to_numpy(zero_copy_only=False)
-    return mask.copy()
-
-
-def _matches(column: Any, pattern: str) -> Mask:
-    return _mask(pc.match_substring_regex(column, pattern))
-
-
-def _times(column: Any) -> tuple[Ints, Mask]:
-    ok = _matches(column, TIME_PATTERN)
-    values: Ints = pc.if_else(pa.array(ok), column, "0").cast(pa.int64()).to_numpy()
-    return values, ok
+    return mask
 
 
 def _choices(column: Any, codes: dict[str, int]) -> tuple[Ints, Mask]:
-    index = pc.index_in(column, value_set=pa.array(list(codes)))
-    positions: Ints = pc.fill_null(index, -1).to_numpy().astype(np.int64)
-    table = np.array(list(codes.values()), dtype=np.int64)
-    return table[positions], positions >= 0
+    """Return the codes of texts, and which texts have one."""
+    known = {text.encode(): code for text, code in codes.items()}
+    table = np.array([known.get(text, -1) for text in column.dictionary.to_pylist()] or [-1], dtype=np.int64)
+    values = table[column.indices.to_numpy()]
+    return values, values >= 0
 
 
-def _texts(column: Any) -> NDArray[np.object_]:
-    ok = _matches(column, _TRADE_ID_PATTERN)
-    texts: NDArray[np.object_] = pc.if_else(pa.array(ok), column, "").to_numpy(zero_copy_only=False)
-    return texts
+def _times(column: Any) -> tuple[Ints, Mask]:
+    values, places, plain = _decimals(column, 16)
+    return values, plain & (places < 0) & (values >= _FIRST_US) & (values <= _LAST_US)
+
+
+def _decimals(column: Any, most_whole: int) -> tuple[Ints, Ints, Mask]:
+    """Return texts without their point as whole numbers, digits behind it (-1 without one), and which are plain.
+
+    A plain text has up to 18 digits, `most_whole` of them before the point, and some before and behind it.
+    """
+    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
+    text = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    starts = offsets - offsets[0]
+    is_point = text == ord(".")
+    points = np.flatnonzero(is_point)
+    before = np.searchsorted(points, starts)
+    length, count = np.diff(starts), np.diff(before)
+    place = starts[1:] - 1 - np.append(points, 0)[before[:-1]]
+    places = np.where(count == 0, -1, place)
+    digits = length - count
+    whole = digits - np.maximum(places, 0)
+    plain = (count <= 1) & (places != 0) & (whole >= 1) & (whole <= most_whole) & (digits <= _MOST_DIGITS)
+    strange = np.flatnonzero((text - ord("0") > 9) & ~is_point)
+    plain[np.searchsorted(starts, strange, side="right") - 1] = False
+    rest = pa.Array.from_buffers(
+        pa.string(),
+        len(column),
+        [None, pa.py_buffer((starts - before).astype(np.int32)), pa.py_buffer(text[~is_point])],
+    )
+    if not plain.all():
+        rest = pc.if_else(pa.array(plain), rest, "0")
+    values: Ints = rest.cast(pa.int64()).to_numpy()
+    return values, np.where(plain, places, 0), plain
 
 
 def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
     """Return decimal texts as multiples of `increment`, rounded down; which are exact; which lie between."""
     digits = decimal_places(increment)
-    plain = _matches(column, rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.[0-9]{{1,16}})?$")
-    full = pc.if_else(pa.array(plain), column, "0").cast(pa.decimal128(38, 16))
-    narrow = full.cast(pa.decimal128(38, digits), safe=False)
-    whole = _mask(pc.equal(narrow.cast(pa.decimal128(38, 16)), full))
-    words = np.frombuffer(narrow.buffers()[1], dtype=np.int64).reshape(-1, 2)
-    units = words[narrow.offset : narrow.offset + len(narrow), 0]
-    multiples, rest = np.divmod(units, int(increment.scaleb(digits)))
-    exact = plain & whole & (rest == 0)
+    values, places, plain = _decimals(column, max(1, 17 - digits))
+    shift = digits - np.maximum(places, 0)
+    values, beyond = np.divmod(values * _POWERS[np.maximum(shift, 0)], _POWERS[np.maximum(-shift, 0)])
+    multiples, rest = np.divmod(values, int(increment.scaleb(digits)))
+    exact = plain & (beyond == 0) & (rest == 0)
     between = plain & ~exact
     for row in np.flatnonzero(~plain).tolist():
-        text = column[row].as_buffer().to_pybytes().decode(errors="replace")
         try:
-            multiples[row], exact[row] = _multiple(text, increment)
+            multiples[row], exact[row] = _multiple(column[row].as_py().decode(errors="replace"), increment)
             between[row] = not exact[row]
         except ValueError:
             continue
@@ -294,8 +317,11 @@ def _multiple(text: str, increment: Decimal) -> tuple[int, bool]:
 def _lines(block: _Block, lines: Ints) -> list[str]:
     if not len(lines):
         return []
-    texts = block.text.decode(errors="replace").split("\n")
-    return [texts[line - block.first_line].rstrip("\r") for line in lines.tolist()]
+    ends = np.flatnonzero(np.frombuffer(block.text, np.uint8) == ord("\n"))
+    starts = np.append(0, ends + 1)
+    rows = lines - block.first_line
+    spans = zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
+    return [block.text[start:end].decode(errors="replace").rstrip("\r") for start, end in spans]
 
 
 def _rounded_text(block: _Block, text: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mm_nautilus.config.yaml_file import yaml_text
-from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time, refuse_other_span
+from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog_fitness import refuse_other_span
 from mm_nautilus.data.csv_files import CsvKind
 from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
 from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol

@@ -1,10 +1,13 @@
-"""Checked CSV rows on their way into a catalog: whole groups, then blocks, then chunks."""
+"""Checked CSV rows on their way into a catalog: whole groups, then blocks."""
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.csv_rows import CsvRows
@@ -24,7 +27,6 @@ from mm_nautilus.market.rows import (
     DeltaBlock,
     Ints,
     TradeBlock,
-    joined_blocks,
 )
 
 __all__ = ["RECENT_TRADE_IDS", "BookStream", "RecentIds", "TradeStream"]
@@ -37,47 +39,17 @@ class RecentIds:
     """The last `RECENT_TRADE_IDS` trade ids."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
-        self._order: deque[str] = deque()
+        self._recent: Any = pa.array([], pa.string())
 
-    def repeated(self, trade_id: str) -> bool:
-        """Return whether an id is among the recent ones, and remember it."""
-        if trade_id in self._known:
-            return True
-        self._known.add(trade_id)
-        self._order.append(trade_id)
-        if len(self._order) > RECENT_TRADE_IDS:
-            self._known.discard(self._order.popleft())
-        return False
-
-
-class _Chunks[Block: (DeltaBlock, TradeBlock)]:
-    """Collect blocks of whole groups and write them once enough rows are there, cut between groups."""
-
-    def __init__(self, write: Callable[[Block], None], chunk_rows: int) -> None:
-        self._write: Callable[[Block], None] = write
-        self._chunk_rows = chunk_rows
-        self._held: list[Block] = []
-        self._rows = 0
-
-    def add(self, block: Block) -> None:
-        self._held.append(block)
-        self._rows += len(block)
-        if self._rows < self._chunk_rows:
-            return
-        joined = joined_blocks(self._held)
-        ends = np.append(np.flatnonzero(np.diff(joined.ts_init)) + 1, len(joined))
-        start = 0
-        while len(joined) - start >= self._chunk_rows:
-            stop = int(ends[np.searchsorted(ends, start + self._chunk_rows)])
-            self._write(joined.slice(start, stop))
-            start = stop
-        self._held, self._rows = [joined.slice(start, len(joined))], len(joined) - start
-
-    def close(self) -> None:
-        if self._rows:
-            self._write(joined_blocks(self._held))
-        self._held, self._rows = [], 0
+    def repeated(self, ids: Sequence[str] | NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Return which ids are among the recent ones or those before them here, and remember the others."""
+        given: Any = pa.array(ids, pa.string())
+        numbers: Ints = given.dictionary_encode().indices.to_numpy()
+        again: NDArray[np.bool_] = numbers <= np.maximum.accumulate(np.append(-1, numbers))[:-1]
+        again |= pc.is_in(given, value_set=self._recent).to_numpy(zero_copy_only=False)
+        news = given.filter(pa.array(~again))
+        self._recent = pa.concat_arrays([self._recent, news])[-RECENT_TRADE_IDS:]
+        return again
 
 
 class _RowStream:
@@ -171,9 +143,7 @@ class BookStream(_RowStream):
     findings
         Where to report.
     write
-        What to do with a chunk of whole groups.
-    chunk_rows
-        Least rows in a chunk, the last one apart.
+        What to do with a block of whole groups.
     """
 
     def __init__(
@@ -181,19 +151,14 @@ class BookStream(_RowStream):
         spec: InstrumentSpec,
         findings: Findings,
         write: Callable[[DeltaBlock], None],
-        chunk_rows: int,
     ) -> None:
         super().__init__(findings)
         self._spec = spec
-        self._chunks = _Chunks(write, chunk_rows)
+        self._write = write
         self._replay = BookReplay()
         self._seen_snapshot = False
         self.groups = 0
         self.snapshots = 0
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._chunks.close()
 
     def _accepted(self, rows: CsvRows) -> CsvRows:
         if self._seen_snapshot or not len(rows):
@@ -229,7 +194,7 @@ class BookStream(_RowStream):
         self._findings.add(self._file, FindingKind.CROSSED, line[tops.row[crossed]], text)
         self.groups += len(tops.row)
         self.snapshots += len(starts)
-        self._chunks.add(block)
+        self._write(block)
 
     def _note_half_books(self, rows: CsvRows, starts: Ints) -> None:
         if not len(starts):
@@ -250,7 +215,7 @@ class BookStream(_RowStream):
         )
 
     def _note_repeated_levels(self, rows: CsvRows) -> None:
-        order = np.lexsort((rows.line, rows.price_ticks, rows.side, rows.ts_init))
+        order = np.argsort(rows.price_ticks, kind="stable")
         same = np.ones(len(rows) - 1, dtype=bool)
         for column in (rows.ts_init, rows.side, rows.price_ticks, rows.snapshot):
             same &= column[order][1:] == column[order][:-1]
@@ -286,17 +251,13 @@ def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
 class TradeStream(_RowStream):
     """Trade rows into blocks of trades; parameters as for `BookStream`."""
 
-    def __init__(self, findings: Findings, write: Callable[[TradeBlock], None], chunk_rows: int) -> None:
+    def __init__(self, findings: Findings, write: Callable[[TradeBlock], None]) -> None:
         super().__init__(findings)
-        self._chunks = _Chunks(write, chunk_rows)
+        self._write = write
         self._ids = RecentIds()
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._chunks.close()
-
     def _accepted(self, rows: CsvRows) -> CsvRows:
-        again = np.array([bool(name) and self._ids.repeated(name) for name in rows.trade_id], dtype=bool)
+        again = self._ids.repeated(rows.trade_id) & (rows.trade_id != "")
         ids = rows.trade_id[again]
         self._findings.add(
             self._file,
@@ -316,6 +277,4 @@ class TradeStream(_RowStream):
             ids[row] = f"{time}-{number}"
         self._findings.count(self._file, FindingKind.MADE_ID, len(nameless))
         self._findings.count(self._file, FindingKind.UNKNOWN_TAKER, int((rows.side == SIDE_NONE).sum()))
-        self._chunks.add(
-            TradeBlock(rows.ts_event, rows.ts_init, rows.price_ticks, rows.size_lots, rows.side, ids)
-        )
+        self._write(TradeBlock(rows.ts_event, rows.ts_init, rows.price_ticks, rows.size_lots, rows.side, ids))

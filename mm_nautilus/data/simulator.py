@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from mm_nautilus.data.catalog import staged_catalog
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.efficient_price import STEP_SECONDS, EfficientPrices, PriceConfig
 from mm_nautilus.data.order_flow import FlowConfig, PairFlow
 from mm_nautilus.errors import DataError

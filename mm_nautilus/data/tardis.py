@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from mm_nautilus.data.catalog import CatalogWriter, format_time, staged_catalog
+from mm_nautilus.data.catalog import format_time
+from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.csv_files import CsvKind, detect_kind, first_row
 from mm_nautilus.data.csv_rows import Stretch, read_rows
 from mm_nautilus.data.findings import SHOWN_ROWS, Finding, FindingKind, Findings
@@ -14,10 +15,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 
-__all__ = ["CHUNK_ROWS", "FileReport", "ImportReport", "import_tardis"]
-
-CHUNK_ROWS: Final = 100_000
-"""Rows in one catalog file; memory grows with it, not with the length of the recording."""
+__all__ = ["FileReport", "ImportReport", "import_tardis"]
 
 type OnBadRows = Literal["refuse", "skip"]
 type OffLotSizes = Literal["refuse", "round_down"]
@@ -112,7 +110,6 @@ def import_tardis(
     on_bad_rows: OnBadRows = "refuse",
     source_symbol: str | None = None,
     off_lot_sizes: OffLotSizes = "refuse",
-    chunk_rows: int = CHUNK_ROWS,
     on_progress: OnProgress | None = None,
 ) -> ImportReport:
     """Import CSV files of one instrument into a catalog, whole or not at all.
@@ -134,8 +131,6 @@ def import_tardis(
         What to do with a size that is no whole number of lots, such as the rest of an order older than a
         change of the venue's lot: ``refuse`` makes it a malformed row, ``round_down`` keeps the whole lots
         and reports it. A size below one lot becomes 0: a delete in a book, a malformed row in a tape.
-    chunk_rows
-        Least rows in one catalog file, the last one apart.
     on_progress
         Called with bytes read and bytes in all, of the files as stored.
 
@@ -150,7 +145,6 @@ def import_tardis(
         spec,
         skip=on_bad_rows == "skip",
         round_sizes_down=off_lot_sizes == "round_down",
-        chunk_rows=chunk_rows,
         on_progress=on_progress,
     )
     plan, (exchange, symbol) = _plan(files)
@@ -180,14 +174,13 @@ class _Import:
         *,
         skip: bool,
         round_sizes_down: bool,
-        chunk_rows: int,
         on_progress: OnProgress | None,
     ) -> None:
         self._spec, self._skip, self._round_sizes_down = spec, skip, round_sizes_down
         self._on_progress = on_progress
         self._findings = Findings()
-        self._book = BookStream(spec, self._findings, self._write_deltas, chunk_rows)
-        self._tape = TradeStream(self._findings, self._write_trades, chunk_rows)
+        self._book = BookStream(spec, self._findings, self._write_deltas)
+        self._tape = TradeStream(self._findings, self._write_trades)
         self._writer: CatalogWriter
         self._deltas = self._trades = 0
         self._bytes_done = self._bytes_total = 0
@@ -200,8 +193,6 @@ class _Import:
         self._bytes_total = sum(path.stat().st_size for path, _ in plan)
         writer.write_instrument(self._spec)
         reports = [self._read_file(path, kind, source) for path, kind in plan]
-        self._book.close()
-        self._tape.close()
         self._refuse_bad_rows()
         self._refuse_nothing(reports)
         return ImportReport(

@@ -12,7 +12,8 @@ from typing import Final
 
 from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
-from mm_nautilus.data.catalog import CatalogReader, require_data
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.market.instrument import InstrumentSpec

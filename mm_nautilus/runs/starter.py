@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.sandbox import FEED_VENUE
-from mm_nautilus.data.catalog import CatalogReader, refuse_several_venues
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_fitness import refuse_several_venues
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates

@@ -10,7 +10,7 @@ import pytest
 
 from mm_nautilus.data import check
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.catalog import staged_catalog
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.contents import catalog_contents
 from mm_nautilus.errors import DataError

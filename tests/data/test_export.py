@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.catalog import CatalogReader, staged_catalog
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.export import export_catalog
 from mm_nautilus.data.instrument_file import load_instrument

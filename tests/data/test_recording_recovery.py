@@ -17,8 +17,9 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
 
 from mm_nautilus.cli.app import app
-from mm_nautilus.data.catalog import CatalogReader, CatalogWriter, staged_catalog
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import delta_stream, file_interval, file_name, trade_stream
+from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.recording_folder import (
     INSTRUMENTS,

@@ -11,7 +11,8 @@ from market_statistics import CATALOG_PAGE, ROOT, SYMBOLS, join, simulation
 from pydantic import ValidationError
 
 from mm_nautilus.data import simulator
-from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.order_flow import FEED_DELAY_NS, MIN_LEVELS, PairFlow
 from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate, write_sample

@@ -25,8 +25,10 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.cli import main
-from mm_nautilus.data.catalog import CatalogReader, require_data, staged_catalog
+from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
+from mm_nautilus.data.catalog_fitness import require_data
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.contents import catalog_contents
 from mm_nautilus.data.simulator import SimulationConfig, write_sample

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mm_nautilus.data.catalog import CatalogWriter
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
     ACTION_ADD,
@@ -79,11 +79,11 @@ class MadeMarket:
         steps = generator.normal(0, self.volatility_bps / TICK_BPS * np.sqrt(0.5), 2 * self.seconds - 1)
         mids = self.mid_ticks + np.append(0, np.rint(np.cumsum(steps))).astype(np.int64)
         trades = self._trades(generator, mids)
-        writer = CatalogWriter(folder)
-        writer.write_instrument(spec)
-        writer.write_deltas(spec, _book(mids, trades, generator, self.start_ns))
-        if with_trades:
-            writer.write_trades(spec, trades)
+        with staged_catalog(folder) as writer:
+            writer.write_instrument(spec)
+            writer.write_deltas(spec, _book(mids, trades, generator, self.start_ns))
+            if with_trades:
+                writer.write_trades(spec, trades)
 
     def _trades(self, generator: np.random.Generator, mids: np.ndarray) -> TradeBlock:
         times, sides = [], []

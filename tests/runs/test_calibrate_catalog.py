@@ -15,7 +15,8 @@ from rich.console import Console
 from whole_runs import ROOT
 
 from mm_nautilus.calibration.file import load_calibration
-from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.rows import (
     ACTION_ADD,
@@ -138,7 +139,8 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
     path = next((tmp_path / "c" / "data" / "trades").rglob("*.parquet"))
     path.unlink()
     trades.aggressor[::3] = SIDE_NONE
-    CatalogWriter(tmp_path / "c").write_trades(instrument(), trades)
+    with staged_catalog(tmp_path / "c") as writer:
+        writer.write_trades(instrument(), trades)
     found = calibrate_catalog(tmp_path / "c")
     left_out = len(trades.aggressor[::3])
     assert (
@@ -148,7 +150,8 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
 
     trades.aggressor[:] = SIDE_NONE
     path.unlink()
-    CatalogWriter(tmp_path / "c").write_trades(instrument(), trades)
+    with staged_catalog(tmp_path / "c") as writer:
+        writer.write_trades(instrument(), trades)
     with pytest.raises(CalibrationError, match=r"none of .* trades has a known taker"):
         calibrate_catalog(tmp_path / "c")
 
@@ -219,7 +222,8 @@ def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
         flags=np.array([0, FLAG_LAST, FLAG_LAST], dtype=np.int64),
         sequence=times,
     )
-    CatalogWriter(tmp_path / "c").write_deltas(instrument(), one_sided)
+    with staged_catalog(tmp_path / "c") as writer:
+        writer.write_deltas(instrument(), one_sided)
     (note,) = calibrate_catalog(tmp_path / "c").notes
     assert note == (
         "AAA/USDT: the book was crossed or lacked a side for 50.0 s of 650 s; the touch before stands for these"

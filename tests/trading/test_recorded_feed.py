@@ -12,7 +12,8 @@ import pytest
 from recorded_markets import ROOT, SAMPLE, book_states, delta_rows, files, play, trade_rows
 from scripting import SECOND, XRP_USDT, config
 
-from mm_nautilus.data.catalog import CatalogReader, staged_catalog
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST
 from mm_nautilus.trading.strategy import MarketMaker

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mm_nautilus.data.catalog import CatalogReader, CatalogWriter
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import (
@@ -106,12 +107,12 @@ def test_an_unknown_taker_bought_above_the_mid(ticks: int, is_buy: bool) -> None
 
 @pytest.fixture
 def small_catalog(tmp_path: Path) -> CatalogReader:
-    writer = CatalogWriter(tmp_path / "small")
-    for spec, shift in ((XRP, 0), (BTC, 1)):
-        writer.write_instrument(spec)
-        rows = [(time + shift, *rest) for time, *rest in SNAPSHOT]
-        writer.write_deltas(spec, deltas(*rows, (20 + shift, ACTION_ADD, SIDE_BID, 99, 1, FLAG_LAST)))
-    writer.write_trades(XRP, trades((20, SIDE_ASK, 100, 1)))
+    with staged_catalog(tmp_path / "small") as writer:
+        for spec, shift in ((XRP, 0), (BTC, 1)):
+            writer.write_instrument(spec)
+            rows = [(time + shift, *rest) for time, *rest in SNAPSHOT]
+            writer.write_deltas(spec, deltas(*rows, (20 + shift, ACTION_ADD, SIDE_BID, 99, 1, FLAG_LAST)))
+        writer.write_trades(XRP, trades((20, SIDE_ASK, 100, 1)))
     return CatalogReader(tmp_path / "small")
 
 
@@ -150,7 +151,8 @@ def test_only_the_pairs_asked_for_are_played(small_catalog: CatalogReader) -> No
 
 
 def test_a_catalog_without_events_is_refused_rather_than_looped(tmp_path: Path) -> None:
-    CatalogWriter(tmp_path / "empty").write_instrument(XRP)
+    with staged_catalog(tmp_path / "empty") as writer:
+        writer.write_instrument(XRP)
     with pytest.raises(DataError, match="holds no book changes of XRP/USDT"):
         next(played(CatalogReader(tmp_path / "empty"), "XRP/USDT", loops=True))
 
@@ -200,11 +202,10 @@ def test_the_simulator_begins_anew_with_the_next_seed(monkeypatch: pytest.Monkey
 
 
 def test_a_catalog_of_full_books_is_not_played_before_the_venue_listens(tmp_path: Path) -> None:
-    writer = CatalogWriter(tmp_path / "books")
-    writer.write_instrument(XRP)
-    writer.write_deltas(
-        XRP, deltas(*((time + later, *rest) for later in (0, 5, 9) for time, *rest in SNAPSHOT))
-    )
+    rows = deltas(*((time + later, *rest) for later in (0, 5, 9) for time, *rest in SNAPSHOT))
+    with staged_catalog(tmp_path / "books") as writer:
+        writer.write_instrument(XRP)
+        writer.write_deltas(XRP, rows)
 
     async def opened() -> int:
         return Venue(VenueOptions(catalog=tmp_path / "books", paused=True)).player.events_played

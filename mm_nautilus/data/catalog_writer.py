@@ -1,0 +1,226 @@
+"""Writing Parquet catalogs; a write either lands whole or leaves nothing behind."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from nautilus_trader.persistence import ParquetDataCatalog
+
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import (
+    DataKind,
+    delta_table,
+    file_interval,
+    file_name,
+    folder_name,
+    format_time,
+    trade_table,
+)
+from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import DeltaBlock, Ints, TradeBlock
+from mm_nautilus.trading.instruments import currency_pair, instrument_differences
+
+__all__ = ["CatalogWriter", "staged_catalog"]
+
+
+class CatalogWriter:
+    """Write instruments, book deltas and trades of array blocks into a catalog folder.
+
+    Blocks of one instrument and type must come in time order, and a block's first ``ts_init`` must be later
+    than the last one of the block before it. They become the row groups of one file, which is there after `close`:
+    the engine opens every file of a run at once, and many small ones would cost it memory.
+
+    Parameters
+    ----------
+    folder
+        Where to write; made if it does not exist.
+    target
+        The catalog these files will be moved into, whose instruments must not contradict the new ones;
+        None where there is no other.
+    """
+
+    def __init__(self, folder: Path, target: Path | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._catalog = ParquetDataCatalog(str(folder.resolve()))
+        self._known, self._refused = _known_instruments(target)
+        self._target = target
+        self._open: dict[Path, tuple[pq.ParquetWriter, int, int]] = {}
+
+    def write_instrument(self, spec: InstrumentSpec) -> None:
+        """Write one instrument; the same definition again writes nothing.
+
+        Raises
+        ------
+        DataError
+            If another definition of the instrument is already there, a different symbol already uses its
+            folder, or the engine cannot keep its numbers exactly.
+        """
+        known = self._known.get(folder_name(spec.instrument_id))
+        refused = self._refused.get(folder_name(spec.instrument_id))
+        if refused is not None:
+            raise DataError(
+                f"{self._target} already holds another definition: {refused}; choose another catalog"
+            )
+        if known is not None:
+            _refuse_conflict(known, spec)
+            return
+        try:
+            instrument = currency_pair(spec)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        self._catalog.write_instruments([instrument])
+        self._known[folder_name(spec.instrument_id)] = spec
+
+    def write_deltas(self, spec: InstrumentSpec, block: DeltaBlock) -> None:
+        """Write one block of book changes; an empty block writes nothing.
+
+        Raises
+        ------
+        ValueError
+            If the block is not in time order or does not start after the one before it.
+        DataError
+            If the target already holds book changes of the instrument in the span written so far.
+        """
+        if len(block):
+            self._write(spec, DataKind.DELTAS, block.ts_init, lambda: delta_table(spec, block))
+
+    def write_trades(self, spec: InstrumentSpec, block: TradeBlock) -> None:
+        """Write one block of trades; an empty block writes nothing.
+
+        Raises
+        ------
+        ValueError, DataError
+            As for `write_deltas`.
+        """
+        if len(block):
+            self._write(spec, DataKind.TRADES, block.ts_init, lambda: trade_table(spec, block))
+
+    def close(self) -> None:
+        """Finish the files and name them by the spans they hold."""
+        for path, (writer, first, last) in self._open.items():
+            writer.close()
+            path.rename(path.with_name(file_name(first, last)))
+        self._open.clear()
+
+    def _write(
+        self, spec: InstrumentSpec, kind: DataKind, times: Ints, make_table: Callable[[], pa.Table]
+    ) -> None:
+        stored = Path("data", kind, folder_name(spec.instrument_id))
+        path = self._folder / stored / "unfinished"
+        writer, first, last = self._open.get(path, (None, int(times[0]), int(times[0]) - 1))
+        if (np.diff(times) < 0).any() or times[0] <= last:
+            raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
+        if self._target is not None:
+            _refuse_overlap((first, int(times[-1])), self._target / stored)
+        table = make_table()
+        if writer is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+        self._open[path] = writer, first, int(times[-1])
+        writer.write_table(table)
+
+
+def _known_instruments(target: Path | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
+    """Return what a catalog defines and why the rest cannot be quoted, by folder."""
+    if target is None or not (target / "data").is_dir():
+        return {}, {}
+    found = CatalogReader(target).definitions
+    specs = {folder_name(spec.instrument_id): spec for spec in found.specs}
+    return specs, {folder_name(name): text for name, text in found.refused.items()}
+
+
+def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
+    if known.instrument_id != spec.instrument_id:
+        raise DataError(
+            f"the catalog already holds {known.instrument_id}, whose files would share a folder with "
+            f"{spec.instrument_id}; choose another catalog"
+        )
+    differences = instrument_differences(known, spec)
+    if differences:
+        raise DataError(
+            f"the catalog already holds {known.instrument_id} with another definition "
+            f"({'; '.join(differences)}); use the same definition or choose another catalog"
+        )
+
+
+@contextmanager
+def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
+    """Open a writer beside `target` and move its files into `target` when the block ends without an error.
+
+    Parameters
+    ----------
+    target
+        The catalog's folder; made if it does not exist, added to if it does.
+
+    Raises
+    ------
+    DataError
+        If `target` already holds data of the same instrument and type in the new data's time span, or a
+        contradicting instrument, or cannot be written; nothing is moved then.
+    """
+    if target.exists() and not target.is_dir():
+        raise DataError(f"{target} is a file; a catalog is a folder")
+    # Folders above a new catalog are made when it lands, so that a refused one leaves none of them.
+    beside = next(folder for folder in target.absolute().parents if folder.exists())
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
+    try:
+        writer = CatalogWriter(staging, target)
+        yield writer
+        writer.close()
+        _move_into(staging, target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _move_into(staging: Path, target: Path) -> None:
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.chmod(0o755)
+        staging.rename(target)
+        return
+    files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
+    for folder in sorted({file.parent for file in files}):
+        new = _folder_intervals(staging / folder)
+        if new:
+            _refuse_overlap((new[0][0], new[-1][1]), target / folder)
+    _move_files(staging, target, files)
+
+
+def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
+    for start, end in _folder_intervals(existing):
+        if start <= span[1] and span[0] <= end:
+            raise DataError(
+                f"{existing} already holds data from {format_time(start)} to {format_time(end)}, which the "
+                f"new data from {format_time(span[0])} on would overlap; remove it first or choose another "
+                "catalog"
+            )
+
+
+def _folder_intervals(folder: Path) -> list[tuple[int, int]]:
+    spans = (file_interval(path.name) for path in folder.glob("*.parquet"))
+    return sorted(span for span in spans if span is not None)
+
+
+def _move_files(staging: Path, target: Path, files: Sequence[Path]) -> None:
+    moved: list[Path] = []
+    try:
+        for file in files:
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            moved.append(target / file)
+            (staging / file).replace(target / file)
+    except BaseException:
+        for path in moved:
+            path.unlink(missing_ok=True)
+        raise
