@@ -84,24 +84,16 @@ class Listener(Strategy):
 
 
 class Recorded(MarketMaker):
-    """The market maker, which keeps its order commands and the number of the book event at which each can be sent.
-
-    What it sends on anything but a book event is kept for the next one.
-    """
+    """The market maker, which keeps its order commands and their times."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.sent: list[dict[str, Any]] = []
         self._numbers: dict[Any, int] = {}
-        self._next_event = 1
-
-    def on_book_deltas(self, deltas: Any) -> None:
-        super().on_book_deltas(deltas)
-        self._next_event += 1
 
     def _keep(self, kind: str, order_id: Any, **values: Any) -> None:
         number = self._numbers.setdefault(order_id, len(self._numbers))
-        self.sent.append({"event": self._next_event, "kind": kind, "order": number} | values)
+        self.sent.append({"ns": self.clock.timestamp_ns(), "kind": kind, "order": number} | values)
 
     def submit_order(self, order: Any, *args: Any, **kwargs: Any) -> None:
         price = None if order.tags != [QUOTE] else str(order.price)
@@ -126,21 +118,19 @@ class Recorded(MarketMaker):
 
 
 class Replay(Listener):
-    """Send recorded order commands at the book events at which they were sent, and nothing else."""
+    """Send recorded order commands at the first book events from their times on, and nothing else."""
 
     def __init__(self, instrument_ids: list[InstrumentId], commands: Iterable[dict[str, Any]]) -> None:
         super().__init__(instrument_ids)
         self._commands = iter(commands)
         self._order_ids: list[Any] = []
-        self._event = 0
         self._next = next(self._commands, None)
 
     def __new__(cls, instrument_ids: list[InstrumentId], _commands: Any) -> "Replay":
         return super().__new__(cls, instrument_ids)  # type: ignore[return-value]
 
     def on_book_deltas(self, deltas: Any) -> None:
-        self._event += 1
-        while self._next is not None and self._next["event"] <= self._event:
+        while self._next is not None and self._next["ns"] <= deltas.ts_init:
             self._send(self._next)
             self._next = next(self._commands, None)
 
@@ -252,6 +242,8 @@ def made[Maker: MarketMaker](catalog: Path, kind: type[Maker]) -> tuple[Maker, F
     def add(node: BacktestNode, config: RunConfig, specs: dict[str, Any]) -> None:
         node.add_actor(RUN_ID, MetricsActor())
         kept.append(kind(strategy_config(config, specs)))
+        kept[0].follow_touch()
+        kept[0].pause_in_gaps()
         node.add_strategy(RUN_ID, kept[0])
 
     figures = node_run(catalog, add)
@@ -335,7 +327,9 @@ def quiet(catalog: Path, *, with_market_maker: bool) -> Figures:
         params = strategy_config(config, specs).model_dump(exclude_unset=True)
         params["symbols"] = {"BTC/USDT": params["symbols"]["BTC/USDT"]}
         engine.add_actor(MetricsActor())
-        engine.add_strategy(MarketMaker(params))
+        maker = MarketMaker(params)
+        maker.follow_touch()
+        engine.add_strategy(maker)
     else:
         engine.add_strategy(Listener([instrument.id]))
     _, figures = timed(engine.run)

@@ -65,12 +65,12 @@ class BookGuard:
         "_has_started",
         "_resume_after_ns",
         "_resume_at_ns",
-        "_stale_after_ns",
         "last_event_ns",
+        "stale_after_ns",
     )
 
     def __init__(self, stale_after_ns: int, resume_after_ns: int) -> None:
-        self._stale_after_ns = stale_after_ns
+        self.stale_after_ns = stale_after_ns
         self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
         self._resume_after_ns = resume_after_ns
         self._condition = BookCondition.MISSING
@@ -108,7 +108,7 @@ class BookGuard:
 
     def is_stale(self, now_ns: int) -> bool:
         """Return whether the feed has been silent for too long."""
-        return self.last_event_ns is not None and now_ns - self.last_event_ns >= self._stale_after_ns
+        return self.last_event_ns is not None and now_ns - self.last_event_ns >= self.stale_after_ns
 
     def is_gap(self, now_ns: int) -> bool:
         """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a book that is stale."""

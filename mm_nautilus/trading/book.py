@@ -1,11 +1,20 @@
 """A symbol's own order book, kept from deltas, depth snapshots or best quotes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, Price, Quantity
 
-__all__ = ["OwnBook", "SizedBook", "holds_single_orders"]
+__all__ = ["OwnBook", "SizedBook", "Touch", "holds_single_orders"]
+
+
+class Touch(NamedTuple):
+    """Best prices and their sizes, as the engine's cache tells them; None for an empty side."""
+
+    bid_price: Price | None
+    bid_size: Quantity | None
+    ask_price: Price | None
+    ask_size: Quantity | None
 
 
 def holds_single_orders(deltas: Any) -> bool:
@@ -79,6 +88,10 @@ class OwnBook:
         self.best_bid_ticks = None if bid is None else bid.raw // self._tick_raw
         self.best_ask_ticks = None if ask is None else ask.raw // self._tick_raw
         return True
+
+    def is_at(self, bid_price: Price | None, ask_price: Price | None) -> bool:
+        """Return whether these were the best prices at the last `read`."""
+        return bool(bid_price == self._bid and ask_price == self._ask)
 
     def imbalance(self, levels: int = 10) -> float:
         """Return ``(bid depth - ask depth) / (sum)`` over the top levels, in [-1, 1]; 0 for an empty book."""

@@ -1,7 +1,7 @@
 """A live feed as the strategy sees it: connected, whole and fresh; in a backtest there is nothing to watch."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from nautilus_trader.model import BookType
 
@@ -12,7 +12,7 @@ from mm_nautilus.trading.symbol import SymbolState
 
 __all__ = ["FeedMonitor"]
 
-type Requote = Callable[[SymbolState, int], None]
+_DAY_MS: Final = 86_400_000
 
 
 class FeedMonitor:
@@ -41,7 +41,11 @@ class FeedMonitor:
         if self.is_live:
             symbol.guards.watch_feed()
         instrument_id = symbol.instrument_id
-        if self._book_data == "deltas":
+        if symbol.follows_touch:
+            # The engine keeps the book, and tells of it where price or size at the touch change.
+            self._strategy.subscribe_book_at_interval(instrument_id, BookType.L2_MBP, interval_ms=_DAY_MS)
+            self._strategy.subscribe_quotes(instrument_id)
+        elif self._book_data == "deltas":
             self._subscribe_deltas(instrument_id)
         elif self._book_data == "depth":
             self._strategy.subscribe_book_depth(instrument_id, BookType.L2_MBP)

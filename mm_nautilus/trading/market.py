@@ -14,7 +14,7 @@ from mm_nautilus.pricing.live_model import LiveModel
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import BookCondition
-from mm_nautilus.trading.book import OwnBook, SizedBook
+from mm_nautilus.trading.book import OwnBook, SizedBook, Touch
 
 __all__ = ["Market"]
 
@@ -60,6 +60,8 @@ class Market:
         self.closes = MinuteCloses(params.volatility_lookback)
         self.mid_price: float | None = None
         self.book_events = 0
+        self._cache: Any = None
+        self._updates = 0
         self._sound_ticks: tuple[int, int] | None = None
         self._call_after_ns: int | None = None
         self._callback: Callable[[int], None] = lambda _ns: None
@@ -123,10 +125,41 @@ class Market:
             self.closes.update(ts_ns, self.mid_price)
         return touch
 
+    def follow_touch(self, cache: Any) -> None:
+        """Let the engine keep the book, of which it tells what changes at the touch; the rest is in its cache."""
+        self._cache = cache
+
+    @property
+    def follows_touch(self) -> bool:
+        """Whether the engine keeps the book."""
+        return self._cache is not None
+
     @property
     def last_event_ns(self) -> int | None:
         """Time of the book's last event, nanoseconds since the epoch; None before the first."""
         return self.book_guard.last_event_ns
+
+    def _one_sided_touch(self) -> tuple[Price | None, Quantity | None, Price | None, Quantity | None]:
+        book = self._cache.order_book(self.instrument_id)
+        return book.best_bid_price(), book.best_bid_size(), book.best_ask_price(), book.best_ask_size()
+
+    def look_at_book(self, now_ns: int) -> bool:
+        """Look for what no quote has told of the engine's book; return whether its touch is another one.
+
+        A quote is told only of a book with two sides, and not of changes behind the touch. The last of those is taken
+        to have come now: the book has the venue's times alone.
+        """
+        updates = self._cache.book_update_count(self.instrument_id)
+        if updates == self._updates:
+            return False
+        self._updates = updates
+        if self.book_guard.last_event_ns is not None:
+            self.book_guard.last_event_ns = now_ns
+        touch = Touch(*(self._cache.top_of_book(self.instrument_id) or self._one_sided_touch()))
+        if self.book.is_at(touch.bid_price, touch.ask_price):
+            return False
+        self.book.apply_quote(touch)
+        return True
 
     def is_gap(self, now_ns: int) -> bool:
         """Return whether no book event has come for longer than a gap takes."""

@@ -70,13 +70,16 @@ class OrderManager:
     def align(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
         """Bring one side's order to its target, or note why there is none; what is in flight is waited for."""
         order, target = side.order, side.target
-        if not side.is_settled or (order is not None and order.is_marketable):
+        if order is not None and (order.state is not OrderState.WORKING or order.is_marketable):
             return
-        action = self._decide(symbol, side, target)
+        action = self._decide(symbol, order, target)
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
-            target = self._keeping_size(symbol, side, target, action)
+            wanted = target
+            if action is OrderAction.AMEND and order is not None:
+                target = self._keeping_size(symbol, order.resting, target)
             target = self._affordability.limited(symbol, side, target)
-            action = self._decide(symbol, side, target)
+            if target is not wanted:
+                action = self._decide(symbol, order, target)
             if (
                 action is OrderAction.AMEND
                 and isinstance(target, Quote)
@@ -84,23 +87,25 @@ class OrderManager:
             ):
                 action = OrderAction.CANCEL
         reason = self._carry_out(action, symbol, side, target, now_ns)
-        side.set_reason(reason, symbol.report_ns(now_ns))
+        if reason is not side.stats.current:
+            side.set_reason(reason, symbol.report_ns(now_ns))
 
-    def _decide(self, symbol: SymbolState, side: QuoteSide, target: Quote | NotQuoting) -> OrderAction:
+    def _decide(
+        self, symbol: SymbolState, order: WorkingOrder | None, target: Quote | NotQuoting
+    ) -> OrderAction:
         return decide_action(
-            side.working,
+            None if order is None else order.resting,
             target,
             tolerance_ticks=symbol.tolerance_ticks,
-            size_tolerance=symbol.params.requote_size_tolerance_pct / 100.0,
-            may_amend=self._amend_orders and (side.order is None or side.order.amends < MAX_AMENDS),
+            size_tolerance=symbol.size_tolerance,
+            may_amend=self._amend_orders and (order is None or order.amends < MAX_AMENDS),
         )
 
     @staticmethod
-    def _keeping_size(symbol: SymbolState, side: QuoteSide, target: Quote, action: OrderAction) -> Quote:
+    def _keeping_size(symbol: SymbolState, resting: Quote, target: Quote) -> Quote:
         """Amend a price alone where the order's size may stay."""
-        working, tolerance = side.working, symbol.params.requote_size_tolerance_pct / 100.0
-        if action is OrderAction.AMEND and working is not None and size_is_right(working, target, tolerance):
-            return target._replace(size_lots=working.size_lots)
+        if resting.size_lots != target.size_lots and size_is_right(resting, target, symbol.size_tolerance):
+            return target._replace(size_lots=resting.size_lots)
         return target
 
     def _carry_out(
@@ -174,7 +179,7 @@ class OrderManager:
         grounds = symbol.grounds(None if takes else price_ticks, lots, now_ns)
         most = Quote(most_ticks(symbol) if takes else price_ticks, lots)
         is_buy = order.side == OrderSide.BUY
-        live = WorkingOrder(symbol, side, order_id, purpose, is_buy, price_ticks, lots, grounds, most)
+        live = WorkingOrder(symbol, side, order_id, purpose, is_buy, Quote(price_ticks, lots), grounds, most)
         self._live[order_id] = live
         if side is None:
             symbol.exit_order_id = order_id
@@ -188,7 +193,7 @@ class OrderManager:
         order = side.order
         assert order is not None  # noqa: S101 - decide_action amends only what is there
         whole_lots = quote.size_lots + order.filled_lots
-        quantity = None if quote.size_lots == order.open_lots else symbol.quantity(whole_lots)
+        quantity = None if quote.size_lots == order.resting.size_lots else symbol.quantity(whole_lots)
         order.amending(quote, symbol.grounds(quote.price_ticks, whole_lots, now_ns))
         symbol.counts.amended += 1
         self._budget.spend(now_ns)

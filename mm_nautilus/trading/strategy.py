@@ -60,6 +60,7 @@ __all__ = ["MarketMaker"]
 
 _GUARD_TIMER: Final = "market-maker-guards"
 _START_ALERT: Final = "market-maker-start"
+_DUE_ALERT: Final = "market-maker-due-"
 _STATE_KEY: Final = "market_maker"
 _NEVER_NS: Final = 2**63 - 1
 _OUTCOMES: Final = frozenset(
@@ -111,7 +112,7 @@ class MarketMaker(GuardedStrategy):
         self._start_ns = 0
         self._has_started = self._is_priced = False
         self._book_depth: int | None = None
-        self._is_live = self._pauses_in_gaps = self._is_paused = False
+        self._is_live = self._pauses_in_gaps = self._is_paused = self._follows_touch = False
 
     # -- Start ------------------------------------------------------------------------------------------
 
@@ -146,6 +147,13 @@ class MarketMaker(GuardedStrategy):
         """
         self._pauses_in_gaps = True
 
+    def follow_touch(self) -> None:
+        """Take from the engine's own books what changes the touch, and no more, where quotes depend on no more.
+
+        For backtests: a live feed is watched event by event.
+        """
+        self._follows_touch = True
+
     def on_start(self) -> None:
         """Resolve the instruments and subscribe; or say why the strategy does not quote."""
         settings = self.settings
@@ -173,6 +181,8 @@ class MarketMaker(GuardedStrategy):
         self.feed = FeedMonitor(self, settings.book_data, self._book_depth, is_live=self._is_live)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
         for symbol in symbols:
+            if self._follows_touch and symbol.may_follow_touch:
+                symbol.follow_touch(self.cache)
             self.feed.subscribe(symbol)
         self._timer = PausingTimer(self.clock, _GUARD_TIMER, SECOND_NS, may_pause=self._pauses_in_gaps)
         if self._start_ns <= self.clock.timestamp_ns():
@@ -240,7 +250,8 @@ class MarketMaker(GuardedStrategy):
         if symbol is None:
             return
         symbol.book.apply_quote(quote)
-        self._follow(symbol, quote.ts_init)
+        # Quotes that the engine makes from a book carry the venue's time alone.
+        self._follow(symbol, self.clock.timestamp_ns() if symbol.follows_touch else quote.ts_init)
 
     def _follow(self, symbol: SymbolState, now_ns: int) -> None:
         if self._is_paused:
@@ -269,12 +280,21 @@ class MarketMaker(GuardedStrategy):
         self._check_exit(symbol)
         if blocked is not None or symbol.position.exit is not None:
             self._pull_and_exit(symbol, blocked or NotQuoting.EXITING, now_ns)
+            self._set_alert(symbol, now_ns)
             return
         symbol.plan(now_ns)
         self.orders.align(symbol, symbol.bid, now_ns)
         self.orders.align(symbol, symbol.ask, now_ns)
         symbol.keep_band()
         symbol.tell_quotes(now_ns)
+        self._set_alert(symbol, now_ns)
+
+    def _set_alert(self, symbol: SymbolState, now_ns: int) -> None:
+        """Be called when something is due, of which the touch may not tell."""
+        due_ns = symbol.next_requote_ns
+        if symbol.follows_touch and due_ns > now_ns and due_ns != symbol.alert_ns:
+            symbol.alert_ns = due_ns
+            self.clock.set_time_alert_ns(f"{_DUE_ALERT}{symbol.name}", due_ns)
 
     def _pull_and_exit(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
         """Keep both sides without orders, and close the position where that was decided."""
@@ -328,6 +348,7 @@ class MarketMaker(GuardedStrategy):
             self.orders.align(symbol, side, now_ns)
             symbol.keep_band()
             symbol.tell_quotes(now_ns)
+            self._set_alert(symbol, now_ns)
         else:
             self._requote(symbol, now_ns)
 
@@ -370,8 +391,22 @@ class MarketMaker(GuardedStrategy):
             self._start_quoting(self.settings)
         # A live engine's timers keep their old schedule when the wall clock is set.
         now_ns = self.clock.timestamp_ns()
-        if not self._timer.ticks(event) or now_ns < self._start_ns:
+        if now_ns < self._start_ns:
             return
+        if event.name.startswith(_DUE_ALERT):
+            self._requote_due(now_ns)
+        elif self._timer.ticks(event):
+            self._on_second(now_ns)
+
+    def _requote_due(self, now_ns: int) -> None:
+        for symbol in self._symbols.values():
+            if symbol.alert_ns <= now_ns and symbol.needs_attention(now_ns):
+                self._requote(symbol, now_ns)
+
+    def _on_second(self, now_ns: int) -> None:
+        for symbol in self._symbols.values():
+            if symbol.follows_touch and symbol.look_at_book(now_ns):
+                self._follow(symbol, now_ns)
         for breach in self._drawdowns.breaches():
             self._halt(breach.symbols, breach.reason, breach.text, now_ns)
         for symbol in self._symbols.values():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from nautilus_trader.model import (
     LiquiditySide,
@@ -40,6 +40,9 @@ from mm_nautilus.trading.tape import TradeFilter
 from mm_nautilus.trading.working_order import Grounds, OrderCounts, QuoteSide
 
 __all__ = ["SymbolState"]
+
+_LEAST_SILENCE_NS: Final = 5 * SECOND_NS
+"""Shortest silence that counts and can be told by looking at a book's changes once a second."""
 
 
 class SymbolState(Market):
@@ -108,6 +111,9 @@ class SymbolState(Market):
         self.reservation_price: float | None = None
         self.cap_lots: int | None = None
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0
+        self.alert_ns = 0
+        self.size_tolerance = params.requote_size_tolerance_pct / 100.0
+        self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []
         self._planned: tuple[QuoteInputs, QuoteModel, QuotePlan] | None = None
@@ -119,6 +125,7 @@ class SymbolState(Market):
             and self.sizes.follow_own_mid
         )
         self._band: NoActionBand | None = None
+        self._is_band_due = False
         self._exit_alerts = (-math.inf, math.inf)
 
     # -- Market -----------------------------------------------------------------------------------------
@@ -138,6 +145,8 @@ class SymbolState(Market):
             self._callback(ts_ns)
         self.has_plan = False
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
+        if self._is_band_due and not is_due:
+            self._find_band()
         band = self._band
         if is_due or band is None or bid is None or ask is None or bid >= ask:
             if guard.is_gap(ts_ns):
@@ -226,6 +235,7 @@ class SymbolState(Market):
     def plan(self, now_ns: int) -> None:
         """Plan both sides' quotes, or say why a side has none; the guards have been asked."""
         self.reservation_price = self._planned = self._band = None
+        self._is_band_due = False
         bid, ask = self._targets(now_ns)
         self.bid.target, self.ask.target = (
             self._timed(self.bid, bid, now_ns),
@@ -255,9 +265,12 @@ class SymbolState(Market):
         return plan.bid, plan.ask
 
     def keep_band(self) -> None:
-        """Note how far the touch may move before an order has to; after the plan has been carried out."""
-        self._band = None
-        if not self._may_keep_band or self._planned is None:
+        """Have it found out how far the touch may move before an order has to; after the plan has been carried out."""
+        self._band, self._is_band_due = None, self._may_keep_band and self._planned is not None
+
+    def _find_band(self) -> None:
+        self._is_band_due = False
+        if self._planned is None:
             return
         standing = (
             (side.working or side.stats.current) if side.is_settled else None for side in (self.bid, self.ask)
@@ -268,7 +281,7 @@ class SymbolState(Market):
 
     def forget_plan(self) -> None:
         """Take back what was planned: the sides are to have no orders."""
-        self.has_plan, self._planned, self._band = False, None, None
+        self.has_plan, self._planned, self._band, self._is_band_due = False, None, None, False
 
     def keeps_plan(self, side: QuoteSide, now_ns: int) -> bool:
         """Return whether the last plan still holds for a side that has been confirmed, and set its target by it.
@@ -340,7 +353,13 @@ class SymbolState(Market):
         """Return when a side's cooldown ends."""
         if side.last_fill_ns is None:
             return 0
-        return side.last_fill_ns + round(self.params.cooldown_seconds * SECOND_NS)
+        return side.last_fill_ns + self._cooldown_ns
+
+    @property
+    def may_follow_touch(self) -> bool:
+        """Whether its quotes depend on best prices alone: on no depth, no size, no figure that is still measured."""
+        by_touch = self.params.quoting == "two_sided" and not isinstance(self.book, SizedBook)
+        return by_touch and self.book_guard.stale_after_ns >= _LEAST_SILENCE_NS
 
     @property
     def tolerance_ticks(self) -> float:
@@ -352,7 +371,7 @@ class SymbolState(Market):
         self.needs_requote = False
         closing = self.position.exit is not None or self.flatten is not None
         if self.params.quoting == "signal" or (closing and self.position.lots != 0):
-            self.next_requote_ns = now_ns
+            self.next_requote_ns = max(now_ns, self.exit_retry_ns) if self.follows_touch else now_ns
             return
         due = (now_ns // MINUTE_NS + 1) * MINUTE_NS
         for side in (self.bid, self.ask):
@@ -469,8 +488,8 @@ class SymbolState(Market):
         order = side.order
         if order is None or not order.is_resting:
             return None, None
-        price = round(order.price_ticks * self.tick, self.spec.price_precision)
-        return price, round(order.open_lots * self.lot, self.spec.size_precision)
+        price = round(order.resting.price_ticks * self.tick, self.spec.price_precision)
+        return price, round(order.resting.size_lots * self.lot, self.spec.size_precision)
 
     def tell_quotes(self, now_ns: int, *, in_any_case: bool = False) -> None:
         """Tell who listens what changed of the quotes, if anything did."""

@@ -108,8 +108,8 @@ class WorkingOrder:
         `QUOTE`, `ENTRY` or the reason of an exit.
     is_buy
         Direction.
-    price_ticks, open_lots
-        Price in ticks and unfilled size in lots, as last confirmed.
+    resting
+        Price and unfilled size, as last confirmed; of a new order, as it was sent.
     sent
         Price and size as it was sent, with the price that it may cost at most.
     pending
@@ -129,8 +129,7 @@ class WorkingOrder:
     order_id: Any
     purpose: str
     is_buy: bool
-    price_ticks: int
-    open_lots: int
+    resting: Quote
     grounds: Grounds
     sent: Quote
     pending: Quote | None = None
@@ -144,7 +143,7 @@ class WorkingOrder:
 
     def __post_init__(self) -> None:
         self._placed_ns = self.grounds.now_ns
-        self.pending = Quote(self.price_ticks, self.open_lots)
+        self.pending = self.resting
 
     @property
     def is_marketable(self) -> bool:
@@ -157,14 +156,9 @@ class WorkingOrder:
         return self.state is not OrderState.PENDING_NEW
 
     @property
-    def resting(self) -> Quote:
-        """Price and open size as last confirmed."""
-        return Quote(self.price_ticks, self.open_lots)
-
-    @property
     def worst_case_lots(self) -> int:
         """The most that may still be filled, whichever of the commands in flight arrives first."""
-        return max(self.open_lots, self.pending.size_lots if self.pending else 0)
+        return max(self.resting.size_lots, self.pending.size_lots if self.pending else 0)
 
     def origin(self, spec: InstrumentSpec) -> OrderOrigin:
         """Return what the order rests on, the same object until an amend changes it."""
@@ -188,7 +182,7 @@ class WorkingOrder:
 
     def amended(self, price_ticks: int, total_lots: int) -> None:
         """Note that the venue confirmed an amend; `total_lots` includes what has been filled."""
-        self.price_ticks, self.open_lots = price_ticks, max(0, total_lots - self.filled_lots)
+        self.resting = Quote(price_ticks, max(0, total_lots - self.filled_lots))
         self.pending = None
         if self._sent_grounds is not None:
             self.grounds, self._sent_grounds, self._origin = self._sent_grounds, None, None
@@ -210,7 +204,7 @@ class WorkingOrder:
     def filled(self, lots: int) -> None:
         """Note that lots were filled; an order that is done is closed by its caller."""
         self.filled_lots += lots
-        self.open_lots = max(0, self.open_lots - lots)
+        self.resting = self.resting._replace(size_lots=max(0, self.resting.size_lots - lots))
         if self.pending is not None:
             # The venue counts what is filled since then against the size in flight.
             self.pending = self.pending._replace(size_lots=max(0, self.pending.size_lots - lots))

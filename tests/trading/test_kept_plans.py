@@ -100,7 +100,9 @@ def stand(draw: Any, symbol: SymbolState, side: QuoteSide) -> None:
     ticks = max(1, side.target.price_ticks + draw(st.integers(-reach, reach)))
     lots = max(1, round(side.target.size_lots * draw(st.just(1.0) | st.floats(0.7, 1.4))))
     grounds = symbol.grounds(ticks, lots, T0)
-    order = WorkingOrder(symbol, side, None, QUOTE, side.is_bid, ticks, lots, grounds, Quote(ticks, lots))
+    order = WorkingOrder(
+        symbol, side, None, QUOTE, side.is_bid, Quote(ticks, lots), grounds, Quote(ticks, lots)
+    )
     order.accepted()
     order.state = OrderState.PENDING_AMEND if kind == "in flight" else order.state
     side.order = order
@@ -148,6 +150,7 @@ def test_no_touch_in_the_band_asks_for_anything(data: st.DataObject) -> None:
         if wish is not None:
             side.set_reason(wish[1], T0)
     symbol.keep_band()
+    symbol._find_band()
     band = symbol._band
     assume(band is not None and math.ceil(band.lowest_sum) <= math.floor(band.highest_sum))
     assert band is not None

@@ -33,7 +33,7 @@ class Slot(QuoteSide):
     """A side whose order is told what happens to it, as the order manager does."""
 
     def placed(self, quote: Quote) -> None:
-        self.order = WorkingOrder(None, self, "O", QUOTE, True, *quote[:2], grounds(1), quote)
+        self.order = WorkingOrder(None, self, "O", QUOTE, True, Quote(*quote[:2]), grounds(1), quote)
 
     def amending(self, quote: Quote) -> None:
         self.order.amending(quote, grounds(5))
@@ -158,7 +158,7 @@ def test_a_fill_during_an_amend_counts_against_both_sizes(working):
 
     working.filled(6)
 
-    assert working.open_lots == 4
+    assert working.resting.size_lots == 4
     assert working.worst_case_lots == 9
 
 
@@ -167,7 +167,7 @@ def test_a_fill_of_everything_during_an_amend_leaves_nothing(working):
 
     working.filled(10)
 
-    assert working.open_lots == working.worst_case_lots == 0
+    assert working.resting.size_lots == working.worst_case_lots == 0
 
 
 def test_a_venue_may_confirm_another_size_than_was_asked_for(working):
@@ -193,7 +193,7 @@ def test_an_amend_below_what_was_filled_leaves_nothing_open(working):
 
     working.amended(100, total_lots=5)
 
-    assert working.open_lots == 0
+    assert working.resting.size_lots == 0
 
 
 def test_an_update_while_a_cancel_is_in_flight_waits_for_the_cancel(working):
@@ -263,8 +263,8 @@ def test_no_sequence_of_events_leaves_a_negative_size(calls):
     for name, *arguments in calls:
         getattr(slot, name)(*arguments)
 
-        assert slot.open_lots >= 0
-        assert slot.worst_case_lots >= slot.open_lots
+        assert slot.resting.size_lots >= 0
+        assert slot.worst_case_lots >= slot.resting.size_lots
         assert slot.pending is None or slot.pending.size_lots >= 0
         assert (slot.working is not None) == (slot.state is OrderState.WORKING)
 
@@ -375,4 +375,8 @@ def test_worst_case_bounds_what_a_distant_venue_can_still_fill(steps):
 
         assert slot.worst_case_lots >= venue.can_still_fill()
         if slot.is_settled and not venue.reports and not venue.commands:
-            assert slot.worst_case_lots == venue.can_still_fill() == (slot.open_lots if slot.order else 0)
+            assert (
+                slot.worst_case_lots
+                == venue.can_still_fill()
+                == (slot.resting.size_lots if slot.order else 0)
+            )
