@@ -60,6 +60,16 @@ class FeedMonitor:
             instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True
         )
 
+    def hear_all(self, symbol: SymbolState, is_wanted: bool) -> None:
+        """Hear of every change of a book that the engine keeps, or of those of the touch alone."""
+        if is_wanted is symbol.hears_all:
+            return
+        symbol.hears_all = is_wanted
+        if is_wanted:
+            self._strategy.subscribe_book_deltas(symbol.instrument_id, BookType.L2_MBP)
+        else:
+            self._strategy.unsubscribe_book_deltas(symbol.instrument_id)
+
     def on_book(self, symbol: SymbolState, deltas: Any) -> None:
         """Note that a live feed emptied the book, or sent it whole; say where its dates go backward."""
         feed, tape = symbol.guards.feed, symbol.guards.tape

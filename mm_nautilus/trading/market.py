@@ -41,6 +41,8 @@ class Market:
         Its quote model, which may estimate its figures from this market.
     mid_price
         The mid of the last sound book in quote currency, None before the first.
+    hears_all
+        Whether changes behind the touch are told for the time being, where the engine keeps the book.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Market:
         self.mid_price: float | None = None
         self.book_events = 0
         self._cache: Any = None
-        self._updates = 0
+        self._updates, self.hears_all = 0, False
         self._sound_ticks: tuple[int, int] | None = None
         self._call_after_ns: int | None = None
         self._callback: Callable[[int], None] = lambda _ns: None

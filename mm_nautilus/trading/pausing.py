@@ -29,7 +29,8 @@ class PausingTimer:
     def __init__(self, clock: Any, name: str, interval_ns: int, *, may_pause: bool) -> None:
         self._clock, self._name, self._interval_ns, self.may_pause = clock, name, interval_ns, may_pause
         self.is_paused = False
-        self._origin_ns = self._end_ns = clock.timestamp_ns()
+        self._origin_ns: int = clock.timestamp_ns()
+        self._end_ns = self._origin_ns
         if may_pause:
             self._set(self._origin_ns)
         else:
@@ -48,6 +49,10 @@ class PausingTimer:
         if self.may_pause and event.ts_event >= self._end_ns:
             self._set(event.ts_event)
         return True
+
+    def next_ns(self, now_ns: int) -> int:
+        """Return when it ticks next after a moment, or would if it did not pause, nanoseconds since the epoch."""
+        return now_ns - (now_ns - self._origin_ns) % self._interval_ns + self._interval_ns
 
     def pause(self) -> None:
         """Tick no more until `resume`."""

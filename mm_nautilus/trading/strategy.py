@@ -60,7 +60,6 @@ __all__ = ["MarketMaker"]
 
 _GUARD_TIMER: Final = "market-maker-guards"
 _START_ALERT: Final = "market-maker-start"
-_DUE_ALERT: Final = "market-maker-due-"
 _STATE_KEY: Final = "market_maker"
 _NEVER_NS: Final = 2**63 - 1
 _OUTCOMES: Final = frozenset(
@@ -203,7 +202,10 @@ class MarketMaker(GuardedStrategy):
             self.catch_up,
         )
         self.publish_message(EVENTS_TOPIC, started)
-        self._tell_first_prices(self.clock.timestamp_ns())
+        now_ns = self.clock.timestamp_ns()
+        for symbol in self._symbols.values():
+            self._listen(symbol, now_ns)
+        self._tell_first_prices(now_ns)
         self._tell_state_change()
 
     def _tell_first_prices(self, now_ns: int) -> None:
@@ -219,6 +221,10 @@ class MarketMaker(GuardedStrategy):
         """Apply level changes to the symbol's own book, and requote where that can change an order."""
         symbol = self._symbols.get(deltas.instrument_id)
         if symbol is None:
+            return
+        if symbol.follows_touch:
+            if deltas.ts_init != symbol.last_event_ns:  # else a quote has told of it
+                self._follow(symbol, deltas.ts_init)
             return
         if symbol.book_events == 0 and holds_single_orders(deltas):
             self._refuse_single_orders(symbol)
@@ -280,21 +286,23 @@ class MarketMaker(GuardedStrategy):
         self._check_exit(symbol)
         if blocked is not None or symbol.position.exit is not None:
             self._pull_and_exit(symbol, blocked or NotQuoting.EXITING, now_ns)
-            self._set_alert(symbol, now_ns)
+            self._listen(symbol, now_ns)
             return
         symbol.plan(now_ns)
         self.orders.align(symbol, symbol.bid, now_ns)
         self.orders.align(symbol, symbol.ask, now_ns)
         symbol.keep_band()
         symbol.tell_quotes(now_ns)
-        self._set_alert(symbol, now_ns)
+        self._listen(symbol, now_ns)
 
-    def _set_alert(self, symbol: SymbolState, now_ns: int) -> None:
-        """Be called when something is due, of which the touch may not tell."""
-        due_ns = symbol.next_requote_ns
-        if symbol.follows_touch and due_ns > now_ns and due_ns != symbol.alert_ns:
-            symbol.alert_ns = due_ns
-            self.clock.set_time_alert_ns(f"{_DUE_ALERT}{symbol.name}", due_ns)
+    def _listen(self, symbol: SymbolState, now_ns: int) -> None:
+        """Hear of changes behind the touch too where something is due at the next event, or before the next look.
+
+        A timer would do as well, but every timer makes the simulated venue process what is in flight.
+        """
+        if symbol.follows_touch:
+            is_near = symbol.needs_requote or symbol.next_requote_ns < self._timer.next_ns(now_ns)
+            self.feed.hear_all(symbol, is_near or self._is_paused)
 
     def _pull_and_exit(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
         """Keep both sides without orders, and close the position where that was decided."""
@@ -348,7 +356,7 @@ class MarketMaker(GuardedStrategy):
             self.orders.align(symbol, side, now_ns)
             symbol.keep_band()
             symbol.tell_quotes(now_ns)
-            self._set_alert(symbol, now_ns)
+            self._listen(symbol, now_ns)
         else:
             self._requote(symbol, now_ns)
 
@@ -393,15 +401,8 @@ class MarketMaker(GuardedStrategy):
         now_ns = self.clock.timestamp_ns()
         if now_ns < self._start_ns:
             return
-        if event.name.startswith(_DUE_ALERT):
-            self._requote_due(now_ns)
-        elif self._timer.ticks(event):
+        if self._timer.ticks(event):
             self._on_second(now_ns)
-
-    def _requote_due(self, now_ns: int) -> None:
-        for symbol in self._symbols.values():
-            if symbol.alert_ns <= now_ns and symbol.needs_attention(now_ns):
-                self._requote(symbol, now_ns)
 
     def _on_second(self, now_ns: int) -> None:
         for symbol in self._symbols.values():
@@ -418,6 +419,8 @@ class MarketMaker(GuardedStrategy):
                 self.feed.ask_again(symbol, now_ns)
             if symbol.needs_attention(now_ns):
                 self._requote(symbol, now_ns)
+            else:
+                self._listen(symbol, now_ns)
         if self._pauses_in_gaps:
             self._pause_at_rest(now_ns)
 
@@ -429,6 +432,8 @@ class MarketMaker(GuardedStrategy):
         if all(symbol.is_at_rest(now_ns) for symbol in symbols):
             self._is_paused = True
             self._timer.pause()
+            for symbol in symbols:
+                self._listen(symbol, now_ns)
             self.publish_message(EVENTS_TOPIC, MarketGap(is_over=False))
 
     def _end_gap(self) -> None:

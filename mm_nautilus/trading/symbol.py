@@ -111,7 +111,6 @@ class SymbolState(Market):
         self.reservation_price: float | None = None
         self.cap_lots: int | None = None
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0
-        self.alert_ns = 0
         self.size_tolerance = params.requote_size_tolerance_pct / 100.0
         self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
@@ -371,7 +370,7 @@ class SymbolState(Market):
         self.needs_requote = False
         closing = self.position.exit is not None or self.flatten is not None
         if self.params.quoting == "signal" or (closing and self.position.lots != 0):
-            self.next_requote_ns = max(now_ns, self.exit_retry_ns) if self.follows_touch else now_ns
+            self.next_requote_ns = now_ns
             return
         due = (now_ns // MINUTE_NS + 1) * MINUTE_NS
         for side in (self.bid, self.ask):

@@ -7,24 +7,22 @@ from guard_scripting import Told
 from nautilus_trader.model import OrderBookDelta, OrderBookDeltas
 from scripting import SECOND, T0, XRP_USDT, Watched, book, config, ns, restless, trade, update
 from test_kept_plans import VARIANTS, fact
+from test_market_gaps import HOUR, session
 
-from mm_nautilus.trading.feed_monitor import FeedMonitor
 from mm_nautilus.trading.symbol import SymbolState
 
 
-class Following(Told):
-    """A market maker that hears only of the touch and keeps when it was called, seconds."""
+class Hearing(Told):
+    """A market maker that keeps what it was called for, seconds: changes of the touch, and changes of the book."""
 
     def __init__(self, given: Any) -> None:
         super().__init__(given)
-        self.follow_touch()
         self.quoted: list[float] = []
         self.changed: list[float] = []
 
     def on_quote(self, quote: Any) -> None:
-        self.quoted.append((quote.ts_init - T0) / SECOND)
+        self.quoted.append((self.clock.timestamp_ns() - T0) / SECOND)
         super().on_quote(quote)
-        self.look(quote.ts_init)
 
     def on_book_deltas(self, deltas: Any) -> None:
         self.changed.append((deltas.ts_init - T0) / SECOND)
@@ -33,6 +31,13 @@ class Following(Told):
     def on_time_event(self, event: Any) -> None:
         super().on_time_event(event)
         self.look(event.ts_event)
+
+
+def following(given: Any) -> Hearing:
+    """Return a market maker that hears of the touch."""
+    mm = Hearing(given)
+    mm.follow_touch()
+    return mm
 
 
 def late(event: Any, seconds: float) -> Any:
@@ -61,9 +66,7 @@ def behind(at: float) -> Any:
 
 @pytest.mark.parametrize("latency_ms", [0, (20, 300, 80)], ids=str)
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "halts"])
-def test_orders_are_those_of_one_that_hears_of_every_change(
-    run: Any, monkeypatch: pytest.MonkeyPatch, variant: str, latency_ms: Any
-) -> None:
+def test_orders_are_those_of_one_that_hears_of_every_change(run: Any, variant: str, latency_ms: Any) -> None:
     given = (
         config(max_inventory="35 XRP", requote_tolerance_bps=3.0, cooldown_seconds=1.3) | VARIANTS[variant]
     )
@@ -72,36 +75,58 @@ def test_orders_are_those_of_one_that_hears_of_every_change(
         key=lambda event: event.ts_init,
     )
     market = [late(event, 0.35) for event in market]
-    sent = []
-    for hears_all in (False, True):
-        if hears_all:
-            every = lambda monitor, symbol: monitor._subscribe_deltas(symbol.instrument_id)  # noqa: E731
-            monkeypatch.setattr(FeedMonitor, "subscribe", every)
-        mm = Following(given)
+    sent, heard = [], []
+    for follows in (True, False):
+        mm = Hearing(given)
+        if follows:
+            mm.follow_touch()
         outcome = run(mm, market, symbols=[XRP_USDT], latency_ms=latency_ms)
         assert mm.failures == []
-        assert bool(mm.changed) is hears_all
-        assert bool(mm.quoted) is not hears_all
         assert len(outcome.fills) > 2
         sent.append([fact(order, event) for order in outcome.orders for event in order.events()])
+        heard.append(len(mm.changed))
     assert sent[0] == sent[1]
+    assert heard[0] < 0.8 * heard[1]
 
 
-def test_what_is_due_is_done_when_it_is_due(run: Any) -> None:
-    mm = Following(config(cooldown_seconds=1.3))
-    outcome = run(
-        mm, [book(0, 2.3495, 2.3505), trade(0.25, 2.34, 10.0, "sell"), behind(5)], symbols=[XRP_USDT]
+def test_a_late_start_and_a_gap_are_those_of_one_that_hears_of_every_change(run: Any) -> None:
+    given = config(stale_after_seconds=10.0, resume_after_seconds=2.0, stop_loss_pct=0.5)
+    changes = [behind(at) for at in (4.31, 4.4, HOUR + 0.1, HOUR + 0.2)]
+    market = sorted(
+        [*session(0, 2.35), *changes, *session(HOUR + 0.3, 2.32)], key=lambda event: event.ts_init
     )
+    seen = []
+    for follows in (True, False):
+        mm = Hearing(given)
+        mm.pause_in_gaps()
+        mm.hold_until(ns(4.3))
+        if follows:
+            mm.follow_touch()
+        outcome = run(mm, market)
+        assert len(outcome.fills) > 1
+        sides = [mm.symbols[XRP_USDT].bid, mm.symbols[XRP_USDT].ask]
+        orders = [fact(order, event) for order in outcome.orders for event in order.events()]
+        seen.append((orders, mm.told, [side.stats.to_dict() for side in sides]))
+    assert seen[0] == seen[1]
+
+
+def test_what_is_due_is_done_at_the_next_change_of_the_book(run: Any) -> None:
+    mm = following(config(cooldown_seconds=1.3))
+    changes = [behind(0.4 + 0.1 * step) for step in range(20)]
+    market = [book(0, 2.3495, 2.3505), trade(0.25, 2.34, 10.0, "sell"), *changes]
+    outcome = run(mm, market, symbols=[XRP_USDT])
     (fill,) = outcome.fills
     assert fill.at == 0.25
     again = [order for order in outcome.of("quote") if order.is_buy][-1]
-    assert again.ts_init == ns(0.25 + 1.3)
+    assert again.ts_init == ns(1.6)
+    assert mm.quoted == [0.0]
+    assert mm.changed == [0.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6]
 
 
 @pytest.mark.parametrize("gone", ["bid", "ask"])
 def test_a_side_that_is_gone_is_seen_within_a_second_and_so_is_its_return(run: Any, gone: str) -> None:
     level = 2.3495 if gone == "bid" else 2.3505
-    mm = Following(config(resume_after_seconds=2.0))
+    mm = following(config(resume_after_seconds=2.0))
     market = [
         book(0, 2.3495, 2.3505),
         update(3.4, (gone, level, 0.0)),
@@ -129,7 +154,7 @@ def test_changes_behind_the_touch_keep_a_book_from_being_stale(run: Any) -> None
     given = config(stale_after_seconds=5.0, resume_after_seconds=2.0)
     market = [book(0, 2.3495, 2.3505), *(behind(float(at) + 0.3) for at in range(1, 21)), behind(40)]
     heard = []
-    for kind in (Following, Told):
+    for kind in (following, Told):
         mm = kind(given)
         run(mm, market, symbols=[XRP_USDT])
         heard.append(mm.told)
@@ -150,9 +175,9 @@ def test_changes_behind_the_touch_keep_a_book_from_being_stale(run: Any) -> None
 def test_what_depends_on_more_than_the_touch_hears_of_every_change(
     run: Any, changes: dict[str, Any], follows: bool
 ) -> None:
-    mm = Following(config(**changes))
+    mm = following(config(**changes))
     run(mm, [book(0, 2.3495, 2.3505), behind(0.5), behind(1)], symbols=[XRP_USDT])
-    assert mm.changed == ([] if follows else [0.0, 0.5, 1.0])
+    assert mm.changed == ([0.0] if follows else [0.0, 0.5, 1.0])  # the first is waited for
     assert mm.symbols[XRP_USDT].follows_touch is follows
     assert SymbolState.may_follow_touch.fget(mm.symbols[XRP_USDT]) is follows  # type: ignore[attr-defined]
 
