@@ -41,6 +41,8 @@ class Market:
         Its quote model, which may estimate its figures from this market.
     mid_price
         The mid of the last sound book in quote currency, None before the first.
+    follows_touch
+        Whether the engine keeps the book.
     hears_all
         Whether changes behind the touch are told for the time being, where the engine keeps the book.
     """
@@ -63,7 +65,7 @@ class Market:
         self.mid_price: float | None = None
         self.book_events = 0
         self._cache: Any = None
-        self._updates, self.hears_all = 0, False
+        self._updates, self.follows_touch, self.hears_all = 0, False, False
         self._sound_ticks: tuple[int, int] | None = None
         self._call_after_ns: int | None = None
         self._callback: Callable[[int], None] = lambda _ns: None
@@ -129,12 +131,7 @@ class Market:
 
     def follow_touch(self, cache: Any) -> None:
         """Let the engine keep the book, of which it tells what changes at the touch; the rest is in its cache."""
-        self._cache = cache
-
-    @property
-    def follows_touch(self) -> bool:
-        """Whether the engine keeps the book."""
-        return self._cache is not None
+        self._cache, self.follows_touch = cache, True
 
     @property
     def last_event_ns(self) -> int | None:

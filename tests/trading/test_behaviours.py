@@ -281,7 +281,7 @@ def test_the_walk_of_the_architecture_page_is_the_one_that_is_taken(run):
     (block,) = re.findall(r"<!-- walk: begin -->\n```text\n(.*?)```", page, re.DOTALL)
     steps = [line.split()[:2] for line in block.splitlines()]
     mm = Walked(config())
-    run(mm, [*calm(0, 1), book(2, 2.34951, 2.35051), around(3, 2.36)])
+    run(mm, [*calm(0, 1), book(1.5, 2.34951, 2.35051), book(2, 2.3495, 2.3505), around(3, 2.36)])
     walk = iter(mm.walks[3.0])
     for file, function in steps:
         assert any(entered == file and f".{name}".endswith(f".{function}") for entered, name in walk), (
