@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mm_nautilus.calibration.figures import (
     CALIBRATION_VERSION,
@@ -26,6 +27,8 @@ from mm_nautilus.cli import main
 signal.signal(
     signal.SIGHUP, signal.SIG_DFL
 )  # commands that tests start hear it also where this process was told not to
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a busy machine may take its time for an example
 START = datetime(2025, 12, 13, tzinfo=UTC)
 
 KEPT_TOGETHER = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pages import OpenPage, open_in
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
@@ -30,6 +30,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=60_000)  # patience with a busy machine
 EVENTFUL = (
     "strategy.use_reservation_price=true",
     "strategy.gamma=1.0",
@@ -65,25 +66,27 @@ def open_page(browser: Browser) -> Iterator[Callable[..., OpenPage]]:
 
         def open_(path: Path, *, width: int = 1280, scheme: Any = "light") -> OpenPage:
             url = path.as_uri()
-            return open_in(browser, stack, url, width=width, scheme=scheme, patience_ms=30_000)
+            return open_in(browser, stack, url, width=width, scheme=scheme, patience_ms=60_000)
 
         yield open_
 
 
 @pytest.fixture(scope="session")
-def run_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Run the sample with and without what moves quotes and closes positions, with their reports."""
+def backtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return what runs the sample, with a report."""
     parent = tmp_path_factory.mktemp("runs")
-    folders = []
-    for name, sets in (("eventful", EVENTFUL), ("plain", ())):
+
+    def run(name: str, *sets: str) -> Path:
         given = [*sets, f"name={name}", f"output.directory={parent}"]
-        folders.append(run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config).folder)
-    return folders
+        return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config).folder
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def report(run_folders: list[Path]) -> Path:
-    return run_folders[0] / "report.html"
+def report(backtest: Callable[..., Path]) -> Path:
+    """Return the report of a run that moves quotes and closes positions."""
+    return backtest("eventful", *EVENTFUL) / "report.html"
 
 
 @pytest.fixture(scope="session")
@@ -102,8 +105,10 @@ def paper_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def comparison(run_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def comparison(report: Path, backtest: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of two runs side by side."""
     path = tmp_path_factory.mktemp("comparison") / "both.html"
-    path.write_text(render("compare.html.jinja", **comparison_parts(compare_runs(run_folders))))
+    path.write_text(
+        render("compare.html.jinja", **comparison_parts(compare_runs([report.parent, backtest("plain")])))
+    )
     return path

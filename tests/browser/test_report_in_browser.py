@@ -31,9 +31,10 @@ def hover(page: Page, figure: str, *, across: float = 0.5, down: float = 0.2) ->
     assert box is not None
     x, y = box["x"] + box["width"] * across, box["y"] + box["height"] * down
     tooltip = page.locator(f"{figure} .hoverlayer text")
-    for step in range(20):
-        page.mouse.move(x + 15 * step - 3, y)
-        page.mouse.move(x + 15 * step, y, steps=3)
+    for step in range(400):
+        at = x + 15 * (step % 20)
+        page.mouse.move(at - 3, y)
+        page.mouse.move(at, y, steps=3)
         page.wait_for_timeout(150)
         if tooltip.count():
             break

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-_LOOKS = 200
+_LOOKS = 1_200
 _LOOK_MS = 50
 
 

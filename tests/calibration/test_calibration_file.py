@@ -45,7 +45,7 @@ def changed(sound):
 # -- Written and read -------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     symbols=st.dictionaries(
         st.from_regex(r"[A-Za-z0-9/_:-]{1,12}", fullmatch=True)

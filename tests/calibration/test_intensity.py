@@ -380,7 +380,7 @@ def test_the_spreads_parity_does_not_move_the_rate():
     assert fit.a_per_second == pytest.approx(1.0, rel=0.005)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scale=st.floats(0.01, 100), seconds=st.floats(1, 1e6), seed=st.integers(0, 50))
 def test_units_carry_over(scale, seconds, seed):
     depths = exponential_depths(400, seed)
@@ -395,7 +395,7 @@ def test_units_carry_over(scale, seconds, seed):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1000), tick=st.floats(1e-6, 1e-3))
 def test_a_tick_that_goes_to_nothing_is_no_tick(seed, tick):
     depths = exponential_depths(500, seed)

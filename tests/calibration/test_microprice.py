@@ -113,7 +113,7 @@ def test_the_adjustment_is_where_the_mid_ends_up():
     assert table.adjustment_ticks[0] == pytest.approx([-ends, -ends / 2, 0.0, ends / 2, ends], abs=0.03)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), buckets=st.integers(2, 5))
 def test_the_solution_is_the_papers_sum(seed, buckets):
     random = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def test_the_solution_is_the_papers_sum(seed, buckets):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), buckets=st.integers(2, 6))
 def test_the_table_is_odd_in_the_imbalance_whatever_the_data(seed, buckets):
     random = np.random.default_rng(seed)
@@ -195,7 +195,7 @@ def test_no_row_begins_beyond_the_widest_spread_allowed():
     assert table.spread_ticks == [1, 3]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), scale=st.floats(0.5, 30))
 def test_every_state_was_seen_often_enough(seed, scale):
     random = np.random.default_rng(seed)

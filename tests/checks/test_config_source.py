@@ -272,7 +272,7 @@ def test_problems_of_the_text_have_lines(text, line, message):
     assert problems[0].message.startswith(message)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"#%@,? \n\t1.~<") | st.characters(), max_size=60))
 def test_any_text_is_read_or_refused(text):
     node, problems = read_yaml(text)
@@ -428,7 +428,7 @@ RUNS = st.fixed_dictionaries(
 COUNTER = itertools.count()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(RUNS)
 def test_resolved_configurations_are_read_back_as_equal_ones(tmp_path, values: dict[str, Any]):
     config = RunConfig.model_validate(values)

@@ -247,7 +247,7 @@ def test_rows_behind_an_unmarked_clear_are_marked(tmp_path):
 level = st.tuples(st.booleans(), st.integers(1, 6), st.integers(0, 3))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     groups=st.lists(
         st.tuples(st.sampled_from(["change", "full"]), st.lists(level, min_size=1, max_size=4)), max_size=12

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.persistence import ParquetDataCatalog
 from typer.testing import CliRunner
@@ -180,7 +180,6 @@ def write_log(folder, payloads, floor=77):
     return path, sizes
 
 
-@settings(deadline=None)
 @given(payloads=PAYLOADS, data=st.data())
 def test_a_log_that_was_cut_off_anywhere_gives_its_whole_blocks(tmp_path_factory, payloads, data):
     path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)
@@ -193,7 +192,6 @@ def test_a_log_that_was_cut_off_anywhere_gives_its_whole_blocks(tmp_path_factory
     assert reader.floor == (77 if whole else 0)
 
 
-@settings(deadline=None)
 @given(payloads=PAYLOADS.filter(bool), data=st.data())
 def test_a_damaged_block_ends_a_log_and_is_never_believed(tmp_path_factory, payloads, data):
     path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)

@@ -596,7 +596,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, min_size=1, max_size=30))
 def test_rows_survive_the_catalog(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("round")

@@ -51,6 +51,7 @@ def parts(walked: Path) -> dict[str, Any]:
     return page_parts(read_run(folder))
 
 
+@pytest.mark.long
 def test_its_commands_write_what_it_says(walked: Path) -> None:
     assert len(list(walked.glob("runs/*/*/report.html"))) == 2
     assert "min_edge_bps" in (walked / "both.html").read_text(encoding="utf-8")
@@ -62,6 +63,7 @@ def named(words: str) -> bool:
     return words.partition(",")[0] in text or words in text
 
 
+@pytest.mark.long
 def test_every_chart_is_explained(parts: dict[str, Any]) -> None:
     figures = [*parts["figures"].values(), *(view["figure"] for view in parts["views"].values())]
     titles = {note["text"] for figure in figures for note in figure["layout"]["annotations"]}
@@ -69,6 +71,7 @@ def test_every_chart_is_explained(parts: dict[str, Any]) -> None:
     assert {title for title in titles if not named(title)} == set()
 
 
+@pytest.mark.long
 def test_every_line_is_explained(parts: dict[str, Any]) -> None:
     symbols = tuple(parts["views"])
     figures = [parts["figures"]["equity"], parts["figures"]["fill-quality"]]
@@ -81,6 +84,7 @@ def test_every_line_is_explained(parts: dict[str, Any]) -> None:
     assert {name for name in names if f"`{name}`" not in text} == set()
 
 
+@pytest.mark.long
 def test_every_section_of_the_page_is_explained(parts: dict[str, Any]) -> None:
     page = (ROOT / "mm_nautilus" / "report" / "templates" / "report.html.jinja").read_text(encoding="utf-8")
     text = REPORT.read_text(encoding="utf-8").lower()
@@ -91,6 +95,7 @@ def test_every_section_of_the_page_is_explained(parts: dict[str, Any]) -> None:
         )
 
 
+@pytest.mark.long
 def test_statistics_that_differ_are_those_of_the_page(parts: dict[str, Any]) -> None:
     section = (
         REPORT.read_text(encoding="utf-8")
@@ -101,6 +106,7 @@ def test_statistics_that_differ_are_those_of_the_page(parts: dict[str, Any]) -> 
     assert rows == [row["name"] for row in parts["statistics"]["differing"]]
 
 
+@pytest.mark.long
 def test_guide_names_every_key_of_a_symbol_and_of_fill_quality(walked: Path) -> None:
     (file,) = (walked / "runs" / "one").glob("*/summary.json")
     symbols = json.loads(file.read_text(encoding="utf-8"))["symbols"]

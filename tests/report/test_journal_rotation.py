@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_nautilus.report.journal import Journal, journal_files
@@ -32,7 +32,6 @@ def unread(_line: str) -> None:
     pass
 
 
-@settings(deadline=None)
 @given(lengths=st.lists(st.integers(0, 400), max_size=60), rotate_bytes=st.integers(1, 4_000))
 def test_every_line_is_in_one_of_the_files_in_order_and_no_file_is_larger_than_it_may_be(
     tmp_path_factory: pytest.TempPathFactory, lengths: list[int], rotate_bytes: int
@@ -49,7 +48,6 @@ def test_every_line_is_in_one_of_the_files_in_order_and_no_file_is_larger_than_i
     assert all(before + after > rotate_bytes for before, after in pairwise(sizes))
 
 
-@settings(deadline=None)
 @given(
     sessions=st.lists(st.integers(0, 12), max_size=6), rotate_bytes=st.integers(1, 1_500), torn=st.booleans()
 )
@@ -104,7 +102,6 @@ def test_journal_without_a_limit_is_one_file(tmp_path: Path) -> None:
 # -- The total ----------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(lines=st.integers(0, 60), rotate_bytes=st.integers(300, 2_000), keep_files=st.integers(1, 4))
 def test_the_total_is_bounded_and_what_is_removed_is_told(
     tmp_path_factory: pytest.TempPathFactory, lines: int, rotate_bytes: int, keep_files: int
@@ -175,7 +172,6 @@ def _refuse(*_args: object, **_kwargs: object) -> None:
     raise PermissionError(os.EX_NOPERM, "not now")
 
 
-@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 400), max_size=30),
     rotate_bytes=st.integers(1, 4_000),

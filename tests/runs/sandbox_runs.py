@@ -88,17 +88,17 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"the command never said {words!r}")
 
 
-def wait_for_fill(process: subprocess.Popen[str], folder: Path) -> None:
-    """Wait until a run has written its first fill to the journal."""
+def wait_for_fill(process: subprocess.Popen[Any], folder: Path, *, count: int = 1) -> None:
+    """Wait until a run has written its first fills to the journal."""
     deadline = time.monotonic() + LONGEST_WAIT
     while time.monotonic() < deadline:
         journals = list(folder.glob("runs/*/journal.jsonl"))
-        if journals and '"type": "fill"' in journals[0].read_text(encoding="utf-8"):
+        if journals and journals[0].read_text(encoding="utf-8").count('"type": "fill"') >= count:
             return
         if process.poll() is not None:
             pytest.fail(f"the run ended with {process.returncode}: {process.communicate()}")
         time.sleep(0.05)
-    pytest.fail(f"the run wrote no fill within {LONGEST_WAIT} seconds")
+    pytest.fail(f"the run wrote fewer than {count} fills within {LONGEST_WAIT} seconds")
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,10 @@ def test_a_closed_terminal_ends_a_run_in_order(tmp_path: Path, kind: str) -> Non
 
 @pytest.mark.long
 def test_a_run_that_is_to_outlive_its_terminal_prints_into_nothing(tmp_path: Path) -> None:
-    words = [*COMMAND, str(configuration(tmp_path)), "--duration", "6s"]
-    with on_a_terminal(*words, outlives=True) as (process, terminal):
+    with on_a_terminal(*COMMAND, str(configuration(tmp_path)), outlives=True) as (process, terminal):
         wait_for_fill(process, tmp_path)
         os.close(terminal)
-        assert process.wait(LONGEST_WAIT) == 0
-    Left.only(tmp_path).assert_ended("completed")
+        wait_for_fill(process, tmp_path, count=len(Left.only(tmp_path).journal_fills) + 3)
+        process.terminate()
+        assert process.wait(LONGEST_WAIT) == 143
+    Left.only(tmp_path).assert_ended("interrupted")

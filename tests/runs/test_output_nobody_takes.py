@@ -4,18 +4,11 @@ import os
 import signal
 import subprocess
 import termios
-import time
 from pathlib import Path
 
 import pytest
-from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration
+from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, wait_for_fill
 from whole_runs import ROOT
-
-
-def fills(folder: Path) -> int:
-    return sum(
-        path.read_text("utf-8").count('"type": "fill"') for path in folder.glob("runs/*/journal.jsonl")
-    )
 
 
 @pytest.mark.long
@@ -39,11 +32,7 @@ def test_a_stopped_terminal_and_a_full_pipe_hold_nothing_up(tmp_path: Path) -> N
         env=os.environ | {"TERM": "xterm"},
     )
     try:
-        deadline = time.monotonic() + LONGEST_WAIT
-        while fills(tmp_path) < 3:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for_fill(process, tmp_path, count=3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONGEST_WAIT) == 143
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_runs import Left, configuration, finished
+from sandbox_runs import Left, configuration, ending, finished
 from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.report.journal import journal_files
@@ -53,8 +53,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("rotated")
     done = finished(
         str(configuration(folder)),
-        "--duration",
-        "7s",
+        *ending(folder, 140),
         "--quiet",
         "--set",
         SMALL,

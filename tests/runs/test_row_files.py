@@ -20,7 +20,7 @@ def numbers(path: Path) -> list[int]:
     return found
 
 
-@settings(deadline=None)
+@settings(max_examples=30)
 @given(
     flushes=st.lists(st.integers(0, 12), max_size=8), rows_per_part=st.integers(1, 9), last=st.integers(0, 3)
 )

@@ -88,7 +88,7 @@ JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(
     quantity=NUMBERS.filter(bool),
     price=st.floats(1e-9, 1e9),
@@ -271,6 +271,7 @@ for n in count(start + 1):
 """
 
 
+@pytest.mark.long
 def test_whenever_a_process_is_killed_the_file_is_one_whole_state(tmp_path):
     """Balances and documents are of one write, and the next process goes on where the last one was killed."""
     last = 0

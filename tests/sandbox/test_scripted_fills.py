@@ -64,7 +64,7 @@ def test_a_fill_while_the_cancel_is_under_way(
     venue, steer = control
     position = 0.0
     config = scripted(tmp_path, venue)
-    with session_of(config, MONEY, "venue.latency.cancel_ms=800") as session:
+    with session_of(config, MONEY, "venue.latency.cancel_ms=3000") as session:
         for size, status in (("3", "CANCELED"), ("8", "FILLED")):
             before = wait_for_quotes(session, BID)
             (bid,) = (order for order in live_orders(before) if order["side"] == "BUY")

@@ -1,7 +1,8 @@
 """A live node on the engine's own Kraken client that records what a venue sends; run as a process of its own.
 
 Arguments are the venue's two addresses, the catalog to record into, the catalog whose instruments are recorded, and
-the depth of the books. A line on stdin, or its end, stops the node; one line of JSON on stdout says how it ended.
+the depth of the books. A line on stdin says after how many events the node is to stop; one line of JSON on stdout says
+how it ended.
 """
 
 import json
@@ -68,10 +69,9 @@ def main() -> None:
     handle = node.handle()
 
     def stop_when_told() -> None:
-        when, seen = sys.stdin.readline().strip(), -1
-        while when == "when quiet" and seen != subscriber.events:
-            seen = subscriber.events
-            time.sleep(1.0)
+        wanted = int(sys.stdin.readline())
+        while subscriber.events < wanted:
+            time.sleep(0.05)
         handle.stop()
 
     threading.Thread(target=stop_when_told, daemon=True).start()

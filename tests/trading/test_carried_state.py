@@ -255,6 +255,7 @@ def figures(session: Session) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @settings(
     max_examples=12,
     deadline=None,
@@ -302,7 +303,7 @@ LATER: dict[str, tuple[str, list[Any], int, str]] = {
 }
 
 
-@pytest.mark.parametrize("cash", [True, False], ids=["cash", "margin"])
+@pytest.mark.parametrize("cash", [True, pytest.param(False, marks=pytest.mark.long)], ids=["cash", "margin"])
 @pytest.mark.parametrize("name", LATER)
 def test_a_carried_position_is_traded_like_one_that_was_never_interrupted(name, cash):
     """Fills, results, fees, balances and what is left are those of one session; exits are reduce-only as always."""

@@ -167,6 +167,7 @@ def test_files_are_begun_anew_by_time_and_each_starts_with_the_whole_book(tmp_pa
         assert trade_rows(tmp_path / "recorded", spec.instrument_id) == trade_rows(SAMPLE, spec.instrument_id)
 
 
+@pytest.mark.long
 def test_files_are_begun_anew_by_size(tmp_path: Path) -> None:
     recording = recorder(
         tmp_path / "recorded #1?%25", CatalogReader(SAMPLE).instruments(), rotate_megabytes=0.4

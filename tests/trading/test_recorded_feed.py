@@ -61,12 +61,18 @@ class RecordingNode:
             text=True,
         )
 
-    def stop(self, when: str = "now") -> dict[str, Any]:
-        """Stop the node, at once or when no more events come, and return what it said."""
-        output, errors = self.process.communicate(f"{when}\n", timeout=120)
+    def stop(self, after_events: int = 0) -> dict[str, Any]:
+        """Stop the node once it has seen so many events, and return what it said."""
+        output, errors = self.process.communicate(f"{after_events}\n", timeout=120)
         assert self.process.returncode == 0, errors
         told: dict[str, Any] = json.loads(output.splitlines()[-1])
         return told
+
+
+def events_of(catalog: Path) -> int:
+    """Count groups of book changes and trades."""
+    groups = sum(row[6] & FLAG_LAST != 0 for name in IDS for row in delta_rows(catalog, name))
+    return groups + sum(len(trade_rows(catalog, name)) for name in IDS)
 
 
 def trades_sent(venue: VenueProcess) -> int:
@@ -97,7 +103,7 @@ def recorded(played: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         try:
             wait_until(lambda: venue.control.state()["feed"]["state"] == "ended")
             asked = subscribe_requests(venue)
-            told = node.stop("when quiet")
+            told = node.stop(events_of(played))
         finally:
             node.process.kill()
     # Two actors subscribe, the venue is asked once.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from recorded_markets import ROOT, SAMPLE, delta_rows, files, trade_rows
 
 from mm_nautilus.data.catalog import CatalogReader
@@ -58,6 +59,7 @@ def test_a_killed_recording_loses_what_was_not_handed_over_yet(tmp_path: Path) -
     assert_beginning_of_the_sample(catalog, start + 594 * SECOND)
 
 
+@pytest.mark.long
 def test_a_recording_killed_while_files_are_made_loses_none_of_them(tmp_path: Path) -> None:
     catalog = tmp_path / "recorded"
     done = child("killed-while-promoting", catalog)
@@ -92,6 +94,7 @@ def test_a_full_disk_ends_the_recording_with_one_line_and_the_strategy_trades_on
     assert_beginning_of_the_sample(catalog, start + 10 * SECOND)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_what_is_recorded(tmp_path: Path) -> None:
     done = child("grow", tmp_path / "recorded", SAMPLE)
     assert done.returncode == 0, done.stderr
