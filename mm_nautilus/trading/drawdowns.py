@@ -39,8 +39,6 @@ class Drawdowns:
 
     Parameters
     ----------
-    portfolio
-        The engine's portfolio.
     balances
         The account's balances.
     rates
@@ -53,13 +51,11 @@ class Drawdowns:
 
     def __init__(
         self,
-        portfolio: Any,
         balances: Balances,
         rates: Rates[float],
         symbols: Sequence[SymbolState],
         settings: MarketMakerConfig,
     ) -> None:
-        self._portfolio = portfolio
         self._balances = balances
         self._rates = rates
         self._symbols = tuple(symbols)
@@ -67,14 +63,14 @@ class Drawdowns:
         self._account = DrawdownGuard(settings.max_account_drawdown_pct)
         self._starting: Mapping[str, Decimal] = {}
         self._start_equity: float | None = None
-        self._known: dict[str, tuple[tuple[Any, ...], float]] = {}
 
     def breaches(self) -> Iterator[Breach]:
         """Mark everything at mid and yield each limit that is reached now."""
         total = 0.0
         is_whole = True
         for symbol in self._symbols:
-            pnl = self._total_pnl(symbol)
+            mid = symbol.mid_price
+            pnl = None if mid is None else symbol.position.pnl_at(mid, symbol.lot)
             rate = self._rates.rate(symbol.spec.quote, self._currency)
             if pnl is None or rate is None:
                 is_whole = False
@@ -113,20 +109,6 @@ class Drawdowns:
         self._account.peak = account.get("peak", 0.0)
         self._account.halted = account.get("halted", False)
         self._start_equity = saved.get("start_equity")
-
-    def _total_pnl(self, symbol: SymbolState) -> float | None:
-        """Return total PnL marked at mid in quote currency, None while it has no mid."""
-        if symbol.mid_price is None:
-            return None
-        position = symbol.position
-        moved_by = (position.realized, position.lots, symbol.mid_price if position.lots else 0.0)
-        known = self._known.get(symbol.name)
-        if known is not None and known[0] == moved_by:
-            return known[1]
-        total = self._portfolio.total_pnl(symbol.instrument_id, price=symbol.last_mid_price())
-        pnl = position.earlier_realized + (0.0 if total is None else total.as_double())
-        self._known[symbol.name] = (moved_by, pnl)
-        return pnl
 
     def _capital(self) -> float | None:
         """Return the equity at the start in the report currency, None while a price for it is missing."""

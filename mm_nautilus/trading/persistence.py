@@ -30,13 +30,11 @@ def saved_symbol(symbol: SymbolState) -> dict[str, Any]:
 def restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> None:
     """Set a symbol to what `saved_symbol` returned; an entry only where the engine still has the position.
 
-    The symbol has to know the engine's position and what the engine's portfolio has realised already. A fill that is
+    The symbol has to know the engine's position. A fill that is
     dated ahead, as the clock was set back since, starts its cooldown now.
     """
     position = symbol.position
-    earlier = Decimal(saved["realized"]) - position.realized
-    position.realized += earlier
-    position.earlier_realized = float(earlier)
+    position.realized = Decimal(saved["realized"])
     entry = saved["entry"]
     if entry is not None and position.lots != 0:
         position.entry = PositionEntry(**entry)

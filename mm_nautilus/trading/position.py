@@ -109,8 +109,6 @@ class Position:
         The decision to close it, None while there is none.
     realized, cycle_realized
         Realised PnL net of fees in quote currency: since the first start, and of the open position alone.
-    earlier_realized
-        What of `realized` this engine's portfolio does not know, from before a restart.
     results
         What splits realised PnL into trades.
     awaits_event
@@ -124,7 +122,6 @@ class Position:
         "_since_ns",
         "awaits_event",
         "cycle_realized",
-        "earlier_realized",
         "entry",
         "entry_lots",
         "exit",
@@ -139,7 +136,6 @@ class Position:
         self.entry_lots = 0
         self.exit: Exit | None = None
         self.realized = self.cycle_realized = _ZERO
-        self.earlier_realized = 0.0
         self.results = PositionResults(decimals)
         self.awaits_event = False
         self._booked = Booked()
@@ -211,6 +207,19 @@ class Position:
             return None
         self.awaits_event, self._booked = False, Booked()
         return booked
+
+    def pnl_at(self, mid_price: float, lot: float) -> float:
+        """Return the total PnL, net of fees, with what is open marked at a mid; all in quote currency.
+
+        Parameters
+        ----------
+        mid_price
+            The mid.
+        lot
+            Size of a lot in base currency.
+        """
+        unrealized = 0.0 if self.entry is None else self.lots * lot * (mid_price - self.entry.entry_price)
+        return float(self.realized) + unrealized
 
     def take_over(self, position: Any) -> None:
         """Follow a position that the engine has open although no event has told of it.

@@ -168,7 +168,7 @@ class MarketMaker(GuardedStrategy):
         self._symbols = found.by_id
         symbols = tuple(self._symbols.values())
         balances = Balances(self.portfolio, symbols[0].instrument_id.venue)
-        self._drawdowns = Drawdowns(self.portfolio, balances, found.rates, symbols, settings)
+        self._drawdowns = Drawdowns(balances, found.rates, symbols, settings)
         self._models = ModelReview(self.log, self.config_warnings)
         self._fills = FillBook(self.cache)
         self.orders = OrderManager(

@@ -411,3 +411,26 @@ def test_final_sees_what_the_stop_did(run):
         expected = recomputed_from(outcome.engine.generate_fills_report())[XRP_USDT]
         assert number(row.realized_pnl) == expected.gross - expected.fees
         assert number(row.fees) == expected.fees
+
+
+class Marked(Watched):
+    """Compare a position's own total PnL with the portfolio's at every change of the book."""
+
+    differences: list[float]
+
+    def look(self, now: int) -> None:
+        super().look(now)
+        symbol = self.symbols[XRP_USDT]
+        total = self.portfolio.total_pnl(symbol.instrument_id, price=symbol.last_mid_price())
+        if total is not None and symbol.mid_price is not None:
+            own = symbol.position.pnl_at(symbol.mid_price, symbol.lot)
+            self.differences.append(abs(own - total.as_double()))
+
+
+def test_what_a_position_makes_of_itself_is_what_the_portfolio_makes_of_it(run):
+    mm = Marked(config(cooldown_seconds=0.1, stop_loss_pct=0.3, take_profit_pct=0.2))
+    mm.differences = []
+    outcome = run(mm, restless(11, 300))
+    assert len(outcome.fills) > 10
+    assert len(mm.differences) > 200
+    assert max(mm.differences) < 1e-7
