@@ -12,7 +12,7 @@ from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds
 from mm_nautilus.risk.limits import GAP_SECONDS
 
 if TYPE_CHECKING:
-    from mm_nautilus.data.check import CatalogReport, InstrumentReport
+    from mm_nautilus.data.check_report import CatalogReport, InstrumentReport
     from mm_nautilus.data.recording_folder import RecoveryReport
     from mm_nautilus.data.tardis import ImportReport
 

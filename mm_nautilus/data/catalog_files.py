@@ -33,8 +33,8 @@ __all__ = [
     "CatalogFile",
     "DataKind",
     "catalog_files",
+    "decimals",
     "delta_block",
-    "delta_stream",
     "delta_table",
     "file_interval",
     "file_name",
@@ -48,7 +48,6 @@ __all__ = [
     "read_trade_blocks",
     "require_multiples",
     "trade_block",
-    "trade_stream",
     "trade_table",
 ]
 
@@ -391,55 +390,39 @@ def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> D
     )
 
 
-def delta_stream(spec: InstrumentSpec, block: DeltaBlock) -> bytes:
-    """Return a block as the Arrow stream the engine's delta wrangler reads; prices stay exact integers."""
-    return _stream(_delta_batch(spec, block))
-
-
 def delta_table(spec: InstrumentSpec, block: DeltaBlock) -> pa.Table:
     """Return a block with the columns and the metadata of the engine's own files of book changes."""
-    # The engine marks these two as nullable, and a file of another schema cannot be read with its files.
-    return pa.Table.from_batches([_delta_batch(spec, block, nullable=("price", "size"))])
-
-
-def trade_stream(spec: InstrumentSpec, block: TradeBlock) -> bytes:
-    """Return a block as the Arrow stream the engine's trade wrangler reads; prices stay exact integers."""
-    return _stream(_trade_batch(spec, block))
-
-
-def trade_table(spec: InstrumentSpec, block: TradeBlock) -> pa.Table:
-    """Return a block with the columns and the metadata of the engine's own files of trades."""
-    return pa.Table.from_batches([_trade_batch(spec, block)])
-
-
-def _delta_batch(spec: InstrumentSpec, block: DeltaBlock, nullable: tuple[str, ...] = ()) -> Any:
     columns = {
         "action": _dictionary(block.action, _ACTION_NAMES),
         "side": _dictionary(block.side, _SIDE_NAMES),
-        "price": _decimals(block.price_ticks, spec.price_increment),
-        "size": _decimals(block.size_lots, spec.size_increment),
+        "price": decimals(block.price_ticks, spec.price_increment).cast(_DECIMAL),
+        "size": decimals(block.size_lots, spec.size_increment).cast(_DECIMAL),
         "order_id": pa.array(np.zeros(len(block), dtype=np.uint64)),
         "flags": pa.array(block.flags.astype(np.uint8)),
         "sequence": pa.array(block.sequence.astype(np.uint64)),
         "ts_event": pa.array(block.ts_event).cast(_TIME),
         "ts_init": pa.array(block.ts_init).cast(_TIME),
     }
-    return _batch(columns, spec, "OrderBookDelta", nullable)
+    # The engine marks these two as nullable, and a file of another schema cannot be read with its files.
+    return _table(columns, spec, "OrderBookDelta", ("price", "size"))
 
 
-def _trade_batch(spec: InstrumentSpec, block: TradeBlock) -> Any:
+def trade_table(spec: InstrumentSpec, block: TradeBlock) -> pa.Table:
+    """Return a block with the columns and the metadata of the engine's own files of trades."""
     columns = {
-        "price": _decimals(block.price_ticks, spec.price_increment),
-        "size": _decimals(block.size_lots, spec.size_increment),
+        "price": decimals(block.price_ticks, spec.price_increment).cast(_DECIMAL),
+        "size": decimals(block.size_lots, spec.size_increment).cast(_DECIMAL),
         "aggressor_side": _dictionary(block.aggressor, _AGGRESSOR_NAMES),
         "trade_id": pa.array(block.trade_id, pa.string()),
         "ts_event": pa.array(block.ts_event).cast(_TIME),
         "ts_init": pa.array(block.ts_init).cast(_TIME),
     }
-    return _batch(columns, spec, "TradeTick", ())
+    return _table(columns, spec, "TradeTick", ())
 
 
-def _batch(columns: dict[str, Any], spec: InstrumentSpec, type_name: str, nullable: tuple[str, ...]) -> Any:
+def _table(
+    columns: dict[str, Any], spec: InstrumentSpec, type_name: str, nullable: tuple[str, ...]
+) -> pa.Table:
     metadata: dict[bytes | str, bytes | str] = {
         "instrument_id": spec.instrument_id,
         "price_precision": str(spec.price_precision),
@@ -447,14 +430,7 @@ def _batch(columns: dict[str, Any], spec: InstrumentSpec, type_name: str, nullab
         "type_name": type_name,
     }
     fields = [pa.field(name, column.type, nullable=name in nullable) for name, column in columns.items()]
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
-
-
-def _stream(batch: Any) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
 
 
 def _dictionary(values: Ints, codes: dict[str, int]) -> Any:
@@ -465,10 +441,10 @@ def _dictionary(values: Ints, codes: dict[str, int]) -> Any:
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(codes), pa.string()))
 
 
-def _decimals(multiples: Ints, increment: Decimal) -> Any:
+def decimals(multiples: Ints, increment: Decimal) -> Any:
+    """Return whole numbers of increments as decimals with the increment's digits."""
     digits = decimal_places(increment)
     words = np.zeros((len(multiples), 2), dtype=np.int64)
     words[:, 0] = np.asarray(multiples, dtype=np.int64) * int(increment.scaleb(digits))
     words[:, 1] = words[:, 0] >> 63
-    column = pa.Array.from_buffers(pa.decimal128(38, digits), len(multiples), [None, pa.py_buffer(words)])
-    return column.cast(_DECIMAL)
+    return pa.Array.from_buffers(pa.decimal128(38, digits), len(multiples), [None, pa.py_buffer(words)])

@@ -4,10 +4,9 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import cycle
-from pathlib import Path
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig, SocketState
@@ -17,7 +16,6 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
-from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_folder import (
     INSTRUMENTS,
@@ -28,6 +26,7 @@ from mm_nautilus.data.recording_folder import (
     recover_locked,
 )
 from mm_nautilus.data.recording_rows import RecordedStream, StreamKind, fill_row
+from mm_nautilus.data.recording_setup import RecordingOptions, stored_definitions
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -36,7 +35,7 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.risk.feed import FeedData, RecentTrades
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
-from mm_nautilus.trading.instruments import instrument_differences, instrument_spec
+from mm_nautilus.trading.instruments import instrument_spec
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, Fill
 
 __all__ = ["CatalogRecorder", "RecordingOptions", "recover"]
@@ -46,41 +45,6 @@ _ROWS_AT_ONCE: Final = 250
 """Rows that are handed to the writer at the latest; a multiple of it would be felt as a pause in a burst."""
 _MINUTE_NS: Final = 60 * SECOND_NS
 _BYTES_PER_MEGABYTE: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingOptions:
-    """Where and how to record.
-
-    Parameters
-    ----------
-    catalog
-        The catalog's folder; made if it does not exist, added to if it does.
-    rotate_minutes
-        Time after which what was recorded becomes files of the catalog, minutes; counted from midnight UTC.
-    rotate_megabytes
-        Size of the compressed logs at which that happens earlier, MB.
-    flush_seconds
-        Time after which what was received is in a log at the latest, seconds: what a kill can lose.
-    sync_seconds
-        Time after which it is on the disk itself at the latest, seconds: what a power cut can lose.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive.
-    """
-
-    catalog: Path
-    rotate_minutes: float = 60.0
-    rotate_megabytes: float = 64.0
-    flush_seconds: float = 5.0
-    sync_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("rotate_minutes", "rotate_megabytes", "flush_seconds", "sync_seconds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -191,7 +155,8 @@ class CatalogRecorder(GuardedActor):
             self._notes += [
                 f"a part was not added to the catalog: {reason}" for reason in self.recovered.rejected
             ]
-            self._stored = self._definitions(specs, fee_rates or {})
+            self._stored, kept_fees = stored_definitions(options.catalog, specs, fee_rates or {})
+            self._notes += kept_fees
         except BaseException:
             self._lock.close()
             raise
@@ -480,37 +445,6 @@ class CatalogRecorder(GuardedActor):
             raise DataError(f"the feed has no instrument {instrument_id}")
         received, stored = instrument_spec(instrument), self._stored[instrument_id]
         return [RecordedStream(kind, received, stored) for kind in (StreamKind.BOOK, StreamKind.TRADES)]
-
-    def _definitions(
-        self, specs: Iterable[InstrumentSpec], fee_rates: Mapping[str, tuple[Decimal, Decimal]]
-    ) -> dict[InstrumentId, InstrumentSpec]:
-        """Return the definitions to store, which are the catalog's own where it has them."""
-        found = {}
-        known = {spec.instrument_id: spec for spec in _known_instruments(self.options.catalog)}
-        for spec in specs:
-            maker, taker = fee_rates.get(spec.symbol, (spec.maker_fee_rate, spec.taker_fee_rate))
-            wanted = replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
-            stored = known.get(spec.instrument_id, wanted)
-            same_fees = replace(
-                wanted, maker_fee_rate=stored.maker_fee_rate, taker_fee_rate=stored.taker_fee_rate
-            )
-            differences = instrument_differences(stored, same_fees)
-            if differences:
-                raise DataError(
-                    f"{self.options.catalog} already holds {spec.instrument_id} with another definition "
-                    f"({'; '.join(differences)}); choose another catalog"
-                )
-            if same_fees != wanted:
-                self._notes.append(
-                    f"the catalog keeps its own fees of {spec.symbol}, {stored.maker_fee_rate} and "
-                    f"{stored.taker_fee_rate}; this run has {maker} and {taker}"
-                )
-            found[InstrumentId.from_str(spec.instrument_id)] = stored
-        return found
-
-
-def _known_instruments(catalog: Path) -> list[InstrumentSpec]:
-    return CatalogReader(catalog).instruments() if (catalog / "data").is_dir() else []
 
 
 def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:

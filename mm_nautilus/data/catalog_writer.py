@@ -131,7 +131,9 @@ class CatalogWriter:
                 path,
                 table.schema,
                 compression="zstd",
-                use_dictionary=[name for name in table.column_names if name not in (*rising, "trade_id")],
+                use_dictionary=[  # type: ignore[arg-type] # its types know no list
+                    name for name in table.column_names if name not in (*rising, "trade_id")
+                ],
                 column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
             )
         self._open[path] = writer, first, int(times[-1])

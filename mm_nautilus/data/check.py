@@ -1,9 +1,8 @@
 """Check a catalog: what it holds, and everything in it that would spoil a backtest."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,13 @@ from mm_nautilus.data.catalog_files import (
     read_trade_blocks,
 )
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
+from mm_nautilus.data.check_report import (
+    CatalogReport,
+    Happenings,
+    InstrumentReport,
+    Problem,
+    TypeReport,
+)
 from mm_nautilus.data.recording_folder import waiting_sessions
 from mm_nautilus.data.row_streams import RecentIds
 from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison, book_pace
@@ -29,166 +35,17 @@ from mm_nautilus.market.rows import (
     FLAG_SNAPSHOT,
     SIDE_NONE,
     DeltaBlock,
-    Ints,
     TradeBlock,
     joined_blocks,
 )
 from mm_nautilus.risk.limits import GAP_SECONDS
 
-__all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport", "check_catalog"]
+__all__ = ["check_catalog"]
 
 _BATCH_ROWS = 65_536
 _LEAST_WINDOW_NS = 1_000_000_000
 
 type OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong.
-
-    Parameters
-    ----------
-    kind
-        Its name in JSON, for example ``crossed``.
-    instrument_id
-        The instrument, or the folder's name where none is defined; empty for the whole catalog.
-    text
-        What is wrong, with count, first time and value.
-    """
-
-    kind: str
-    instrument_id: str
-    text: str
-
-
-@dataclass(slots=True)
-class Happenings:
-    """How often something was seen, and when first (nanoseconds)."""
-
-    count: int = 0
-    first: int | None = None
-
-    def add(self, times: Ints) -> None:
-        """Count the times at which it was seen."""
-        if len(times):
-            self.count += len(times)
-            self.first = int(times[0]) if self.first is None else min(self.first, int(times[0]))
-
-    def __str__(self) -> str:
-        return f"{self.count}, first at {format_time(self.first or 0)}"
-
-
-@dataclass(slots=True)
-class TypeReport:
-    """What a catalog holds of one instrument and type.
-
-    Parameters
-    ----------
-    files, rows
-        How many of each.
-    first, last
-        First and last ``ts_init``, nanoseconds, or None without rows.
-    groups
-        Atomic groups that end with the last-flag (book changes only).
-    gaps, longest_gap_seconds, longest_gap_at
-        Silences longer than the threshold, those before the first and after the last row included while the other
-        type has rows; the longest silence of all, and when it began (nanoseconds).
-    breaks, longest_break_seconds
-        Silences that the data itself announces: groups that do nothing but empty the book, as a recording does
-        when it ends or its feed is lost. They are no gaps, as nobody is misled by an old book.
-    unsorted, crossed, one_sided, unfinished, duplicated_ids
-        Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
-        without the last-flag; trade ids seen shortly before.
-    uncleared
-        Snapshots that do not clear the book before them, so that its old levels stay (book changes only).
-    starts_clear
-        Whether the first row clears the book, as a snapshot does (book changes only).
-    unknown_takers
-        Trades that do not say who took (trades only).
-    unknown_deletes
-        Deletes of prices that were not in the book; common and harmless in real feeds.
-    complete
-        Whether every row could be read; figures stop at the first damage otherwise.
-    """
-
-    files: int = 0
-    rows: int = 0
-    first: int | None = None
-    last: int | None = None
-    groups: int = 0
-    gaps: Happenings = field(default_factory=Happenings)
-    longest_gap_seconds: float = 0.0
-    longest_gap_at: int | None = None
-    breaks: Happenings = field(default_factory=Happenings)
-    longest_break_seconds: float = 0.0
-    unsorted: Happenings = field(default_factory=Happenings)
-    crossed: Happenings = field(default_factory=Happenings)
-    one_sided: Happenings = field(default_factory=Happenings)
-    unfinished: Happenings = field(default_factory=Happenings)
-    duplicated_ids: Happenings = field(default_factory=Happenings)
-    uncleared: Happenings = field(default_factory=Happenings)
-    starts_clear: bool = True
-    unknown_takers: int = 0
-    unknown_deletes: int = 0
-    complete: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentReport:
-    """What a catalog holds of one instrument.
-
-    Parameters
-    ----------
-    instrument_id
-        Symbol and venue.
-    simulated
-        Whether its data was simulated.
-    book, trades
-        Per type.
-    outside
-        The comparison of its trades with its book.
-    """
-
-    instrument_id: str
-    simulated: bool
-    book: TypeReport
-    trades: TypeReport
-    outside: OutsideTrades
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogReport:
-    """The result of `check_catalog`.
-
-    Parameters
-    ----------
-    folder
-        The catalog.
-    gap_seconds
-        The silence that counts as a gap.
-    instruments
-        One entry a defined instrument.
-    problems
-        Everything that is wrong; empty for a clean catalog.
-    notes
-        What is worth knowing and not wrong, in words.
-    """
-
-    folder: Path
-    gap_seconds: float
-    instruments: tuple[InstrumentReport, ...]
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; times are nanoseconds since 1970."""
-        return {**asdict(self), "folder": str(self.folder), "ok": self.ok}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Book changes, touches and trades as flat Parquet tables: exact decimals, UTC times, plain words."""
 
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -11,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_nautilus.calibration.touches import TouchSeries
-from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.data.catalog_files import decimals
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
     ACTION_ADD,
     ACTION_CLEAR,
@@ -84,15 +84,6 @@ def _words(codes: Ints, words: dict[int, str | None] | dict[int, str]) -> Any:
     return texts.take(np.searchsorted(sorted(words), codes))
 
 
-def _decimals(multiples: Ints, increment: Decimal) -> Any:
-    """Return whole numbers of increments as decimals with the increment's digits."""
-    digits = decimal_places(increment)
-    words = np.zeros((len(multiples), 2), dtype=np.int64)
-    words[:, 0] = np.asarray(multiples, dtype=np.int64) * int(increment.scaleb(digits))
-    words[:, 1] = words[:, 0] >> 63
-    return pa.Array.from_buffers(pa.decimal128(38, digits), len(multiples), [None, pa.py_buffer(words)])
-
-
 def book_columns(spec: InstrumentSpec, block: DeltaBlock) -> Columns:
     """Return book changes: what happened to which level, its new size, and where groups and full books are."""
     return {
@@ -100,8 +91,8 @@ def book_columns(spec: InstrumentSpec, block: DeltaBlock) -> Columns:
         "ts_init": _times(block.ts_init),
         "action": _words(block.action, _ACTIONS),
         "side": _words(block.side, _SIDES),
-        "price": _decimals(block.price_ticks, spec.price_increment),
-        "size": _decimals(block.size_lots, spec.size_increment),
+        "price": decimals(block.price_ticks, spec.price_increment),
+        "size": decimals(block.size_lots, spec.size_increment),
         "is_snapshot": pa.array((block.flags & FLAG_SNAPSHOT) != 0),
         "is_last_of_group": pa.array((block.flags & FLAG_LAST) != 0),
     }
@@ -113,8 +104,8 @@ def trade_columns(spec: InstrumentSpec, block: TradeBlock) -> Columns:
         "ts_event": _times(block.ts_event),
         "ts_init": _times(block.ts_init),
         "taker_side": _words(block.aggressor, _TAKERS),
-        "price": _decimals(block.price_ticks, spec.price_increment),
-        "size": _decimals(block.size_lots, spec.size_increment),
+        "price": decimals(block.price_ticks, spec.price_increment),
+        "size": decimals(block.size_lots, spec.size_increment),
         "trade_id": pa.array(block.trade_id, pa.string()),
     }
 
@@ -125,8 +116,8 @@ def touch_columns(spec: InstrumentSpec, touches: TouchSeries) -> Iterator[Column
         part = slice(start, start + _TOUCH_ROWS)
         yield {
             "ts_init": _times(touches.ts_ns[part]),
-            "bid_price": _decimals(touches.bid_ticks[part], spec.price_increment),
-            "bid_size": _decimals(touches.bid_lots[part], spec.size_increment),
-            "ask_price": _decimals(touches.ask_ticks[part], spec.price_increment),
-            "ask_size": _decimals(touches.ask_lots[part], spec.size_increment),
+            "bid_price": decimals(touches.bid_ticks[part], spec.price_increment),
+            "bid_size": decimals(touches.bid_lots[part], spec.size_increment),
+            "ask_price": decimals(touches.ask_ticks[part], spec.price_increment),
+            "ask_size": decimals(touches.ask_lots[part], spec.size_increment),
         }

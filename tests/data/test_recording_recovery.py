@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arrow_streams import delta_stream, trade_stream
 from hypothesis import given
 from hypothesis import strategies as st
 from nautilus_trader.persistence import ParquetDataCatalog
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from mm_nautilus.cli.app import app
 from mm_nautilus.data.catalog import CatalogReader
-from mm_nautilus.data.catalog_files import delta_stream, file_interval, file_name, trade_stream
+from mm_nautilus.data.catalog_files import file_interval, file_name
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.recording_folder import (

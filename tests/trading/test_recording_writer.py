@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arrow_streams import delta_stream
 from recorded_markets import SAMPLE
 
 from mm_nautilus.data.catalog import CatalogReader
-from mm_nautilus.data.catalog_files import delta_stream
 from mm_nautilus.data.recording_folder import locked_recording, new_session, recover_locked
 from mm_nautilus.data.recording_rows import RecordedStream, StreamKind
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
