@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -135,7 +135,7 @@ class MetricsActor(GuardedActor):
             self._book_all()
             self._check_realized(self._books[message.instrument_id])
         elif isinstance(message, FirstPrices):
-            self._publish_account(message.ts_event)
+            self._publish_account(message.ts_event, self._pnls())
         elif isinstance(message, MarketGap):
             self._follow_gap(is_over=message.is_over)
         elif isinstance(message, StrategyStarted):
@@ -144,7 +144,8 @@ class MetricsActor(GuardedActor):
     def _on_booked(self, message: object) -> None:
         """Publish a symbol's figures after a fill has been booked and recorded."""
         if isinstance(message, Fill):
-            self._publish_metrics(self._books[message.instrument_id], message.ts_event, message.ts_event)
+            book = self._books[message.instrument_id]
+            self._publish_metrics(book, self._pnl(book), message.ts_event)
 
     def _take_on(self, message: StrategyStarted) -> None:
         """Take a strategy's portfolio and symbols on."""
@@ -226,9 +227,10 @@ class MetricsActor(GuardedActor):
             return
         # A live engine's timers keep their old schedule when the wall clock is set.
         now_ns = self.clock.timestamp_ns()
+        pnls = self._pnls()
         for book in self._books.values():
-            self._publish_metrics(book, now_ns, now_ns)
-        self._publish_account(now_ns)
+            self._publish_metrics(book, pnls[book.view.spec.symbol], now_ns)
+        self._publish_account(now_ns, pnls)
 
     # -- Figures ----------------------------------------------------------------------------------------
 
@@ -266,22 +268,24 @@ class MetricsActor(GuardedActor):
         cycles = book.closed_cycles
         return book.is_flat and len(cycles) == 2 and cycles[0] == cycles[1] == difference
 
-    def _publish_metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> None:
-        self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, ts_event, ts_init)))
+    def _publish_metrics(self, book: _SymbolBook, pnl: SymbolPnl, ts_ns: int) -> None:
+        self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, pnl, ts_ns)))
 
-    def _publish_account(self, ts_event: int) -> None:
-        snapshot = self._snapshot()
+    def _publish_account(self, ts_event: int, pnls: Mapping[str, SymbolPnl]) -> None:
+        snapshot = self._snapshot(pnls)
         if snapshot is not None:
             self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
 
-    def _snapshot(self) -> AccountSnapshot | None:
+    def _snapshot(self, pnls: Mapping[str, SymbolPnl]) -> AccountSnapshot | None:
         if self._valuer is None:
             return None
         ledger = self._require_ledger()
-        pnls = {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
         snapshot = self._valuer.snapshot(pnls)
         ledger.account = snapshot or ledger.account
         return snapshot
+
+    def _pnls(self) -> dict[str, SymbolPnl]:
+        return {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
 
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
         if self._valuer is None:
@@ -289,17 +293,17 @@ class MetricsActor(GuardedActor):
         symbol = book.view.spec.symbol
         return self._valuer.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
 
-    def _metrics(self, book: _SymbolBook, ts_event: int, ts_init: int) -> SymbolMetrics:
+    def _metrics(self, book: _SymbolBook, pnl: SymbolPnl, ts_ns: int) -> SymbolMetrics:
         spec, ledger = book.view.spec, self._require_ledger()
-        stats, pnl = ledger.get_symbol_stats(spec.symbol), self._pnl(book)
+        stats = ledger.get_symbol_stats(spec.symbol)
         quote, report = (spec.quote, book.currency_decimals), (self._report_currency, 8)
         unrealized_report = None
         if pnl.total_report is not None and pnl.realized_report is not None:
             unrealized_report = pnl.total_report - pnl.realized_report
-        indicators, guards = book.view.indicators, book.view.guard_state(ts_init)
+        indicators, guards = book.view.indicators, book.view.guard_state(ts_ns)
         return SymbolMetrics(
-            ts_event=ts_event,  # type: ignore[call-arg]
-            ts_init=ts_init,
+            ts_event=ts_ns,  # type: ignore[call-arg]
+            ts_init=ts_ns,
             instrument_id=book.view.instrument_id,
             symbol=spec.symbol,
             fills=book.fills,
@@ -347,8 +351,9 @@ class MetricsActor(GuardedActor):
 
     def figures(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
         """Return every symbol's figures and the account's, without publishing them."""
-        metrics = [self._metrics(book, ts_ns, ts_ns) for book in self._books.values()]
-        return metrics, self._snapshot()
+        pnls = self._pnls()
+        metrics = [self._metrics(book, pnls[book.view.spec.symbol], ts_ns) for book in self._books.values()]
+        return metrics, self._snapshot(pnls)
 
     def maker_fills(self, symbol: str) -> int:
         """Return how many executions of a symbol provided liquidity."""
