@@ -12,7 +12,8 @@ from mm_nautilus.trading.symbol import SymbolState
 
 __all__ = ["FeedMonitor"]
 
-_DAY_MS: Final = 86_400_000
+_YEAR_MS: Final = 365 * 86_400_000
+"""How often the engine hands out a copy of a book that it keeps: no copy is wanted, and its timer would move fills."""
 
 
 class FeedMonitor:
@@ -43,7 +44,7 @@ class FeedMonitor:
         instrument_id = symbol.instrument_id
         if symbol.follows_touch:
             # The engine keeps the book, and tells of it where price or size at the touch change.
-            self._strategy.subscribe_book_at_interval(instrument_id, BookType.L2_MBP, interval_ms=_DAY_MS)
+            self._strategy.subscribe_book_at_interval(instrument_id, BookType.L2_MBP, interval_ms=_YEAR_MS)
             self._strategy.subscribe_quotes(instrument_id)
         elif self._book_data == "deltas":
             self._subscribe_deltas(instrument_id)
