@@ -101,6 +101,15 @@ def wait_for_fill(process: subprocess.Popen[Any], folder: Path, *, count: int = 
     pytest.fail(f"the run wrote fewer than {count} fills within {LONGEST_WAIT} seconds")
 
 
+def wait_for_file(path: Path) -> None:
+    """Wait for what another process writes after the one that was ended by a signal."""
+    deadline = time.monotonic() + LONGEST_WAIT
+    while not path.exists():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{path.name} was not written within {LONGEST_WAIT} seconds")
+        time.sleep(0.05)
+
+
 @dataclass(frozen=True)
 class Left:
     """What one run has left in its folder."""

@@ -1,19 +1,20 @@
 """The whole command, as its user runs it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+from sandbox_runs import wait_for_fill
 from whole_runs import ROOT
 
 from mm_nautilus.checks.config_source import load_config
-from mm_nautilus.cli import main
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.runs import backtest
 from mm_nautilus.runs.backtest import run_backtest
@@ -21,6 +22,7 @@ from mm_nautilus.trading.strategy import MarketMaker
 
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
 BRIEF = ("--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false")
+LASTING = ("--set", "strategy.requote_tolerance_bps=0", "--set", "output.report=false")
 TIMING = ("elapsed_seconds", "events_per_second")
 
 
@@ -78,17 +80,15 @@ def test_json_is_the_summary_alone_and_the_resolved_configuration_gives_it_again
 def test_bad_input_is_refused_before_anything_is_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    command: Callable[..., Any],
     arguments: list[str],
     words: str,
 ) -> None:
     monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
     config = [] if arguments[0].endswith(".yaml") else ["configs/backtest.yaml"]
-    with pytest.raises(SystemExit) as left:
-        main(["backtest", *config, *arguments, "--out", str(out)])
-    printed, errors = capfd.readouterr()
-    assert left.value.code == 2
+    code, printed, errors = command("backtest", *config, *arguments, "--out", out)
+    assert code == 2
     assert words in errors
     assert "Traceback" not in errors
     assert printed == ""
@@ -100,22 +100,22 @@ def test_bad_input_is_refused_before_anything_is_written(
 )
 def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, code: int) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "--out", str(tmp_path), "--set", "output.report=false"],
+        [*COMMAND, "--out", str(tmp_path / "runs"), *LASTING],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    _wait_for_first_fill(tmp_path)
-    os.kill(process.pid, number)
+    wait_for_fill(process, tmp_path)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == code
-    folder = _only_folder(tmp_path)
+    folder = _only_folder(tmp_path / "runs")
     assert "interrupted" in errors
     assert str(folder) in errors
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
-    assert FinishedOrders(folder).open_count == 0
+    assert _open_orders(folder) == 0
 
 
 @pytest.mark.parametrize("step", ["build_parts", "run_summary", "write_positions"])
@@ -134,57 +134,30 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
     assert "planted" in (folder / "failure.txt").read_text(encoding="utf-8")
 
 
-class FinishedOrders:
-    """The orders an ended run left."""
-
-    def __init__(self, folder: Path) -> None:
-        import pandas as pd  # noqa: PLC0415
-
-        self.statuses = list(pd.read_parquet(folder / "orders.parquet").status)
-
-    @property
-    def open_count(self) -> int:
-        return sum(status not in {"FILLED", "CANCELED", "REJECTED", "DENIED"} for status in self.statuses)
-
-
-def _wait_for_first_fill(parent: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        journals = list(parent.glob("*/journal.jsonl"))
-        if journals and journals[0].stat().st_size > 0:
-            return
-        time.sleep(0.01)
-    pytest.fail("the run wrote no fill within a minute")
+def _open_orders(folder: Path) -> int:
+    statuses = pd.read_parquet(folder / "orders.parquet").status
+    return sum(status not in {"FILLED", "CANCELED", "REJECTED", "DENIED"} for status in statuses)
 
 
 def test_failing_callback_ends_the_run_and_keeps_what_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = load_config(ROOT / "configs" / "backtest.yaml", [f"output.directory={tmp_path}"])
-    calls = iter(range(10_000_000))
-    original = MarketMaker.on_book_deltas
+    given = [f"output.directory={tmp_path}", "output.report=false"]
+    calls, original = count(1), MarketMaker._on_fill
 
-    def failing(self: MarketMaker, deltas: object) -> None:
-        if next(calls) == 5_000:
+    def failing(self: MarketMaker, *arguments: Any) -> None:
+        if next(calls) == 3:
             raise ZeroDivisionError("planted")
-        original(self, deltas)
+        original(self, *arguments)
 
-    monkeypatch.setattr(MarketMaker, "on_book_deltas", _guarded_like(original, failing))
+    monkeypatch.setattr(MarketMaker, "_on_fill", failing)
     with pytest.raises(RunFailedError, match="planted"):
-        run_backtest(loaded.config)
+        run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
     folder = _only_folder(tmp_path)
     assert "ZeroDivisionError" in (folder / "failure.txt").read_text()
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "failed"
-    assert FinishedOrders(folder).open_count == 0
-
-
-def _guarded_like(original: Callable[..., None], replacement: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a replacement the way the class wraps its callbacks."""
-    from mm_nautilus.trading.fail_fast import _guarded  # noqa: PLC0415
-
-    replacement.__name__, replacement.__qualname__ = original.__name__, original.__qualname__
-    return _guarded(replacement)
+    assert _open_orders(folder) == 0
 
 
 def test_runs_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:

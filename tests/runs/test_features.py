@@ -35,6 +35,7 @@ def plain(run: Runs) -> FinishedRun:
     return run()
 
 
+@pytest.mark.long
 def test_reservation_price_leans_against_the_inventory(run: Runs) -> None:
     settings = ("strategy.gamma=1.0", "strategy.volatility_lookback=3", "strategy.requote_tolerance_bps=0")
     off = run(*settings)

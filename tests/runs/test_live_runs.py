@@ -16,7 +16,7 @@ import termios
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,6 @@ from typing import Any
 import pytest
 from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
 from whole_runs import ROOT
-
-from mm_nautilus.cli import main
 
 TOKEN = "correct-horse-battery"  # noqa: S105
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
@@ -211,7 +209,7 @@ def test_summary_tells_the_page(watched: tuple[Path, dict[str, list[Any]]]) -> N
 )
 def test_page_that_cannot_be_is_refused_before_anything_is_written(
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    command: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     environment: dict[str, str],
@@ -220,31 +218,28 @@ def test_page_that_cannot_be_is_refused_before_anything_is_written(
     monkeypatch.delenv(VARIABLE, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit) as end:
-        main(["sandbox", str(configuration(tmp_path)), *options])
-    errors = capsys.readouterr().err
-    assert end.value.code == 2
+    code, _, errors = command("sandbox", configuration(tmp_path), *options)
+    assert code == 2
     assert words in errors
     assert not any(value in errors for value in environment.values())
     assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
 
 
 def test_port_that_is_taken_is_refused_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SystemExit) as end:
-        main(["sandbox", str(configuration(tmp_path)), "--web-port", str(other.getsockname()[1])])
-    assert end.value.code == 2
-    assert "the live page cannot listen there: Address already in use" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        code, _, errors = command("sandbox", configuration(tmp_path), "--web-port", other.getsockname()[1])
+    assert code == 2
+    assert "the live page cannot listen there: Address already in use" in errors
     assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
 
 
 # -- Ends ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_ends_the_run_in_time_with_open_pages(tmp_path: Path, number: int, code: int) -> None:
     with live_run(configuration(tmp_path)) as run:
         streams = [run.listen() for _ in range(5)]

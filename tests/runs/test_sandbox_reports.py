@@ -17,7 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from finished_sandbox import left_run
-from sandbox_runs import LONGEST_WAIT, Left, configuration, ending, finished, start, wait_for_fill
+from sandbox_runs import (
+    LONGEST_WAIT,
+    Left,
+    configuration,
+    ending,
+    finished,
+    start,
+    wait_for_file,
+    wait_for_fill,
+)
 from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.cli import main
@@ -128,19 +137,11 @@ def test_after_a_signal_the_page_is_written_by_a_process_that_stays(tmp_path: Pa
     os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=LONGEST_WAIT)
     left = Left.only(tmp_path)
-    wait_for(left.folder / "report.html")
+    wait_for_file(left.folder / "report.html")
     page = visible(left.folder / "report.html")
     assert "This run was interrupted: the figures are those up to then" in page
     assert "end interrupted: interrupted by SIGTERM" in page
     assert "written to " in (left.folder / "report.log").read_text()
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + LONGEST_WAIT
-    while not path.exists():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{path.name} was not written within a minute")
-        time.sleep(0.05)
 
 
 HURRIED = """\
@@ -172,7 +173,7 @@ def test_a_long_run_leaves_its_parts_to_the_process_that_writes_the_page(tmp_pat
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=LONGEST_WAIT) == 130
     left = Left.only(tmp_path)
-    wait_for(left.folder / "report.html")
+    wait_for_file(left.folder / "report.html")
     left.assert_ended("interrupted")
     assert "statistics" in left.summary
     symbols = left.summary["symbols"].values()
@@ -228,7 +229,7 @@ def test_a_killed_run_has_a_report_up_to_what_it_wrote(tmp_path: Path) -> None:
     )
     wait_for_fill(process, tmp_path)
     left = Left.only(tmp_path)
-    wait_for(left.folder / "mark_outs.parts" / "000001.parquet")
+    wait_for_file(left.folder / "mark_outs.parts" / "000001.parquet")
     deadline = time.monotonic() + LONGEST_WAIT
     while left.summary.get("orders", 0) < 20 and time.monotonic() < deadline:
         time.sleep(0.1)

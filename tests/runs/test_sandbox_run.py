@@ -98,7 +98,7 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(first: tuple[Pa
 
 def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> None:
     catalog = tmp_path / "catalog"
-    write_sample(catalog, SimulationConfig(duration_seconds=240))
+    write_sample(catalog, SimulationConfig(duration_seconds=120))
     feed = f"feed: {{source: local, catalog: {catalog}, speed: max, at_end: stop}}\n"
     more = f"recording: {{enabled: true, catalog: {tmp_path / 'recorded'}}}\n"
     path = configuration(tmp_path, feed, more)

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,10 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import typer.main
-from sandbox_runs import LONGEST_WAIT, configuration, wait_for_fill
+from sandbox_runs import Left, configuration, wait_for_file, wait_for_fill
 from whole_runs import ROOT
 
-from mm_nautilus.cli import main
 from mm_nautilus.cli.app import app
 from mm_nautilus.config.reference import run_schema, sandbox_schema
 
@@ -86,13 +84,12 @@ ADDRESS = f"https://somebody:{PLANTED}/p@ss@kraken.example/0"
     ],
 )
 def test_a_password_in_an_address_is_refused_and_not_repeated(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], words: list[str]
+    tmp_path: Path, command: Callable[..., Any], words: list[str]
 ) -> None:
     path = configuration(tmp_path, "feed: {source: live}\n")
-    with pytest.raises(SystemExit) as left:
-        main(["sandbox", str(path), *(part for word in words for part in ("--set", word))])
-    assert left.value.code == 2
-    said = "".join(capfd.readouterr())
+    code, out, err = command("sandbox", path, *(part for word in words for part in ("--set", word)))
+    assert code == 2
+    said = out + err
     assert "https:/***@" in said.replace("//", "/").replace("wss", "https")
     assert PLANTED not in said
     assert [file.name for file in tmp_path.iterdir()] == ["run.yaml"]
@@ -112,14 +109,6 @@ def asked(url: str, method: str = "GET", body: str | None = None, **headers: str
         return answer.status, str(answer.headers).encode() + answer.read()
     finally:
         connection.close()
-
-
-def wait_for_file(folder: Path, pattern: str) -> None:
-    """Wait for what another process writes after the one that was ended by a signal."""
-    deadline = time.monotonic() + LONGEST_WAIT
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline, f"{pattern} was never written"
-        time.sleep(0.1)
 
 
 def signed_in(url: str, given: str) -> tuple[int, bytes]:
@@ -158,7 +147,7 @@ def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Pa
         process.terminate()
         out, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
-    wait_for_file(tmp_path, "runs/*/report.html")
+    wait_for_file(Left.only(tmp_path).folder / "report.html")
     assert PLANTED not in "".join(lines) + out + err
     assert not any(PLANTED.encode() in content for content in served)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -176,13 +165,12 @@ def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Pa
     ],
 )
 def test_a_token_that_is_refused_is_not_repeated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], value: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any], value: str, words: str
 ) -> None:
     monkeypatch.setenv(VARIABLE, value)
     for name, *options in (["sandbox", "--web"], ["doctor", "--set", "web.enabled=true"]):
-        with pytest.raises(SystemExit) as left:
-            main([name, str(configuration(tmp_path)), *options])
-        assert left.value.code in (1, 2)
-        said = "".join(capfd.readouterr())
+        code, out, err = command(name, configuration(tmp_path), *options)
+        assert code in (1, 2)
+        said = out + err
         assert words in said
         assert value not in said

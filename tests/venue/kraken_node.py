@@ -38,15 +38,7 @@ class Watch(DataActor):
         self.replies = replies
         self.stop_node = stop
         self.seen: dict[str, dict[str, Any]] = {
-            symbol: {
-                "snapshots": [],
-                "updates": 0,
-                "trades": 0,
-                "last_trade": None,
-                "bid_over_ask": 0,
-                "oldest_trade_ms": 0,
-            }
-            for symbol in depths
+            symbol: {"snapshots": [], "updates": 0, "trades": 0, "last_trade": None} for symbol in depths
         }
         self.sockets: list[str] = []
 
@@ -64,16 +56,11 @@ class Watch(DataActor):
             seen["snapshots"].append(len(deltas.deltas))
         else:
             seen["updates"] += 1
-        book = self.cache.order_book(deltas.instrument_id)
-        bid, ask = book.best_bid_price(), book.best_ask_price()
-        if bid is not None and ask is not None and bid >= ask:
-            seen["bid_over_ask"] += 1
 
     def on_trade(self, trade: Any) -> None:
         seen = self.seen[trade.instrument_id.symbol.value]
         seen["trades"] += 1
         seen["last_trade"] = [str(trade.aggressor_side), str(trade.price), str(trade.size)]
-        seen["oldest_trade_ms"] = max(seen["oldest_trade_ms"], (trade.ts_init - trade.ts_event) // 1_000_000)
 
     def on_socket_state(self, event: Any) -> None:
         self.sockets.append(str(event.state).rpartition(".")[2])
