@@ -12,6 +12,7 @@ from mm_nautilus.config.problems import nearest
 from mm_nautilus.data.catalog_files import (
     CatalogFile,
     DataKind,
+    announces_breaks,
     catalog_files,
     folder_name,
     format_time,
@@ -251,6 +252,17 @@ class CatalogReader:
         spec = self.instrument(instrument_id)
         for file in files_within(self.files(spec.instrument_id, kind), start, end):
             require_multiples(file, spec)
+
+    def announces_breaks(self, instrument_id: str, start: int | None, end: int | None) -> bool:
+        """Return whether an instrument's book is ever emptied without a new one in the same group, within a span.
+
+        Raises
+        ------
+        DataError
+            If a file is damaged.
+        """
+        files = files_within(self.files(instrument_id, DataKind.DELTAS), start, end)
+        return any(announces_breaks(file) for file in files)
 
     def _iterate[Block: (DeltaBlock, TradeBlock)](
         self,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from nautilus_trader.model import FIXED_PRECISION
 
@@ -21,6 +22,7 @@ from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     ACTION_DELETE,
     ACTION_UPDATE,
+    FLAG_LAST,
     SIDE_ASK,
     SIDE_BID,
     SIDE_NONE,
@@ -32,6 +34,7 @@ from mm_nautilus.market.rows import (
 __all__ = [
     "CatalogFile",
     "DataKind",
+    "announces_breaks",
     "catalog_files",
     "decimals",
     "delta_block",
@@ -315,6 +318,21 @@ def read_columns(file: CatalogFile, columns: list[str], batch_rows: int = 65_536
         If the file is damaged.
     """
     return _batches(file.path, batch_rows, columns)
+
+
+def announces_breaks(file: CatalogFile) -> bool:
+    """Return whether a file of book changes empties a book without giving the new one in the same group.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
+    for batch in read_columns(file, ["action", "flags"]):
+        clears = batch.filter(pc.equal(batch.column("action"), "CLEAR"))
+        if any(flags & FLAG_LAST for flags in clears.column("flags").to_pylist()):
+            return True
+    return False
 
 
 def require_multiples(file: CatalogFile, spec: InstrumentSpec) -> None:

@@ -70,7 +70,7 @@ def build_parts(
     strategy = MarketMaker(strategy_config(config, inputs.specs))
     strategy.hold_until(inputs.quote_ns)
     strategy.pause_in_gaps()
-    strategy.follow_touch()
+    strategy.follow_touch(inputs.specs.keys() - inputs.broken)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
     recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)

@@ -40,6 +40,8 @@ class RunInputs:
         Risks that validation named.
     pinned
         The engine's instruments among them that the catalog defines several times, as they are in force here.
+    broken
+        The symbols whose data announce breaks, in which nobody knows the book.
     """
 
     config: RunConfig
@@ -49,6 +51,7 @@ class RunInputs:
     end_ns: int
     warnings: tuple[str, ...]
     pinned: tuple[Any, ...]
+    broken: frozenset[str]
 
 
 def prepare(config: RunConfig) -> RunInputs:
@@ -95,6 +98,11 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
         end_ns=_last_moment(reader, specs, end_ns),
         warnings=warnings,
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
+        broken=frozenset(
+            symbol
+            for symbol, spec in specs.items()
+            if reader.announces_breaks(spec.instrument_id, data_ns, end_ns)
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """The market maker: market events in, quotes and exits out."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final, Self
 
@@ -111,7 +111,8 @@ class MarketMaker(GuardedStrategy):
         self._start_ns = 0
         self._has_started = self._is_priced = False
         self._book_depth: int | None = None
-        self._is_live = self._pauses_in_gaps = self._is_paused = self._follows_touch = False
+        self._is_live = self._pauses_in_gaps = self._is_paused = False
+        self._followed: frozenset[str] = frozenset()
 
     # -- Start ------------------------------------------------------------------------------------------
 
@@ -146,12 +147,17 @@ class MarketMaker(GuardedStrategy):
         """
         self._pauses_in_gaps = True
 
-    def follow_touch(self) -> None:
+    def follow_touch(self, symbols: Collection[str]) -> None:
         """Take from the engine's own books what changes the touch, and no more, where quotes depend on no more.
 
         For backtests: a live feed is watched event by event.
+
+        Parameters
+        ----------
+        symbols
+            Those whose data announce no breaks: the engine tells nothing of a book that is emptied.
         """
-        self._follows_touch = True
+        self._followed = frozenset(symbols)
 
     def on_start(self) -> None:
         """Resolve the instruments and subscribe; or say why the strategy does not quote."""
@@ -180,7 +186,7 @@ class MarketMaker(GuardedStrategy):
         self.feed = FeedMonitor(self, settings.book_data, self._book_depth, is_live=self._is_live)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
         for symbol in symbols:
-            if self._follows_touch and symbol.may_follow_touch:
+            if symbol.name in self._followed and symbol.may_follow_touch:
                 symbol.follow_touch(self.cache)
             self.feed.subscribe(symbol)
         self._timer = PausingTimer(self.clock, _GUARD_TIMER, SECOND_NS, may_pause=self._pauses_in_gaps)

@@ -78,6 +78,12 @@ def test_a_backtest_on_the_recording_gives_the_same_fills(
     assert check_catalog(recorded).ok
 
 
+def test_a_recording_announces_its_end_and_the_sample_no_breaks(recorded: Path) -> None:
+    sample = load_config(CONFIGS / "backtest.yaml").config
+    assert prepare(sample).broken == frozenset()
+    assert prepare(sample.model_copy(update={"catalog": recorded})).broken == set(sample.strategy.symbols)
+
+
 def test_recorded_fills_are_those_of_the_run(recorded: Path) -> None:
     fills = pd.concat([pd.read_parquet(path) for path in sorted((recorded / "fills").glob("*.parquet"))])
     run = pd.read_parquet(recorded.parent / "fills.parquet")
