@@ -329,7 +329,7 @@ def announces_breaks(file: CatalogFile) -> bool:
         If the file is damaged.
     """
     for batch in read_columns(file, ["action", "flags"]):
-        clears = batch.filter(pc.equal(batch.column("action"), "CLEAR"))
+        clears = batch.filter(pc.equal(batch.column("action"), pa.scalar("CLEAR")))
         if any(flags & FLAG_LAST for flags in clears.column("flags").to_pylist()):
             return True
     return False
