@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from nautilus_trader.model import FIXED_PRECISION
 
@@ -329,8 +328,8 @@ def announces_breaks(file: CatalogFile) -> bool:
         If the file is damaged.
     """
     for batch in read_columns(file, ["action", "flags"]):
-        clears = batch.filter(pc.equal(batch.column("action"), pa.scalar("CLEAR")))
-        if any(flags & FLAG_LAST for flags in clears.column("flags").to_pylist()):
+        is_clear = _codes(file, batch.column("action"), _ACTION_NAMES) == ACTION_CLEAR
+        if np.any(is_clear & (_integers(batch.column("flags")) & FLAG_LAST > 0)):
             return True
     return False
 
