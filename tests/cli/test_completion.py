@@ -21,26 +21,20 @@ from mm_nautilus.cli.completion import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def completed(line: str, shell: str = "bash") -> list[str]:
-    """Return what a shell offers for the last word of a line."""
-    words = line.split(" ")
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "_MM_NAUTILUS_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(words) - 1),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+@pytest.fixture
+def asked(command, monkeypatch):
+    """Return what asks the command as a shell does, through its environment."""
+
+    def ask(how, **told):
+        for name, value in {"_MM_NAUTILUS_COMPLETE": how, **told}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["mm-nautilus"])
+        monkeypatch.chdir(ROOT)
+        done = command()
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return ask
 
 
 class _Context:
@@ -68,26 +62,13 @@ class _Context:
         ("mm-nautilus config show configs/sandbox.yaml --set feed.at_", ["feed.at_end="]),
     ],
 )
-def test_a_shell_gets_commands_files_symbols_and_keys(line, expected):
-    offered = completed(line)
+def test_a_shell_gets_commands_files_symbols_and_keys(asked, line, expected):
+    offered = asked("complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" "))).split()
     assert [word for word in offered if word.endswith(expected[0])] == offered
     assert offered
 
 
 # -- Shells -------------------------------------------------------------------------------------------------
-
-
-def script_of(shell: str) -> str:
-    """Return the script that makes a shell complete."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "_MM_NAUTILUS_COMPLETE": f"source_{shell}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
 
 
 @pytest.fixture
@@ -130,8 +111,8 @@ complete -C "mm-nautilus config in"
 
 
 @pytest.mark.parametrize("shell", REGISTRATIONS)
-def test_a_shells_script_registers_the_command(shell):
-    assert REGISTRATIONS[shell] in script_of(shell)
+def test_a_shells_script_registers_the_command(asked, shell):
+    assert REGISTRATIONS[shell] in asked(f"source_{shell}")
 
 
 def test_the_script_of_the_shell_it_is_called_from_is_shown(shell_environment):
@@ -166,7 +147,7 @@ def test_a_shell_completes_with_its_script(shell, shell_environment):
 
 
 @pytest.mark.parametrize(
-    ("shell", "asked", "expected"),
+    ("shell", "told", "expected"),
     [
         (
             "zsh",
@@ -180,19 +161,8 @@ def test_a_shell_completes_with_its_script(shell, shell_environment):
         ),
     ],
 )
-def test_other_shells_are_answered_in_their_own_way(shell, asked, expected):
-    environment = {"PYTHONPATH": str(ROOT), "_MM_NAUTILUS_COMPLETE": f"complete_{shell}", **asked}
-    done = subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert expected in done.stdout
-    assert done.stderr == ""
+def test_other_shells_are_answered_in_their_own_way(asked, shell, told, expected):
+    assert expected in asked(f"complete_{shell}", **told)
 
 
 # -- What is completed --------------------------------------------------------------------------------------

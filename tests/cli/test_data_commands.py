@@ -68,7 +68,7 @@ def import_files(folder):
     return folder / "c"
 
 
-def test_import_check_and_list_as_processes(files):
+def test_import_as_a_process_then_check_and_import_again(files, command, monkeypatch):
     words = (
         "data",
         "import",
@@ -84,20 +84,22 @@ def test_import_check_and_list_as_processes(files):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("BTC/USDT.BINANCE in c: 4 book changes in 2 groups (1 snapshots), 1 trades\n")
 
-    checked = run(files, "data", "check", "c")
+    monkeypatch.chdir(files)
+    checked = command("data", "check", "c")
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout.endswith("c: clean\n")
 
-    again = run(files, *words)
+    again = command(*words)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith("error: c/data/order_book_deltas/BTCUSDT.BINANCE already holds data from ")
     assert "Traceback" not in again.stderr
 
 
-def test_refused_rows_leave_nothing(files):
+def test_refused_rows_leave_nothing(files, command, monkeypatch):
+    monkeypatch.chdir(files)
     (files / "book.csv").write_text((files / "book.csv").read_text() + "x,y\n")
     before = sorted(entry.name for entry in files.iterdir())
-    done = run(files, "data", "import", "tardis", "book.csv", "--catalog", "c", "--instrument", "btc.yaml")
+    done = command("data", "import", "tardis", "book.csv", "--catalog", "c", "--instrument", "btc.yaml")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: book.csv: 1 malformed rows; line 5: a row has 8 fields, was 2: `x,y`\n"
     assert sorted(entry.name for entry in files.iterdir()) == before

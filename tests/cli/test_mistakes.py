@@ -1,18 +1,13 @@
 """A mistyped symbol, key, path or date, or an empty catalog: one message says what to do, and nothing is written.
 
-Every case is a whole command; the first of each kind is also run in a process of its own.
+Every case is a whole command.
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from mm_nautilus.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/backtest.yaml"
@@ -284,18 +279,6 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def run(folder, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def contents(folder):
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
@@ -317,37 +300,26 @@ def assert_told(code, printed, errors, expected):
 
 @pytest.mark.parametrize(("words", "expected"), [*SYMBOLS, *KEYS, *PATHS, *DATES, *EMPTY], ids=named)
 def test_a_mistake_is_told_with_what_to_do_and_nothing_is_written(
-    workplace, words, expected, monkeypatch, capfd
+    workplace, words, expected, monkeypatch, command
 ):
     monkeypatch.chdir(workplace)
     before = contents(workplace)
-    with pytest.raises(SystemExit) as left:
-        main(words)
-    printed, errors = capfd.readouterr()
-    assert_told(left.value.code, printed, errors, expected)
+    assert_told(*command(*words), expected)
     assert contents(workplace) == before
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"), [kind[0] for kind in (SYMBOLS, KEYS, PATHS, DATES, EMPTY)], ids=named
-)
-def test_a_process_that_is_given_a_mistake_ends_as_the_command_does(workplace, words, expected):
-    before = contents(workplace)
-    done = run(workplace, *words)
-    assert_told(done.returncode, done.stdout, done.stderr, expected)
-    assert contents(workplace) == before
-
-
-def test_mistakes_of_values_are_told_at_once_with_json_for_machines(workplace):
-    done = run(workplace, "backtest", CONFIG, "--json", "--set", "strategy.gamma=7", "--set", "nam=x")
+def test_mistakes_of_values_are_told_at_once_with_json_for_machines(workplace, command, monkeypatch):
+    monkeypatch.chdir(workplace)
+    done = command("backtest", CONFIG, "--json", "--set", "strategy.gamma=7", "--set", "nam=x")
     assert (done.returncode, done.stdout) == (2, "")
     document = json.loads(done.stderr)
     assert document["exit_code"] == 2
     assert len(document["errors"]) == 2
 
 
-def test_doctor_tells_of_an_empty_catalog_and_goes_on(workplace):
-    done = run(workplace, "doctor", CONFIG, "--set", "catalog=hollow", "--json")
+def test_doctor_tells_of_an_empty_catalog_and_goes_on(workplace, command, monkeypatch):
+    monkeypatch.chdir(workplace)
+    done = command("doctor", CONFIG, "--set", "catalog=hollow", "--json")
     assert (done.returncode, done.stderr) == (1, "")
     document = json.loads(done.stdout)
     assert document["ok"] is False
@@ -357,9 +329,10 @@ def test_doctor_tells_of_an_empty_catalog_and_goes_on(workplace):
     assert document["checks"][-1]["name"] == "disk of output.directory"
 
 
-def test_doctor_tells_of_what_a_sandbox_lacks_and_goes_on(workplace):
-    done = run(
-        workplace, "doctor", PAPER, "--set", "feed.catalog=hollow", "--set", "state.directory=taken", "--json"
+def test_doctor_tells_of_what_a_sandbox_lacks_and_goes_on(workplace, command, monkeypatch):
+    monkeypatch.chdir(workplace)
+    done = command(
+        "doctor", PAPER, "--set", "feed.catalog=hollow", "--set", "state.directory=taken", "--json"
     )
     assert (done.returncode, done.stderr) == (1, "")
     document = json.loads(done.stdout)

@@ -146,6 +146,7 @@ def limit_orders(symbol, seconds=LONG_SECONDS):
     return distances, roomy.astype(bool)
 
 
+@pytest.mark.long
 @every_pair
 def test_intensity_of_limit_orders_falls_exponentially_with_distance(symbol):
     flow, market = FLOWS[symbol], simulation(1, LONG_SECONDS).markets[symbol]

@@ -141,6 +141,7 @@ def test_table_is_not_reproduced_with_an_exponential_fill_probability(case: Case
     assert "profit" in missed(simulate(case, exponential, SEED), case)
 
 
+@pytest.mark.long
 def test_sixteen_of_twenty_seeds_reproduce_the_table_and_the_others_miss_one_figure():
     misses = [sum(len(missed(simulate(case, linear, seed), case)) for case in PAPER) for seed in OTHER_SEEDS]
 

@@ -165,6 +165,8 @@ def _error(rows: pd.DataFrame, gains: np.ndarray, weights: np.ndarray, seconds: 
 def _exit_figures(run: FinishedRun, results: dict[str, pd.DataFrame]) -> dict[str, Any]:
     fills = run.table("fills")
     found: dict[str, Any] = {}
+    # An exit that takes several orders is one exit: its executions follow each other.
+    begins = fills.purpose != fills.groupby("symbol").purpose.shift()
     for reason, rows in fills[~fills.purpose.isin(["quote", "entry"])].groupby("purpose"):
         pnl: dict[str, float] = {}
         trades = 0
@@ -174,7 +176,7 @@ def _exit_figures(run: FinishedRun, results: dict[str, pd.DataFrame]) -> dict[st
             if len(closing):
                 currency = symbol.partition("/")[2]
                 pnl[currency] = pnl.get(currency, 0.0) + closing.result.sum()
-        found[pointer("exits", reason, "count")] = rows.client_order_id.nunique()
+        found[pointer("exits", reason, "count")] = int(begins[rows.index].sum())
         found[pointer("exits", reason, "trades")] = trades
         found |= {pointer("exits", reason, "pnl", currency): value for currency, value in pnl.items()}
     return found

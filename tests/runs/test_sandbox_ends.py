@@ -1,6 +1,5 @@
 """How a sandbox run ends when it is not left alone: signals, failing callbacks, venues that do not answer."""
 
-import gc
 import os
 import signal
 import socket
@@ -185,7 +184,6 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
     def fail(*_args: Any, **_kwargs: Any) -> None:
         raise ZeroDivisionError("planted")
 
-    gc.collect()  # the node of an earlier test in this process
     owner, _, name = step.rpartition(".")
     owners = {"": sandbox, "SandboxResults": SandboxResults, "TraceRecorder": TraceRecorder}
     monkeypatch.setattr(owners[owner], name, fail)

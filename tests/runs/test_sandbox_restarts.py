@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sandbox_runs import LONGEST_WAIT, Left, configuration, finished, read_until, start
+from sandbox_runs import LONGEST_WAIT, Left, configuration, read_until, start
 
-from mm_nautilus.cli import main
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.sandbox import refuse_coarser_lots
@@ -103,38 +103,42 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(
     assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command in this process, which has to refuse, and return what it said, without line ends."""
-    with pytest.raises(SystemExit) as end:
-        main(["sandbox", *arguments])
-    assert end.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
+@pytest.fixture
+def refusal(command: Callable[..., Any]) -> Callable[..., str]:
+    """Return what runs the command, which has to refuse, and returns what it said, without line ends."""
+
+    def run(*arguments: object) -> str:
+        done = command("sandbox", *arguments)
+        assert done.returncode == 2
+        return " ".join(done.stderr.split())
+
+    return run
 
 
 def test_a_state_file_is_for_one_run_of_one_configuration(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, refusal: Callable[..., str], command: Callable[..., Any]
 ) -> None:
     path, other = configuration(tmp_path), ("--set", "venue.account_type=margin")
     process = start(str(path))
     with process:
         read_until(process, "quoting")
-        assert f"is in use by process {process.pid};" in refusal(capsys, str(path))
+        assert f"is in use by process {process.pid};" in refusal(path)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LONGEST_WAIT)
     assert process.returncode == 130
-    said = refusal(capsys, str(path), *other)
+    said = refusal(path, *other)
     assert "account_type was cash there, is margin here" in said
     assert "--fresh starts anew and keeps this file under a dated name" in said
     assert len(lives(tmp_path)) == 1, "those that were refused have written nothing"
-    assert finished(str(path), "--duration", "1s", "--fresh", *other).returncode == 0
+    assert command("sandbox", path, "--duration", "1s", "--fresh", *other).returncode == 0
     assert len(list((tmp_path / "state").glob("probe.*Z.json"))) == 1
 
 
-def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_state_file_is_refused_and_kept(tmp_path: Path, refusal: Callable[..., str]) -> None:
     path, kept = configuration(tmp_path), tmp_path / "state" / "probe.json"
     kept.parent.mkdir()
     kept.write_text('{"version": 1, "acc', encoding="utf-8")
-    assert f"the state file {kept} is damaged" in refusal(capsys, str(path))
+    assert f"the state file {kept} is damaged" in refusal(path)
     assert kept.read_text(encoding="utf-8") == '{"version": 1, "acc'
 
 

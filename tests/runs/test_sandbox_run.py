@@ -1,7 +1,9 @@
 """Whole sandbox runs: the real Kraken client and the real node against the local venue, without a network."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -73,11 +75,13 @@ def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
     assert summary["period"]["seconds"] >= 6.5
 
 
-def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(first: tuple[Path, dict]) -> None:
+def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
+    first: tuple[Path, dict], command: Callable[..., Any]
+) -> None:
     folder, printed = first
     path = folder / "run.yaml"
     for out, options in (("resumed", ()), ("fresh", ("--fresh",))):
-        done = finished(str(path), "--duration", "1s", "--out", str(folder / out / "runs"), *options)
+        done = command("sandbox", path, "--duration", "1s", "--out", folder / out / "runs", *options)
         assert done.returncode == 0, done.stderr
         left = Left.only(folder / out)
         left.assert_money_adds_up()

@@ -32,6 +32,7 @@ def saved(folder: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.long
 def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
     venue: VenueProcess, tmp_path: Path, command: Any
 ) -> None:

@@ -36,6 +36,7 @@ def rows(name: str) -> str:
     return "\n".join(re.findall(rf"^\|[^|]*`{name}`[^|]*\|.*$", TEXT, re.MULTILINE))
 
 
+@pytest.mark.long
 def test_the_example_of_a_test_runs(tmp_path: Path) -> None:
     (tmp_path / "test_with_a_venue.py").write_text(PROGRAMS["test_with_a_venue.py"], encoding="utf-8")
     done = subprocess.run(
