@@ -6,11 +6,10 @@ from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import calibrated_inputs
-from mm_nautilus.config.fields import Finding
-from mm_nautilus.config.problems import check_model, nearest
+from mm_nautilus.config.problems import Problem, check_model, nearest
 from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.strategy import MarketMakerConfig
-from mm_nautilus.config.yaml_file import read_mapping, yaml_text
+from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
 from mm_nautilus.errors import CalibrationError, ConfigError
 
 __all__ = ["configured_calibration", "dump_calibration", "load_calibration"]
@@ -33,18 +32,11 @@ def load_calibration(path: Path) -> Calibration:
         With everything that is wrong: one line a problem, with file, line and path of the key.
     """
     read = read_mapping(path, "calibration", largest=_LARGEST_FILE, most_values=_MOST_VALUES)
-    checked = check_model(Calibration, read.values)
-    texts = [f"{_place(read.places, problem.path)}: {problem.located()}" for problem in checked.problems]
-    if read.problems or texts or checked.model is None:
+    calibration, found = check_model(Calibration, read.values)
+    texts = [f"{place_of(read.places, problem.path)}: {problem.located()}" for problem in found]
+    if read.problems or calibration is None:
         raise ConfigError([*read.problems, *texts])
-    return checked.model
-
-
-def _place(places: dict[tuple[str, ...], str], path: tuple[str, ...]) -> str:
-    """Return the place of a value, or of what it should be in."""
-    while path not in places:
-        path = path[:-1]
-    return places[path]
+    return calibration
 
 
 def dump_calibration(calibration: Calibration) -> str:
@@ -52,25 +44,26 @@ def dump_calibration(calibration: Calibration) -> str:
     return _HEADER + yaml_text(as_yaml_values(calibration.model_dump()), compact=True)
 
 
-def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | None, list[Finding]]:
+def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | None, list[Problem]]:
     """Read the calibration that a configuration names, and look for what the configuration takes from it.
 
     Returns
     -------
-    tuple[Calibration | None, list[Finding]]
-        None where none is named or it cannot be read, and what is wrong, each with the keys it rests on.
+    tuple[Calibration | None, list[Problem]]
+        None where none is named or something is wrong, and what is wrong, at the key ``calibration``.
     """
     if config.calibration is None:
         return None, []
     try:
         calibration = load_calibration(config.calibration)
     except ConfigError as error:
-        return None, [Finding((("calibration",),), text) for text in error.problems]
-    return calibration, [
-        Finding((("calibration",), ("symbols", symbol)), f"{config.calibration}: {text}")
+        return None, [Problem(("calibration",), text) for text in error.problems]
+    lacking = [
+        Problem(("calibration",), f"{config.calibration}: {text}")
         for symbol in config.symbols
         for text in _lacking(config, calibration, symbol)
     ]
+    return None if lacking else calibration, lacking
 
 
 def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -> Iterator[str]:

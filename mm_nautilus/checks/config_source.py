@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 
 from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.checks.refusals import RefusedRunError
-from mm_nautilus.checks.validation import check_fees, configured_fees, run_problems
-from mm_nautilus.config.fields import Finding
-from mm_nautilus.config.problems import Checked, Problem, check_model, nearest, shown, shown_key
+from mm_nautilus.checks.validation import check_fees, configured_fees, strategy_risks
+from mm_nautilus.config.problems import Problem, check_model, nearest, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
-from mm_nautilus.config.yaml_file import read_mapping, yaml_text
-from mm_nautilus.config.yaml_source import YamlNode, plain_value, read_yaml
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
+from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 
 __all__ = [
@@ -123,9 +123,7 @@ def _place(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
     """Return the place of a value, or of what it should be in: a symbol's parameter may stand under the strategy."""
     if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
         path = ("strategy", *path[3:4])
-    while path and path not in places:
-        path = path[:-1]
-    return places.get(path, "")
+    return place_of(places, path)
 
 
 def _placed_text(problem: Problem, place: str) -> str:
@@ -182,7 +180,8 @@ def _is_sandbox(values: Mapping[str, Any]) -> bool:
 
 
 def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
-    source = _read_file(path)
+    read = read_mapping(path, "configuration")
+    source = _Source(path, read.values, read.places, read.problems)
     seen: set[str] = set()
     for override in overrides:
         _apply(source, override, seen)
@@ -192,27 +191,17 @@ def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
 
 
 def _loaded[Config: (RunConfig, SandboxConfig)](source: _Source, model: type[Config]) -> LoadedConfig[Config]:
-    checked: Checked[Any] = check_model(model, source.values)
-    found = sorted([*run_problems(checked), *_calibration_problems(checked)], key=source.order)
-    texts = {problem: _placed_text(problem, source.place(problem.path)) for problem in found}
-    errors = source.problems + [text for problem, text in texts.items() if not problem.is_warning]
-    if errors or checked.model is None:
+    config, found = check_model(model, source.values)
+    if config is not None:
+        strategy: MarketMakerConfig = config.strategy
+        later = [*strategy_risks(strategy), *configured_calibration(strategy)[1]]
+        found = [problem.under("strategy") for problem in later]
+    found.sort(key=source.order)
+    texts = [(problem, _placed_text(problem, source.place(problem.path))) for problem in found]
+    errors = source.problems + [text for problem, text in texts if not problem.is_warning]
+    if errors or config is None:
         raise ConfigError(errors)
-    return LoadedConfig(checked.model, list(texts.values()), dict(source.places))
-
-
-def _read_file(path: Path) -> _Source:
-    read = read_mapping(path, "configuration")
-    return _Source(path, read.values, read.places, read.problems)
-
-
-def _calibration_problems(checked: Checked[Any]) -> list[Problem]:
-    """Return what is wrong with the calibration that a configuration names."""
-    if checked.model is None:
-        return []
-    _, findings = configured_calibration(checked.model.strategy)
-    placed = [Finding(tuple(("strategy", *key) for key in found.keys), found.message) for found in findings]
-    return [Problem(found.keys[0], found.message) for found in placed if not checked.touches(found)]
+    return LoadedConfig(config, [text for _, text in texts], source.places)
 
 
 def _apply(source: _Source, override: str, seen: set[str]) -> None:
@@ -228,15 +217,14 @@ def _apply(source: _Source, override: str, seen: set[str]) -> None:
         source.problems.append(f"{prefix}a key must be set once, was set again to {shown(text)}")
         return
     seen.add(dotted.strip())
-    root, problems = read_yaml(text)
-    node = root or YamlNode(None, 1)
-    refusal = problems[0].message if problems else _put(source.values, keys, plain_value(node))
+    read = read_yaml(text)
+    refusal = read.problems[0].message if read.problems else _put(source.values, keys, read.value)
     if refusal is not None:
         source.problems.append(prefix + refusal)
         return
     for path in [known for known in source.places if known[: len(keys)] == keys]:
         del source.places[path]
-    source.places.update({path: OVERRIDE_SOURCE for path, _ in node.lines(keys)})
+    source.places.update(dict.fromkeys([keys, *((*keys, *path) for path in read.lines)], OVERRIDE_SOURCE))
     for length in range(1, len(keys)):
         source.places.setdefault(keys[:length], OVERRIDE_SOURCE)
 

@@ -6,9 +6,7 @@ from typing import Any, Final
 from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
 from mm_nautilus.checks.instruments import check_instruments, check_run
 from mm_nautilus.config.fields import Finding
-from mm_nautilus.config.problems import MISSING, REQUIRED, Checked, Problem, check_model, shown
-from mm_nautilus.config.run import RunConfig
-from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.problems import MISSING, REQUIRED, Problem, check_model, shown
 from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
 
 __all__ = [
@@ -18,11 +16,9 @@ __all__ = [
     "check_instruments",
     "check_run",
     "configured_fees",
-    "poor_reward_to_risk",
     "problems",
-    "run_problems",
+    "strategy_risks",
     "validate",
-    "without_effect",
 ]
 
 _NESTED_KEYS: Final = frozenset(MarketMakerConfig.model_fields) - frozenset(SymbolParams.model_fields)
@@ -52,7 +48,8 @@ def problems(config: Any) -> list[Problem]:
     plain, found = _with_text_keys(config, ())
     if _NESTED_KEYS.isdisjoint(plain):
         return found + _flat_problems(plain)
-    return found + _strategy_problems(check_model(MarketMakerConfig, plain))
+    strategy, refused = check_model(MarketMakerConfig, plain)
+    return found + refused + ([] if strategy is None else strategy_risks(strategy))
 
 
 def _with_text_keys(config: Mapping[Any, Any], path: tuple[str, ...]) -> tuple[dict[str, Any], list[Problem]]:
@@ -78,44 +75,27 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
     missing = [name for name in REQUIRED if config.get(name) is None]
     if config.get("position_size") is not None and "position_size_usd" in missing:
         missing.remove("position_size_usd")
-    given = {name: value for name, value in config.items() if name not in missing}
-    checked = check_model(SymbolParams, given, missing)
-    found = [Problem((name,), f"{MISSING}: {name}") for name in missing] + checked.problems
-    if checked.model is None:
-        return found
-    return found + _warnings(checked, _risks(checked.model))
+    # A required key that is null is refused as such, so that nothing is looked for behind its default.
+    params, refused = check_model(SymbolParams, {**config, **dict.fromkeys(missing)})
+    found = [Problem((name,), f"{MISSING}: {name}") for name in missing]
+    found += [problem for problem in refused if problem.path[0] not in missing]
+    return found if params is None else found + _warnings(_risks(params))
 
 
-def _strategy_problems(checked: Checked[MarketMakerConfig]) -> list[Problem]:
-    if checked.model is None:
-        return checked.problems
-    return checked.problems + _warnings(checked, checked.model.findings(_risks))
+def strategy_risks(strategy: MarketMakerConfig) -> list[Problem]:
+    """Return the risks that show without any market data, each once, as warnings."""
+    return _warnings(strategy.findings(_risks))
 
 
-def run_problems(checked: Checked[RunConfig] | Checked[SandboxConfig]) -> list[Problem]:
-    """Return the errors of a run's configuration and the risks that show without any market data."""
-    if checked.model is None:
-        return checked.problems
-    findings = checked.model.strategy.findings(_risks)
-    placed = [
-        Finding(tuple(("strategy", *key) for key in finding.keys), finding.message) for finding in findings
-    ]
-    return checked.problems + _warnings(checked, placed)
-
-
-def _warnings(checked: Checked[Any], findings: Sequence[Finding]) -> list[Problem]:
-    return [
-        Problem(finding.keys[0], finding.message, is_warning=True)
-        for finding in findings
-        if not checked.touches(finding)
-    ]
+def _warnings(findings: Sequence[Finding]) -> list[Problem]:
+    return [Problem(finding.keys[0], finding.message, is_warning=True) for finding in findings]
 
 
 def _risks(params: SymbolParams) -> list[Finding]:
-    return [*poor_reward_to_risk(params), *without_effect(params)]
+    return [*_poor_reward_to_risk(params), *_without_effect(params)]
 
 
-def poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
+def _poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
     """Warn where the take profit is less than half of the stop loss.
 
     With reward to risk R a strategy breaks even when it wins 1 / (1 + R) of its trades.
@@ -127,7 +107,7 @@ def poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
     return [Finding((("take_profit_pct",), ("stop_loss_pct",)), text)]
 
 
-def without_effect(params: SymbolParams) -> list[Finding]:
+def _without_effect(params: SymbolParams) -> list[Finding]:
     """Warn of parameters of the reservation price that are given while others keep them from doing anything."""
     found = []
     if not params.use_reservation_price:

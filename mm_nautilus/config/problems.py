@@ -1,6 +1,5 @@
 """From what the models refuse to texts that name the key, the value given and what is allowed."""
 
-import copy
 import difflib
 import reprlib
 import types
@@ -16,13 +15,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mm_nautilus.config.amount import Amount
-from mm_nautilus.config.fields import RULES, Allowed, Finding, finite_number
+from mm_nautilus.config.fields import RULES, Allowed, finite_number
 from mm_nautilus.system.plain_text import without_passwords
 
 __all__ = [
     "MISSING",
     "REQUIRED",
-    "Checked",
     "KeyDescription",
     "Problem",
     "allowed_text",
@@ -46,8 +44,6 @@ REQUIRED: Final = (
 """Keys that v1.4.0 requires of a flat configuration, and whose texts say "must be positive"."""
 _BETWEEN_TEXT: Final = ("gamma", "inventory_skew")
 _KEY: Final = "[key]"
-_ROUNDS: Final = 6
-"""How often a configuration is repaired to find the contradictions behind faulty keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +104,6 @@ class KeyDescription:
     annotation: Any
     metadata: tuple[Any, ...]
     nullable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Checked[Model: BaseModel]:
-    """What a model made of some data.
-
-    Parameters
-    ----------
-    problems
-        Everything wrong with the data, in the order of the model's keys.
-    model
-        The model read from the data, with defaults in place of what is faulty, to look for risks among the
-        rest; None where not even that can be read.
-    faulty
-        Paths whose values in `model` are not the ones given.
-    """
-
-    problems: list[Problem]
-    model: Model | None
-    faulty: frozenset[tuple[str, ...]]
-
-    def touches(self, finding: Finding) -> bool:
-        """Return whether a finding rests on a value that was not the one given."""
-        return any(key[: len(path)] == path for key in finding.keys for path in self.faulty)
 
 
 class _ShortRepr(reprlib.Repr):
@@ -254,11 +226,6 @@ def allowed_text(description: KeyDescription) -> str:
     return f"{text}, or null" if description.nullable else text
 
 
-def _related(key: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    shorter = min(len(key), len(path))
-    return key[:shorter] == path[:shorter]
-
-
 def _not_positive(value: Any) -> bool:
     """Return whether v1.4.0's "must be positive" is the right text for a refused value."""
     if isinstance(value, str):
@@ -313,18 +280,21 @@ def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) 
     return f"unknown key {shown_key(name)}{hint}, was {shown(value)}"
 
 
-def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> Problem:
-    """Translate an error other than a contradiction."""
+def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Problem]:
     path = tuple(str(part) for part in error["loc"])
     kind, value = error["type"], error["input"]
+    if kind == RULES:
+        return [Problem((*path, *found.keys[0]), found.message) for found in error["ctx"]["findings"]]
     if kind == "missing":
-        return Problem(path, f"{MISSING}: {path[-1]}")
-    if kind == "extra_forbidden":
-        return Problem(path, _unknown_message(model, path, value))
-    if path[-1:] == (_KEY,):
-        description = describe(model, (*path[:-2], _KEY))
-        return Problem(path[:-1], _value_message("a key here", value, description, kind))
-    return Problem(path, _value_message(_name(error["loc"]), value, describe(model, path), kind))
+        message = f"{MISSING}: {path[-1]}"
+    elif kind == "extra_forbidden":
+        message = _unknown_message(model, path, value)
+    elif path[-1:] == (_KEY,):
+        message = _value_message("a key here", value, describe(model, (*path[:-2], _KEY)), kind)
+        path = path[:-1]
+    else:
+        message = _value_message(_name(error["loc"]), value, describe(model, path), kind)
+    return [Problem(path, message)]
 
 
 def _name(location: tuple[int | str, ...]) -> str:
@@ -335,117 +305,25 @@ def _name(location: tuple[int | str, ...]) -> str:
     return f"{parents[-1]}[{last}]" if isinstance(last, int) else shown_key(last)
 
 
-def _fault(location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the path whose value has to be replaced to make an error go away: never a part of a list."""
-    path: list[str] = []
-    for part in location:
-        if isinstance(part, int):
-            break
-        path.append(part)
-    return tuple(path)
-
-
-def _faults(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    for error in errors:
-        start = _fault(error["loc"])
-        if error["type"] == RULES:
-            found.extend((*start, *key) for finding in error["ctx"]["findings"] for key in finding.keys)
-        elif start:
-            found.append(start)
-    return found
-
-
-def _model_of(description: KeyDescription | None) -> type[BaseModel] | None:
-    annotation = None if description is None else description.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def _stand_in(model: type[BaseModel], path: tuple[str, ...]) -> list[Any]:
-    """Return the one valid value that stands in for a faulty one, or nothing where it can be left out."""
-    parent = _model_of(describe(model, path[:-1]))
-    if parent is not None:
-        field = parent.model_fields.get(path[-1])
-        required = field is not None and field.is_required() and field.examples
-        return [copy.deepcopy(field.examples[0])] if required and field and field.examples else []
-    entry = _model_of(describe(model, path))
-    needs_nothing = entry is not None and not any(
-        field.is_required() for field in entry.model_fields.values()
-    )
-    return [{}] if needs_nothing else []
-
-
-def _replace(model: type[BaseModel], data: dict[str, Any], fault: tuple[str, ...]) -> None:
-    """Put a valid value, or none, in the place of a faulty one."""
-    path = fault[:-1] if fault[-1] == _KEY else fault
-    holder = data
-    for position, part in enumerate(path[:-1], 1):
-        inner = holder.get(part)
-        if not isinstance(inner, dict):
-            path = path[:position]
-            break
-        holder = inner
-    holder.pop(path[-1], None)
-    if fault[-1] != _KEY:
-        for value in _stand_in(model, path):
-            holder[path[-1]] = value
-
-
-def _copy_mappings(data: Mapping[str, Any], depth: int = 6) -> dict[str, Any]:
-    """Copy as deep as models go; what lies deeper is never changed."""
-    return {
-        key: _copy_mappings(value, depth - 1) if depth and isinstance(value, dict) else value
-        for key, value in data.items()
-    }
-
-
-def _new_problems(
-    model: type[BaseModel], errors: Iterable[Mapping[str, Any]], before: Checked[Any]
-) -> list[Problem]:
-    """Translate errors, without those that only the replacing of faulty values has brought about."""
-    found: list[Problem] = []
-    for error in errors:
-        path = tuple(str(part) for part in error["loc"])
-        if error["type"] != RULES:
-            if not any(_related(path, fault) for fault in before.faulty):
-                found.append(_from_error(model, error))
-            continue
-        for finding in error["ctx"]["findings"]:
-            placed = Finding(tuple((*path, *key) for key in finding.keys), finding.message)
-            if not before.touches(placed):
-                found.append(Problem(placed.keys[0], placed.message))
-    return found
-
-
 def check_model[Model: BaseModel](
-    model: type[Model], data: Mapping[str, Any], missing: Iterable[str] = ()
-) -> Checked[Model]:
-    """Read `data` as a model and report everything wrong with it at once.
-
-    A model looks for contradictions only once each of its keys is valid. So faulty keys are replaced by their
-    defaults (or an example) and the data is read again, to report the contradictions among the others too.
+    model: type[Model], data: Mapping[str, Any]
+) -> tuple[Model | None, list[Problem]]:
+    """Read `data` as a model; what is wrong with its keys is reported before what contradicts between valid ones.
 
     Parameters
     ----------
     model
         The model to read.
     data
-        Plain mappings, lists and scalars, with texts as keys; not changed.
-    missing
-        Keys that have a default and should have been given: what rests on their defaults is not reported.
+        Plain mappings, lists and scalars, with texts as keys.
+
+    Returns
+    -------
+    tuple[Model | None, list[Problem]]
+        The model, None where there are problems, and these in the order of the model's keys.
     """
-    problems: list[Problem] = []
-    faulty: set[tuple[str, ...]] = {(name,) for name in missing}
-    remaining = _copy_mappings(data)
-    for _ in range(_ROUNDS):
-        try:
-            read = model.model_validate(remaining)
-        except ValidationError as refused:
-            errors = refused.errors(include_url=False)
-        else:
-            return Checked(problems, read, frozenset(faulty))
-        problems.extend(_new_problems(model, errors, Checked([], None, frozenset(faulty))))
-        for fault in _faults(errors):
-            faulty.add(fault)
-            _replace(model, remaining, fault)
-    return Checked(problems, None, frozenset(faulty))
+    try:
+        return model.model_validate(data), []
+    except ValidationError as refused:
+        errors = refused.errors(include_url=False)
+    return None, [problem for error in errors for problem in _from_error(model, error)]

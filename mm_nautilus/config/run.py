@@ -188,7 +188,7 @@ RunName = Annotated[
 ]
 
 EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
-"""What stands in for a venue that cannot be read, so that the rest is checked too."""
+"""Example of a venue, for the schema."""
 
 
 class TradingConfig(Protocol):

@@ -1,5 +1,6 @@
 """Mappings in YAML files: read with the line of every key, written so that they are read back as they were."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,10 +9,10 @@ import yaml
 
 from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.config.problems import shown
-from mm_nautilus.config.yaml_source import MOST_VALUES, SourceProblem, plain_value, read_yaml, scalar_value
+from mm_nautilus.config.yaml_source import MOST_VALUES, SourceProblem, read_yaml, scalar_value
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["FileMapping", "read_mapping", "yaml_pair", "yaml_text"]
+__all__ = ["FileMapping", "place_of", "read_mapping", "yaml_pair", "yaml_text"]
 
 _LARGEST_FILE: Final = 1_000_000
 _LINE_WIDTH: Final = 110
@@ -60,16 +61,22 @@ def read_mapping(
     ConfigError
         If the file cannot be read or holds no mapping.
     """
-    text = _decoded(path, _bytes(path, noun, largest), noun)
-    root, problems = read_yaml(text, most_values)
-    texts = [_source_text(path, problem) for problem in problems]
-    if root is None or root.value is None:
+    read = read_yaml(_decoded(path, _bytes(path, noun, largest), noun), most_values)
+    texts = [_source_text(path, problem) for problem in read.problems]
+    if read.value is None:
         raise ConfigError(texts or [f"{path}: a {noun} must be a mapping of keys, was an empty file"])
-    if not isinstance(root.value, dict):
-        message = f"a {noun} must be a mapping of keys, was {shown(plain_value(root))}"
-        raise ConfigError([*texts, f"{path}:{root.line}: {message}"])
-    places = {keys: f"{path}:{line}" for keys, line in root.lines()}
-    return FileMapping(plain_value(root), places, texts)
+    if not isinstance(read.value, dict):
+        message = f"a {noun} must be a mapping of keys, was {shown(read.value)}"
+        raise ConfigError([*texts, f"{path}:{read.lines[()]}: {message}"])
+    places = {keys: f"{path}:{line}" for keys, line in read.lines.items()}
+    return FileMapping(read.value, places, texts)
+
+
+def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value, or of what it should be in; empty where that has none either."""
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, "")
 
 
 def _source_text(path: Path, problem: SourceProblem) -> str:

@@ -1,27 +1,14 @@
 """YAML text to plain values that remember their lines, refusing what YAML 1.1 would quietly misread."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
-from yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    Event,
-    MappingEndEvent,
-    MappingStartEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
 
 from mm_nautilus.config.problems import shown, shown_key
 
-__all__ = ["MOST_VALUES", "SourceProblem", "YamlNode", "plain_value", "read_yaml", "scalar_value"]
+__all__ = ["MOST_VALUES", "SourceProblem", "YamlText", "read_yaml", "scalar_value"]
 
 _MOST_DEPTH: Final = 20
 MOST_VALUES: Final = 20_000
@@ -57,41 +44,23 @@ class SourceProblem:
     column: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class YamlNode:
-    """A value with the line it stands on.
+@dataclass(slots=True)
+class YamlText:
+    """What a text says.
 
     Parameters
     ----------
     value
-        A scalar (text, number, boolean or None), a list of nodes, or nodes by key.
-    line
-        Line of the key that has the value, or of the value where it has none, from 1.
+        Its mappings, lists and scalars; None where it is empty or cannot be read.
+    lines
+        Line of each value, from 1, by its path: of the key that has it, or of the value where it has none.
+    problems
+        Everything wrong with the text.
     """
 
-    value: Any
-    line: int
-
-    def lines(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-        """Yield the path and the line of this node and of all below it."""
-        yield path, self.line
-        for key, inner in self._items():
-            yield from inner.lines((*path, key))
-
-    def _items(self) -> Iterator[tuple[str, "YamlNode"]]:
-        if isinstance(self.value, dict):
-            yield from self.value.items()
-        elif isinstance(self.value, list):
-            yield from ((str(index), inner) for index, inner in enumerate(self.value))
-
-
-def plain_value(node: YamlNode) -> Any:
-    """Return a node's value without lines, as dictionaries, lists and scalars."""
-    if isinstance(node.value, dict):
-        return {key: plain_value(inner) for key, inner in node.value.items()}
-    if isinstance(node.value, list):
-        return [plain_value(inner) for inner in node.value]
-    return node.value
+    value: Any = None
+    lines: dict[tuple[str, ...], int] = field(default_factory=dict)
+    problems: list[SourceProblem] = field(default_factory=list)
 
 
 def scalar_value(text: str) -> Any:
@@ -117,114 +86,87 @@ class _StopReadingError(Exception):
         self.problem = SourceProblem(line, message)
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Composes nodes from the parser's events."""
+class _Composer(yaml.SafeLoader):
+    """Composes nodes that have a tag only where one is written; what scalars mean is `scalar_value`'s to say."""
 
-    events: Iterator[Event]
-    most_values: int
-    problems: list[SourceProblem] = field(default_factory=list)
-    anchors: dict[str, YamlNode | None] = field(default_factory=dict)
-    values: int = 0
-
-    def document(self) -> YamlNode | None:
-        """Read the only document, None where there is none."""
-        root: YamlNode | None = None
-        for event in self.events:
-            if isinstance(event, DocumentStartEvent):
-                if root is not None:
-                    raise _StopReadingError(
-                        _line(event), "the text must be one YAML document, was a second one"
-                    )
-                root = self.node(next(self.events), 0)
-            elif isinstance(event, StreamEndEvent):
-                break
-        return root
-
-    def node(self, event: Event, depth: int) -> YamlNode:
-        """Read one value, the first event of which is given."""
-        self._count(event, 1)
-        if depth > _MOST_DEPTH:
-            text = f"values must be nested at most {_MOST_DEPTH} deep, was deeper"
-            raise _StopReadingError(_line(event), text)
-        if isinstance(event, AliasEvent):
-            return self._alias(event)
-        anchor = event.anchor if isinstance(event, NodeEvent) else None
-        if anchor is not None:
-            self.anchors[anchor] = None
-        node = YamlNode(self._content(event, depth), _line(event))
-        if anchor is not None:
-            self.anchors[anchor] = node
-        return node
-
-    def _count(self, event: Event, number: int) -> None:
-        self.values += number
-        if self.values > self.most_values:
-            raise _StopReadingError(
-                _line(event), f"a text must hold at most {self.most_values} values, was more"
-            )
-
-    def _alias(self, event: AliasEvent) -> YamlNode:
-        node = self.anchors.get(str(event.anchor))
-        if node is None:
-            known = ", ".join(f"*{name}" for name in self.anchors) or "none"
-            text = f"an alias must name an anchor that is complete above it ({known}), was *{event.anchor}"
-            raise _StopReadingError(_line(event), text)
-        self._count(event, sum(1 for _ in node.lines()))
-        return node
-
-    def _content(self, event: Event, depth: int) -> Any:
-        if isinstance(event, ScalarEvent | MappingStartEvent | SequenceStartEvent) and event.tag is not None:
-            self.problems.append(
-                SourceProblem(
-                    _line(event), f"values must have no YAML tag, was {event.tag.removeprefix('tag:')}"
-                )
-            )
-        if isinstance(event, MappingStartEvent):
-            return self._mapping(depth)
-        if isinstance(event, SequenceStartEvent):
-            return list(self._sequence(depth))
-        if not isinstance(event, ScalarEvent):
-            raise _StopReadingError(_line(event), "a value is missing here")
-        return scalar_value(event.value) if event.style is None else event.value
-
-    def _sequence(self, depth: int) -> Iterator[YamlNode]:
-        for event in self.events:
-            if isinstance(event, SequenceEndEvent):
-                return
-            yield self.node(event, depth + 1)
-
-    def _mapping(self, depth: int) -> dict[str, YamlNode]:
-        found: dict[str, YamlNode] = {}
-        for event in self.events:
-            if isinstance(event, MappingEndEvent):
-                break
-            key = self._key(event, depth)
-            value = self.node(next(self.events), depth + 1)
-            line = _line(event)
-            if key in found:
-                again = f"was given again as {shown(plain_value(value))} (first in line {found[key].line})"
-                text = f"key {shown_key(key)} must be given once, {again}"
-                self.problems.append(SourceProblem(line, text))
-            elif key is not None:
-                found[key] = YamlNode(value.value, line)
-        return found
-
-    def _key(self, event: Event, depth: int) -> str | None:
-        """Return a key, or None, with a problem, where it is no text."""
-        node = self.node(event, depth + 1)
-        if isinstance(event, ScalarEvent) and event.style is None and event.value == _MERGE_KEY:
-            text = "merge keys must be written out (parameters of all symbols go above `symbols`), was <<"
-        elif isinstance(node.value, str):
-            return node.value
-        else:
-            text = f"a key must be a text, was {shown(plain_value(node))}"
-        self.problems.append(SourceProblem(_line(event), text))
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> None:
         return None
 
 
-def _line(event: Event) -> int:
-    return 1 if event.start_mark is None else event.start_mark.line + 1
+@dataclass(slots=True)
+class _Reader:
+    """Turns nodes into plain values and remembers their lines."""
+
+    read: YamlText
+    most_values: int
+    count: int = 0
+
+    def value(self, node: yaml.Node, path: tuple[str, ...], line: int) -> Any:
+        """Return one value; aliases repeat it with the lines of the original."""
+        self._count(node)
+        if len(path) > _MOST_DEPTH:
+            raise _too_deep(_line(node))
+        self.read.lines[path] = line
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        return [
+            self.value(inner, (*path, str(index)), _line(inner)) for index, inner in enumerate(node.value)
+        ]
+
+    def _count(self, node: yaml.Node) -> None:
+        self.count += 1
+        if self.count > self.most_values:
+            raise _StopReadingError(
+                _line(node), f"a text must hold at most {self.most_values} values, was more"
+            )
+        if node.tag is not None:
+            self._refuse(node, f"values must have no YAML tag, was {node.tag.removeprefix('tag:')}")
+
+    def _refuse(self, node: yaml.Node, message: str) -> None:
+        self.read.problems.append(SourceProblem(_line(node), message))
+
+    def _mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key is None:
+                continue
+            here, line = (*path, key), _line(key_node)
+            first = self.read.lines.get(here)
+            value = self.value(value_node, here, line)
+            if key in found:
+                again = f"was given again as {shown(value)} (first in line {first})"
+                self._refuse(key_node, f"key {shown_key(key)} must be given once, {again}")
+            found[key] = value
+        return found
+
+    def _key(self, node: yaml.Node) -> str | None:
+        """Return a key, or None, with a problem, where it is no text."""
+        self._count(node)
+        if not isinstance(node, yaml.ScalarNode):
+            text = "a key must be a text, was a list or a mapping"
+        elif node.style is None and node.value == _MERGE_KEY:
+            text = "merge keys must be written out (parameters of all symbols go above `symbols`), was <<"
+        elif isinstance(key := _scalar(node), str):
+            return key
+        else:
+            text = f"a key must be a text, was {shown(key)}"
+        self._refuse(node, text)
+        return None
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    return scalar_value(node.value) if node.style is None else node.value
+
+
+def _line(place: yaml.Node | yaml.Event) -> int:
+    return 1 if place.start_mark is None else place.start_mark.line + 1
+
+
+def _too_deep(line: int) -> _StopReadingError:
+    return _StopReadingError(line, f"values must be nested at most {_MOST_DEPTH} deep, was deeper")
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str) -> SourceProblem:
@@ -240,7 +182,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> SourceProblem:
     return SourceProblem(line, f"not valid YAML: character {character!r} is not allowed", column)
 
 
-def read_yaml(text: str, most_values: int = MOST_VALUES) -> tuple[YamlNode | None, list[SourceProblem]]:
+def read_yaml(text: str, most_values: int = MOST_VALUES) -> YamlText:
     """Read one YAML document.
 
     Parameters
@@ -249,16 +191,26 @@ def read_yaml(text: str, most_values: int = MOST_VALUES) -> tuple[YamlNode | Non
         The document.
     most_values
         Largest number of values and keys, counted as often as aliases repeat them.
-
-    Returns
-    -------
-    tuple[YamlNode | None, list[SourceProblem]]
-        The document's root, None where it has none or cannot be read, and everything wrong with the text.
     """
+    read = YamlText()
     try:
-        reader = _Reader(iter(yaml.parse(text, Loader=yaml.SafeLoader)), most_values)
-        return reader.document(), reader.problems
+        root = _root(text)
+        if root is not None:
+            read.value = _Reader(read, most_values).value(root, (), _line(root))
     except yaml.YAMLError as error:
-        return None, [_syntax_problem(error, text)]
+        read.problems.append(_syntax_problem(error, text))
     except _StopReadingError as stop:
-        return None, [*reader.problems, stop.problem]
+        read.problems.append(stop.problem)
+    return read
+
+
+def _root(text: str) -> yaml.Node | None:
+    composer = _Composer(text)
+    try:
+        root = composer.get_node() if composer.check_node() else None
+    except RecursionError:
+        raise _too_deep(composer.line + 1) from None
+    if composer.check_node():
+        line = _line(composer.peek_event())  # type: ignore[no-untyped-call]
+        raise _StopReadingError(line, "the text must be one YAML document, was a second one")
+    return root

@@ -133,13 +133,13 @@ def checked_run(
     RefusedRunError
         With everything that is wrong.
     """
-    calibration, findings = configured_calibration(config.strategy)
-    problems = [Problem(("strategy", *finding.keys[0]), finding.message) for finding in findings]
+    calibration, found = configured_calibration(config.strategy)
+    problems = [problem.under("strategy") for problem in found]
     problems += check_run(
         config,
         specs,
         mids,
-        calibration=None if findings else calibration,
+        calibration=calibration,
         refused=refused,
         listed=listed,
     )

@@ -82,10 +82,8 @@ def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) 
         Where errors and risks are added.
     """
     known, refused = _instruments(cache, settings.venue)
-    calibration, findings = configured_calibration(settings)
-    problems = [Problem(finding.keys[0], finding.message) for finding in findings]
-    usable = None if findings else calibration
-    problems += check_instruments(settings, known, calibration=usable, refused=refused)
+    calibration, problems = configured_calibration(settings)
+    problems += check_instruments(settings, known, calibration=calibration, refused=refused)
     pairs = {
         name: cache.instrument(InstrumentId.from_str(known[name].instrument_id))
         for name in settings.symbols

@@ -183,7 +183,7 @@ def test_a_sound_calibration_is_returned(sound):
 def test_what_cannot_be_read_is_reported_at_the_key(sound):
     calibration, findings = configured_calibration(config(sound.with_name("absent.yaml")))
     assert calibration is None
-    assert [finding.keys for finding in findings] == [(("calibration",),)]
+    assert [finding.path for finding in findings] == [("calibration",)]
     assert "must be an existing file" in findings[0].message
 
 
@@ -201,7 +201,7 @@ def test_only_symbols_that_take_figures_have_to_be_in_it(sound, changes, symbols
     _, findings = configured_calibration(config(sound, symbols, **changes))
     assert len(findings) == found
     for finding in findings:
-        assert finding.keys == (("calibration",), ("symbols", "ETH/USDT"))
+        assert finding.path == ("calibration",)
         assert finding.message == (
             f"{sound}: a symbol that takes figures from a calibration must be in it (BTC/USDT, XRP/USDT; did you mean "
             "BTC/USDT?), was ETH/USDT"

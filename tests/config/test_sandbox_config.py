@@ -123,12 +123,14 @@ def test_everything_wrong_is_reported_at_once(good):
         "feed.speed=0",
         "feed.book_depth=20",
         "feed.rest_url=kraken",
+        "state.folder=x",
+    ) + refusals(
+        good,
         "venue.name=BINANCE",
         "venue.liquidity_consumption=false",
         "strategy.book_data=depth",
-        "recording.enabled=true",
-        "state.folder=x",
     )
+    found += refusals(good, "recording.enabled=true")
     expected = [
         "duration must be a length of time up to ten years in days, hours, minutes and seconds",
         "source must be live or local, was 'both'",
