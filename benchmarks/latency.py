@@ -55,6 +55,7 @@ from mm_nautilus.runs.restoration import simulated_account_id
 from mm_nautilus.runs.simulated_venue import sandbox_venue
 from mm_nautilus.trading.book import OwnBook
 from mm_nautilus.trading.orders import MAX_AMENDS
+from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
@@ -228,7 +229,7 @@ def run_arm(name: str, address: FeedAddress) -> None:
     node = build_node(address)
     strategy: TimedMaker | Minimal = Minimal() if name == "minimal" else TimedMaker(maker_config())
     if isinstance(strategy, TimedMaker):
-        strategy.follow_live_feed(10)
+        strategy.conditions = Conditions(is_live=True, book_depth=10)
     node.add_strategy(strategy)
     handle = node.handle()
     threading.Thread(target=lambda: (sys.stdin.read(), handle.stop()), daemon=True).start()

@@ -242,8 +242,8 @@ def made[Maker: MarketMaker](catalog: Path, kind: type[Maker]) -> tuple[Maker, F
     def add(node: BacktestNode, config: RunConfig, specs: dict[str, Any]) -> None:
         node.add_actor(RUN_ID, MetricsActor())
         kept.append(kind(strategy_config(config, specs)))
-        kept[0].follow_touch(specs)
-        kept[0].pause_in_gaps()
+        kept[0].conditions.followed = specs
+        kept[0].conditions.pauses_in_gaps = True
         node.add_strategy(RUN_ID, kept[0])
 
     figures = node_run(catalog, add)
@@ -328,7 +328,7 @@ def quiet(catalog: Path, *, with_market_maker: bool) -> Figures:
         params["symbols"] = {"BTC/USDT": params["symbols"]["BTC/USDT"]}
         engine.add_actor(MetricsActor())
         maker = MarketMaker(params)
-        maker.follow_touch(["BTC/USDT"])
+        maker.conditions.followed = ["BTC/USDT"]
         engine.add_strategy(maker)
     else:
         engine.add_strategy(Listener([instrument.id]))

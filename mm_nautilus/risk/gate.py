@@ -195,7 +195,7 @@ class SymbolGuards:
         """Return whether a trade that is left out is the first one for a minute, which is the one to be reported."""
         return self._old_trades.begins(now_ns)
 
-    def takes(self, halt: Halt) -> bool:
+    def supersedes(self, halt: Halt) -> bool:
         """Return whether a halt says more than the present one: it is the first, a kill, or closes the position."""
         present = self.halt
         if present is None:

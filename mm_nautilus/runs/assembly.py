@@ -25,6 +25,7 @@ from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.simulated_venue import simulated_venue
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["RUN_ID", "RunParts", "build_parts"]
@@ -68,9 +69,9 @@ def build_parts(
         node = BacktestNode([_node_config(inputs, folder, catalog)])
         node.build()
     strategy = MarketMaker(strategy_config(config, inputs.specs))
-    strategy.hold_until(inputs.quote_ns)
-    strategy.pause_in_gaps()
-    strategy.follow_touch(inputs.specs.keys() - inputs.broken)
+    strategy.conditions = Conditions(
+        start_ns=inputs.quote_ns, pauses_in_gaps=True, followed=inputs.specs.keys() - inputs.broken
+    )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
     recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)

@@ -43,6 +43,7 @@ from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.venue_watch import VenueWatch
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.saved_account import SavedAccount
+from mm_nautilus.trading.setup import NEVER_NS, Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["SandboxParts", "build_sandbox", "kill_switch"]
@@ -131,7 +132,7 @@ def build_sandbox(
     saved = None if state is None else state.account
     node = _builder(inputs, folder, saved, listing_url).build()
     strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
-    strategy.follow_live_feed(config.feed.book_depth)
+    strategy.conditions = Conditions(is_live=True, book_depth=config.feed.book_depth)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     control = _session_control(inputs, session, strategy, on_report)
     guard = LiveWatch(
@@ -147,7 +148,7 @@ def build_sandbox(
     restorer = None
     if saved is not None and saved.positions:
         restorer = AccountRestorer(saved, config.venue.name)
-        strategy.hold_until_started()
+        strategy.conditions.start_ns = NEVER_NS
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
     parts = SandboxParts(
         strategy=strategy,

@@ -81,9 +81,13 @@ class StateSaver(GuardedActor):
         bool
             Whether there was anything to write.
         """
-        if self._balances is None or self._metrics.ledger is None or not self._strategy.is_settled:
+        if (
+            self._balances is None
+            or self._metrics.ledger is None
+            or not self._strategy.persistence.is_settled
+        ):
             return False
-        account = SavedAccount(self._balances.totals(), tuple(self._strategy.saved_positions))
+        account = SavedAccount(self._balances.totals(), tuple(self._strategy.persistence.positions))
         components = {STRATEGY: self._strategy.on_save(), METRICS: self._metrics.on_save()}
         return self._file.write(RunState(account, components))
 

@@ -1,13 +1,16 @@
 """A live feed as the strategy sees it: connected, whole and fresh; in a backtest there is nothing to watch."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, Final
 
-from nautilus_trader.model import BookType
+from nautilus_trader.model import BookType, InstrumentId
 
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.trading.book import holds_single_orders
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, ClockState, FeedConnection, FeedRequest, VenueChange
+from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.symbol import SymbolState
 
 __all__ = ["FeedMonitor"]
@@ -27,12 +30,27 @@ class FeedMonitor:
         ``deltas``, ``depth`` or ``quotes``.
     book_depth
         Levels a side that a live feed is asked for; None takes what a catalog holds.
+    symbols
+        The strategy's symbols.
+    timer
+        The timer of the strategy's look once a second.
     is_live
         Whether connections, snapshots and the age of trades are watched. The node needs a `LiveWatch` then.
     """
 
-    def __init__(self, strategy: Any, book_data: str, book_depth: int | None, *, is_live: bool) -> None:
+    def __init__(
+        self,
+        strategy: Any,
+        book_data: str,
+        book_depth: int | None,
+        symbols: Mapping[InstrumentId, SymbolState],
+        timer: PausingTimer,
+        *,
+        is_live: bool,
+    ) -> None:
         self._strategy = strategy
+        self._symbols = symbols
+        self._timer = timer
         self._book_data = book_data
         self._book_depth = book_depth
         self.is_live = is_live
@@ -43,7 +61,7 @@ class FeedMonitor:
             symbol.guards.watch_feed()
         instrument_id = symbol.instrument_id
         if symbol.follows_touch:
-            # The engine keeps the book, and tells of it where price or size at the touch change.
+            # The engine keeps the book, and reports it where price or size at the touch change.
             self._strategy.subscribe_book_at_interval(instrument_id, BookType.L2_MBP, interval_ms=_YEAR_MS)
             self._strategy.subscribe_quotes(instrument_id)
         elif self._book_data == "deltas":
@@ -61,8 +79,17 @@ class FeedMonitor:
             instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True
         )
 
-    def hear_all(self, symbol: SymbolState, is_wanted: bool) -> None:
-        """Hear of every change of a book that the engine keeps, or of those of the touch alone."""
+    # -- Backtests: the engine keeps the book -----------------------------------------------------------
+
+    def listen(self, symbol: SymbolState, now_ns: int) -> None:
+        """Hear of changes behind the touch too where something is due at the next event, or before the next look.
+
+        A timer would do as well, but every timer makes the simulated venue process what is in flight. A book that is
+        not kept by the engine is heard of in full anyway.
+        """
+        if not symbol.follows_touch:
+            return
+        is_wanted = symbol.needs_requote or symbol.next_requote_ns < self._timer.next_ns(now_ns)
         if is_wanted is symbol.hears_all:
             return
         symbol.hears_all = is_wanted
@@ -70,6 +97,26 @@ class FeedMonitor:
             self._strategy.subscribe_book_deltas(symbol.instrument_id, BookType.L2_MBP)
         else:
             self._strategy.unsubscribe_book_deltas(symbol.instrument_id)
+
+    def refuses(self, symbol: SymbolState, deltas: Any) -> bool:
+        """Return whether a symbol's first book is made of orders: a level would count as its last order."""
+        if not holds_single_orders(deltas):
+            return False
+        self._strategy.log.error(
+            f"MM: {symbol.name} not quoting: its book must hold the total size of each level, was single orders "
+            "with their ids (market-by-order data)"
+        )
+        return True
+
+    def report_missing_book(self, symbol: SymbolState) -> None:
+        """Report a symbol that no book has come of in a whole backtest."""
+        if not symbol.book_events and not self.is_live:
+            self._strategy.log.error(
+                f"MM: {symbol.name} never had a book: book_data must be the kind of book that the data holds "
+                f"(deltas, depth or quotes), was {self._book_data}"
+            )
+
+    # -- Live feeds -------------------------------------------------------------------------------------
 
     def on_book(self, symbol: SymbolState, deltas: Any) -> None:
         """Note that a live feed emptied the book, or sent it whole; say where its dates go backward."""
@@ -92,7 +139,7 @@ class FeedMonitor:
             feed.on_clear()
         symbol.needs_requote = True
 
-    def takes_trade(self, symbol: SymbolState, trade: Any) -> bool:
+    def counts_trade(self, symbol: SymbolState, trade: Any) -> bool:
         """Return whether a trade counts: old ones, which a venue sends again at a new connection, do not."""
         if symbol.guards.tape is not None:
             symbol.guards.tape.on_trade(trade.ts_init)
@@ -109,43 +156,58 @@ class FeedMonitor:
             f"this one is {age_seconds:.1f} s old"
         )
 
-    def ask_again(self, symbol: SymbolState, now_ns: int) -> None:
-        """Ask for what the client does not ask for itself, or no longer checks."""
+    def look(self, symbol: SymbolState, now_ns: int, *, may_ask: bool) -> None:
+        """Look once a second at what no event tells: a clock that was set, data that has to be asked for anew."""
+        if not symbol.guards.is_clock_settled:
+            # A clock that was set back may not come to them for hours.
+            symbol.exit_retry_ns = symbol.next_requote_ns = now_ns
+        if not self.is_live or not may_ask:
+            return
         for data in symbol.guards.to_ask(now_ns):
             self._strategy.log.warning(f"MM: {symbol.name} asks for its {data} anew")
             for is_wanted in (False, True):
                 request = FeedRequest(symbol.instrument_id, data, is_wanted)
                 self._strategy.publish_message(COMMANDS_TOPIC, request)
 
-    def on_connection(self, message: FeedConnection, symbols: Iterable[SymbolState], now_ns: int) -> None:
+    def on_change(self, change: FeedConnection | ClockState | VenueChange, now_ns: int) -> None:
+        """Take in what a live run notices of its feed, its clock and its venue."""
+        match change:
+            case FeedConnection(is_connected):
+                self._on_connection(is_connected, now_ns)
+            case ClockState():
+                self._on_clock(change, now_ns)
+            case VenueChange(states):
+                self._on_venue(states, now_ns)
+
+    def _on_connection(self, is_connected: bool, now_ns: int) -> None:
         """Doubt every book when the feed is lost; wait for whole ones when it is back."""
-        for symbol in symbols:
+        for symbol in self._symbols.values():
             feed, tape = symbol.guards.feed, symbol.guards.tape
             if feed is None:
                 continue
-            if message.is_connected:
+            if is_connected:
                 feed.on_connected()
                 if tape is not None:
                     tape.on_connected(now_ns)
             else:
                 feed.on_disconnected()
 
-    def on_clock(self, message: ClockState, symbols: Iterable[SymbolState], now_ns: int) -> None:
+    def _on_clock(self, clock: ClockState, now_ns: int) -> None:
         """Quote nothing while times cannot be reckoned with."""
-        if message.is_settled:
+        if clock.is_settled:
             self._strategy.log.warning("MM: the wall clock has settled")
         else:
-            self._strategy.log.warning(f"MM: the wall clock was set by {message.step_seconds:+.3f} s")
-        for symbol in symbols:
-            symbol.guards.is_clock_settled = message.is_settled
+            self._strategy.log.warning(f"MM: the wall clock was set by {clock.step_seconds:+.3f} s")
+        for symbol in self._symbols.values():
+            symbol.guards.is_clock_settled = clock.is_settled
             symbol.follow_clock()
-            if message.is_settled:
+            if clock.is_settled:
                 symbol.guards.book.recover(now_ns)
 
-    def on_venue(self, message: VenueChange, symbols: Iterable[SymbolState], now_ns: int) -> None:
+    def _on_venue(self, states: Mapping[str, VenueState], now_ns: int) -> None:
         """Follow what the venue takes; a symbol whose quotes it takes again waits for a while."""
-        for symbol in symbols:
-            before, state = symbol.guards.venue, message.states.get(symbol.name, symbol.guards.venue)
+        for symbol in self._symbols.values():
+            before, state = symbol.guards.venue, states.get(symbol.name, symbol.guards.venue)
             if state is before:
                 continue
             self._strategy.log.warning(f"MM: {symbol.name} is {state} at the venue, was {before}")
@@ -156,6 +218,8 @@ class FeedMonitor:
     def on_request(self, request: FeedRequest) -> None:
         """End a subscription, or begin it anew."""
         instrument_id, strategy = request.instrument_id, self._strategy
+        if instrument_id not in self._symbols:
+            return
         if request.data is FeedData.BOOK and request.is_wanted:
             self._subscribe_deltas(instrument_id)
         elif request.data is FeedData.BOOK:

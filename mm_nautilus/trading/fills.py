@@ -1,11 +1,11 @@
-"""Executions: each is told once, complete, after the position event that says what it did."""
+"""Executions: each is published once, complete, after the position event that says what it did."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from nautilus_trader.model import OrderFilled, TradeId
+from nautilus_trader.model import InstrumentId, OrderFilled, TradeId
 from nautilus_trader.model import Position as EnginePosition
 
 from mm_nautilus.errors import MarketMakingError
@@ -39,23 +39,39 @@ class FillBook:
 
     Parameters
     ----------
-    cache
-        The engine's.
+    strategy
+        The strategy whose executions they are.
+    symbols
+        Its symbols.
+    flattens_on_stop
+        Whether the strategy closes its positions when it stops.
     """
 
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
+    def __init__(
+        self, strategy: Any, symbols: Mapping[InstrumentId, SymbolState], *, flattens_on_stop: bool
+    ) -> None:
+        self._symbols = symbols
+        self._flattens_on_stop = flattens_on_stop
+        self._clock = strategy.clock
+        self._log = strategy.log
+        self._cache = strategy.cache
+        self._portfolio = strategy.portfolio
         self._noted: dict[str, _Noted] = {}
         self._last_trade: dict[str, TradeId] = {}
 
     def note(self, event: OrderFilled, order: WorkingOrder) -> None:
-        """Keep an execution, and the market as it was, until its position event comes."""
+        """Count an execution, and keep it and the market as it was until its position event comes."""
         symbol = order.symbol
         symbol.position.awaits_event = True
         self._noted[symbol.name] = _Noted(event, order.purpose, order.origin(symbol.spec), symbol.sample())
+        if symbol.count_fill(event):
+            self._log.warning(f"MM: {symbol.name} was filled by a trade that was left out: {event.last_qty}")
+        symbol.hold_position(self._portfolio, event.ts_init)
 
     def booked(self, symbol: SymbolState, event: Any) -> Fill | None:
-        """Book a position event, and return the execution that it completes, if it does."""
+        """Follow a position event, and return the execution that it completes, if it does."""
+        symbol.hold_position(self._portfolio, event.ts_init)
+        symbol.follow_position(event)
         booked = symbol.position.book(event.quantity.as_decimal(), event.realized_pnl.as_decimal())
         noted = None if booked is None else self._noted.pop(symbol.name, None)
         return None if booked is None or noted is None else self._fill(symbol, noted, booked)
@@ -66,8 +82,21 @@ class FillBook:
             symbol.position.take_over(position)
             self._last_trade[symbol.name] = position.last_trade_id
 
-    def missed(self, symbol: SymbolState, now_ns: int) -> Iterator[Fill]:
-        """Book the executions in the engine's positions that no event has told of, and yield them."""
+    def catch_up(self) -> Iterator[Fill]:
+        """Book executions whose events reached no callback, and yield what they did; for the end of a run.
+
+        Such are those of orders that were sent, or filled, while the strategy stopped, and what came after a callback
+        had failed. The engine's positions have them.
+        """
+        now_ns = self._clock.timestamp_ns()
+        for symbol in self._symbols.values():
+            yield from self._missed(symbol, now_ns)
+            if self._flattens_on_stop and symbol.is_closable:
+                symbol.kept_for = (
+                    symbol.kept_for or "what was to close it did not get to the venue, or found no liquidity"
+                )
+
+    def _missed(self, symbol: SymbolState, now_ns: int) -> Iterator[Fill]:
         instrument = self._cache.instrument(symbol.instrument_id)
         position = symbol.position
         for held in self._cache.positions(instrument_id=symbol.instrument_id):

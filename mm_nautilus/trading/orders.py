@@ -38,6 +38,21 @@ __all__ = ["MAX_AMENDS", "OrderManager"]
 MAX_AMENDS: Final = 20
 """An order is replaced after this many amends: the engine's cost of an amend grows with the order's history."""
 
+_OUTCOMES: Final = frozenset(
+    {
+        OrderAccepted,
+        OrderUpdated,
+        OrderFilled,
+        OrderCanceled,
+        OrderExpired,
+        OrderRejected,
+        OrderDenied,
+        OrderModifyRejected,
+        OrderCancelRejected,
+    }
+)
+"""Order events that say what became of a command. The others come while the engine is still inside of it."""
+
 
 class OrderManager:
     """Send a strategy's order commands, as few as possible, and follow their fate.
@@ -230,7 +245,16 @@ class OrderManager:
             self._send_exit(symbol, purpose, lots, now_ns)
 
     def close_at_last(self, symbol: SymbolState, now_ns: int) -> None:
-        """Send all the pieces that close the position at once: nobody hears of fills while the strategy stops."""
+        """Send all the pieces that close the position at once: nobody hears of fills while the strategy stops.
+
+        On prices that are not believed the position is kept.
+        """
+        if symbol.position.lots == 0:
+            return
+        doubt = symbol.guards.doubt(now_ns)
+        if doubt is not None:
+            symbol.kept_for = f"prices are not believed ({doubt})"
+            return
         in_flight = self._live.get(symbol.exit_order_id)
         left = self._exit_lots(symbol) - (0 if in_flight is None else in_flight.sent.size_lots)
         while left > 0:
@@ -266,8 +290,8 @@ class OrderManager:
         return not self._live
 
     def find(self, event: Any) -> WorkingOrder | None:
-        """Return the order an event belongs to, or None if it is not one of ours."""
-        return self._live.get(event.client_order_id)
+        """Return the order that an event says the fate of, or None if it is not one of ours."""
+        return self._live.get(event.client_order_id) if type(event) in _OUTCOMES else None
 
     def on_event(self, event: Any, order: WorkingOrder) -> bool:
         """Note what became of an order; return whether it is a confirmation, after which its side is settled again.

@@ -6,6 +6,7 @@ __all__ = ["PausingTimer"]
 
 _STINT: Final = 10
 """Ticks that are set at a time."""
+_NEVER_NS: Final = 2**63 - 1
 
 
 class PausingTimer:
@@ -51,7 +52,9 @@ class PausingTimer:
         return True
 
     def next_ns(self, now_ns: int) -> int:
-        """Return when it ticks next after a moment, or would if it did not pause, nanoseconds since the epoch."""
+        """Return when it ticks next after a moment, nanoseconds since the epoch; never while it pauses."""
+        if self.is_paused:
+            return _NEVER_NS
         return now_ns - (now_ns - self._origin_ns) % self._interval_ns + self._interval_ns
 
     def pause(self) -> None:

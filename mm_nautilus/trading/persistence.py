@@ -1,18 +1,89 @@
-"""What a symbol keeps over a restart."""
+"""What a strategy keeps over a restart."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+
+from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.pricing.exits import ExitReason, PositionEntry
 from mm_nautilus.risk.state import Halt
+from mm_nautilus.trading.drawdowns import Drawdowns
+from mm_nautilus.trading.messages import EVENTS_TOPIC, StateChanged
 from mm_nautilus.trading.saved_account import SavedPosition
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["restore_symbol", "saved_position", "saved_symbol"]
+__all__ = ["Persistence"]
+
+_STATE_KEY: Final = "market_maker"
 
 
-def saved_symbol(symbol: SymbolState) -> dict[str, Any]:
+class Persistence:
+    """Save entries, extremes, realised PnL and halts as one JSON document, and take them up again.
+
+    Parameters
+    ----------
+    strategy
+        The strategy that publishes when what is kept has changed.
+    """
+
+    def __init__(self, strategy: Any) -> None:
+        self._strategy = strategy
+        self._loaded: dict[str, Any] = {}
+        self._symbols: Mapping[InstrumentId, SymbolState] = {}
+        self._drawdowns: Drawdowns | None = None
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the strategy has taken up what was saved, and so may be saved itself."""
+        return self._drawdowns is not None
+
+    def load(self, state: Mapping[str, bytes]) -> None:
+        """Keep a saved document until `restore`."""
+        if _STATE_KEY in state:
+            self._loaded = json.loads(bytes(state[_STATE_KEY]))
+
+    def restore(
+        self, symbols: Mapping[InstrumentId, SymbolState], drawdowns: Drawdowns, portfolio: Any, now_ns: int
+    ) -> None:
+        """Set symbols and drawdowns to the engine's positions and to what was saved."""
+        self._symbols, self._drawdowns = symbols, drawdowns
+        for symbol in symbols.values():
+            symbol.hold_position(portfolio, now_ns)
+            known = portfolio.realized_pnl(symbol.instrument_id)
+            symbol.position.realized = Decimal(0) if known is None else known.as_decimal()
+            saved = self._loaded.get("symbols", {}).get(symbol.name)
+            if saved is not None:
+                _restore_symbol(symbol, saved, now_ns)
+        drawdowns.restore(self._loaded)
+
+    def save(self) -> dict[str, bytes]:
+        """Return the document; one that was loaded, where the strategy did not get to quote."""
+        if self._drawdowns is None:
+            return {_STATE_KEY: json.dumps(self._loaded).encode()}
+        symbols = {symbol.name: _saved_symbol(symbol) for symbol in self._symbols.values()}
+        return {_STATE_KEY: json.dumps({"symbols": symbols} | self._drawdowns.save()).encode()}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether positions, entries and PnL are of one moment: no execution's position event is still to come."""
+        return not any(symbol.position.awaits_event for symbol in self._symbols.values())
+
+    def publish_change(self) -> None:
+        """Publish that what is kept has changed, once all of it is of one moment."""
+        if self.is_settled:
+            self._strategy.publish_message(EVENTS_TOPIC, StateChanged(self._strategy.strategy_id.value))
+
+    @property
+    def positions(self) -> list[SavedPosition]:
+        """The open positions."""
+        found = (_saved_position(symbol) for symbol in self._symbols.values())
+        return [position for position in found if position is not None]
+
+
+def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
     """Return a symbol's entry, realised PnL, halts, drawdown, cooldowns and counts as plain values."""
     position, halt = symbol.position, symbol.guards.halt
     return {
@@ -27,8 +98,8 @@ def saved_symbol(symbol: SymbolState) -> dict[str, Any]:
     }
 
 
-def restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> None:
-    """Set a symbol to what `saved_symbol` returned; an entry only where the engine still has the position.
+def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> None:
+    """Set a symbol to what `_saved_symbol` returned; an entry only where the engine still has the position.
 
     The symbol has to know the engine's position. A fill that is
     dated ahead, as the clock was set back since, starts its cooldown now.
@@ -51,7 +122,7 @@ def restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> N
         setattr(symbol.counts, name, value)
 
 
-def saved_position(symbol: SymbolState) -> SavedPosition | None:
+def _saved_position(symbol: SymbolState) -> SavedPosition | None:
     """Return a symbol's open position, None where it is flat."""
     position, spec = symbol.position, symbol.spec
     if position.entry is None or position.lots == 0:

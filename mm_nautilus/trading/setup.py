@@ -1,7 +1,7 @@
 """From a configuration and the engine's instruments to the symbols that are traded, or to the reasons for none."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,9 +19,40 @@ from mm_nautilus.market.rates import Rates
 from mm_nautilus.trading.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["Symbols", "build_symbols", "engine_config", "validated"]
+__all__ = ["NEVER_NS", "Conditions", "Symbols", "build_symbols", "engine_config", "validated"]
 
+NEVER_NS: Final = 2**63 - 1
+"""A time that does not come."""
 _TAG: Final = "001"
+
+
+@dataclass(slots=True)
+class Conditions:
+    """Under which conditions a strategy runs; set before it starts.
+
+    Parameters
+    ----------
+    start_ns
+        First moment at which quotes are sent and anything is counted, nanoseconds since the epoch: a backtest that
+        starts in mid-recording has to build its books first. At `NEVER_NS` the strategy waits for `StartQuoting`.
+    is_live
+        Whether to quote only on books that a live feed has sent whole since it was connected. The node needs a
+        `LiveWatch` then.
+    book_depth
+        Levels a side that a live feed is asked for, one of the numbers that the venue offers.
+    pauses_in_gaps
+        Whether to do nothing, once quotes are pulled, while no book changes for longer than a gap takes; for backtests.
+    followed
+        Symbols of which to take from the engine's own books what changes the touch, and no more, where quotes depend
+        on no more; for backtests, as a live feed is watched event by event. Their data must announce no breaks: the
+        engine reports nothing of a book that is emptied.
+    """
+
+    start_ns: int = 0
+    is_live: bool = False
+    book_depth: int | None = None
+    pauses_in_gaps: bool = False
+    followed: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.pricing.exits import ExitReason, exit_alerts
+from mm_nautilus.pricing.exits import ExitReason, check_exit, exit_alerts, exit_text
 from mm_nautilus.pricing.fair_price import fair_price_ticks
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
 from mm_nautilus.pricing.quote_model import QuoteMetrics, QuoteModel
@@ -193,12 +193,14 @@ class SymbolState(Market):
             smallest,
         )
 
-    def count_fill(self, event: Any) -> None:
-        """Count one execution."""
+    def count_fill(self, event: Any) -> bool:
+        """Count one execution, and return whether a trade that should not have come has made it."""
         is_maker = event.liquidity_side == LiquiditySide.MAKER
+        is_phantom = is_maker and self.trades.is_phantom(event)
         self.counts.fills += 1
         self.counts.maker_fills += is_maker
-        self.counts.phantom_fills += is_maker and self.trades.is_phantom(event)
+        self.counts.phantom_fills += is_phantom
+        return is_phantom
 
     def exit_piece(self, lots: int) -> int:
         """Return how many of the lots that are to be closed the first order takes, at the dearer side of the book."""
@@ -218,6 +220,23 @@ class SymbolState(Market):
     def is_closable(self) -> bool:
         """Whether there is a touch to exit at and the position is no smaller than the venue's smallest order."""
         return self._exit_ticks is not None and abs(self.position.lots) >= self.least_exit_lots
+
+    def decide_exit(self) -> str | None:
+        """Decide on an exit once; it stands until the position is closed. Return why, where it is decided now.
+
+        What is left below the venue's smallest order cannot be closed by itself and is quoted on.
+        """
+        touch, position = self.touch, self.position
+        if touch is None or position.entry is None or not self.guards.is_feed_believed:
+            return None
+        if not self.is_closable:
+            position.exit = None if self.exit_order_id is None else position.exit
+            return None
+        if position.exit is None:
+            position.exit = check_exit(position.entry, *touch, self.params)
+            if position.exit is not None:
+                return exit_text(position.entry, position.exit, max(6, self.spec.price_precision))
+        return None
 
     @property
     def fee_share(self) -> float:
@@ -490,8 +509,8 @@ class SymbolState(Market):
         price = round(order.resting.price_ticks * self.tick, self.spec.price_precision)
         return price, round(order.resting.size_lots * self.lot, self.spec.size_precision)
 
-    def tell_quotes(self, now_ns: int, *, in_any_case: bool = False) -> None:
-        """Tell who listens what changed of the quotes, if anything did."""
+    def publish_quotes(self, now_ns: int, *, in_any_case: bool = False) -> None:
+        """Publish what changed of the quotes to those who listen, if anything did."""
         if self.bid.has_changed or self.ask.has_changed or in_any_case:
             self.bid.has_changed = self.ask.has_changed = False
             if self.on_quotes_changed:

@@ -151,7 +151,7 @@ KILL = Halt(NotQuoting.KILL_SWITCH, "x")
 def test_a_halt_gives_way_to_one_that_says_more(present, new, takes):
     guards = make()
     guards.halt = present
-    assert guards.takes(new) is takes
+    assert guards.supersedes(new) is takes
 
 
 def test_rearming_clears_every_guard_that_halts():

@@ -125,7 +125,7 @@ class Probe(DataActor):
         venue = next(iter(self.parts.strategy.symbols.values())).instrument_id.venue
         account = self.parts.strategy.portfolio.account(venue=venue)
         return {
-            "is_settled": self.parts.strategy.is_settled,
+            "is_settled": self.parts.strategy.persistence.is_settled,
             "balances": {c.code: str(money.as_decimal()) for c, money in account.balances_total().items()},
             "fills": [line["fill"] for line in lines if line["type"] == "fill"],
         }

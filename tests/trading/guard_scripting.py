@@ -21,9 +21,10 @@ class Told(Watched):
         self.told: list[tuple[float, str, str]] = []
         self.old_trades: list[float] = []
 
-    def _tell_guard(self, symbol: Any, state: Any, text: str, now_ns: int) -> None:
-        super()._tell_guard(symbol, state, text, now_ns)
-        self.told.append(((now_ns - T0) / SECOND, symbol.spec.symbol, text))
+    def publish_message(self, topic: str, message: Any) -> None:
+        super().publish_message(topic, message)
+        if isinstance(message, GuardChange):
+            self.told.append(((message.ts_event - T0) / SECOND, message.symbol, message.text))
 
     def on_start(self) -> None:
         super().on_start()

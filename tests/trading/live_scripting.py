@@ -46,6 +46,7 @@ from mm_nautilus.runs.restoration import (
 )
 from mm_nautilus.trading.fail_fast import CallbackFailure
 from mm_nautilus.trading.saved_account import SavedAccount
+from mm_nautilus.trading.setup import NEVER_NS
 
 BALANCES = ("10000 USDT", "10000 XRP", "1 BTC")
 _LONGEST_WAIT = 60.0
@@ -247,7 +248,7 @@ class LiveScript:
             if self._restores:
                 builder = add_restoration_client(builder, saved, VENUE.value, is_cash=self._cash)
             self.restorer = AccountRestorer(saved, VENUE.value, patience_seconds=1.0)
-            self.strategy.hold_until_started()
+            self.strategy.conditions.start_ns = NEVER_NS
         gc.collect()  # a thread has one node at a time, and one of a test before may wait to be collected
         node = builder.build()
         for actor in (self.metrics, self.restorer):
@@ -260,7 +261,7 @@ class LiveScript:
         """Give one event after the other; whatever goes wrong ends the session and is raised afterwards."""
         handle = self._node.handle()
         try:
-            await self._until(lambda: self.strategy._has_started)
+            await self._until(lambda: self.strategy.persistence.is_restored)
             for event in self._script:
                 await self._give(feed, event)
         except Exception as error:
@@ -309,7 +310,7 @@ class LiveScript:
         session.rows, session.snapshot = self.metrics.figures(0)
         account = self._node.portfolio.account(venue=VENUE)
         session.balances = {c.code: money.as_decimal() for c, money in account.balances_total().items()}
-        session.account = SavedAccount(session.balances, tuple(self.strategy.saved_positions))
+        session.account = SavedAccount(session.balances, tuple(self.strategy.persistence.positions))
         session.positions = {p.instrument_id.symbol.value: p for p in self._node.cache.positions_open()}
         session.states = {"strategy": self.strategy.on_save(), "metrics": self.metrics.on_save()}
         return session

@@ -358,9 +358,9 @@ class Watched(MarketMaker):
         seen = next(quotes for time, quotes in self.seen if time == at)
         return {side: seen[f"{symbol} {side}"] for side in ("bid", "ask") if f"{symbol} {side}" in seen}
 
-    def _check_exit(self, symbol: Any) -> None:
+    def _requote(self, symbol: Any, now_ns: int) -> None:
         before = symbol.position.exit
-        super()._check_exit(symbol)
+        super()._requote(symbol, now_ns)
         if symbol.position.exit is not None and before is None:
             self.exit_reasons.append(symbol.position.exit.reason.value)
 

@@ -378,7 +378,7 @@ def backtested(given: Any, script: list[Any], **venue: Any) -> Session:
     outcome = Outcome(engine)
     outcome.read()
     states = {"strategy": strategy.on_save(), "metrics": metrics.on_save()}
-    account = SavedAccount(outcome.balances, tuple(strategy.saved_positions))
+    account = SavedAccount(outcome.balances, tuple(strategy.persistence.positions))
     engine.dispose()
     return Session(strategy, metrics, states=states, account=account)
 

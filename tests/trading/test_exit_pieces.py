@@ -11,6 +11,7 @@ from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, ns, tra
 
 from mm_nautilus.pricing.exits import PositionEntry
 from mm_nautilus.trading.messages import ClockState, FeedConnection, HaltQuoting, StopQuoting
+from mm_nautilus.trading.setup import Conditions
 
 CALM = (2.3495, 2.3505)
 LONG = trade(1, 2.348, 10, "sell")
@@ -238,7 +239,7 @@ class Fed(Watched):
     """A market maker of a live feed, whose first book is a snapshot."""
 
     def on_start(self) -> None:
-        self.follow_live_feed(10)
+        self.conditions = Conditions(is_live=True, book_depth=10)
         super().on_start()
 
 

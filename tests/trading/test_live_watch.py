@@ -9,6 +9,7 @@ from mm_nautilus.risk.clock import ClockReading
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.messages import HaltQuoting, ResumeQuoting
+from mm_nautilus.trading.setup import Conditions
 
 SIDES = ["ask", "bid"]
 CALM = (2.3495, 2.3505)
@@ -60,7 +61,7 @@ def guard(switch: KillSwitch, **options) -> LiveWatch:
 
 def live(**changes) -> Told:
     mm = Told(config(resume_after_seconds=0.5, **changes))
-    mm.follow_live_feed(10)
+    mm.conditions = Conditions(is_live=True, book_depth=10)
     return mm
 
 

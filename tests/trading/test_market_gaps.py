@@ -42,7 +42,7 @@ def over_a_gap(run: Any) -> Any:
         given = config(stale_after_seconds=10.0, resume_after_seconds=2.0, stop_loss_pct=0.5)
         mm = Ticking(given)
         if pauses:
-            mm.pause_in_gaps()
+            mm.conditions.pauses_in_gaps = True
         events = [*session(0, 2.35), *session(3 * HOUR + 0.3, 2.32), *session(3 * HOUR + 45.6, 2.32)]
         return mm, run(mm, sorted_by_time(events))
 
@@ -87,7 +87,7 @@ def test_a_symbol_whose_book_goes_on_keeps_the_clock_going(run: Any) -> None:
     given = config(stale_after_seconds=10.0)
     given["symbols"] = {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": 1000}}
     mm = Ticking(given)
-    mm.pause_in_gaps()
+    mm.conditions.pauses_in_gaps = True
     other = [book(at, 93999.0, 94001.0 + at % 2, symbol=BTC_USDT) for at in range(0, 600, 20)]
 
     run(mm, sorted_by_time([*session(0, 2.35), *other]))

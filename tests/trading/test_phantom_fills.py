@@ -6,6 +6,8 @@ from live_scripting import LiveScript
 from nautilus_trader.model import TradeId
 from scripting import SECOND, XRP_USDT, book, config, trade
 
+from mm_nautilus.trading.setup import Conditions
+
 CALM = (2.3495, 2.3505)
 
 
@@ -22,7 +24,7 @@ def play(*trades: Any) -> Any:
     for each in trades:
         events += [each, book(0, *CALM)]
     script = LiveScript(config(cooldown_seconds=0.001, resume_after_seconds=0.001), events)
-    script.strategy.follow_live_feed(10)
+    script.strategy.conditions = Conditions(is_live=True, book_depth=10)
     return script.run()
 
 

@@ -22,6 +22,7 @@ from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.pricing.quotes import NotQuoting
 from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.trading.messages import ClockState, FeedConnection, HaltQuoting, ResumeQuoting, VenueChange
+from mm_nautilus.trading.setup import Conditions
 
 CALM = (2.3495, 2.3505)
 TWO = {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": 1000}}
@@ -281,7 +282,7 @@ class Live(Told):
 
     def __init__(self, given) -> None:
         super().__init__(given)
-        self.follow_live_feed(10)
+        self.conditions = Conditions(is_live=True, book_depth=10)
 
 
 LOST, BACK = FeedConnection(is_connected=False), FeedConnection(is_connected=True)

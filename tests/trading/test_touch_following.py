@@ -36,7 +36,7 @@ class Hearing(Told):
 def following(given: Any) -> Hearing:
     """Return a market maker that hears of the touch."""
     mm = Hearing(given)
-    mm.follow_touch([XRP_USDT])
+    mm.conditions.followed = [XRP_USDT]
     return mm
 
 
@@ -79,7 +79,7 @@ def test_orders_are_those_of_one_that_hears_of_every_change(run: Any, variant: s
     for follows in (True, False):
         mm = Hearing(given)
         if follows:
-            mm.follow_touch([XRP_USDT])
+            mm.conditions.followed = [XRP_USDT]
         outcome = run(mm, market, symbols=[XRP_USDT], latency_ms=latency_ms)
         assert mm.failures == []
         assert len(outcome.fills) > 2
@@ -98,10 +98,10 @@ def test_a_late_start_and_a_gap_are_those_of_one_that_hears_of_every_change(run:
     seen = []
     for follows in (True, False):
         mm = Hearing(given)
-        mm.pause_in_gaps()
-        mm.hold_until(ns(4.3))
+        mm.conditions.pauses_in_gaps = True
+        mm.conditions.start_ns = ns(4.3)
         if follows:
-            mm.follow_touch([XRP_USDT])
+            mm.conditions.followed = [XRP_USDT]
         outcome = run(mm, market)
         assert len(outcome.fills) > 1
         sides = [mm.symbols[XRP_USDT].bid, mm.symbols[XRP_USDT].ask]

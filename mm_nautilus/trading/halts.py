@@ -1,0 +1,143 @@
+"""What stands above quoting: a stop, halts until somebody resumes, and the report of every pause."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nautilus_trader.model import InstrumentId
+
+from mm_nautilus.pricing.exits import ExitReason
+from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.risk.state import Halt, QuotingState
+from mm_nautilus.trading.drawdowns import Drawdowns
+from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill, GuardChange
+from mm_nautilus.trading.persistence import Persistence
+from mm_nautilus.trading.symbol import SymbolState
+
+__all__ = ["Halts"]
+
+
+class Halts:
+    """Halt symbols at their limits, resume and stop them, and report each change of a guard once.
+
+    A report is a line in the log and a `GuardChange`; it follows the commands that the change calls for.
+
+    Parameters
+    ----------
+    strategy
+        The strategy that logs and publishes.
+    symbols
+        Its symbols.
+    drawdowns
+        What measures how far they have fallen.
+    persistence
+        What keeps halts over a restart.
+    requote
+        Carries out what a symbol's halt calls for, at a time in nanoseconds since the epoch.
+
+    Attributes
+    ----------
+    stopping
+        Why nothing is quoted any more, None while the strategy goes on.
+    """
+
+    def __init__(
+        self,
+        strategy: Any,
+        symbols: Mapping[InstrumentId, SymbolState],
+        drawdowns: Drawdowns,
+        persistence: Persistence,
+        requote: Callable[[SymbolState, int], None],
+    ) -> None:
+        self._strategy = strategy
+        self._symbols = symbols
+        self._drawdowns = drawdowns
+        self._persistence = persistence
+        self._requote = requote
+        self.stopping: NotQuoting | None = None
+
+    # -- Limits -----------------------------------------------------------------------------------------
+
+    def check_drawdowns(self, now_ns: int) -> None:
+        """Halt what has fallen too far from its best."""
+        for breach in self._drawdowns.breaches():
+            self._halt(breach.symbols, breach.reason, breach.text, now_ns)
+
+    def check_refusals(self, symbol: SymbolState, now_ns: int) -> None:
+        """Halt a symbol whose orders are refused again after the last pause that this may cost."""
+        if symbol.guards.refusals.is_exhausted and not symbol.is_halted:
+            text = f"a storm of them again after {symbol.params.max_refused_orders_pauses} pauses in a row"
+            self._halt([symbol], NotQuoting.HALTED_REFUSALS, text, now_ns)
+
+    def check_losses(self, symbol: SymbolState, fill: Fill, now_ns: int) -> None:
+        """Halt a symbol after too many losing orders in a row."""
+        losses = symbol.guards.losses
+        if fill.trade_pnl is not None and losses.add(fill.order_id, fill.trade_pnl):
+            text = f"{losses.length} losing orders in a row"
+            self._halt([symbol], NotQuoting.HALTED_LOSS_STREAK, text, now_ns)
+
+    # -- Commands ---------------------------------------------------------------------------------------
+
+    def kill(self, reason: str, now_ns: int, *, flatten: bool) -> None:
+        """Halt everything and, if wanted, close the positions at market."""
+        self._halt(self._symbols.values(), NotQuoting.KILL_SWITCH, reason, now_ns, flatten=flatten)
+
+    def resume(self, reason: str, now_ns: int) -> None:
+        """Clear every halt, whatever it was for; drawdowns, losses and refusals are counted from now on."""
+        self._drawdowns.rearm()
+        for symbol in self._symbols.values():
+            was_halted = symbol.is_halted
+            symbol.guards.rearm()
+            symbol.flatten = None if self.stopping is None else symbol.flatten
+            if was_halted:
+                self._report(symbol, QuotingState.QUOTING, f"resumed by {reason}", now_ns)
+
+    def stop(self, *, flatten: bool) -> None:
+        """Quote nothing any more and, if wanted, close the positions at market."""
+        self.stopping = NotQuoting.STOPPING
+        for symbol in self._symbols.values():
+            symbol.flatten = ExitReason.STOP if flatten else symbol.flatten
+
+    def _halt(
+        self,
+        symbols: Iterable[SymbolState],
+        reason: NotQuoting,
+        text: str,
+        now_ns: int,
+        *,
+        flatten: bool | None = None,
+    ) -> None:
+        has_changed = False
+        for symbol in symbols:
+            halt = Halt(reason, text, symbol.params.flatten_on_halt if flatten is None else flatten)
+            if not symbol.guards.supersedes(halt):
+                continue
+            has_changed = True
+            symbol.guards.halt = halt
+            symbol.flatten = ExitReason.HALT if halt.flatten else symbol.flatten
+            if self._strategy.is_running():
+                self._requote(symbol, now_ns)
+            self._report(symbol, QuotingState.HALTED, f"{reason}: {text}", now_ns)
+        if has_changed:
+            self._persistence.publish_change()  # last: whoever saves waits for a disk
+
+    # -- Reports ----------------------------------------------------------------------------------------
+
+    def report_pause(self, symbol: SymbolState, now_ns: int) -> None:
+        """Report that a pause has begun, has another reason, or is over."""
+        text = symbol.guards.pause_text(symbol.pause, now_ns)
+        if text is not None:
+            state = QuotingState.QUOTING if symbol.pause is None else QuotingState.PAUSED
+            self._report(symbol, state, text, now_ns)
+
+    def report_restored(self, symbol: SymbolState, now_ns: int) -> None:
+        """Report a halt of before a restart."""
+        halt = symbol.guards.halt
+        if halt is not None:
+            self._report(symbol, QuotingState.HALTED, f"is still {halt.reason}: {halt.text}", now_ns)
+
+    def _report(self, symbol: SymbolState, state: QuotingState, text: str, now_ns: int) -> None:
+        log = self._strategy.log.info if state is QuotingState.QUOTING else self._strategy.log.warning
+        line = symbol.guards.line(f"MM: {symbol.name} {text}", now_ns)
+        if line is not None:
+            log(line)
+        self._strategy.publish_message(EVENTS_TOPIC, GuardChange(now_ns, symbol.name, state, text))
