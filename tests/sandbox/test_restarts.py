@@ -22,6 +22,8 @@ from sandbox_sessions import (
 
 from mm_nautilus.venue.process import VenueProcess
 
+pytestmark = pytest.mark.long
+
 
 def has_traded(report: Report) -> bool:
     return bool(report["fills"] >= 4 and quotes(report))
@@ -32,7 +34,6 @@ def saved(folder: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.long
 def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
     venue: VenueProcess, tmp_path: Path, command: Any
 ) -> None:
@@ -74,7 +75,6 @@ def test_a_killed_session_is_gone_on_from_to_the_last_decimal_and_stays_halted(
     assert again.balances == after_fills(START, [*left.fills, *again.fills])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("words", ["with its state in", "quoting XRP/USDT"])
 def test_a_signal_while_the_session_starts_ends_it(venue: VenueProcess, tmp_path: Path, words: str) -> None:
     config = configuration(tmp_path, venue)
@@ -86,7 +86,6 @@ def test_a_signal_while_the_session_starts_ends_it(venue: VenueProcess, tmp_path
     assert [json.loads((run / "summary.json").read_text())["status"] for run in runs] in ([], ["interrupted"])
 
 
-@pytest.mark.long
 def test_a_signal_while_the_venue_keeps_the_session_waiting(venue: VenueProcess, tmp_path: Path) -> None:
     venue.control.silence()
     try:

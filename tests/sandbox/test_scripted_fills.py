@@ -20,6 +20,8 @@ from sandbox_sessions import (
 from mm_nautilus.venue.control import VenueControl
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
+pytestmark = pytest.mark.long
+
 BOOK = {"bids": [("2.34950", 1000), ("2.34900", 1000)], "asks": [("2.35050", 1000), ("2.35100", 1000)]}
 HIGHER = {"bids": [("2.36950", 1000), ("2.36900", 1000)], "asks": [("2.37050", 1000), ("2.37100", 1000)]}
 MONEY = "venue.starting_balances=[1000 USDT, 500 XRP]"

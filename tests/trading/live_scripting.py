@@ -49,6 +49,7 @@ from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.setup import NEVER_NS
 
 BALANCES = ("10000 USDT", "10000 XRP", "1 BTC")
+LOOK = "look"
 _LONGEST_WAIT = 60.0
 _RATE = "10000/00:00:01"
 """No limit: scripts are played as fast as they settle."""
@@ -59,7 +60,7 @@ class LiveWatched(Watched):
 
     def __init__(self, config: Any, *, takes_over: bool = False) -> None:
         super().__init__(config)
-        self.events = 0
+        self.events = self.looks = 0
 
     def on_start(self) -> None:
         super().on_start()
@@ -73,6 +74,10 @@ class LiveWatched(Watched):
     def on_trade(self, trade: Any) -> None:
         super().on_trade(trade)
         self.events += 1
+
+    def on_time_event(self, event: Any) -> None:
+        super().on_time_event(event)
+        self.looks += 1
 
     @property
     def is_quiet(self) -> bool:
@@ -162,8 +167,8 @@ class LiveScript:
     given
         The strategy's configuration.
     script
-        Books and trades in order; a function among them is called with this script when its turn comes, and a
-        float is a pause in seconds.
+        Books and trades in order; a function among them is called with this script when its turn comes, and at
+        `LOOK` the script goes on after the strategy's next look at what no event tells.
     after
         The session that this one goes on from, or None.
     restores
@@ -270,8 +275,9 @@ class LiveScript:
             handle.stop()
 
     async def _give(self, feed: _Feed, event: Any) -> None:
-        if isinstance(event, float):
-            await asyncio.sleep(event)
+        if event is LOOK:
+            looks = self.strategy.looks
+            await self._until(lambda: self.strategy.looks > looks)
         elif callable(event):
             event(self)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from live_scripting import BALANCES, LiveScript, Session
+from live_scripting import BALANCES, LOOK, LiveScript, Session
 from nautilus_trader.core import UUID4
 from nautilus_trader.model import (
     AccountId,
@@ -361,8 +361,8 @@ def test_drawdown_counts_what_was_lost_before_the_restart():
     given = config(max_drawdown_pct=0.03)
     round_trip = [*bought(), *sold()]
     first = live(given, round_trip)
-    assert not live(given, [*round_trip, 1.2]).strategy.symbols[XRP_USDT].is_halted
-    second = live(given, [*round_trip, 1.2], after=first)
+    assert not live(given, [*round_trip, LOOK, LOOK]).strategy.symbols[XRP_USDT].is_halted
+    second = live(given, [*round_trip, LOOK, LOOK], after=first)
     assert second.strategy.symbols[XRP_USDT].is_halted
     assert row(second).realized_pnl == "-0.04680000 USDT"
 

@@ -19,6 +19,8 @@ from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST
 from mm_nautilus.trading.strategy import MarketMaker
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
+pytestmark = pytest.mark.long
+
 SPECS = CatalogReader(SAMPLE).instruments()
 IDS = [spec.instrument_id for spec in SPECS]
 LENGTH_SECONDS = 90
@@ -165,7 +167,6 @@ def test_a_backtest_on_both_gives_the_same_fills(recorded: Path, played: Path) -
     assert makers[1].fills == makers[0].fills
 
 
-@pytest.mark.long
 def test_a_lost_connection_is_a_break_and_repeated_trades_are_left_out(played: Path, tmp_path: Path) -> None:
     subscriptions = 2 * len(IDS)
     options = VenueOptions(catalog=played, speed=SPEED, start_after_subscriptions=subscriptions)

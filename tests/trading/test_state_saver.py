@@ -292,7 +292,13 @@ def test_a_state_that_cannot_be_written_ends_the_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("place", "at_fill"),
-    [("before", 1), ("before", 40), ("inside", 17), ("inside", 55), ("after", 1), ("after", 33)],
+    [
+        *(("before", 40), ("inside", 17), ("after", 33)),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in (("before", 1), ("inside", 55), ("after", 1))
+        ),
+    ],
 )
 def test_after_a_kill_the_state_is_the_fills_up_to_the_last_save(tmp_path, place, at_fill):
     """What was filled after the last save is missing only where the process died within that very save."""
