@@ -4,7 +4,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from mm_nautilus.config.fields import STRICT, Finding, Moment, SymbolName, VenueName, refuse_findings
+from mm_nautilus.config.fields import STRICT, Moment, SymbolName, VenueName
+from mm_nautilus.config.problems import Problem, refuse
 
 __all__ = [
     "CALIBRATION_VERSION",
@@ -115,13 +116,13 @@ class MicropriceFigures(BaseModel):
     def _check_rules(self) -> Self:
         shape = [self.imbalance_buckets] * len(self.spread_ticks)
         found = [
-            Finding(((name,),), f"{name} must have {len(shape)} rows of {self.imbalance_buckets} values")
+            Problem((name,), f"{name} must have {len(shape)} rows of {self.imbalance_buckets} values")
             for name in ("adjustment_ticks", "observations")
             if [len(row) for row in getattr(self, name)] != shape
         ]
         if sorted(set(self.spread_ticks)) != self.spread_ticks:
-            found.append(Finding((("spread_ticks",),), f"spread_ticks must ascend, was {self.spread_ticks}"))
-        refuse_findings(found)
+            found.append(Problem(("spread_ticks",), f"spread_ticks must ascend, was {self.spread_ticks}"))
+        refuse(found)
         return self
 
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import calibrated_inputs
-from mm_nautilus.config.problems import Problem, check_model, nearest
+from mm_nautilus.config.problems import Problem, check_model
 from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
 from mm_nautilus.errors import CalibrationError, ConfigError
+from mm_nautilus.system.near_names import known_names
 
 __all__ = ["configured_calibration", "dump_calibration", "load_calibration"]
 
@@ -73,9 +74,7 @@ def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -
         return
     figures = calibration.symbols.get(symbol)
     if figures is None:
-        likely = nearest(symbol, calibration.symbols)
-        hint = "" if likely is None else f"; did you mean {likely}?"
-        known = f"{_names(calibration)}{hint}"
+        known = known_names(symbol, sorted(calibration.symbols))
         yield f"a symbol that takes figures from a calibration must be in it ({known}), was {symbol}"
         return
     if params.fair_price == "microprice" and figures.microprice is None:
@@ -88,8 +87,3 @@ def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -
             calibrated_inputs(figures, "")
         except CalibrationError as error:
             yield f"{symbol}: {error}"
-
-
-def _names(calibration: Calibration) -> str:
-    names = sorted(calibration.symbols)
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

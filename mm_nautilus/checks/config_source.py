@@ -9,13 +9,14 @@ from typing import Any, Final, Literal
 from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.checks.validation import check_fees, configured_fees, strategy_risks
-from mm_nautilus.config.problems import Problem, check_model, nearest, shown, shown_key
+from mm_nautilus.config.problems import Problem, check_model, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.near_names import known_names
 
 __all__ = [
     "DEFAULT_SOURCE",
@@ -265,9 +266,7 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
     symbols = strategy.get("symbols") if isinstance(strategy, dict) else None
     if not isinstance(symbols, dict) or symbol in symbols:
         return None
-    likely = nearest(symbol, symbols)
-    hint = "" if likely is None else f"; did you mean {likely}?"
-    known = f"{', '.join(symbols)}{hint}"
+    known = known_names(symbol, symbols)
     return f"a symbol with keys must be configured ({known}), was {shown_key(symbol)} with {shown(value)}"
 
 

@@ -9,17 +9,17 @@ from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
 from mm_nautilus.checks.fees import Fees, check_fees, configured_fees
 from mm_nautilus.config.amount import Amount
-from mm_nautilus.config.problems import Problem, nearest
+from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics
+from mm_nautilus.system.near_names import known_names
 
 __all__ = ["check_instruments", "check_run", "model_inputs", "quote_metric_risks"]
 
-_MOST_NAMES: Final = 20
 _ROUNDING: Final = 1e-9
 """Relative error of a converted amount that still counts as equal."""
 
@@ -105,10 +105,8 @@ def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | No
 
 
 def _unknown_symbol(symbol: str, instruments: Collection[str]) -> Problem:
-    likely = nearest(symbol, instruments)
-    names = ", ".join(sorted(instruments)[:_MOST_NAMES]) + (", ..." if len(instruments) > _MOST_NAMES else "")
-    hint = "" if likely is None else f"; did you mean {likely}?"
-    message = f"a symbol must be one that there is data for ({names or 'there is none'}{hint}), was {symbol}"
+    known = known_names(symbol, sorted(instruments))
+    message = f"a symbol must be one that there is data for ({known}), was {symbol}"
     return Problem(("symbols", symbol), message)
 
 

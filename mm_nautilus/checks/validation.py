@@ -1,13 +1,12 @@
 """Everything that can be wrong with, or risky about, a configuration before a run starts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
 from mm_nautilus.checks.instruments import check_instruments, check_run
-from mm_nautilus.config.fields import Finding
 from mm_nautilus.config.problems import MISSING, REQUIRED, Problem, check_model, shown
-from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
+from mm_nautilus.config.strategy import REPORT_CURRENCY, Finding, MarketMakerConfig, SymbolParams
 
 __all__ = [
     "Fees",
@@ -79,37 +78,22 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
     params, refused = check_model(SymbolParams, {**config, **dict.fromkeys(missing)})
     found = [Problem((name,), f"{MISSING}: {name}") for name in missing]
     found += [problem for problem in refused if problem.path[0] not in missing]
-    return found if params is None else found + _warnings(_risks(params))
+    if params is not None:
+        found += [Problem(risk.names[:1], risk.message, is_warning=True) for risk in _risks(params)]
+    return found
 
 
 def strategy_risks(strategy: MarketMakerConfig) -> list[Problem]:
     """Return the risks that show without any market data, each once, as warnings."""
-    return _warnings(strategy.findings(_risks))
+    return strategy.problems(_risks, is_warning=True)
 
 
-def _warnings(findings: Sequence[Finding]) -> list[Problem]:
-    return [Problem(finding.keys[0], finding.message, is_warning=True) for finding in findings]
-
-
-def _risks(params: SymbolParams) -> list[Finding]:
-    return [*_poor_reward_to_risk(params), *_without_effect(params)]
-
-
-def _poor_reward_to_risk(params: SymbolParams) -> list[Finding]:
-    """Warn where the take profit is less than half of the stop loss.
-
-    With reward to risk R a strategy breaks even when it wins 1 / (1 + R) of its trades.
-    """
+def _risks(params: SymbolParams) -> Iterator[Finding]:
+    # With reward to risk R a strategy breaks even when it wins 1 / (1 + R) of its trades.
     ratio = params.take_profit_pct / params.stop_loss_pct
-    if ratio >= LEAST_REWARD_TO_RISK:
-        return []
-    text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
-    return [Finding((("take_profit_pct",), ("stop_loss_pct",)), text)]
-
-
-def _without_effect(params: SymbolParams) -> list[Finding]:
-    """Warn of parameters of the reservation price that are given while others keep them from doing anything."""
-    found = []
+    if ratio < LEAST_REWARD_TO_RISK:
+        text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
+        yield Finding(("take_profit_pct", "stop_loss_pct"), text)
     if not params.use_reservation_price:
         given = {
             "reservation_model": params.reservation_model != "simplified",
@@ -119,13 +103,11 @@ def _without_effect(params: SymbolParams) -> list[Finding]:
         for name in (name for name, is_given in given.items() if is_given):
             rest = "; sizes lean towards it by inventory_skew" if name == "inventory_target" else ""
             text = f"{name} {getattr(params, name)} moves no price while use_reservation_price is false{rest}"
-            found.append(Finding(((name,), ("use_reservation_price",)), text))
+            yield Finding((name, "use_reservation_price"), text)
     if params.recalibrate_minutes is not None and not params.is_calibrated:
         text = (
             f"recalibrate_minutes {params.recalibrate_minutes} has no effect: no model that takes its figures from the "
             f"market is in force (reservation_model {params.reservation_model}, use_reservation_price "
             f"{shown(params.use_reservation_price)})"
         )
-        keys = (("recalibrate_minutes",), ("reservation_model",), ("use_reservation_price",))
-        found.append(Finding(keys, text))
-    return found
+        yield Finding(("recalibrate_minutes", "reservation_model", "use_reservation_price"), text)

@@ -164,7 +164,7 @@ def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) ->
 
 def _nearest(name: str, known: Sequence[str]) -> str:
     """Return the known name that a mistyped one most likely means, or all of them where they are few."""
-    from mm_nautilus.config.problems import nearest  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.system.near_names import nearest  # noqa: PLC0415 (keeps --help fast)
 
     likely = nearest(name, known)
     if likely is not None:

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,14 +17,12 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
 from mm_nautilus.config.amount import AMOUNT_PATTERN, Amount
 from mm_nautilus.market.instrument import decimal_places
 
 __all__ = [
     "LARGEST_AMOUNT",
-    "RULES",
     "STRICT",
     "Allowed",
     "AmountField",
@@ -33,7 +30,6 @@ __all__ = [
     "CurrencyCode",
     "Duration",
     "FilePath",
-    "Finding",
     "FolderPath",
     "InventoryCap",
     "InventoryTarget",
@@ -41,11 +37,15 @@ __all__ = [
     "SymbolName",
     "VenueName",
     "finite_number",
-    "refuse_findings",
 ]
 
 STRICT: Final = ConfigDict(
-    extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    extra="forbid",
+    frozen=True,
+    strict=True,
+    allow_inf_nan=False,
+    arbitrary_types_allowed=True,
+    use_attribute_docstrings=True,
 )
 """How every configuration model reads: no unknown key, no conversion between types, no inf or NaN."""
 
@@ -55,44 +55,12 @@ LARGEST_AMOUNT: Final = 1_000_000_000_000
 BALANCE_DIGITS: Final = 8
 """Most decimal places of a starting balance: so many the engine keeps of every currency."""
 
-RULES: Final = "rules"
-"""Error type of a model whose keys are each right but contradict each other."""
-
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """What a value may be, in words: for messages and for the reference."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Keys of a model that contradict each other, or that are a risk together.
-
-    Parameters
-    ----------
-    keys
-        The paths involved, relative to the model; the first is where the finding is reported.
-    message
-        The text for the user, without a path.
-    """
-
-    keys: tuple[tuple[str, ...], ...]
-    message: str
-
-
-def refuse_findings(findings: Sequence[Finding]) -> None:
-    """Raise what a pydantic validator raises for contradicting keys; nothing where there are none.
-
-    Raises
-    ------
-    PydanticCustomError
-        Of type `RULES`, with all findings in its context.
-    """
-    if findings:
-        text = "; ".join(finding.message for finding in findings)
-        raise PydanticCustomError(RULES, "{text}", {"text": text, "findings": tuple(findings)})
 
 
 def _as_amount(value: Any) -> Amount:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mm_nautilus.config.problems import nearest
+from mm_nautilus.system.near_names import nearest
 
 __all__ = ["near_file_hint", "near_folder_hint"]
 

@@ -1,6 +1,5 @@
 """From what the models refuse to texts that name the key, the value given and what is allowed."""
 
-import difflib
 import reprlib
 import types
 from collections.abc import Iterable, Mapping
@@ -8,14 +7,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, TypeIs, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from mm_nautilus.config.amount import Amount
-from mm_nautilus.config.fields import RULES, Allowed, finite_number
+from mm_nautilus.config.fields import Allowed, finite_number
+from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import without_passwords
 
 __all__ = [
@@ -26,7 +27,8 @@ __all__ = [
     "allowed_text",
     "check_model",
     "describe",
-    "nearest",
+    "is_section",
+    "refuse",
     "shown",
     "shown_key",
 ]
@@ -44,6 +46,8 @@ REQUIRED: Final = (
 """Keys that v1.4.0 requires of a flat configuration, and whose texts say "must be positive"."""
 _BETWEEN_TEXT: Final = ("gamma", "inventory_skew")
 _KEY: Final = "[key]"
+_CONTRADICTIONS: Final = "contradictions"
+"""Error type of a model whose keys are each right but contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,20 @@ class Problem:
     def under(self, *parents: str) -> "Problem":
         """Return the problem with its path below `parents`."""
         return Problem((*parents, *self.path), self.message, self.is_warning)
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raise what a pydantic validator raises for keys that contradict each other; nothing where there are none.
+
+    Raises
+    ------
+    PydanticCustomError
+        With all problems, their paths relative to the model.
+    """
+    found = tuple(problems)
+    if found:
+        text = "; ".join(problem.message for problem in found)
+        raise PydanticCustomError(_CONTRADICTIONS, "{text}", {"text": text, "problems": found})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +163,9 @@ def shown_key(key: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` most likely means, or None where none is near; never `name` itself."""
-    by_folded = {candidate.casefold(): candidate for candidate in known if candidate != name}
-    found = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1)
-    return by_folded[found[0]] if found else None
+def is_section(annotation: Any) -> TypeIs[type[BaseModel]]:
+    """Return whether a type is that of a section: a mapping with keys of its own."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _unwrap(annotation: Any, metadata: Iterable[Any] = ()) -> KeyDescription:
@@ -175,7 +191,7 @@ def describe(model: type[BaseModel], path: Iterable[str]) -> KeyDescription | No
 
 
 def _step(annotation: Any, part: str) -> KeyDescription | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if is_section(annotation):
         field: FieldInfo | None = annotation.model_fields.get(part)
         return None if field is None else _unwrap(field.annotation, field.metadata)
     arguments = get_args(annotation)
@@ -260,7 +276,7 @@ def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> l
     found = [home] if name in model.model_fields else []
     for key, field in model.model_fields.items():
         inner = _unwrap(field.annotation).annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if is_section(inner):
             found.extend(_homes(inner, name, (*prefix, key)))
     return found
 
@@ -283,8 +299,8 @@ def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) 
 def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Problem]:
     path = tuple(str(part) for part in error["loc"])
     kind, value = error["type"], error["input"]
-    if kind == RULES:
-        return [Problem((*path, *found.keys[0]), found.message) for found in error["ctx"]["findings"]]
+    if kind == _CONTRADICTIONS:
+        return [problem.under(*path) for problem in error["ctx"]["problems"]]
     if kind == "missing":
         message = f"{MISSING}: {path[-1]}"
     elif kind == "extra_forbidden":

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mm_nautilus.config.amount import Amount
-from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, shown
+from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, is_section, shown
 from mm_nautilus.config.run import (
     FeeConfig,
     LatencyConfig,
@@ -85,7 +85,9 @@ def sandbox_schema() -> dict[str, Any]:
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    schema = model.model_json_schema(mode="validation")
+    # Descriptions are docstrings of attributes, whose lines are one paragraph.
+    text = json.dumps(model.model_json_schema(mode="validation")).replace(r"\n", " ")
+    schema = json.loads(text)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -115,16 +117,12 @@ def _row(path: str, model: type[BaseModel], name: str, field: FieldInfo) -> str:
         raise ValueError(f"every key must have a description, was {path} without one")
     allowed = allowed_text(description)
     cells = (f"`{path}`", _type_text(description), _default_text(field), allowed, field.description)
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |".replace("\n", " ")
 
 
 def _type_text(description: KeyDescription) -> str:
     annotation = description.annotation
-    if _is_section(annotation):
+    if is_section(annotation):
         return "section"
     if get_origin(annotation) is Literal:
         return "choice"

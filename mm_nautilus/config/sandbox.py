@@ -1,5 +1,6 @@
 """The configuration of a sandbox run: feed, simulated venue, strategy, state, recording, live page and output."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -17,18 +18,17 @@ from mm_nautilus.config.fields import (
     STRICT,
     Allowed,
     Duration,
-    Finding,
     FolderPath,
     finite_number,
-    refuse_findings,
 )
+from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.run import (
     EXAMPLE_VENUE,
     MetricsConfig,
     OutputConfig,
     RunName,
     VenueConfig,
-    venue_findings,
+    venue_problems,
 )
 from mm_nautilus.config.strategy import MarketMakerConfig
 
@@ -82,65 +82,37 @@ class FeedConfig(BaseModel):
 
     model_config = STRICT
 
-    source: Literal["live", "local"] = Field(
-        ...,
-        examples=["live"],
-        description="live is Kraken's public feed, which needs no account; local starts a venue on this machine that "
-        "speaks the same protocol and plays a catalog.",
-    )
-    catalog: FolderPath | None = Field(
-        default=None,
-        description="Catalog that the local venue plays, relative to the configuration file; null plays the "
-        "simulator, without end.",
-    )
-    speed: Speed = Field(
-        default=1.0,
-        description="Seconds of data that the local venue plays a second; max plays as fast as it is taken. The "
-        "strategy's clock, cooldowns and latency keep real time.",
-    )
-    at_end: Literal["loop", "stop"] = Field(
-        default="loop",
-        description="What follows the last event of the local venue's catalog: it begins anew, or the run ends.",
-    )
-    book_depth: Literal[10, 25, 100, 500, 1000] = Field(
-        default=100,
-        description="Levels a side of the book feed. A quote deeper in the book than this is simulated as if nobody "
-        "stood before it.",
-    )
-    rest_url: RestUrl | None = Field(
-        default=None, description="Address of the venue's REST side; null takes Kraken's own."
-    )
-    websocket_url: WebSocketUrl | None = Field(
-        default=None, description="Address of the venue's WebSocket v2; null takes Kraken's own."
-    )
-    connect_timeout_seconds: int = Field(
-        default=20,
-        ge=1,
-        le=300,
-        description="Longest time that connecting at the start may take, seconds; a venue that does not answer, or "
-        "lists no pairs, is asked again until then.",
-    )
-    status_interval_seconds: float = Field(
-        default=5.0,
-        ge=0.2,
-        le=3_600,
-        description="Time between two questions to the venue whether it and the pairs are open, seconds.",
-    )
+    source: Literal["live", "local"] = Field(..., examples=["live"])
+    """live is Kraken's public feed, which needs no account; local starts a venue on this machine that speaks the same
+    protocol and plays a catalog."""
+    catalog: FolderPath | None = None
+    """Catalog that the local venue plays, relative to the configuration file; null plays the simulator, without end."""
+    speed: Speed = 1.0
+    """Seconds of data that the local venue plays a second; max plays as fast as it is taken. The strategy's clock,
+    cooldowns and latency keep real time."""
+    at_end: Literal["loop", "stop"] = "loop"
+    """What follows the last event of the local venue's catalog: it begins anew, or the run ends."""
+    book_depth: Literal[10, 25, 100, 500, 1000] = 100
+    """Levels a side of the book feed. A quote deeper in the book than this is simulated as if nobody stood before
+    it."""
+    rest_url: RestUrl | None = None
+    """Address of the venue's REST side; null takes Kraken's own."""
+    websocket_url: WebSocketUrl | None = None
+    """Address of the venue's WebSocket v2; null takes Kraken's own."""
+    connect_timeout_seconds: int = Field(20, ge=1, le=300)
+    """Longest time that connecting at the start may take, seconds; a venue that does not answer, or lists no pairs, is
+    asked again until then."""
+    status_interval_seconds: float = Field(5.0, ge=0.2, le=3_600)
+    """Time between two questions to the venue whether it and the pairs are open, seconds."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        refuse_findings(_urls_of_a_local_venue(self))
+        refuse(
+            Problem((name,), f"{name} must be null with source: local, was {getattr(self, name)}")
+            for name in ("rest_url", "websocket_url")
+            if self.source == "local" and getattr(self, name) is not None
+        )
         return self
-
-
-def _urls_of_a_local_venue(feed: FeedConfig) -> list[Finding]:
-    if feed.source == "live":
-        return []
-    return [
-        Finding(((name,), ("source",)), f"{name} must be null with source: local, was {getattr(feed, name)}")
-        for name in ("rest_url", "websocket_url")
-        if getattr(feed, name) is not None
-    ]
 
 
 class StateConfig(BaseModel):
@@ -148,11 +120,9 @@ class StateConfig(BaseModel):
 
     model_config = STRICT
 
-    directory: FolderPath | None = Field(
-        default=Path("state"),
-        description="Folder of the state files, one a run's name; relative to the working directory. null keeps "
-        "nothing: every run starts anew.",
-    )
+    directory: FolderPath | None = Path("state")
+    """Folder of the state files, one a run's name; relative to the working directory. null keeps nothing: every run
+    starts anew."""
 
 
 class RecordingConfig(BaseModel):
@@ -160,29 +130,20 @@ class RecordingConfig(BaseModel):
 
     model_config = STRICT
 
-    enabled: bool = Field(
-        default=False, description="Whether received market data and published figures are recorded."
-    )
-    catalog: FolderPath | None = Field(
-        default=None,
-        description="Folder of the catalog that is written; relative to the working directory. Needed where recording "
-        "is enabled.",
-    )
-    rotate_minutes: float = Field(
-        default=60.0,
-        ge=1,
-        le=1_440,
-        description="A file is closed and a new one begun after this time, minutes.",
-    )
-    rotate_megabytes: float = Field(
-        default=64.0, ge=1, le=4_096, description="A file is closed and a new one begun beyond this size, MB."
-    )
+    enabled: bool = False
+    """Whether received market data and published figures are recorded."""
+    catalog: FolderPath | None = None
+    """Folder of the catalog that is written; relative to the working directory. Needed where recording is enabled."""
+    rotate_minutes: float = Field(60.0, ge=1, le=1_440)
+    """A file is closed and a new one begun after this time, minutes."""
+    rotate_megabytes: float = Field(64.0, ge=1, le=4_096)
+    """A file is closed and a new one begun beyond this size, MB."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         if self.enabled and self.catalog is None:
             text = "catalog must be the path of a folder with enabled: true, was null"
-            refuse_findings([Finding((("catalog",), ("enabled",)), text)])
+            refuse([Problem(("catalog",), text)])
         return self
 
 
@@ -203,25 +164,19 @@ class WebConfig(BaseModel):
 
     model_config = STRICT
 
-    enabled: bool = Field(
-        default=False, description="Whether the run serves a page that shows what it does while it does it."
-    )
-    host: Host = Field(
-        default="127.0.0.1",
-        description="Address to listen on. Other machines reach the page only through one that is no loopback address, "
-        "and then it needs a token.",
-    )
-    port: int = Field(default=8787, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    token_variable: VariableName = Field(
-        default="MM_NAUTILUS_WEB_TOKEN",
-        description="Name of the environment variable that holds the page's token, 16 characters or more. The token "
-        "itself never stands in a file.",
-    )
-    halt: bool = Field(
-        default=False,
-        description="Whether the page has a button that halts the run, as mm-nautilus halt does; it then needs a "
-        "token on a loopback address, too.",
-    )
+    enabled: bool = False
+    """Whether the run serves a page that shows what it does while it does it."""
+    host: Host = "127.0.0.1"
+    """Address to listen on. Other machines reach the page only through one that is no loopback address, and then it
+    needs a token."""
+    port: int = Field(8787, ge=0, le=65_535)
+    """Port to listen on; 0 takes a free one."""
+    token_variable: VariableName = Field("MM_NAUTILUS_WEB_TOKEN")
+    """Name of the environment variable that holds the page's token, 16 characters or more. The token itself never
+    stands in a file."""
+    halt: bool = False
+    """Whether the page has a button that halts the run, as mm-nautilus halt does; it then needs a token on a loopback
+    address, too."""
 
 
 class SandboxConfig(BaseModel):
@@ -229,33 +184,26 @@ class SandboxConfig(BaseModel):
 
     model_config = STRICT
 
-    name: RunName = Field(
-        default="sandbox", description="Name of the run; part of its folder's name and of its state file's."
-    )
-    duration: Duration | None = Field(
-        default=None,
-        description="How long the run lasts from the start of quoting on; null runs until it is stopped.",
-    )
-    feed: FeedConfig = Field(
-        ..., examples=[{"source": "live"}], description="Where the market data comes from."
-    )
-    venue: VenueConfig = Field(
-        ...,
-        examples=[EXAMPLE_VENUE],
-        description="The simulated venue that executes the orders, as in a backtest.",
-    )
-    strategy: MarketMakerConfig = Field(
-        ...,
-        examples=[{"symbols": {"XRP/USDT": {}}}],
-        description="The market maker's parameters, as in a backtest.",
-    )
-    metrics: MetricsConfig = Field(default=MetricsConfig(), description="The metrics actor.")
-    state: StateConfig = Field(default=StateConfig(), description="What is kept over restarts.")
-    recording: RecordingConfig = Field(
-        default=RecordingConfig(), description="What is recorded into a catalog."
-    )
-    web: WebConfig = Field(default=WebConfig(), description="The live page.")
-    output: OutputConfig = Field(default=OutputConfig(), description="Where and what the run writes.")
+    name: RunName = "sandbox"
+    """Name of the run; part of its folder's name and of its state file's."""
+    duration: Duration | None = None
+    """How long the run lasts from the start of quoting on; null runs until it is stopped."""
+    feed: FeedConfig = Field(..., examples=[{"source": "live"}])
+    """Where the market data comes from."""
+    venue: VenueConfig = Field(..., examples=[EXAMPLE_VENUE])
+    """The simulated venue that executes the orders, as in a backtest."""
+    strategy: MarketMakerConfig = Field(..., examples=[{"symbols": {"XRP/USDT": {}}}])
+    """The market maker's parameters, as in a backtest."""
+    metrics: MetricsConfig = MetricsConfig()
+    """The metrics actor."""
+    state: StateConfig = StateConfig()
+    """What is kept over restarts."""
+    recording: RecordingConfig = RecordingConfig()
+    """What is recorded into a catalog."""
+    web: WebConfig = WebConfig()
+    """The live page."""
+    output: OutputConfig = OutputConfig()
+    """Where and what the run writes."""
 
     @property
     def report_currency(self) -> str:
@@ -264,32 +212,21 @@ class SandboxConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        refuse_findings(
-            [*venue_findings(self), *_other_protocol(self), *_old_trades_fill(self), *_no_deltas(self)]
-        )
+        refuse([*venue_problems(self), *_unfit_for_a_feed(self)])
         return self
 
 
-def _other_protocol(config: SandboxConfig) -> list[Finding]:
-    if config.venue.name == FEED_VENUE:
-        return []
-    text = f"name must be {FEED_VENUE}, whose protocol the feed speaks, was {config.venue.name}"
-    return [Finding((("venue", "name"),), text)]
-
-
-def _old_trades_fill(config: SandboxConfig) -> list[Finding]:
-    """Refuse what lets the engine's simulated client fill an order by a trade that is older than the order."""
-    if config.venue.liquidity_consumption:
-        return []
-    text = (
-        "liquidity_consumption must be true in a sandbox, where the engine would otherwise fill new orders by the "
-        "last trade again and again, was false"
-    )
-    return [Finding((("venue", "liquidity_consumption"),), text)]
-
-
-def _no_deltas(config: SandboxConfig) -> list[Finding]:
-    if config.strategy.book_data == "deltas":
-        return []
-    text = f"book_data must be deltas, which is what the feed sends, was {config.strategy.book_data}"
-    return [Finding((("strategy", "book_data"),), text)]
+def _unfit_for_a_feed(config: SandboxConfig) -> Iterator[Problem]:
+    venue, book = config.venue, config.strategy.book_data
+    if venue.name != FEED_VENUE:
+        text = f"name must be {FEED_VENUE}, whose protocol the feed speaks, was {venue.name}"
+        yield Problem(("venue", "name"), text)
+    if not venue.liquidity_consumption:
+        text = (
+            "liquidity_consumption must be true in a sandbox, where the engine would otherwise fill new orders by the "
+            "last trade again and again, was false"
+        )
+        yield Problem(("venue", "liquidity_consumption"), text)
+    if book != "deltas":
+        text = f"book_data must be deltas, which is what the feed sends, was {book}"
+        yield Problem(("strategy", "book_data"), text)

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mm_nautilus.config.problems import KeyDescription, allowed_text, describe
+from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, is_section
 from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.yaml_file import yaml_pair
 
@@ -52,7 +52,7 @@ def _section(model: type[BaseModel], path: tuple[str, ...], values: Values) -> I
         if name == _SYMBOLS:
             yield f"{_INDENT * depth}{name}:"
             yield from _symbols(here, values)
-        elif _is_section(inner) and (is_given or not described.nullable):
+        elif is_section(inner) and (is_given or not described.nullable):
             yield f"{_INDENT * depth}{'' if is_given else '#'}{name}:"
             yield from _section(inner, here, values)
         else:
@@ -68,10 +68,6 @@ def _pair(name: str, value: Any, start: str) -> Iterator[str]:
     yield f"{start}{name}:"
     for key, inner in value.items():
         yield f"{start}{_INDENT}{yaml_pair(key, inner)}"
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _is_given(path: tuple[str, ...], values: Values) -> bool:
@@ -97,8 +93,8 @@ def _example(described: KeyDescription) -> str:
     inner = described.annotation
     if get_origin(inner) is dict:
         entry = get_args(inner)[1]
-        return f" For example {{XRP/USDT: {_flow(entry)}}}." if _is_section(entry) else ""
-    return f" For example {_flow(inner)}." if _is_section(inner) and described.nullable else ""
+        return f" For example {{XRP/USDT: {_flow(entry)}}}." if is_section(entry) else ""
+    return f" For example {_flow(inner)}." if is_section(inner) and described.nullable else ""
 
 
 def _flow(model: type[BaseModel]) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from mm_nautilus.config.problems import nearest
 from mm_nautilus.data.catalog_files import (
     CatalogFile,
     DataKind,
@@ -24,6 +23,7 @@ from mm_nautilus.data.catalog_instruments import CatalogInstruments, read_instru
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import ACTION_CLEAR, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.system.near_names import nearest
 
 __all__ = ["CatalogReader", "DataKind", "files_within", "format_time", "refuse_overlaps"]
 

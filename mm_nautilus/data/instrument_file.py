@@ -14,7 +14,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mm_nautilus.config.near_files import near_file_hint
-from mm_nautilus.config.problems import nearest
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import (
     LARGEST_FEE_PCT,
@@ -22,6 +21,7 @@ from mm_nautilus.market.instrument import (
     InstrumentSpec,
     names_currencies,
 )
+from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import printable
 
 __all__ = ["InstrumentSource", "load_instrument"]

@@ -1,1 +1,1 @@
-"""What the operating system gives: signals, whole and private files, printable text."""
+"""What needs nothing of ours: signals, whole and private files, printable text, near names."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mm_nautilus.config.near_files import near_file_hint, near_folder_hint
-from mm_nautilus.config.problems import nearest
+from mm_nautilus.system.near_names import nearest
 
 YAML = ("*.yaml", "*.yml")
 
