@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from mm_nautilus.calibration.file import load_calibration
 
@@ -36,13 +36,7 @@ def written():
 
 def test_tables_file_and_plot_as_a_process(tmp_path):
     words = ["calibrate", CATALOG, "--symbols", "XRP/BTC,XRP/USDT", "--plot", "plots/calibration.html"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "mm_nautilus.cli", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"Calibration from SIMULATED data of KRAKEN in {CATALOG}, ")
     assert done.stdout.index("XRP/BTC: SIMULATED") < done.stdout.index("XRP/USDT: SIMULATED")
@@ -232,22 +226,7 @@ def test_a_catalog_without_any_trades_is_refused(run):
 # -- Help ---------------------------------------------------------------------------------------------------
 
 
-def test_help_loads_neither_engine_nor_plots(tmp_path):
-    code = (
-        "import sys\n"
-        "from mm_nautilus.cli import main\n"
-        "try:\n    main(['calibrate', '--help'])\n"
-        "except SystemExit as end:\n    assert end.code == 0\n"
-        "print(sorted({'nautilus_trader', 'pyarrow', 'numpy', 'plotly'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert "Example: mm-nautilus calibrate catalog" in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_plotly_is_loaded_only_for_a_plot(tmp_path):
+def test_plotly_is_loaded_only_for_a_plot():
     code = (
         "import sys\n"
         "from mm_nautilus.cli import main\n"
@@ -255,7 +234,4 @@ def test_plotly_is_loaded_only_for_a_plot(tmp_path):
         "except SystemExit as end:\n    assert end.code == 0\n"
         "print('plotly' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "False"
+    assert python("-c", code).stdout.splitlines()[-1] == "False"

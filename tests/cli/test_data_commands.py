@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
+from processes import python
 from typer.testing import CliRunner
 
 from mm_nautilus.cli import main
@@ -46,13 +46,7 @@ def files(tmp_path):
 
 
 def run(folder, *words):
-    return subprocess.run(
-        [sys.executable, "-m", "mm_nautilus.cli", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return python("-m", "mm_nautilus.cli", *words, cwd=folder)
 
 
 def invoke(*words):
@@ -213,35 +207,10 @@ def test_broken_catalogs_are_one_line_and_exit_code_two(tmp_path, capsys):
         ("data", "import", "tardis", "x.csv"),
     ],
 )
-def test_a_wrong_command_line_exits_with_two(tmp_path, words):
-    done = run(tmp_path, *words)
+def test_a_wrong_command_line_exits_with_two(command, words):
+    done = command(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    "words",
-    [(), ("data",), ("data", "check"), ("data", "list"), ("data", "simulate"), ("data", "import", "tardis")],
-)
-def test_help_of_every_command(words):
-    result = invoke(*words, "--help")
-    assert result.exit_code == 0
-    if len(words) > 1:
-        assert "Example: mm-nautilus data" in result.stdout
-
-
-def test_help_loads_neither_engine_nor_readers(tmp_path):
-    code = (
-        "import sys\n"
-        "from mm_nautilus.cli import main\n"
-        "try:\n    main(['data', '--help'])\n"
-        "except SystemExit:\n    pass\n"
-        "print(sorted({'nautilus_trader', 'pyarrow', 'pandas', 'numpy'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

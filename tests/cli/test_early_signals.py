@@ -1,11 +1,10 @@
 """Signals that come while a command is still being imported: no traceback, and the exit code of the signal."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 INTERRUPTED = """
@@ -35,9 +34,7 @@ process_main({words})
 )
 def test_a_signal_during_the_imports_has_no_traceback(module: str, words: list[str], number: int) -> None:
     program = INTERRUPTED.format(module=module, number=int(number), words=words)
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = python("-c", program)
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert done.stderr.startswith("error: interrupted")
     assert done.stderr.count("\n") == 1
@@ -45,7 +42,5 @@ def test_a_signal_during_the_imports_has_no_traceback(module: str, words: list[s
 
 def test_with_json_an_early_signal_is_told_as_json() -> None:
     program = INTERRUPTED.format(module="typer", number=int(signal.SIGINT), words=["doctor", "--json"])
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = python("-c", program)
     assert (done.returncode, done.stderr) == (130, '{"exit_code": 130, "errors": ["interrupted"]}\n')

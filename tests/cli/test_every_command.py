@@ -1,14 +1,12 @@
 """What holds of every command there is, also of those that are added later."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from processes import python
 
 from mm_nautilus.cli.app import app
 
@@ -86,16 +84,7 @@ for words in {PATHS!r}:
     assert "Example:" in shown.getvalue(), words
 print(sorted(set({HEAVY!r}) & set(sys.modules)))
 """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "[]\n"
+    assert python("-c", code, cwd=tmp_path).stdout == "[]\n"
 
 
 def test_output_for_machines_is_offered_where_a_machine_may_read():

@@ -1,8 +1,6 @@
 """Threads of the engine that come back while the process leaves: its exit code holds."""
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from processes import python
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPATIENT = """
@@ -71,9 +70,7 @@ def test_exit_code_of_a_refused_sandbox_holds_whatever_comes_back_meanwhile(slow
     words += ["--set", f"feed.rest_url={slow_url}", "--set", f"state.directory={tmp_path / 'state'}"]
     words += ["--set", "feed.connect_timeout_seconds=1"]
     script = IMPATIENT.replace("{words}", repr(words)).replace("{slow_url}", repr(slow_url))
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = python("-c", script)
     assert done.returncode == 1, done.stderr[-2000:]
     assert "could not be asked for its pairs" in done.stderr
     assert "no patience; nothing was written" in done.stderr

@@ -5,8 +5,6 @@ import math
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer.main
 import yaml
+from processes import python
 
 import mm_nautilus
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
@@ -97,18 +96,6 @@ LINES_TO_RUN = [
     for line in shell_lines(README, GUIDE)
     if line in BACKTEST_LINES and "configs/binance.yaml" not in line  # whose data is not shipped
 ]
-
-
-def python(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=cwd,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def sample_span() -> tuple[datetime, datetime]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import python
 from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
 from whole_runs import ROOT
 
@@ -321,15 +322,7 @@ def fail(self, symbol, quotes):
 state.LiveState.on_quotes = fail
 process_main(["sandbox", *sys.argv[1:]])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_WAIT,
-    )
+    done = python("-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0")
     assert done.returncode == 1
     assert "LiveViewBridge._show_quotes raised ZeroDivisionError('planted')" in done.stderr
     Left.only(tmp_path).assert_ended("failed")

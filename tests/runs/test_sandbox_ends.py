@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import python
 from sandbox_runs import (
     CATALOG,
     LONGEST_WAIT,
@@ -159,15 +159,7 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(
     tmp_path: Path, method: str, count: int, callback: str
 ) -> None:
     """Journal, table of fills, account and summary hold the same fills, those after the failure included."""
-    done = subprocess.run(
-        [sys.executable, "-c", PLANTED, method, str(count), str(configuration(tmp_path)), "--quiet"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LONGEST_WAIT,
-    )
+    done = python("-c", PLANTED, method, str(count), str(configuration(tmp_path)), "--quiet")
     assert done.returncode == 1
     assert f"{callback} raised ZeroDivisionError('planted')" in done.stderr
     left = Left.only(tmp_path)

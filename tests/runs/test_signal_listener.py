@@ -1,26 +1,16 @@
 """Signals that arrive whatever the main thread does; each in a process of its own, which has no other threads."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
-from whole_runs import ROOT
+from processes import python
 
 START = "import os, signal, subprocess, sys, time\nfrom mm_nautilus.runs.signals import SignalListener\n"
 
 
 def said(code: str) -> str:
     """Run a program and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", START + code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = python("-c", START + code)
     assert done.returncode == 0, (done.returncode, done.stderr)
     return done.stdout.strip()
 

@@ -2,13 +2,12 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from processes import python
 
 from mm_nautilus.cli.app import app
 from mm_nautilus.venue.commands import COMMANDS, Command
@@ -39,24 +38,7 @@ def rows(name: str) -> str:
 @pytest.mark.long
 def test_the_example_of_a_test_runs(tmp_path: Path) -> None:
     (tmp_path / "test_with_a_venue.py").write_text(PROGRAMS["test_with_a_venue.py"], encoding="utf-8")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--rootdir",
-            str(tmp_path),
-            str(tmp_path),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 

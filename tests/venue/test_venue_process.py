@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import python
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import ConfigError, RunFailedError
@@ -84,10 +85,7 @@ def test_the_client_side_needs_no_aiohttp() -> None:
         "from mm_nautilus.venue.process import VenueProcess\n"
         "print(sorted({'aiohttp', 'nautilus_trader', 'pyarrow'} & set(sys.modules)))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    assert python("-c", program).stdout == "[]\n"
 
 
 @pytest.mark.parametrize(
