@@ -1,4 +1,4 @@
-"""A symbol's quote model during a run: computed anew when an input changes, estimated anew when that is due."""
+"""The built-in pricing of a symbol: its quote model, computed and estimated anew where that is due."""
 
 from typing import Final
 
@@ -6,6 +6,8 @@ from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.rolling import RollingCalibration
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote
 from mm_nautilus.pricing.quote_model import QuoteModel, quote_model
 
 __all__ = ["LiveModel"]
@@ -14,7 +16,7 @@ _MINUTE_NS: Final = 60_000_000_000
 
 
 class LiveModel:
-    """A symbol's quote model, computed anew only when something that it depends on has changed.
+    """The `PricingModel` of the configured formulas, computed anew only when something they depend on has changed.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ class LiveModel:
     ----------
     market
         The figures in force.
+    is_waiting
+        Whether the market's figures are still to come.
     rolling
         What estimates them anew, None where that is not asked for.
     refusal
@@ -40,6 +44,7 @@ class LiveModel:
         "_model",
         "_params",
         "estimates",
+        "is_waiting",
         "market",
         "refusal",
         "refused_estimates",
@@ -49,6 +54,7 @@ class LiveModel:
     def __init__(self, params: SymbolParams, market: ModelInputs | None) -> None:
         self._params = params
         self.market = market
+        self.is_waiting = market is None and params.is_calibrated
         self.rolling: RollingCalibration | None = None
         if params.is_calibrated and params.recalibrate_minutes is not None:
             self.rolling = RollingCalibration(
@@ -60,10 +66,14 @@ class LiveModel:
         self._inputs: tuple[float, float] | None = None
         self._model: QuoteModel | None = None
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the market's figures are still to come."""
-        return self.market is None and self._params.is_calibrated
+    def __call__(
+        self, market: MarketView, position: PositionView, _params: SymbolParams, /
+    ) -> PricedQuote | NotQuoting:
+        """Return reservation price and widths, or why there are none; the parameters are those it was made with."""
+        if self.is_waiting:
+            return NotQuoting.WARMING_UP
+        model = self.at(market.volatility_pct, position.quotes_at_cap)
+        return NotQuoting.MODEL_REFUSED if model is None else model.priced(market, position)
 
     def at(self, volatility_pct: float, quotes_at_cap: float) -> QuoteModel | None:
         """Return the model, None where it cannot be used; parameters as of `quote_model`."""
@@ -97,6 +107,6 @@ class LiveModel:
         except CalibrationError:
             self.refused_estimates += 1
             raise
-        self.market, self._inputs = market, None
+        self.market, self.is_waiting, self._inputs = market, False, None
         self.estimates += 1
         return True

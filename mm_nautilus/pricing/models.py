@@ -365,14 +365,14 @@ def full_width_pct(
 
 
 def quote_ticks(
-    reservation_price: float, full_width: float, best_bid_ticks: int, best_ask_ticks: int, tick: float
+    bid_price: float, ask_price: float, best_bid_ticks: int, best_ask_ticks: int, tick: float
 ) -> tuple[int, int]:
-    """Return bid and ask as whole ticks, rounded away from the reservation price and never crossing the book.
+    """Return bid and ask as whole ticks, rounded away from each other and never crossing the book.
 
     Parameters
     ----------
-    reservation_price, full_width
-        Centre of the quotes and the distance between them, in quote currency.
+    bid_price, ask_price
+        The wanted prices in quote currency.
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
     tick
@@ -383,9 +383,8 @@ def quote_ticks(
     tuple[int, int]
         A bid of at most best ask - 1 tick and an ask of at least best bid + 1 tick, the bid below the ask.
     """
-    half = 0.5 * full_width
-    bid = math.floor((reservation_price - half) / tick + _TICK_ROUNDING)
-    ask = math.ceil((reservation_price + half) / tick - _TICK_ROUNDING)
+    bid = math.floor(bid_price / tick + _TICK_ROUNDING)
+    ask = math.ceil(ask_price / tick - _TICK_ROUNDING)
     if bid >= ask:  # A width within the rounding, around a price on a tick.
         bid, ask = bid - 1, ask + 1
     return min(bid, best_ask_ticks - 1), max(ask, best_bid_ticks + 1)

@@ -9,8 +9,8 @@ import math
 from typing import Final, NamedTuple
 
 from mm_nautilus.config.strategy import SymbolParams
-from mm_nautilus.pricing.quote_model import QuoteModel
-from mm_nautilus.pricing.quotes import NotQuoting, Quote, QuoteInputs, QuotePlan
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.quotes import Quote, QuoteInputs, QuotePlan
 
 __all__ = ["NoActionBand", "no_action_band"]
 
@@ -71,7 +71,7 @@ class _Margins(NamedTuple):
 def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what stands
     params: SymbolParams,
     inputs: QuoteInputs,
-    model: QuoteModel,
+    skew_bps: float,
     plan: QuotePlan,
     bid: _Standing,
     ask: _Standing,
@@ -80,20 +80,15 @@ def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what sta
 
     Parameters
     ----------
-    params, inputs, model, plan
-        What was planned, from what; the fair price has to be the mid.
+    params, inputs, skew_bps, plan
+        What was planned, from what; the fair price has to be the mid, and the skew as `PricedQuote` promises it.
     bid, ask
         What each side has after the plan was carried out. A command in flight is waited for whatever the touch does.
     """
     limits = inputs.limits
-    margins = _margins(inputs, model, plan)
+    margins = _margins(inputs, skew_bps, plan)
     is_on_one_tick = plan.ask_price - plan.bid_price < 2.0 * _TICK_MARGIN * inputs.tick
-    if (
-        model.skew_bps > _LARGEST_SKEW_BPS
-        or limits.cap_lots < 1
-        or margins.lowest_ticks < 1
-        or is_on_one_tick
-    ):
+    if skew_bps > _LARGEST_SKEW_BPS or limits.cap_lots < 1 or margins.lowest_ticks < 1 or is_on_one_tick:
         return None
     touch_sum = inputs.best_bid_ticks + inputs.best_ask_ticks
     mid_ticks = 0.5 * touch_sum
@@ -125,8 +120,8 @@ def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what sta
     return NoActionBand(lowest, highest, ask_above, bid_below)
 
 
-def _margins(inputs: QuoteInputs, model: QuoteModel, plan: QuotePlan) -> _Margins:
-    limits, skew = inputs.limits, model.skew_bps / 10_000.0
+def _margins(inputs: QuoteInputs, skew_bps: float, plan: QuotePlan) -> _Margins:
+    limits, skew = inputs.limits, skew_bps / 10_000.0
     mid_ticks = 0.5 * (inputs.best_bid_ticks + inputs.best_ask_ticks)
     # The touch may keep a quote from its price, but not beyond the mid.
     lowest = min(mid_ticks, plan.bid_price / inputs.tick) * (1.0 - _PRICE_MARGIN)

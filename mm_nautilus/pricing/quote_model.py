@@ -24,6 +24,7 @@ from mm_nautilus.pricing.models import (
     reservation_price,
     volatility_multiplier,
 )
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote
 
 __all__ = [
     "LARGEST_MODEL_WIDTH_PCT",
@@ -70,6 +71,15 @@ class QuoteModel:
     def half_width_bps(self) -> float:
         """Distance of either quote from the reservation price, bps of mid."""
         return self.full_width_pct * 50.0
+
+    def priced(self, market: MarketView, position: PositionView) -> PricedQuote:
+        """Return reservation price and widths at a market and a position.
+
+        The reservation price is ``fair * (1 - q * skew)``, below the fair price where the position is above its target.
+        """
+        half_width = 0.5 * (market.mid_price * self.full_width_pct / 100.0)
+        reservation = market.fair_price * (1.0 - position.share * self.skew_bps / _BPS)
+        return PricedQuote(reservation, half_width, half_width, self.skew_bps)
 
 
 def volatility_bps(one_minute_pct: float) -> float:

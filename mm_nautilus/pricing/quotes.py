@@ -1,4 +1,4 @@
-"""Which quotes are wanted, and what to do with the orders that are there."""
+"""Which quotes are wanted at given prices, and what to do with the orders that are there."""
 
 import math
 from enum import StrEnum
@@ -6,13 +6,11 @@ from typing import Final, NamedTuple
 
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.models import normalised_inventory, quote_ticks
-from mm_nautilus.pricing.quote_model import QuoteModel
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import PricedQuote
 
 __all__ = [
-    "HALTS",
     "MIN_SKEWED_SHARE",
-    "UNSAFE_BOOK",
-    "NotQuoting",
     "OrderAction",
     "Quote",
     "QuoteInputs",
@@ -20,7 +18,6 @@ __all__ = [
     "SizeLimits",
     "decide_action",
     "plan_quotes",
-    "reservation_price_at",
     "signal_sides",
     "size_is_right",
 ]
@@ -29,82 +26,8 @@ MIN_SKEWED_SHARE: Final = 0.1
 """Smallest share of the full size that inventory skew leaves of a quote (v1.4.0)."""
 REDUCING_IMBALANCE: Final = 0.2
 """Imbalance beyond which the signal rule opens the side that reduces the position (v1.4.0)."""
-_BPS: Final = 10_000.0
 _LOT_ROUNDING: Final = 1e-9
 """Share of a lot by which a size may miss it through binary rounding and still count as whole."""
-
-
-class NotQuoting(StrEnum):
-    """Why a side is not quoted."""
-
-    WARMING_UP = "warming up"
-    MODEL_REFUSED = "quote model refused"
-    COOLDOWN = "cooldown"
-    INVENTORY_CAP = "inventory cap"
-    BELOW_MINIMUM_SIZE = "below minimum size"
-    BELOW_ONE_TICK = "price below one tick"
-    INSUFFICIENT_BALANCE = "insufficient balance"
-    NO_CONFIRMATION = "no confirmation"
-    NO_CONVERSION_RATE = "no conversion rate"
-    ONE_SIDED_BOOK = "one-sided book"
-    CROSSED_BOOK = "crossed book"
-    NO_BOOK = "no book yet"
-    STALE_BOOK = "stale book"
-    BOOK_RECOVERING = "book recovering"
-    FEED_DISCONNECTED = "feed disconnected"
-    AWAITING_SNAPSHOT = "waiting for a snapshot"
-    STALE_TAPE = "stale tape"
-    CLOCK_STEP = "clock step"
-    VENUE_MAINTENANCE = "venue in maintenance"
-    VENUE_CANCEL_ONLY = "venue takes cancels only"
-    VENUE_REDUCE_ONLY = "venue takes reductions only"
-    VENUE_NO_MARKET_ORDERS = "venue takes no market orders"
-    VENUE_STATE_UNKNOWN = "venue in an unknown state"
-    PAIR_NOT_OPEN = "pair not open yet"
-    PAIR_DELISTED = "pair delisted"
-    REFUSED_TOO_OFTEN = "too many refused orders"
-    EXITING = "exiting"
-    KILL_SWITCH = "halted by the kill switch"
-    HALTED_DRAWDOWN = "halted after a drawdown"
-    HALTED_ACCOUNT_DRAWDOWN = "halted after the account's drawdown"
-    HALTED_LOSS_STREAK = "halted after a loss streak"
-    HALTED_REFUSALS = "halted after refused orders"
-    STOPPING = "stopping"
-    ORDER_REFUSED = "order refused, waiting"
-    ACTION_RATE_CAP = "action rate cap"
-
-
-UNSAFE_BOOK: Final = frozenset(
-    {
-        NotQuoting.ONE_SIDED_BOOK,
-        NotQuoting.CROSSED_BOOK,
-        NotQuoting.NO_BOOK,
-        NotQuoting.STALE_BOOK,
-        NotQuoting.FEED_DISCONNECTED,
-        NotQuoting.AWAITING_SNAPSHOT,
-        NotQuoting.STALE_TAPE,
-        NotQuoting.CLOCK_STEP,
-        NotQuoting.VENUE_MAINTENANCE,
-        NotQuoting.VENUE_CANCEL_ONLY,
-        NotQuoting.VENUE_REDUCE_ONLY,
-        NotQuoting.VENUE_NO_MARKET_ORDERS,
-        NotQuoting.VENUE_STATE_UNKNOWN,
-        NotQuoting.PAIR_NOT_OPEN,
-        NotQuoting.PAIR_DELISTED,
-    }
-)
-"""Reasons for which a working quote is dangerous to leave."""
-
-HALTS: Final = frozenset(
-    {
-        NotQuoting.KILL_SWITCH,
-        NotQuoting.HALTED_DRAWDOWN,
-        NotQuoting.HALTED_ACCOUNT_DRAWDOWN,
-        NotQuoting.HALTED_LOSS_STREAK,
-        NotQuoting.HALTED_REFUSALS,
-    }
-)
-"""Reasons that hold until somebody resumes, also over a restart."""
 
 
 class Quote(NamedTuple):
@@ -182,14 +105,12 @@ class SizeLimits(NamedTuple):
 
 
 class QuoteInputs(NamedTuple):
-    """What a quote plan depends on besides the parameters and the model.
+    """What prices are made orders with.
 
     Attributes
     ----------
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
-    fair_ticks
-        What quotes are centred on before inventory moves them, in ticks.
     tick
         Price increment in quote currency.
     position_lots
@@ -200,15 +121,9 @@ class QuoteInputs(NamedTuple):
 
     best_bid_ticks: int
     best_ask_ticks: int
-    fair_ticks: float
     tick: float
     position_lots: int
     limits: SizeLimits
-
-    @property
-    def mid_price(self) -> float:
-        """The mid in quote currency."""
-        return 0.5 * (self.best_bid_ticks + self.best_ask_ticks) * self.tick
 
     @property
     def q(self) -> float:
@@ -236,46 +151,39 @@ class QuotePlan(NamedTuple):
     ask_price: float
 
 
-def reservation_price_at(inputs: QuoteInputs, model: QuoteModel) -> float:
-    """Return the reservation price, in quote currency: the fair price, moved against the inventory.
-
-    It is ``fair * (1 - q * skew)``, below the fair price where the position is above its target.
-    """
-    return inputs.fair_ticks * inputs.tick * (1.0 - inputs.q * model.skew_bps / _BPS)
-
-
-def plan_quotes(params: SymbolParams, inputs: QuoteInputs, model: QuoteModel) -> QuotePlan:
-    """Return the quotes that prices, inventory and the model call for.
+def plan_quotes(params: SymbolParams, inputs: QuoteInputs, priced: PricedQuote) -> QuotePlan:
+    """Return the quotes that prices, touch and inventory call for.
 
     Parameters
     ----------
     params
         The symbol's parameters.
     inputs
-        Market and position.
-    model
-        Width and skew.
+        Touch, position and sizes.
+    priced
+        Reservation price and widths.
     """
-    reservation = reservation_price_at(inputs, model)
-    full_width = inputs.mid_price * model.full_width_pct / 100.0
+    reservation = priced.reservation_price
+    bid_price, ask_price = reservation - priced.bid_width, reservation + priced.ask_width
     bid_ticks, ask_ticks = quote_ticks(
-        reservation, full_width, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
+        bid_price, ask_price, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
     )
+    q = inputs.q
     return QuotePlan(
-        _sized(params, inputs, bid_ticks, direction=1),
-        _sized(params, inputs, ask_ticks, direction=-1),
+        _sized(params, inputs, bid_ticks, q, direction=1),
+        _sized(params, inputs, ask_ticks, -q, direction=-1),
         reservation,
-        reservation - 0.5 * full_width,
-        reservation + 0.5 * full_width,
+        bid_price,
+        ask_price,
     )
 
 
 def _sized(
-    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, *, direction: int
+    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, away: float, *, direction: int
 ) -> Quote | NotQuoting:
-    """Size a quote that would take the position up (`direction` 1) or down (-1)."""
+    """Size a quote that would take the position up (`direction` 1) or down (-1), `away` from its target or to it."""
     limits = inputs.limits
-    wanted, away = limits.full_lots, direction * inputs.q
+    wanted = limits.full_lots
     if away > 0:
         wanted = _whole_lots(wanted * max(1.0 - away * params.inventory_skew, MIN_SKEWED_SHARE))
     if price_ticks <= 0:

@@ -4,7 +4,7 @@ from typing import Final
 
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData, FeedGuard, RecentTrades, TapeGuard
 from mm_nautilus.risk.limits import SECOND_NS, BookGuard, DrawdownGuard, LineLimit, LogThrottle
 from mm_nautilus.risk.loss_streak import LossStreak

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.limits import SECOND_NS
 
 __all__ = ["NotQuotingStats"]

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from mm_nautilus.pricing.quotes import HALTS, UNSAFE_BOOK, NotQuoting
+from mm_nautilus.pricing.not_quoting import HALTS, UNSAFE_BOOK, NotQuoting
 
 __all__ = ["GUARD_REASONS", "GuardState", "Halt", "QuotingState", "guard_state"]
 

@@ -10,7 +10,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.runs.components import Components
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.trading.symbol import SymbolState

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from nautilus_trader.model import Currency
 
-from mm_nautilus.pricing.quotes import NotQuoting, Quote
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.quotes import Quote
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import OrderState, QuoteSide, WorkingOrder

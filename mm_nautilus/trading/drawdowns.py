@@ -7,7 +7,7 @@ from typing import Any
 
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.rates import Rates
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.symbol import SymbolState

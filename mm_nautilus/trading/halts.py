@@ -6,7 +6,7 @@ from typing import Any
 from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.state import Halt, QuotingState
 from mm_nautilus.trading.drawdowns import Drawdowns
 from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill, GuardChange

@@ -19,14 +19,8 @@ from nautilus_trader.model import (
 
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.pricing.quotes import (
-    UNSAFE_BOOK,
-    NotQuoting,
-    OrderAction,
-    Quote,
-    decide_action,
-    size_is_right,
-)
+from mm_nautilus.pricing.not_quoting import UNSAFE_BOOK, NotQuoting
+from mm_nautilus.pricing.quotes import OrderAction, Quote, decide_action, size_is_right
 from mm_nautilus.risk.limits import SECOND_NS, ActionBudget, LogThrottle
 from mm_nautilus.trading.affordability import Affordability, most_ticks
 from mm_nautilus.trading.balances import Balances

@@ -28,8 +28,10 @@ class ModelReview:
         self._reported: set[tuple[str, ...]] = set()
 
     def review(self, symbol: SymbolState, now_ns: int) -> None:
-        """Look at one symbol's model."""
+        """Look at one symbol's model, where it is the configured one."""
         name = symbol.name
+        if symbol.pricing is not symbol.model:
+            return
         try:
             is_new = _estimated_anew(symbol, now_ns)
         except CalibrationError as error:

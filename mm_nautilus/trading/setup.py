@@ -16,6 +16,7 @@ from mm_nautilus.checks.validation import Problem, validate
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
+from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.trading.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.trading.symbol import SymbolState
 
@@ -100,7 +101,9 @@ def validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
         return None
 
 
-def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) -> Symbols | None:
+def build_symbols(
+    settings: MarketMakerConfig, cache: Any, warnings: list[str], pricing: PricingModel | None
+) -> Symbols | None:
     """Return the symbols of a configuration, None where it does not fit its instruments.
 
     Parameters
@@ -111,6 +114,8 @@ def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) 
         The engine's, which knows the instruments.
     warnings
         Where errors and risks are added.
+    pricing
+        A model of one's own in the place of the configured one.
     """
     known, refused = _instruments(cache, settings.venue)
     calibration, problems = configured_calibration(settings)
@@ -138,6 +143,7 @@ def build_symbols(settings: MarketMakerConfig, cache: Any, warnings: list[str]) 
             rates.rate,
             market=model_inputs(settings, calibration, name),
             calibration=None if calibration is None else calibration.symbols.get(name),
+            pricing=pricing,
         )
     return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)
 

@@ -7,7 +7,8 @@ from nautilus_trader.model import InstrumentId, OrderFilled
 
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.drawdowns import Drawdowns
@@ -55,6 +56,8 @@ class MarketMaker(GuardedStrategy):
     takes_over
         Whether positions that a live node finds before the strategy starts are its own. The configuration has to
         name the venue then.
+    pricing
+        A model of one's own that prices every symbol in the place of the configured one.
 
     Attributes
     ----------
@@ -64,17 +67,26 @@ class MarketMaker(GuardedStrategy):
         What validation had to say, errors first.
     """
 
-    def __new__(cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False) -> Self:
+    def __new__(
+        cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False, **_options: Any
+    ) -> Self:
         """Hand the engine's own options to its base class."""
         return super().__new__(cls, engine_config(config, takes_over=takes_over))  # type: ignore[call-arg]
 
-    def __init__(self, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False) -> None:
+    def __init__(
+        self,
+        config: MarketMakerConfig | Mapping[str, Any],
+        *,
+        takes_over: bool = False,
+        pricing: PricingModel | None = None,
+    ) -> None:
         del takes_over
         super().__init__()
         self.conditions = Conditions()
         self.config_warnings: list[str] = []
         self.settings = validated(config, self.config_warnings)
         self.persistence = Persistence(self)
+        self._pricing = pricing
         self._symbols: dict[InstrumentId, SymbolState] = {}
         self._is_priced = False
 
@@ -83,7 +95,11 @@ class MarketMaker(GuardedStrategy):
     def on_start(self) -> None:
         """Resolve the instruments and subscribe; or say why the strategy does not quote."""
         settings = self.settings
-        found = None if settings is None else build_symbols(settings, self.cache, self.config_warnings)
+        found = (
+            None
+            if settings is None
+            else build_symbols(settings, self.cache, self.config_warnings, self._pricing)
+        )
         for text in self.config_warnings:
             (self.log.warning if text.startswith("Warning:") else self.log.error)(text)
         if settings is None or found is None:

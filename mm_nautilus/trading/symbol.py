@@ -18,15 +18,14 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.exits import ExitReason, check_exit, exit_alerts, exit_text
 from mm_nautilus.pricing.fair_price import fair_price_ticks
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
-from mm_nautilus.pricing.quote_model import QuoteMetrics, QuoteModel
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote, PricingModel, checked
+from mm_nautilus.pricing.quote_model import QuoteMetrics
 from mm_nautilus.pricing.quotes import (
-    NotQuoting,
     Quote,
     QuoteInputs,
     QuotePlan,
-    SizeLimits,
     plan_quotes,
-    reservation_price_at,
     signal_sides,
 )
 from mm_nautilus.risk.limits import SECOND_NS, BookCondition, LogThrottle, book_condition
@@ -64,6 +63,8 @@ class SymbolState(Market):
         What the quote model takes from a calibration, None where it takes nothing, or not yet.
     calibration
         What was measured of the symbol, None where nothing was.
+    pricing
+        A model of one's own in the place of the configured one.
 
     Attributes
     ----------
@@ -91,10 +92,12 @@ class SymbolState(Market):
         *,
         market: ModelInputs | None = None,
         calibration: SymbolCalibration | None = None,
+        pricing: PricingModel | None = None,
     ) -> None:
         super().__init__(instrument, spec, params, market)
         self.sizes = Sizes(spec, params, report_currency, rate)
         self.calibration = calibration
+        self.pricing: PricingModel = self.model if pricing is None else checked(pricing)
         self.position = Position(instrument.quote_currency.precision)
         self.drawdown = self.guards.drawdown
         self.flatten: ExitReason | None = None
@@ -115,7 +118,7 @@ class SymbolState(Market):
         self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []
-        self._planned: tuple[QuoteInputs, QuoteModel, QuotePlan] | None = None
+        self._planned: tuple[QuoteInputs, float | None, QuotePlan] | None = None
         # Nothing but the symbol's own mid and position moves its quotes.
         self._may_keep_band = (
             params.quoting == "two_sided"
@@ -271,12 +274,13 @@ class SymbolState(Market):
             self.next_requote_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
         self.cap_lots = limits.cap_lots
-        model = self._present_model(limits)
-        if isinstance(model, NotQuoting):
-            return model, model
-        inputs = self._inputs(limits)
-        plan = plan_quotes(self.params, inputs, model)
-        self._planned = (inputs, model, plan)
+        bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
+        inputs = QuoteInputs(bid, ask, self.tick, self.position.lots, limits)
+        priced = self._priced(inputs)
+        if isinstance(priced, NotQuoting):
+            return priced, priced
+        plan = plan_quotes(self.params, inputs, priced)
+        self._planned = (inputs, priced.skew_bps, plan)
         self.reservation_price = plan.reservation_price
         if self.params.quoting == "signal":
             return self._signalled(plan)
@@ -284,16 +288,21 @@ class SymbolState(Market):
 
     def keep_band(self) -> None:
         """Have it found out how far the touch may move before an order has to; after the plan has been carried out."""
-        self._band, self._is_band_due = None, self._may_keep_band and self._planned is not None
+        planned = self._planned
+        self._band = None
+        self._is_band_due = self._may_keep_band and planned is not None and planned[1] is not None
 
     def _find_band(self) -> None:
         self._is_band_due = False
         if self._planned is None:
             return
+        inputs, skew_bps, plan = self._planned
+        if skew_bps is None:
+            return
         standing = (
             (side.working or side.stats.current) if side.is_settled else None for side in (self.bid, self.ask)
         )
-        self._band = no_action_band(self.params, *self._planned, *standing)
+        self._band = no_action_band(self.params, inputs, skew_bps, plan, *standing)
         entry = self.position.entry
         self._exit_alerts = (-math.inf, math.inf) if entry is None else exit_alerts(entry, self.params)
 
@@ -320,23 +329,29 @@ class SymbolState(Market):
         side.target = self._timed(side, planned[2].bid if side.is_bid else planned[2].ask, now_ns)
         return True
 
-    def _inputs(self, limits: SizeLimits) -> QuoteInputs:
-        bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
-        return QuoteInputs(bid, ask, self._fair_ticks(bid, ask), self.tick, self.position.lots, limits)
-
-    def _fair_ticks(self, bid_ticks: int, ask_ticks: int) -> float:
-        """Return what quotes are centred on before inventory moves them, in ticks."""
-        table = None if self.calibration is None else self.calibration.microprice
-        return fair_price_ticks(self.params.fair_price, bid_ticks, ask_ticks, self.book.sizes, table)
-
-    def _present_model(self, limits: SizeLimits) -> QuoteModel | NotQuoting:
-        """Return the quote model at the present volatility, or why there is none."""
-        if self.model.is_waiting:
-            return NotQuoting.WARMING_UP
+    def _priced(self, inputs: QuoteInputs) -> PricedQuote | NotQuoting:
+        """Have the pricing model price the symbol, or return why it is not priced."""
+        limits, tick, lot = inputs.limits, self.tick, self.lot
         quotes_at_cap = self.sizes.quotes_at_cap(limits)
         if quotes_at_cap is None:
             return NotQuoting.BELOW_MINIMUM_SIZE
-        return self.model.at(self.closes.volatility_pct, quotes_at_cap) or NotQuoting.MODEL_REFUSED
+        bid, ask = inputs.best_bid_ticks, inputs.best_ask_ticks
+        table = None if self.calibration is None else self.calibration.microprice
+        fair_ticks = fair_price_ticks(self.params.fair_price, bid, ask, self.book.sizes, table)
+        mid_price = 0.5 * (bid + ask) * tick
+        return self.pricing(
+            MarketView(
+                self.name, bid * tick, ask * tick, mid_price, fair_ticks * tick, self.closes.volatility_pct
+            ),
+            PositionView(
+                inputs.position_lots * lot,
+                limits.target_lots * lot,
+                limits.cap_lots * lot,
+                inputs.q,
+                quotes_at_cap,
+            ),
+            self.params,
+        )
 
     def _signalled(self, plan: QuotePlan) -> tuple[Quote | NotQuoting, Quote | NotQuoting]:
         if self.params.use_trade_flow and not self.flow.is_warm:
@@ -538,9 +553,10 @@ class SymbolState(Market):
         return {"reservation_price": self._reservation_now(), "trailing_stop_price": trail}
 
     def _reservation_now(self) -> float | None:
-        """Return the reservation price at the present book and position, the mid where there is no model."""
+        """Return the reservation price at the present book and position, the mid where the model has none."""
         limits = self.sizes.at(self.mid_price)
-        model = None if self.touch is None or limits is None else self._present_model(limits)
-        if limits is None or not isinstance(model, QuoteModel):
+        bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
+        if self.touch is None or limits is None or bid is None or ask is None:
             return self.mid_price
-        return reservation_price_at(self._inputs(limits), model)
+        priced = self._priced(QuoteInputs(bid, ask, self.tick, self.position.lots, limits))
+        return self.mid_price if isinstance(priced, NotQuoting) else priced.reservation_price

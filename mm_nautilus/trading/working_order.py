@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.pricing.quotes import NotQuoting, Quote
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.quotes import Quote
 from mm_nautilus.risk.not_quoting_stats import NotQuotingStats
 from mm_nautilus.trading.messages import Decision, MarketSample, OrderOrigin
 

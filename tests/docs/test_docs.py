@@ -29,7 +29,7 @@ from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.data.catalog import CatalogReader, DataKind
 from mm_nautilus.pricing.exits import trailing_stop_price
 from mm_nautilus.pricing.models import reservation_price
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.report.rows import SYMBOL_ROWS
 from mm_nautilus.risk.state import GUARD_REASONS
 from mm_nautilus.runs.backtest import run_backtest

@@ -11,6 +11,7 @@ from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import avellaneda_stoikov_quotes, full_width_pct, glft_quotes
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView
 from mm_nautilus.pricing.quote_model import (
     LARGEST_MODEL_WIDTH_PCT,
     quote_metrics,
@@ -18,7 +19,6 @@ from mm_nautilus.pricing.quote_model import (
     quote_model,
     volatility_bps,
 )
-from mm_nautilus.pricing.quotes import QuoteInputs, SizeLimits, reservation_price_at
 
 MARKET = ModelInputs(volatility_bps=0.8, a_per_second=0.5, kappa_per_bps=1.0, source="from a test")
 MODELS = ("avellaneda_stoikov", "glft")
@@ -74,9 +74,11 @@ def test_bps_and_full_quotes_give_the_models_own_quotes_in_money(
     position = round(share * cap_lots)
     model = quote_model(params, market, volatility_pct=0.0, quotes_at_cap=quotes_at_cap)
     tick = mid / 1e6
-    inputs = QuoteInputs(999_999, 1_000_001, 1_000_000.0, tick, position, SizeLimits(125, cap_lots, 1))
+    market_view = MarketView("XRP/USDT", 999_999 * tick, 1_000_001 * tick, mid, mid, 0.0)
+    position_view = PositionView(0.0, 0.0, 0.0, position / cap_lots, quotes_at_cap)
 
-    reservation, half_width = reservation_price_at(inputs, model), model.model_width_pct / 200 * mid
+    reservation = model.priced(market_view, position_view).reservation_price
+    half_width = model.model_width_pct / 200 * mid
 
     bid, ask = absolute_quotes(name, mid, quotes_at_cap * position / cap_lots, params, market, sigma)
     assert reservation - half_width == pytest.approx(bid, rel=1e-11)

@@ -7,6 +7,7 @@ import pytest
 
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.no_action_band import no_action_band
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView
 from mm_nautilus.pricing.quote_model import QuoteModel
 from mm_nautilus.pricing.quotes import (
     OrderAction,
@@ -48,11 +49,13 @@ def test_nothing_is_asked_for_anywhere_in_the_band(
 
     def planned(total: int) -> tuple[QuoteInputs, QuotePlan]:
         bid, ask = (total - 1) // 2, (total + 2) // 2
-        inputs = QuoteInputs(bid, ask, 0.5 * total, 0.0001, position, limits(0.5 * total))
-        return inputs, plan_quotes(params, inputs, model)
+        inputs = QuoteInputs(bid, ask, 0.0001, position, limits(0.5 * total))
+        market = MarketView("XRP/USDT", 0.0, 0.0, 0.5 * total * 0.0001, 0.5 * total * 0.0001, 0.0)
+        priced = model.priced(market, PositionView(0.0, 0.0, 0.0, inputs.q, 10.0))
+        return inputs, plan_quotes(params, inputs, priced)
 
     inputs, plan = planned(2_000_001)
-    band = no_action_band(params, inputs, model, plan, plan.bid, plan.ask)
+    band = no_action_band(params, inputs, skew_bps, plan, plan.bid, plan.ask)
     for total in [] if band is None else (math.ceil(band.lowest_sum), math.floor(band.highest_sum)):
         moved = planned(total)[1]
         for working, target in ((plan.bid, moved.bid), (plan.ask, moved.ask)):

@@ -19,6 +19,13 @@ gammas = st.floats(0.01, 1.0)
 volatilities = st.floats(0.0, 5.0)
 
 
+def quotes_around(reservation, full_width, best_bid_ticks, best_ask_ticks, tick):
+    half_width = 0.5 * full_width
+    return quote_ticks(
+        reservation - half_width, reservation + half_width, best_bid_ticks, best_ask_ticks, tick
+    )
+
+
 # -- Inventory ----------------------------------------------------------------------------------------
 
 
@@ -160,15 +167,15 @@ def test_width_covers_the_minimum_and_with_an_edge_the_fees(min_spread, multipli
     ],
 )
 def test_quotes_round_away_from_the_mid_and_stop_at_the_touch(reservation, width, expected):
-    assert quote_ticks(reservation, width, best_bid_ticks=9999, best_ask_ticks=10001, tick=0.01) == expected
+    assert quotes_around(reservation, width, best_bid_ticks=9999, best_ask_ticks=10001, tick=0.01) == expected
 
 
 def test_a_width_of_nothing_on_a_tick_still_keeps_bid_below_ask():
-    assert quote_ticks(1.0, 0.0, best_bid_ticks=98, best_ask_ticks=102, tick=0.01) == (99, 101)
+    assert quotes_around(1.0, 0.0, best_bid_ticks=98, best_ask_ticks=102, tick=0.01) == (99, 101)
 
 
 def test_a_market_one_tick_above_zero():
-    assert quote_ticks(0.015, 0.0001, best_bid_ticks=1, best_ask_ticks=2, tick=0.01) == (1, 2)
+    assert quotes_around(0.015, 0.0001, best_bid_ticks=1, best_ask_ticks=2, tick=0.01) == (1, 2)
 
 
 @settings(max_examples=200)
@@ -183,7 +190,7 @@ def test_quotes_never_cross_the_book_or_each_other_and_are_never_narrower(bid, s
     ask = bid + spread
     mid = 0.5 * (bid + ask) * tick
 
-    our_bid, our_ask = quote_ticks(mid * (1 + shift), mid * width, bid, ask, tick)
+    our_bid, our_ask = quotes_around(mid * (1 + shift), mid * width, bid, ask, tick)
 
     assert our_bid <= ask - 1
     assert our_ask >= bid + 1
@@ -204,13 +211,13 @@ def test_ticks_agree_with_exact_arithmetic(bid, spread, width_pct, tick):
     exact = (min(math.floor(mid - half), ask - 1), max(math.ceil(mid + half), bid + 1))
     mid_price = 0.5 * (bid + ask) * float(tick)
 
-    assert quote_ticks(mid_price, mid_price * float(width_pct) / 100, bid, ask, float(tick)) == exact
+    assert quotes_around(mid_price, mid_price * float(width_pct) / 100, bid, ask, float(tick)) == exact
 
 
 @pytest.mark.parametrize("mid_ticks", [2_000_000, 9_000_000, 40_000_000, 200_000_000])
 def test_prices_of_many_ticks_stay_on_the_tick_they_are_on(mid_ticks):
     mid = 0.5 * (2 * mid_ticks) * 0.01
 
-    bid, ask = quote_ticks(mid, mid * 0.1 / 100, mid_ticks - 1, mid_ticks + 1, 0.01)
+    bid, ask = quotes_around(mid, mid * 0.1 / 100, mid_ticks - 1, mid_ticks + 1, 0.01)
 
     assert (bid, ask) == (mid_ticks - mid_ticks // 2000, mid_ticks + mid_ticks // 2000)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.models import full_width_pct, reservation_price, volatility_multiplier
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import MarketView, PositionView
 from mm_nautilus.pricing.quote_model import QuoteModel, quote_model
 from mm_nautilus.pricing.quotes import (
-    NotQuoting,
     OrderAction,
     Quote,
     QuoteInputs,
@@ -26,7 +27,6 @@ LIMITS = SizeLimits(full_lots=100, cap_lots=1000, min_lots=1)
 MARKET = QuoteInputs(
     best_bid_ticks=9999,
     best_ask_ticks=10001,
-    fair_ticks=10000.0,
     tick=0.01,
     position_lots=0,
     limits=LIMITS,
@@ -41,10 +41,18 @@ def model_of(params, volatility_pct=0.0, maker_fee_pct=0.25):
     return quote_model(with_fee, None, volatility_pct=volatility_pct, quotes_at_cap=10.0)
 
 
-def plan(position_lots=0, *, limits=LIMITS, market=MARKET, volatility_pct=0.0, **changes):
+def priced(inputs, model, fair_ticks=None):
+    """Return what a model asks for at a touch and a position, the fair price in ticks; the mid unless it is given."""
+    mid_ticks = 0.5 * (inputs.best_bid_ticks + inputs.best_ask_ticks)
+    fair = (mid_ticks if fair_ticks is None else fair_ticks) * inputs.tick
+    market = MarketView("XRP/USDT", 0.0, 0.0, mid_ticks * inputs.tick, fair, 0.0)
+    return model.priced(market, PositionView(0.0, 0.0, 0.0, inputs.q, 10.0))
+
+
+def plan(position_lots=0, *, limits=LIMITS, market=MARKET, fair_ticks=None, volatility_pct=0.0, **changes):
     params = SymbolParams(**changes)
     inputs = replace(market, position_lots=position_lots, limits=limits)
-    return plan_quotes(params, inputs, model_of(params, volatility_pct))
+    return plan_quotes(params, inputs, priced(inputs, model_of(params, volatility_pct), fair_ticks))
 
 
 def sizes(quotes):
@@ -66,7 +74,6 @@ def situations(draw):
     inputs = QuoteInputs(
         best_bid_ticks=bid,
         best_ask_ticks=ask,
-        fair_ticks=draw(st.sampled_from([0.5 * (bid + ask), float(bid), bid + 0.7 * (ask - bid)])),
         tick=draw(st.sampled_from([1e-8, 1e-5, 0.01])),
         position_lots=draw(st.integers(-cap, cap)),
         limits=replace(limits, target_lots=draw(st.integers(-cap, cap))),
@@ -80,7 +87,8 @@ def situations(draw):
         gamma=draw(st.sampled_from([0.01, 0.1, 1.0])),
     )
     volatility = draw(st.sampled_from([0.0, 0.1, 0.5, 5.0, 300.0]))
-    return params, inputs, model_of(params, volatility, params.maker_fee_pct)
+    fair_ticks = draw(st.sampled_from([0.5 * (bid + ask), float(bid), bid + 0.7 * (ask - bid)]))
+    return params, inputs, priced(inputs, model_of(params, volatility, params.maker_fee_pct), fair_ticks)
 
 
 # -- Prices of a plan ---------------------------------------------------------------------------------
@@ -135,7 +143,7 @@ def test_a_bid_below_one_tick_is_not_quoted():
 
 @pytest.mark.parametrize(("position", "expected"), [(0, 1), (1000, NotQuoting.BELOW_ONE_TICK)])
 def test_one_tick_is_the_lowest_price(position, expected):
-    market = replace(MARKET, best_bid_ticks=1, best_ask_ticks=2, fair_ticks=1.5)
+    market = replace(MARKET, best_bid_ticks=1, best_ask_ticks=2)
 
     bid = plan(position, market=market, volatility_pct=7.1, gamma=1.0, use_reservation_price=True).bid
 
@@ -153,8 +161,8 @@ def test_no_cap_means_no_quotes_at_the_mid():
 @settings(max_examples=200)
 @given(situation=situations())
 def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
-    params, inputs, model = situation
-    quotes = plan_quotes(params, inputs, model)
+    params, inputs, prices = situation
+    quotes = plan_quotes(params, inputs, prices)
     bid, ask = quotes.bid, quotes.ask
 
     if isinstance(bid, Quote):
@@ -164,7 +172,11 @@ def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
         assert ask.price_ticks > inputs.best_bid_ticks
         assert ask.price_ticks * inputs.tick >= quotes.reservation_price - 1e-6 * inputs.tick
     if isinstance(bid, Quote) and isinstance(ask, Quote):
-        width_pct = 100 * (ask.price_ticks - bid.price_ticks) * inputs.tick / inputs.mid_price
+        width_pct = (
+            100
+            * (ask.price_ticks - bid.price_ticks)
+            / (0.5 * (inputs.best_bid_ticks + inputs.best_ask_ticks))
+        )
         assert bid.price_ticks < ask.price_ticks
         assert width_pct >= params.min_spread_pct - 1e-6
         if params.min_edge_bps is not None:
@@ -178,12 +190,11 @@ def test_bid_and_ask_are_mirror_images(situation):
     params, inputs, _ = situation
     limits = replace(inputs.limits, min_notional_units=0.0)
     turned = replace(limits, target_lots=-limits.target_lots)
-    there = replace(
-        inputs, limits=limits, best_bid_ticks=100_000, best_ask_ticks=100_002, fair_ticks=100_001.0
-    )
+    there = replace(inputs, limits=limits, best_bid_ticks=100_000, best_ask_ticks=100_002)
 
-    quotes = plan_quotes(params, there, FLAT)
-    mirrored = plan_quotes(params, replace(there, limits=turned, position_lots=-there.position_lots), FLAT)
+    back = replace(there, limits=turned, position_lots=-there.position_lots)
+    quotes = plan_quotes(params, there, priced(there, FLAT))
+    mirrored = plan_quotes(params, back, priced(back, FLAT))
 
     assert sizes(quotes) == tuple(reversed(sizes(mirrored)))
 
@@ -202,7 +213,7 @@ def test_the_simplified_model_is_v1_4s_reservation_price_and_leaves_the_width_al
     params = SymbolParams(use_reservation_price=True, gamma=gamma, min_edge_bps=edge)
     model = model_of(params, volatility, fee)
 
-    reservation = plan_quotes(params, replace(MARKET, position_lots=position), model).reservation_price
+    reservation = priced(replace(MARKET, position_lots=position), model).reservation_price
 
     assert reservation == pytest.approx(
         reservation_price(100.0, position, 1000, gamma, volatility), rel=1e-14
@@ -216,7 +227,7 @@ def test_the_simplified_model_is_v1_4s_reservation_price_and_leaves_the_width_al
 
 @pytest.mark.parametrize(("fair_ticks", "expected"), [(10000.0, (9995, 10005)), (10000.8, (9995, 10006))])
 def test_quotes_stand_around_the_fair_price_and_are_as_wide_as_before(fair_ticks, expected):
-    quotes = plan(market=replace(MARKET, fair_ticks=fair_ticks), min_spread_pct=0.1)
+    quotes = plan(fair_ticks=fair_ticks, min_spread_pct=0.1)
 
     assert quotes.reservation_price == pytest.approx(fair_ticks * 0.01)
     assert (quotes.bid.price_ticks, quotes.ask.price_ticks) == expected
@@ -351,8 +362,8 @@ def test_least_notional_counts_at_the_quotes_own_price():
 @settings(max_examples=200)
 @given(situation=situations())
 def test_no_quote_can_take_the_position_beyond_its_cap(situation):
-    params, inputs, model = situation
-    quotes, limits = plan_quotes(params, inputs, model), inputs.limits
+    params, inputs, prices = situation
+    quotes, limits = plan_quotes(params, inputs, prices), inputs.limits
 
     for quote, sign in ((quotes.bid, 1), (quotes.ask, -1)):
         if isinstance(quote, Quote):

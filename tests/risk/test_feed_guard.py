@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.pricing.quotes import UNSAFE_BOOK, NotQuoting
+from mm_nautilus.pricing.not_quoting import UNSAFE_BOOK, NotQuoting
 from mm_nautilus.risk.feed import FeedGuard, FeedState, TapeGuard
 from mm_nautilus.risk.limits import SECOND_NS
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mm_nautilus.pricing.quotes import HALTS, NotQuoting
+from mm_nautilus.pricing.not_quoting import HALTS, NotQuoting
 from mm_nautilus.risk.state import GuardState, Halt, QuotingState, guard_state
 
 STALE, CAP, COOLDOWN = NotQuoting.STALE_BOOK, NotQuoting.INVENTORY_CAP, NotQuoting.COOLDOWN

@@ -1,7 +1,7 @@
 import pytest
 
 from mm_nautilus.config.strategy import SymbolParams
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import SECOND_NS, BookCondition

@@ -328,8 +328,8 @@ def make_engine(
 class Watched(MarketMaker):
     """A market maker that keeps what it would have logged, and looks at its orders at every book event."""
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, **options: Any) -> None:
+        super().__init__(config, **options)
         self.seen: list[tuple[float, dict[str, tuple[float, float]]]] = []
         self.exit_reasons: list[str] = []
         self.entries: list[tuple[float, dict[str, Any]]] = []

@@ -15,7 +15,7 @@ from nautilus_trader.model import ActorId
 from scripting import T0, XRP_USDT, Watched, around, book, config, ns, trade
 from test_strategy_halts import BACK, CALM, LOST, SIDES, Commander, Live, calm, clear
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     EVENTS_TOPIC,

@@ -3,7 +3,7 @@
 import pytest
 from scripting import XRP_USDT, Watched, book, config, depth, quote, trade
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.book import OwnBook
 
 LEVELS = ([(2.3495, 300.0), (2.3494, 100.0)], [(2.3505, 100.0), (2.3506, 100.0)])

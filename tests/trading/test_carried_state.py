@@ -43,7 +43,7 @@ from scripting import (
 )
 
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.runs.restoration import RestorationError, opening_fills
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 

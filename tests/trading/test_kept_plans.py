@@ -14,7 +14,8 @@ from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.no_action_band import NoActionBand
-from mm_nautilus.pricing.quotes import NotQuoting, OrderAction, Quote, decide_action
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.quotes import OrderAction, Quote, decide_action
 from mm_nautilus.trading.instruments import currency_pair
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QUOTE, OrderState, QuoteSide, WorkingOrder

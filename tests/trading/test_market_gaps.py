@@ -7,7 +7,7 @@ import pytest
 from guard_scripting import Told
 from scripting import BTC_USDT, SECOND, T0, XRP_USDT, book, config, trade
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 
 HOUR = 3600.0
 

@@ -5,7 +5,7 @@ from nautilus_trader.model import OrderSide, OrderStatus
 from nautilus_trader.risk import RiskEngineConfig
 from scripting import XRP_USDT, Watched, book, config, trade
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 
 CALM = (2.3495, 2.3505)
 LOWER = (2.3455, 2.3465)

@@ -8,7 +8,7 @@ from nautilus_trader.model import ActorId, BookType, OrderSide
 from scripting import BTC_USDT, XRP_USDT, Watched, book, config, iid, ns, size, trade
 
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, StopQuoting
 
 CALM = (2.3495, 2.3505)

@@ -6,7 +6,7 @@ import pytest
 from nautilus_trader.model import OrderSide, OrderStatus
 from scripting import XRP_USDT, Watched, around, book, config, trade, update, walk
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 
 CALM = (2.3495, 2.3505)
 LONG = trade(1, 2.348, 10, "sell")

@@ -17,7 +17,7 @@ from scripting import (
     update,
 )
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.symbol import SymbolState
 
 CALM = (2.3495, 2.3505)

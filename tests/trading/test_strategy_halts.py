@@ -19,7 +19,7 @@ from scripting import (
 )
 
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.trading.messages import ClockState, FeedConnection, HaltQuoting, ResumeQuoting, VenueChange
 from mm_nautilus.trading.setup import Conditions

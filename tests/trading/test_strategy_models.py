@@ -35,7 +35,7 @@ from mm_nautilus.pricing.models import (
     glft_half_width,
     glft_skew,
 )
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 
 CALM = (2.3495, 2.3505)
 MID, TICK = 2.35, 0.00001

@@ -7,7 +7,7 @@ import pytest
 from nautilus_trader.model import OrderSide
 from scripting import BTC_USDT, XRP_BTC, XRP_USDT, Watched, book, config, trade, update
 
-from mm_nautilus.pricing.quotes import NotQuoting
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.orders import MAX_AMENDS
 
 # Mid 2.35 and a full width of 0.1 %: half of it is 0.001175, rounded away from the mid.

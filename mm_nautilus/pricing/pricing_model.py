@@ -1,0 +1,120 @@
+"""Where a model of one's own takes its place: market and position in, a reservation price and widths out.
+
+All prices are in quote currency, all sizes in base currency. A model knows nothing of the engine, of ticks or of lots:
+its prices are rounded away from the reservation price and kept from crossing the book, and sized, afterwards.
+"""
+
+import math
+from typing import NamedTuple, Protocol
+
+from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.pricing.not_quoting import NotQuoting
+
+__all__ = ["MarketView", "PositionView", "PricedQuote", "PricingModel", "checked"]
+
+
+class MarketView(NamedTuple):
+    """What a model sees of one symbol's market.
+
+    Attributes
+    ----------
+    symbol
+        The pair, for example ``XRP/USDT``.
+    best_bid, best_ask, mid_price
+        The touch of a sound book and its middle.
+    fair_price
+        What quotes are centred on while the position is at its target: the mid, unless the configuration asks for
+        another ``fair_price``.
+    volatility_pct
+        One-minute volatility as measured so far, %; 0 while it is not known.
+    """
+
+    symbol: str
+    best_bid: float
+    best_ask: float
+    mid_price: float
+    fair_price: float
+    volatility_pct: float
+
+
+class PositionView(NamedTuple):
+    """What a model sees of one symbol's position.
+
+    Attributes
+    ----------
+    size
+        Signed position since the start.
+    target
+        The signed position that quotes lean towards.
+    cap
+        Largest position on either side.
+    share
+        Distance of the position from its target as a share of the cap, in [-1, 1]: the models' ``q``.
+    quotes_at_cap
+        The cap in full quotes.
+    """
+
+    size: float
+    target: float
+    cap: float
+    share: float
+    quotes_at_cap: float
+
+
+class PricedQuote(NamedTuple):
+    """What a model asks for.
+
+    Attributes
+    ----------
+    reservation_price
+        What the quotes stand around.
+    bid_width, ask_width
+        Distance of either quote from it, at least 0.
+    skew_bps
+        Given by a model whose prices follow from the mid and the position alone, None by any other. It promises a
+        reservation price of ``fair_price * (1 - share * skew_bps / 10,000)`` and widths in proportion to the mid until
+        the volatility changes. Orders are then kept, without asking the model, while the touch stays within the
+        no-action band.
+    """
+
+    reservation_price: float
+    bid_width: float
+    ask_width: float
+    skew_bps: float | None = None
+
+
+class PricingModel(Protocol):
+    """Prices one symbol: any function with this signature.
+
+    It is called when the touch moves, after executions, and at least once a minute, while nothing keeps the symbol from
+    being quoted. A reason in place of prices leaves both sides without quotes.
+    """
+
+    def __call__(
+        self, market: MarketView, position: PositionView, params: SymbolParams, /
+    ) -> PricedQuote | NotQuoting:
+        """Return reservation price and widths, or why there are none."""
+
+
+def checked(model: PricingModel) -> PricingModel:
+    """Return the model, which raises where its prices are none.
+
+    Raises
+    ------
+    ValueError
+        From the returned model: if a price or a width is not finite, or a width is negative.
+    """
+
+    def priced(
+        market: MarketView, position: PositionView, params: SymbolParams, /
+    ) -> PricedQuote | NotQuoting:
+        quote = model(market, position, params)
+        if isinstance(quote, NotQuoting):
+            return quote
+        if not all(map(math.isfinite, quote[:3])) or min(quote.bid_width, quote.ask_width) < 0:
+            raise ValueError(
+                f"the pricing model of {market.symbol} must return finite numbers and widths of at least 0, was {quote}"
+            )
+        return quote
+
+    return priced

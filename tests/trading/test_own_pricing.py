@@ -1,0 +1,81 @@
+"""A pricing model of one's own in the place of the configured one."""
+
+import math
+from typing import Any
+
+import pytest
+from scripting import XRP_USDT, Watched, around, config, restless, trade
+from test_kept_plans import fact
+
+from mm_nautilus.pricing import MarketView, PositionView, PricedQuote
+from mm_nautilus.pricing.not_quoting import NotQuoting
+
+EXACT = {"requote_tolerance_bps": 0.0, "position_size": "10 XRP", "max_inventory": "40 XRP"}
+TICK = 0.00001
+
+
+def leaning(market: MarketView, position: PositionView, _params: Any) -> PricedQuote:
+    """Stand further below the mid than above it, and lower with inventory."""
+    reservation = market.mid_price - 0.004 * position.share
+    return PricedQuote(reservation, bid_width=0.004, ask_width=0.002)
+
+
+def test_its_prices_are_those_of_the_orders(run: Any) -> None:
+    mm = Watched(config(**EXACT), pricing=leaning)
+    moved = [around(at, 2.351) for at in (1, 2)]
+    run(mm, [around(0, 2.35), *moved, trade(2.5, 2.347, 10, "sell"), around(3, 2.351), around(4, 2.351)])
+    assert mm.failures == []
+    for at, reservation in ((1, 2.35), (2, 2.351), (4, 2.35)):
+        prices = {side: price for side, (price, _) in mm.quotes_at(at).items()}
+        assert prices == pytest.approx(
+            {"bid": reservation - 0.004, "ask": reservation + 0.002}, abs=1.01 * TICK
+        )
+
+
+@pytest.mark.parametrize("skew_bps", [None, 20.0])
+def test_it_is_asked_at_every_touch_unless_it_says_how_it_moves(run: Any, skew_bps: float | None) -> None:
+    asked: list[float] = []
+
+    def proportional(market: MarketView, position: PositionView, _params: Any) -> PricedQuote:
+        asked.append(market.mid_price)
+        reservation = market.fair_price * (1.0 - position.share * 0.002)
+        return PricedQuote(reservation, 0.001 * market.mid_price, 0.001 * market.mid_price, skew_bps)
+
+    given = config(requote_tolerance_bps=3.0, max_inventory="35 XRP", cooldown_seconds=0.1)
+    market = restless(11, 120, stir=0.0002)
+    mm = Watched(given, pricing=proportional)
+    outcome = run(mm, market, symbols=[XRP_USDT])
+    configured = Watched(
+        given
+        | {
+            "min_spread_pct": 0.2,
+            "use_reservation_price": True,
+            "skew_bps_at_max_inventory": 20.0,
+            "maker_fee_pct": 0.0,
+        }
+    )
+    sent = [fact(order, event) for order in outcome.orders for event in order.events()]
+    outcome = run(configured, market, symbols=[XRP_USDT])
+    assert sent == [fact(order, event) for order in outcome.orders for event in order.events()]
+    assert mm.failures == configured.failures == []
+    mids = [mid for before, mid in zip([0.0, *asked], asked, strict=False) if mid != before]
+    assert (len(mids) < 70) is (skew_bps is not None), len(mids)
+
+
+def test_a_reason_in_place_of_prices_leaves_both_sides_without_quotes(run: Any) -> None:
+    mm = Watched(config(), pricing=lambda *_: NotQuoting.WARMING_UP)
+    outcome = run(mm, [around(0, 2.35), around(1, 2.36)])
+    assert (outcome.orders, mm.failures) == ([], [])
+    assert NotQuoting.WARMING_UP in mm.symbols[XRP_USDT].bid.stats.counts
+
+
+@pytest.mark.parametrize("wrong", [(math.nan, 0.1, 0.1), (2.35, math.inf, 0.1), (2.35, 0.1, -0.1)])
+def test_prices_that_are_none_end_the_run(run: Any, wrong: tuple[float, float, float]) -> None:
+    mm = Watched(config(), pricing=lambda *_: PricedQuote(*wrong))
+    outcome = run(mm, [around(0, 2.35), around(1, 2.36)])
+    assert outcome.orders == []
+    (failure,) = mm.failures
+    assert str(failure.error) == (
+        "the pricing model of XRP/USDT must return finite numbers and widths of at least 0, was "
+        f"{PricedQuote(*wrong)}"
+    )
