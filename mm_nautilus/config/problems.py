@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union, TypeIs, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeIs, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel, ValidationError

@@ -285,13 +285,13 @@ def _sources(
         yield "measured" if known else "base_volatility_pct, as none is measured yet"
 
 
-def quote_metrics_text(symbol: str, figures: QuoteMetrics) -> str:
-    """Return a symbol's figures as the line that is logged."""
-    spread = "not known" if figures.spread_bps is None else f"{short_number(figures.spread_bps)} bps"
+def quote_metrics_text(symbol: str, metrics: QuoteMetrics) -> str:
+    """Return what a symbol's quotes will be like as the line that is logged."""
+    spread = "not known" if metrics.spread_bps is None else f"{short_number(metrics.spread_bps)} bps"
     return (
-        f"MM: {symbol} quotes stand {_distance_text(figures.half_width_bps, figures.half_width_ticks)} from their "
-        f"centre, which full inventory moves by {_distance_text(figures.skew_bps, figures.skew_ticks)}; maker fee "
-        f"{figures.maker_fee_bps:g} bps, {figures.spread_source} {spread}; model {figures.model}: {figures.source}"
+        f"MM: {symbol} quotes stand {_distance_text(metrics.half_width_bps, metrics.half_width_ticks)} from their "
+        f"centre, which full inventory moves by {_distance_text(metrics.skew_bps, metrics.skew_ticks)}; maker fee "
+        f"{metrics.maker_fee_bps:g} bps, {metrics.spread_source} {spread}; model {metrics.model}: {metrics.source}"
     )
 
 

@@ -50,7 +50,7 @@ class FeedGuard:
     subscription that is ended and begun anew is checked again. So a book that was emptied for no other reason is not
     believed before that has been done.
 
-    Connections and books are told by different queues. A snapshot may thus be seen before the news that the feed is
+    Connections and books come by different queues. A snapshot may thus be seen before the news that the feed is
     connected again, but not before the clearing of the book that comes with it.
     """
 

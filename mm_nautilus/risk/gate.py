@@ -103,11 +103,11 @@ class SymbolGuards:
 
     @property
     def is_feed_believed(self) -> bool:
-        """Whether the book is what the venue has now, as far as connections tell."""
+        """Whether the book is what the venue has now, as far as connections show."""
         return self.feed is None or self.feed.is_believed
 
     def doubt(self, now_ns: int) -> NotQuoting | None:
-        """Return why nobody should trade on what a live feed told last; None where one may, or from a catalog."""
+        """Return why nobody should trade on what a live feed sent last; None where one may, or from a catalog."""
         if self.feed is None:
             return None
         if not self.feed.is_believed:
@@ -172,7 +172,7 @@ class SymbolGuards:
         return self.recent_trades is not None and self.recent_trades.is_repeated(trade_id)
 
     def backward_seconds(self, date_ns: int, now_ns: int) -> float | None:
-        """Return by how much a book event is dated before an earlier one, where that is to be told: once a spell.
+        """Return by how much a book event is dated before an earlier one, where that is to be logged.
 
         Parameters
         ----------

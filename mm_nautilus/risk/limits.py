@@ -206,7 +206,7 @@ class ActionBudget:
 
 
 class LineLimit:
-    """Bound how many lines of one kind are told in a minute, and count those that are not.
+    """Bound how many lines of one kind are logged in a minute, and count those that are not.
 
     Parameters
     ----------
@@ -216,33 +216,33 @@ class LineLimit:
         Its length, nanoseconds.
     """
 
-    __slots__ = ("_left_out", "_most", "_since_ns", "_told", "_window_ns")
+    __slots__ = ("_left_out", "_logged", "_most", "_since_ns", "_window_ns")
 
     def __init__(self, most: int, window_ns: int) -> None:
         self._most = most
         self._window_ns = window_ns
         self._since_ns = 0
-        self._told = self._left_out = 0
+        self._logged = self._left_out = 0
 
     def take(self, text: str, now_ns: int) -> str | None:
-        """Return what to tell of a line now: with how many were left out before, or None where it is one of them."""
+        """Return what to log of a line now: with how many were left out before, or None where it is one of them."""
         if not 0 <= now_ns - self._since_ns < self._window_ns:
-            self._since_ns, self._told = now_ns, 0
-        if self._told >= self._most:
+            self._since_ns, self._logged = now_ns, 0
+        if self._logged >= self._most:
             self._left_out += 1
             return None
-        self._told += 1
+        self._logged += 1
         left_out, self._left_out = self._left_out, 0
         return text if left_out == 0 else f"{text} ({left_out} changes before were not logged)"
 
 
 class LogThrottle:
-    """Tell the beginning of a spell of like events from its middle, so that each spell is told once.
+    """Find the first of like events that follow each other closely, so that only that one is logged.
 
     Parameters
     ----------
     quiet_ns
-        A spell is over after this long without an event, nanoseconds.
+        After this long without an event the next one is a first one again, nanoseconds.
     """
 
     __slots__ = ("_last_ns", "_quiet_ns")
@@ -252,7 +252,7 @@ class LogThrottle:
         self._last_ns: int | None = None
 
     def begins(self, now_ns: int) -> bool:
-        """Take in an event and return whether it is the first of a spell."""
+        """Take in an event and return whether it is a first one."""
         begins = self._last_ns is None or now_ns - self._last_ns >= self._quiet_ns
         self._last_ns = now_ns
         return begins

@@ -12,7 +12,7 @@ __all__ = ["VenueState", "strictest", "venue_reason"]
 class VenueState(StrEnum):
     """A state that Kraken gives a pair or itself.
 
-    ``unknown`` stands for every word that is none of these: what it allows cannot be told, so nothing is sent.
+    ``unknown`` stands for every word that is none of these: what it allows is not known, so nothing is sent.
     """
 
     ONLINE = "online"

@@ -236,7 +236,9 @@ class SessionControl(GuardedActor):
         """Return whether no order is left and, where positions are to be closed, none that can be."""
         if self.cache.orders_open_count() or self.cache.orders_inflight_count():
             return False
-        return not self._flatten or not any(symbol.is_closable for symbol in self._strategy.symbols.values())
+        return not self._flatten or not any(
+            symbol.closing.is_possible for symbol in self._strategy.symbols.values()
+        )
 
     def on_failure(self, failure: CallbackFailure) -> None:
         """Ask for the end, in whatever way the engine allows now."""

@@ -26,6 +26,11 @@ def most_ticks(symbol: SymbolState) -> int:
     return math.ceil((symbol.book.best_ask_ticks or 1) * (1.0 + _SWEEP_SHARE))
 
 
+def _fee_share(symbol: SymbolState) -> float:
+    """Return the higher of the two fees as a share of value, for reckoning what a buy may cost."""
+    return max(0.0, symbol.params.maker_fee_pct or 0.0, symbol.params.taker_fee_pct or 0.0) / 100.0
+
+
 def _value(symbol: SymbolState, quote: Quote, *, is_buy: bool) -> float:
     """Return what an order needs of its balance: quote currency for a bid, base currency for an ask."""
     return quote.size_lots * symbol.lot * (quote.price_ticks * symbol.tick if is_buy else 1.0)
@@ -50,7 +55,7 @@ def _claim(order: WorkingOrder, currency: Currency) -> float:
         resting = order.resting
         locked = _value(symbol, resting, is_buy=is_buy) if order.is_resting else 0.0
         all_in = max(locked, _value(symbol, order.pending or resting, is_buy=is_buy))
-    return all_in * (1.0 + (symbol.fee_share if is_buy else 0.0)) - locked
+    return all_in * (1.0 + (_fee_share(symbol) if is_buy else 0.0)) - locked
 
 
 class Affordability:
@@ -118,7 +123,7 @@ class Affordability:
         if own_order is not None and own_order.state is OrderState.WORKING:
             free += _value(symbol, own_order.resting, is_buy=is_buy)
         if is_buy:
-            free /= price_ticks * symbol.tick * (1.0 + symbol.fee_share)
+            free /= price_ticks * symbol.tick * (1.0 + _fee_share(symbol))
         return max(0, math.floor(free / symbol.lot + _LOT_ROUNDING))
 
     def _free_margin_lots(
@@ -137,7 +142,7 @@ class Affordability:
         if own_order is not None and own_order.state is OrderState.WORKING:
             free += rate * _value(symbol, own_order.resting, is_buy=True)
         secured = math.floor(
-            free / (price_ticks * symbol.tick * (rate + symbol.fee_share)) / symbol.lot + _LOT_ROUNDING
+            free / (price_ticks * symbol.tick * (rate + _fee_share(symbol))) / symbol.lot + _LOT_ROUNDING
         )
         reducing = max(0, -symbol.position.lots if is_buy else symbol.position.lots)
         return max(secured, reducing, 0)

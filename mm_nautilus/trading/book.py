@@ -9,7 +9,7 @@ __all__ = ["OwnBook", "SizedBook", "Touch", "holds_single_orders"]
 
 
 class Touch(NamedTuple):
-    """Best prices and their sizes, as the engine's cache tells them; None for an empty side."""
+    """Best prices and their sizes, as the engine's cache has them; None for an empty side."""
 
     bid_price: Price | None
     bid_size: Quantity | None

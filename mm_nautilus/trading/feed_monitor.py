@@ -157,10 +157,10 @@ class FeedMonitor:
         )
 
     def look(self, symbol: SymbolState, now_ns: int, *, may_ask: bool) -> None:
-        """Look once a second at what no event tells: a clock that was set, data that has to be asked for anew."""
+        """Look once a second at what no event shows: a clock that was set, data that has to be asked for anew."""
         if not symbol.guards.is_clock_settled:
             # A clock that was set back may not come to them for hours.
-            symbol.exit_retry_ns = symbol.next_requote_ns = now_ns
+            symbol.closing.retry_ns = symbol.next_requote_ns = now_ns
         if not self.is_live or not may_ask:
             return
         for data in symbol.guards.to_ask(now_ns):

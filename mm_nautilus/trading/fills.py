@@ -91,10 +91,10 @@ class FillBook:
         now_ns = self._clock.timestamp_ns()
         for symbol in self._symbols.values():
             yield from self._missed(symbol, now_ns)
-            if self._flattens_on_stop and symbol.is_closable:
-                symbol.kept_for = (
-                    symbol.kept_for or "what was to close it did not get to the venue, or found no liquidity"
-                )
+            closing = symbol.closing
+            if self._flattens_on_stop and closing.is_possible:
+                text = "what was to close it did not get to the venue, or found no liquidity"
+                closing.kept_for = closing.kept_for or text
 
     def _missed(self, symbol: SymbolState, now_ns: int) -> Iterator[Fill]:
         instrument = self._cache.instrument(symbol.instrument_id)

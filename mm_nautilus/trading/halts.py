@@ -87,7 +87,7 @@ class Halts:
         for symbol in self._symbols.values():
             was_halted = symbol.is_halted
             symbol.guards.rearm()
-            symbol.flatten = None if self.stopping is None else symbol.flatten
+            symbol.closing.flatten = None if self.stopping is None else symbol.closing.flatten
             if was_halted:
                 self._report(symbol, QuotingState.QUOTING, f"resumed by {reason}", now_ns)
 
@@ -95,7 +95,7 @@ class Halts:
         """Quote nothing any more and, if wanted, close the positions at market."""
         self.stopping = NotQuoting.STOPPING
         for symbol in self._symbols.values():
-            symbol.flatten = ExitReason.STOP if flatten else symbol.flatten
+            symbol.closing.flatten = ExitReason.STOP if flatten else symbol.closing.flatten
 
     def _halt(
         self,
@@ -113,7 +113,7 @@ class Halts:
                 continue
             has_changed = True
             symbol.guards.halt = halt
-            symbol.flatten = ExitReason.HALT if halt.flatten else symbol.flatten
+            symbol.closing.flatten = ExitReason.HALT if halt.flatten else symbol.closing.flatten
             if self._strategy.is_running():
                 self._requote(symbol, now_ns)
             self._report(symbol, QuotingState.HALTED, f"{reason}: {text}", now_ns)

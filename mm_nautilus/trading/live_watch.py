@@ -38,9 +38,9 @@ def read_clocks(engine_ns: int) -> ClockReading:
 
 
 class LiveWatch(GuardedActor):
-    """Tell the strategies of connections, a clock that was set, what the venue takes, and the kill switch's files.
+    """Inform the strategies of connections, a clock that was set, what the venue takes, and the kill switch's files.
 
-    Start the actor before the strategies, and tell these to `follow_live_feed`.
+    Start the actor before the strategies, and set `is_live` in the `conditions` of these.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class LiveWatch(GuardedActor):
             self._look_at_kill_switch()
 
     def on_socket_state(self, event: Any) -> None:
-        """Tell the strategies when the first connection is lost, and when all are back."""
+        """Inform the strategies when the first connection is lost, and when all are back."""
         connection = (str(event.client_id), event.endpoint)
         was_connected = not self._lost
         if event.state == SocketState.DISCONNECTED:

@@ -1,4 +1,4 @@
-"""One symbol's market as its feed tells it: book, mid, minute closes and trades, in ticks and lots."""
+"""One symbol's market as its feed sends it: book, mid, minute closes and trades, in ticks and lots."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -44,7 +44,7 @@ class Market:
     follows_touch
         Whether the engine keeps the book.
     hears_all
-        Whether changes behind the touch are told for the time being, where the engine keeps the book.
+        Whether changes behind the touch are heard of for the time being, where the engine keeps the book.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Market:
         return touch
 
     def follow_touch(self, cache: Any) -> None:
-        """Let the engine keep the book, of which it tells what changes at the touch; the rest is in its cache."""
+        """Let the engine keep the book, which reports what changes at the touch; the rest is in its cache."""
         self._cache, self.follows_touch = cache, True
 
     @property
@@ -143,9 +143,9 @@ class Market:
         return book.best_bid_price(), book.best_bid_size(), book.best_ask_price(), book.best_ask_size()
 
     def look_at_book(self, now_ns: int) -> bool:
-        """Look for what no quote has told of the engine's book; return whether its touch is another one.
+        """Look for what no quote has reported of the engine's book; return whether its touch is another one.
 
-        A quote is told only of a book with two sides, and not of changes behind the touch. The last of those is taken
+        A quote is made only of a book with two sides, and not of changes behind the touch. The last of those is taken
         to have come now: the book has the venue's times alone.
         """
         updates = self._cache.book_update_count(self.instrument_id)

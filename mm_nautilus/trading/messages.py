@@ -1,4 +1,4 @@
-"""What the strategy tells, and the commands it takes: three topics on the message bus."""
+"""What the strategy publishes, and the commands it takes: three topics on the message bus."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 EVENTS_TOPIC: Final = "mm.events"
-"""What a strategy tells: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
+"""A strategy's facts: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
 ACCOUNT_TOPIC: Final = "mm.account"
 """The metrics actor's account snapshots, each with its time in nanoseconds since the epoch."""
 COMMANDS_TOPIC: Final = "mm.commands"
@@ -249,7 +249,7 @@ class OrderOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution and what it did, in exact amounts; told once its position event has been booked.
+    """One execution and what it did, in exact amounts; published once its position event has been booked.
 
     Parameters
     ----------
@@ -396,7 +396,7 @@ class FeedConnection:
 class FeedRequest:
     """End a subscription to an instrument's data, or begin it anew.
 
-    The engine tells its data client of the end of a subscription only when the last subscriber has ended his. So the
+    The engine informs its data client of the end of a subscription only when the last subscriber has ended his. So the
     end comes first, to all of them, and then the beginning.
 
     Parameters

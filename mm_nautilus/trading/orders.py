@@ -191,7 +191,7 @@ class OrderManager:
         live = WorkingOrder(symbol, side, order_id, purpose, is_buy, Quote(price_ticks, lots), grounds, most)
         self._live[order_id] = live
         if side is None:
-            symbol.exit_order_id = order_id
+            symbol.closing.order_id = order_id
         else:
             side.order = live
         symbol.counts.placed += 1
@@ -232,9 +232,13 @@ class OrderManager:
 
         On a cash account the order waits until the cancelled quotes have released the balance it needs.
         """
-        if symbol.position.lots == 0 or symbol.exit_order_id is not None or now_ns < symbol.exit_retry_ns:
+        if (
+            symbol.position.lots == 0
+            or symbol.closing.order_id is not None
+            or now_ns < symbol.closing.retry_ns
+        ):
             return
-        lots = symbol.exit_piece(self._exit_lots(symbol))
+        lots = symbol.closing.piece_of(self._exit_lots(symbol))
         if lots > 0:
             self._send_exit(symbol, purpose, lots, now_ns)
 
@@ -247,12 +251,12 @@ class OrderManager:
             return
         doubt = symbol.guards.doubt(now_ns)
         if doubt is not None:
-            symbol.kept_for = f"prices are not believed ({doubt})"
+            symbol.closing.kept_for = f"prices are not believed ({doubt})"
             return
-        in_flight = self._live.get(symbol.exit_order_id)
+        in_flight = self._live.get(symbol.closing.order_id)
         left = self._exit_lots(symbol) - (0 if in_flight is None else in_flight.sent.size_lots)
         while left > 0:
-            piece = symbol.exit_piece(left)
+            piece = symbol.closing.piece_of(left)
             left -= piece
             self._send_exit(symbol, ExitReason.STOP, piece, now_ns)
 
@@ -266,7 +270,7 @@ class OrderManager:
         A cash account may lack the balance: as long as quotes hold some of it, the exit waits for their cancel,
         then it closes what there is balance for.
         """
-        if not symbol.is_closable or not symbol.guards.venue.takes_market_orders:
+        if not symbol.closing.is_possible or not symbol.guards.venue.takes_market_orders:
             return 0
         lots = abs(symbol.position.lots)
         is_buy = symbol.position.lots < 0
@@ -274,7 +278,7 @@ class OrderManager:
         if free is None or free >= lots:
             return lots
         quotes_gone = symbol.bid.order is None and symbol.ask.order is None
-        return free if quotes_gone and free >= symbol.least_exit_lots else 0
+        return free if quotes_gone and free >= symbol.closing.least_lots else 0
 
     # -- Events -----------------------------------------------------------------------------------------
 
@@ -341,9 +345,7 @@ class OrderManager:
 
     def _note_refused_exit(self, order: WorkingOrder, reason: str, now_ns: int) -> None:
         symbol = order.symbol
-        symbol.counts.exits_refused += 1
-        symbol.exit_refusal = reason
-        if symbol.exit_refusal_log.begins(now_ns):
+        if symbol.closing.on_refused(reason, now_ns):
             self._strategy.log.warning(
                 f"MM: {symbol.name} cannot be closed ({order.purpose}), tried again every "
                 f"{symbol.params.retry_after_seconds:g} s: {reason}"
@@ -355,9 +357,9 @@ class OrderManager:
         if side is not None:
             side.order = None
             side.retry_at_ns = max(side.retry_at_ns, retry_ns)
-        elif symbol.exit_order_id == order.order_id:
-            symbol.exit_order_id = None
-            symbol.exit_retry_ns = retry_ns
+        elif symbol.closing.order_id == order.order_id:
+            symbol.closing.order_id = None
+            symbol.closing.retry_ns = retry_ns
 
 
 def _retry_ns(symbol: SymbolState, now_ns: int) -> int:

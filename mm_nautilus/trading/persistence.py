@@ -111,7 +111,7 @@ def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> 
         position.entry = PositionEntry(**entry)
     position.results.open_fees = Decimal(saved["open_fees"])
     halt = symbol.guards.halt = None if saved["halt"] is None else Halt.from_dict(saved["halt"])
-    symbol.flatten = ExitReason.HALT if halt is not None and halt.flatten else None
+    symbol.closing.flatten = ExitReason.HALT if halt is not None and halt.flatten else None
     symbol.drawdown.peak = saved["drawdown_peak"]
     symbol.drawdown.halted = halt is not None
     symbol.guards.losses.reset(saved["losses_in_a_row"])

@@ -104,7 +104,7 @@ class Position:
     entry
         Average price and extremes, None while flat.
     entry_lots
-        Unsigned size that `entry` tells of.
+        Unsigned size that `entry` is of.
     exit
         The decision to close it, None while there is none.
     realized, cycle_realized
@@ -187,8 +187,8 @@ class Position:
     def book(self, quantity: Decimal, cycle_realized: Decimal) -> Booked | None:
         """Take in a position event: unsigned size, and realised PnL since the position opened, in quote currency.
 
-        Between an execution and the position event that tells what it did, entry and PnL are still the old ones;
-        an execution that flips the position is told by two events, of which only the second completes it.
+        Between an execution and the position event that says what it did, entry and PnL are still the old ones;
+        an execution that flips the position has two events, of which only the second completes it.
 
         Returns
         -------
@@ -222,7 +222,7 @@ class Position:
         return float(self.realized) + unrealized
 
     def take_over(self, position: Any) -> None:
-        """Follow a position that the engine has open although no event has told of it.
+        """Follow a position that the engine has open although no event has come of it.
 
         A restored entry that is this position's keeps its extremes and takes the engine's price, to the last bit: a
         lower one would count as an add at a loss, which begins the extremes anew.

@@ -230,7 +230,7 @@ class MarketMaker(GuardedStrategy):
         blocked = self.halts.stopping or (None if halt is None else halt.reason)
         if symbol.check_risk(now_ns) and blocked is None:
             self.halts.report_pause(symbol, now_ns)
-        decided = symbol.decide_exit()
+        decided = symbol.closing.decide()
         if decided is not None:
             self.log.info(decided)
         if blocked is not None or symbol.position.exit is not None:
@@ -247,8 +247,7 @@ class MarketMaker(GuardedStrategy):
         """Keep both sides without orders, and close the position where that was decided."""
         symbol.forget_plan()
         self.orders.pull(symbol, reason, now_ns)
-        decided = symbol.position.exit
-        purpose = symbol.flatten or (None if decided is None else decided.reason)
+        purpose = symbol.closing.purpose
         if purpose is None or not symbol.guards.is_feed_believed:
             return
         if purpose is not ExitReason.STOP or symbol.guards.doubt(now_ns) is None:

@@ -15,7 +15,7 @@ from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.pricing.exits import ExitReason, check_exit, exit_alerts, exit_text
+from mm_nautilus.pricing.exits import exit_alerts
 from mm_nautilus.pricing.fair_price import fair_price_ticks
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
 from mm_nautilus.pricing.not_quoting import NotQuoting
@@ -28,9 +28,10 @@ from mm_nautilus.pricing.quotes import (
     plan_quotes,
     signal_sides,
 )
-from mm_nautilus.risk.limits import SECOND_NS, BookCondition, LogThrottle, book_condition
+from mm_nautilus.risk.limits import SECOND_NS, BookCondition, book_condition
 from mm_nautilus.risk.state import GuardState, guard_state
 from mm_nautilus.trading.book import SizedBook
+from mm_nautilus.trading.closing import Closing
 from mm_nautilus.trading.market import Market
 from mm_nautilus.trading.messages import MarketSample, QuoteState
 from mm_nautilus.trading.position import Position
@@ -41,7 +42,7 @@ from mm_nautilus.trading.working_order import Grounds, OrderCounts, QuoteSide
 __all__ = ["SymbolState"]
 
 _LEAST_SILENCE_NS: Final = 5 * SECOND_NS
-"""Shortest silence that counts and can be told by looking at a book's changes once a second."""
+"""Shortest silence that counts and is found by looking at a book's changes once a second."""
 
 
 class SymbolState(Market):
@@ -74,10 +75,8 @@ class SymbolState(Market):
         What may keep the symbol from being quoted, and why neither side is to be quoted as of the last `check_risk`.
     needs_requote, next_requote_ns
         Whether quotes have to be planned at the next event, and from when on at any event.
-    exit_refusal
-        Why the last exit was refused, empty where none was.
-    kept_for
-        Why the strategy stopped with a position that it was to close, empty where it did not.
+    closing
+        How the position is closed.
     has_plan
         Whether both sides' targets are what would be planned now.
     """
@@ -100,15 +99,11 @@ class SymbolState(Market):
         self.pricing: PricingModel = self.model if pricing is None else checked(pricing)
         self.position = Position(instrument.quote_currency.precision)
         self.drawdown = self.guards.drawdown
-        self.flatten: ExitReason | None = None
-        self.exit_order_id: Any = None
-        self.exit_retry_ns = 0
-        self.exit_refusal, self.exit_refusal_log = "", LogThrottle(MINUTE_NS)
-        self.kept_for = ""
         self.pause: NotQuoting | None = None
         self.bid, self.ask = QuoteSide(is_bid=True), QuoteSide(is_bid=False)
         self.counts = OrderCounts()
-        self.trades = TradeFilter(self.guards, self.counts)
+        self.closing = Closing(self, self.position, self.sizes, self.counts)
+        self.trades = TradeFilter(self.name, self.guards, self.counts)
         self.quote_metrics: QuoteMetrics | None = None
         self.quote_metrics_are_assumed = True
         self.reservation_price: float | None = None
@@ -155,10 +150,10 @@ class SymbolState(Market):
                 self.closes.begin_anew()
                 self._record_touch(ts_ns)
             guard.on_event(ts_ns, book_condition(bid, ask))
-            self._observe(ts_ns)
+            self._take_touch(ts_ns)
             return True
         guard.last_event_ns = ts_ns
-        price = self._observe(ts_ns)
+        price = self._take_touch(ts_ns)
         lowest, highest = self._exit_alerts
         return not (
             band.lowest_sum <= bid + ask <= band.highest_sum
@@ -167,7 +162,7 @@ class SymbolState(Market):
             and lowest < price < highest
         )
 
-    def _observe(self, ts_ns: int) -> float:
+    def _take_touch(self, ts_ns: int) -> float:
         """Follow the market and the position's extremes; return the price one could exit at, 0 where flat."""
         touch, entry = self._follow_touch(ts_ns), self.position.entry
         return 0.0 if touch is None or entry is None else entry.observe(*touch)
@@ -184,10 +179,12 @@ class SymbolState(Market):
         return self.position.average_lots(now_ns) * self.lot
 
     def follow_position(self, event: Any) -> None:
-        """Follow the entry of the position after an execution, as its position event tells."""
+        """Follow the entry of the position after an execution, by its position event."""
         lots = 0 if event.side == PositionSide.FLAT else self.lots(event.quantity)
         last_price = float(event.last_px)
-        smallest = self.sizes.order_limits.min_lots_at(self._exit_ticks or round(last_price / self.tick))
+        smallest = self.sizes.order_limits.min_lots_at(
+            self.closing.touch_ticks or round(last_price / self.tick)
+        )
         self.position.follow(
             "long" if event.side == PositionSide.LONG else "short",
             event.avg_px_open,
@@ -204,47 +201,6 @@ class SymbolState(Market):
         self.counts.maker_fills += is_maker
         self.counts.phantom_fills += is_phantom
         return is_phantom
-
-    def exit_piece(self, lots: int) -> int:
-        """Return how many of the lots that are to be closed the first order takes, at the dearer side of the book."""
-        dearer = self.book.best_ask_ticks or self.book.best_bid_ticks or 1
-        return self.sizes.order_limits.piece_of(lots, dearer)
-
-    @property
-    def _exit_ticks(self) -> int | None:
-        return self.book.best_ask_ticks if self.position.lots < 0 else self.book.best_bid_ticks
-
-    @property
-    def least_exit_lots(self) -> int:
-        """The smallest exit the venue takes at the touch, in lots."""
-        return self.sizes.order_limits.min_lots_at(self._exit_ticks or 1)
-
-    @property
-    def is_closable(self) -> bool:
-        """Whether there is a touch to exit at and the position is no smaller than the venue's smallest order."""
-        return self._exit_ticks is not None and abs(self.position.lots) >= self.least_exit_lots
-
-    def decide_exit(self) -> str | None:
-        """Decide on an exit once; it stands until the position is closed. Return why, where it is decided now.
-
-        What is left below the venue's smallest order cannot be closed by itself and is quoted on.
-        """
-        touch, position = self.touch, self.position
-        if touch is None or position.entry is None or not self.guards.is_feed_believed:
-            return None
-        if not self.is_closable:
-            position.exit = None if self.exit_order_id is None else position.exit
-            return None
-        if position.exit is None:
-            position.exit = check_exit(position.entry, *touch, self.params)
-            if position.exit is not None:
-                return exit_text(position.entry, position.exit, max(6, self.spec.price_precision))
-        return None
-
-    @property
-    def fee_share(self) -> float:
-        """The higher of the two fees as a share of value, for reckoning what a buy may cost."""
-        return max(0.0, self.params.maker_fee_pct or 0.0, self.params.taker_fee_pct or 0.0) / 100.0
 
     # -- Quotes -----------------------------------------------------------------------------------------
 
@@ -402,8 +358,7 @@ class SymbolState(Market):
     def schedule(self, now_ns: int) -> None:
         """Note when the targets may change although the touch does not; until then nothing has to be planned."""
         self.needs_requote = False
-        closing = self.position.exit is not None or self.flatten is not None
-        if self.params.quoting == "signal" or (closing and self.position.lots != 0):
+        if self.params.quoting == "signal" or self.closing.is_wanted:
             self.next_requote_ns = now_ns
             return
         due = (now_ns // MINUTE_NS + 1) * MINUTE_NS
@@ -420,34 +375,15 @@ class SymbolState(Market):
 
     def is_at_rest(self, now_ns: int) -> bool:
         """Return whether nothing is left to be done before the next book event, which a gap keeps waiting."""
-        position = self.position
-        closes = (position.exit is not None or self.flatten is not None) and position.lots != 0
         is_silent = self.last_event_ns is None or self.is_gap(now_ns)
-        return is_silent and not (closes and self.is_closable)
+        return is_silent and not (self.closing.is_wanted and self.closing.is_possible)
 
     # -- Views ------------------------------------------------------------------------------------------
 
     @property
     def warnings(self) -> list[str]:
-        """What somebody should know of the position: that it could not be closed, or was not."""
-        found = []
-        position = f"{self.position.lots * self.spec.size_increment:f} {self.spec.base}"
-        if self.exit_refusal:
-            count = self.counts.exits_refused
-            found.append(
-                f"Warning: {self.name}: {count} orders that were to close the position were refused, the last one as "
-                f"{self.exit_refusal}"
-            )
-        if self.counts.phantom_fills:
-            found.append(
-                f"Warning: {self.name}: {self.counts.phantom_fills} fills came by trades that were too old or had come "
-                "before; the simulated venue fills quotes by them, and the figures contain them"
-            )
-        if self.kept_for:
-            found.append(
-                f"Warning: {self.name}: flatten_on_stop kept the position of {position}: {self.kept_for}"
-            )
-        return found
+        """What somebody should know of the position and the fills."""
+        return self.closing.warnings + self.trades.warnings
 
     @property
     def order_counts(self) -> dict[str, int]:

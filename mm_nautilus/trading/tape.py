@@ -21,13 +21,16 @@ class TradeFilter:
 
     Parameters
     ----------
+    name
+        The pair.
     guards
         What says how old a trade may be, and knows the ids of a live feed's last trades.
     counts
         Where what is left out is counted: ``old_trades`` and ``repeated_trades``.
     """
 
-    def __init__(self, guards: SymbolGuards, counts: Any) -> None:
+    def __init__(self, name: str, guards: SymbolGuards, counts: Any) -> None:
+        self._name = name
         self._guards = guards
         self._counts = counts
         self._last: deque[tuple[Any, bool]] = deque(maxlen=_MOST_TRADES)
@@ -42,6 +45,16 @@ class TradeFilter:
         if self._guards.feed is not None:
             self._last.append((trade, is_fresh))
         return is_fresh
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the run's figures contain because of such trades."""
+        if not self._counts.phantom_fills:
+            return []
+        return [
+            f"Warning: {self._name}: {self._counts.phantom_fills} fills came by trades that were too old or had come "
+            "before; the simulated venue fills quotes by them, and the figures contain them"
+        ]
 
     def is_phantom(self, fill: Any) -> bool:
         """Return whether the last trade that has just gone through the filled order's price should not have come."""

@@ -230,7 +230,7 @@ class QuoteSide:
     retry_at_ns
         No new order before this time, after a refusal.
     has_changed
-        Whether order or reason have changed since they were last told.
+        Whether order or reason have changed since they were last published.
     """
 
     is_bid: bool

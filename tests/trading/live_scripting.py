@@ -83,7 +83,7 @@ class LiveWatched(Watched):
     def is_quiet(self) -> bool:
         """Whether no command is on its way."""
         return all(
-            symbol.exit_order_id is None
+            symbol.closing.order_id is None
             and not symbol.position.awaits_event
             and all(side.is_settled for side in (symbol.bid, symbol.ask))
             for symbol in self.symbols.values()
