@@ -1,6 +1,7 @@
 """What a shell completes: files of runs, keys for ``--set``, symbols of a file or of a catalog."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["catalog_symbols", "config_files", "config_symbols", "sandbox_files", "setting_keys"]
 
-_CONFIG_SUFFIXES: Final = (".yaml", ".yml")
-_STATE_SUFFIX: Final = ".json"
 _SYMBOLS: Final = "symbols"
 _OF_SANDBOXES: Final = frozenset({"sandbox", "halt", "resume"})
 """Commands whose configuration is a sandbox's, also where no file is given."""
@@ -23,27 +22,20 @@ _DEFAULT_CATALOG: Final = "catalog"
 
 def config_files(incomplete: str) -> list[str]:
     """Return the YAML files and the folders that a path may be completed to."""
-    return _files(incomplete, _CONFIG_SUFFIXES)
+    return _files(incomplete, ".yaml", ".yml")
 
 
 def sandbox_files(incomplete: str) -> list[str]:
     """Return the YAML files, the state files and the folders that a path may be completed to."""
-    return _files(incomplete, (*_CONFIG_SUFFIXES, _STATE_SUFFIX))
+    return _files(incomplete, ".yaml", ".yml", ".json")
 
 
-def _files(incomplete: str, suffixes: Sequence[str]) -> list[str]:
-    given = Path(incomplete)
-    is_whole = incomplete == "" or incomplete.endswith("/")
-    folder, start = (given, "") if is_whole else (given.parent, given.name)
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:
-        return []
-    matching = [entry for entry in entries if entry.name.startswith(start) and entry.name[0] != "."]
+def _files(incomplete: str, *suffixes: str) -> list[str]:
+    found = [(name, Path(name)) for name in sorted(glob(f"{escape(incomplete)}*"))]  # noqa: PTH207 - keeps ./ and ~
     return [
-        f"{entry}/" if entry.is_dir() else str(entry)
-        for entry in matching
-        if entry.suffix in suffixes or entry.is_dir()
+        f"{name}/" if path.is_dir() else name
+        for name, path in found
+        if path.is_dir() or path.suffix in suffixes
     ]
 
 
@@ -64,23 +56,19 @@ def _model(context: typer.Context, values: Mapping[str, Any]) -> "type[BaseModel
     return SandboxConfig if "feed" in values or context.info_name in _OF_SANDBOXES else RunConfig
 
 
-def _keys(model: "type[BaseModel]", symbols: Iterable[str], parents: tuple[str, ...] = ()) -> Iterator[str]:
-    from pydantic import BaseModel  # noqa: PLC0415
-
-    from mm_nautilus.config.problems import describe  # noqa: PLC0415
+def _keys(model: "type[BaseModel]", symbols: Iterable[str], start: str = "") -> Iterator[str]:
+    from mm_nautilus.config.problems import describe, is_section  # noqa: PLC0415
     from mm_nautilus.config.strategy import SymbolOverrides  # noqa: PLC0415
 
     for name in model.model_fields:
+        described = describe(model, (name,))
         if name == _SYMBOLS:
             for symbol in symbols:
-                yield from _keys(SymbolOverrides, (), (*parents, name, symbol))
-            continue
-        described = describe(model, (name,))
-        inner = None if described is None else described.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(inner, symbols, (*parents, name))
+                yield from _keys(SymbolOverrides, (), f"{start}{name}.{symbol}.")
+        elif described is not None and is_section(described.annotation):
+            yield from _keys(described.annotation, symbols, f"{start}{name}.")
         else:
-            yield ".".join((*parents, name))
+            yield f"{start}{name}"
 
 
 def config_symbols(context: typer.Context, incomplete: str) -> list[str]:

@@ -152,27 +152,24 @@ class Journal:
         )
         return line
 
-    def log_signal(self, signal: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
-        """Write what an order that was filled had been decided on.
+    def log(
+        self, kind: str, values: Mapping[str, Any], strategy: str, correlation_id: str | None = None
+    ) -> None:
+        """Write a line for machines alone: what led to a fill or followed from it, or a change of a guard.
 
         Parameters
         ----------
-        signal
-            When, which price and size were wanted, and the market and position that called for them.
-        correlation_id
-            Links signal, order, fill and metrics: the client order id.
+        kind
+            ``signal``, ``order``, ``metrics`` or ``guard``; the line's type, and the key of its values.
+        values
+            Which they are.
         strategy
             The strategy's name.
+        correlation_id
+            Links signal, order, fill and metrics: the client order id.
         """
-        self._write(None, type="signal", correlation_id=correlation_id, strategy=strategy, signal=signal)
-
-    def log_order(self, order: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
-        """Write an order that was filled, as it was then; parameters as of `log_signal`."""
-        self._write(None, type="order", correlation_id=correlation_id, strategy=strategy, order=order)
-
-    def log_metrics(self, metrics: Mapping[str, Any], correlation_id: str, strategy: str) -> None:
-        """Write the symbol's metrics that were published after a fill; parameters as of `log_signal`."""
-        self._write(None, type="metrics", correlation_id=correlation_id, strategy=strategy, metrics=metrics)
+        linked = {} if correlation_id is None else {"correlation_id": correlation_id}
+        self._write(None, type=kind, **linked, strategy=strategy, **{kind: values})
 
     def log_portfolio_snapshot(
         self,
@@ -221,18 +218,6 @@ class Journal:
             symbol_stats=symbol_stats,
         )
         return lines
-
-    def log_guard(self, change: Mapping[str, Any], strategy: str) -> None:
-        """Write a change of a guard, which has been logged for people where it happened.
-
-        Parameters
-        ----------
-        change
-            ``ts_event, symbol, state, text``.
-        strategy
-            The strategy's name.
-        """
-        self._write(None, type="guard", strategy=strategy, guard=change)
 
     def _write(self, line: str | None, **record: Any) -> None:
         if line is not None:

@@ -1,12 +1,14 @@
 """Whether a run can be expected to work here: versions, catalog, clock, disk."""
 
+import ctypes
+import math
 import os
 import platform
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,7 +20,6 @@ from pydantic import BaseModel
 
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import DataError
-from mm_nautilus.runs.clock_health import clock_step_seconds, clock_synchronisation
 
 __all__ = [
     "Check",
@@ -42,7 +43,10 @@ _SHOWN: Final = 5
 _GB: Final = 1e9
 _NEEDED_GB: Final = 0.2
 _WANTED_GB: Final = 2.0
+_WATCH_SECONDS: Final = 0.2
 _LARGEST_STEP_SECONDS: Final = 0.005
+_UNSYNCHRONISED: Final = 0x40
+"""``STA_UNSYNC`` of Linux' timex.h."""
 _EARLIEST: Final = datetime(2025, 12, 13, tzinfo=UTC)
 """No wall clock that is right is earlier: the day of v1.4.0."""
 
@@ -88,8 +92,9 @@ def environment_checks(lock: Path = _LOCK) -> list[Check]:
     lock
         The lock file that the versions are compared with; without one only what is missing is found.
     """
-    locked = _locked_versions(lock)
-    return [_python_check(), *_version_checks(locked), *_extra_checks(), _browser_check(), *_clock_checks()]
+    found = _LOCKED.findall(lock.read_text(encoding="utf-8")) if lock.is_file() else []
+    locked = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+    return [_python_check(), *_version_checks(locked), _browser_check(), *_clock_checks()]
 
 
 def run_checks(config: BaseModel, catalog: Path | None, on_progress: OnProgress | None = None) -> list[Check]:
@@ -119,16 +124,6 @@ def written_folders(config: BaseModel) -> dict[str, Path]:
 # -- Versions -----------------------------------------------------------------------------------------------
 
 
-def _locked_versions(lock: Path) -> dict[str, str]:
-    if not lock.is_file():
-        return {}
-    return {_canonical(name): version for name, version in _LOCKED.findall(lock.read_text(encoding="utf-8"))}
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -149,7 +144,7 @@ def _version_checks(locked: Mapping[str, str]) -> Iterator[Check]:
         yield Check(_PACKAGE, CheckState.PROBLEM, "is not installed here; `make setup` installs it")
     else:
         yield Check(_PACKAGE, CheckState.OK, package)
-    wanted = locked.get(_canonical(_ENGINE))
+    wanted = locked.get(_ENGINE.replace("_", "-"))
     if engine is None:
         yield Check(_ENGINE, CheckState.PROBLEM, "is not installed; `make setup` installs it")
     elif wanted is not None and engine != wanted:
@@ -157,59 +152,37 @@ def _version_checks(locked: Mapping[str, str]) -> Iterator[Check]:
         yield Check(_ENGINE, CheckState.PROBLEM, text)
     else:
         yield Check(_ENGINE, CheckState.OK, f"{engine}{'' if wanted is None else ', as locked'}")
-    yield _packages_check(locked)
-
-
-def _requirements() -> dict[str | None, list[str]]:
-    """Return the names that the package requires, by extra; None for what it cannot do without."""
-    found: dict[str | None, list[str]] = {}
-    try:
-        lines = metadata.requires(_PACKAGE) or []
-    except metadata.PackageNotFoundError:
-        return {}
-    for line in lines:
-        match = _REQUIREMENT.match(line)
-        if match is not None:
-            found.setdefault(match[2], []).append(match[1])
-    return found
-
-
-def _packages_check(locked: Mapping[str, str]) -> Check:
-    needed = _requirements().get(None, [])
-    missing = _absent(needed)
-    if missing:
-        return Check(
-            "packages", CheckState.PROBLEM, f"missing: {', '.join(missing)}; `make setup` installs them"
-        )
-    installed = {name: _installed_version(name) for name in locked}
-    there = {name: version for name, version in installed.items() if version is not None}
-    others = [
-        f"{name} {version} (locked {locked[name]})"
-        for name, version in there.items()
-        if version != locked[name]
-    ]
-    if others:
-        text = f"{len(others)} of {len(there)} differ from the lock: {', '.join(others[:_SHOWN])}"
-        return Check("packages", CheckState.WARNING, f"{text}; `make setup` installs the locked ones")
-    words = (
-        f"all {len(there)} as locked"
-        if locked
-        else f"all {len(needed)} needed are there; no lock file beside them"
-    )
-    return Check("packages", CheckState.OK, words)
-
-
-def _extra_checks() -> Iterator[Check]:
-    for extra, names in _requirements().items():
-        if extra is None:
-            continue
-        missing = _absent(names)
+    # The names that the package requires, by extra; "" for what it cannot do without.
+    required: dict[str, list[str]] = {"": []}
+    for line in [] if package is None else metadata.requires(_PACKAGE) or []:
+        if (match := _REQUIREMENT.match(line)) is not None:
+            required.setdefault(match[2] or "", []).append(match[1])
+    absent = {
+        extra: [name for name in names if _installed_version(name) is None]
+        for extra, names in required.items()
+    }
+    yield _packages_check(locked, absent.pop(""), len(required[""]))
+    for extra, missing in absent.items():
         there = f"not installed (optional): {', '.join(missing)}; pip install 'mm-nautilus[{extra}]' adds it"
         yield Check(f"extra {extra}", CheckState.OK, there if missing else "all there")
 
 
-def _absent(names: Iterable[str]) -> list[str]:
-    return [name for name in names if _installed_version(name) is None]
+def _packages_check(locked: Mapping[str, str], missing: list[str], needed: int) -> Check:
+    if missing:
+        text = f"missing: {', '.join(missing)}; `make setup` installs them"
+        return Check("packages", CheckState.PROBLEM, text)
+    installed = {name: version for name in locked if (version := _installed_version(name)) is not None}
+    others = [
+        f"{name} {version} (locked {locked[name]})"
+        for name, version in installed.items()
+        if version != locked[name]
+    ]
+    if others:
+        text = f"{len(others)} of {len(installed)} differ from the lock: {', '.join(others[:_SHOWN])}"
+        return Check("packages", CheckState.WARNING, f"{text}; `make setup` installs the locked ones")
+    if locked:
+        return Check("packages", CheckState.OK, f"all {len(installed)} as locked")
+    return Check("packages", CheckState.OK, f"all {needed} needed are there; no lock file beside them")
 
 
 def _browser_check() -> Check:
@@ -222,8 +195,41 @@ def _browser_check() -> Check:
 # -- Clock --------------------------------------------------------------------------------------------------
 
 
+def clock_step_seconds() -> float:
+    """Return by how much more the wall clock went on than the monotonic one while it was watched, seconds."""
+    wall, steady = time.time(), time.monotonic()
+    time.sleep(_WATCH_SECONDS)
+    return (time.time() - wall) - (time.monotonic() - steady)
+
+
+class _Timex(ctypes.Structure):
+    """Linux' ``struct timex``, up to the fields that are read and with room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("frequency", ctypes.c_long),
+        ("maximum_error_us", ctypes.c_long),
+        ("estimated_error_us", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 32),
+    )
+
+
+def clock_error_seconds() -> float | None:
+    """Return the kernel's bound on its clock's error; infinite where nothing sets it right, None if it cannot say."""
+    answer = _Timex()
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.byref(answer)) if sys.platform == "linux" else -1
+    except (OSError, AttributeError):
+        return None
+    if state < 0:
+        return None
+    return math.inf if answer.status & _UNSYNCHRONISED else answer.maximum_error_us / 1e6
+
+
 def _clock_checks() -> Iterator[Check]:
-    now, step = datetime.fromtimestamp(time.time(), UTC), clock_step_seconds()
+    now, step, error = datetime.fromtimestamp(time.time(), UTC), clock_step_seconds(), clock_error_seconds()
     text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if now < _EARLIEST:
         yield Check("clock", CheckState.PROBLEM, f"{text} is in the past; set it")
@@ -232,14 +238,12 @@ def _clock_checks() -> Iterator[Check]:
         yield Check("clock", CheckState.WARNING, f"{text}; a live run pauses whenever that happens")
     else:
         yield Check("clock", CheckState.OK, f"{text}, steady against the monotonic clock")
-    found = clock_synchronisation()
-    if found is None:
-        yield Check("time synchronisation", CheckState.OK, "cannot be asked for on this system")
-    elif found.is_synchronised:
-        yield Check("time synchronisation", CheckState.OK, f"within {found.largest_error_seconds:.3f} s")
-    else:
+    if error == math.inf:
         text = "the kernel's clock is not synchronised; for live data let NTP keep it right (a backtest needs none)"
         yield Check("time synchronisation", CheckState.WARNING, text)
+    else:
+        text = "cannot be asked for on this system" if error is None else f"within {error:.3f} s"
+        yield Check("time synchronisation", CheckState.OK, text)
 
 
 # -- Files --------------------------------------------------------------------------------------------------
@@ -267,7 +271,7 @@ def _existing(folder: Path) -> Path:
     return next(path for path in (whole, *whole.parents) if path.exists())
 
 
-def folder_checks(key: str, folder: Path) -> list[Check]:
+def folder_checks(key: str, folder: Path) -> Iterator[Check]:
     """Look whether a folder can be written and has room.
 
     Parameters
@@ -277,26 +281,19 @@ def folder_checks(key: str, folder: Path) -> list[Check]:
     folder
         The folder; it need not exist.
     """
-    return [_writable_check(key, folder), _space_check(key, folder)]
-
-
-def _writable_check(key: str, folder: Path) -> Check:
-    nearest = _existing(folder)
+    whole = folder.absolute()
+    nearest = next(path for path in (whole, *whole.parents) if path.exists())
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
-        there = "is writable" if nearest == folder.absolute() else "can be made"
-        return Check(key, CheckState.OK, f"{folder} {there}")
-    why = "may not be written" if nearest.is_dir() else "is a file"
-    return Check(
-        key, CheckState.PROBLEM, f"{folder} cannot be used: {nearest} {why}; {key} names another folder"
-    )
-
-
-def _space_check(key: str, folder: Path) -> Check:
-    nearest = _existing(folder)
+        there = "is writable" if nearest == whole else "can be made"
+        yield Check(key, CheckState.OK, f"{folder} {there}")
+    else:
+        why = "may not be written" if nearest.is_dir() else "is a file"
+        text = f"{folder} cannot be used: {nearest} {why}; {key} names another folder"
+        yield Check(key, CheckState.PROBLEM, text)
     free_gb = shutil.disk_usage(nearest if nearest.is_dir() else nearest.parent).free / _GB
-    text = f"{free_gb:,.1f} GB free for {folder}"
+    state, text = CheckState.OK, f"{free_gb:,.1f} GB free for {folder}"
     if free_gb < _NEEDED_GB:
-        return Check(f"disk of {key}", CheckState.PROBLEM, f"{text}; a run needs at least {_NEEDED_GB} GB")
-    if free_gb < _WANTED_GB:
-        return Check(f"disk of {key}", CheckState.WARNING, f"{text}; a long run writes more than that")
-    return Check(f"disk of {key}", CheckState.OK, text)
+        state, text = CheckState.PROBLEM, f"{text}; a run needs at least {_NEEDED_GB} GB"
+    elif free_gb < _WANTED_GB:
+        state, text = CheckState.WARNING, f"{text}; a long run writes more than that"
+    yield Check(f"disk of {key}", state, text)

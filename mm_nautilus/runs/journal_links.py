@@ -42,20 +42,20 @@ class JournalLinks:
             "price": origin.decision.price,
             "quantity": origin.decision.quantity,
         }
-        self._journal.log_signal(_signal(common, origin), fill.order_id, self._strategy)
+        self._journal.log("signal", _signal(common, origin), self._strategy, fill.order_id)
         order = {
             "ts_event": origin.placed_ns,
             **common,
             "order_type": fill.order_type,
             "amends": origin.amends,
         }
-        self._journal.log_order(order, fill.order_id, self._strategy)
+        self._journal.log("order", order, self._strategy, fill.order_id)
 
     def on_metrics(self, metrics: SymbolMetrics) -> None:
         """Write a symbol's metrics where they are the first after an execution."""
         awaited = self._awaited.pop(metrics.symbol, None)
         if awaited is not None and metrics.ts_event == awaited[0]:  # type: ignore[attr-defined]
-            self._journal.log_metrics(metrics_row(metrics), awaited[1], self._strategy)
+            self._journal.log("metrics", metrics_row(metrics), self._strategy, awaited[1])
 
 
 def _signal(common: dict[str, Any], origin: OrderOrigin) -> dict[str, Any]:

@@ -178,7 +178,7 @@ class RunRecorder(GuardedActor):
             self.write_fill(message)
         elif isinstance(message, GuardChange):
             if self._journal is not None and self._has_all_lines:
-                self._journal.log_guard(asdict(message), STRATEGY_NAME)
+                self._journal.log("guard", asdict(message), STRATEGY_NAME)
         elif isinstance(message, MarketGap):
             (self._timer.resume if message.is_over else self._timer.pause)()
 

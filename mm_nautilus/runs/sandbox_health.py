@@ -47,15 +47,15 @@ def sandbox_checks(config: SandboxConfig, on_progress: OnProgress | None = None)
     ]
 
 
-# -- The feed -----------------------------------------------------------------------------------------------
-
-
 def _feed_checks(feed: FeedConfig, on_progress: OnProgress | None) -> Iterator[Check]:
+    lacking = _lacking("venue")
     if feed.source == "live":
         where = feed.rest_url or "Kraken's public feed"
         yield Check("feed", CheckState.OK, f"{where}, which was not asked: no network is used here")
+    elif lacking is not None:
+        yield Check("feed", CheckState.PROBLEM, f"a local venue {lacking}")
     else:
-        yield _local_venue_check(feed)
+        yield Check("feed", CheckState.OK, f"a local venue that plays {feed.catalog or 'the simulator'}")
     if feed.catalog is None:
         return
     found = catalog_check(feed.catalog, on_progress)
@@ -65,23 +65,12 @@ def _feed_checks(feed: FeedConfig, on_progress: OnProgress | None) -> Iterator[C
     yield replace(found, name="feed.catalog")
 
 
-def _local_venue_check(feed: FeedConfig) -> Check:
-    lacking = _lacking("venue")
-    if lacking is not None:
-        return Check("feed", CheckState.PROBLEM, f"a local venue {lacking}")
-    played = "the simulator" if feed.catalog is None else str(feed.catalog)
-    return Check("feed", CheckState.OK, f"a local venue that plays {played}")
-
-
 def _lacking(extra: str) -> str | None:
     """Return which modules of an extra are needed and missing, and how to get them; None where all are there."""
     missing = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if not missing:
         return None
     return f"needs {', '.join(missing)}, not installed; pip install 'mm-nautilus[{extra}]' adds it"
-
-
-# -- What it goes on from -----------------------------------------------------------------------------------
 
 
 def _state_checks(config: SandboxConfig) -> Iterator[Check]:
@@ -110,9 +99,6 @@ def _state_check(directory: Path, config: SandboxConfig) -> Check:
     return Check("state", CheckState.OK, f"the next run goes on from {file.path}: {held}")
 
 
-# -- What it records ----------------------------------------------------------------------------------------
-
-
 def _recording_checks(config: SandboxConfig) -> Iterator[Check]:
     catalog = config.recording.catalog
     if not config.recording.enabled or catalog is None:
@@ -128,9 +114,6 @@ def _recording_checks(config: SandboxConfig) -> Iterator[Check]:
     else:
         yield Check("recording", CheckState.OK, f"into {catalog}")
     yield from folder_checks("recording.catalog", catalog)
-
-
-# -- Its page -----------------------------------------------------------------------------------------------
 
 
 def _page_check(web: WebConfig) -> Check:

@@ -24,8 +24,8 @@ def change(second, symbol, state, text="why"):
 def write_journal(folder, changes, rotate_bytes=None, keep_files=None):
     with Journal(folder / "journal.jsonl", lambda _line: None, rotate_bytes, keep_files) as journal:
         for one in changes:
-            journal.log_guard(one, "s")
-            journal.log_signal({"text": '"type": "guard"'}, "id", "s")
+            journal.log("guard", one, "s")
+            journal.log("signal", {"text": '"type": "guard"'}, "s", "id")
 
 
 def entry(second, state, symbol="A/B"):

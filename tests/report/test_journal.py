@@ -195,10 +195,10 @@ def test_mappings_and_sequences_of_any_kind_become_json(journal, records):
 
 
 def test_signal_order_and_metrics_share_the_fills_id_and_have_no_console_line(journal, lines, records):
-    journal.log_signal({"price": D("2.35"), "mid_price": 2.351, "imbalance": None}, "O-1", "market_making")
-    journal.log_order({"price": D("2.35"), "amends": 3}, "O-1", "market_making")
+    journal.log("signal", {"price": D("2.35"), "mid_price": 2.351, "imbalance": None}, "market_making", "O-1")
+    journal.log("order", {"price": D("2.35"), "amends": 3}, "market_making", "O-1")
     log(journal)
-    journal.log_metrics({"fills": 1, "trailing_stop_price": math.nan}, "O-1", "market_making")
+    journal.log("metrics", {"fills": 1, "trailing_stop_price": math.nan}, "market_making", "O-1")
 
     found = records()
     assert [record["type"] for record in found] == ["signal", "order", "fill", "metrics"]
@@ -233,7 +233,7 @@ def test_a_guards_change_is_a_line_for_machines_alone(tmp_path):
     path = tmp_path / "journal.jsonl"
     change = {"ts_event": 5, "symbol": "XRP/USDT", "state": "paused", "text": "paused: stale book"}
     with Journal(path, lines.append) as journal:
-        journal.log_guard(change, "market_making")
+        journal.log("guard", change, "market_making")
     assert lines == [], "it was logged where it happened"
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"type": "guard", "strategy": "market_making", "guard": change}
