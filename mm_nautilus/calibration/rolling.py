@@ -2,7 +2,6 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, Ints, TradeBlock
+from mm_nautilus.system.moments import moment
 
 __all__ = ["RollingCalibration"]
 
@@ -179,7 +179,7 @@ class RollingCalibration:
             volatility_figures(touches).volatility_bps,
             fit.a_per_second,
             fit.kappa_per_bps,
-            f"from the {touches.seconds / 60:.3g} minutes up to {_moment_text(now_ns)}",
+            f"from the {touches.seconds / 60:.3g} minutes up to {moment(now_ns).isoformat(timespec='seconds')}",
         )
 
     def _touches(self, now_ns: int) -> TouchSeries:
@@ -206,7 +206,3 @@ def _not_before_last(times: "array[int]", ts_ns: int) -> int:
 
 def _integers(column: "array[int]") -> Ints:
     return np.array(column, dtype=np.int64)
-
-
-def _moment_text(ns: int) -> str:
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="seconds")

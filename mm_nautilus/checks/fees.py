@@ -1,14 +1,24 @@
 """Risks that only show once the fees are known: what a symbol's parameters earn net of them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final, Self
 
 from mm_nautilus.config.problems import Problem
-from mm_nautilus.config.run import FeeConfig, TradingConfig
+from mm_nautilus.config.run import FeeConfig, TradingConfig, VenueConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+from mm_nautilus.market.instrument import InstrumentSpec
 
-__all__ = ["LEAST_REWARD_TO_RISK", "Fees", "check_fees", "configured_fees", "locked_in_pct"]
+__all__ = [
+    "LEAST_REWARD_TO_RISK",
+    "Fees",
+    "check_fees",
+    "configured_fees",
+    "locked_in_pct",
+    "with_instrument_fees",
+    "with_venue_fees",
+]
 
 LEAST_REWARD_TO_RISK: Final = 0.5
 """Ratio of take profit to stop loss below which v1.4.0 warns."""
@@ -27,6 +37,12 @@ class Fees:
     maker_pct: float
     taker_pct: float
 
+    @classmethod
+    def of(cls, params: SymbolParams) -> Self | None:
+        """Return the fees a symbol's parameters name, None where they do not name both."""
+        maker, taker = params.maker_fee_pct, params.taker_fee_pct
+        return None if maker is None or taker is None else cls(maker, taker)
+
 
 def configured_fees(config: TradingConfig) -> dict[str, Fees]:
     """Return the fees of the symbols whose fees the configuration itself gives.
@@ -36,15 +52,40 @@ def configured_fees(config: TradingConfig) -> dict[str, Fees]:
     """
     found: dict[str, Fees] = {}
     for symbol in config.strategy.symbols:
-        params = config.strategy.for_symbol(symbol)
-        venue: FeeConfig | None = config.venue.symbol_fees.get(symbol, config.venue.fees)
-        maker, taker = params.maker_fee_pct, params.taker_fee_pct
-        if venue is not None:
-            maker = venue.maker_fee_pct if maker is None else maker
-            taker = venue.taker_fee_pct if taker is None else taker
-        if maker is not None and taker is not None:
-            found[symbol] = Fees(maker, taker)
+        params, charged = config.strategy.for_symbol(symbol), _charged(config.venue, symbol)
+        if charged is not None:
+            params = _filled(params, charged.maker_fee_pct, charged.taker_fee_pct)
+        if (fees := Fees.of(params)) is not None:
+            found[symbol] = fees
     return found
+
+
+def with_venue_fees(venue: VenueConfig, spec: InstrumentSpec) -> InstrumentSpec:
+    """Return an instrument with the fees that a venue charges: ``symbol_fees`` before ``fees`` before its own."""
+    fees = _charged(venue, spec.symbol)
+    if fees is None:
+        return spec
+    maker, taker = Decimal(repr(fees.maker_fee_pct)) / 100, Decimal(repr(fees.taker_fee_pct)) / 100
+    return replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
+
+
+def with_instrument_fees(params: SymbolParams, spec: InstrumentSpec) -> SymbolParams:
+    """Fill in the instrument's fees where the configuration leaves them to the venue."""
+    maker, taker = (
+        None if rate is None else float(100 * rate) for rate in (spec.maker_fee_rate, spec.taker_fee_rate)
+    )
+    return _filled(params, maker, taker)
+
+
+def _charged(venue: VenueConfig, symbol: str) -> FeeConfig | None:
+    return venue.symbol_fees.get(symbol, venue.fees)
+
+
+def _filled(params: SymbolParams, maker_pct: float | None, taker_pct: float | None) -> SymbolParams:
+    given = {"maker_fee_pct": maker_pct, "taker_fee_pct": taker_pct}
+    return params.model_copy(
+        update={name: fee for name, fee in given.items() if getattr(params, name) is None}
+    )
 
 
 def locked_in_pct(activation_pct: float, distance_pct: float) -> float:

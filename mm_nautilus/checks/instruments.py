@@ -1,13 +1,18 @@
 """What can be wrong with a configuration once the instruments, and later their prices, are known."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
-from mm_nautilus.checks.fees import Fees, check_fees, configured_fees
+from mm_nautilus.checks.fees import (
+    Fees,
+    check_fees,
+    configured_fees,
+    with_instrument_fees,
+    with_venue_fees,
+)
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import TradingConfig
@@ -70,7 +75,9 @@ def check_instruments(
         found.extend(_currency_problems(config, spec, rates))
         found.extend(_size_problems(config, spec, rates))
         found.extend(_target_problems(config, spec, rates))
-    found.extend(check_fees(config, _known_fees(config, known)))
+    filled = {name: with_instrument_fees(config.for_symbol(name), spec) for name, spec in known.items()}
+    fees = {name: fees for name, params in filled.items() if (fees := Fees.of(params)) is not None}
+    found.extend(check_fees(config, fees))
     markets = {} if calibration is None else {s: model_inputs(config, calibration, s) for s in known}
     for symbol, spec in known.items():
         measured = (volatility_pct or {}).get(symbol, 0.0)
@@ -206,23 +213,6 @@ def _with_value(amount: Amount, value: float | None, currency: str) -> str:
     )
 
 
-def _known_fees(config: MarketMakerConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Fees]:
-    found: dict[str, Fees] = {}
-    for symbol, spec in specs.items():
-        params = config.for_symbol(symbol)
-        maker = _percent(params.maker_fee_pct, spec.maker_fee_rate)
-        taker = _percent(params.taker_fee_pct, spec.taker_fee_rate)
-        if maker is not None and taker is not None:
-            found[symbol] = Fees(maker, taker)
-    return found
-
-
-def _percent(configured_pct: float | None, rate: Decimal | None) -> float | None:
-    if configured_pct is not None:
-        return configured_pct
-    return None if rate is None else float(rate * 100)
-
-
 def _model_problems(
     config: MarketMakerConfig,
     spec: InstrumentSpec,
@@ -243,10 +233,9 @@ def _model_problems(
         or mid is None
     ):
         return
-    fee_pct = _percent(params.maker_fee_pct, spec.maker_fee_rate)
     try:
         figures = quote_metrics(
-            params.model_copy(update={"maker_fee_pct": fee_pct}),
+            with_instrument_fees(params, spec),
             market,
             volatility_pct=volatility_pct,
             quotes_at_cap=float(params.inventory_cap(config.report_currency).value) / size,
@@ -294,7 +283,7 @@ def check_run(
     mids, volatility_pct, calibration, refused, listed
         As for `check_instruments`.
     """
-    specs = {symbol: _with_fees(config, spec) for symbol, spec in instruments.items()}
+    specs = {symbol: with_venue_fees(config.venue, spec) for symbol, spec in instruments.items()}
     known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
     found = [
         problem.under("strategy")
@@ -306,17 +295,6 @@ def check_run(
     found.extend(_fee_problems(config, known))
     found.extend(_balance_problems(config, known))
     return found
-
-
-def _with_fees(config: TradingConfig, spec: InstrumentSpec) -> InstrumentSpec:
-    fees = config.venue.symbol_fees.get(spec.symbol, config.venue.fees)
-    if fees is None:
-        return spec
-    return replace(
-        spec,
-        maker_fee_rate=Decimal(repr(fees.maker_fee_pct)) / 100,
-        taker_fee_rate=Decimal(repr(fees.taker_fee_pct)) / 100,
-    )
 
 
 def _venue_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, progress_bar
-from mm_nautilus.cli.files import target_problems, write_whole
+from mm_nautilus.cli.files import target_problems, write_target
 from mm_nautilus.cli.options import (
     AsJson,
     CatalogFolder,
@@ -85,7 +85,7 @@ def calibrate_command(
         texts = _texts(outcome.calibration, file, plot)
     with ending_on_signals("interrupted while writing; each file is whole or absent"):
         for path, text in texts.items():
-            write_whole(path, text)
+            write_target(path, text)
     _print(outcome, list(texts), as_json=as_json)
 
 

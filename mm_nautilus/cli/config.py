@@ -10,7 +10,7 @@ from mm_nautilus.cli.config_show import show_command
 from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.system.whole_file import reason, whole_file
+from mm_nautilus.system.whole_file import reason, write_whole
 
 __all__ = ["app"]
 
@@ -73,8 +73,7 @@ def schema(
         typer.echo(text, nl=False)
         return
     try:
-        with whole_file(out) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(out, text)
     except OSError as error:
         raise ConfigError(f"--out must be a file that can be written, was {out}: {reason(error)}") from None
 

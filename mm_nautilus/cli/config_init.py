@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from mm_nautilus.cli.files import refuse_targets, write_whole
+from mm_nautilus.cli.files import refuse_targets, write_target
 from mm_nautilus.cli.options import Force, SymbolList
 from mm_nautilus.cli.values import symbol_names
 from mm_nautilus.errors import ConfigError
@@ -58,7 +58,7 @@ def init_command(
     if out is None:
         typer.echo(text, nl=False)
         return
-    write_whole(out, text)
+    write_target(out, text)
     refusals = [] if sandbox else _refusals(out)
     run = f"mm-nautilus sandbox {out} --venue local" if sandbox else f"mm-nautilus backtest {out}"
     typer.echo(f"written to {out}; next: mm-nautilus config check {out}{'' if refusals else f', {run}'}")

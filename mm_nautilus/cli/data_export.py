@@ -1,6 +1,5 @@
 """The `data export` command."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -9,6 +8,7 @@ import typer
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.options import AsJson, CatalogFolder, EndMoment, Force, StartMoment, SymbolList
 from mm_nautilus.cli.values import moment_value, symbol_names
+from mm_nautilus.system.moments import nanoseconds
 
 __all__ = ["export_command"]
 
@@ -50,8 +50,8 @@ def export_command(
                 out,
                 form=form,
                 names=names,
-                start_ns=_nanoseconds(first),
-                end_ns=_nanoseconds(last),
+                start_ns=nanoseconds(first),
+                end_ns=nanoseconds(last),
                 force=force,
                 on_progress=on_progress,
             )
@@ -63,7 +63,3 @@ def export_command(
     rows = [(file.name, file.instrument_id, "" if file.rows is None else file.rows) for file in report.files]
     print_table(("file", "instrument", "rows"), rows)
     print_line(f"written to {report.folder}")
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000

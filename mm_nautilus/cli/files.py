@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mm_nautilus.errors import ConfigError, MarketMakingError
-from mm_nautilus.system.whole_file import naming, reason, whole_file
+from mm_nautilus.system.whole_file import naming, reason, write_whole
 
-__all__ = ["refuse_targets", "target_problems", "write_whole"]
+__all__ = ["refuse_targets", "target_problems", "write_target"]
 
 
 def target_problems(targets: Mapping[str, Path | None], *, force: bool) -> list[str]:
@@ -51,7 +51,7 @@ def refuse_targets(targets: Mapping[str, Path | None], *, force: bool) -> None:
         raise ConfigError(problems)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_target(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all; one of that name is replaced.
 
     Raises
@@ -62,7 +62,6 @@ def write_whole(path: Path, text: str) -> None:
     try:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise MarketMakingError(f"{path} cannot be written: {reason(error)}") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mm_nautilus.cli.console import print_json
-from mm_nautilus.cli.files import refuse_targets, write_whole
+from mm_nautilus.cli.files import refuse_targets, write_target
 from mm_nautilus.cli.options import AsJson, Force
 
 if TYPE_CHECKING:
@@ -76,5 +76,5 @@ def _write_page(comparison: "Comparison", path: Path) -> None:
     from mm_nautilus.report.compare import comparison_parts  # noqa: PLC0415
     from mm_nautilus.report.page import render  # noqa: PLC0415
 
-    write_whole(path, render("compare.html.jinja", **comparison_parts(comparison)))
+    write_target(path, render("compare.html.jinja", **comparison_parts(comparison)))
     typer.echo(f"written to {path}", err=True)

@@ -5,11 +5,9 @@ Everything that follows can be done again after it was interrupted: the same log
 a log is only deleted when its file is in its place.
 """
 
-import fcntl
 import json
 import os
 import shutil
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +32,8 @@ from mm_nautilus.data.recording_rows import (
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.file_lock import take_lock
+from mm_nautilus.system.private_file import replace_file
 
 __all__ = [
     "INSTRUMENTS",
@@ -58,7 +58,6 @@ _PLAN_FILE: Final = "plan.json"
 _WRITER: Final = b"mm_nautilus"
 _DAY_NS: Final = 86_400 * SECOND_NS
 _LOCK_PATIENCE_SECONDS: Final = 5.0
-_LOCK_PAUSE_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -126,23 +125,13 @@ def _lock(catalog: Path) -> int:
         raise DataError(f"{catalog} is a file; a catalog is a folder")
     try:
         (catalog / _FOLDER).mkdir(parents=True, exist_ok=True)
-        handle = os.open(catalog / _FOLDER / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        # The process that makes the files of a recording needs a moment to notice that the recording was killed.
+        return take_lock(catalog / _FOLDER / "lock", _LOCK_PATIENCE_SECONDS)
+    except BlockingIOError as error:
+        text = f"another process is recording into {catalog}; end it or choose another catalog"
+        raise DataError(text) from error
     except OSError as error:
         raise DataError(f"{catalog} cannot be recorded into: {error}") from error
-    # The process that makes the files of a recording needs a moment to notice that the recording was killed.
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if time.monotonic() >= deadline:
-                os.close(handle)
-                raise DataError(
-                    f"another process is recording into {catalog}; end it or choose another catalog"
-                ) from error
-            time.sleep(_LOCK_PAUSE_SECONDS)
-        else:
-            return handle
 
 
 def new_session(catalog: Path, streams: Sequence[RecordedStream]) -> Path:
@@ -157,7 +146,7 @@ def new_session(catalog: Path, streams: Sequence[RecordedStream]) -> Path:
     session = catalog / _FOLDER / f"session-{stamp}-{os.getpid()}"
     session.mkdir(parents=True)
     text = json.dumps([stream.to_dict() for stream in streams], indent=1)
-    _write_whole(session / _SESSION_FILE, text.encode())
+    replace_file(session / _SESSION_FILE, text.encode())
     return session
 
 
@@ -176,15 +165,6 @@ def session_streams(session: Path) -> list[RecordedStream]:
 def waiting_sessions(catalog: Path) -> list[Path]:
     """Return the folders of sessions that are being recorded or wait to be recovered, oldest first."""
     return sorted((catalog / _FOLDER).glob("session-*"))
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    aside = path.with_name(f"{path.name}.new")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 # -- From logs to files -------------------------------------------------------------------------------------
@@ -436,7 +416,7 @@ def _plan_join(catalog: Path, paths: Sequence[Path]) -> None:
         "target": str(target.relative_to(catalog)),
         "sources": [str(path.relative_to(catalog)) for path in paths],
     }
-    _write_whole(folder / _PLAN_FILE, json.dumps(plan).encode())
+    replace_file(folder / _PLAN_FILE, json.dumps(plan).encode())
 
 
 def _row_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
+from mm_nautilus.system.moments import SECOND_NS
+
 __all__ = ["Curve", "Point"]
 
 type Point = tuple[int, float]
 """Moment in nanoseconds since the epoch, and value."""
 
 _MOST_STRETCHES: Final = 240
-_FIRST_STRETCH_NS: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ class Curve:
         if most_stretches < 2:
             raise ValueError(f"most_stretches must be at least 2, was {most_stretches}")
         self._most_stretches = most_stretches
-        self._stretch_ns = _FIRST_STRETCH_NS
+        self._stretch_ns = SECOND_NS
         self._stretches: list[_Stretch] = []
         self._first: Point | None = None
         self._last: Point | None = None

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +20,7 @@ from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.report.money import amount_decimals, is_dollar, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE, size_text
 from mm_nautilus.risk.state import QuotingState
+from mm_nautilus.system.moments import moment
 
 __all__ = [
     "ACCOUNT_FIGURES",
@@ -172,7 +172,7 @@ def length_text(seconds: float) -> str:
 
 
 def _clock_text(ts_ns: int) -> str:
-    return datetime.fromtimestamp(ts_ns / 1e9, UTC).strftime("%H:%M:%S")
+    return f"{moment(ts_ns):%H:%M:%S}"
 
 
 # -- Symbols and account ------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ def state_document(snapshot: Snapshot) -> Document:
             "id": f"{run.started_ns}",
             "name": run.name,
             "folder": run.folder,
-            "started": datetime.fromtimestamp(run.started_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "started": f"{moment(run.started_ns):%Y-%m-%d %H:%M:%S} UTC",
             "report_currency": run.report_currency,
             "simulated_data": run.is_simulated,
             "feed": run.feed,

@@ -24,6 +24,7 @@ from mm_nautilus.report.rows import (
 )
 from mm_nautilus.report.run_files import RunFiles, numbers, times
 from mm_nautilus.report.session import moment_text, short_data_text
+from mm_nautilus.system.moments import SECOND_NS
 
 __all__ = [
     "ComparedRun",
@@ -44,7 +45,6 @@ _FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark
 _BUCKETS: Final = 400
 _UNITS: Final = (("h", 3_600.0), ("min", 60.0), ("s", 1.0))
 """Units of the time since a run's start, the longest first."""
-_NS_PER_SECOND: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -310,7 +310,7 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
         moments, currency = run.curve.ts_ns[rows], run.files.summary["report_currency"]
         x: list[Any] = (moments // _NS_PER_MS).tolist()
         if len(periods) > 1 and len(moments):
-            x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * _NS_PER_SECOND)).round(6).tolist()
+            x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
         colour, dash = SERIES[number % len(SERIES)]
         traces.append(
             line(

@@ -35,7 +35,8 @@ from mm_nautilus.report.session import data_text, ending_note, moment_text, resu
 from mm_nautilus.report.statistics_table import statistics_rows
 from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
 from mm_nautilus.risk.state import QuotingState
-from mm_nautilus.system.whole_file import whole_file
+from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
+from mm_nautilus.system.whole_file import write_whole
 
 __all__ = ["REPORT", "Cell", "page_parts", "render", "write_report"]
 
@@ -43,7 +44,6 @@ REPORT: Final = "report.html"
 """The report's name in the run's folder."""
 _MOST_LISTED: Final = 100
 """Exits, and changes of guards, that are listed: the last ones."""
-_STEP_BACK_NS: Final = 1_000_000_000
 """How far the clock has to be set back to be worth a word."""
 _FAILURE: Final = "failure.txt"
 _SCRIPTS: Final = ("page.js",)
@@ -84,8 +84,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """
     page = render("report.html.jinja", **page_parts(read_run(folder)))
     path = out or folder / REPORT
-    with whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8")
+    write_whole(path, page)
     return path
 
 
@@ -202,20 +201,20 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
 def _span(files: RunFiles) -> tuple[int, int, list[str]]:
     """Return the first and last moment of what is drawn, and what is to be said of them."""
     period = files.summary["period"]
-    start_ns, end_ns = (_nanoseconds(period[name]) for name in ("start", "end"))
+    start_ns, end_ns = (nanoseconds(datetime.fromisoformat(period[name])) for name in ("start", "end"))
     table = files.table(files.mids, ["ts_event"])
     moments, recorded = times(table), recorded_times(table)
     notes = [note for note in (ending_note(files.summary), _failure_note(files)) if note is not None]
     if len(moments):
         last_ns = int(moments[-1])
         if not files.is_complete:
-            until = datetime.fromtimestamp(last_ns / 1e9, UTC)
+            until = moment(last_ns)
             notes.append(
                 f"What is drawn reaches at most to {until:%Y-%m-%d %H:%M:%S} UTC, the last row on the disk."
             )
         start_ns, end_ns = min(start_ns, int(moments[0])), max(end_ns, last_ns)
     back_ns = int((recorded - moments).max(initial=0))
-    if back_ns >= _STEP_BACK_NS:
+    if back_ns >= SECOND_NS:
         notes.append(
             f"The clock was set back during this run, by up to {back_ns / 1e9:.1f} s: what was recorded of times that "
             "came twice is drawn at the moment to which it was set."
@@ -230,10 +229,6 @@ def _failure_note(files: RunFiles) -> str | None:
         return None
     first = path.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return f"{first[:1].upper()}{first[1:]}"
-
-
-def _nanoseconds(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1_000_000) * 1_000
 
 
 def _heading(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -348,16 +343,12 @@ def _guard_table(
 
 def _guard_cells(entry: GuardEntry) -> dict[str, Any]:
     return {
-        "time": _short_moment(entry.ts_ns),
+        "time": f"{moment(entry.ts_ns):%m-%d %H:%M:%S}",
         "ms": entry.ts_ns // 1_000_000,
         "symbol": entry.symbol,
         "state": entry.state.value,
         "text": entry.text,
     }
-
-
-def _short_moment(ts_ns: int) -> str:
-    return datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC).strftime("%m-%d %H:%M:%S")
 
 
 def _exit_table(exits: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
@@ -379,7 +370,7 @@ def _exit_table(exits: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
 
 def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:
     return {
-        "time": _short_moment(entry.ts_ns),
+        "time": f"{moment(entry.ts_ns):%m-%d %H:%M:%S}",
         "ms": entry.ts_ns // 1_000_000,
         "symbol": entry.symbol,
         "reason": entry.reason.replace("_", " "),

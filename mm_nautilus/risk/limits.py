@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from mm_nautilus.system.moments import SECOND_NS
+
 __all__ = [
     "GAP_SECONDS",
     "SECOND_NS",
@@ -17,8 +19,6 @@ __all__ = [
     "book_condition",
 ]
 
-SECOND_NS: Final = 1_000_000_000
-"""Nanoseconds in a second."""
 GAP_SECONDS: Final = 60.0
 """Longest silence of a book that is no gap in what is known of it, seconds, unless somebody says otherwise."""
 

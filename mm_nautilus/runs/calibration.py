@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.system.moments import moment, nanoseconds
 
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
 
@@ -174,20 +175,11 @@ def _span(
     gap_seconds: float,
 ) -> _Span:
     if last_seconds is None:
-        return _Span(_nanoseconds(start), _nanoseconds(end), gap_seconds)
+        return _Span(nanoseconds(start), nanoseconds(end), gap_seconds)
     bounds = [reader.bounds(spec.instrument_id, DataKind.DELTAS) for spec in specs]
     last = max((bound[1] for bound in bounds if bound is not None), default=None)
     first = None if last is None else max(last - round(last_seconds * 1e9), 0)
     return _Span(first, last, gap_seconds)
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000
-
-
-def _moment(nanoseconds: int) -> datetime:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=rest // 1_000)
 
 
 def _rows(reader: CatalogReader, specs: Sequence[InstrumentSpec]) -> int:
@@ -235,8 +227,8 @@ class _SymbolWork:
         )
         both, bid, ask = self._intensities(orders, touches, spread)
         return SymbolCalibration(
-            start=_moment(int(touches.ts_ns[0])),
-            end=_moment(touches.end_ns),
+            start=moment(int(touches.ts_ns[0])),
+            end=moment(touches.end_ns),
             seconds=touches.seconds,
             gaps=len(touches.gaps),
             spread=spread,

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, MarketGap, StopQuoting
 from mm_nautilus.trading.pausing import PausingTimer

@@ -8,7 +8,7 @@ from typing import Any, Final
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.runs.components import raised_by
 from mm_nautilus.runs.folder import write_summary
-from mm_nautilus.system.whole_file import failure_text, whole_file
+from mm_nautilus.system.whole_file import failure_text, write_whole
 from mm_nautilus.trading.fail_fast import CallbackFailure
 
 __all__ = ["Failure", "note_failed", "run_failed"]
@@ -30,7 +30,7 @@ def run_failed(folder: Path, failure: Failure) -> RunFailedError:
         What went wrong.
     """
     words, details = _told(failure)
-    refused = raised_by(lambda: _write(folder / _FILE, f"{words}\n{details}"))
+    refused = raised_by(lambda: write_whole(folder / _FILE, f"{words}\n{details}"))
     place = f"see {folder / _FILE}" if refused is None else f"{_FILE} could not be written either"
     return RunFailedError(f"the run failed: {words}; {place}, what could be saved is in {folder}")
 
@@ -65,8 +65,3 @@ def _told(failure: Failure) -> tuple[str, str]:
     if isinstance(failure, CallbackFailure):
         return f"{failure.callback} raised {error!r}", details
     return str(error) or repr(error), details
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Finish the folder of a run: join the parts of its tables, and complete its summary from them."""
 
-import fcntl
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from mm_nautilus.runs.row_files import join_parts, parts_folder
 from mm_nautilus.runs.statistics import run_statistics
 from mm_nautilus.runs.tables import FILLS
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
+from mm_nautilus.system.file_lock import take_lock
 
 __all__ = ["finish_run", "only_writer", "write_completed"]
 
@@ -53,9 +54,8 @@ def only_writer(folder: Path) -> Iterator[None]:
     if not folder.is_dir():
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = take_lock(folder, math.inf, flags=os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)

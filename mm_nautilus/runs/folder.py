@@ -14,7 +14,7 @@ from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
-from mm_nautilus.system.whole_file import reason, whole_file
+from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
 __all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders", "write_summary"]
 
@@ -64,8 +64,7 @@ def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
     directory = config.output.directory
     folder = new_run_folder(directory, config.name)
     try:
-        with whole_file(folder / "config.yaml") as unfinished:
-            unfinished.write_text(resolved_yaml(config), encoding="utf-8")
+        write_whole(folder / "config.yaml", resolved_yaml(config))
         if config.strategy.calibration is not None:
             with whole_file(folder / "calibration.yaml") as unfinished:
                 shutil.copyfile(config.strategy.calibration, unfinished)
@@ -101,5 +100,4 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Replace a run's summary, whole or not at all."""
-    with whole_file(folder / "summary.json") as unfinished:
-        unfinished.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from mm_nautilus.calibration.file import configured_calibration
@@ -15,6 +14,7 @@ from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.system.moments import nanoseconds
 
 __all__ = ["RunInputs", "checked_run", "first_mid", "prepare"]
 
@@ -68,7 +68,7 @@ def prepare(config: RunConfig) -> RunInputs:
             "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
         )
         raise RefusedRunError([Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")])
-    start_ns, end_ns = _nanoseconds(config.start), _nanoseconds(config.end)
+    start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
     _refuse_unknown_symbols(config)
     with refused_for("end" if start_ns is None else "start"):
         refuse_other_span(CatalogReader(config.catalog), start_ns, end_ns)
@@ -162,10 +162,6 @@ def _refuse_unknown_symbols(config: RunConfig) -> None:
             problems.append(Problem(("strategy", "symbols", symbol), str(error)))
     if problems:
         raise RefusedRunError(problems)
-
-
-def _nanoseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1_000_000) * 1_000
 
 
 def _bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:

@@ -18,11 +18,11 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.journal_links import JournalLinks
 from mm_nautilus.runs.order_tables import OrderTables
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
 from mm_nautilus.runs.tables import FILLS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,

@@ -46,7 +46,7 @@ from nautilus_trader.model import (
 
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.market.instrument import decimal_places
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, StartQuoting
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition

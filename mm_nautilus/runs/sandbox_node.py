@@ -23,7 +23,6 @@ from mm_nautilus.data.catalog_recorder import CatalogRecorder
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.risk.kill_switch import KillSwitch
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
@@ -41,6 +40,7 @@ from mm_nautilus.runs.state_file import StateFile
 from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.venue_watch import VenueWatch
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.setup import NEVER_NS, Conditions

@@ -11,7 +11,7 @@ from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
 from mm_nautilus.risk.feed import FeedData
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, FeedRequest, StopQuoting
 from mm_nautilus.trading.strategy import MarketMaker

@@ -9,6 +9,7 @@ from nautilus_trader.backtest import BacktestVenueConfig
 from nautilus_trader.execution import MakerTakerFeeModel, StaticLatencyModel
 from nautilus_trader.model import AccountId, AccountType, BookType, InstrumentId, Money, OmsType, Venue
 
+from mm_nautilus.checks.fees import with_venue_fees
 from mm_nautilus.config.run import LatencyConfig, VenueConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -32,14 +33,12 @@ def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[s
 
 
 def _rates_of(venue: VenueConfig, spec: InstrumentSpec) -> tuple[Decimal, Decimal]:
-    fees = venue.symbol_fees.get(spec.symbol) or venue.fees
-    if fees is not None:
-        return Decimal(str(fees.maker_fee_pct)) / 100, Decimal(str(fees.taker_fee_pct)) / 100
-    if spec.maker_fee_rate is None or spec.taker_fee_rate is None:
+    charged = with_venue_fees(venue, spec)
+    if charged.maker_fee_rate is None or charged.taker_fee_rate is None:
         raise ConfigError(
             f"venue.fees must be given for {spec.symbol}, whose instrument has no fees of its own, was null"
         )
-    return spec.maker_fee_rate, spec.taker_fee_rate
+    return charged.maker_fee_rate, charged.taker_fee_rate
 
 
 def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:

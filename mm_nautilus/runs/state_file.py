@@ -1,6 +1,5 @@
 """The file that keeps a sandbox run's account and strategy over restarts."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,8 @@ from typing import Any, Final, Self
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.errors import ConfigError, MarketMakingError
-from mm_nautilus.system.private_file import PRIVATE, read_at_once, replace_file
+from mm_nautilus.system.file_lock import take_lock
+from mm_nautilus.system.private_file import read_at_once, replace_file
 from mm_nautilus.trading.saved_account import SavedAccount
 
 __all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError"]
@@ -385,16 +385,15 @@ def _locked(path: Path) -> int:
 
 
 def _lock_once(path: Path, lock_path: Path) -> int:
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, PRIVATE)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        lock = take_lock(lock_path)
     except BlockingIOError as error:
-        owner = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
-        os.close(lock)
+        owner = lock_path.read_text("ascii", "replace").strip()
         text = f"the state file {path} is in use by process {owner}; stop that run, or give this one another name"
         raise ConfigError(text) from error
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except OSError:
         os.close(lock)
         raise

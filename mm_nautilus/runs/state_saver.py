@@ -7,8 +7,8 @@ from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId
 
 from mm_nautilus.metrics.actor import MetricsActor
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.state_file import RunState, StateFile, StateWriteError
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
 from mm_nautilus.trading.messages import EVENTS_TOPIC, BookingOrder, StateChanged, StrategyStarted

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from mm_nautilus.config.run import TradingConfig
@@ -13,6 +12,7 @@ from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.runs.components import Components
 from mm_nautilus.runs.recorder import ExitTotals
+from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QuoteSide
 
@@ -190,5 +190,5 @@ def _assumptions(config: TradingConfig) -> dict[str, Any]:
 
 def _period(start_ns: int, end_ns: int) -> dict[str, Any]:
     moments = {"start": start_ns, "end": end_ns}
-    texts = {name: datetime.fromtimestamp(ns / 1e9, UTC).isoformat() for name, ns in moments.items()}
+    texts = {name: moment(ns).isoformat() for name, ns in moments.items()}
     return texts | {"seconds": (end_ns - start_ns) / 1e9}

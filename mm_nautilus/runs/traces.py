@@ -13,8 +13,8 @@ from nautilus_trader.model import ActorId, InstrumentId
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.calibration.volatility import MINUTE_NS
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     EVENTS_TOPIC,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["failure_text", "naming", "reason", "remove_unfinished", "whole_file"]
+__all__ = ["failure_text", "naming", "reason", "remove_unfinished", "whole_file", "write_whole"]
 
 _UNFINISHED: Final = ".{name}.part"
 """What a file is called until it is whole."""
@@ -38,6 +38,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text to a file, as `whole_file` does."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 @contextmanager

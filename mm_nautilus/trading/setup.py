@@ -11,9 +11,10 @@ from nautilus_trader.trading import StrategyConfig
 from pydantic import ValidationError
 
 from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.checks.fees import with_instrument_fees
 from mm_nautilus.checks.instruments import check_instruments, model_inputs
 from mm_nautilus.checks.validation import Problem, validate
-from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
+from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.pricing.pricing_model import PricingModel
@@ -138,7 +139,7 @@ def build_symbols(
         by_name[name] = SymbolState(
             pairs[name],
             spec,
-            _with_fees(settings.for_symbol(name), spec),
+            with_instrument_fees(settings.for_symbol(name), spec),
             settings.report_currency,
             rates.rate,
             market=model_inputs(settings, calibration, name),
@@ -169,13 +170,3 @@ def _rounded_money(pairs: Mapping[str, Any], settings: MarketMakerConfig) -> Ite
         text = rounded_money(pairs[symbol]) if symbol in pairs else None
         if text is not None:
             yield Problem(("symbols", symbol), text)
-
-
-def _with_fees(params: SymbolParams, spec: InstrumentSpec) -> SymbolParams:
-    """Fill in the instrument's fees where the configuration leaves them to the venue."""
-    fees = {}
-    for name in ("maker", "taker"):
-        rate = getattr(spec, f"{name}_fee_rate")
-        if getattr(params, f"{name}_fee_pct") is None and rate is not None:
-            fees[f"{name}_fee_pct"] = float(100 * rate)
-    return params.model_copy(update=fees)

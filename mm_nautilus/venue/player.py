@@ -7,13 +7,13 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.venue.exchange import Exchange
 from mm_nautilus.venue.feed import BookGroup, Event, LapEnd
 from mm_nautilus.venue.options import VenueOptions
 
 __all__ = ["Player", "PlayerState"]
 
-_NS_PER_SECOND: Final = 1_000_000_000
 _READ_AHEAD_EVENTS: Final = 2_000
 _EVENTS_BETWEEN_YIELDS: Final = 50
 _CALM_FRAMES: Final = 200
@@ -151,7 +151,7 @@ class Player:
             "speed": self._speed,
             "events": self.events_played,
             "laps": self.laps,
-            "seconds": (self._time_ns - first_ns) / _NS_PER_SECOND,
+            "seconds": (self._time_ns - first_ns) / SECOND_NS,
             "late_seconds": round(self._late_seconds, 6),
         }
 
@@ -191,7 +191,7 @@ class Player:
         if self._base_ns is None:
             self._base_ns = self._time_ns if self.events_played else time_ns
             self._base_seconds = now_seconds
-        return self._base_seconds + (time_ns - self._base_ns) / _NS_PER_SECOND / self._speed
+        return self._base_seconds + (time_ns - self._base_ns) / SECOND_NS / self._speed
 
     def _publish(self, event: Event) -> None:
         self._time_ns = event.time_ns

@@ -1,10 +1,10 @@
 """Answers of Kraken's public REST side, as plain values."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
+from mm_nautilus.system.moments import moment
 from mm_nautilus.venue.faults import Faults
 from mm_nautilus.venue.pairs import Pair, asset_pair
 
@@ -47,7 +47,7 @@ def answer(
     faults = faults or Faults()
     if faults.rest == "error":
         return _error("EService:Unavailable")
-    now = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
+    now = moment(now_ns)
     if method == "Time":
         return _result({"unixtime": int(now.timestamp()), "rfc1123": format_datetime(now, usegmt=True)})
     if method == "SystemStatus":

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from mm_nautilus.data.catalog import CatalogReader, DataKind
 from mm_nautilus.data.catalog_fitness import footer_problems
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.venue import commands
 from mm_nautilus.venue.book import Change
 from mm_nautilus.venue.commands import Command, Reply
@@ -20,8 +21,6 @@ from mm_nautilus.venue.pairs import Pair, asset_pair, kraken_pairs
 from mm_nautilus.venue.player import Player
 
 __all__ = ["Venue"]
-
-_NS_PER_SECOND: Final = 1_000_000_000
 
 
 class Venue:
@@ -219,7 +218,7 @@ class Venue:
         return {"events": await self.player.burst(command.events, command.per_second)}
 
     def _clock_skew(self, command: commands.ClockSkew) -> None:
-        self.exchange.faults.clock_skew_ns = round(command.seconds * _NS_PER_SECOND)
+        self.exchange.faults.clock_skew_ns = round(command.seconds * SECOND_NS)
 
     def _unknown_symbol(self, command: commands.UnknownSymbol) -> None:
         if command.how == "refuse":

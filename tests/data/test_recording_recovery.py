@@ -447,7 +447,7 @@ def test_a_join_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("mm_nautilus.data.recording_folder._write_whole", full)
+        patched.setattr("mm_nautilus.data.recording_folder.replace_file", full)
         with pytest.raises(OSError, match="No space"):
             join_days(catalog)
     assert contents(catalog) == before
