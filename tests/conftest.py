@@ -32,45 +32,35 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")  # a busy machine may take its time for an example
 START = datetime(2025, 12, 13, tzinfo=UTC)
 
-KEPT_TOGETHER = {
-    "test_features": "parts of the sample",
-    "test_calibrated_runs": "parts of the sample",
-    "test_identities": "whole sample",
-    "test_statistics": "whole sample",
-    "test_report_page": "whole sample",
-    "test_rotated_journals": "whole sample",
-    "test_inputs": "whole sample",
-    "test_report_charts": "whole sample",
-    "test_report_figures": "whole sample",
-    "test_sandbox_reports": "whole sample",
-    "test_traces": "traces",
-    "test_journal_links": "journal links",
-    "test_sandbox_run": "two sessions",
-    "test_live_runs": "live runs",
-    "test_real_recordings": "real recordings",
-    "test_recorded_runs": "recorded run",
-    "test_recorded_feed": "recorded feed",
-    "test_state_saver": "saved session",
-    "test_report_docs": "report docs",
-    "test_command_pages": "tutorial",
-    "test_faults": "faults",
-    "test_kraken_adapter": "adapter",
-    "test_report_in_browser": "report in browser",
-    "test_live_page_in_browser": "live page in browser",
+SHARED = {
+    "whole sample": (
+        *("identities", "statistics", "report_page", "rotated_journals", "inputs"),
+        *("report_charts", "report_figures", "sandbox_reports", "recorded_runs", "traces"),
+    ),
+    "parts of the sample": ("features", "calibrated_runs", "records", "compare_runs", "journal_links"),
 }
-"""Modules that share what takes many seconds to make: each group is tested by one worker, which makes it once."""
+"""Modules that share runs: each group is tested by one worker, which makes them once."""
+FIRST = ("runs", "browser", "sandbox", "docs", "venue")
+"""Folders whose tests wait for processes: begun first, they wait while others compute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in FIRST)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out the tests one by one, and those of a group as one."""
+    """Hand out modules one by one, and those of a group as one."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where tests run side by side
+
+    groups = {f"test_{name}": group for group, names in SHARED.items() for name in names}
 
     class GroupScheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            module = Path(nodeid.partition("::")[0]).stem
-            return KEPT_TOGETHER.get(module, nodeid)
+            path = nodeid.partition("::")[0]
+            return groups.get(Path(path).stem, path)
 
+    config.option.loadscopereorder = False
     return GroupScheduling(config, log)
 
 
