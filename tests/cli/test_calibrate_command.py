@@ -226,7 +226,7 @@ def test_a_catalog_without_any_trades_is_refused(run):
 # -- Help ---------------------------------------------------------------------------------------------------
 
 
-def test_plotly_is_loaded_only_for_a_plot():
+def test_plotly_is_loaded_only_for_a_plot(tmp_path):
     code = (
         "import sys\n"
         "from mm_nautilus.cli import main\n"
@@ -234,4 +234,4 @@ def test_plotly_is_loaded_only_for_a_plot():
         "except SystemExit as end:\n    assert end.code == 0\n"
         "print('plotly' in sys.modules)\n"
     )
-    assert python("-c", code).stdout.splitlines()[-1] == "False"
+    assert python("-c", code, cwd=tmp_path).stdout.splitlines()[-1] == "False"

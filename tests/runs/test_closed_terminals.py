@@ -13,6 +13,8 @@ import pytest
 from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, wait_for_fill
 from whole_runs import ROOT
 
+pytestmark = pytest.mark.long
+
 
 @contextmanager
 def on_a_terminal(*words: str, outlives: bool = False) -> Iterator[tuple[subprocess.Popen[str], int]]:
@@ -45,7 +47,7 @@ def backtest_words(folder: Path) -> list[str]:
     return [sys.executable, *config, "--set", "strategy.requote_tolerance_bps=0"]
 
 
-@pytest.mark.parametrize("kind", ["backtest", pytest.param("sandbox", marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", ["backtest", "sandbox"])
 def test_a_closed_terminal_ends_a_run_in_order(tmp_path: Path, kind: str) -> None:
     words = backtest_words(tmp_path) if kind == "backtest" else [*COMMAND, str(configuration(tmp_path))]
     with on_a_terminal(*words) as (process, terminal):
@@ -60,7 +62,6 @@ def test_a_closed_terminal_ends_a_run_in_order(tmp_path: Path, kind: str) -> Non
         assert (tmp_path / "state" / "probe.json").exists()
 
 
-@pytest.mark.long
 def test_a_run_that_is_to_outlive_its_terminal_prints_into_nothing(tmp_path: Path) -> None:
     with on_a_terminal(*COMMAND, str(configuration(tmp_path)), outlives=True) as (process, terminal):
         wait_for_fill(process, tmp_path)

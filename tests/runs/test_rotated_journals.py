@@ -14,6 +14,8 @@ from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.report.journal import journal_files
 
+pytestmark = pytest.mark.long
+
 SMALL = "output.journal_megabytes=0.001"
 SMALL_BYTES = 1_000
 
@@ -64,7 +66,6 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Left:
     return Left.only(folder)
 
 
-@pytest.mark.long
 def test_no_line_of_a_sandbox_run_is_lost_or_split_by_rotation(sandbox: Left) -> None:
     files = journal_files(sandbox.folder / "journal.jsonl")
     assert len(files) > 20
@@ -75,7 +76,6 @@ def test_no_line_of_a_sandbox_run_is_lost_or_split_by_rotation(sandbox: Left) ->
     sandbox.assert_money_adds_up()
 
 
-@pytest.mark.long
 def test_a_fill_of_a_sandbox_run_leads_to_signal_order_and_metrics_in_whatever_file_they_are(
     sandbox: Left,
 ) -> None:
@@ -104,7 +104,6 @@ def test_a_rotated_journal_has_the_lines_of_one_that_is_not(
     assert parted(lines) > 0
 
 
-@pytest.mark.long
 def test_with_a_bound_the_newest_lines_stay_and_the_log_names_what_went(
     finished_run: Callable[..., FinishedRun], tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def refusal(command: Callable[..., Any]) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.long
 def test_a_state_file_is_for_one_run_of_one_configuration(
     tmp_path: Path, refusal: Callable[..., str], command: Callable[..., Any]
 ) -> None:

@@ -150,6 +150,7 @@ def test_the_engine_reads_a_recording_like_its_own_files(tmp_path: Path) -> None
     assert (pair.margin_init, pair.info["maker_fee_rate"], pair.info["simulated"]) == (1, "0.0025", True)
 
 
+@pytest.mark.long
 def test_files_are_begun_anew_by_time_and_each_starts_with_the_whole_book(tmp_path: Path) -> None:
     specs = CatalogReader(SAMPLE).instruments()
     recording = recorder(tmp_path / "recorded", specs, rotate_minutes=10)
