@@ -9,7 +9,7 @@ from mm_nautilus.calibration.model_inputs import calibrated_inputs
 from mm_nautilus.config.problems import Problem, check_model
 from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.strategy import MarketMakerConfig
-from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
+from mm_nautilus.config.yaml_file import read_mapping, yaml_text
 from mm_nautilus.errors import CalibrationError, ConfigError
 from mm_nautilus.system.near_names import known_names
 
@@ -34,7 +34,7 @@ def load_calibration(path: Path) -> Calibration:
     """
     read = read_mapping(path, "calibration", largest=_LARGEST_FILE, most_values=_MOST_VALUES)
     calibration, found = check_model(Calibration, read.values)
-    texts = [f"{place_of(read.places, problem.path)}: {problem.located()}" for problem in found]
+    texts = [f"{read.place(problem.path)}: {problem.located()}" for problem in found]
     if read.problems or calibration is None:
         raise ConfigError([*read.problems, *texts])
     return calibration

@@ -1,5 +1,6 @@
 """From a YAML file, and ``--set`` overrides, to a validated configuration; and back."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from mm_nautilus.config.problems import Problem, check_model, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
-from mm_nautilus.config.yaml_file import place_of, read_mapping, yaml_text
+from mm_nautilus.config.yaml_file import FileMapping, place_of, read_mapping, yaml_text
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.near_names import known_names
@@ -78,7 +79,7 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
 
     def located(self, problem: Problem) -> str:
         """Return the text of a problem that was found later, with the place of its key."""
-        return _placed_text(problem, _place(self.sources, problem.path))
+        return _placed_text(place_of(self.sources, problem.path), problem)
 
     @contextmanager
     def placing(self) -> Iterator[None]:
@@ -99,35 +100,7 @@ type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
 """A configuration of either kind."""
 
 
-@dataclass(slots=True)
-class _Source:
-    """What was read so far: the values, where each comes from, and what is wrong with the texts."""
-
-    file: Path
-    values: dict[str, Any]
-    places: dict[tuple[str, ...], str]
-    problems: list[str]
-
-    def place(self, path: tuple[str, ...]) -> str:
-        """Return the place of the value at `path`, or of what it should be in."""
-        return _place(self.places, path) or f"{self.file}:1"
-
-    def order(self, problem: Problem) -> tuple[bool, int]:
-        """Return what problems are sorted by: their lines, overrides last."""
-        place = self.place(problem.path)
-        if place == OVERRIDE_SOURCE:
-            return True, 0
-        return False, int(place.rpartition(":")[2])
-
-
-def _place(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
-    """Return the place of a value, or of what it should be in: a symbol's parameter may stand under the strategy."""
-    if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
-        path = ("strategy", *path[3:4])
-    return place_of(places, path)
-
-
-def _placed_text(problem: Problem, place: str) -> str:
+def _placed_text(place: str, problem: Problem) -> str:
     """Return an error after its place and its path, a warning before its place."""
     if problem.is_warning:
         return f"{problem.text()} ({place})"
@@ -180,9 +153,8 @@ def _is_sandbox(values: Mapping[str, Any]) -> bool:
     return _FEED in values or (_CATALOG not in values and not _OF_SANDBOXES.isdisjoint(values))
 
 
-def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
-    read = read_mapping(path, "configuration")
-    source = _Source(path, read.values, read.places, read.problems)
+def _read_source(path: Path, overrides: Sequence[str]) -> FileMapping:
+    source = read_mapping(path, "configuration")
     seen: set[str] = set()
     for override in overrides:
         _apply(source, override, seen)
@@ -191,21 +163,28 @@ def _read_source(path: Path, overrides: Sequence[str]) -> _Source:
     return source
 
 
-def _loaded[Config: (RunConfig, SandboxConfig)](source: _Source, model: type[Config]) -> LoadedConfig[Config]:
+def _loaded[Config: (RunConfig, SandboxConfig)](
+    source: FileMapping, model: type[Config]
+) -> LoadedConfig[Config]:
     config, found = check_model(model, source.values)
     if config is not None:
         strategy: MarketMakerConfig = config.strategy
         later = [*strategy_risks(strategy), *configured_calibration(strategy)[1]]
         found = [problem.under("strategy") for problem in later]
-    found.sort(key=source.order)
-    texts = [(problem, _placed_text(problem, source.place(problem.path))) for problem in found]
-    errors = source.problems + [text for problem, text in texts if not problem.is_warning]
+    placed = [(source.place(problem.path), problem) for problem in found]
+    placed.sort(key=lambda pair: _line(pair[0]))
+    errors = source.problems + [_placed_text(*pair) for pair in placed if not pair[1].is_warning]
     if errors or config is None:
         raise ConfigError(errors)
-    return LoadedConfig(config, [text for _, text in texts], source.places)
+    return LoadedConfig(config, [_placed_text(*pair) for pair in placed], source.places)
 
 
-def _apply(source: _Source, override: str, seen: set[str]) -> None:
+def _line(place: str) -> float:
+    """Return a place's line; overrides come last."""
+    return math.inf if place == OVERRIDE_SOURCE else int(place.rpartition(":")[2])
+
+
+def _apply(source: FileMapping, override: str, seen: set[str]) -> None:
     """Put one override into the values; what is wrong with it goes to the source's problems."""
     dotted, equals, text = override.partition("=")
     keys = tuple(part.strip() for part in dotted.split("."))
@@ -238,25 +217,17 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> str | Non
             return refusal
     holder: Any = values
     for position, key in enumerate(keys):
-        is_last = position == len(keys) - 1
-        if isinstance(holder, list):
-            if not (key.isdecimal() and key.isascii() and int(key) < len(holder)):
-                name = ".".join(keys[:position])
-                return (
-                    f"an entry of {name} must be a number from 0 to {len(holder) - 1}, was {shown_key(key)}"
-                )
-            index: Any = int(key)
-        elif isinstance(holder, dict):
-            index = key
-            if not is_last and holder.get(key) is None:
-                holder[key] = {}
-        else:
-            name = ".".join(keys[:position])
+        name, index = ".".join(keys[:position]), int(key) if key.isdecimal() and key.isascii() else -1
+        if isinstance(holder, list) and not 0 <= index < len(holder):
+            return f"an entry of {name} must be a number from 0 to {len(holder) - 1}, was {shown_key(key)}"
+        if not isinstance(holder, list | dict):
             return f"{name} must be a mapping to have a key {shown_key(key)}, was {shown(holder)}"
-        if is_last:
-            holder[index] = value
-        else:
-            holder = holder[index]
+        place: Any = index if isinstance(holder, list) else key
+        if position == len(keys) - 1:
+            holder[place] = value
+        elif isinstance(holder, dict) and holder.get(key) is None:
+            holder[key] = {}
+        holder = holder[place]
     return None
 
 
@@ -270,7 +241,7 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
     return f"a symbol with keys must be configured ({known}), was {shown_key(symbol)} with {shown(value)}"
 
 
-def _resolve_path(source: _Source, keys: tuple[str, ...]) -> None:
+def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
     """Make a path absolute: relative to the file, or to the working directory where it is set."""
     holder: Any = source.values
     for key in keys[:-1]:
@@ -279,7 +250,7 @@ def _resolve_path(source: _Source, keys: tuple[str, ...]) -> None:
     if not isinstance(given, str) or not given.strip() or not given.isprintable():
         return
     from_file = source.place(keys) != OVERRIDE_SOURCE
-    folder = source.file.parent if from_file else Path()
+    folder = source.path.parent if from_file else Path()
     holder[keys[-1]] = str((folder / given).resolve())
 
 

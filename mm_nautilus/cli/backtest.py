@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import (
     WIDTH_WITHOUT_TERMINAL,
     ending_on_signals,
@@ -14,7 +13,7 @@ from mm_nautilus.cli.console import (
     progress_bar,
     shipped_file,
 )
-from mm_nautilus.cli.options import Overrides, output_words
+from mm_nautilus.cli.options import BacktestFile, Overrides, RunsFolder, output_words
 
 if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
@@ -27,19 +26,9 @@ _DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
 
 def backtest_command(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
-        ),
-    ] = None,
+    config: BacktestFile = None,
     overrides: Overrides = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
-        ),
-    ] = None,
+    out: RunsFolder = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,

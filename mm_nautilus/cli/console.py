@@ -1,18 +1,17 @@
 """What commands share: output, progress on a terminal, and an orderly end on a signal."""
 
 import json
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 
 from mm_nautilus.errors import InterruptedRunError
-from mm_nautilus.system.ending_signals import ending_signals
+from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import printable
 
 __all__ = [
@@ -101,9 +100,5 @@ def ending_on_signals(words: str) -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise InterruptedRunError(words, 128 + number)
 
-    previous: dict[int, Any] = {number: signal.signal(number, end) for number in ending_signals()}
-    try:
+    with handled_by(end, ending_signals()):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,13 +1,12 @@
 """The `doctor` command."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import print_json, progress_bar, shipped_file
-from mm_nautilus.cli.options import AsJson, Overrides
+from mm_nautilus.cli.options import AsJson, BacktestFile, Overrides
 
 if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
@@ -21,12 +20,7 @@ _DEFAULT_CONFIG: Final = Path("configs") / "backtest.yaml"
 
 def doctor_command(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
-        ),
-    ] = None,
+    config: BacktestFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:

@@ -10,12 +10,14 @@ from mm_nautilus.cli.completion import catalog_symbols, config_files, setting_ke
 
 __all__ = [
     "AsJson",
+    "BacktestFile",
     "CatalogFolder",
     "ConfigFile",
     "EndMoment",
     "Force",
     "GapSeconds",
     "Overrides",
+    "RunsFolder",
     "StartMoment",
     "SymbolList",
     "output_words",
@@ -25,6 +27,22 @@ ConfigFile = Annotated[
     Path, typer.Argument(help="YAML file of a run.", show_default=False, autocompletion=config_files)
 ]
 """A configuration file that has to be given."""
+
+BacktestFile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="The run's YAML file.", show_default="configs/backtest.yaml", autocompletion=config_files
+    ),
+]
+"""A configuration file in place of a shipped backtest's."""
+
+RunsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
+    ),
+]
+"""Where a run's folder is made, in place of the configuration's folder."""
 
 Overrides = Annotated[
     list[str] | None,

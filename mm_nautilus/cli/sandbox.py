@@ -9,7 +9,7 @@ import typer
 
 from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
-from mm_nautilus.cli.options import AsJson, Overrides, output_words
+from mm_nautilus.cli.options import AsJson, Overrides, RunsFolder, output_words
 from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.runs.signals import SignalListener
 
@@ -38,12 +38,7 @@ def sandbox_command(
         ),
     ] = None,
     overrides: Overrides = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
-        ),
-    ] = None,
+    out: RunsFolder = None,
     duration: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How long to run, such as 90s or 2h, instead of duration."),

@@ -256,20 +256,13 @@ def _read_path(value: Any) -> Path:
     return Path(text)
 
 
-FolderPath = Annotated[
+_PathText = Annotated[
     Path,
     BeforeValidator(_read_path, json_schema_input_type=str),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "minLength": 1}),
-    Allowed("the path of a folder"),
 ]
+FolderPath = Annotated[_PathText, Allowed("the path of a folder")]
 """A folder's path, not empty."""
-
-FilePath = Annotated[
-    Path,
-    BeforeValidator(_read_path, json_schema_input_type=str),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "minLength": 1}),
-    Allowed("the path of a file"),
-]
+FilePath = Annotated[_PathText, Allowed("the path of a file")]
 """A file's path, not empty."""

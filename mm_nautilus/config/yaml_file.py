@@ -27,6 +27,8 @@ class FileMapping:
 
     Parameters
     ----------
+    path
+        The file.
     values
         Plain mappings, lists and scalars.
     places
@@ -35,9 +37,26 @@ class FileMapping:
         What is wrong with the text itself, one text a problem.
     """
 
+    path: Path
     values: dict[str, Any]
     places: dict[tuple[str, ...], str]
     problems: list[str]
+
+    def place(self, path: tuple[str, ...]) -> str:
+        """Return the place of the value at `path`, or of what it should be in."""
+        return place_of(self.places, path) or f"{self.path}:1"
+
+
+def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value, or of what it should be in; empty where that has none either.
+
+    A symbol's parameter may stand under the strategy.
+    """
+    if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
+        path = ("strategy", *path[3:4])
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, "")
 
 
 def read_mapping(
@@ -69,14 +88,7 @@ def read_mapping(
         message = f"a {noun} must be a mapping of keys, was {shown(read.value)}"
         raise ConfigError([*texts, f"{path}:{read.lines[()]}: {message}"])
     places = {keys: f"{path}:{line}" for keys, line in read.lines.items()}
-    return FileMapping(read.value, places, texts)
-
-
-def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
-    """Return the place of a value, or of what it should be in; empty where that has none either."""
-    while path and path not in places:
-        path = path[:-1]
-    return places.get(path, "")
+    return FileMapping(path, read.value, places, texts)
 
 
 def _source_text(path: Path, problem: SourceProblem) -> str:

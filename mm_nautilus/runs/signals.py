@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Final, Self
 
-from mm_nautilus.system.ending_signals import ending_signals
+from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
 __all__ = ["SignalListener", "SignalWatch"]
 
@@ -28,18 +28,14 @@ class SignalWatch:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self._handling = handled_by(self._note, ending_signals())
 
     def __enter__(self) -> Self:
-        for number in ending_signals():
-            self._previous[number] = signal.signal(number, self._note)
+        self._handling.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+    def __exit__(self, *raised: Any) -> None:
+        self._handling.__exit__(*raised)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number
@@ -82,29 +78,25 @@ class SignalListener:
         self._ends_process = ends_process
         self.kills = 0
         self._listened = (*ending_signals(), _KILL)
-        self._previous: dict[int, Any] = {}
+        self._handling = handled_by(lambda number, _frame: self._note(number), self._listened)
         self._mask: set[int] = set()
         self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="signals", daemon=True)
 
     def __enter__(self) -> Self:
-        for number in self._listened:
-            self._previous[number] = signal.signal(number, lambda number, _frame: self._note(number))
+        self._handling.__enter__()
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, self._listened))
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self._has_ended.set()
         self._thread.join()
         self._take_pending()
         if self._ends_process and self.received is not None:
             return
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._handling.__exit__(None, None, None)
 
     @contextmanager
     def inherited_by_nobody(self) -> Iterator[None]:

@@ -1,8 +1,12 @@
 """The signals that end a process in order."""
 
 import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
-__all__ = ["ending_signals"]
+__all__ = ["ending_signals", "handled_by"]
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
@@ -13,3 +17,14 @@ def ending_signals() -> tuple[signal.Signals, ...]:
     """
     always = (signal.SIGINT, signal.SIGTERM)
     return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)
+
+
+@contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], Any], numbers: Iterable[int]) -> Iterator[None]:
+    """Let a handler take these signals during the block, and those that took them before after it."""
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
