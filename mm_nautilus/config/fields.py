@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
@@ -23,7 +24,6 @@ from mm_nautilus.market.instrument import decimal_places
 
 __all__ = [
     "LARGEST_AMOUNT",
-    "STRICT",
     "Allowed",
     "AmountField",
     "Balance",
@@ -34,20 +34,28 @@ __all__ = [
     "InventoryCap",
     "InventoryTarget",
     "Moment",
+    "Section",
     "SymbolName",
     "VenueName",
     "finite_number",
 ]
 
-STRICT: Final = ConfigDict(
-    extra="forbid",
-    frozen=True,
-    strict=True,
-    allow_inf_nan=False,
-    arbitrary_types_allowed=True,
-    use_attribute_docstrings=True,
-)
-"""How every configuration model reads: no unknown key, no conversion between types, no inf or NaN."""
+
+class Section(BaseModel):
+    """What every configuration model reads by: no unknown key, no conversion between types, no inf or NaN.
+
+    The docstrings of attributes are what schema, reference and template say of the keys.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+    )
+
 
 LARGEST_AMOUNT: Final = 1_000_000_000_000
 """Largest amount a configuration may name; the engine's own amounts end a little above it."""

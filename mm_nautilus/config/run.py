@@ -5,14 +5,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from mm_nautilus.config.fields import (
-    STRICT,
     Allowed,
     Balance,
     FolderPath,
     Moment,
+    Section,
     SymbolName,
     VenueName,
 )
@@ -38,10 +38,8 @@ DEFAULT_LATENCY_MS: Final = 50.0
 """Order latency assumed where nothing is configured: a retail link to a venue on another continent."""
 
 
-class FeeConfig(BaseModel):
+class FeeConfig(Section):
     """Fees of the simulated venue."""
-
-    model_config = STRICT
 
     maker_fee_pct: float = Field(..., ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT, examples=[0.1])
     """Maker fee, % of value; negative is a rebate."""
@@ -49,10 +47,8 @@ class FeeConfig(BaseModel):
     """Taker fee, % of value."""
 
 
-class LatencyConfig(BaseModel):
+class LatencyConfig(Section):
     """Time between sending an order command and the venue acting on it."""
-
-    model_config = STRICT
 
     insert_ms: float = Field(DEFAULT_LATENCY_MS, ge=0, le=60_000)
     """Latency of new orders, milliseconds."""
@@ -62,10 +58,8 @@ class LatencyConfig(BaseModel):
     """Latency of cancels, milliseconds."""
 
 
-class VenueConfig(BaseModel):
+class VenueConfig(Section):
     """The simulated venue: account, fees, latency and how fills are decided."""
-
-    model_config = STRICT
 
     name: VenueName = Field(..., examples=["KRAKEN"])
     """The venue's name as the instruments have it."""
@@ -103,19 +97,15 @@ def _account_problems(venue: VenueConfig) -> Iterator[Problem]:
         yield Problem(("leverage",), f"leverage must be 1 with account_type: cash, was {venue.leverage}")
 
 
-class MetricsConfig(BaseModel):
+class MetricsConfig(Section):
     """The metrics actor."""
-
-    model_config = STRICT
 
     interval_seconds: float = Field(10.0, ge=0.1, le=86_400)
     """Time between two publications of every symbol's metrics, seconds."""
 
 
-class OutputConfig(BaseModel):
+class OutputConfig(Section):
     """Where and what a run writes."""
-
-    model_config = STRICT
 
     directory: FolderPath = Path("runs")
     """Folder that gets one folder a run; relative to the working directory."""
@@ -170,10 +160,8 @@ class TradingConfig(Protocol):
         """Currency of totals."""
 
 
-class RunConfig(BaseModel):
+class RunConfig(Section):
     """One backtest."""
-
-    model_config = STRICT
 
     name: RunName = "backtest"
     """Name of the run; part of its folder's name."""

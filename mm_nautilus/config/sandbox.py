@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -15,10 +14,10 @@ from pydantic import (
 )
 
 from mm_nautilus.config.fields import (
-    STRICT,
     Allowed,
     Duration,
     FolderPath,
+    Section,
     finite_number,
 )
 from mm_nautilus.config.problems import Problem, refuse
@@ -77,10 +76,8 @@ WebSocketUrl = Annotated[
 ]
 
 
-class FeedConfig(BaseModel):
+class FeedConfig(Section):
     """Where a sandbox run gets its market data."""
-
-    model_config = STRICT
 
     source: Literal["live", "local"] = Field(..., examples=["live"])
     """live is Kraken's public feed, which needs no account; local starts a venue on this machine that speaks the same
@@ -115,20 +112,16 @@ class FeedConfig(BaseModel):
         return self
 
 
-class StateConfig(BaseModel):
+class StateConfig(Section):
     """What a sandbox run keeps over restarts."""
-
-    model_config = STRICT
 
     directory: FolderPath | None = Path("state")
     """Folder of the state files, one a run's name; relative to the working directory. null keeps nothing: every run
     starts anew."""
 
 
-class RecordingConfig(BaseModel):
+class RecordingConfig(Section):
     """What a sandbox run writes into a catalog of its own."""
-
-    model_config = STRICT
 
     enabled: bool = False
     """Whether received market data and published figures are recorded."""
@@ -159,10 +152,8 @@ VariableName = Annotated[
 ]
 
 
-class WebConfig(BaseModel):
+class WebConfig(Section):
     """The live page of a sandbox run."""
-
-    model_config = STRICT
 
     enabled: bool = False
     """Whether the run serves a page that shows what it does while it does it."""
@@ -179,10 +170,8 @@ class WebConfig(BaseModel):
     address, too."""
 
 
-class SandboxConfig(BaseModel):
+class SandboxConfig(Section):
     """One sandbox run: paper trading on a feed."""
-
-    model_config = STRICT
 
     name: RunName = "sandbox"
     """Name of the run; part of its folder's name and of its state file's."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     StringConstraints,
@@ -19,13 +20,13 @@ from pydantic import (
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.fields import (
     LARGEST_AMOUNT,
-    STRICT,
     Allowed,
     AmountField,
     CurrencyCode,
     FilePath,
     InventoryCap,
     InventoryTarget,
+    Section,
     SymbolName,
     VenueName,
 )
@@ -63,10 +64,8 @@ class Finding:
     message: str
 
 
-class SymbolParams(BaseModel):
+class SymbolParams(Section):
     """Parameters of one symbol: given for all symbols, overridden per symbol under ``symbols``."""
-
-    model_config = STRICT
 
     # Quoting
     quoting: Literal["two_sided", "signal"] = "two_sided"
@@ -314,8 +313,8 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         described.pop("default", None)
 
 
-class _Overrides(BaseModel):
-    model_config = STRICT | {"json_schema_extra": _without_defaults}
+class _Overrides(Section):
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     @model_validator(mode="before")
     @classmethod
