@@ -92,6 +92,13 @@ class _Composer(yaml.SafeLoader):
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> None:
         return None
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        if getattr(event, "tag", None) == "!" and node is not None:
+            node.tag = event.tag
+        return node
+
 
 @dataclass(slots=True)
 class _Reader:
@@ -129,12 +136,13 @@ class _Reader:
 
     def _mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        firsts: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node)
             if key is None:
                 continue
             here, line = (*path, key), _line(key_node)
-            first = self.read.lines.get(here)
+            first = firsts.setdefault(key, line)
             value = self.value(value_node, here, line)
             if key in found:
                 again = f"was given again as {shown(value)} (first in line {first})"
