@@ -170,32 +170,15 @@ def trail_figure(paths: Sequence[TrailPath]) -> Figure:
         colour, dash = SERIES[number % len(SERIES)]
         name = f"{path.exit.symbol} {'long' if path.exit.is_long else 'short'} {number + 1}"
         seconds: list[Any] = significant(path.seconds)
-        hover = "%{y:+.2f} bps from the entry"
-        traces.append(
-            line(
-                f"{name}: price",
-                seconds,
-                significant(path.price_bps),
-                colour=colour,
-                dash=dash,
-                hover=hover,
-                width=1,
-                legendgroup=name,
-            )
-        )
-        traces.append(
-            line(
-                f"{name}: stop",
-                seconds,
-                significant(path.trail_bps),
-                colour=colour,
-                dash=dash,
-                hover=hover,
-                width=3,
-                is_step=True,
-                legendgroup=name,
-            )
-        )
+        look: dict[str, Any] = {
+            "colour": colour,
+            "dash": dash,
+            "hover": "%{y:+.2f} bps from the entry",
+            "legendgroup": name,
+        }
+        price, stop = significant(path.price_bps), significant(path.trail_bps)
+        traces.append(line(f"{name}: price", seconds, price, width=1, **look))
+        traces.append(line(f"{name}: stop", seconds, stop, width=3, is_step=True, **look))
     return figure(
         traces,
         ["bps from the entry"],
