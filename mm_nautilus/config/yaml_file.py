@@ -143,26 +143,23 @@ def yaml_text(values: Any, *, compact: bool = False) -> str:
     compact
         Whether lists and mappings of scalars alone are written on one line.
     """
-    flow = None if compact else False
-    return yaml.dump(
-        values,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=_LINE_WIDTH,
-        default_flow_style=flow,
-    )
+    return _dump(values, _LINE_WIDTH, is_flow=None if compact else False)
 
 
 def yaml_pair(key: str, value: Any) -> str:
     """Return one key with its value on one line; a list or a mapping has scalars alone in it."""
     flow = None if isinstance(value, list | dict) else False
-    text = yaml.dump(
-        {key: value},
-        Dumper=_Dumper,
-        allow_unicode=True,
-        sort_keys=False,
-        width=_NO_WRAP,
-        default_flow_style=flow,
+    return _dump({key: value}, _NO_WRAP, is_flow=flow).rstrip("\n")
+
+
+def _dump(values: Any, width: int, *, is_flow: bool | None) -> str:
+    return str(
+        yaml.dump(
+            values,
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=width,
+            default_flow_style=is_flow,
+        )
     )
-    return str(text).rstrip("\n")
