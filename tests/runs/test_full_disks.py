@@ -12,14 +12,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from whole_runs import ROOT
+from processes import python
 
-from mm_nautilus.cli import main
 from mm_nautilus.runs.failures import note_failed, run_failed
 from mm_nautilus.runs.row_files import RowFile, RowParts
 
 SCHEMA = pa.schema([("number", pa.int64())])
 HINT = "No space left on device; free some there, or give another folder"
+
+
+LIMITED = """
+import resource, sys
+from mm_nautilus.cli import process_main
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+process_main(["backtest", *sys.argv[1:]])
+"""
+"""A process whose files may not grow beyond 30,000 bytes: of its own, as what pytest captures is a file, too."""
 
 
 @contextmanager
@@ -38,16 +47,12 @@ def fill_disk(path: Path) -> None:
     path.with_name(f".{path.name}.part").symlink_to("/dev/full")
 
 
-def test_a_backtest_leaves_whole_files_and_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(ROOT)
-    words = ["--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false", "--out", str(tmp_path)]
-    with largest_files(30_000), pytest.raises(SystemExit) as ended:
-        main(["backtest", *words])
-    assert ended.value.code == 1
+def test_a_backtest_leaves_whole_files_and_says_what_to_do(tmp_path: Path) -> None:
+    words = ["--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false", "--out", tmp_path]
+    done = python("-c", LIMITED, *words)
+    assert done.returncode == 1
     (folder,) = tmp_path.iterdir()
-    (line,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("error: "))
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
     assert f"{folder / 'journal.jsonl'}: File too large; see {folder / 'failure.txt'}, what could be" in line
     assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
     assert "Traceback" in (folder / "failure.txt").read_text()
