@@ -37,15 +37,18 @@ SHARED = {
         *("identities", "statistics", "report_page", "rotated_journals", "inputs"),
         *("report_charts", "report_figures", "sandbox_reports", "recorded_runs", "traces"),
     ),
+    "live nodes in this process": ("carried_state", "phantom_fills", "state_saver"),
     "parts of the sample": ("features", "calibrated_runs", "records", "compare_runs", "journal_links"),
 }
-"""Modules that share runs: each group is tested by one worker, which makes them once."""
+"""Modules that share runs, or are better off together: each group is tested by one worker."""
 FIRST = ("runs", "browser", "sandbox", "docs", "venue")
 """Folders whose tests wait for processes: begun first, they wait while others compute."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.parent.name not in FIRST)
+    # A thread has one live node at a time: those that make some come before all that may leave one.
+    live = {f"test_{name}" for name in SHARED["live nodes in this process"]}
+    items.sort(key=lambda item: (item.path.stem not in live, item.path.parent.name not in FIRST))
 
 
 @pytest.hookimpl(optionalhook=True)
