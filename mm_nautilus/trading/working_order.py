@@ -156,6 +156,11 @@ class WorkingOrder:
         """Whether the venue has confirmed it."""
         return self.state is not OrderState.PENDING_NEW
 
+    @property
+    def worst_case_lots(self) -> int:
+        """The most that may still be filled, whichever of the commands in flight arrives first."""
+        return max(self.resting.size_lots, self.pending.size_lots if self.pending else 0)
+
     def origin(self, spec: InstrumentSpec) -> OrderOrigin:
         """Return what the order rests on, the same object until an amend changes it."""
         if self._origin is None:

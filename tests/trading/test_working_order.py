@@ -47,11 +47,7 @@ class Slot(QuoteSide):
 
     @property
     def worst_case_lots(self) -> int:
-        """The most that may still be filled, whichever of the commands in flight arrives first."""
-        order = self.order
-        return (
-            0 if order is None else max(quote.size_lots for quote in (order.resting, order.pending) if quote)
-        )
+        return 0 if self.order is None else self.order.worst_case_lots
 
     def __getattr__(self, name):
         return getattr(self.order, name)
