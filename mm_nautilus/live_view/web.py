@@ -149,7 +149,7 @@ class LivePage:
         self._thread.start()
 
     def close(self) -> None:
-        """Show listeners the last state, let them go and give the port back; takes about half a second."""
+        """Show listeners the last state, which takes half a second, let them go and give the port back."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)
@@ -180,7 +180,8 @@ class LivePage:
             await publisher.run(self._is_over.is_set)
         finally:
             server.should_exit = True
-        await asyncio.sleep(_LAST_WORDS_SECONDS)
+        if server.server_state.connections:
+            await asyncio.sleep(_LAST_WORDS_SECONDS)
         for connection in list(server.server_state.connections):
             connection.transport.abort()
 

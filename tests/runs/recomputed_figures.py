@@ -85,7 +85,7 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
             _held(run, symbol, side).get("inventory cap", (0.0, 0))[0] for side in ("bid", "ask")
         ),
         **{f"orders_{name}": int(counts[name]) for name in counts.index},
-        "quotes_per_fill": round((counts.placed + counts.amended) / len(fills), 2) if len(fills) else None,
+        "quotes_per_fill": round(int(counts.placed + counts.amended) / len(fills), 2) if len(fills) else None,
     }, trades
 
 
