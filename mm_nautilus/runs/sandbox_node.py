@@ -36,8 +36,7 @@ from mm_nautilus.runs.restoration import (
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.session import SessionControl, StopController
 from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
-from mm_nautilus.runs.state_file import StateFile
-from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
+from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.venue_watch import VenueWatch
 from mm_nautilus.system.moments import SECOND_NS

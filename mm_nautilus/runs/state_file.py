@@ -1,29 +1,50 @@
-"""The file that keeps a sandbox run's account and strategy over restarts."""
+"""The file that keeps a sandbox run's account and strategy over restarts: its form, reading it, writing it."""
 
 import hashlib
 import json
 import os
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
+
+from nautilus_trader.common import DataActorConfig
+from nautilus_trader.model import ActorId
 
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.system.file_lock import take_lock
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.system.private_file import read_at_once, replace_file
+from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
+from mm_nautilus.trading.messages import EVENTS_TOPIC, BookingOrder, StateChanged, StrategyStarted
 from mm_nautilus.trading.saved_account import SavedAccount
+from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["STATE_VERSION", "RunState", "StateFile", "StateFingerprint", "StateWriteError"]
+__all__ = [
+    "METRICS",
+    "STRATEGY",
+    "RunState",
+    "StateFile",
+    "StateFingerprint",
+    "StateSaver",
+    "StateWriteError",
+]
 
-STATE_VERSION: Final = 1
+_VERSION: Final = 1
 """Version of the file's layout; a file of another one is refused."""
 
 _DIGEST: Final = "sha256"
 _START_ANEW: Final = "--fresh starts anew and keeps this file under a dated name"
+STRATEGY: Final = "strategy"
+METRICS: Final = "metrics"
+"""Names of the strategy and of the metrics actor among a state's components."""
+_TIMER: Final = "state-saver"
 
 
 class StateWriteError(MarketMakingError):
@@ -74,14 +95,8 @@ class StateFingerprint:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `dataclasses.asdict` made of one, after a turn through JSON."""
-        return cls(
-            venue=values["venue"],
-            account_type=values["account_type"],
-            starting_balances=tuple(values["starting_balances"]),
-            report_currency=values["report_currency"],
-            strategy=values["strategy"],
-            symbols=tuple(values["symbols"]),
-        )
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**fields)
 
     def differences(self, saved: Self) -> list[str]:
         """Return what of a saved fingerprint does not fit this one, one text a key."""
@@ -235,10 +250,6 @@ class StateFile:
         """The saved account, None at the first start."""
         return None if self.state is None else self.state.account
 
-    def balances(self, default: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return the balances to go on from: those saved, or `default` at the first start."""
-        return dict(default if self.state is None else self.state.account.balances)
-
     def component(self, name: str) -> dict[str, bytes]:
         """Return what a component has saved, for its ``load``; empty at the first start."""
         return {} if self.state is None else dict(self.state.components.get(name, {}))
@@ -258,7 +269,7 @@ class StateFile:
         """
         self._keep_lock()
         body = {
-            "version": STATE_VERSION,
+            "version": _VERSION,
             "configuration": asdict(self._fingerprint),
             **state.to_dict(),
         }
@@ -315,40 +326,28 @@ class _UnusableError(Exception):
 
 def _document(path: Path) -> tuple[StateFingerprint, RunState, bytes]:
     """Return what is in a file, and the text its checksum is taken of."""
-    document = _parsed(path)
-    if document.get("version") != STATE_VERSION:
+    try:
+        document = json.loads(read_at_once(path).decode())
+        if not isinstance(document, dict):
+            raise _UnusableError(f"is damaged: it must be a JSON object, was {type(document).__name__}")
+        body = {key: value for key, value in document.items() if key not in ("saved_at", _DIGEST)}
+        encoded = _encoded(body)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _UnusableError(f"cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise _UnusableError(f"is damaged: it must be a JSON document, but {error}") from error
+    if document.get("version") != _VERSION:
         raise _UnusableError(
-            f"must be of version {STATE_VERSION}, was {document.get('version')!r}: another version of "
-            "mm-nautilus wrote it"
+            f"must be of version {_VERSION}, was {document.get('version')!r}: another version of mm-nautilus wrote it"
         )
-    body = {key: value for key, value in document.items() if key not in ("saved_at", _DIGEST)}
-    encoded = _encoded(body)
     if document.get(_DIGEST) != _digest(encoded):
         raise _UnusableError("is damaged or was edited: its checksum does not fit what is in it")
     try:
         return StateFingerprint.from_dict(body["configuration"]), RunState.from_dict(body), encoded
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise _UnusableError(f"is damaged: {error!r}") from error
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(read_at_once(path).decode(), parse_constant=_no_constant)
-    except FileNotFoundError:
-        raise
-    except UnicodeDecodeError as error:
-        raise _UnusableError(f"is damaged: it must be a text, but {error}") from error
-    except OSError as error:
-        raise _UnusableError(f"cannot be read: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise _UnusableError(f"is damaged: it must be a JSON document, but {error}") from error
-    if not isinstance(document, dict):
-        raise _UnusableError(f"is damaged: it must be a JSON object, was {type(document).__name__}")
-    return document
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
@@ -360,9 +359,6 @@ def _digest(encoded: bytes) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-# -- The file system ----------------------------------------------------------------------------------------
-
-
 def _lock_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
@@ -372,28 +368,18 @@ def _locked(path: Path) -> int:
     lock_path = _lock_path(path)
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock_once(path, lock_path)
+        lock = take_lock(lock_path)
         while not _is_at(lock, lock_path):  # removed before it was locked
             os.close(lock)
-            lock = _lock_once(path, lock_path)
-    except OSError as error:
-        raise ConfigError(f"the state file {path} cannot be locked: {error}") from error
-    return lock
-
-
-def _lock_once(path: Path, lock_path: Path) -> int:
-    try:
-        lock = take_lock(lock_path)
+            lock = take_lock(lock_path)
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except BlockingIOError as error:
         owner = lock_path.read_text("ascii", "replace").strip()
         text = f"the state file {path} is in use by process {owner}; stop that run, or give this one another name"
         raise ConfigError(text) from error
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
-        os.close(lock)
-        raise
+    except OSError as error:
+        raise ConfigError(f"the state file {path} cannot be locked: {error}") from error
     return lock
 
 
@@ -416,3 +402,81 @@ def _put_aside(path: Path, now: datetime) -> Path | None:
         kept = path.with_name(f"{path.stem}.{stamp}-{count}.json")
     path.rename(kept)
     return kept
+
+
+class StateSaver(GuardedActor):
+    """Save balances, positions, strategy and metrics together: after every fill and halt, and on a timer.
+
+    A fill is saved in the callback that tells of it, before the next event; extremes, drawdown and counts of orders,
+    which change with the market, are saved when the timer comes and something has changed. Start the actor after
+    the metrics actor and before the strategy.
+
+    Parameters
+    ----------
+    file
+        The open state file.
+    strategy, metrics
+        The components that are saved.
+    interval_seconds
+        Longest time that a change of extremes stays unsaved.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("STATE-001")))  # type: ignore[call-arg]
+
+    def __init__(
+        self, file: StateFile, strategy: MarketMaker, metrics: MetricsActor, *, interval_seconds: float = 5.0
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._strategy = strategy
+        self._metrics = metrics
+        self._interval_ns = round(interval_seconds * SECOND_NS)
+        self._balances: Balances | None = None
+
+    def on_start(self) -> None:
+        """Listen to the strategy and set the timer."""
+        self.subscribe_topic(EVENTS_TOPIC, self._on_message, BookingOrder.SAVE)
+        self.clock.set_timer_ns(_TIMER, self._interval_ns)
+
+    def _on_message(self, message: object) -> None:
+        """Save at once what has changed; before a strategy has started there would be nothing but what was read."""
+        if isinstance(message, StateChanged):
+            self.save_now()
+        elif isinstance(message, StrategyStarted):
+            self._balances = Balances(message.portfolio, next(iter(message.views)).venue)
+
+    def on_time_event(self, event: Any) -> None:
+        """Save what has changed since."""
+        if event.name == _TIMER:
+            self.save_now()
+
+    def save_now(self) -> bool:
+        """Save now, where strategy and metrics have begun and every fill is booked.
+
+        Returns
+        -------
+        bool
+            Whether there was anything to write.
+        """
+        if (
+            self._balances is None
+            or self._metrics.ledger is None
+            or not self._strategy.persistence.is_settled
+        ):
+            return False
+        account = SavedAccount(self._balances.totals(), tuple(self._strategy.persistence.positions))
+        components = {STRATEGY: self._strategy.on_save(), METRICS: self._metrics.on_save()}
+        return self._file.write(RunState(account, components))
+
+    def save_last(self) -> None:
+        """Save what the stop of the strategy did, which no callback tells.
+
+        For the end of a run: after the node has run and strategy and metrics have caught up, before the node is
+        disposed of. A file that cannot be written is one more failure of this actor, which fails the run.
+        """
+        try:
+            self.save_now()
+        except StateWriteError as error:
+            self.failures.append(CallbackFailure("StateSaver.save_last", error, traceback.format_exc()))

@@ -27,7 +27,6 @@ from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 LONG = SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("10.5"), 2.3533331578947365, Decimal("-0.02348820"))
 ACCOUNT = SavedAccount({"USDT": Decimal("976.48831180"), "XRP": Decimal("510.500000")}, (LONG,))
 STATE = RunState(ACCOUNT, {"strategy": {"market_maker": b'{"counts": {"fills": 3}}'}})
-DEFAULT = {"USDT": Decimal(1000), "XRP": Decimal(500)}
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
@@ -61,7 +60,6 @@ def written(tmp_path: Path) -> Path:
 def test_at_the_first_start_there_is_nothing_but_the_defaults(tmp_path):
     with opened(tmp_path / "made" / "here") as file:
         assert (file.state, file.account, file.kept) == (None, None, None)
-        assert file.balances(DEFAULT) == DEFAULT
         assert file.component("strategy") == {}
         assert not file.path.exists()
 
@@ -69,7 +67,6 @@ def test_at_the_first_start_there_is_nothing_but_the_defaults(tmp_path):
 def test_what_was_written_comes_back(written):
     with opened(written.parent) as file:
         assert file.account == ACCOUNT
-        assert file.balances(DEFAULT) == ACCOUNT.balances
         assert {key: json.loads(text) for key, text in file.component("strategy").items()} == {
             "market_maker": {"counts": {"fills": 3}}
         }
@@ -262,7 +259,7 @@ from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.runs.state_file import RunState
 from test_state_file import opened
 file = opened(Path(sys.argv[1]))
-start = int(file.balances({"USDT": Decimal(0)})["USDT"])
+start = 0 if file.account is None else int(file.account.balances["USDT"])
 for n in count(start + 1):
     text = json.dumps({"n": n, "filling": "x" * (n % 7) * 20_000}).encode()
     file.write(RunState(SavedAccount({"USDT": Decimal(n)}), {"c": {"k": text}}))
@@ -284,7 +281,8 @@ def test_whenever_a_process_is_killed_the_file_is_one_whole_state(tmp_path):
             writer.send_signal(signal.SIGKILL)
             writer.wait()
         with opened(tmp_path) as file:
-            number = int(file.balances({})["USDT"])
+            assert file.account is not None
+            number = int(file.account.balances["USDT"])
             assert json.loads(file.component("c")["k"])["n"] == number
         assert number >= last + 3
         last = number

@@ -21,8 +21,7 @@ from test_strategy_guards import others, restless
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs import state_file
-from mm_nautilus.runs.state_file import StateFile, StateFingerprint
-from mm_nautilus.runs.state_saver import StateSaver
+from mm_nautilus.runs.state_file import StateFile, StateFingerprint, StateSaver
 from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill
 
 

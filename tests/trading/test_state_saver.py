@@ -18,8 +18,7 @@ from test_metrics_actor import BALANCES, CALM, Listener, three_pairs
 from test_strategy_guards import others, restless
 
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.runs.state_file import RunState, StateFile, StateWriteError
-from mm_nautilus.runs.state_saver import METRICS, STRATEGY, StateSaver
+from mm_nautilus.runs.state_file import METRICS, STRATEGY, RunState, StateFile, StateSaver, StateWriteError
 from mm_nautilus.trading.saved_account import SavedAccount
 
 ROOT = Path(__file__).resolve().parents[2]
