@@ -19,7 +19,8 @@ from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.report.compare import compare_runs, comparison_parts
 from mm_nautilus.report.console import summary_view
 from mm_nautilus.report.page import render
-from mm_nautilus.runs.backtest import BacktestOutcome, run_backtest
+from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.winding_down import RunOutcome
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -44,7 +45,7 @@ _COLUMNS: Final = 130
 _FONTS: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
-def outcome_of(folder: Path, name: str, *sets: str) -> BacktestOutcome:
+def outcome_of(folder: Path, name: str, *sets: str) -> RunOutcome:
     """Run the shipped configuration with changes."""
     given = [*sets, f"output.directory={folder}", f"name={name}"]
     return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)

@@ -17,7 +17,7 @@ from mm_nautilus.cli.options import BacktestFile, Overrides, RunsFolder, output_
 
 if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
-    from mm_nautilus.runs.backtest import BacktestOutcome
+    from mm_nautilus.runs.winding_down import RunOutcome
 
 __all__ = ["backtest_command"]
 
@@ -54,7 +54,7 @@ def backtest_command(
         _print(outcome)
 
 
-def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
+def _run(config: "RunConfig", *, shows_progress: bool) -> "RunOutcome":
     from mm_nautilus.runs.backtest import run_backtest  # noqa: PLC0415
 
     with ending_on_signals("interrupted before the run began; nothing was written"):
@@ -64,13 +64,13 @@ def _run(config: "RunConfig", *, shows_progress: bool) -> "BacktestOutcome":
             return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
 
 
-def _print_outcome(outcome: "BacktestOutcome", warnings: list[str]) -> None:
+def _print_outcome(outcome: "RunOutcome", warnings: list[str]) -> None:
     for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(f"written to {outcome.folder}", err=True)
 
 
-def _print(outcome: "BacktestOutcome") -> None:
+def _print(outcome: "RunOutcome") -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from mm_nautilus.report.console import print_summary  # noqa: PLC0415

@@ -15,7 +15,7 @@ from mm_nautilus.runs.signals import SignalListener
 
 if TYPE_CHECKING:
     from mm_nautilus.live_view.terminal import TerminalView
-    from mm_nautilus.runs.sandbox import SandboxOutcome
+    from mm_nautilus.runs.winding_down import RunOutcome
 
 __all__ = ["sandbox_command"]
 
@@ -123,7 +123,7 @@ def _run(
     fresh: bool,
     says: bool,
     shows: bool,
-) -> "SandboxOutcome":
+) -> "RunOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
 
@@ -153,7 +153,7 @@ def _screen() -> "TerminalView | None":
     return None if terminal.is_dumb_terminal else TerminalView(terminal)
 
 
-def _print(outcome: "SandboxOutcome") -> None:
+def _print(outcome: "RunOutcome") -> None:
     from rich.console import Console  # noqa: PLC0415 (keeps --help fast)
 
     from mm_nautilus.report.console import print_summary  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""Build the engine and the components of one run from its inputs."""
+"""Build the components that backtests and sandbox runs share, and the engine of a backtest."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,50 +13,142 @@ from nautilus_trader.backtest import (
     BacktestNode,
     BacktestRunConfig,
 )
+from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
 from nautilus_trader.model import InstrumentId, NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.risk import RiskEngineConfig
 
+from mm_nautilus.config.run import OutputConfig, TradingConfig
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
-from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
 from mm_nautilus.runs.control import RunControl
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
-from mm_nautilus.runs.simulated_venue import simulated_venue
+from mm_nautilus.runs.simulated_venue import fee_rates, simulated_venue
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor, GuardedStrategy
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["RUN_ID", "RunParts", "build_parts"]
+__all__ = [
+    "ORDER_RATE",
+    "RUN_ID",
+    "BacktestParts",
+    "Parts",
+    "build_backtest",
+    "log_config",
+    "strategy_config",
+]
 
 RUN_ID: Final = "backtest"
 """The engine's name of the run."""
+ORDER_RATE: Final = "100000/00:00:01"
+"""Order commands a second at which the engine's own risk checks refuse them: far beyond the strategy's cap, which
+exits and cancels because of an unsound book may pass."""
+
+_CHATTY_COMPONENTS: Final = (
+    "nautilus_portfolio::manager",
+    "nautilus_portfolio::portfolio",
+    "nautilus_execution::engine",
+    "nautilus_trading::strategy",
+)
+"""Parts of the engine that log several lines an order; only their warnings are kept."""
+_WARNS_OF_NOTHING: Final = "nautilus_model::types::quantity"
+"""Warns whenever the simulated queue before an order becomes shorter than what was traded, which is no fault."""
+_WARNS_ONCE_A_LEVEL: Final = "nautilus_model::orderbook::book"
+"""Warns of every level of every book change that is dated before an earlier one: one frame that is dated ahead makes
+that thousands a second. The strategy tells it once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunParts(Components[RunControl]):
-    """The engine and the components of one backtest."""
+class Parts[Node, Control: GuardedActor]:
+    """The engine, the strategy and the actors of one run.
 
-    node: BacktestNode
+    Parameters
+    ----------
+    node
+        The engine.
+    traces
+        What records the tables of charts, None where the run writes none.
+    control
+        What begins, watches and ends the run.
+    others
+        Actors that only some runs have.
+    """
+
+    node: Node
+    strategy: MarketMaker
+    metrics: MetricsActor
+    recorder: RunRecorder
+    traces: TraceRecorder | None
+    control: Control
+    others: Sequence[GuardedActor] = ()
+
+    @property
+    def actors(self) -> Sequence[GuardedActor]:
+        """All but the strategy, in the order in which they have to start."""
+        traces = () if self.traces is None else (self.traces,)
+        return self.metrics, self.recorder, *traces, *self.others, self.control
+
+    def failure(self) -> CallbackFailure | None:
+        """Return what a callback raised first, or None."""
+        components: tuple[GuardedStrategy | GuardedActor, ...] = (self.strategy, *self.actors)
+        return next((failure for component in components for failure in component.failures), None)
 
 
-def build_parts(
+type BacktestParts = Parts[BacktestNode, RunControl]
+
+
+def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:
+    """Return the strategy's configuration with the venue and the fees of this run filled in."""
+    given = config.strategy.model_dump(exclude_unset=True)
+    given["venue"] = config.venue.name
+    for symbol, rates in fee_rates(config.venue, specs).items():
+        params = config.strategy.for_symbol(symbol)
+        for name, rate in zip(("maker_fee_pct", "taker_fee_pct"), rates, strict=True):
+            if getattr(params, name) is None:
+                given["symbols"][symbol][name] = float(100 * rate)
+    return MarketMakerConfig.model_validate(given)
+
+
+def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | None = None) -> LoggerConfig:
+    """Return the engine's logging: everything to a file in the run's folder, nothing to the terminal.
+
+    Parameters
+    ----------
+    output
+        Least level.
+    folder
+        The run's folder.
+    rotate
+        Bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
+    """
+    quiet = [_WARNS_OF_NOTHING] if rotate is None else [_WARNS_OF_NOTHING, _WARNS_ONCE_A_LEVEL]
+    return LoggerConfig(
+        stdout_level=LogLevel.OFF,
+        fileout_level=LogLevel.from_str(output.log_level),
+        file_config=FileWriterConfig(directory=str(folder), file_name="run", file_rotate=rotate),
+        component_levels=dict.fromkeys(_CHATTY_COMPONENTS, "WARNING") | dict.fromkeys(quiet, "ERROR"),
+        is_colored=False,
+    )
+
+
+def build_backtest(
     inputs: RunInputs,
     folder: Path,
     *,
     catalog: str,
     on_progress: Callable[[float], None],
     interrupted: Callable[[], bool],
-) -> RunParts:
-    """Return the engine with everything added, ready to run.
+) -> BacktestParts:
+    """Return the engine of a backtest with everything added, ready to run.
 
     Parameters
     ----------
-    inputs
+    inputs, folder
         The run.
-    folder
-        The run's folder; the log and what is recorded goes there.
     catalog
         The path by which the engine reads the catalog.
     on_progress
@@ -74,17 +166,19 @@ def build_parts(
     )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
-    recorder = RunRecorder(folder, lambda: metrics.ledger, config.output)
-    traces = TraceRecorder(folder) if config.output.traces else None
-    control = RunControl(
-        start_ns=inputs.data_ns,
-        end_ns=inputs.end_ns,
-        flatten=config.strategy.flatten_on_stop,
-        on_progress=on_progress,
-        interrupted=interrupted,
-    )
-    parts = RunParts(
-        strategy=strategy, metrics=metrics, recorder=recorder, traces=traces, control=control, node=node
+    parts = Parts(
+        node=node,
+        strategy=strategy,
+        metrics=metrics,
+        recorder=RunRecorder(folder, lambda: metrics.ledger, config.output),
+        traces=TraceRecorder(folder) if config.output.traces else None,
+        control=RunControl(
+            start_ns=inputs.data_ns,
+            end_ns=inputs.end_ns,
+            flatten=config.strategy.flatten_on_stop,
+            on_progress=on_progress,
+            interrupted=interrupted,
+        ),
     )
     for actor in parts.actors:
         node.add_actor(RUN_ID, actor)

@@ -1,25 +1,123 @@
-"""Progress, interruption and the orderly end of a run, from inside the engine."""
+"""What ends a run, and the orderly way it does, from inside the engine: quotes first, then the engine."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId
+from nautilus_trader.model import ActorId, InstrumentId
 
+from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.system.moments import SECOND_NS
-from mm_nautilus.trading.fail_fast import GuardedActor
-from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, MarketGap, StopQuoting
+from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor
+from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, MarketGap, StopQuoting
 from mm_nautilus.trading.pausing import PausingTimer
+from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["WIND_DOWN_SECONDS", "RunControl"]
+__all__ = [
+    "WIND_DOWN_SECONDS",
+    "RunControl",
+    "SessionControl",
+    "StopCause",
+    "StopController",
+    "StopRequest",
+]
 
 _TIMER: Final = "run-control"
 _END_ALERT: Final = "run-control-end"
-WIND_DOWN_SECONDS: Final = 3
-"""Time before the end of the data, in seconds, at which positions are closed where that is configured."""
+_FLATTEN_SECONDS: Final = 3
+"""Time before the end of a backtest's data at which positions are closed where that is configured."""
+_LOOK_INTERVAL_NS: Final = SECOND_NS // 10
+_REPORT_INTERVAL_NS: Final = 60 * SECOND_NS
+_LOST_AFTER_NS: Final = 5 * SECOND_NS
+"""Time without any event after which those of an ended feed that are missing are taken for lost."""
+STANDSTILL_SECONDS: Final = 10.0
+"""Longest time for which the engine's clock may stand still after the wall clock was set back, where orders have a
+latency: it is reckoned in the engine's time, so that nothing reaches the simulated venue, cancels neither."""
+WIND_DOWN_SECONDS: Final = 2.0
+"""Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
 
 
-class RunControl(GuardedActor):
+class StopCause(StrEnum):
+    """Why a run ends."""
+
+    SIGNAL = "signal"
+    DURATION = "duration"
+    FEED_END = "end of the feed"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """The first thing that asked a run to end.
+
+    Parameters
+    ----------
+    cause
+        What it was.
+    text
+        The same in words.
+    asked_at
+        When, or when it was put off last, seconds of the monotonic clock.
+    events
+        How many book events and trades are to be worked through before.
+    """
+
+    cause: StopCause
+    text: str
+    asked_at: float
+    events: int = 0
+
+
+class StopController:
+    """One run's wish to end, which any thread may express; the first one counts.
+
+    A feed's end alone waits until what the venue had sent has been worked through, and gives way to anything that
+    cannot wait for that.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stop: StopRequest | None = None
+
+    @property
+    def stop(self) -> StopRequest | None:
+        """The request, or None while the run is to go on."""
+        return self._stop
+
+    def request_stop(self, cause: StopCause, text: str, *, events: int = 0) -> None:
+        """Ask the run to end; does nothing where something else has."""
+        with self._lock:
+            if self._stop is None or self._stop.cause is StopCause.FEED_END is not cause:
+                self._stop = StopRequest(cause, text, time.monotonic(), events)
+
+    def put_off(self) -> None:
+        """Note that the end has to wait for what was sent before."""
+        with self._lock:
+            if self._stop is not None:
+                self._stop = replace(self._stop, asked_at=time.monotonic())
+
+
+class _Control(GuardedActor):
+    """What begins, watches and ends a run."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Hand the engine's own options to its base class."""
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CONTROL-001")))  # type: ignore[call-arg]
+
+    def __init__(self, *, flatten: bool) -> None:
+        super().__init__()
+        self._flatten = flatten
+
+    def _stop_quoting(self, reason: str) -> None:
+        """Let the strategies cancel their quotes and, where that is configured, close their positions."""
+        self.publish_message(COMMANDS_TOPIC, StopQuoting(reason, self._flatten))
+
+
+class RunControl(_Control):
     """Report progress every simulated second, and wind the strategies down at the end or on a signal.
 
     Parameters
@@ -34,10 +132,6 @@ class RunControl(GuardedActor):
         Returns whether the run is to end now.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CONTROL-001")))  # type: ignore[call-arg]
-
     def __init__(
         self,
         *,
@@ -47,11 +141,10 @@ class RunControl(GuardedActor):
         on_progress: Callable[[float], None],
         interrupted: Callable[[], bool],
     ) -> None:
-        super().__init__()
+        super().__init__(flatten=flatten)
         self._start_ns = start_ns
         self._end_ns = end_ns
-        self._wind_down_ns = end_ns - WIND_DOWN_SECONDS * SECOND_NS
-        self._flatten = flatten
+        self._wind_down_ns = end_ns - _FLATTEN_SECONDS * SECOND_NS
         self._on_progress = on_progress
         self._interrupted = interrupted
         self._winding_down = False
@@ -87,4 +180,148 @@ class RunControl(GuardedActor):
 
     def _wind_down(self, reason: str) -> None:
         self._winding_down = True
-        self.publish_message(COMMANDS_TOPIC, StopQuoting(reason, self._flatten))
+        self._stop_quoting(reason)
+
+
+class SessionControl(_Control):
+    """Begin, watch and end a live run from inside the engine.
+
+    It subscribes to the trades that the simulated venue matches with, reports at the start and once a minute, and
+    where the session is to end tells the strategy to cancel (and close) everything and waits for it before it stops
+    the engine: what is filled while the engine stops reaches no callback.
+
+    Parameters
+    ----------
+    session
+        Where a wish to end is found.
+    strategy
+        Whose orders are waited for.
+    instrument_ids
+        What is traded.
+    duration_ns
+        Length of the run, nanoseconds; None has none.
+    flatten
+        Whether positions are closed at the end.
+    on_report
+        Called at the start and once a minute with the time, nanoseconds since the epoch.
+    has_latency
+        Whether orders take time to the simulated venue: a clock that stands still then ends the run.
+    wall_ns
+        Reads the wall clock, nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        session: StopController,
+        strategy: MarketMaker,
+        instrument_ids: Sequence[InstrumentId],
+        *,
+        duration_ns: int | None,
+        flatten: bool,
+        on_report: Callable[[int], None],
+        has_latency: bool = False,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        super().__init__(flatten=flatten)
+        self._has_latency = has_latency
+        self._wall_ns = wall_ns
+        self._session = session
+        self._strategy = strategy
+        self._instrument_ids = instrument_ids
+        self._duration_ns = duration_ns
+        self._on_report = on_report
+        self._next_report_ns = 0
+        self._give_up_ns: int | None = None
+        self.start_ns: int | None = None
+        self.trades = 0
+        self._events_seen = -1
+        self._fed_ns = 0
+
+    def on_start(self) -> None:
+        """Subscribe to trades and set the timer."""
+        for instrument_id in self._instrument_ids:
+            self.subscribe_trades(instrument_id)
+        self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        self.start_ns = self.clock.timestamp_ns()
+        self._next_report_ns = self.start_ns
+        self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
+
+    def on_trade(self, _trade: Any) -> None:
+        """Count a trade."""
+        self.trades += 1
+
+    def _on_command(self, message: object) -> None:
+        """End and begin the subscription to trades with the others'."""
+        if isinstance(message, FeedRequest) and message.data is FeedData.TRADES:
+            (self.subscribe_trades if message.is_wanted else self.unsubscribe_trades)(message.instrument_id)
+
+    def on_time_event(self, event: Any) -> None:
+        """Report at the start and after each minute, and end the run where it is to end."""
+        if event.name != _TIMER:
+            return
+        # The timer keeps its schedule when the wall clock is set, and so tells how long the run has lasted.
+        now_ns = event.ts_event
+        self._look(now_ns)
+        stop = self._session.stop
+        if stop is not None and self._is_still_fed(stop, now_ns):
+            self._session.put_off()
+        elif stop is not None:
+            self._end(stop, now_ns)
+        elif now_ns >= self._next_report_ns:
+            self._next_report_ns += _REPORT_INTERVAL_NS
+            self._on_report(self.clock.timestamp_ns())
+
+    def _look(self, now_ns: int) -> None:
+        end_ns = None if self._duration_ns is None else (self.start_ns or now_ns) + self._duration_ns
+        if end_ns is not None and now_ns >= end_ns:
+            self._session.request_stop(StopCause.DURATION, "the configured duration is over")
+        ahead_seconds = (self.clock.timestamp_ns() - self._wall_ns()) / SECOND_NS
+        if self._has_latency and ahead_seconds > STANDSTILL_SECONDS:
+            self._session.request_stop(
+                StopCause.FAILURE,
+                f"the wall clock was set back: the engine's clock stands still for {ahead_seconds:.0f} s, and no order "
+                "or cancel reaches the simulated venue meanwhile; a new start goes on at once",
+            )
+        if not self._strategy.symbols:
+            reasons = "; ".join(self._strategy.config_warnings) or "no reason was given"
+            self._session.request_stop(StopCause.FAILURE, f"the strategy does not quote: {reasons}")
+
+    @property
+    def events(self) -> int:
+        """Book events and trades that have come so far."""
+        return self.trades + sum(symbol.book_events for symbol in self._strategy.symbols.values())
+
+    def _is_still_fed(self, stop: StopRequest, now_ns: int) -> bool:
+        """Return whether what the venue sent before its feed ended is still on its way through the engine.
+
+        What was lost with a connection never comes; it is given up once nothing else has come for a while.
+        """
+        if stop.cause is not StopCause.FEED_END:
+            return False
+        if self.events != self._events_seen:
+            self._events_seen, self._fed_ns = self.events, now_ns
+        quiet_ns = now_ns - self._fed_ns
+        return quiet_ns < (_LOOK_INTERVAL_NS if self.events >= stop.events else _LOST_AFTER_NS)
+
+    def _end(self, stop: StopRequest, now_ns: int) -> None:
+        """Wind the strategy down and, once nothing of it is left or the wait is over, stop the engine."""
+        if self._give_up_ns is None:
+            self._give_up_ns = now_ns + round(WIND_DOWN_SECONDS * SECOND_NS)
+            self.log.info(f"ending: {stop.text}")
+            self._stop_quoting(stop.text)
+        elif self._is_clear() or now_ns >= self._give_up_ns:
+            self.clock.cancel_timer(_TIMER)
+            self.shutdown_system(stop.text)
+
+    def _is_clear(self) -> bool:
+        """Return whether no order is left and, where positions are to be closed, none that can be."""
+        if self.cache.orders_open_count() or self.cache.orders_inflight_count():
+            return False
+        return not self._flatten or not any(
+            symbol.closing.is_possible for symbol in self._strategy.symbols.values()
+        )
+
+    def on_failure(self, failure: CallbackFailure) -> None:
+        """Ask for the end, in whatever way the engine allows now."""
+        self._session.request_stop(StopCause.FAILURE, f"{failure.callback} failed: {failure.error!r}")
+        super().on_failure(failure)

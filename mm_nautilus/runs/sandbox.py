@@ -1,11 +1,12 @@
 """Run the market maker live in a sandbox from its configuration and write its folder of results."""
 
+import faulthandler
 import gc
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,12 @@ from nautilus_trader.live import NodeState
 from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.errors import ConfigError, InterruptedRunError, MarketMakingError, RunFailedError
+from mm_nautilus.errors import ConfigError, MarketMakingError
 from mm_nautilus.live_view.state import LiveState, RunInfo
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
-from mm_nautilus.runs.components import raised_by
-from mm_nautilus.runs.folder import refuse_unwritable_folders
+from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
+from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.listing_server import ListingServer
 from mm_nautilus.runs.live_view_bridge import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
@@ -31,14 +32,14 @@ from mm_nautilus.runs.sandbox_inputs import (
     prepare_sandbox,
 )
 from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_switch
-from mm_nautilus.runs.sandbox_results import SandboxResults
-from mm_nautilus.runs.session import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
+from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.venue_watch import VenueWatch
+from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
-__all__ = ["SandboxOutcome", "Screen", "refuse_coarser_lots", "run_sandbox"]
+__all__ = ["Screen", "refuse_coarser_lots", "run_sandbox"]
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
@@ -50,25 +51,6 @@ _BACKLOG_SECONDS: Final = 60.0
 """Longest time in which the engine, at work on what an ended feed has sent, need not look at anything else."""
 _ABANDONED_AFTER_SECONDS: Final = 4.5
 """When the process ends after a signal although the engine still hangs, to keep the promise of five seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxOutcome:
-    """What a sandbox run leaves.
-
-    Parameters
-    ----------
-    summary
-        The run's figures, as in ``summary.json``.
-    folder
-        Where everything was written.
-    warnings
-        Risks that validation named.
-    """
-
-    summary: dict[str, Any]
-    folder: Path
-    warnings: tuple[str, ...]
 
 
 class Screen(Protocol):
@@ -88,7 +70,7 @@ def run_sandbox(
     fresh: bool = False,
     say: Callable[[str], None] = lambda _line: None,
     screen: Screen | None = None,
-) -> SandboxOutcome:
+) -> RunOutcome:
     """Trade on paper until the run is to end, and write its folder as it goes.
 
     Parameters
@@ -109,10 +91,8 @@ def run_sandbox(
     ConfigError
         If the live page cannot be served as it is configured, the configuration does not fit what the venue lists, or
         the state file or a catalog that is to be played, or recorded into, cannot be used; nothing has been written.
-    RunFailedError
-        If the venue cannot be reached or the run failed; the message says what was saved and where.
-    InterruptedRunError
-        If a signal ended the run; everything up to then is saved.
+    RunFailedError, InterruptedRunError
+        If the venue cannot be reached, and as of `Run.outcome`.
     """
     _refuse_before_writing(config, fresh=fresh)
     with ExitStack() as opened:
@@ -136,8 +116,8 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         check_not_interrupted(signals)
-        outside = _Outside(page, screen, listing.url, watch)
-        return _Run(inputs, signals, say, state=state, recording=recording, outside=outside).outcome()
+        outside = _Outside(page, screen, listing.url, watch, state, recording)
+        return _Sandbox(inputs, signals, say, outside).outcome()
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
@@ -206,71 +186,46 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
 class _Outside:
     """What stands beside a run's engine while it runs.
 
-    `page` and `screen` show it, `listing_url` is where its client reads the pairs, `watch` knows what the venue takes.
+    `page` and `screen` show it, `listing_url` is where its client reads the pairs, `watch` knows what the venue takes,
+    `state` is the open state file, and `recording` writes a catalog.
     """
 
     page: LivePage | None
     screen: Screen | None
     listing_url: str
     watch: VenueWatch
+    state: StateFile | None
+    recording: CatalogRecorder | None
 
 
-class _Run:
-    """One sandbox run from its folder on."""
+class _Sandbox(Run[SandboxParts]):
+    """A run on a live feed."""
+
+    has_seconds_after_signal = True
 
     def __init__(
-        self,
-        inputs: SandboxInputs,
-        signals: SignalListener,
-        say: Callable[[str], None],
-        *,
-        state: StateFile | None,
-        recording: CatalogRecorder | None,
-        outside: _Outside,
+        self, inputs: SandboxInputs, signals: SignalListener, say: Callable[[str], None], outside: _Outside
     ) -> None:
-        page, screen = outside.page, outside.screen
-        self._outside = outside
-        self._inputs = inputs
-        self._state = state
-        self._recording = recording
-        self._page = page
-        self._screen = screen
-        self._config = inputs.config
-        self._signals = signals
-        self._say = say
+        self._start = _start_summary(inputs.config, outside.state)
+        super().__init__(inputs.config, inputs.warnings, signals, is_resumed=self._start["is_resumed"])
+        self._inputs, self._config, self._say, self._outside = inputs, inputs.config, say, outside
+        self._page, self._screen = outside.page, outside.screen
         self._session = StopController()
         self._has_returned = threading.Event()
-        self._results = SandboxResults(
-            inputs,
-            self._session,
-            signals,
-            state=state,
-            web=lambda: None if page is None else page.summary,
-            watch=outside.watch,
-        )
-        self._folder = self._results.folder
-        self._live = None if page is None and screen is None else _live_state(inputs, self._folder)
+        self._live = None if self._page is None and self._screen is None else _live_state(inputs, self.folder)
+        self.summary |= {"status": "starting", "folder": self.folder.name, "web": self._web_summary()}
+        write_summary(self.folder, self.summary)
 
-    # -- Parts ------------------------------------------------------------------------------------------
-
-    def outcome(self) -> SandboxOutcome:
-        """Run to the end, save, and return what is left; raises as `run_sandbox`."""
-        try:
-            return self._outcome()
-        except (RunFailedError, InterruptedRunError):
-            raise
-        except Exception as error:
-            raise self._results.fail(error) from error
-
-    def _outcome(self) -> SandboxOutcome:
+    def play(self) -> RunOutcome:
+        """Trade until the session is to end."""
         parts = build_sandbox(
             self._inputs,
-            self._folder,
+            self.folder,
             self._session,
-            state=self._state,
-            recording=self._recording,
+            state=self._outside.state,
+            recording=self._outside.recording,
             live=self._live,
-            kill_signals=lambda: self._signals.kills,
+            kill_signals=lambda: self.signals.kills,
             listing_url=self._outside.listing_url,
             watch=self._outside.watch,
             on_report=lambda now_ns: self._report(parts, now_ns),
@@ -283,32 +238,71 @@ class _Run:
             watcher.start()
         self._begin_views()
         symbols = ", ".join(self._inputs.specs)
-        self._say(f"quoting {symbols}; written to {self._folder}; Ctrl-C ends the run")
+        self._say(f"quoting {symbols}; written to {self.folder}; Ctrl-C ends the run")
         # What is there by now stays: the collector need not look through it again, which takes tens of milliseconds.
         gc.collect()
         gc.freeze()
         error = raised_by(parts.node.run)
         now_ns = time.time_ns()
-        error = self._results.save(
-            parts, now_ns, error, lambda status: self._show_last(parts, now_ns, status)
-        )
+        saver = () if parts.saver is None else (parts.saver.save_last,)
+        error = self.save(parts, now_ns, error, *saver)
         gc.unfreeze()
+        error = first_fault([error, raised_by(lambda: self._show_last(parts, now_ns))])
         self._end_views()
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
         parts.node.dispose()
-        try:
-            self._results.write_report()
-        finally:
-            self._results.raise_for(parts, error)
-        return SandboxOutcome(self._results.summary, self._folder, self._inputs.warnings)
+        return self.end(parts, error)
+
+    # -- Results ----------------------------------------------------------------------------------------
 
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
         """Write the summary, and say a line of it where there is no screen."""
-        self._results.summarise(parts, now_ns, "running")
+        self.summarise(parts, now_ns, "running")
         if self._screen is None:
-            self._say(status_line(self._results.summary))
+            self._say(status_line(self.summary))
+
+    def figures(self, parts: SandboxParts, now_ns: int, status: str) -> dict[str, Any]:
+        """Return the summary: the run's figures, and what a session has besides."""
+        control, stop = parts.control, self._session.stop
+        start_ns = control.start_ns or now_ns
+        figures = run_summary(
+            self._config,
+            self._inputs.specs,
+            parts,
+            (start_ns, now_ns),
+            now_ns,
+            events=control.events,
+            elapsed_seconds=(now_ns - start_ns) / 1e9,
+            warnings=self._inputs.warnings,
+        )
+        return figures | {
+            "status": status,
+            "open_orders": control.cache.orders_open_count() + control.cache.orders_inflight_count(),
+            "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
+            "start": self._start,
+            "feed": {**_feed_summary(self._inputs), "venue": self._outside.watch.to_dict()},
+            "web": self._web_summary(),
+        }
+
+    def _web_summary(self) -> Mapping[str, Any] | None:
+        return None if self._page is None else self._page.summary
+
+    def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
+        """Return what made the run fail: also a venue that is not there, or an engine that stops by itself."""
+        stop, failure = self._session.stop, parts.failure()
+        if failure is not None:
+            return failure
+        if error is not None and parts.control.start_ns is None:
+            seconds = self._config.feed.connect_timeout_seconds
+            address = self._inputs.feed.address
+            return f"the venue could not be connected to within {seconds} seconds: tried {address}: {error}"
+        if error is not None:
+            return error
+        if stop is None and self.signals.received is None:
+            return "the engine stopped without being asked to; its log tells more"
+        return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
 
     # -- Views ------------------------------------------------------------------------------------------
 
@@ -316,18 +310,18 @@ class _Run:
         if self._live is None:
             return
         if self._page is not None:
-            self._page.begin(self._live, self._folder, kill_switch(self._config, self._folder), self._say)
+            self._page.begin(self._live, self.folder, kill_switch(self._config, self.folder), self._say)
             self._say(self._page.words)
         if self._screen is not None:
             self._screen.begin(self._live)
 
-    def _show_last(self, parts: SandboxParts, now_ns: int, status: str) -> None:
+    def _show_last(self, parts: SandboxParts, now_ns: int) -> None:
         """Show the figures that the summary has, and how the run ended."""
         if self._live is None or parts.bridge is None:
             return
         parts.bridge.show_last(now_ns, *parts.metrics.figures(now_ns))
         stop = self._session.stop
-        self._live.set_status(status, "" if stop is None else stop.text)
+        self._live.set_status(self.summary["status"], "" if stop is None else stop.text)
 
     def _end_views(self) -> None:
         if self._screen is not None:
@@ -343,7 +337,7 @@ class _Run:
         Of the node nothing but its handle may be touched outside of its own thread.
         """
         while not self._has_returned.wait(_LOOK_SECONDS):
-            received, received_at = self._signals.received, self._signals.received_at
+            received, received_at = self.signals.received, self.signals.received_at
             if received is not None:
                 name = signal.Signals(received).name
                 self._session.request_stop(StopCause.SIGNAL, f"interrupted by {name}")
@@ -372,11 +366,17 @@ class _Run:
                 self._session.request_stop(StopCause.FAILURE, f"the local venue does not answer: {error}")
 
     def _abandon(self) -> None:
-        """End the process under an engine that hangs."""
+        """End the process under an engine that hangs: what is on the disk is all there is to save."""
         if self._screen is not None:
             self._screen.end()
-        self._results.abandon()
-        os._exit(self._signals.exit_code)
+        with (self.folder / "failure.txt").open("w", encoding="utf-8") as file:
+            file.write("the engine did not stop after a signal; where each thread was:\n")
+            file.flush()
+            faulthandler.dump_traceback(file)
+        self.summary["status"] = "interrupted"
+        self.summary["stop"] = {"cause": StopCause.SIGNAL.value, "text": "the engine did not stop in time"}
+        write_summary(self.folder, self.summary)
+        os._exit(self.signals.exit_code)
 
 
 def _live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
@@ -391,3 +391,32 @@ def _live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
         started_ns=time.time_ns(),
     )
     return LiveState(run, symbol_infos(inputs.specs))
+
+
+def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[str, Any]:
+    """Return what the run began with."""
+    saved = None if state is None else state.account
+    begun = {amount.currency: amount.value for amount in config.venue.starting_balances}
+    balances = begun if saved is None else saved.balances
+    return {
+        "state_file": None if state is None else str(state.path),
+        "is_resumed": saved is not None,
+        "balances": {code: f"{amount:f}" for code, amount in balances.items()},
+        "positions": [] if saved is None else [str(position) for position in saved.positions],
+    }
+
+
+def _feed_summary(inputs: SandboxInputs) -> Mapping[str, Any]:
+    feed, address = inputs.config.feed, inputs.feed.address
+    local = {
+        "catalog": None if feed.catalog is None else str(feed.catalog),
+        "speed": feed.speed,
+        "at_end": feed.at_end,
+    }
+    return {
+        "source": feed.source,
+        "rest_url": address.rest_url,
+        "websocket_url": address.websocket_url,
+        "book_depth": feed.book_depth,
+        **(local if feed.source == "local" else {}),
+    }

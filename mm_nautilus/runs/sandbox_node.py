@@ -23,7 +23,8 @@ from mm_nautilus.data.catalog_recorder import CatalogRecorder
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.risk.kill_switch import KillSwitch
-from mm_nautilus.runs.components import ORDER_RATE, Components, log_config, strategy_config
+from mm_nautilus.runs.assembly import ORDER_RATE, Parts, log_config, strategy_config
+from mm_nautilus.runs.control import SessionControl, StopController
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
@@ -34,7 +35,6 @@ from mm_nautilus.runs.restoration import (
     simulated_account_id,
 )
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
-from mm_nautilus.runs.session import SessionControl, StopController
 from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
 from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
@@ -60,28 +60,19 @@ _MOST_POST_STOP_SECONDS: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxParts(Components[SessionControl]):
+class SandboxParts(Parts[LiveNode, SessionControl]):
     """The live node and the components of one sandbox run.
 
     Parameters
     ----------
-    node
-        The engine.
     saver
         What writes the state file, or None where no state is kept.
     bridge
         What feeds a live view, or None where there is none.
     """
 
-    node: LiveNode
     saver: StateSaver | None
     bridge: LiveViewBridge | None
-
-    @property
-    def open_orders(self) -> int:
-        """Orders that the simulated venue has or is about to have."""
-        cache = self.control.cache
-        return int(cache.orders_open_count() + cache.orders_inflight_count())
 
 
 def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:

@@ -1,55 +1,28 @@
-"""Turn SIGINT, SIGTERM and SIGHUP into an orderly end of a run, and SIGUSR1 into a halt of a live one."""
+"""Turn SIGINT, SIGTERM and SIGHUP into an orderly end of a run, and SIGUSR1 into a halt of a live one.
+
+Only the standard library is imported here: a sandbox run listens before anything else is loaded.
+"""
 
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
-__all__ = ["SignalListener", "SignalWatch"]
+__all__ = ["SignalListener"]
 
 _KILL: Final = signal.SIGUSR1
 _LOOK_SECONDS: Final = 0.1
 """Time between two looks for a signal that has come."""
 
 
-class SignalWatch:
-    """Note the first signal instead of raising into whatever runs; the run looks at it and ends itself.
-
-    Attributes
-    ----------
-    received
-        The signal's number, or None.
-    """
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._handling = handled_by(self._note, ending_signals())
-
-    def __enter__(self) -> Self:
-        self._handling.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._handling.__exit__(*raised)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = self.received or number
-
-    @property
-    def exit_code(self) -> int:
-        """128 + the signal's number, as shells expect."""
-        return 128 + (self.received or 0)
-
-
 class SignalListener:
     """Receive signals on a thread of their own while the context lasts, whatever the main thread is doing.
 
-    The live engine installs handlers of its own and spends minutes inside of native code, where Python's
+    The live engine installs handlers of its own, and both engines spend long inside of native code, where Python's
     handlers do not run. So the signals are blocked: in the thread that enters the context and in all that it
     starts from then on. None of the handlers is ever called; the listener's thread takes the signals.
 

@@ -10,7 +10,7 @@ from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.runs.components import Components
+from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
@@ -134,7 +134,7 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
 def run_summary(
     config: TradingConfig,
     specs: Mapping[str, InstrumentSpec],
-    parts: Components[Any],
+    parts: Parts[Any, Any],
     period: tuple[int, int],
     now_ns: int,
     *,

@@ -7,7 +7,7 @@ from sandbox_runs import Left, configuration, ending, finished
 from whole_runs import FinishedRun
 
 from mm_nautilus.checks.config_source import load_sandbox_config
-from mm_nautilus.runs.backtest import BacktestOutcome
+from mm_nautilus.runs.winding_down import RunOutcome
 
 EVENTFUL = (
     "strategy.use_reservation_price=true",
@@ -32,4 +32,4 @@ def left_run(folder: Path) -> FinishedRun:
     """Return a run by its folder."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     config = load_sandbox_config(folder / "config.yaml").config
-    return FinishedRun(config, BacktestOutcome(summary, folder, ()))
+    return FinishedRun(config, RunOutcome(summary, folder, ()))

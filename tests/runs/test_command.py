@@ -118,7 +118,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     assert _open_orders(folder) == 0
 
 
-@pytest.mark.parametrize("step", ["build_parts", "run_summary", "write_positions"])
+@pytest.mark.parametrize("step", ["build_backtest", "run_summary", "write_positions"])
 def test_a_failure_beside_the_callbacks_shows_in_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

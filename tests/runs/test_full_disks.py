@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from processes import python
 
-from mm_nautilus.runs.failures import note_failed, run_failed
 from mm_nautilus.runs.row_files import RowFile, RowParts
+from mm_nautilus.runs.winding_down import note_failed, run_failed
 
 SCHEMA = pa.schema([("number", pa.int64())])
 HINT = "No space left on device; free some there, or give another folder"

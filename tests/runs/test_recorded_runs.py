@@ -14,7 +14,7 @@ from whole_runs import CONFIGS, FinishedRun
 from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.runs.assembly import RUN_ID, build_parts
+from mm_nautilus.runs.assembly import RUN_ID, build_backtest
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.simulated_venue import fee_rates
 
@@ -41,7 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     config = load_config(CONFIGS / "backtest.yaml", [PART]).config
     inputs = prepare(config)
-    parts = build_parts(
+    parts = build_backtest(
         inputs,
         folder,
         catalog=str(inputs.config.catalog),

@@ -25,8 +25,8 @@ from sandbox_runs import (
 from whole_runs import ROOT
 
 from mm_nautilus.runs import sandbox
-from mm_nautilus.runs.sandbox_results import SandboxResults
 from mm_nautilus.runs.traces import TraceRecorder
+from mm_nautilus.runs.winding_down import Run
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 Command = Callable[..., Any]
@@ -169,7 +169,7 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(
     assert not left.fills.empty or callback == "MarketMaker.on_book_deltas"
 
 
-@pytest.mark.parametrize("step", ["build_sandbox", "SandboxResults.summarise", "TraceRecorder.close"])
+@pytest.mark.parametrize("step", ["build_sandbox", "Run.summarise", "TraceRecorder.close"])
 def test_a_failure_beside_the_callbacks_shows_in_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, step: str
 ) -> None:
@@ -177,7 +177,7 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
         raise ZeroDivisionError("planted")
 
     owner, _, name = step.rpartition(".")
-    owners = {"": sandbox, "SandboxResults": SandboxResults, "TraceRecorder": TraceRecorder}
+    owners = {"": sandbox, "Run": Run, "TraceRecorder": TraceRecorder}
     monkeypatch.setattr(owners[owner], name, fail)
     code, _, errors = command("sandbox", configuration(tmp_path), "--duration", "1s", "--quiet")
     left = Left.only(tmp_path)

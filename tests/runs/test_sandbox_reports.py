@@ -153,8 +153,8 @@ enter = SignalListener.__enter__
 
 def enter_and_hurry(self):
     entered = enter(self)  # ahead of the engine's import
-    from mm_nautilus.runs import sandbox_results
-    sandbox_results._MOST_PARTS_IN_HURRY = -1
+    from mm_nautilus.runs import winding_down
+    winding_down._MOST_PARTS_IN_HURRY = -1
     return entered
 
 SignalListener.__enter__ = enter_and_hurry
@@ -212,9 +212,9 @@ FREQUENT = """\
 import sys
 from mm_nautilus.cli import process_main
 from mm_nautilus.risk.limits import SECOND_NS
-from mm_nautilus.runs import recorder, session, traces
+from mm_nautilus.runs import control, recorder, traces
 
-session._REPORT_INTERVAL_NS = recorder._FLUSH_INTERVAL_NS = traces.MINUTE_NS = SECOND_NS
+control._REPORT_INTERVAL_NS = recorder._FLUSH_INTERVAL_NS = traces.MINUTE_NS = SECOND_NS
 process_main(["sandbox", *sys.argv[1:]])
 """
 """Writes each second what a run writes each minute."""

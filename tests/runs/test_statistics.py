@@ -12,7 +12,7 @@ import pytest
 from whole_runs import FinishedRun
 
 from mm_nautilus.report.statistics_table import statistics_rows
-from mm_nautilus.runs.statistics import equity_statistics
+from mm_nautilus.runs.finish import equity_statistics
 
 Runs = Callable[..., FinishedRun]
 DAY_NS = 86_400_000_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mm_nautilus.config.run import RunConfig
-from mm_nautilus.runs.backtest import BacktestOutcome
+from mm_nautilus.runs.winding_down import RunOutcome
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -20,7 +20,7 @@ class FinishedRun:
     """A run that has ended, with its files at hand."""
 
     config: RunConfig
-    outcome: BacktestOutcome
+    outcome: RunOutcome
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -1,0 +1,281 @@
+"""How a run ends, whatever ends it: what is saved, in which order, what is told of it, and the exit code.
+
+The strategy has cancelled its quotes by then: a run's control, inside the engine, tells it to (`control`), and a
+callback that fails shuts the engine down (`trading.fail_fast`). What is here comes after the engine.
+"""
+
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from mm_nautilus.checks.config_source import resolved_yaml
+from mm_nautilus.config.run import RunConfig
+from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.runs.assembly import Parts
+from mm_nautilus.runs.folder import begun_run_folder, write_summary
+from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.system.whole_file import failure_text, remove_unfinished, write_whole
+from mm_nautilus.trading.fail_fast import CallbackFailure
+
+__all__ = ["Failure", "Run", "RunOutcome", "first_fault", "note_failed", "raised_by", "run_failed"]
+
+type Failure = CallbackFailure | Exception | str
+"""What made a run fail: what a callback or the engine raised, or words."""
+
+_FILE: Final = "failure.txt"
+_MOST_PARTS_IN_HURRY: Final = 150
+"""Parts of tables that are joined after a signal, about a day's; they take a second or two, a week's ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run leaves.
+
+    Parameters
+    ----------
+    summary
+        The run's figures, as in ``summary.json``.
+    folder
+        Where everything was written.
+    warnings
+        Risks that validation named.
+    """
+
+    summary: dict[str, Any]
+    folder: Path
+    warnings: tuple[str, ...]
+
+
+class Run[RunParts: Parts[Any, Any]]:
+    """One run from its folder on; a backtest and a sandbox run say what they play and what their figures are.
+
+    Parameters
+    ----------
+    config
+        The run.
+    warnings
+        Risks that validation named.
+    signals
+        Where SIGINT, SIGTERM and SIGHUP arrive.
+    is_resumed
+        Whether the run goes on from an earlier one.
+
+    Attributes
+    ----------
+    folder
+        The run's folder, begun by the constructor.
+    summary
+        The figures as last written.
+    """
+
+    has_seconds_after_signal: ClassVar[bool] = False
+    """Whether a signal leaves no time for the page, which a process of its own then writes."""
+
+    def __init__(
+        self,
+        config: RunConfig | SandboxConfig,
+        warnings: tuple[str, ...],
+        signals: SignalListener,
+        *,
+        is_resumed: bool = False,
+    ) -> None:
+        self._run_config = config
+        self.warnings = warnings
+        self.signals = signals
+        self._is_resumed = is_resumed
+        self.folder: Path = begun_run_folder(config)
+        self.summary: dict[str, Any] = {"name": config.name}
+
+    def play(self) -> RunOutcome:
+        """Build the engine, run it to the end, `save` and `end`."""
+        raise NotImplementedError
+
+    def figures(self, parts: RunParts, now_ns: int, status: str) -> dict[str, Any]:
+        """Return the summary of a moment, nanoseconds since the epoch."""
+        raise NotImplementedError
+
+    def failure(self, parts: RunParts, error: Exception | None) -> Failure | None:
+        """Return what made the run fail, None where nothing did; `error` is the first thing raised at its end."""
+        return parts.failure() or error
+
+    def outcome(self) -> RunOutcome:
+        """Run to the end, save, and return what is left.
+
+        Raises
+        ------
+        RunFailedError
+            If the run failed; the message says what was saved and where.
+        InterruptedRunError
+            If a signal ended the run; everything up to then is saved.
+        """
+        try:
+            return self.play()
+        except (RunFailedError, InterruptedRunError):
+            raise
+        except Exception as error:  # before the engine was there, or after it was gone
+            remove_unfinished(self.folder)
+            note_failed(self.folder, self.summary)
+            raise run_failed(self.folder, error) from error
+
+    def summarise(self, parts: RunParts, now_ns: int, status: str) -> None:
+        """Write the summary with the figures of a moment; `status` is ``running``, or how the run ended."""
+        self.summary = self.figures(parts, now_ns, status)
+        write_summary(self.folder, self.summary)
+
+    def save(
+        self,
+        parts: RunParts,
+        now_ns: int,
+        error: Exception | None,
+        *also: Callable[[], object],
+        result: Any = None,
+    ) -> Exception | None:
+        """Save all there is, each part whatever becomes of the others, and return the first thing that went wrong.
+
+        Parameters
+        ----------
+        parts
+            The run's components, of which none works any more.
+        now_ns
+            When the run ended, nanoseconds since the epoch.
+        error
+            What the engine raised, if anything.
+        also
+            Steps that only this kind of run takes.
+        result
+            The engine's result, where it has one.
+        """
+        faults = [error]
+
+        def attempt(*steps: Callable[[], object]) -> None:
+            faults.extend(raised_by(step) for step in steps)
+
+        # What no callback sees any more comes first.
+        attempt(lambda: _write_missed_fills(parts), lambda: _write_last_rows(parts, now_ns), *also)
+        status = self._status(parts, first_fault(faults))
+        attempt(lambda: self.summarise(parts, now_ns, status))
+        parts_of_tables = sum(1 for _ in self.folder.glob("*.parts/*.parquet"))
+        in_hurry = self.signals.received is not None and parts_of_tables > _MOST_PARTS_IN_HURRY
+        attempt(lambda: parts.recorder.close(in_hurry=in_hurry))
+        traces = parts.traces
+        if traces is not None:
+            attempt(lambda: traces.close(now_ns, in_hurry=in_hurry))
+        if not in_hurry:
+            attempt(lambda: self._complete_summary(result))
+        return first_fault(faults)
+
+    def end(self, parts: RunParts, error: Exception | None) -> RunOutcome:
+        """Write the page and return what is left, or raise what ended the run early; the engine is gone."""
+        error = first_fault([error, raised_by(self._write_page)])
+        if error is not None:
+            note_failed(self.folder, self.summary)
+        failure = self.failure(parts, error)
+        if failure is not None:
+            raise run_failed(self.folder, failure) from error
+        if self.signals.received is not None:
+            name = signal.Signals(self.signals.received).name
+            raise InterruptedRunError(
+                f"interrupted by {name}: quotes cancelled, everything up to then was saved in {self.folder}",
+                self.signals.exit_code,
+            )
+        return RunOutcome(self.summary, self.folder, self.warnings)
+
+    def _status(self, parts: RunParts, error: Exception | None) -> str:
+        if self.failure(parts, error) is not None:
+            return "failed"
+        return "completed" if self.signals.received is None else "interrupted"
+
+    def _complete_summary(self, result: Any) -> None:
+        """Add to the summary what only the tables tell, which are closed now."""
+        from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run waits for it to begin)
+        from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
+
+        files = RunFiles(self.folder, self.summary, resolved_yaml(self._run_config))
+        self.summary = write_completed(files, result, is_resumed=self._is_resumed)
+
+    def _write_page(self) -> None:
+        """Write the page; a process that writes it also joins the tables' parts where there was no time for it."""
+        if not self._run_config.output.report:
+            return
+        if self.signals.received is None or not self.has_seconds_after_signal:
+            from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)
+            from mm_nautilus.runs.finish import only_writer  # noqa: PLC0415
+
+            with only_writer(self.folder):
+                write_report(self.folder)
+            return
+        with (self.folder / "report.log").open("w", encoding="utf-8") as log:
+            subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "mm_nautilus.cli", "report", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+def _write_missed_fills(parts: Parts[Any, Any]) -> None:
+    for fill in parts.metrics.catch_up():
+        parts.recorder.write_fill(fill)
+
+
+def _write_last_rows(parts: Parts[Any, Any], now_ns: int) -> None:
+    metrics, account = parts.metrics.figures(now_ns)
+    for row in metrics:
+        parts.recorder.write_metrics(row)
+    if account is not None:
+        parts.recorder.write_equity(now_ns, account)
+        parts.recorder.write_snapshot(now_ns)
+
+
+def raised_by(step: Callable[[], object]) -> Exception | None:
+    """Take a step and return what it raised, so that what there is can be saved first."""
+    try:
+        step()
+    except Exception as error:
+        return error
+    return None
+
+
+def first_fault(faults: Iterable[Exception | None]) -> Exception | None:
+    """Return the first of what went wrong, None where nothing did."""
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def run_failed(folder: Path, failure: Failure) -> RunFailedError:
+    """Write what made a run fail to ``failure.txt`` in its folder, and return what is to be told of it."""
+    words, details = _told(failure)
+    refused = raised_by(lambda: write_whole(folder / _FILE, f"{words}\n{details}"))
+    place = f"see {folder / _FILE}" if refused is None else f"{_FILE} could not be written either"
+    return RunFailedError(f"the run failed: {words}; {place}, what could be saved is in {folder}")
+
+
+def note_failed(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Say in a run's summary that it failed, with less of it where that is all there is room for.
+
+    A summary that says otherwise goes.
+    """
+    (folder / "summary.json").unlink(missing_ok=True)  # its room is needed where the disk is full
+    failed = {**summary, "status": "failed"}
+    if raised_by(lambda: write_summary(folder, failed)) is not None:
+        raised_by(lambda: write_summary(folder, {key: failed[key] for key in ("name", "status")}))
+
+
+def _told(failure: Failure) -> tuple[str, str]:
+    """Return a failure in one line, and its traceback."""
+    if isinstance(failure, str):
+        first, _, rest = failure.partition("\n")
+        return first, rest
+    error = failure.error if isinstance(failure, CallbackFailure) else failure
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, OSError):
+        return failure_text(error), details
+    if isinstance(failure, CallbackFailure):
+        return f"{failure.callback} raised {error!r}", details
+    return str(error) or repr(error), details
