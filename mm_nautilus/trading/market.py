@@ -143,19 +143,21 @@ class Market:
         return book.best_bid_price(), book.best_bid_size(), book.best_ask_price(), book.best_ask_size()
 
     def look_at_book(self, now_ns: int) -> bool:
-        """Look for what no quote has reported of the engine's book; return whether its touch is another one.
+        """Look for what no quote has reported of the engine's book; return whether it is to be followed as an event.
 
         A quote is made only of a book with two sides, and not of changes behind the touch. The last of those is taken
-        to have come now: the book has the venue's times alone.
+        to have come now: the book has the venue's times alone. It is an event where the touch is another one, or where
+        the book was stale, which has to recover then.
         """
         updates = self._cache.book_update_count(self.instrument_id)
         if updates == self._updates:
             return False
         self._updates = updates
-        if self.book_guard.last_event_ns is not None:
-            self.book_guard.last_event_ns = now_ns
+        guard, was_stale = self.book_guard, self.book_guard.is_stale(now_ns)
         touch = Touch(*(self._cache.top_of_book(self.instrument_id) or self._one_sided_touch()))
-        if self.book.is_at(touch.bid_price, touch.ask_price):
+        if self.book.is_at(touch.bid_price, touch.ask_price) and not was_stale:
+            if guard.last_event_ns is not None:
+                guard.last_event_ns = now_ns
             return False
         self.book.apply_quote(touch)
         return True

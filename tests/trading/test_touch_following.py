@@ -162,6 +162,22 @@ def test_changes_behind_the_touch_keep_a_book_from_being_stale(run: Any) -> None
     assert any("stale book" in text for *_, text in heard[0])
 
 
+@pytest.mark.parametrize("last", [40.0, 59.6, 60.0], ids=str)
+def test_a_stale_book_that_only_changes_behind_its_touch_recovers_before_it_is_quoted_on(
+    run: Any, last: float
+) -> None:
+    given = config(stale_after_seconds=5.0, resume_after_seconds=2.0)
+    market = [book(0, 2.3495, 2.3505), behind(last), *(behind(last + step) for step in (0.8, 1.6, 2.4, 4.0))]
+    reported = {}
+    for kind in (following, Told):
+        mm = kind(given)
+        run(mm, market, symbols=[XRP_USDT])
+        reported[kind] = [at for at, _, text in mm.told if "open for quoting again" in text]
+    assert len(reported[following]) == len(reported[Told]) == 1
+    assert 0 <= reported[following][0] - reported[Told][0] <= 1
+    assert reported[following][0] >= last + 2
+
+
 @pytest.mark.parametrize(
     ("changes", "follows"),
     [
