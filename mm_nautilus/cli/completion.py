@@ -31,29 +31,22 @@ def sandbox_files(incomplete: str) -> list[str]:
 
 
 def _files(incomplete: str, *suffixes: str) -> list[str]:
-    found = [(name, Path(name)) for name in sorted(glob(f"{escape(incomplete)}*"))]  # noqa: PTH207 - keeps ./ and ~
-    return [
-        f"{name}/" if path.is_dir() else name
-        for name, path in found
-        if path.is_dir() or path.suffix in suffixes
-    ]
+    names = sorted(glob(f"{escape(incomplete)}*"))  # noqa: PTH207 - keeps ./ and ~
+    marked = [f"{name}/" if Path(name).is_dir() else name for name in names]
+    return [name for name in marked if name.endswith(("/", *suffixes))]
 
 
 def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
     """Return the keys that ``--set`` may name, each up to its ``=``, a symbol's own after the file's symbols."""
     if "=" in incomplete:
         return []
-    values = _file_values(context)
-    keys = _keys(_model(context, values), _symbols(values))
-    return [f"{key}=" for key in keys if key.startswith(incomplete)]
-
-
-def _model(context: typer.Context, values: Mapping[str, Any]) -> "type[BaseModel]":
-    """Return what the command's configuration is, by its file or else by the command."""
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415 (keeps other completions fast)
     from mm_nautilus.config.sandbox import SandboxConfig  # noqa: PLC0415
 
-    return SandboxConfig if "feed" in values or context.info_name in _OF_SANDBOXES else RunConfig
+    values = _file_values(context)
+    is_sandbox = "feed" in values or context.info_name in _OF_SANDBOXES
+    keys = _keys(SandboxConfig if is_sandbox else RunConfig, _symbols(values))
+    return [f"{key}=" for key in keys if key.startswith(incomplete)]
 
 
 def _keys(model: "type[BaseModel]", symbols: Iterable[str], start: str = "") -> Iterator[str]:
@@ -104,9 +97,8 @@ def _given(context: typer.Context, *names: str) -> Any:
 
 def catalog_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Return the command line's catalog's symbols, after those that a list with commas has already."""
-    folder = _given(context, "catalog")
-    if folder is None and context.info_name in _OF_THE_DEFAULT_CATALOG:
-        folder = _DEFAULT_CATALOG
+    default = _DEFAULT_CATALOG if context.info_name in _OF_THE_DEFAULT_CATALOG else None
+    folder = _given(context, "catalog") or default
     if folder is None:
         return []
     from pyarrow import ArrowException  # noqa: PLC0415

@@ -1,5 +1,7 @@
 """The `doctor` command."""
 
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +11,6 @@ from mm_nautilus.cli.console import print_json, progress_bar, shipped_file
 from mm_nautilus.cli.options import AsJson, BacktestFile, Overrides
 
 if TYPE_CHECKING:
-    from mm_nautilus.config.run import RunConfig
-    from mm_nautilus.config.sandbox import SandboxConfig
     from mm_nautilus.runs.health import Check
 
 __all__ = ["doctor_command"]
@@ -27,12 +27,12 @@ def doctor_command(
     """Look whether a run can be expected to work here; exits with 1 if something stands in its way.
 
     Versions against the lock file, the configuration and its catalog, the clock, the folders a run writes and their
-    disks, and what is optional; of a sandbox also its feed, its saved state, halts and recording. No network is used.
+    disks; of a sandbox also its feed, its saved state, halts, recording and live page. No network is used.
 
     Example: mm-nautilus doctor configs/backtest.yaml
     """
     from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.runs.health import Check, CheckState, environment_checks  # noqa: PLC0415
+    from mm_nautilus.runs.health import Check, CheckState, environment_checks, run_checks  # noqa: PLC0415
 
     file = config or shipped_file(_DEFAULT_CONFIG)
     loaded = load_any_config(file, overrides or ())
@@ -40,33 +40,20 @@ def doctor_command(
     state = CheckState.WARNING if warnings else CheckState.OK
     risks = f", {len(warnings)} warnings: `mm-nautilus config check {file}` has them" if warnings else ""
     checks = [*environment_checks(), Check("configuration", state, f"{file} has no errors{risks}")]
-    checks += _run_checks(loaded.config)
+    with progress_bar("checking the catalog") as on_progress:
+        checks += run_checks(loaded.config, on_progress)
     is_well = not any(check.state is CheckState.PROBLEM for check in checks)
     if as_json:
-        print_json({"ok": is_well, "checks": [check.to_dict() for check in checks]})
+        print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
     else:
         _print(checks)
     if not is_well:
         raise typer.Exit(1)
 
 
-def _run_checks(config: "RunConfig | SandboxConfig") -> "list[Check]":
-    from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
-    from mm_nautilus.runs.health import run_checks  # noqa: PLC0415
-    from mm_nautilus.runs.sandbox_health import sandbox_checks  # noqa: PLC0415
-
-    with progress_bar("checking the catalog") as on_progress:
-        if isinstance(config, RunConfig):
-            return run_checks(config, config.catalog, on_progress)
-        return sandbox_checks(config, on_progress)
-
-
 def _print(checks: "list[Check]") -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
         typer.echo(f"{check.state.value:<7}  {check.name:<{width}}  {check.text}")
-    counts = {
-        state: sum(check.state is state for check in checks)
-        for state in dict.fromkeys(c.state for c in checks)
-    }
-    typer.echo(", ".join(f"{count} {state.value}" for state, count in counts.items()))
+    counts = Counter(check.state.value for check in checks)
+    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))

@@ -16,7 +16,13 @@ from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
-__all__ = ["begun_run_folder", "new_run_folder", "refuse_unwritable_folders", "write_summary"]
+__all__ = [
+    "begun_run_folder",
+    "new_run_folder",
+    "refuse_unwritable_folders",
+    "write_refusal",
+    "write_summary",
+]
 
 
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
@@ -32,9 +38,10 @@ def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
     RefusedRunError
         With all of them.
     """
-    found = {key: (folder, _write_refusal(folder)) for key, folder in folders.items()}
     problems = [
-        _refused(key, folder, reason) for key, (folder, reason) in found.items() if reason is not None
+        _refused(key, folder, os.strerror(refusal))
+        for key, folder in folders.items()
+        if (refusal := write_refusal(folder)[1]) is not None
     ]
     if problems:
         raise RefusedRunError(problems)
@@ -45,12 +52,13 @@ def _refused(key: str, folder: Path, reason: str | None) -> Problem:
     return Problem(path, f"{path[-1]} must be a folder that can be written, was {folder}: {reason}")
 
 
-def _write_refusal(folder: Path) -> str | None:
+def write_refusal(folder: Path) -> tuple[Path, int | None]:
+    """Return a folder, or the nearest one above it that exists, and the system's number for why it is not written."""
     whole = folder.absolute()
     nearest = next(path for path in (whole, *whole.parents) if path.exists())
     if not nearest.is_dir():
-        return os.strerror(errno.ENOTDIR)
-    return None if os.access(nearest, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+        return nearest, errno.ENOTDIR
+    return nearest, None if os.access(nearest, os.W_OK | os.X_OK) else errno.EACCES
 
 
 def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:

@@ -164,8 +164,7 @@ def _state_line(state: StateFile) -> str:
     if state.account is None:
         kept = "" if state.kept is None else f"; the earlier file is kept as {state.kept}"
         return f"starts anew, with its state in {state.path}{kept}"
-    held = ", ".join(str(position) for position in state.account.positions) or "no positions"
-    return f"goes on from {state.path}: {held}"
+    return f"goes on from {state.path}: {state.held}"
 
 
 def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:

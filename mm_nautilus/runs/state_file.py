@@ -250,6 +250,12 @@ class StateFile:
         """The saved account, None at the first start."""
         return None if self.state is None else self.state.account
 
+    @property
+    def held(self) -> str:
+        """The saved positions in words."""
+        positions = () if self.account is None else self.account.positions
+        return ", ".join(str(position) for position in positions) or "no positions"
+
     def component(self, name: str) -> dict[str, bytes]:
         """Return what a component has saved, for its ``load``; empty at the first start."""
         return {} if self.state is None else dict(self.state.components.get(name, {}))

@@ -11,8 +11,7 @@ from whole_runs import ROOT
 from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
-from mm_nautilus.runs.health import Check, CheckState
-from mm_nautilus.runs.sandbox_health import sandbox_checks
+from mm_nautilus.runs.health import Check, CheckState, run_checks
 from mm_nautilus.runs.state_file import RunState, StateFile, StateFingerprint
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
@@ -45,7 +44,7 @@ def without_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def looked(config: SandboxConfig) -> dict[str, Check]:
-    checks = sandbox_checks(config)
+    checks = run_checks(config)
     found = {check.name: check for check in checks}
     assert len(found) == len(checks)
     return found
