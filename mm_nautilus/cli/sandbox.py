@@ -10,7 +10,6 @@ import typer
 from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
 from mm_nautilus.cli.options import AsJson, Overrides, RunsFolder, output_words
-from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.runs.signals import SignalListener
 
 if TYPE_CHECKING:
@@ -101,10 +100,7 @@ def sandbox_command(
         print_json(outcome.summary)
     elif not quiet:
         _print(outcome)
-    if signals.received is not None:
-        raise InterruptedRunError(
-            f"interrupted while the run ended; everything was saved in {outcome.folder}", signals.exit_code
-        )
+    signals.raise_received(f"interrupted while the run ended; everything was saved in {outcome.folder}")
 
 
 def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: bool) -> list[str]:
@@ -131,8 +127,7 @@ def _run(
     # The engine takes a second to import: who mistyped a key is told before.
     from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
 
-    if signals.received is not None:
-        raise InterruptedRunError("interrupted before the run began; nothing was written", signals.exit_code)
+    signals.raise_received()
     screen = _screen() if shows else None
     say = screen.say if screen is not None else typer.echo if says else lambda _line: None
     for warning in loaded.warnings:

@@ -48,7 +48,7 @@ class _Backtest(Run[BacktestParts]):
     def __init__(
         self, inputs: RunInputs, catalog: str, signals: SignalListener, on_progress: Callable[[float], None]
     ) -> None:
-        super().__init__(inputs.config, inputs.warnings, signals)
+        super().__init__(inputs, signals)
         self._inputs, self._catalog, self._on_progress = inputs, catalog, on_progress
         self._events, self._elapsed_seconds = 0, 0.0
 
@@ -82,13 +82,11 @@ class _Backtest(Run[BacktestParts]):
         """Return the summary: the run's figures, and how it ended."""
         inputs = self._inputs
         figures = run_summary(
-            inputs.config,
-            inputs.specs,
+            inputs,
             parts,
             (inputs.quote_ns, inputs.end_ns),
             now_ns,
             events=self._events,
             elapsed_seconds=self._elapsed_seconds,
-            warnings=inputs.warnings,
         )
         return figures | {"status": status}

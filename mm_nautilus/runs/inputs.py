@@ -9,6 +9,7 @@ from mm_nautilus.checks.instruments import check_run
 from mm_nautilus.checks.refusals import RefusedRunError, refused_for
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig, TradingConfig
+from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
@@ -16,14 +17,14 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["RunInputs", "checked_run", "first_mid", "prepare"]
+__all__ = ["Inputs", "RunInputs", "checked_run", "first_mid", "prepare"]
 
 _BATCH_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class RunInputs:
-    """A configuration with what its catalog holds.
+class Inputs:
+    """A configuration with what the catalog, or the venue, has of it.
 
     Parameters
     ----------
@@ -31,13 +32,26 @@ class RunInputs:
         The run.
     specs
         The instruments traded, by symbol.
+    warnings
+        Risks that validation named.
+    """
+
+    config: RunConfig | SandboxConfig
+    specs: Mapping[str, InstrumentSpec]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs(Inputs):
+    """A backtest's configuration with what its catalog holds.
+
+    Parameters
+    ----------
     data_ns
         First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
         recording reads from the last full book before it.
     quote_ns, end_ns
         First and last moment of the run itself.
-    warnings
-        Risks that validation named.
     pinned
         The engine's instruments among them that the catalog defines several times, as they are in force here.
     broken
@@ -45,11 +59,9 @@ class RunInputs:
     """
 
     config: RunConfig
-    specs: Mapping[str, InstrumentSpec]
     data_ns: int
     quote_ns: int
     end_ns: int
-    warnings: tuple[str, ...]
     pinned: tuple[Any, ...]
     broken: frozenset[str]
 
@@ -135,14 +147,7 @@ def checked_run(
     """
     calibration, found = configured_calibration(config.strategy)
     problems = [problem.under("strategy") for problem in found]
-    problems += check_run(
-        config,
-        specs,
-        mids,
-        calibration=calibration,
-        refused=refused,
-        listed=listed,
-    )
+    problems += check_run(config, specs, mids, calibration=calibration, refused=refused, listed=listed)
     errors = [problem for problem in problems if not problem.is_warning]
     if errors:
         raise RefusedRunError(errors)

@@ -1,7 +1,8 @@
 """Hand what a run publishes to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from operator import attrgetter
+from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
@@ -21,6 +22,11 @@ from mm_nautilus.trading.messages import (
 from mm_nautilus.trading.messages import Fill as FillEvent
 
 __all__ = ["LiveViewBridge", "symbol_infos"]
+
+_ROW: Final = attrgetter(*SymbolRow._fields)
+_QUOTES: Final = attrgetter(*Quotes._fields)
+_FILL: Final = attrgetter(*Fill._fields[:-1])
+"""What is shown of metrics, of quotes and, but for its order's id, of a fill: the same names there and here."""
 
 
 def symbol_infos(specs: Mapping[str, InstrumentSpec]) -> list[SymbolInfo]:
@@ -58,12 +64,12 @@ class LiveViewBridge(GuardedActor):
     def on_data(self, data: Any) -> None:
         """Take one symbol's metrics over."""
         if isinstance(data.data, SymbolMetrics):
-            self._state.on_metrics(_row(data.data))
+            self._state.on_metrics(SymbolRow(*_ROW(data.data)))
 
     def _on_message(self, message: object) -> None:
         match message:
             case FillEvent():
-                self._state.on_fill(_fill(message))
+                self._state.on_fill(Fill._make((*_FILL(message), message.order_id)))
             case GuardChange():
                 note = GuardNote(message.ts_event, message.symbol, message.state.value, message.text)
                 self._state.on_guard(note)
@@ -72,7 +78,7 @@ class LiveViewBridge(GuardedActor):
                     view.on_quotes_changed.append(self.listener(self._show_quotes))
 
     def _show_quotes(self, state: QuoteState) -> None:
-        self._state.on_quotes(self._symbols[state.instrument_id], _quotes(state))
+        self._state.on_quotes(self._symbols[state.instrument_id], Quotes(*_QUOTES(state)))
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
@@ -92,58 +98,6 @@ class LiveViewBridge(GuardedActor):
             Each symbol's figures, and the account's.
         """
         for each in metrics:
-            self._state.on_metrics(_row(each))
+            self._state.on_metrics(SymbolRow(*_ROW(each)))
         if account is not None:
             self._state.on_account(ts_ns, account)
-
-
-def _row(metrics: SymbolMetrics) -> SymbolRow:
-    return SymbolRow(
-        ts_event=metrics.ts_event,  # type: ignore[attr-defined]
-        symbol=metrics.symbol,
-        fills=metrics.fills,
-        trades=metrics.trades,
-        wins=metrics.wins,
-        losses=metrics.losses,
-        win_rate=metrics.win_rate,
-        realized_pnl=metrics.realized_pnl,
-        total_pnl=metrics.total_pnl,
-        average_pnl=metrics.average_pnl,
-        fees=metrics.fees,
-        total_pnl_report=metrics.total_pnl_report,
-        inventory=metrics.inventory,
-        mid_price=metrics.mid_price,
-        reservation_price=metrics.reservation_price,
-        trailing_stop_price=metrics.trailing_stop_price,
-        state=metrics.state,
-        reason=metrics.reason,
-        feed_age_seconds=metrics.feed_age_seconds,
-    )
-
-
-def _quotes(state: QuoteState) -> Quotes:
-    return Quotes(
-        state.bid_price,
-        state.bid_size,
-        state.ask_price,
-        state.ask_size,
-        state.bid_reason,
-        state.ask_reason,
-    )
-
-
-def _fill(result: FillEvent) -> Fill:
-    return Fill(
-        ts_event=result.ts_event,
-        symbol=result.symbol,
-        side=result.side,
-        price=result.price,
-        quantity=result.quantity,
-        liquidity=result.liquidity,
-        purpose=result.purpose,
-        fee=result.fee,
-        realized_change=result.realized_change,
-        trade_pnl=result.trade_pnl,
-        position=result.position,
-        correlation_id=result.order_id,
-    )

@@ -55,9 +55,7 @@ __all__ = [
     "RESTORED_ORDER",
     "AccountRestorer",
     "RestorationClient",
-    "RestorationConfig",
     "RestorationError",
-    "RestorationFactory",
     "add_restoration_client",
     "money_before_positions",
     "opening_fills",
@@ -131,8 +129,8 @@ def _price(value: Decimal) -> Price:
 # -- The client ---------------------------------------------------------------------------------------------
 
 
-class RestorationConfig(ExecutionClientConfig):
-    """What a `RestorationClient` answers with.
+class RestorationClient(ExecutionClient):
+    """Answer the engine's question what there is at start-up; orders never come here.
 
     Parameters
     ----------
@@ -142,40 +140,20 @@ class RestorationConfig(ExecutionClientConfig):
         The venue it is at.
     is_cash
         Whether the account exchanges base for quote.
+    parts
+        What the engine gives a client.
     """
 
-    account: SavedAccount
-    venue: str
-    is_cash: bool
-
-    def __new__(cls, account: SavedAccount, venue: str, *, is_cash: bool) -> Self:
-        """Keep the values beside the engine's own options."""
-        self = super().__new__(cls)
-        self.account, self.venue, self.is_cash = account, venue, is_cash
-        return self
-
-
-class RestorationClient(ExecutionClient):
-    """Answer the engine's question what there is at start-up; orders never come here."""
-
-    def __init__(self, config: RestorationConfig, **parts: Any) -> None:
+    def __init__(self, account: SavedAccount, venue: str, *, is_cash: bool, **parts: Any) -> None:
         super().__init__(
-            config=config,
             venue=Venue(_CLIENT),
-            account_id=simulated_account_id(config.venue),
-            account_type=AccountType.CASH if config.is_cash else AccountType.MARGIN,
+            account_id=simulated_account_id(venue),
+            account_type=AccountType.CASH if is_cash else AccountType.MARGIN,
             oms_type=OmsType.NETTING,
             **parts,
         )
-        self._saved = config.account
-        self._at = config.venue
+        self._saved, self._at = account, venue
         self._registered = 0
-
-    async def _connect(self) -> None:
-        """Do nothing: there is nothing to connect to."""
-
-    async def _disconnect(self) -> None:
-        """Do nothing: there is nothing to disconnect from."""
 
     async def _generate_mass_status(self, lookback_mins: int | None) -> ExecutionMassStatus:
         """Report each position and the order that opened it."""
@@ -256,35 +234,16 @@ class RestorationClient(ExecutionClient):
         margins = [] if account.is_cash_account() else list(account.margins().values())
         self.generate_account_state(balances, margins, True, self.clock.timestamp_ns())
 
-    async def _generate_order_status_report(self, command: Any) -> None:
-        """Return nothing: restored orders are done."""
+    async def _do_nothing(self, command: Any = None) -> None:
+        """Do nothing: there is nothing to connect to, and restored orders are done."""
 
-    async def _generate_order_status_reports(self, command: Any) -> list[OrderStatusReport]:
-        """Return nothing: restored orders are done."""
-        return []
-
-    async def _generate_fill_reports(self, command: Any) -> list[FillReport]:
+    async def _return_nothing(self, command: Any) -> list[Any]:
         """Return nothing: what was restored has been told."""
         return []
 
-    async def _generate_position_status_reports(self, command: Any) -> list[PositionStatusReport]:
-        """Return nothing: what was restored has been told."""
-        return []
-
-    async def _query_account(self, command: Any) -> None:
-        """Do nothing: the account is the simulated client's."""
-
-    async def _query_order(self, command: Any) -> None:
-        """Do nothing: restored orders are done."""
-
-
-class RestorationFactory(ExecutionClientFactory):
-    """Make the client for a live node."""
-
-    @staticmethod
-    def create(*, config: Any, **parts: Any) -> RestorationClient:
-        """Return a new client."""
-        return RestorationClient(config, **parts)
+    _connect = _disconnect = _query_account = _query_order = _generate_order_status_report = _do_nothing
+    _generate_order_status_reports = _generate_fill_reports = _return_nothing
+    _generate_position_status_reports = _return_nothing
 
 
 def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, is_cash: bool) -> Any:
@@ -296,17 +255,18 @@ def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, i
     Parameters
     ----------
     builder
-        The node's builder.
+        The node's builder, which is returned to go on with.
     account, venue, is_cash
-        As in `RestorationConfig`.
-
-    Returns
-    -------
-    LiveNodeBuilder
-        The builder to go on with.
+        As in `RestorationClient`.
     """
-    config = RestorationConfig(account, venue, is_cash=is_cash)
-    return builder.add_exec_client(_CLIENT, RestorationFactory, config)
+
+    class Factory(ExecutionClientFactory):
+        @staticmethod
+        def create(**parts: Any) -> RestorationClient:
+            """Return a new client."""
+            return RestorationClient(account, venue, is_cash=is_cash, **parts)
+
+    return builder.add_exec_client(_CLIENT, Factory, ExecutionClientConfig())
 
 
 # -- The check ----------------------------------------------------------------------------------------------

@@ -23,11 +23,10 @@ from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
-from mm_nautilus.runs.listing_server import ListingServer
+from mm_nautilus.runs.kraken import VenueWatch, served_pairs
 from mm_nautilus.runs.live_view_bridge import symbol_infos
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
-    check_not_interrupted,
     open_feed,
     prepare_sandbox,
 )
@@ -36,7 +35,6 @@ from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
 from mm_nautilus.runs.summary import run_summary
-from mm_nautilus.runs.venue_watch import VenueWatch
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
 __all__ = ["Screen", "refuse_coarser_lots", "run_sandbox"]
@@ -112,11 +110,11 @@ def run_sandbox(
         recording = _recording(inputs)
         if recording is not None:
             opened.callback(recording.close, _RECORDING_CLOSE_SECONDS)
-        listing = opened.enter_context(ListingServer(inputs.listed.entries))
+        listing_url = opened.enter_context(served_pairs(inputs.listed.entries))
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
-        check_not_interrupted(signals)
-        outside = _Outside(page, screen, listing.url, watch, state, recording)
+        signals.raise_received()
+        outside = _Outside(page, screen, listing_url, watch, state, recording)
         return _Sandbox(inputs, signals, say, outside).outcome()
 
 
@@ -206,7 +204,7 @@ class _Sandbox(Run[SandboxParts]):
         self, inputs: SandboxInputs, signals: SignalListener, say: Callable[[str], None], outside: _Outside
     ) -> None:
         self._start = _start_summary(inputs.config, outside.state)
-        super().__init__(inputs.config, inputs.warnings, signals, is_resumed=self._start["is_resumed"])
+        super().__init__(inputs, signals, is_resumed=self._start["is_resumed"])
         self._inputs, self._config, self._say, self._outside = inputs, inputs.config, say, outside
         self._page, self._screen = outside.page, outside.screen
         self._session = StopController()
@@ -267,14 +265,12 @@ class _Sandbox(Run[SandboxParts]):
         control, stop = parts.control, self._session.stop
         start_ns = control.start_ns or now_ns
         figures = run_summary(
-            self._config,
-            self._inputs.specs,
+            self._inputs,
             parts,
             (start_ns, now_ns),
             now_ns,
             events=control.events,
             elapsed_seconds=(now_ns - start_ns) / 1e9,
-            warnings=self._inputs.warnings,
         )
         return figures | {
             "status": status,

@@ -15,18 +15,25 @@ from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.errors import RunFailedError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.risk.venue_state import VenueState
-from mm_nautilus.runs.inputs import checked_run, first_mid
-from mm_nautilus.runs.kraken import KRAKEN_PUBLIC, FeedAddress, engine_pairs
-from mm_nautilus.runs.kraken_rest import ListedPairs, VenueAnswerError, first_mid_of, listed_pairs
-from mm_nautilus.runs.listing_server import ListingServer
+from mm_nautilus.runs.inputs import Inputs, checked_run, first_mid
+from mm_nautilus.runs.kraken import (
+    KRAKEN_PUBLIC,
+    FeedAddress,
+    ListedPairs,
+    VenueAnswerError,
+    engine_pairs,
+    first_mid_of,
+    listed_pairs,
+    served_pairs,
+)
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
-__all__ = ["Feed", "SandboxInputs", "check_not_interrupted", "open_feed", "prepare_sandbox"]
+__all__ = ["Feed", "SandboxInputs", "open_feed", "prepare_sandbox"]
 
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
 _LOOK_SECONDS: Final = 0.1
@@ -36,7 +43,6 @@ _LEAST_PATIENCE_SECONDS: Final = 0.5
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LONGEST_WAIT_SECONDS: Final = 30.0
 """Between two questions of what the venue lists; the wait doubles."""
-_NOTHING_WRITTEN: Final = "interrupted before the run began; nothing was written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,40 +69,20 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxInputs:
-    """A configuration with what the venue lists.
+class SandboxInputs(Inputs):
+    """A sandbox's configuration with what the venue lists.
 
     Parameters
     ----------
-    config
-        The run.
-    specs
-        The instruments traded, by symbol.
     feed
         Where the market data comes from.
     listed
         What the venue said of the instruments before the run.
-    warnings
-        Risks that validation named.
     """
 
     config: SandboxConfig
-    specs: Mapping[str, InstrumentSpec]
     feed: Feed
     listed: ListedPairs
-    warnings: tuple[str, ...]
-
-
-def check_not_interrupted(signals: SignalListener) -> None:
-    """Raise where a signal has come.
-
-    Raises
-    ------
-    InterruptedRunError
-        With the signal's exit code.
-    """
-    if signals.received is not None:
-        raise InterruptedRunError(_NOTHING_WRITTEN, signals.exit_code)
 
 
 @contextmanager
@@ -112,10 +98,8 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
     """
     feed = config.feed
     if feed.source == "live":
-        rest_url, websocket_url = feed.rest_url, feed.websocket_url
-        yield Feed(
-            FeedAddress(rest_url or KRAKEN_PUBLIC.rest_url, websocket_url or KRAKEN_PUBLIC.websocket_url)
-        )
+        rest_url = feed.rest_url or KRAKEN_PUBLIC.rest_url
+        yield Feed(FeedAddress(rest_url, feed.websocket_url or KRAKEN_PUBLIC.websocket_url))
         return
     stored, mids, refused = _played(config)
     checked_run(config, stored, mids, refused)
@@ -130,7 +114,7 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
         venue = VenueProcess(options)
         venue.start()
     try:
-        check_not_interrupted(signals)
+        signals.raise_received()
         address = FeedAddress(venue.rest_url, venue.websocket_url)
         yield Feed(address, lambda: _sent_until_end(venue), stored, mids)
     finally:
@@ -190,7 +174,8 @@ def prepare_sandbox(
         for symbol, state in listed.states.items()
         if state is not VenueState.ONLINE
     ]
-    return SandboxInputs(config, traded, feed, listed, (*warnings, *unpriced, *closed, *_margin_risk(config)))
+    warnings = (*warnings, *unpriced, *closed, *_margin_risk(config))
+    return SandboxInputs(config=config, specs=traded, warnings=warnings, feed=feed, listed=listed)
 
 
 def _margin_risk(config: SandboxConfig) -> tuple[str, ...]:
@@ -249,9 +234,9 @@ def _listed(
 def _as_the_engine_reads(
     listed: ListedPairs, seconds: int
 ) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, str]]:
-    with ListingServer(listed.entries) as server:
+    with served_pairs(listed.entries) as url:
         try:
-            specs, refused = asyncio.run(engine_pairs(server.url, seconds))
+            specs, refused = asyncio.run(engine_pairs(url, seconds))
         except RuntimeError as error:
             raise VenueAnswerError(f"the engine cannot read them: {error}") from error
     for symbol in listed.keys:
@@ -288,12 +273,12 @@ def _unless_interrupted[T](step: Callable[[], T], signals: SignalListener) -> T:
 
     threading.Thread(target=take, name="listing", daemon=True).start()
     while not wait([done], timeout=_LOOK_SECONDS).done:
-        check_not_interrupted(signals)
+        signals.raise_received()
     return done.result()
 
 
 def _wait(seconds: float, signals: SignalListener) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        check_not_interrupted(signals)
+        signals.raise_received()
         time.sleep(_LOOK_SECONDS)

@@ -25,7 +25,7 @@ from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.assembly import ORDER_RATE, Parts, log_config, strategy_config
 from mm_nautilus.runs.control import SessionControl, StopController
-from mm_nautilus.runs.kraken import FeedAddress, data_client_config
+from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.restoration import (
@@ -38,7 +38,6 @@ from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
 from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
-from mm_nautilus.runs.venue_watch import VenueWatch
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.saved_account import SavedAccount

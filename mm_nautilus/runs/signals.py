@@ -1,6 +1,6 @@
 """Turn SIGINT, SIGTERM and SIGHUP into an orderly end of a run, and SIGUSR1 into a halt of a live one.
 
-Only the standard library is imported here: a sandbox run listens before anything else is loaded.
+No library is imported here: a sandbox run listens before anything else is loaded.
 """
 
 import signal
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Self
 
+from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
 __all__ = ["SignalListener"]
@@ -93,6 +94,17 @@ class SignalListener:
             self.kills += 1
         elif self.received is None:
             self.received, self.received_at = number, time.monotonic()
+
+    def raise_received(self, words: str = "interrupted before the run began; nothing was written") -> None:
+        """End with what was interrupted and what became of it, where a signal has come.
+
+        Raises
+        ------
+        InterruptedRunError
+            With the signal's exit code.
+        """
+        if self.received is not None:
+            raise InterruptedRunError(words, self.exit_code)
 
     @property
     def exit_code(self) -> int:

@@ -1,16 +1,16 @@
 """The one summary of a run that the console, JSON and tests read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from mm_nautilus.config.run import TradingConfig
-from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.runs.assembly import Parts
+from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
@@ -132,21 +132,19 @@ def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
 
 
 def run_summary(
-    config: TradingConfig,
-    specs: Mapping[str, InstrumentSpec],
+    inputs: Inputs,
     parts: Parts[Any, Any],
     period: tuple[int, int],
     now_ns: int,
     *,
     events: int,
     elapsed_seconds: float,
-    warnings: Iterable[str],
 ) -> dict[str, Any]:
     """Return the figures of a run so far.
 
     Parameters
     ----------
-    config, specs, parts
+    inputs, parts
         What runs.
     period
         First and last moment of the run, nanoseconds since the epoch.
@@ -156,24 +154,27 @@ def run_summary(
         Market events processed.
     elapsed_seconds
         Wall time of the engine.
-    warnings
-        What validation said before the start; what the strategy said of the same is added once.
     """
+    config = inputs.config
     metrics, account = parts.metrics.figures(now_ns)
-    symbols = parts.strategy.symbols
+    symbols, (start_ns, end_ns) = parts.strategy.symbols, period
     return {
         "name": config.name,
         "report_currency": config.report_currency,
         "records": config.output.model_dump(include={"journal", "traces"}),
-        "simulated_data": any(spec.simulated for spec in specs.values()),
+        "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
         "venue": _assumptions(config),
-        "period": _period(*period),
+        "period": {
+            "start": moment(start_ns).isoformat(),
+            "end": moment(end_ns).isoformat(),
+            "seconds": (end_ns - start_ns) / 1e9,
+        },
         "symbols": {
             row.symbol: symbol_summary(row, symbols[row.symbol], parts.metrics, now_ns) for row in metrics
         },
         "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
-        "warnings": list(dict.fromkeys([*warnings, *parts.strategy.run_warnings])),
+        "warnings": list(dict.fromkeys([*inputs.warnings, *parts.strategy.run_warnings])),
         "orders": sum(symbol.counts.placed for symbol in symbols.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),
@@ -186,9 +187,3 @@ def _assumptions(config: TradingConfig) -> dict[str, Any]:
     return config.venue.model_dump(mode="json", exclude={"starting_balances"}) | {
         "starting_balances": [str(amount) for amount in config.venue.starting_balances]
     }
-
-
-def _period(start_ns: int, end_ns: int) -> dict[str, Any]:
-    moments = {"start": start_ns, "end": end_ns}
-    texts = {name: moment(ns).isoformat() for name, ns in moments.items()}
-    return texts | {"seconds": (end_ns - start_ns) / 1e9}

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from mm_nautilus.checks.config_source import resolved_yaml
-from mm_nautilus.config.run import RunConfig
-from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.errors import InterruptedRunError, RunFailedError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.folder import begun_run_folder, write_summary
+from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.system.whole_file import failure_text, remove_unfinished, write_whole
 from mm_nautilus.trading.fail_fast import CallbackFailure
@@ -57,10 +56,8 @@ class Run[RunParts: Parts[Any, Any]]:
 
     Parameters
     ----------
-    config
+    inputs
         The run.
-    warnings
-        Risks that validation named.
     signals
         Where SIGINT, SIGTERM and SIGHUP arrive.
     is_resumed
@@ -77,20 +74,12 @@ class Run[RunParts: Parts[Any, Any]]:
     has_seconds_after_signal: ClassVar[bool] = False
     """Whether a signal leaves no time for the page, which a process of its own then writes."""
 
-    def __init__(
-        self,
-        config: RunConfig | SandboxConfig,
-        warnings: tuple[str, ...],
-        signals: SignalListener,
-        *,
-        is_resumed: bool = False,
-    ) -> None:
-        self._run_config = config
-        self.warnings = warnings
+    def __init__(self, inputs: Inputs, signals: SignalListener, *, is_resumed: bool = False) -> None:
+        self._run = inputs
         self.signals = signals
         self._is_resumed = is_resumed
-        self.folder: Path = begun_run_folder(config)
-        self.summary: dict[str, Any] = {"name": config.name}
+        self.folder: Path = begun_run_folder(inputs.config)
+        self.summary: dict[str, Any] = {"name": inputs.config.name}
 
     def play(self) -> RunOutcome:
         """Build the engine, run it to the end, `save` and `end`."""
@@ -178,13 +167,10 @@ class Run[RunParts: Parts[Any, Any]]:
         failure = self.failure(parts, error)
         if failure is not None:
             raise run_failed(self.folder, failure) from error
-        if self.signals.received is not None:
-            name = signal.Signals(self.signals.received).name
-            raise InterruptedRunError(
-                f"interrupted by {name}: quotes cancelled, everything up to then was saved in {self.folder}",
-                self.signals.exit_code,
-            )
-        return RunOutcome(self.summary, self.folder, self.warnings)
+        name = signal.Signals(self.signals.received or signal.SIGINT).name
+        saved = f"everything up to then was saved in {self.folder}"
+        self.signals.raise_received(f"interrupted by {name}: quotes cancelled, {saved}")
+        return RunOutcome(self.summary, self.folder, self._run.warnings)
 
     def _status(self, parts: RunParts, error: Exception | None) -> str:
         if self.failure(parts, error) is not None:
@@ -196,12 +182,12 @@ class Run[RunParts: Parts[Any, Any]]:
         from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run waits for it to begin)
         from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
 
-        files = RunFiles(self.folder, self.summary, resolved_yaml(self._run_config))
+        files = RunFiles(self.folder, self.summary, resolved_yaml(self._run.config))
         self.summary = write_completed(files, result, is_resumed=self._is_resumed)
 
     def _write_page(self) -> None:
         """Write the page; a process that writes it also joins the tables' parts where there was no time for it."""
-        if not self._run_config.output.report:
+        if not self._run.config.output.report:
             return
         if self.signals.received is None or not self.has_seconds_after_signal:
             from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)

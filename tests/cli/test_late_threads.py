@@ -15,7 +15,7 @@ IMPATIENT = """
 import asyncio
 from nautilus_trader.adapters.kraken import KrakenSpotHttpClient
 from mm_nautilus.cli import process_main
-from mm_nautilus.runs.kraken_rest import ListedPairs
+from mm_nautilus.runs.kraken import ListedPairs
 from mm_nautilus.runs import sandbox_inputs
 
 asked = []

@@ -22,9 +22,9 @@ from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.report.journal import journal_files
 from mm_nautilus.runs import sandbox, sandbox_node
+from mm_nautilus.runs.kraken import VenueWatch
 from mm_nautilus.runs.sandbox_node import SandboxParts
 from mm_nautilus.runs.signals import SignalListener
-from mm_nautilus.runs.venue_watch import VenueWatch
 from mm_nautilus.trading import live_watch, messages
 
 _TIMER = "probe"
