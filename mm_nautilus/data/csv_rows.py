@@ -213,11 +213,15 @@ def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
     fifth = pa.string() if block.kind is CsvKind.TRADES else few
     types = dict(zip("01234567", (few, few, many, many, fifth, few, many, many), strict=True))
     text = block.text.replace(b"\r\n", b"\n") if b"\r" in block.text else block.text
+    if (
+        not text.isascii()
+    ):  # the reader fails on bytes that are no UTF-8; the fields they stand in are malformed
+        text = text.decode(errors="replace").encode()
     source: Any = pa.BufferReader(text)
     table = arrow_csv.read_csv(
         source,
         read_options=arrow_csv.ReadOptions(
-            column_names=list(types), use_threads=False, block_size=len(block.text) + 1
+            column_names=list(types), use_threads=False, block_size=len(text) + 1
         ),
         parse_options=arrow_csv.ParseOptions(
             quote_char=False, ignore_empty_lines=False, invalid_row_handler=note

@@ -3,10 +3,12 @@
 from mm_nautilus.calibration.volatility import volatility_pct
 from mm_nautilus.pricing.exits import trailing_stop_price
 from mm_nautilus.pricing.models import avellaneda_stoikov_quotes, glft_quotes, reservation_price
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote, PricingModel
 
 __all__ = [
     "MarketView",
+    "NotQuoting",
     "PositionView",
     "PricedQuote",
     "PricingModel",

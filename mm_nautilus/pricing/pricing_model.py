@@ -5,12 +5,16 @@ its prices are rounded away from the reservation price and kept from crossing th
 """
 
 import math
-from typing import NamedTuple, Protocol
+from numbers import Real
+from typing import Final, NamedTuple, Protocol
 
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.not_quoting import NotQuoting
 
 __all__ = ["MarketView", "PositionView", "PricedQuote", "PricingModel", "checked"]
+
+_MOST_MIDS: Final = 10
+"""Largest price and width that can only be meant, in mids."""
 
 
 class MarketView(NamedTuple):
@@ -86,8 +90,9 @@ class PricedQuote(NamedTuple):
 class PricingModel(Protocol):
     """Prices one symbol: any function with this signature.
 
-    It is called when the touch moves, after executions, and at least once a minute, while nothing keeps the symbol from
-    being quoted. A reason in place of prices leaves both sides without quotes.
+    It is called when quotes are planned, and at no other time, so that it may keep a state: when the touch moves, after
+    executions and changes of orders, and at least once a minute, while nothing keeps the symbol from being quoted. A
+    reason in place of prices leaves both sides without quotes.
     """
 
     def __call__(
@@ -97,13 +102,17 @@ class PricingModel(Protocol):
 
 
 def checked(model: PricingModel) -> PricingModel:
-    """Return the model, which raises where its prices are none.
+    """Return the model, which raises where it returns no prices that can be quoted.
 
     Raises
     ------
+    TypeError
+        If the model cannot be called; from the returned model: if it returns neither prices nor a reason.
     ValueError
-        From the returned model: if a price or a width is not finite, or a width is negative.
+        From the returned model: if a price or a width is no number within `_MOST_MIDS` times the mid.
     """
+    if not callable(model):
+        raise TypeError(f"pricing must be a function of market, position and parameters, was {model!r}")
 
     def priced(
         market: MarketView, position: PositionView, params: SymbolParams, /
@@ -111,10 +120,29 @@ def checked(model: PricingModel) -> PricingModel:
         quote = model(market, position, params)
         if isinstance(quote, NotQuoting):
             return quote
-        if not all(map(math.isfinite, quote[:3])) or min(quote.bid_width, quote.ask_width) < 0:
+        if not isinstance(quote, PricedQuote):
+            raise TypeError(
+                f"the pricing model of {market.symbol} must return a PricedQuote or a NotQuoting, was {quote!r}"
+            )
+        most = _MOST_MIDS * market.mid_price
+        price, *widths = quote[:3]
+        sizes = (
+            all(map(_is_number, quote[:3]))
+            and 0 < price <= most
+            and all(0 <= each <= most for each in widths)
+        )
+        if not sizes or not (
+            quote.skew_bps is None or (_is_number(quote.skew_bps) and math.isfinite(quote.skew_bps))
+        ):
             raise ValueError(
-                f"the pricing model of {market.symbol} must return finite numbers and widths of at least 0, was {quote}"
+                f"the pricing model of {market.symbol} must return a reservation price above 0, widths of at least 0, "
+                f"none of them above {_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or "
+                f"None, was {quote}"
             )
         return quote
 
     return priced
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -8,7 +8,7 @@ from nautilus_trader.model import InstrumentId, OrderFilled
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.pricing.pricing_model import PricingModel
+from mm_nautilus.pricing.pricing_model import PricingModel, checked
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.drawdowns import Drawdowns
@@ -86,7 +86,7 @@ class MarketMaker(GuardedStrategy):
         self.config_warnings: list[str] = []
         self.settings = validated(config, self.config_warnings)
         self.persistence = Persistence(self)
-        self._pricing = pricing
+        self._pricing = None if pricing is None else checked(pricing)
         self._symbols: dict[InstrumentId, SymbolState] = {}
         self._is_priced = False
 

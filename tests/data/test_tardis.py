@@ -335,12 +335,27 @@ def test_increments_need_not_be_powers_of_ten(tmp_path):
     assert (block.price_ticks.tolist(), block.size_lots.tolist()) == ([2001], [3])
 
 
-def test_bytes_that_are_no_text_are_malformed(tmp_path):
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (book_row(5, "bid", "@", "1"), "price must be a number"),
+        ("@", "8 fields"),
+        ("binance,BTCUSDT,@", "8 fields"),
+    ],
+)
+def test_bytes_that_are_no_text_are_malformed(tmp_path, row, words):
     path = write_book(tmp_path, SNAPSHOT)
-    path.write_bytes(
-        path.read_bytes() + book_row(5, "bid", "@", "1").encode().replace(b"@", b"\xff\xfe") + b"\n"
+    path.write_bytes(path.read_bytes() + row.encode().replace(b"@", b"\xff\xfe") + b"\n")
+    with pytest.raises(DataError, match=f"line 5: .*{words}"):
+        import_tardis([path], BTC, tmp_path / "catalog")
+
+
+def test_bytes_that_are_no_text_are_no_trade_id(tmp_path):
+    path = write_trades(
+        tmp_path, [trade_row(3, "1", "buy", "100", "1"), trade_row(4, "@", "buy", "100", "1")]
     )
-    with pytest.raises(DataError, match="line 5: price must be a number"):
+    path.write_bytes(path.read_bytes().replace(b"@", b"\xff\xfe"))
+    with pytest.raises(DataError, match="line 3: id must be at most"):
         import_tardis([path], BTC, tmp_path / "catalog")
 
 

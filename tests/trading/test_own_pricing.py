@@ -1,14 +1,15 @@
 """A pricing model of one's own in the place of the configured one."""
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from scripting import XRP_USDT, Watched, around, config, restless, trade
 from test_kept_plans import fact
 
-from mm_nautilus.pricing import MarketView, PositionView, PricedQuote
-from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus import MarketMaker
+from mm_nautilus.pricing import MarketView, NotQuoting, PositionView, PricedQuote
 
 EXACT = {"requote_tolerance_bps": 0.0, "position_size": "10 XRP", "max_inventory": "40 XRP"}
 TICK = 0.00001
@@ -69,13 +70,59 @@ def test_a_reason_in_place_of_prices_leaves_both_sides_without_quotes(run: Any) 
     assert NotQuoting.WARMING_UP in mm.symbols[XRP_USDT].bid.stats.counts
 
 
-@pytest.mark.parametrize("wrong", [(math.nan, 0.1, 0.1), (2.35, math.inf, 0.1), (2.35, 0.1, -0.1)])
-def test_prices_that_are_none_end_the_run(run: Any, wrong: tuple[float, float, float]) -> None:
-    mm = Watched(config(), pricing=lambda *_: PricedQuote(*wrong))
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        PricedQuote(math.nan, 0.1, 0.1),
+        PricedQuote(2.35, math.inf, 0.1),
+        PricedQuote(2.35, 0.1, -0.1),
+        PricedQuote(23.6, 0.1, 0.1),
+        PricedQuote(0.0, 0.1, 0.1),
+        PricedQuote(2.35, 1e300, 0.1),
+        PricedQuote(2.35, 0.1, True),
+        PricedQuote(Decimal("2.35"), 0.1, 0.1),  # type: ignore[arg-type]
+        PricedQuote("2.35", 0.1, 0.1),  # type: ignore[arg-type]
+        PricedQuote(2.35, 0.1, 0.1, math.nan),
+        PricedQuote(2.35, 0.1, 0.1, "x"),  # type: ignore[arg-type]
+    ],
+    ids=str,
+)
+def test_prices_that_are_none_end_the_run(run: Any, wrong: PricedQuote) -> None:
+    mm = Watched(config(), pricing=lambda *_: wrong)
     outcome = run(mm, [around(0, 2.35), around(1, 2.36)])
     assert outcome.orders == []
     (failure,) = mm.failures
     assert str(failure.error) == (
-        "the pricing model of XRP/USDT must return finite numbers and widths of at least 0, was "
-        f"{PricedQuote(*wrong)}"
+        "the pricing model of XRP/USDT must return a reservation price above 0, widths of at least 0, none of them "
+        f"above 10 times the mid of 2.35, and a finite skew_bps or None, was {wrong}"
     )
+
+
+@pytest.mark.parametrize("wrong", [None, (2.35, 0.1, 0.1), {"reservation_price": 2.35}, "2.35"], ids=str)
+def test_what_is_no_priced_quote_ends_the_run(run: Any, wrong: Any) -> None:
+    mm = Watched(config(), pricing=lambda *_: wrong)
+    assert run(mm, [around(0, 2.35), around(1, 2.36)]).orders == []
+    (failure,) = mm.failures
+    text = f"the pricing model of XRP/USDT must return a PricedQuote or a NotQuoting, was {wrong!r}"
+    assert str(failure.error) == text
+
+
+def test_what_cannot_be_called_is_refused_at_once() -> None:
+    with pytest.raises(
+        TypeError, match="pricing must be a function of market, position and parameters, was 5"
+    ):
+        MarketMaker(config(), pricing=5)  # type: ignore[arg-type]
+
+
+def test_it_is_not_asked_by_whoever_looks_at_its_price(run: Any) -> None:
+    asked: list[PricedQuote] = []
+
+    def counting(market: MarketView, position: PositionView, params: Any) -> PricedQuote:
+        asked.append(leaning(market, position, params))
+        return asked[-1]
+
+    mm = Watched(config(), pricing=counting)
+    run(mm, [around(0, 2.35), around(1, 2.36)])
+    seen = len(asked)
+    assert mm.indicators[XRP_USDT]["reservation_price"] == asked[-1].reservation_price
+    assert len(asked) == seen
