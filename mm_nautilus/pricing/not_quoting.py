@@ -20,7 +20,7 @@ class NotQuoting(StrEnum):
     NO_CONVERSION_RATE = "no conversion rate"
     ONE_SIDED_BOOK = "one-sided book"
     CROSSED_BOOK = "crossed book"
-    NO_BOOK = "no book yet"
+    NO_BOOK = "no book"
     STALE_BOOK = "stale book"
     BOOK_RECOVERING = "book recovering"
     FEED_DISCONNECTED = "feed disconnected"

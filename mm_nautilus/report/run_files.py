@@ -130,6 +130,10 @@ def _instead(folder: Path) -> str:
     runs = sorted(path.parent for path in folder.glob(f"*/{_SUMMARY}"))
     if runs:
         return f"it holds the folders of {len(runs)} runs; name one of them, such as {runs[-1]}"
+    if (folder / _CONFIG).is_file() and (folder / "run.log").is_file():
+        return (
+            "its run was killed before it wrote one; run.log and journal.jsonl have what happened until then"
+        )
     return "it must be a run's own folder"
 
 

@@ -27,7 +27,7 @@ class BookCondition(StrEnum):
     """What can be said of a book by its touch."""
 
     SOUND = "sound"
-    MISSING = "no book yet"
+    MISSING = "no book"
     ONE_SIDED = "one-sided book"
     CROSSED = "crossed book"
 

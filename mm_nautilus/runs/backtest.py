@@ -70,7 +70,7 @@ class _Backtest(Run[BacktestParts]):
         self._elapsed_seconds = time.perf_counter() - started
         error = self.save(
             parts,
-            (None if result is None else result.backtest_end) or self._inputs.end_ns,
+            max(parts.strategy.clock.timestamp_ns(), self._inputs.quote_ns),
             error,
             lambda: write_positions(parts.node.get_engine_cache(RUN_ID), self.folder / "positions.parquet"),
             result=result,
@@ -81,10 +81,11 @@ class _Backtest(Run[BacktestParts]):
     def figures(self, parts: BacktestParts, now_ns: int, status: str) -> dict[str, Any]:
         """Return the summary: the run's figures, and how it ended."""
         inputs = self._inputs
+        end_ns = inputs.end_ns if status == "completed" else min(now_ns, inputs.end_ns)
         figures = run_summary(
             inputs,
             parts,
-            (inputs.quote_ns, inputs.end_ns),
+            (inputs.quote_ns, end_ns),
             now_ns,
             events=self._events,
             elapsed_seconds=self._elapsed_seconds,

@@ -35,6 +35,11 @@ def test_the_folder_of_all_runs_names_the_last_one(tmp_path):
 
 
 def test_a_folder_without_a_run_says_so(tmp_path):
+    (tmp_path / "killed").mkdir()
+    for name in ("config.yaml", "run.log"):
+        (tmp_path / "killed" / name).touch()
+    with pytest.raises(DataError, match=r"has no summary\.json: its run was killed before it wrote one"):
+        RunFiles.read(tmp_path / "killed")
     with pytest.raises(DataError, match=r"has no summary\.json: it must be a run's own folder"):
         RunFiles.read(tmp_path)
 

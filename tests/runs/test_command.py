@@ -115,6 +115,8 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     assert str(folder) in errors
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
+    since = pd.Timestamp(summary["period"]["end"]) - pd.read_parquet(folder / "equity.parquet").ts_event.max()
+    assert abs(since) < pd.Timedelta(seconds=10), "the period is what was run, not what was asked for"
     assert _open_orders(folder) == 0
 
 
@@ -158,6 +160,8 @@ def test_failing_callback_ends_the_run_and_keeps_what_there_is(
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "failed"
     assert _open_orders(folder) == 0
+    last = pd.read_parquet(folder / "fills.parquet").ts_event.max()
+    assert pd.Timedelta(0) <= pd.Timestamp(summary["period"]["end"]) - last < pd.Timedelta(seconds=1)
 
 
 def test_runs_in_one_second_get_folders_of_their_own(tmp_path: Path) -> None:

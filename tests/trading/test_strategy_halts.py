@@ -499,7 +499,7 @@ def test_metrics_before_the_first_book_say_so(run):
         actors=[metrics, commander],
     )
     state, reason, age = commander.state_at(1.0, BTC_USDT)
-    assert (state, reason) == ("paused", "no book yet")
+    assert (state, reason) == ("paused", "no book")
     assert age != age  # not a number
     assert commander.state_at(3.0, BTC_USDT)[0] == "quoting"
 
