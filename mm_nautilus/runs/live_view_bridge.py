@@ -1,16 +1,21 @@
 """Hand what a run publishes to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
 
 from nautilus_trader.common import DataActorConfig
 from nautilus_trader.model import ActorId, InstrumentId
 
-from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, SymbolInfo, SymbolRow
+from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo, SymbolRow
+from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics
-from mm_nautilus.metrics.ledger import AccountSnapshot
+from mm_nautilus.risk.kill_switch import KillSwitch
+from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
@@ -21,7 +26,7 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.messages import Fill as FillEvent
 
-__all__ = ["LiveViewBridge", "symbol_infos"]
+__all__ = ["LiveViewBridge", "Screen", "Views"]
 
 _ROW: Final = attrgetter(*SymbolRow._fields)
 _QUOTES: Final = attrgetter(*Quotes._fields)
@@ -29,9 +34,62 @@ _FILL: Final = attrgetter(*Fill._fields[:-1])
 """What is shown of metrics, of quotes and, but for its order's id, of a fill: the same names there and here."""
 
 
-def symbol_infos(specs: Mapping[str, InstrumentSpec]) -> list[SymbolInfo]:
-    """Return what a live view has to know of the instruments."""
-    return [SymbolInfo(symbol, spec.base, spec.quote, spec.price_precision) for symbol, spec in specs.items()]
+class Screen(Protocol):
+    """Where a run is shown as it goes."""
+
+    def begin(self, state: LiveState) -> None:
+        """Begin to show a state, from a thread of its own."""
+
+    def end(self) -> None:
+        """Take it away."""
+
+
+class Views:
+    """The page and the screen that show a run, each None where there is none."""
+
+    def __init__(self, page: LivePage | None, screen: Screen | None) -> None:
+        self._page, self.screen = page, screen
+        self._state: LiveState | None = None
+
+    @property
+    def summary(self) -> Mapping[str, Any] | None:
+        """What the run's summary says of the page."""
+        return None if self._page is None else self._page.summary
+
+    def state(self, inputs: SandboxInputs, folder: Path) -> LiveState | None:
+        """Return what is shown of a run, None where nothing shows it."""
+        if self._page is None and self.screen is None:
+            return None
+        config, specs = inputs.config, inputs.specs
+        run = RunInfo(
+            name=config.name,
+            folder=str(folder),
+            report_currency=config.report_currency,
+            is_simulated=any(spec.simulated for spec in specs.values()),
+            feed=config.feed.source,
+            venue=config.venue.name,
+            started_ns=time.time_ns(),
+        )
+        symbols = [
+            SymbolInfo(name, spec.base, spec.quote, spec.price_precision) for name, spec in specs.items()
+        ]
+        self._state = LiveState(run, symbols)
+        return self._state
+
+    def begin(self, folder: Path, switch: KillSwitch, say: Callable[[str], None]) -> None:
+        """Begin to show the state; `say` is told where the page is."""
+        if self._state is not None and self._page is not None:
+            self._page.begin(self._state, folder, switch, say)
+            say(self._page.words)
+        if self._state is not None and self.screen is not None:
+            self.screen.begin(self._state)
+
+    def end(self) -> None:
+        """Take both away."""
+        if self.screen is not None:
+            self.screen.end()
+        if self._page is not None:
+            self._page.close()
 
 
 class LiveViewBridge(GuardedActor):
@@ -85,19 +143,11 @@ class LiveViewBridge(GuardedActor):
             ts_event, snapshot = message
             self._state.on_account(ts_event, snapshot)
 
-    def show_last(
-        self, ts_ns: int, metrics: Sequence[SymbolMetrics], account: AccountSnapshot | None
-    ) -> None:
-        """Show the figures of the end of the run, which nothing publishes.
-
-        Parameters
-        ----------
-        ts_ns
-            Their moment, nanoseconds since the epoch.
-        metrics, account
-            Each symbol's figures, and the account's.
-        """
+    def show_end(self, now_ns: int, actor: MetricsActor, status: str, text: str) -> None:
+        """Show the figures of the end of the run, which nothing publishes, and how and why it ended."""
+        metrics, account = actor.figures(now_ns)
         for each in metrics:
             self._state.on_metrics(SymbolRow(*_ROW(each)))
         if account is not None:
-            self._state.on_account(ts_ns, account)
+            self._state.on_account(now_ns, account)
+        self._state.set_status(status, text)

@@ -1,9 +1,8 @@
 """Tables of a run that grow row by row: one Parquet file, or parts that survive the end of the process."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,45 +17,59 @@ type Row = tuple[Any, ...]
 _PARTS_SUFFIX: Final = ".parts"
 """What the folder of a table's parts has in place of the file's suffix."""
 
-_ROWS_PER_GROUP: Final = 5_000
-_ROWS_PER_PART: Final = 5_000
 _COMPRESSION: Final = "zstd"
 
 
-class Rows(Protocol):
-    """A table that is being written."""
-
-    def append(self, row: Row) -> None:
-        """Add one row."""
-
-    def flush(self) -> None:
-        """Bring what has been added to the disk, as far as the kind of file allows."""
-
-    def close(self) -> None:
-        """Write what is left and finish the file."""
-
-    def leave(self) -> None:
-        """Write what is left, in a hurry: parts stay parts."""
-
-
-class RowFile:
-    """Append rows to a Parquet file in groups, so that memory does not grow with the run.
-
-    The file is there once it is closed: a Parquet file ends with its table of contents. After rows that could not be
-    written it never is.
+class Rows:
+    """A table of a run that is being written, row by row.
 
     Parameters
     ----------
     path
-        The file.
+        The file in the end.
     schema
         Its columns.
+    most_rows
+        Rows that wait to be written together.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, most_rows: int = 5_000) -> None:
+        self._path, self._schema, self._most_rows = path, schema, most_rows
+        self._rows: list[Row] = []
+
+    def append(self, row: Row) -> None:
+        """Add one row."""
+        self._rows.append(row)
+        if len(self._rows) >= self._most_rows:
+            self.flush()
+
+    def _table(self) -> pa.Table:
+        """Return the rows that wait, made column by column."""
+        columns = zip(zip(*self._rows, strict=True), self._schema, strict=True)
+        return pa.table([pa.array(v, type=field.type) for v, field in columns], schema=self._schema)
+
+    def flush(self) -> None:
+        """Bring what has been added to the disk, as far as the kind of file allows."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write what is left and finish the file."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Write what is left, in a hurry: parts stay parts."""
+        self.close()
+
+
+class RowFile(Rows):
+    """Append rows to a Parquet file in groups, so that memory does not grow with the run.
+
+    The file is there once it is closed: a Parquet file ends with its table of contents. After rows that could not be
+    written it never is.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path = path
-        self._schema = schema
-        self._rows: list[Row] = []
+        super().__init__(path, schema)
         self._failure: OSError | None = None
         with ExitStack() as opened:
             unfinished = opened.enter_context(whole_file(path))
@@ -65,19 +78,13 @@ class RowFile:
             )
             self._whole = opened.pop_all()
 
-    def append(self, row: Row) -> None:
-        """Add one row."""
-        self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_GROUP:
-            self.flush()
-
     def flush(self) -> None:
         """Write the rows so far as a group of their own."""
         if not self._rows or self._failure is not None:
             return
         try:
             with naming(self._path):
-                self._writer.write_table(_table(self._rows, self._schema))
+                self._writer.write_table(self._table())
         except OSError as error:
             self._failure = error
             raise
@@ -90,49 +97,28 @@ class RowFile:
             if self._failure is not None:
                 raise self._failure
 
-    def leave(self) -> None:
-        """Write what is left and close the file; there are no parts to join."""
-        self.close()
 
-
-class RowParts:
+class RowParts(Rows):
     """Append rows to Parquet files that are each complete, and join them at the end.
 
     Each `flush` rewrites the part that is being filled, whole and at once, so that whatever ends the process
     costs the rows since the last flush and no others. Until `close` the parts lie in a folder beside the file,
-    ``metrics.parts`` for ``metrics.parquet``, which readers of Parquet take as one table.
-
-    Parameters
-    ----------
-    path
-        The file in the end.
-    schema
-        Its columns.
-    rows_per_part
-        Rows after which a new part is begun, which bounds what a flush rewrites.
+    ``metrics.parts`` for ``metrics.parquet``, which readers of Parquet take as one table. A new part is begun after
+    `most_rows`, which bounds what a flush rewrites.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, rows_per_part: int = _ROWS_PER_PART) -> None:
-        self._path = path
-        self._schema = schema
-        self._rows_per_part = rows_per_part
+    def __init__(self, path: Path, schema: pa.Schema, most_rows: int = 5_000) -> None:
+        super().__init__(path, schema, most_rows)
         self._folder = parts_folder(path)
         self._folder.mkdir()
         self._number = 1
         self._written: list[pa.Table] = []
-        self._rows: list[Row] = []
         self._is_on_disk = True
-
-    def append(self, row: Row) -> None:
-        """Add one row."""
-        self._rows.append(row)
-        if len(self._rows) >= self._rows_per_part:
-            self.flush()
 
     def flush(self) -> None:
         """Write the part that is being filled, with the rows added since the last time."""
         if self._rows:
-            self._written.append(_table(self._rows, self._schema))
+            self._written.append(self._table())
             self._rows.clear()
             self._is_on_disk = False
         if self._is_on_disk:
@@ -141,7 +127,7 @@ class RowParts:
         with whole_file(self._folder / f"{self._number:06d}.parquet") as unfinished:
             pq.write_table(part, unfinished, compression=_COMPRESSION)
         self._is_on_disk = True
-        if part.num_rows >= self._rows_per_part:
+        if part.num_rows >= self._most_rows:
             self._number += 1
             self._written.clear()
 
@@ -158,12 +144,6 @@ class RowParts:
 def parts_folder(path: Path) -> Path:
     """Return the folder of a table's parts, beside its file."""
     return path.with_suffix(_PARTS_SUFFIX)
-
-
-def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as a table, made column by column."""
-    columns = zip(zip(*rows, strict=True), schema, strict=True)
-    return pa.table([pa.array(values, type=field.type) for values, field in columns], schema=schema)
 
 
 def join_parts(path: Path, schema: pa.Schema) -> None:

@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from nautilus_trader.live import NodeState
 
@@ -18,26 +17,25 @@ from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import ConfigError, MarketMakingError
-from mm_nautilus.live_view.state import LiveState, RunInfo
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
-from mm_nautilus.runs.live_view_bridge import symbol_infos
+from mm_nautilus.runs.live_view_bridge import Screen, Views
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
     open_feed,
     prepare_sandbox,
 )
-from mm_nautilus.runs.sandbox_node import SandboxParts, build_sandbox, kill_switch
+from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, StateFingerprint
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
-__all__ = ["Screen", "refuse_coarser_lots", "run_sandbox"]
+__all__ = ["refuse_coarser_lots", "run_sandbox"]
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
@@ -49,16 +47,6 @@ _BACKLOG_SECONDS: Final = 60.0
 """Longest time in which the engine, at work on what an ended feed has sent, need not look at anything else."""
 _ABANDONED_AFTER_SECONDS: Final = 4.5
 """When the process ends after a signal although the engine still hangs, to keep the promise of five seconds."""
-
-
-class Screen(Protocol):
-    """Where a run is shown as it goes."""
-
-    def begin(self, state: LiveState) -> None:
-        """Begin to show a state, from a thread of its own."""
-
-    def end(self) -> None:
-        """Take it away."""
 
 
 def run_sandbox(
@@ -102,8 +90,11 @@ def run_sandbox(
         inputs = prepare_sandbox(config, feed, signals, say)
         for warning in inputs.warnings:
             say(warning)
-        state = _state_file(config, fresh=fresh)
-        if state is not None:
+        state = None
+        if config.state.directory is not None:
+            state = StateFile.open(
+                config.state.directory, config.name, StateFingerprint.of(config), fresh=fresh
+            )
             opened.enter_context(state)
             refuse_coarser_lots(state, inputs)
             say(_state_line(state))
@@ -114,8 +105,8 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()
-        outside = _Outside(page, screen, listing_url, watch, state, recording)
-        return _Sandbox(inputs, signals, say, outside).outcome()
+        beside = Beside(listing_url, watch, state, recording)
+        return _Sandbox(inputs, signals, say, beside, Views(page, screen)).outcome()
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
@@ -128,13 +119,6 @@ def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
     refuse_unwritable_folders({key: folder for key, folder in folders.items() if folder is not None})
     if config.state.directory is not None and not fresh:
         StateFile.look(config.state.directory, config.name, StateFingerprint.of(config))
-
-
-def _state_file(config: SandboxConfig, *, fresh: bool) -> StateFile | None:
-    directory = config.state.directory
-    if directory is None:
-        return None
-    return StateFile.open(directory, config.name, StateFingerprint.of(config), fresh=fresh)
 
 
 def refuse_coarser_lots(state: StateFile, inputs: SandboxInputs) -> None:
@@ -179,38 +163,26 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Outside:
-    """What stands beside a run's engine while it runs.
-
-    `page` and `screen` show it, `listing_url` is where its client reads the pairs, `watch` knows what the venue takes,
-    `state` is the open state file, and `recording` writes a catalog.
-    """
-
-    page: LivePage | None
-    screen: Screen | None
-    listing_url: str
-    watch: VenueWatch
-    state: StateFile | None
-    recording: CatalogRecorder | None
-
-
 class _Sandbox(Run[SandboxParts]):
     """A run on a live feed."""
 
     has_seconds_after_signal = True
 
     def __init__(
-        self, inputs: SandboxInputs, signals: SignalListener, say: Callable[[str], None], outside: _Outside
+        self,
+        inputs: SandboxInputs,
+        signals: SignalListener,
+        say: Callable[[str], None],
+        beside: Beside,
+        views: Views,
     ) -> None:
-        self._start = _start_summary(inputs.config, outside.state)
+        self._start = _start_summary(inputs.config, beside.state)
         super().__init__(inputs, signals, is_resumed=self._start["is_resumed"])
-        self._inputs, self._config, self._say, self._outside = inputs, inputs.config, say, outside
-        self._page, self._screen = outside.page, outside.screen
+        self._inputs, self._config, self._say = inputs, inputs.config, say
+        self._beside, self._views = beside, views
         self._session = StopController()
         self._has_returned = threading.Event()
-        self._live = None if self._page is None and self._screen is None else _live_state(inputs, self.folder)
-        self.summary |= {"status": "starting", "folder": self.folder.name, "web": self._web_summary()}
+        self.summary |= {"status": "starting", "folder": self.folder.name, "web": views.summary}
         write_summary(self.folder, self.summary)
 
     def play(self) -> RunOutcome:
@@ -219,12 +191,9 @@ class _Sandbox(Run[SandboxParts]):
             self._inputs,
             self.folder,
             self._session,
-            state=self._outside.state,
-            recording=self._outside.recording,
-            live=self._live,
+            self._beside,
+            live=self._views.state(self._inputs, self.folder),
             kill_signals=lambda: self.signals.kills,
-            listing_url=self._outside.listing_url,
-            watch=self._outside.watch,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
         watchers = [
@@ -233,7 +202,7 @@ class _Sandbox(Run[SandboxParts]):
         ]
         for watcher in watchers:
             watcher.start()
-        self._begin_views()
+        self._views.begin(self.folder, kill_switch(self._config, self.folder), self._say)
         symbols = ", ".join(self._inputs.specs)
         self._say(f"quoting {symbols}; written to {self.folder}; Ctrl-C ends the run")
         # What is there by now stays: the collector need not look through it again, which takes tens of milliseconds.
@@ -244,8 +213,11 @@ class _Sandbox(Run[SandboxParts]):
         saver = () if parts.saver is None else (parts.saver.save_last,)
         error = self.save(parts, now_ns, error, *saver)
         gc.unfreeze()
-        error = first_fault([error, raised_by(lambda: self._show_last(parts, now_ns))])
-        self._end_views()
+        stop, bridge = self._session.stop, parts.bridge
+        if bridge is not None:
+            ended = (self.summary["status"], "" if stop is None else stop.text)
+            error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, parts.metrics, *ended))])
+        self._views.end()
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
@@ -257,7 +229,7 @@ class _Sandbox(Run[SandboxParts]):
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
         """Write the summary, and say a line of it where there is no screen."""
         self.summarise(parts, now_ns, "running")
-        if self._screen is None:
+        if self._views.screen is None:
             self._say(status_line(self.summary))
 
     def figures(self, parts: SandboxParts, now_ns: int, status: str) -> dict[str, Any]:
@@ -277,12 +249,9 @@ class _Sandbox(Run[SandboxParts]):
             "open_orders": control.cache.orders_open_count() + control.cache.orders_inflight_count(),
             "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
             "start": self._start,
-            "feed": {**_feed_summary(self._inputs), "venue": self._outside.watch.to_dict()},
-            "web": self._web_summary(),
+            "feed": {**_feed_summary(self._inputs), "venue": self._beside.watch.to_dict()},
+            "web": self._views.summary,
         }
-
-    def _web_summary(self) -> Mapping[str, Any] | None:
-        return None if self._page is None else self._page.summary
 
     def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
         """Return what made the run fail: also a venue that is not there, or an engine that stops by itself."""
@@ -298,31 +267,6 @@ class _Sandbox(Run[SandboxParts]):
         if stop is None and self.signals.received is None:
             return "the engine stopped without being asked to; its log tells more"
         return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
-
-    # -- Views ------------------------------------------------------------------------------------------
-
-    def _begin_views(self) -> None:
-        if self._live is None:
-            return
-        if self._page is not None:
-            self._page.begin(self._live, self.folder, kill_switch(self._config, self.folder), self._say)
-            self._say(self._page.words)
-        if self._screen is not None:
-            self._screen.begin(self._live)
-
-    def _show_last(self, parts: SandboxParts, now_ns: int) -> None:
-        """Show the figures that the summary has, and how the run ended."""
-        if self._live is None or parts.bridge is None:
-            return
-        parts.bridge.show_last(now_ns, *parts.metrics.figures(now_ns))
-        stop = self._session.stop
-        self._live.set_status(self.summary["status"], "" if stop is None else stop.text)
-
-    def _end_views(self) -> None:
-        if self._screen is not None:
-            self._screen.end()
-        if self._page is not None:
-            self._page.close()
 
     # -- Threads beside the engine's --------------------------------------------------------------------
 
@@ -362,8 +306,8 @@ class _Sandbox(Run[SandboxParts]):
 
     def _abandon(self) -> None:
         """End the process under an engine that hangs: what is on the disk is all there is to save."""
-        if self._screen is not None:
-            self._screen.end()
+        if self._views.screen is not None:
+            self._views.screen.end()
         with (self.folder / "failure.txt").open("w", encoding="utf-8") as file:
             file.write("the engine did not stop after a signal; where each thread was:\n")
             file.flush()
@@ -372,20 +316,6 @@ class _Sandbox(Run[SandboxParts]):
         self.summary["stop"] = {"cause": StopCause.SIGNAL.value, "text": "the engine did not stop in time"}
         write_summary(self.folder, self.summary)
         os._exit(self.signals.exit_code)
-
-
-def _live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
-    config = inputs.config
-    run = RunInfo(
-        name=config.name,
-        folder=str(folder),
-        report_currency=config.report_currency,
-        is_simulated=any(spec.simulated for spec in inputs.specs.values()),
-        feed=config.feed.source,
-        venue=config.venue.name,
-        started_ns=time.time_ns(),
-    )
-    return LiveState(run, symbol_infos(inputs.specs))
 
 
 def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[str, Any]:

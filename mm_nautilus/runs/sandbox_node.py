@@ -44,7 +44,7 @@ from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.setup import NEVER_NS, Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["SandboxParts", "build_sandbox", "kill_switch"]
+__all__ = ["Beside", "SandboxParts", "build_sandbox", "kill_switch"]
 
 _NODE_NAME: Final = "SANDBOX"
 _TRADER_ID: Final = "SANDBOX-001"
@@ -74,6 +74,28 @@ class SandboxParts(Parts[LiveNode, SessionControl]):
     bridge: LiveViewBridge | None
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside a run's engine while it runs.
+
+    Parameters
+    ----------
+    listing_url
+        Where the engine's client reads the pairs.
+    watch
+        Knows what the venue takes.
+    state
+        The open state file, which is gone on from; None keeps no state.
+    recording
+        What records into a catalog, or None.
+    """
+
+    listing_url: str
+    watch: VenueWatch
+    state: StateFile | None
+    recording: CatalogRecorder | None
+
+
 def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:
     """Return a run's kill switch: beside its state file or, where no state is kept, in the run's folder."""
     return KillSwitch((config.state.directory or folder) / f"{config.name}.json")
@@ -83,43 +105,32 @@ def build_sandbox(
     inputs: SandboxInputs,
     folder: Path,
     session: StopController,
+    beside: Beside,
     *,
-    state: StateFile | None,
-    recording: CatalogRecorder | None,
     live: LiveState | None,
     kill_signals: Callable[[], int],
-    listing_url: str,
-    watch: VenueWatch,
     on_report: Callable[[int], None],
 ) -> SandboxParts:
     """Return the node with everything added, ready to run.
 
     Parameters
     ----------
-    inputs
+    inputs, folder
         The run.
-    folder
-        The run's folder.
     session
         Where a wish to end is found.
-    state
-        The open state file, which is gone on from; None keeps no state.
-    recording
-        What records into a catalog, or None.
+    beside
+        What stands beside the engine.
     live
         What a live view reads, or None where there is none.
     kill_signals
         Returns how many signals have asked for a halt so far.
-    listing_url
-        Where the engine's client reads the pairs.
-    watch
-        Knows what the venue takes.
     on_report
         Called once a minute, on the engine's thread, with the time in nanoseconds since the epoch.
     """
-    config = inputs.config
+    config, state = inputs.config, beside.state
     saved = None if state is None else state.account
-    node = _builder(inputs, folder, saved, listing_url).build()
+    node = _builder(inputs, folder, saved, beside.listing_url).build()
     strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
     strategy.conditions = Conditions(is_live=True, book_depth=config.feed.book_depth)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
@@ -128,7 +139,7 @@ def build_sandbox(
         kill_switch(config, folder),
         max_clock_step_seconds=config.strategy.max_clock_step_seconds,
         kill_signals=kill_signals,
-        venue_states=lambda: watch.states,
+        venue_states=lambda: beside.watch.states,
     )
     saver = None if state is None else StateSaver(state, strategy, metrics)
     if state is not None:
@@ -145,7 +156,7 @@ def build_sandbox(
         recorder=RunRecorder(folder, lambda: metrics.ledger, config.output, is_live=True),
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
-        others=[actor for actor in (saver, restorer, recording, guard, bridge) if actor is not None],
+        others=[actor for actor in (saver, restorer, beside.recording, guard, bridge) if actor is not None],
         node=node,
         saver=saver,
         bridge=bridge,

@@ -21,14 +21,12 @@ def numbers(path: Path) -> list[int]:
 
 
 @settings(max_examples=30)
-@given(
-    flushes=st.lists(st.integers(0, 12), max_size=8), rows_per_part=st.integers(1, 9), last=st.integers(0, 3)
-)
+@given(flushes=st.lists(st.integers(0, 12), max_size=8), most_rows=st.integers(1, 9), last=st.integers(0, 3))
 def test_parts_hold_every_row_after_each_flush_and_join_in_order(
-    tmp_path_factory: pytest.TempPathFactory, flushes: list[int], rows_per_part: int, last: int
+    tmp_path_factory: pytest.TempPathFactory, flushes: list[int], most_rows: int, last: int
 ) -> None:
     path = tmp_path_factory.mktemp("rows") / "table.parquet"
-    rows, count = RowParts(path, SCHEMA, rows_per_part), 0
+    rows, count = RowParts(path, SCHEMA, most_rows), 0
     for added in flushes:
         for _ in range(added):
             rows.append(row(count))
@@ -47,7 +45,7 @@ def test_parts_hold_every_row_after_each_flush_and_join_in_order(
 
 def test_rows_since_the_last_flush_are_all_that_an_end_costs(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
-    rows = RowParts(path, SCHEMA, rows_per_part=4)
+    rows = RowParts(path, SCHEMA, most_rows=4)
     for number in range(10):
         rows.append(row(number))
     rows.flush()
@@ -70,7 +68,7 @@ def test_part_that_was_being_written_is_left_out(tmp_path: Path) -> None:
 
 
 def test_memory_of_parts_is_bounded(tmp_path: Path) -> None:
-    rows = RowParts(tmp_path / "table.parquet", SCHEMA, rows_per_part=10)
+    rows = RowParts(tmp_path / "table.parquet", SCHEMA, most_rows=10)
     for number in range(1_000):
         rows.append(row(number))
         assert len(rows._rows) + sum(table.num_rows for table in rows._written) < 10

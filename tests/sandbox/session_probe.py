@@ -190,9 +190,9 @@ def run_session(config: Path, overrides: list[str], signals: SignalListener) -> 
     live_watch.time = clock  # type: ignore[assignment]
     build, client_config = sandbox.build_sandbox, sandbox_node.data_client_config
 
-    def build_with_probe(inputs: Any, folder: Path, *args: Any, **options: Any) -> Any:
-        parts = build(inputs, folder, *args, **options)
-        parts.node.add_actor(Probe(parts, folder, requests, clock, options["watch"]))
+    def build_with_probe(inputs: Any, folder: Path, session: Any, beside: Any, **options: Any) -> Any:
+        parts = build(inputs, folder, session, beside, **options)
+        parts.node.add_actor(Probe(parts, folder, requests, clock, beside.watch))
         return parts
 
     def impatient_config(*args: Any) -> Any:
