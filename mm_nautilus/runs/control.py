@@ -118,19 +118,7 @@ class _Control(GuardedActor):
 
 
 class RunControl(_Control):
-    """Report progress every simulated second, and wind the strategies down at the end or on a signal.
-
-    Parameters
-    ----------
-    start_ns, end_ns
-        First and last moment of the data, nanoseconds since the epoch.
-    flatten
-        Whether positions are closed before the end.
-    on_progress
-        Called with the share of the data done, 0..1.
-    interrupted
-        Returns whether the run is to end now.
-    """
+    """Report progress every simulated second, and wind the strategies down at the end or on a signal."""
 
     def __init__(
         self,

@@ -63,11 +63,6 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Wait until no other process finishes a run's folder, and keep others waiting until this one has.
 
     A folder that is not there is left to whoever reads it to complain of.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
     """
     if not folder.is_dir():
         yield
@@ -83,11 +78,6 @@ def finish_run(folder: Path) -> None:
     """Join the parts of a run's tables and add to its summary what follows from them, where that was left undone.
 
     A run that a signal ends has only seconds. One that goes on, or was killed, is left as it is.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
 
     Raises
     ------

@@ -28,11 +28,6 @@ __all__ = [
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
     """Refuse folders that could not be made or written, without making them.
 
-    Parameters
-    ----------
-    folders
-        Each folder by the key that names it.
-
     Raises
     ------
     RefusedRunError

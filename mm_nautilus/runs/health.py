@@ -25,7 +25,7 @@ from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.live_view.access import page_access
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.folder import write_refusal
-from mm_nautilus.runs.state_file import StateFile, StateFingerprint
+from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 
 __all__ = ["Check", "CheckState", "OnProgress", "environment_checks", "run_checks"]
 
@@ -254,7 +254,7 @@ def _state_checks(config: SandboxConfig) -> Iterator[Check]:
         yield Check("state", _OK, "nothing is kept: every run starts anew")
         return
     try:
-        file = StateFile.look(directory, config.name, StateFingerprint.of(config))
+        file = StateFile.look(directory, config.name, fingerprint_of(config))
     except ConfigError as error:
         yield Check("state", _PROBLEM, str(error))
     else:

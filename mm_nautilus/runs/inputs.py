@@ -199,13 +199,6 @@ def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | Non
 def first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int | None = None) -> float:
     """Return the mid of a catalog's first two-sided book, in quote currency.
 
-    Parameters
-    ----------
-    reader, spec
-        The catalog and the instrument.
-    from_ns
-        Where to begin, nanoseconds since the epoch; None begins with the first book.
-
     Raises
     ------
     DataError

@@ -14,13 +14,6 @@ class JournalLinks:
 
     Orders come and go by the thousand, and hardly any is filled: an order's signal is kept with it and written once
     a fill makes it matter, and again only if the order was amended before a later fill.
-
-    Parameters
-    ----------
-    journal
-        The journal.
-    strategy
-        The strategy's name in it.
     """
 
     def __init__(self, journal: Journal, strategy: str) -> None:

@@ -315,17 +315,6 @@ class VenueWatch:
 
     While the venue does not say, what it said last holds: its connection has a guard of its own.
 
-    Parameters
-    ----------
-    rest_url
-        The venue's REST side.
-    listed
-        The pairs, with what they took at the start.
-    interval_seconds
-        Time between two questions.
-    say
-        Receives a line where the venue no longer says, and where it does again.
-
     Attributes
     ----------
     states

@@ -22,11 +22,6 @@ class OrderTables:
 
     Rows stand in the order of their times, those of one moment in that of the order's id. A row is held back while
     an order that is still open may have an earlier one.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,15 +30,7 @@ class OrderTables:
         self._taken: set[str] = set()
 
     def take_closed(self, cache: Any, now_ns: int) -> None:
-        """Take the rows of closed orders, then purge these and the account's past states from the engine.
-
-        Parameters
-        ----------
-        cache
-            The engine's.
-        now_ns
-            The time, nanoseconds since the epoch.
-        """
+        """Take the rows of closed orders, then purge these and the account's past states from the engine."""
         open_orders = []
         for order in cache.orders():
             if order.is_closed:
@@ -70,13 +57,7 @@ class OrderTables:
             self._fills.add((fill.ts_event, order_id, number), _fill_row(fill, symbol, purpose))
 
     def close(self, cache: Any) -> None:
-        """Write all that is left, orders that are still open among it, and close the files.
-
-        Parameters
-        ----------
-        cache
-            The engine's.
-        """
+        """Write all that is left, orders that are still open among it, and close the files."""
         with ExitStack() as closing:  # the other is closed where one cannot be
             closing.callback(self._orders.close)
             closing.callback(self._fills.close)

@@ -251,13 +251,6 @@ def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, i
 
     The node needs reconciliation at start-up, the simulated client `money_before_positions` and
     `simulated_account_id`, the strategy `takes_over`, and the node an `AccountRestorer` for which the strategy waits.
-
-    Parameters
-    ----------
-    builder
-        The node's builder, which is returned to go on with.
-    account, venue, is_cash
-        As in `RestorationClient`.
     """
 
     class Factory(ExecutionClientFactory):
@@ -273,17 +266,7 @@ def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, i
 
 
 class AccountRestorer(GuardedActor):
-    """Release the strategies once the engine holds what was saved, or fail the run.
-
-    Parameters
-    ----------
-    account
-        The account to restore.
-    venue
-        The venue it is at.
-    patience_seconds
-        How long the engine may take from its start.
-    """
+    """Release the strategies once the engine holds what was saved, or fail the run."""
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Hand the engine's own options to its base class."""

@@ -147,15 +147,7 @@ def parts_folder(path: Path) -> Path:
 
 
 def join_parts(path: Path, schema: pa.Schema) -> None:
-    """Make the one file of the parts that `RowParts` has left, and remove them.
-
-    Parameters
-    ----------
-    path
-        The file.
-    schema
-        Its columns, for a table without any part.
-    """
+    """Make the one file of the parts that `RowParts` has left, with these columns, and remove them."""
     folder = parts_folder(path)
     parts = sorted(folder.glob("*.parquet"))
     with (

@@ -31,7 +31,7 @@ from mm_nautilus.runs.sandbox_inputs import (
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.simulated_venue import fee_rates
-from mm_nautilus.runs.state_file import StateFile, StateFingerprint
+from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
@@ -92,9 +92,7 @@ def run_sandbox(
             say(warning)
         state = None
         if config.state.directory is not None:
-            state = StateFile.open(
-                config.state.directory, config.name, StateFingerprint.of(config), fresh=fresh
-            )
+            state = StateFile.open(config.state.directory, config.name, fingerprint_of(config), fresh=fresh)
             opened.enter_context(state)
             refuse_coarser_lots(state, inputs)
             say(_state_line(state))
@@ -118,7 +116,7 @@ def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
     }
     refuse_unwritable_folders({key: folder for key, folder in folders.items() if folder is not None})
     if config.state.directory is not None and not fresh:
-        StateFile.look(config.state.directory, config.name, StateFingerprint.of(config))
+        StateFile.look(config.state.directory, config.name, fingerprint_of(config))
 
 
 def refuse_coarser_lots(state: StateFile, inputs: SandboxInputs) -> None:

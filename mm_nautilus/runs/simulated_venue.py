@@ -29,16 +29,15 @@ def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[s
     ConfigError
         If a symbol has no fee from any of the three.
     """
-    return {symbol: _rates_of(venue, spec) for symbol, spec in specs.items()}
-
-
-def _rates_of(venue: VenueConfig, spec: InstrumentSpec) -> tuple[Decimal, Decimal]:
-    charged = with_venue_fees(venue, spec)
-    if charged.maker_fee_rate is None or charged.taker_fee_rate is None:
-        raise ConfigError(
-            f"venue.fees must be given for {spec.symbol}, whose instrument has no fees of its own, was null"
-        )
-    return charged.maker_fee_rate, charged.taker_fee_rate
+    rates = {}
+    for symbol, spec in specs.items():
+        charged = with_venue_fees(venue, spec)
+        if charged.maker_fee_rate is None or charged.taker_fee_rate is None:
+            raise ConfigError(
+                f"venue.fees must be given for {spec.symbol}, whose instrument has no fees of its own, was null"
+            )
+        rates[symbol] = charged.maker_fee_rate, charged.taker_fee_rate
+    return rates
 
 
 def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:
@@ -81,17 +80,7 @@ def _shared_settings(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) ->
 def simulated_venue(
     venue: VenueConfig, specs: Mapping[str, InstrumentSpec], *, book_data: str
 ) -> BacktestVenueConfig:
-    """Describe the venue to the backtest engine; every realism switch is given, none left to a default.
-
-    Parameters
-    ----------
-    venue
-        Account, fees, latency and matching.
-    specs
-        The instruments traded, by symbol.
-    book_data
-        ``deltas``, ``depth`` or ``quotes``: what the venue's book is kept from.
-    """
+    """Describe the venue to the backtest engine; every realism switch is given, none left to a default."""
     return BacktestVenueConfig(
         name=venue.name,
         starting_balances=[str(amount) for amount in venue.starting_balances],
@@ -108,19 +97,7 @@ def sandbox_venue(
     account_id: AccountId,
     starting_balances: Sequence[Money],
 ) -> SandboxExecutionClientConfig:
-    """Describe the venue to a live node's simulated execution client, as `simulated_venue` does to a backtest.
-
-    Parameters
-    ----------
-    venue
-        Account, fees, latency and matching.
-    specs
-        The instruments traded, by symbol.
-    account_id
-        The account's id.
-    starting_balances
-        Balances at the start: those of `venue`, or what an earlier run left.
-    """
+    """Describe the venue to a live node's simulated execution client, as `simulated_venue` does to a backtest."""
     return SandboxExecutionClientConfig(
         venue=Venue(venue.name),
         account_id=account_id,

@@ -5,7 +5,7 @@ import json
 import os
 import traceback
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -29,11 +29,12 @@ from mm_nautilus.trading.strategy import MarketMaker
 __all__ = [
     "METRICS",
     "STRATEGY",
+    "Fingerprint",
     "RunState",
     "StateFile",
-    "StateFingerprint",
     "StateSaver",
     "StateWriteError",
+    "fingerprint_of",
 ]
 
 _VERSION: Final = 1
@@ -51,64 +52,38 @@ class StateWriteError(MarketMakingError):
     """The state cannot be written; without it a restart would forget what has happened since."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateFingerprint:
-    """What of a configuration an account's history rests on; the rest may change from run to run.
+type Fingerprint = Mapping[str, str | list[str]]
+"""What of a configuration an account's history rests on; the rest may change from run to run.
 
-    Prices, widths, limits, fees and latency apply from the restart on. What is here may not change, as the balances,
-    positions and results of the file would be those of something else. Symbols may be added, but not dropped:
-    the account's equity counts all results since the first start.
+Prices, widths, limits, fees and latency apply from the restart on. What is here may not change, as the balances,
+positions and results of the file would be those of something else. Symbols may be added, but not dropped: the account's
+equity counts all results since the first start.
+"""
 
-    Parameters
-    ----------
-    venue, account_type
-        The venue's name, and ``cash`` or ``margin``.
-    starting_balances
-        Balances of the first start, as text, sorted.
-    report_currency
-        Currency of totals.
-    strategy
-        The strategy's id or tag.
-    symbols
-        The symbols traded, sorted.
-    """
 
-    venue: str
-    account_type: str
-    starting_balances: tuple[str, ...]
-    report_currency: str
-    strategy: str
-    symbols: tuple[str, ...]
+def fingerprint_of(config: TradingConfig) -> Fingerprint:
+    """Return the fingerprint of a configuration, as plain values; balances are those of the first start."""
+    return {
+        "venue": config.venue.name,
+        "account_type": config.venue.account_type,
+        "starting_balances": sorted(_plain(amount) for amount in config.venue.starting_balances),
+        "report_currency": config.strategy.report_currency,
+        "strategy": config.strategy.strategy_id or config.strategy.order_id_tag,
+        "symbols": sorted(config.strategy.symbols),
+    }
 
-    @classmethod
-    def of(cls, config: TradingConfig) -> Self:
-        """Return the fingerprint of a configuration."""
-        return cls(
-            venue=config.venue.name,
-            account_type=config.venue.account_type,
-            starting_balances=tuple(sorted(_plain(amount) for amount in config.venue.starting_balances)),
-            report_currency=config.strategy.report_currency,
-            strategy=config.strategy.strategy_id or config.strategy.order_id_tag,
-            symbols=tuple(sorted(config.strategy.symbols)),
-        )
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` made of one, after a turn through JSON."""
-        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return cls(**fields)
-
-    def differences(self, saved: Self) -> list[str]:
-        """Return what of a saved fingerprint does not fit this one, one text a key."""
-        texts = [
-            f"{name} was {_shown(getattr(saved, name))} there, is {_shown(getattr(self, name))} here"
-            for name in ("venue", "account_type", "starting_balances", "report_currency", "strategy")
-            if getattr(saved, name) != getattr(self, name)
-        ]
-        dropped = [symbol for symbol in saved.symbols if symbol not in self.symbols]
-        if dropped:
-            texts.append(f"symbols must include {_shown(dropped)}, were {_shown(self.symbols)}")
-        return texts
+def _differences(saved: Fingerprint, own: Fingerprint) -> list[str]:
+    """Return what of a saved fingerprint does not fit one's own, one text a key."""
+    texts = [
+        f"{name} was {_shown(saved[name])} there, is {_shown(own[name])} here"
+        for name in own
+        if name != "symbols" and saved[name] != own[name]
+    ]
+    dropped = [symbol for symbol in saved["symbols"] if symbol not in own["symbols"]]
+    if dropped:
+        texts.append(f"symbols must include {_shown(dropped)}, were {_shown(own['symbols'])}")
+    return texts
 
 
 def _plain(amount: Amount) -> str:
@@ -170,7 +145,7 @@ class StateFile:
         Where ``fresh`` has put an earlier file, or None.
     """
 
-    def __init__(self, path: Path, fingerprint: StateFingerprint, lock: int | None) -> None:
+    def __init__(self, path: Path, fingerprint: Fingerprint, lock: int | None) -> None:
         self.path = path
         self.state: RunState | None = None
         self.kept: Path | None = None
@@ -183,7 +158,7 @@ class StateFile:
         cls,
         directory: Path,
         name: str,
-        fingerprint: StateFingerprint,
+        fingerprint: Fingerprint,
         *,
         fresh: bool = False,
         now: datetime | None = None,
@@ -221,7 +196,7 @@ class StateFile:
         return file
 
     @classmethod
-    def look(cls, directory: Path, name: str, fingerprint: StateFingerprint) -> Self:
+    def look(cls, directory: Path, name: str, fingerprint: Fingerprint) -> Self:
         """Read a run's state file as it is, also while a run has it; nothing can be written to what is returned.
 
         Raises
@@ -276,7 +251,7 @@ class StateFile:
         self._keep_lock()
         body = {
             "version": _VERSION,
-            "configuration": asdict(self._fingerprint),
+            "configuration": self._fingerprint,
             **state.to_dict(),
         }
         encoded = _encoded(body)
@@ -311,11 +286,13 @@ class StateFile:
     def _read(self) -> RunState | None:
         try:
             saved, state, encoded = _document(self.path)
+            differences = _differences(saved, self._fingerprint)
         except FileNotFoundError:
             return None
         except _UnusableError as error:
             raise self._refusal(str(error)) from error
-        differences = self._fingerprint.differences(saved)
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise self._refusal(f"is damaged: {error!r}") from error
         if differences:
             text = f"belongs to another configuration: {'; '.join(differences)}"
             raise self._refusal(text, "go back to that configuration, give the run another name, or ")
@@ -330,7 +307,7 @@ class _UnusableError(Exception):
     """Why a file cannot be read as a state."""
 
 
-def _document(path: Path) -> tuple[StateFingerprint, RunState, bytes]:
+def _document(path: Path) -> tuple[Fingerprint, RunState, bytes]:
     """Return what is in a file, and the text its checksum is taken of."""
     try:
         document = json.loads(read_at_once(path).decode())
@@ -350,10 +327,7 @@ def _document(path: Path) -> tuple[StateFingerprint, RunState, bytes]:
         )
     if document.get(_DIGEST) != _digest(encoded):
         raise _UnusableError("is damaged or was edited: its checksum does not fit what is in it")
-    try:
-        return StateFingerprint.from_dict(body["configuration"]), RunState.from_dict(body), encoded
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise _UnusableError(f"is damaged: {error!r}") from error
+    return body["configuration"], RunState.from_dict(body), encoded
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
@@ -416,15 +390,6 @@ class StateSaver(GuardedActor):
     A fill is saved in the callback that tells of it, before the next event; extremes, drawdown and counts of orders,
     which change with the market, are saved when the timer comes and something has changed. Start the actor after
     the metrics actor and before the strategy.
-
-    Parameters
-    ----------
-    file
-        The open state file.
-    strategy, metrics
-        The components that are saved.
-    interval_seconds
-        Longest time that a change of extremes stays unsaved.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:

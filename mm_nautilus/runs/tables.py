@@ -56,15 +56,7 @@ _POSITIONS: Final[dict[str, pa.DataType]] = {
 
 
 def write_positions(cache: Any, path: Path) -> None:
-    """Write all positions of a run in the order in which they were opened.
-
-    Parameters
-    ----------
-    cache
-        The engine's, which keeps what has been closed of a position that is open again as snapshots of it.
-    path
-        The Parquet file.
-    """
+    """Write all positions of a run as they were opened; of one that is open again the closed ones are snapshots."""
     file = RowFile(path, pa.schema(_POSITIONS))
     positions = [*cache.positions(), *cache.position_snapshots()]
     for position in sorted(positions, key=lambda position: position.ts_opened):

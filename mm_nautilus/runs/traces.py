@@ -249,15 +249,7 @@ class TraceRecorder(GuardedActor):
             self._look(watched, now_ns, is_end=True)
 
     def close(self, now_ns: int, *, in_hurry: bool = False) -> None:
-        """Write the last rows and close the files; for the end of the run.
-
-        Parameters
-        ----------
-        now_ns
-            The run's last moment, nanoseconds since the epoch.
-        in_hurry
-            Whether the parts of tables are left to be joined later.
-        """
+        """Write the last rows and close the files; for the end of the run."""
         with ExitStack() as closing:  # the others are closed where one cannot be
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)

@@ -12,7 +12,7 @@ from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 from mm_nautilus.runs.health import Check, CheckState, run_checks
-from mm_nautilus.runs.state_file import RunState, StateFile, StateFingerprint
+from mm_nautilus.runs.state_file import RunState, StateFile, fingerprint_of
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 OK, WARNING, PROBLEM = CheckState.OK, CheckState.WARNING, CheckState.PROBLEM
@@ -116,7 +116,7 @@ def saved(configure: Configure) -> SandboxConfig:
         {"USDT": Decimal("990.5")},
         (SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("4.2"), 2.35, Decimal(0)),),
     )
-    with StateFile.open(config.state.directory, config.name, StateFingerprint.of(config)) as file:
+    with StateFile.open(config.state.directory, config.name, fingerprint_of(config)) as file:
         file.write(RunState(account, {}))
     return config
 
@@ -129,7 +129,7 @@ def test_the_state_file_says_what_the_next_run_goes_on_from(saved: SandboxConfig
 
 def test_a_state_file_that_a_run_has_is_read_too(saved: SandboxConfig) -> None:
     assert saved.state.directory is not None
-    with StateFile.open(saved.state.directory, saved.name, StateFingerprint.of(saved)):
+    with StateFile.open(saved.state.directory, saved.name, fingerprint_of(saved)):
         assert looked(saved)["state"].state is OK
 
 

@@ -21,7 +21,7 @@ from whole_runs import ROOT
 
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.runs.state_file import RunState, StateFile, StateFingerprint, StateWriteError
+from mm_nautilus.runs.state_file import Fingerprint, RunState, StateFile, StateWriteError, fingerprint_of
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 LONG = SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("10.5"), 2.3533331578947365, Decimal("-0.02348820"))
@@ -39,10 +39,10 @@ def configured(**changes: Any) -> RunConfig:
     return RunConfig.model_validate({"catalog": "catalog", "venue": venue, "strategy": strategy})
 
 
-FINGERPRINT = StateFingerprint.of(configured())
+FINGERPRINT = fingerprint_of(configured())
 
 
-def opened(folder: Path, fingerprint: StateFingerprint = FINGERPRINT, **options: Any) -> StateFile:
+def opened(folder: Path, fingerprint: Fingerprint = FINGERPRINT, **options: Any) -> StateFile:
     return StateFile.open(folder, "paper", fingerprint, **options)
 
 
@@ -295,7 +295,7 @@ def test_whenever_a_process_is_killed_the_file_is_one_whole_state(tmp_path):
 def refused(written: Path) -> Iterator[Any]:
     """Return a function that opens the file, which must be refused without being touched."""
 
-    def refuse(fingerprint: StateFingerprint = FINGERPRINT) -> str:
+    def refuse(fingerprint: Fingerprint = FINGERPRINT) -> str:
         before = sorted((path.name, path.read_bytes()) for path in written.parent.glob("*.json"))
         with pytest.raises(ConfigError) as caught:
             opened(written.parent, fingerprint)
@@ -391,13 +391,13 @@ def test_a_document_that_lacks_something_is_refused(written, refused, change):
     ],
 )
 def test_a_file_of_another_configuration_is_refused(refused, changes, text):
-    refusal = refused(StateFingerprint.of(configured(**changes)))
+    refusal = refused(fingerprint_of(configured(**changes)))
     assert f"belongs to another configuration: {text};" in refusal
     assert "give the run another name" in refusal
 
 
 def test_every_difference_is_named(refused):
-    text = refused(StateFingerprint.of(configured(account_type="margin", symbols={"BTC/USDT": {}})))
+    text = refused(fingerprint_of(configured(account_type="margin", symbols={"BTC/USDT": {}})))
     assert "account_type was" in text
     assert "symbols must include XRP/BTC, XRP/USDT, were BTC/USDT" in text
 
@@ -411,13 +411,13 @@ def test_every_difference_is_named(refused):
     ],
 )
 def test_parameters_may_change_between_runs(written, changes):
-    with opened(written.parent, StateFingerprint.of(configured(**changes))) as file:
+    with opened(written.parent, fingerprint_of(configured(**changes))) as file:
         assert file.account == ACCOUNT
 
 
 def test_a_symbol_may_be_added_and_then_not_dropped(written, refused):
     more = configured(symbols={"XRP/USDT": {}, "XRP/BTC": {"position_size": "10 XRP"}, "BTC/USDT": {}})
-    with opened(written.parent, StateFingerprint.of(more)) as file:
+    with opened(written.parent, fingerprint_of(more)) as file:
         assert file.write(STATE), "the file has to say so, although nothing else has changed"
     assert "symbols must include BTC/USDT" in refused()
 

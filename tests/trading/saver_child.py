@@ -21,14 +21,14 @@ from test_strategy_guards import others, restless
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs import state_file
-from mm_nautilus.runs.state_file import StateFile, StateFingerprint, StateSaver
+from mm_nautilus.runs.state_file import Fingerprint, StateFile, StateSaver, fingerprint_of
 from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill
 
 
-def fingerprint() -> StateFingerprint:
+def fingerprint() -> Fingerprint:
     """Return the fingerprint of the configuration that is played."""
     venue = {"name": "KRAKEN", "starting_balances": list(BALANCES)}
-    return StateFingerprint.of(
+    return fingerprint_of(
         RunConfig.model_validate({"catalog": "catalog", "venue": venue, "strategy": three_pairs()})
     )
 
