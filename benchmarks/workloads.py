@@ -50,9 +50,8 @@ from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.metrics.actor import MetricsActor
-from mm_nautilus.runs.assembly import strategy_config
+from mm_nautilus.runs.assembly import simulated_venue, strategy_config
 from mm_nautilus.runs.backtest import run_backtest
-from mm_nautilus.runs.simulated_venue import simulated_venue
 from mm_nautilus.trading.instruments import currency_pair
 from mm_nautilus.trading.strategy import MarketMaker
 from mm_nautilus.trading.working_order import QUOTE

@@ -31,6 +31,7 @@ from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.runs.inputs import book_before, book_bounds
 from mm_nautilus.system.moments import moment, nanoseconds
 
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
@@ -122,7 +123,7 @@ def calibrate_catalog(
     refuse_several_venues(specs, "calibration")
     span = _span(reader, specs, last_seconds, start, end, gap_seconds=gap_seconds)
     refuse_other_span(reader, span.start_ns, span.end_ns)
-    progress = _Progress(_rows(reader, specs), on_progress)
+    progress = _Progress(reader, specs, on_progress)
     found: dict[str, SymbolCalibration] = {}
     failures: dict[str, str] = {}
     notes: list[str] = []
@@ -182,15 +183,16 @@ def _span(
     return _Span(first, last, gap_seconds)
 
 
-def _rows(reader: CatalogReader, specs: Sequence[InstrumentSpec]) -> int:
-    return sum(
-        file.rows for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
-    )
-
-
 class _Progress:
-    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
-        self._done, self._total, self._on_progress = 0, total, on_progress
+    """How many of the rows of some instruments have been read."""
+
+    def __init__(
+        self, reader: CatalogReader, specs: Sequence[InstrumentSpec], on_progress: OnProgress | None
+    ) -> None:
+        files = (
+            file for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
+        )
+        self._done, self._total, self._on_progress = 0, sum(file.rows for file in files), on_progress
 
     def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Pass blocks on and count their rows."""
@@ -205,12 +207,7 @@ class _SymbolWork:
     """One symbol's way from blocks to figures."""
 
     def __init__(
-        self,
-        reader: CatalogReader,
-        spec: InstrumentSpec,
-        span: _Span,
-        progress: _Progress,
-        notes: list[str],
+        self, reader: CatalogReader, spec: InstrumentSpec, span: _Span, progress: _Progress, notes: list[str]
     ) -> None:
         self._reader, self._spec, self._span = reader, spec, span
         self._progress, self._notes = progress, notes
@@ -247,26 +244,17 @@ class _SymbolWork:
     def _touches(self) -> TouchSeries:
         identity, span = self._spec.instrument_id, self._span
         require_data(self._reader.folder, [identity], start=span.start_ns, end=span.end_ns, needs_trades=True)
-        bounds = self._reader.bounds(identity, DataKind.DELTAS)
-        if bounds is None:
-            raise DataError(f"{self._reader.folder} holds no book changes of {identity}")
-        first, last = bounds
+        first, last = book_bounds(self._reader, self._spec)
         start_ns = first if span.start_ns is None else max(span.start_ns, first)
         end_ns = last if span.end_ns is None else min(span.end_ns, last)
-        blocks = self._reader.iter_deltas(identity, start=self._book_ns(start_ns, first), end=end_ns)
+        book_ns = book_before(self._reader, self._spec, start_ns)
+        if book_ns is None:
+            raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
+        blocks = self._reader.iter_deltas(identity, start=book_ns, end=end_ns)
         counted = self._progress.counting(blocks)
         replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=self._span.gap_seconds)
         self._report_what_was_used(replayed.touches, replayed.unsound_seconds)
         return replayed.touches
-
-    def _book_ns(self, start_ns: int, first_ns: int) -> int:
-        """Return the time of the last full book at or before the start."""
-        if start_ns <= first_ns:
-            return first_ns
-        found = self._reader.snapshot_before(self._spec.instrument_id, start_ns)
-        if found is None:
-            raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
-        return found
 
     def _report_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
         used = touches.seconds

@@ -17,7 +17,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["Inputs", "RunInputs", "checked_run", "first_mid", "prepare"]
+__all__ = ["Inputs", "RunInputs", "book_before", "book_bounds", "checked_run", "first_mid", "prepare"]
 
 _BATCH_ROWS = 2_000
 
@@ -169,7 +169,8 @@ def _refuse_unknown_symbols(config: RunConfig) -> None:
         raise RefusedRunError(problems)
 
 
-def _bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:
+def book_bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:
+    """Return the times of an instrument's first and last book change; a DataError where there is none."""
     bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
     if bounds is None:
         raise DataError(f"{reader.folder} holds no book changes of {spec.instrument_id}")
@@ -177,20 +178,24 @@ def _bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:
 
 
 def _last_moment(reader: CatalogReader, specs: Mapping[str, InstrumentSpec], end_ns: int | None) -> int:
-    last = max(_bounds(reader, spec)[1] for spec in specs.values())
+    last = max(book_bounds(reader, spec)[1] for spec in specs.values())
     return last if end_ns is None else min(last, end_ns)
 
 
-def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int:
-    """Return the time of the last full book at or before the start."""
-    first, _ = _bounds(reader, spec)
+def book_before(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int | None:
+    """Return the time of the last full book at or before the start, None where there is none."""
+    first, _ = book_bounds(reader, spec)
     if start_ns is None or start_ns <= first:
         return first
-    found = reader.snapshot_before(spec.instrument_id, start_ns)
+    return reader.snapshot_before(spec.instrument_id, start_ns)
+
+
+def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int:
+    found = book_before(reader, spec, start_ns)
     if found is None:
         text = (
             f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then, "
-            f"was {format_time(start_ns)}"
+            f"was {format_time(start_ns or 0)}"
         )
         raise RefusedRunError([Problem(("start",), text)])
     return found

@@ -19,6 +19,7 @@ from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import ConfigError, MarketMakingError
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
+from mm_nautilus.runs.assembly import fee_rates
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
@@ -30,7 +31,6 @@ from mm_nautilus.runs.sandbox_inputs import (
 )
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.signals import SignalListener
-from mm_nautilus.runs.simulated_venue import fee_rates
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by

@@ -36,6 +36,11 @@ from mm_nautilus.venue.process import VenueOptions, VenueProcess
 __all__ = ["Feed", "SandboxInputs", "open_feed", "prepare_sandbox"]
 
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
+_NOT_TOLD: Final = (
+    *("min_notional", "max_quantity", "max_notional"),
+    *("maker_fee_rate", "taker_fee_rate", "simulated"),
+)
+"""What the protocol does not tell of an instrument."""
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 5.0
 _LEAST_PATIENCE_SECONDS: Final = 0.5
@@ -174,32 +179,20 @@ def prepare_sandbox(
         for symbol, state in listed.states.items()
         if state is not VenueState.ONLINE
     ]
-    warnings = (*warnings, *unpriced, *closed, *_margin_risk(config))
-    return SandboxInputs(config=config, specs=traded, warnings=warnings, feed=feed, listed=listed)
-
-
-def _margin_risk(config: SandboxConfig) -> tuple[str, ...]:
-    if config.venue.account_type == "cash":
-        return ()
-    return (
+    unlimited = (
         "Warning: the feed names no margin rates: nothing but max_inventory limits what a margin account holds, "
-        "whatever its balance",
+        "whatever its balance"
     )
+    margin = () if config.venue.account_type == "cash" else (unlimited,)
+    warnings = (*warnings, *unpriced, *closed, *margin)
+    return SandboxInputs(config=config, specs=traded, warnings=warnings, feed=feed, listed=listed)
 
 
 def _as_stored(spec: InstrumentSpec, stored: InstrumentSpec | None) -> InstrumentSpec:
     """Return an instrument with what is stored of it and the protocol does not tell."""
     if stored is None:
         return spec
-    return replace(
-        spec,
-        min_notional=stored.min_notional,
-        max_quantity=stored.max_quantity,
-        max_notional=stored.max_notional,
-        maker_fee_rate=stored.maker_fee_rate,
-        taker_fee_rate=stored.taker_fee_rate,
-        simulated=stored.simulated,
-    )
+    return replace(spec, **{name: getattr(stored, name) for name in _NOT_TOLD})
 
 
 def _listed(

@@ -23,7 +23,14 @@ from mm_nautilus.data.catalog_recorder import CatalogRecorder
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.risk.kill_switch import KillSwitch
-from mm_nautilus.runs.assembly import ORDER_RATE, Parts, log_config, strategy_config
+from mm_nautilus.runs.assembly import (
+    ORDER_RATE,
+    Parts,
+    latency_model,
+    log_config,
+    sandbox_venue,
+    strategy_config,
+)
 from mm_nautilus.runs.control import SessionControl, StopController
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
@@ -35,7 +42,6 @@ from mm_nautilus.runs.restoration import (
     simulated_account_id,
 )
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
-from mm_nautilus.runs.simulated_venue import latency_model, sandbox_venue
 from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.system.moments import SECOND_NS

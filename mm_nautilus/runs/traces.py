@@ -128,13 +128,16 @@ class TraceRecorder(GuardedActor):
         self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=not self._is_live)
 
     def _on_message(self, message: object) -> None:
-        """Take a strategy's symbols on, or record a fill."""
+        """Take a strategy's symbols on, record a fill, or pause in a gap of the data."""
         if isinstance(message, Fill):
             self._record_fill(message)
         elif isinstance(message, StrategyStarted):
             self._take_on(message)
+        elif isinstance(message, MarketGap) and message.is_over:
+            self._timer.resume()
+            self._record()  # what was so until the gap's end
         elif isinstance(message, MarketGap):
-            self._follow_gap(is_over=message.is_over)
+            self._timer.pause()
 
     def _take_on(self, message: StrategyStarted) -> None:
         """Watch a strategy's symbols from now on; what they have sent before is not counted."""
@@ -192,14 +195,6 @@ class TraceRecorder(GuardedActor):
         """Record the market of all symbols."""
         if self._timer.ticks(event):
             self._record()
-
-    def _follow_gap(self, *, is_over: bool) -> None:
-        """Pause in a gap of the data; record what was so until its end, and go on."""
-        if is_over:
-            self._timer.resume()
-            self._record()
-        else:
-            self._timer.pause()
 
     def _record(self) -> None:
         now_ns = self.clock.timestamp_ns()

@@ -14,9 +14,8 @@ from whole_runs import CONFIGS, FinishedRun
 from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.runs.assembly import RUN_ID, build_backtest
+from mm_nautilus.runs.assembly import RUN_ID, build_backtest, fee_rates
 from mm_nautilus.runs.inputs import prepare
-from mm_nautilus.runs.simulated_venue import fee_rates
 
 PART = "end=2025-12-13T12:08:00Z"
 EXECUTION = [
