@@ -49,6 +49,7 @@ from nautilus_trader.trading import Strategy, StrategyConfig
 from mm_nautilus.config.run import FeeConfig, LatencyConfig, VenueConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.runs.assembly import ORDER_RATE, sandbox_venue
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
 from mm_nautilus.runs.restoration import simulated_account_id
@@ -56,7 +57,6 @@ from mm_nautilus.trading.book import OwnBook
 from mm_nautilus.trading.orders import MAX_AMENDS
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "performance.md"

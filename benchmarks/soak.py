@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "performance.md"

@@ -15,7 +15,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.loopback import is_loopback
 
 if TYPE_CHECKING:
-    from mm_nautilus.venue.server import VenueAddresses
+    from mm_nautilus.mock_kraken.server import VenueAddresses
 
 __all__ = ["venue_command"]
 
@@ -70,8 +70,8 @@ def venue_command(
         raise ConfigError("the local venue needs aiohttp; install it with: pip install 'mm-nautilus[venue]'")
     with ending_on_signals("interrupted before the venue listened"):
         from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415
-        from mm_nautilus.venue.options import VenueOptions, parse_speed  # noqa: PLC0415 (keeps --help fast)
-        from mm_nautilus.venue.server import run_venue  # noqa: PLC0415
+        from mm_nautilus.mock_kraken.options import VenueOptions, parse_speed  # noqa: PLC0415 (keeps --help fast)
+        from mm_nautilus.mock_kraken.server import run_venue  # noqa: PLC0415
 
         if simulate and catalog is not None:
             raise ConfigError(f"give a catalog or --simulate, not both; was {catalog} and --simulate")

@@ -17,6 +17,7 @@ from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.runs.inputs import Inputs, checked_run, first_mid
 from mm_nautilus.runs.kraken import (
@@ -31,7 +32,6 @@ from mm_nautilus.runs.kraken import (
 )
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 __all__ = ["Feed", "SandboxInputs", "open_feed", "prepare_sandbox"]
 

@@ -24,10 +24,10 @@ from sandbox_runs import (
 )
 from whole_runs import ROOT
 
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.runs import sandbox
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.winding_down import Run
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 Command = Callable[..., Any]
 SIGNALS = [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)]

@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from mm_nautilus.mock_kraken.process import VenueProcess
 from mm_nautilus.report.journal import journal_files
-from mm_nautilus.venue.process import VenueProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "catalog"

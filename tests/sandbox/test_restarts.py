@@ -20,7 +20,7 @@ from sandbox_sessions import (
     session_of,
 )
 
-from mm_nautilus.venue.process import VenueProcess
+from mm_nautilus.mock_kraken.process import VenueProcess
 
 pytestmark = pytest.mark.long
 

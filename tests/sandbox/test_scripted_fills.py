@@ -17,8 +17,8 @@ from sandbox_sessions import (
     session_of,
 )
 
-from mm_nautilus.venue.control import VenueControl
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 
 pytestmark = pytest.mark.long
 

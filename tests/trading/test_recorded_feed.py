@@ -16,8 +16,8 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.trading.strategy import MarketMaker
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
 
 pytestmark = pytest.mark.long
 

@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 from mm_nautilus.data.catalog import format_time
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.venue.book import DEPTHS, BookView, view_changes
-from mm_nautilus.venue.faults import Faults
-from mm_nautilus.venue.feed import BookGroup, Trade, TradeGroup
-from mm_nautilus.venue.frames import (
+from mm_nautilus.mock_kraken.book import DEPTHS, BookView, view_changes
+from mm_nautilus.mock_kraken.faults import Faults
+from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup
+from mm_nautilus.mock_kraken.frames import (
     HEARTBEAT,
     accepted_frame,
     book_checksum,
@@ -25,9 +25,9 @@ from mm_nautilus.venue.frames import (
     trade_frame,
     trade_row,
 )
-from mm_nautilus.venue.market import BookChannel, Market
-from mm_nautilus.venue.pairs import Pair
-from mm_nautilus.venue.session import Session
+from mm_nautilus.mock_kraken.market import BookChannel, Market
+from mm_nautilus.mock_kraken.pairs import Pair
+from mm_nautilus.mock_kraken.session import Session
 
 __all__ = ["Exchange"]
 

@@ -12,13 +12,13 @@ from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.mock_kraken.commands import COMMANDS
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.rest import answer
+from mm_nautilus.mock_kraken.session import Session
+from mm_nautilus.mock_kraken.venue import Venue
 from mm_nautilus.system.ending_signals import ending_signals
 from mm_nautilus.system.loopback import is_loopback, names_loopback
-from mm_nautilus.venue.commands import COMMANDS
-from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.rest import answer
-from mm_nautilus.venue.session import Session
-from mm_nautilus.venue.venue import Venue
 
 __all__ = ["VenueAddresses", "run_venue", "serve"]
 

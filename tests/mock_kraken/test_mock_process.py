@@ -14,9 +14,9 @@ from processes import python
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import ConfigError, RunFailedError
-from mm_nautilus.venue.control import VenueControl
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
-from mm_nautilus.venue.server import VenueAddresses
+from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.server import VenueAddresses
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "catalog"
@@ -63,7 +63,7 @@ def test_a_venue_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_venue_ends_with_a_parent_that_is_killed() -> None:
     program = (
         "import time\n"
-        "from mm_nautilus.venue.process import VenueProcess\n"
+        "from mm_nautilus.mock_kraken.process import VenueProcess\n"
         "venue = VenueProcess()\n"
         "venue.start()\n"
         "print(venue.pid, flush=True)\n"
@@ -82,7 +82,7 @@ def test_a_venue_ends_with_a_parent_that_is_killed() -> None:
 def test_the_client_side_needs_no_aiohttp() -> None:
     program = (
         "import sys\n"
-        "from mm_nautilus.venue.process import VenueProcess\n"
+        "from mm_nautilus.mock_kraken.process import VenueProcess\n"
         "print(sorted({'aiohttp', 'nautilus_trader', 'pyarrow'} & set(sys.modules)))\n"
     )
     assert python("-c", program).stdout == "[]\n"
@@ -104,7 +104,7 @@ def test_options_reach_the_child_as_they_are(options: VenueOptions, monkeypatch:
         received.append((got, end_with_stdin))
         return 0
 
-    monkeypatch.setattr("mm_nautilus.venue.server.run_venue", note)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server.run_venue", note)
     with pytest.raises(SystemExit) as caught:
         main(VenueProcess(options).command()[3:])
     assert caught.value.code == 0
@@ -119,7 +119,7 @@ def test_a_venue_that_is_open_to_the_network_says_so(
         announce(VenueAddresses("http://h:1", "ws://h:1/v2", "http://h:2"))
         return 0
 
-    monkeypatch.setattr("mm_nautilus.venue.server.run_venue", listen)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server.run_venue", listen)
     with pytest.raises(SystemExit):
         main(["venue", "--simulate", "--json", "--host", host])
     said = capsys.readouterr()

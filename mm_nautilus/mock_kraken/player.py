@@ -7,10 +7,10 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.mock_kraken.exchange import Exchange
+from mm_nautilus.mock_kraken.feed import BookGroup, Event, LapEnd
+from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.system.moments import SECOND_NS
-from mm_nautilus.venue.exchange import Exchange
-from mm_nautilus.venue.feed import BookGroup, Event, LapEnd
-from mm_nautilus.venue.options import VenueOptions
 
 __all__ = ["Player", "PlayerState"]
 

@@ -10,10 +10,10 @@ import typer.main
 from processes import python
 
 from mm_nautilus.cli.app import app
-from mm_nautilus.venue.commands import COMMANDS, Command
+from mm_nautilus.mock_kraken.commands import COMMANDS, Command
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "local-venue.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "mock-kraken.md").read_text(encoding="utf-8")
 PROGRAMS = {
     block.splitlines()[0].removeprefix("# "): block
     for block in re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

@@ -12,7 +12,7 @@ from node_process import NodeProcess
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, write_sample
-from mm_nautilus.venue.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"
 DEPTHS = {"XRP/USDT": 10, "BTC/USDT": 25, "XRP/BTC": 100}

@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from mm_nautilus.venue.control import VenueControl
-from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.server import VenueAddresses, serve
-from mm_nautilus.venue.venue import Venue
+from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.server import VenueAddresses, serve
+from mm_nautilus.mock_kraken.venue import Venue
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"
 SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from mm_nautilus.errors import RunFailedError
-from mm_nautilus.venue.control import VenueControl
-from mm_nautilus.venue.options import VenueOptions
+from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.mock_kraken.options import VenueOptions
 
 __all__ = ["VenueOptions", "VenueProcess"]
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.venue.book import BookView, Change, VenueBook, view_changes
+from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook, view_changes
 
 CHANGES = st.lists(
     st.builds(Change, st.booleans(), st.integers(1, 30), st.integers(0, 4)), min_size=1, max_size=6

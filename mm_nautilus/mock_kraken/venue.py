@@ -9,16 +9,16 @@ from mm_nautilus.data.catalog import CatalogReader, DataKind
 from mm_nautilus.data.catalog_fitness import footer_problems
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.mock_kraken import commands
+from mm_nautilus.mock_kraken.book import Change
+from mm_nautilus.mock_kraken.commands import Command, Reply
+from mm_nautilus.mock_kraken.exchange import Exchange
+from mm_nautilus.mock_kraken.feed import Event, catalog_feed, simulated_feed
+from mm_nautilus.mock_kraken.frames import cut_frame, trade_frame, trade_row
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.pairs import Pair, asset_pair, kraken_pairs
+from mm_nautilus.mock_kraken.player import Player
 from mm_nautilus.system.moments import SECOND_NS
-from mm_nautilus.venue import commands
-from mm_nautilus.venue.book import Change
-from mm_nautilus.venue.commands import Command, Reply
-from mm_nautilus.venue.exchange import Exchange
-from mm_nautilus.venue.feed import Event, catalog_feed, simulated_feed
-from mm_nautilus.venue.frames import cut_frame, trade_frame, trade_row
-from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.pairs import Pair, asset_pair, kraken_pairs
-from mm_nautilus.venue.player import Player
 
 __all__ = ["Venue"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from zlib import crc32
 
-from mm_nautilus.venue.book import BookView, Level
+from mm_nautilus.mock_kraken.book import BookView, Level
 
 __all__ = [
     "CHECKSUM_LEVELS",

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.venue.frames import Digits
+from mm_nautilus.mock_kraken.frames import Digits
 
 __all__ = ["Pair", "asset_pair", "kraken_pairs"]
 

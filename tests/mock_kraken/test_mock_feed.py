@@ -23,8 +23,8 @@ from mm_nautilus.market.rows import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.venue.book import Change
-from mm_nautilus.venue.feed import (
+from mm_nautilus.mock_kraken.book import Change
+from mm_nautilus.mock_kraken.feed import (
     BookGroup,
     Event,
     LapEnd,
@@ -34,10 +34,10 @@ from mm_nautilus.venue.feed import (
     simulated_feed,
     trade_groups,
 )
-from mm_nautilus.venue.market import Market
-from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.pairs import kraken_pairs
-from mm_nautilus.venue.venue import Venue
+from mm_nautilus.mock_kraken.market import Market
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.pairs import kraken_pairs
+from mm_nautilus.mock_kraken.venue import Venue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
@@ -189,7 +189,7 @@ def test_the_simulator_is_played_in_time_and_by_its_seed() -> None:
 
 
 def test_the_simulator_begins_anew_with_the_next_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.feed._LONGEST_SIMULATION_SECONDS", 10)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.feed._LONGEST_SIMULATION_SECONDS", 10)
     events = []
     for event in simulated_feed(3, [BTC]):
         events.append(event)

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from mm_nautilus.venue.book import BookView, Change, VenueBook
-from mm_nautilus.venue.pairs import Pair
-from mm_nautilus.venue.session import Session
+from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook
+from mm_nautilus.mock_kraken.pairs import Pair
+from mm_nautilus.mock_kraken.session import Session
 
 __all__ = ["LAST_TRADES", "BookChannel", "Market"]
 

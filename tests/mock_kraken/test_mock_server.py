@@ -13,11 +13,11 @@ from venue_client import SYMBOLS, Client, Served, serving
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.errors import ConfigError, DataError, RunFailedError
-from mm_nautilus.venue.commands import COMMANDS
-from mm_nautilus.venue.control import VenueControl
-from mm_nautilus.venue.options import VenueOptions
-from mm_nautilus.venue.server import VenueAddresses, serve
-from mm_nautilus.venue.venue import Venue
+from mm_nautilus.mock_kraken.commands import COMMANDS
+from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.server import VenueAddresses, serve
+from mm_nautilus.mock_kraken.venue import Venue
 
 type Scene = Callable[[Served], Awaitable[None]]
 
@@ -178,7 +178,7 @@ def test_pings_of_both_kinds_are_answered() -> None:
 
 
 def test_heartbeats_come_while_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.server._HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server._HEARTBEAT_SECONDS", 0.01)
 
     async def scene(served: Served) -> None:
         async with served.client() as client:
@@ -445,7 +445,7 @@ def test_a_client_that_does_not_read_is_disconnected_and_delays_nobody() -> None
 def test_at_full_speed_the_feed_waits_for_clients_but_not_for_one_that_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.player._MOST_LAG_SECONDS", 0.2)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.player._MOST_LAG_SECONDS", 0.2)
 
     async def scene(served: Served) -> None:
         _, writer = await _mute_client(served)

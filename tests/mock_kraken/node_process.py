@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from mm_nautilus.venue.process import VenueProcess
+from mm_nautilus.mock_kraken.process import VenueProcess
 
 SCRIPT = Path(__file__).with_name("kraken_node.py")
 _SECONDS = 120.0

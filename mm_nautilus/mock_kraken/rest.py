@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from email.utils import format_datetime
 from typing import Any, Final
 
+from mm_nautilus.mock_kraken.faults import Faults
+from mm_nautilus.mock_kraken.pairs import Pair, asset_pair
 from mm_nautilus.system.moments import moment
-from mm_nautilus.venue.faults import Faults
-from mm_nautilus.venue.pairs import Pair, asset_pair
 
 __all__ = ["Levels", "answer"]
 

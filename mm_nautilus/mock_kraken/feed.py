@@ -19,9 +19,9 @@ from mm_nautilus.market.rows import (
     DeltaBlock,
     TradeBlock,
 )
-from mm_nautilus.venue.book import Change
-from mm_nautilus.venue.options import AtEnd
-from mm_nautilus.venue.pairs import Pair
+from mm_nautilus.mock_kraken.book import Change
+from mm_nautilus.mock_kraken.options import AtEnd
+from mm_nautilus.mock_kraken.pairs import Pair
 
 __all__ = [
     "BookGroup",

@@ -46,7 +46,7 @@ def best_bid(client: Client) -> list[str]:
 
 
 def test_quiet_withholds_one_pairs_data_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.server._HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server._HEARTBEAT_SECONDS", 0.02)
 
     async def scene(served: Served) -> None:
         async with served.client() as client:
@@ -104,7 +104,7 @@ def test_a_fault_with_seconds_ends_by_itself_and_the_last_word_counts() -> None:
 
 
 def test_silence_sends_no_byte_and_answers_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.server._HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server._HEARTBEAT_SECONDS", 0.01)
 
     async def scene(served: Served) -> None:
         async with served.client() as client:
@@ -242,7 +242,7 @@ def test_a_closed_venue_whose_port_is_taken_opens_when_it_is_free_again() -> Non
 
 @pytest.mark.parametrize("then", ["silent", "abort"])
 def test_half_a_message_never_becomes_a_whole_one(then: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_nautilus.venue.server._HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server._HEARTBEAT_SECONDS", 0.01)
 
     async def scene(served: Served) -> None:
         async with served.client() as client:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.venue.book import BookView, Change, VenueBook
-from mm_nautilus.venue.frames import (
+from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook
+from mm_nautilus.mock_kraken.frames import (
     HEARTBEAT,
     Digits,
     accepted_frame,

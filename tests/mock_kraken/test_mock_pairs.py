@@ -7,9 +7,9 @@ import pytest
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import DataError
-from mm_nautilus.venue.frames import Digits
-from mm_nautilus.venue.pairs import kraken_pairs
-from mm_nautilus.venue.rest import answer
+from mm_nautilus.mock_kraken.frames import Digits
+from mm_nautilus.mock_kraken.pairs import kraken_pairs
+from mm_nautilus.mock_kraken.rest import answer
 
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
 NOW_NS = 1_795_340_000_123_456_789

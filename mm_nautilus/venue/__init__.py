@@ -1,1 +1,0 @@
-"""The local venue: a loopback server that speaks Kraken's public REST and WebSocket v2 protocols."""
