@@ -3,13 +3,37 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["MINUTE_NS", "MinuteCloses", "deviation_pct", "volatility_pct"]
+__all__ = [
+    "MINUTE_NS",
+    "VolatilityEstimate",
+    "VolatilitySource",
+    "deviation_pct",
+    "one_minute_pct",
+    "volatility_pct",
+]
 
 MINUTE_NS: Final = 60_000_000_000
 """Nanoseconds in a minute."""
+FINE_NS: Final = 5_000_000_000
+"""Nanoseconds between the closes that stand in until there are enough of minutes."""
+_LEAST_FINE_RETURNS: Final = 8
+"""Returns over `FINE_NS` that make an estimate: it exists after 45 seconds at most."""
+_SECONDS_PER_MINUTE: Final = 60.0
+_FINE_PER_MINUTE: Final = MINUTE_NS // FINE_NS
+
+
+class VolatilitySource(StrEnum):
+    """What a volatility was measured from."""
+
+    UNKNOWN = "not known yet"
+    CALIBRATION = "calibration"
+    HISTORY = "one-minute bars before the start"
+    FINE_RETURNS = "5-second returns"
+    MINUTE_RETURNS = "one-minute returns"
 
 
 def volatility_pct(closes: Sequence[float], lookback: int = 20) -> float:
@@ -43,67 +67,178 @@ def volatility_pct(closes: Sequence[float], lookback: int = 20) -> float:
     return deviation_pct([after / before - 1.0 for before, after in pairwise(used)])
 
 
+def one_minute_pct(volatility_bps: float) -> float:
+    """Return a volatility in bps per square root of a second as % per square root of a minute."""
+    return volatility_bps * math.sqrt(_SECONDS_PER_MINUTE) / 100.0
+
+
 def deviation_pct(returns: Sequence[float]) -> float:
     """Return the population standard deviation of at least one return, in %."""
     mean = math.fsum(returns) / len(returns)
     return 100.0 * math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / len(returns))
 
 
-class MinuteCloses:
-    """Collect the mid at the end of every minute and keep the volatility estimate.
+class _Closes:
+    """Closes at the end of every interval, and the returns between them."""
 
-    A minute without any book event closes at the last known mid: the price was not seen to move. Over a gap of the feed
-    that cannot be said: what the mid did from one side of it to the other is no return of a minute.
+    __slots__ = ("_close", "_index", "_interval_ns", "returns")
+
+    def __init__(self, interval_ns: int, kept: int) -> None:
+        self._interval_ns = interval_ns
+        self._close: float | None = None
+        self._index: int | None = None
+        self.returns: deque[float] = deque(maxlen=kept)
+
+    def advance(self, ts_ns: int, last_mid: float) -> int:
+        """Close the intervals that have ended by a moment at the last mid; return how many returns that adds."""
+        index = ts_ns // self._interval_ns
+        passed = 0 if self._index is None else index - self._index
+        if self._index is None or passed > 0:
+            self._index = index
+        if passed <= 0:
+            return 0
+        added = passed - 1
+        if self._close is not None:
+            self.returns.append(last_mid / self._close - 1.0)
+            added += 1
+        self.returns.extend([0.0] * min(passed - 1, self.returns.maxlen or 0))
+        self._close = last_mid
+        return added
+
+    def restart(self) -> None:
+        """Take the next price as the first one after a gap; the returns from before it stay."""
+        self._close = self._index = None
+
+
+class VolatilityEstimate:
+    """The best one-minute volatility that there is of a mid price at any time.
+
+    From ``lookback + 1`` closes on it is `volatility_pct` of them. Until then it is the calibration's, else that of
+    one-minute bars from before the start, else that of returns over 5 seconds, scaled by the square root of time, which
+    exists within a minute of the first price.
+
+    An interval without any book event closes at the last known mid: the price was not seen to move. Over a gap of the
+    feed that cannot be said: what the mid did from one side of it to the other is no return of a minute.
 
     Parameters
     ----------
     lookback
         Number of one-minute returns in the estimate.
+    calibrated_pct
+        What a calibration has measured, % per square root of a minute; None where there is none.
+
+    Attributes
+    ----------
+    volatility_pct
+        % of price per square root of a minute, 0 while it is not known.
+    source, since_ns
+        What it was measured from, and from when on it has been measured from that, nanoseconds since the epoch.
     """
 
-    __slots__ = ("_last_close", "_last_mid", "_lookback", "_minute", "_returns", "volatility_pct")
+    __slots__ = (
+        "_fine",
+        "_last_mid",
+        "_lookback",
+        "_minutes",
+        "_next_ns",
+        "_of_bars",
+        "since_ns",
+        "source",
+        "volatility_pct",
+    )
 
-    def __init__(self, lookback: int) -> None:
+    def __init__(self, lookback: int, calibrated_pct: float | None = None) -> None:
         self._lookback = lookback
-        self._returns: deque[float] = deque(maxlen=lookback)
-        self._last_close: float | None = None
-        self._minute: int | None = None
+        self._minutes = _Closes(MINUTE_NS, lookback)
+        self._fine: _Closes | None = _Closes(FINE_NS, lookback * _FINE_PER_MINUTE)
         self._last_mid = 0.0
-        self.volatility_pct = 0.0
+        self._next_ns = self.since_ns = 0
+        self._of_bars = 0
+        self.volatility_pct = calibrated_pct or 0.0
+        self.source = VolatilitySource.CALIBRATION if self.volatility_pct else VolatilitySource.UNKNOWN
 
     @property
     def returns(self) -> tuple[float, ...]:
         """The one-minute returns kept, oldest first."""
-        return tuple(self._returns)
+        return tuple(self._minutes.returns)
 
-    def update(self, ts_ns: int, mid: float) -> bool:
-        """Take in one mid price and return whether a minute closed.
+    @property
+    def is_known(self) -> bool:
+        """Whether anything has been measured."""
+        return self.source is not VolatilitySource.UNKNOWN
+
+    def update(self, ts_ns: int, mid: float) -> None:
+        """Take in one mid price.
 
         Parameters
         ----------
         ts_ns
             Time of the price, nanoseconds since the epoch; an earlier one than the last belongs to the last's
-            minute.
+            interval.
         mid
             Mid price.
         """
-        minute = ts_ns // MINUTE_NS
-        closed = self._minute is not None and minute > self._minute
-        if closed:
-            self._close_minutes(minute)
-        self._minute = minute if self._minute is None else max(minute, self._minute)
+        if ts_ns >= self._next_ns:
+            self._advance(ts_ns)
+            self._next_ns = self.next_ns(ts_ns)
         self._last_mid = mid
-        return closed
 
-    def begin_anew(self) -> None:
+    def next_ns(self, now_ns: int) -> int:
+        """Return the first moment after `now_ns` at which the estimate may change."""
+        step_ns = MINUTE_NS if self._fine is None else FINE_NS
+        return (now_ns // step_ns + 1) * step_ns
+
+    def restart(self) -> None:
         """Take the next price as the first one after a gap; the returns from before it stay."""
-        self._minute = self._last_close = None
+        self._next_ns = 0
+        self._minutes.restart()
+        if self._fine is not None:
+            self._fine.restart()
 
-    def _close_minutes(self, minute: int) -> None:
-        passed = minute - (self._minute or 0)
-        if self._last_close is not None:
-            self._returns.append(self._last_mid / self._last_close - 1.0)
-        self._returns.extend([0.0] * min(passed - 1, self._lookback))
-        self._last_close = self._last_mid
-        if len(self._returns) == self._lookback:
-            self.volatility_pct = deviation_pct(self._returns)
+    def load_calibrated(self, calibrated_pct: float, now_ns: int) -> None:
+        """Start from a calibration's volatility, % per square root of a minute, while no minutes are measured."""
+        if self.source not in (VolatilitySource.HISTORY, VolatilitySource.MINUTE_RETURNS):
+            self._measure(calibrated_pct, VolatilitySource.CALIBRATION, now_ns)
+
+    def load_bars(self, closes: Sequence[float], now_ns: int) -> None:
+        """Start from one-minute bars that end before the first price; bars too few for an estimate are left out.
+
+        Parameters
+        ----------
+        closes
+            Their closes, oldest first, all positive.
+        now_ns
+            Nanoseconds since the epoch.
+        """
+        if self.is_known and self.source is not VolatilitySource.FINE_RETURNS:
+            return
+        returns = [after / before - 1.0 for before, after in pairwise(closes)][-self._lookback :]
+        if len(returns) < self._lookback:
+            return
+        own = self.returns
+        self._minutes.returns.extend((*returns, *own))
+        self._of_bars = self._lookback - len(own)
+        self._fine = None
+        self._measure(deviation_pct(self._minutes.returns), VolatilitySource.HISTORY, now_ns)
+
+    def _advance(self, ts_ns: int) -> None:
+        fine = self._fine
+        added = self._minutes.advance(ts_ns, self._last_mid)
+        if added:
+            self._of_bars -= added
+            if len(self._minutes.returns) == self._lookback:
+                by_bars = self._of_bars > 0
+                source = VolatilitySource.HISTORY if by_bars else VolatilitySource.MINUTE_RETURNS
+                self._measure(deviation_pct(self._minutes.returns), source, ts_ns)
+                self._fine = None
+                return
+        if fine is None or not fine.advance(ts_ns, self._last_mid) or len(fine.returns) < _LEAST_FINE_RETURNS:
+            return
+        if self.source in (VolatilitySource.UNKNOWN, VolatilitySource.FINE_RETURNS):
+            scaled = deviation_pct(fine.returns) * math.sqrt(_FINE_PER_MINUTE)
+            self._measure(scaled, VolatilitySource.FINE_RETURNS, ts_ns)
+
+    def _measure(self, volatility: float, source: VolatilitySource, now_ns: int) -> None:
+        self.volatility_pct = volatility
+        if source is not self.source:
+            self.source, self.since_ns = source, now_ns

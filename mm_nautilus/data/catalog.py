@@ -188,17 +188,21 @@ class CatalogReader:
         return (intervals[0][0], max(end for _, end in intervals)) if intervals else None
 
     def snapshot_before(self, instrument_id: str, moment: int) -> int | None:
-        """Return the ``ts_init`` (nanoseconds) of the last full book at or before a moment, None if there is none.
+        """Return the last of `full_books`, None if there is none; raises as it does."""
+        found = self.full_books(instrument_id, moment)
+        return found[-1] if found else None
+
+    def full_books(self, instrument_id: str, moment: int) -> list[int]:
+        """Return the ``ts_init`` (nanoseconds) of the full books at or before a moment, oldest first.
 
         Raises
         ------
         DataError
             As for `iter_deltas`.
         """
-        found: int | None = None
+        found: list[int] = []
         for block in self.iter_deltas(instrument_id, end=moment):
-            clears = block.ts_init[block.action == ACTION_CLEAR]
-            found = int(clears[-1]) if len(clears) else found
+            found += block.ts_init[block.action == ACTION_CLEAR].tolist()
         return found
 
     def iter_deltas(

@@ -100,6 +100,7 @@ SYMBOL_FIGURES: Final = (
         "trailing stop",
         "Price at which the trailing stop closes the position, in quote currency",
     ),
+    Label("volatility", "volatility", "One-minute volatility of the mid, %, and what it was measured from"),
     Label("inventory", "inventory", "Net position since the start, in base currency"),
     Label("realized_pnl", "realized PnL", "Net of fees, in quote currency"),
     Label("total_pnl", "total PnL", "Realized and unrealized, marked at mid, net of fees, in quote currency"),
@@ -149,6 +150,10 @@ def _price(value: float | None, info: SymbolInfo, more_decimals: int = 0) -> Fig
     if value is None or math.isnan(value):
         return _figure(None, NONE)
     return _figure(value, f"{value:,.{info.price_decimals + more_decimals}f} {info.quote}")
+
+
+def _volatility(pct: float, source: str) -> Figure:
+    return _figure(None, source) if math.isnan(pct) else _figure(pct, f"{pct:.3g} % ({source})")
 
 
 def _quote(price: float | None, size: float | None, reason: str | None, info: SymbolInfo) -> Figure:
@@ -206,6 +211,7 @@ def _row_figures(row: SymbolRow, info: SymbolInfo) -> Document:
         "mid": _price(row.mid_price, info, 1),
         "reservation": _price(row.reservation_price, info, 2),
         "trailing_stop": _price(row.trailing_stop_price, info, 1),
+        "volatility": _volatility(row.volatility_pct, row.volatility_source),
         "inventory": _figure(float(inventory), f"{size_text(float(inventory))} {info.base}", row.inventory),
         "realized_pnl": _money(row.realized_pnl),
         "total_pnl": _money(row.total_pnl),

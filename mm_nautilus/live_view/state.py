@@ -85,6 +85,8 @@ class SymbolRow(NamedTuple):
         Decimal text with a currency, empty where it is not known.
     mid_price, reservation_price, trailing_stop_price
         In quote currency, NaN where there is none.
+    volatility_pct, volatility_source
+        One-minute volatility of the mid, %, NaN while it is not known, and what it was measured from.
     state, reason
         What it is doing, and why a side, or neither, is quoted.
     feed_age_seconds
@@ -107,6 +109,8 @@ class SymbolRow(NamedTuple):
     mid_price: float
     reservation_price: float
     trailing_stop_price: float
+    volatility_pct: float
+    volatility_source: str
     state: str
     reason: str
     feed_age_seconds: float

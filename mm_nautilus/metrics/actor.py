@@ -301,6 +301,7 @@ class MetricsActor(GuardedActor):
         if pnl.total_report is not None and pnl.realized_report is not None:
             unrealized_report = pnl.total_report - pnl.realized_report
         indicators, guards = book.view.indicators, book.view.guard_state(ts_ns)
+        volatility = book.view.volatility
         return SymbolMetrics(
             ts_event=ts_ns,  # type: ignore[call-arg]
             ts_init=ts_ns,
@@ -323,6 +324,9 @@ class MetricsActor(GuardedActor):
             mid_price=_price(book.view.last_mid),
             reservation_price=_price(indicators["reservation_price"]),
             trailing_stop_price=_price(indicators["trailing_stop_price"]),
+            volatility_pct=volatility.volatility_pct if volatility.is_known else float("nan"),
+            volatility_source=str(volatility.source),
+            volatility_since_ns=volatility.since_ns,
             state=guards.state.value,
             reason=guards.reason,
             feed_age_seconds=_price(guards.feed_age_seconds),

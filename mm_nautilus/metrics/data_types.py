@@ -35,6 +35,9 @@ class SymbolMetrics:
         Net position since the start, in base currency.
     mid_price, reservation_price, trailing_stop_price
         In quote currency.
+    volatility_pct, volatility_source, volatility_since_ns
+        One-minute volatility of the mid, %, NaN while it is not known; what it was measured from, in words, and from
+        when on, nanoseconds since the epoch.
     state, reason
         ``quoting``, ``paused`` or ``halted``, and why a side, or neither, is quoted; empty where both are.
     feed_age_seconds
@@ -60,6 +63,9 @@ class SymbolMetrics:
     mid_price: float
     reservation_price: float
     trailing_stop_price: float
+    volatility_pct: float
+    volatility_source: str
+    volatility_since_ns: int
     state: str
     reason: str
     feed_age_seconds: float

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mm_nautilus.calibration.model_inputs import ModelInputs, check_market
+from mm_nautilus.calibration.volatility import VolatilitySource
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import (
@@ -224,6 +225,7 @@ def quote_metrics(
     market: ModelInputs | None,
     *,
     volatility_pct: float,
+    volatility_source: VolatilitySource = VolatilitySource.MINUTE_RETURNS,
     quotes_at_cap: float,
     mid_price: float,
     tick: float,
@@ -235,6 +237,8 @@ def quote_metrics(
     ----------
     params, market, volatility_pct, quotes_at_cap
         As of `quote_model`; ``base_volatility_pct`` stands in for a volatility of 0 in the simplified model.
+    volatility_source
+        What the volatility was measured from.
     mid_price, tick
         Mid price and price increment, in quote currency.
     spread
@@ -250,7 +254,7 @@ def quote_metrics(
     tick_bps = _BPS * tick / mid_price
     return QuoteMetrics(
         model=params.reservation_model if params.use_reservation_price else "none",
-        source=", ".join(_sources(params, market, model, volatility_pct)),
+        source=", ".join(_sources(params, market, model, volatility_pct, volatility_source)),
         gamma=model.gamma,
         half_width_bps=model.half_width_bps,
         half_width_ticks=model.half_width_bps / tick_bps,
@@ -263,7 +267,11 @@ def quote_metrics(
 
 
 def _sources(
-    params: SymbolParams, market: ModelInputs | None, model: QuoteModel, volatility_pct: float
+    params: SymbolParams,
+    market: ModelInputs | None,
+    model: QuoteModel,
+    volatility_pct: float,
+    volatility_source: VolatilitySource,
 ) -> Iterator[str]:
     if not params.use_reservation_price:
         yield "no reservation price"
@@ -273,16 +281,17 @@ def _sources(
     if model.gamma is not None:
         yield f"gamma {model.gamma:.4g}"
     if params.is_calibrated and market is not None:
-        measured = volatility_pct > 0
-        sigma = volatility_bps(volatility_pct) if measured else market.volatility_bps
-        yield f"volatility {sigma:.3g} bps per square root of a second{' (measured)' if measured else ''}"
+        is_known = volatility_pct > 0
+        sigma = volatility_bps(volatility_pct) if is_known else market.volatility_bps
+        source = volatility_source if is_known else VolatilitySource.CALIBRATION
+        yield f"volatility {sigma:.3g} bps per square root of a second ({source})"
         yield f"A {market.a_per_second:.3g} per second"
         yield f"kappa {market.kappa_per_bps:.3g} per bps"
         yield market.source
     elif params.skew_bps_at_max_inventory is None:
         known = volatility_pct > 0
         yield f"one-minute volatility {volatility_pct if known else params.base_volatility_pct:.3g} %"
-        yield "measured" if known else "base_volatility_pct, as none is measured yet"
+        yield str(volatility_source) if known else "base_volatility_pct, as none is measured yet"
 
 
 def quote_metrics_text(symbol: str, metrics: QuoteMetrics) -> str:

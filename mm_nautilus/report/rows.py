@@ -120,11 +120,20 @@ def _spread_text(model: Figures) -> str:
     return f"{short_number(model['spread_bps'])} bps ({model['spread_source'].removesuffix(' spread')})"
 
 
+def _volatility_text(model: Figures) -> str:
+    if model["volatility_pct"] is None:
+        return NONE
+    since = model["volatility_since"]
+    measured = f"{short_number(model['volatility_pct'])} % ({model['volatility_source']}"
+    return f"{measured})" if since is None else f"{measured} since {since[11:19]})"
+
+
 MODEL_ROWS: Final[tuple[Row, ...]] = (
     Row("model", ("model",), lambda model: str(model["model"])),
     _distance("distance from the centre", "half_width"),
     _distance("moved by full inventory", "skew"),
     Row("maker fee", ("maker_fee_bps",), lambda model: f"{model['maker_fee_bps']:g} bps"),
+    Row("one-minute volatility", ("volatility_pct", "volatility_source"), _volatility_text),
     Row("the market's spread", ("spread_bps", "spread_source"), _spread_text),
 )
 """Of a symbol's quote model."""

@@ -31,7 +31,7 @@ from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
-from mm_nautilus.runs.inputs import book_before, book_bounds
+from mm_nautilus.runs.inputs import book_bounds, books_before
 from mm_nautilus.system.moments import moment, nanoseconds
 
 __all__ = ["CalibrationOutcome", "calibrate_catalog"]
@@ -247,10 +247,10 @@ class _SymbolWork:
         first, last = book_bounds(self._reader, self._spec)
         start_ns = first if span.start_ns is None else max(span.start_ns, first)
         end_ns = last if span.end_ns is None else min(span.end_ns, last)
-        book_ns = book_before(self._reader, self._spec, start_ns)
-        if book_ns is None:
+        books = books_before(self._reader, self._spec, start_ns)
+        if not books:
             raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
-        blocks = self._reader.iter_deltas(identity, start=book_ns, end=end_ns)
+        blocks = self._reader.iter_deltas(identity, start=books[-1], end=end_ns)
         counted = self._progress.counting(blocks)
         replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=self._span.gap_seconds)
         self._report_what_was_used(replayed.touches, replayed.unsound_seconds)

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.checks.instruments import check_run
 from mm_nautilus.checks.refusals import RefusedRunError, refused_for
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig, TradingConfig
 from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
@@ -17,7 +19,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["Inputs", "RunInputs", "book_before", "book_bounds", "checked_run", "first_mid", "prepare"]
+__all__ = ["Inputs", "RunInputs", "book_bounds", "books_before", "checked_run", "first_mid", "prepare"]
 
 _BATCH_ROWS = 2_000
 
@@ -49,7 +51,8 @@ class RunInputs(Inputs):
     ----------
     data_ns
         First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
-        recording reads from the last full book before it.
+        recording reads from the last full book before it, and before the minutes that its volatility is measured
+        from, as far as there are any.
     quote_ns, end_ns
         First and last moment of the run itself.
     pinned
@@ -95,10 +98,13 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
     )
     specs = {spec.symbol: spec for spec in found}
     reader = CatalogReader(config.catalog, start_ns)
-    snapshots = {symbol: _first_book(reader, spec, start_ns) for symbol, spec in specs.items()}
-    mids = {symbol: first_mid(reader, spec, snapshots[symbol]) for symbol, spec in specs.items()}
+    books = {symbol: _full_books(reader, spec, start_ns) for symbol, spec in specs.items()}
+    mids = {symbol: first_mid(reader, spec, books[symbol][-1]) for symbol, spec in specs.items()}
     warnings = checked_run(config, specs, mids)
-    data_ns = min(snapshots.values())
+    data_ns = min(
+        _first_history(config.strategy.for_symbol(name), times, start_ns) for name, times in books.items()
+    )
+    first_ns = min(times[-1] for times in books.values())
     for spec in found:
         for kind in DataKind:
             reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
@@ -106,7 +112,7 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
         config=config,
         specs=specs,
         data_ns=data_ns,
-        quote_ns=max(data_ns, start_ns or data_ns),
+        quote_ns=max(first_ns, start_ns or first_ns),
         end_ns=_last_moment(reader, specs, end_ns),
         warnings=warnings,
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
@@ -182,23 +188,29 @@ def _last_moment(reader: CatalogReader, specs: Mapping[str, InstrumentSpec], end
     return last if end_ns is None else min(last, end_ns)
 
 
-def book_before(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int | None:
-    """Return the time of the last full book at or before the start, None where there is none."""
+def books_before(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> list[int]:
+    """Return the times of the full books up to the start, oldest first; the first book where the run starts with it."""
     first, _ = book_bounds(reader, spec)
     if start_ns is None or start_ns <= first:
-        return first
-    return reader.snapshot_before(spec.instrument_id, start_ns)
+        return [first]
+    return reader.full_books(spec.instrument_id, start_ns)
 
 
-def _first_book(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> int:
-    found = book_before(reader, spec, start_ns)
-    if found is None:
+def _full_books(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> list[int]:
+    found = books_before(reader, spec, start_ns)
+    if not found:
         text = (
             f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then, "
             f"was {format_time(start_ns or 0)}"
         )
         raise RefusedRunError([Problem(("start",), text)])
     return found
+
+
+def _first_history(params: SymbolParams, books: list[int], start_ns: int | None) -> int:
+    """Return the full book from which on enough minutes close for a volatility at the start, or the oldest."""
+    wanted_ns = (start_ns or books[-1]) - (params.volatility_lookback + 2) * MINUTE_NS
+    return max((book for book in books if book <= wanted_ns), default=books[0])
 
 
 def first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int | None = None) -> float:

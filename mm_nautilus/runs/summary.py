@@ -85,8 +85,14 @@ def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
     """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
     if symbol.quote_metrics is None:
         return None
-    counts = {"estimates": symbol.model.estimates, "refused_estimates": symbol.model.refused_estimates}
-    return asdict(symbol.quote_metrics) | counts
+    volatility = symbol.volatility
+    return asdict(symbol.quote_metrics) | {
+        "volatility_pct": volatility.volatility_pct if volatility.is_known else None,
+        "volatility_source": str(volatility.source),
+        "volatility_since": moment(volatility.since_ns).isoformat() if volatility.since_ns else None,
+        "estimates": symbol.model.estimates,
+        "refused_estimates": symbol.model.refused_estimates,
+    }
 
 
 def _seconds_at_cap(symbol: SymbolState) -> float:

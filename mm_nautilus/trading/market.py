@@ -1,4 +1,4 @@
-"""One symbol's market as its feed sends it: book, mid, minute closes and trades, in ticks and lots."""
+"""One symbol's market as its feed sends it: book, mid, volatility and trades, in ticks and lots."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import Any
 from nautilus_trader.model import AggressorSide, InstrumentId, Price, Quantity
 
 from mm_nautilus.calibration.model_inputs import ModelInputs
-from mm_nautilus.calibration.volatility import MinuteCloses
+from mm_nautilus.calibration.volatility import VolatilityEstimate
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.live_model import LiveModel
@@ -32,6 +32,8 @@ class Market:
         The symbol's merged parameters.
     inputs
         What the quote model takes from a calibration, None where it takes nothing, or not yet.
+    calibrated_volatility_pct
+        One-minute volatility that a calibration measured, %; None where there is none.
 
     Attributes
     ----------
@@ -39,6 +41,8 @@ class Market:
         What may keep the symbol from being quoted.
     model
         Its quote model, which may estimate its figures from this market.
+    volatility
+        One-minute volatility of the mid.
     mid_price
         The mid of the last sound book in quote currency, None before the first.
     follows_touch
@@ -48,7 +52,12 @@ class Market:
     """
 
     def __init__(
-        self, instrument: Any, spec: InstrumentSpec, params: SymbolParams, inputs: ModelInputs | None
+        self,
+        instrument: Any,
+        spec: InstrumentSpec,
+        params: SymbolParams,
+        inputs: ModelInputs | None,
+        calibrated_volatility_pct: float | None = None,
     ) -> None:
         self.instrument_id: InstrumentId = instrument.id
         self.name, self.spec, self.params = spec.symbol, spec, params
@@ -61,7 +70,7 @@ class Market:
         self.model = LiveModel(params, inputs)
         self.book = self._make_book(instrument)
         self.flow = TradeFlow()
-        self.closes = MinuteCloses(params.volatility_lookback)
+        self.volatility = VolatilityEstimate(params.volatility_lookback, calibrated_volatility_pct)
         self.mid_price: float | None = None
         self.book_events = 0
         self._cache: Any = None
@@ -121,12 +130,12 @@ class Market:
         return (bid * self.tick, ask * self.tick)  # type: ignore[operator]
 
     def _follow_touch(self, ts_ns: int) -> tuple[float, float] | None:
-        """Follow mid and minute closes after a change of the touch; return the touch as `touch` does."""
+        """Follow mid and volatility after a change of the touch; return the touch as `touch` does."""
         touch = self.touch
         if touch is not None:
             self._sound_ticks = (self.book.best_bid_ticks, self.book.best_ask_ticks)  # type: ignore[assignment]
             self.mid_price = 0.5 * (touch[0] + touch[1])
-            self.closes.update(ts_ns, self.mid_price)
+            self.volatility.update(ts_ns, self.mid_price)
         return touch
 
     def follow_touch(self, cache: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from nautilus_trader.model import InstrumentId
 
+from mm_nautilus.calibration.volatility import VolatilityEstimate
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.state import GuardState, QuotingState
@@ -117,12 +118,15 @@ class SymbolView(Protocol):
 
     Attributes
     ----------
+    volatility
+        One-minute volatility of its mid.
     on_quotes_changed
         Called with a `QuoteState` whenever a working order, or the reason for none, changes.
     """
 
     instrument_id: InstrumentId
     spec: InstrumentSpec
+    volatility: VolatilityEstimate
     on_quotes_changed: list[Callable[[QuoteState], None]]
 
     @property

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mm_nautilus.calibration.volatility import one_minute_pct
 from mm_nautilus.checks.instruments import quote_metric_risks
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics, quote_metrics_text
@@ -73,16 +74,16 @@ def _estimated_anew(symbol: SymbolState, now_ns: int) -> bool:
     quotes_at_cap = None if limits is None else symbol.sizes.quotes_at_cap(limits)
     if quotes_at_cap is None:
         return False
-    is_new = symbol.model.estimate_anew(now_ns, symbol.closes.volatility_pct, quotes_at_cap)
+    is_new = symbol.model.estimate_anew(now_ns, symbol.volatility.volatility_pct, quotes_at_cap)
+    if is_new and symbol.model.market is not None:
+        symbol.volatility.load_calibrated(one_minute_pct(symbol.model.market.volatility_bps), now_ns)
     symbol.needs_requote = symbol.needs_requote or is_new
     return is_new
 
 
 def _has_new_metrics(symbol: SymbolState) -> bool:
-    """Return whether the first figures are still to be noted, or the volatility in them has been measured since."""
-    return symbol.quote_metrics is None or (
-        symbol.quote_metrics_are_assumed and symbol.closes.volatility_pct > 0
-    )
+    """Return whether the figures are still to be noted at the present source of the volatility."""
+    return symbol.quote_metrics is None or symbol.quoted_source is not symbol.volatility.source
 
 
 def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:
@@ -90,7 +91,7 @@ def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:
     touch, limits, volatility_pct = (
         symbol.touch,
         symbol.sizes.at(symbol.mid_price),
-        symbol.closes.volatility_pct,
+        symbol.volatility.volatility_pct,
     )
     quotes_at_cap = None if limits is None else symbol.sizes.quotes_at_cap(limits)
     if touch is None or quotes_at_cap is None or symbol.mid_price is None:
@@ -100,11 +101,12 @@ def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:
     spread = ((touch[1] - touch[0]) / symbol.mid_price * 10_000.0, "present spread")
     if symbol.calibration is not None:
         spread = (symbol.calibration.spread.median_spread_bps, "median spread")
-    symbol.quote_metrics_are_assumed = volatility_pct <= 0
+    symbol.quoted_source = symbol.volatility.source
     symbol.quote_metrics = quote_metrics(
         symbol.params,
         symbol.model.market,
         volatility_pct=volatility_pct,
+        volatility_source=symbol.volatility.source,
         quotes_at_cap=quotes_at_cap,
         mid_price=symbol.mid_price,
         tick=symbol.tick,

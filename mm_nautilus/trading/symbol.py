@@ -12,7 +12,7 @@ from nautilus_trader.model import (
 
 from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.calibration.model_inputs import ModelInputs
-from mm_nautilus.calibration.volatility import MINUTE_NS
+from mm_nautilus.calibration.volatility import VolatilitySource, one_minute_pct
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.exits import exit_alerts
@@ -93,7 +93,8 @@ class SymbolState(Market):
         calibration: SymbolCalibration | None = None,
         pricing: PricingModel | None = None,
     ) -> None:
-        super().__init__(instrument, spec, params, market)
+        measured = None if calibration is None else one_minute_pct(calibration.volatility.volatility_bps)
+        super().__init__(instrument, spec, params, market, measured)
         self.sizes = Sizes(spec, params, report_currency, rate)
         self.calibration = calibration
         self.pricing: PricingModel = pricing or self.model
@@ -105,7 +106,7 @@ class SymbolState(Market):
         self.closing = Closing(self, self.position, self.sizes, self.counts)
         self.trades = TradeFilter(self.name, self.guards, self.counts)
         self.quote_metrics: QuoteMetrics | None = None
-        self.quote_metrics_are_assumed = True
+        self.quoted_source: VolatilitySource | None = None
         self.reservation_price: float | None = None
         self._last_reservation_price: float | None = None
         self.cap_lots: int | None = None
@@ -148,7 +149,7 @@ class SymbolState(Market):
         band = self._band
         if is_due or band is None or bid is None or ask is None or bid >= ask:
             if guard.is_gap(ts_ns):
-                self.closes.begin_anew()
+                self.volatility.restart()
                 self._record_touch(ts_ns)
             guard.on_event(ts_ns, book_condition(bid, ask))
             self._take_touch(ts_ns)
@@ -298,7 +299,12 @@ class SymbolState(Market):
         mid_price = 0.5 * (bid + ask) * tick
         return self.pricing(
             MarketView(
-                self.name, bid * tick, ask * tick, mid_price, fair_ticks * tick, self.closes.volatility_pct
+                self.name,
+                bid * tick,
+                ask * tick,
+                mid_price,
+                fair_ticks * tick,
+                self.volatility.volatility_pct,
             ),
             PositionView(
                 inputs.position_lots * lot,
@@ -362,7 +368,7 @@ class SymbolState(Market):
         if self.params.quoting == "signal" or self.closing.is_wanted:
             self.next_requote_ns = now_ns
             return
-        due = (now_ns // MINUTE_NS + 1) * MINUTE_NS
+        due = self.volatility.next_ns(now_ns)
         for side in (self.bid, self.ask):
             for at_ns in (side.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
@@ -418,7 +424,7 @@ class SymbolState(Market):
             self.cap_lots,
             None if entry is None else entry.entry_price,
             None if entry is None else entry.trailing_stop(self.params),
-            self.closes.volatility_pct,
+            self.volatility.volatility_pct,
             self.book.imbalance() if by_signal else None,
             self.flow.value if by_signal and self.params.use_trade_flow else None,
             None if decided is None else decided.trigger_price,

@@ -1,4 +1,5 @@
 import math
+import random
 import statistics
 from itertools import pairwise
 
@@ -6,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.calibration.volatility import MINUTE_NS, MinuteCloses, volatility_pct
+from mm_nautilus.calibration.volatility import (
+    FINE_NS,
+    MINUTE_NS,
+    VolatilityEstimate,
+    VolatilitySource,
+    volatility_pct,
+)
 
 prices = st.floats(0.01, 1e6, allow_nan=False)
 
@@ -75,43 +82,43 @@ def test_a_lookback_below_one_is_refused():
 
 
 def test_the_last_mid_of_a_minute_is_its_close():
-    closes = MinuteCloses(lookback=20)
+    closes = VolatilityEstimate(lookback=20)
 
-    first = closes.update(0, 100.0)
-    second = closes.update(59_999_999_999, 101.0)
-    third = closes.update(60_000_000_000, 105.0)
+    closes.update(0, 100.0)
+    closes.update(59_999_999_999, 101.0)
+    closes.update(60_000_000_000, 105.0)
     closes.update(120_000_000_000, 90.0)
 
-    assert (first, second, third) == (False, False, True)
     assert closes.returns == (105.0 / 101.0 - 1.0,)
 
 
 def test_minutes_without_an_event_close_at_the_last_mid():
-    closes = MinuteCloses(lookback=20)
+    closes = VolatilityEstimate(lookback=20)
     closes.update(0, 100.0)
 
-    assert closes.update(4 * MINUTE_NS, 110.0)
+    closes.update(4 * MINUTE_NS, 110.0)
 
     assert closes.returns == (0.0, 0.0, 0.0)
 
 
 def test_what_the_mid_did_over_a_gap_is_no_return_and_those_before_it_stay():
-    closes = MinuteCloses(lookback=4)
+    closes = VolatilityEstimate(lookback=4)
     for minute, mid in enumerate([100.0, 101.0, 100.5]):
         closes.update(minute * MINUTE_NS, mid)
-    closes.begin_anew()
+    closes.restart()
     for minute, mid in enumerate([200.0, 201.0, 203.0, 201.0], start=600):
         closes.update(minute * MINUTE_NS + 5, mid)
 
     assert closes.returns == (101.0 / 100.0 - 1.0, 201.0 / 200.0 - 1.0, 203.0 / 201.0 - 1.0)
-    assert closes.volatility_pct == 0.0
+    assert closes.source is not VolatilitySource.MINUTE_RETURNS
     closes.update(604 * MINUTE_NS, 202.0)
+    assert closes.source is VolatilitySource.MINUTE_RETURNS
     joined = [100.0, 101.0, 101.0 * 201 / 200, 101.0 * 203 / 200, 101.0 * 201 / 200]
     assert closes.volatility_pct == pytest.approx(volatility_pct(joined, 4))
 
 
 def test_a_long_silence_keeps_no_more_than_is_needed():
-    closes = MinuteCloses(lookback=20)
+    closes = VolatilityEstimate(lookback=20)
     closes.update(0, 100.0)
 
     closes.update(10**9 * MINUTE_NS, 110.0)
@@ -120,26 +127,26 @@ def test_a_long_silence_keeps_no_more_than_is_needed():
 
 
 def test_a_price_that_is_older_than_the_last_opens_no_minute():
-    closes = MinuteCloses(lookback=20)
+    closes = VolatilityEstimate(lookback=20)
     closes.update(5 * MINUTE_NS, 100.0)
 
-    assert not closes.update(2 * MINUTE_NS, 99.0)
-    assert not closes.update(5 * MINUTE_NS, 101.0)
+    closes.update(2 * MINUTE_NS, 99.0)
+    closes.update(5 * MINUTE_NS, 101.0)
 
     assert closes.returns == ()
 
 
 def test_the_estimate_appears_with_the_21st_minute_and_not_before():
-    closes = MinuteCloses(lookback=20)
+    closes = VolatilityEstimate(lookback=20)
     estimates = []
 
     for minute, mid in enumerate(alternating(22)):
         closes.update(minute * MINUTE_NS, mid)
-        estimates.append(closes.volatility_pct)
+        estimates.append((closes.source, closes.volatility_pct))
 
-    assert estimates[:21] == [0.0] * 21
-    assert estimates[21] == pytest.approx(volatility_pct(alternating(21)))
-    assert estimates[21] > 0.5
+    assert all(source is not VolatilitySource.MINUTE_RETURNS for source, _ in estimates[:21])
+    assert estimates[21] == (VolatilitySource.MINUTE_RETURNS, pytest.approx(volatility_pct(alternating(21))))
+    assert closes.since_ns == 21 * MINUTE_NS
 
 
 @settings(max_examples=100)
@@ -148,7 +155,7 @@ def test_the_estimate_appears_with_the_21st_minute_and_not_before():
     lookback=st.integers(1, 6),
 )
 def test_closes_are_the_mids_that_a_replay_finds_at_every_minute_end(steps, lookback):
-    closes, history, now = MinuteCloses(lookback), [], 0
+    closes, history, now = VolatilityEstimate(lookback), [], 0
 
     for gap, mid in steps:
         now += gap
@@ -161,4 +168,93 @@ def test_closes_are_the_mids_that_a_replay_finds_at_every_minute_end(steps, look
     ]
     wanted = expected[-(lookback + 1) :]
     assert list(closes.returns) == [after / before - 1.0 for before, after in pairwise(wanted)]
-    assert closes.volatility_pct == volatility_pct(expected, lookback)
+    assert (closes.source is VolatilitySource.MINUTE_RETURNS) == (len(expected) > lookback)
+    if len(expected) > lookback:
+        assert closes.volatility_pct == volatility_pct(expected, lookback)
+
+
+# -- Until there are enough minutes -------------------------------------------------------------------
+
+
+def walk(estimate: VolatilityEstimate, seconds: int, step: float = 0.001, start_ns: int = 0) -> None:
+    """Move the mid up and down by a share of it at every second."""
+    for second in range(seconds):
+        estimate.update(start_ns + second * 1_000_000_000, 100.0 * (1 + step * (second // 5 % 2)))
+
+
+@pytest.mark.parametrize("offset_seconds", [0, 3, 31, 59])
+def test_a_volatility_is_known_within_a_minute_of_the_first_price(offset_seconds):
+    estimate = VolatilityEstimate(lookback=20)
+    start_ns = 7 * MINUTE_NS + offset_seconds * 1_000_000_000
+
+    walk(estimate, 40, start_ns=start_ns)
+    assert not estimate.is_known
+    walk(estimate, 20, start_ns=start_ns + 40 * 1_000_000_000)
+
+    assert estimate.source is VolatilitySource.FINE_RETURNS
+    assert start_ns < estimate.since_ns < start_ns + MINUTE_NS
+
+
+def test_returns_over_five_seconds_are_scaled_to_a_minute_by_the_square_root_of_time():
+    estimate = VolatilityEstimate(lookback=20)
+    mids = [100.0, 100.1, 99.9, 100.2, 100.2, 100.0, 99.8, 100.1, 100.3, 100.2]
+
+    for index, mid in enumerate(mids):
+        estimate.update(index * FINE_NS, mid)
+    estimate.update(len(mids) * FINE_NS, 1.0)  # closes the last interval, and is in none itself
+
+    returns = [after / before - 1 for before, after in pairwise(mids)]
+    assert estimate.volatility_pct == pytest.approx(100 * statistics.pstdev(returns) * math.sqrt(12))
+
+
+def test_a_random_walk_has_the_same_volatility_by_either_clock():
+    generator, log_price, estimates = random.Random(7), 0.0, {}
+    estimate = VolatilityEstimate(lookback=400)
+
+    for second in range(401 * 60):
+        log_price += generator.gauss(0, 1e-4)
+        estimate.update(second * 1_000_000_000, 100 * math.exp(log_price))
+        estimates[estimate.source] = estimate.volatility_pct
+
+    expected = 100 * 1e-4 * math.sqrt(60)
+    assert estimates[VolatilitySource.FINE_RETURNS] == pytest.approx(expected, rel=0.1)
+    estimate.update(402 * MINUTE_NS, 100.0)
+    assert estimate.source is VolatilitySource.MINUTE_RETURNS
+    assert estimate.volatility_pct == pytest.approx(expected, rel=0.1)
+
+
+def test_a_calibrations_volatility_holds_until_the_minutes_are_there():
+    estimate = VolatilityEstimate(lookback=2, calibrated_pct=0.07)
+
+    walk(estimate, 119)
+    assert (estimate.source, estimate.volatility_pct) == (VolatilitySource.CALIBRATION, 0.07)
+    estimate.load_calibrated(0.08, 119)
+    assert (estimate.source, estimate.volatility_pct) == (VolatilitySource.CALIBRATION, 0.08)
+    walk(estimate, 70, start_ns=2 * MINUTE_NS)
+
+    assert estimate.source is VolatilitySource.MINUTE_RETURNS
+    estimate.load_calibrated(0.09, 200)
+    assert estimate.volatility_pct != 0.09
+
+
+def test_bars_from_before_the_start_give_way_to_minutes_of_our_own_one_by_one():
+    estimate = VolatilityEstimate(lookback=3)
+    walk(estimate, 50)
+    assert estimate.source is VolatilitySource.FINE_RETURNS
+
+    estimate.load_bars([100.0, 101.0, 100.0, 102.0, 101.0], 50)
+    assert (estimate.source, estimate.since_ns) == (VolatilitySource.HISTORY, 50)
+    assert estimate.volatility_pct == volatility_pct([101.0, 100.0, 102.0, 101.0], 3)
+    for minute, mid in enumerate([100.0, 100.0, 103.0, 101.0, 100.0], start=1):
+        estimate.update(minute * MINUTE_NS, mid)
+        own = minute - 1
+        assert (estimate.source is VolatilitySource.MINUTE_RETURNS) == (own >= 3)
+
+
+def test_too_few_bars_are_left_out():
+    estimate = VolatilityEstimate(lookback=3)
+
+    estimate.load_bars([100.0, 101.0, 100.0], 50)
+
+    assert not estimate.is_known
+    assert estimate.returns == ()

@@ -504,7 +504,7 @@ def test_reservation_price_that_moves_less_than_a_tick_is_a_risk():
     assert [problem.path for problem in measured] == [("symbols", "XRP/BTC", "use_reservation_price")]
     assert measured[0].is_warning
     assert "2e-10 BTC at full inventory, less than one tick of 0.00000001 BTC" in measured[0].message
-    assert "volatility 0.1 %, measured" in measured[0].message
+    assert "volatility 0.1 %, one-minute returns" in measured[0].message
 
 
 def test_volatility_that_is_not_known_is_said_to_be_assumed():

@@ -302,13 +302,16 @@ def test_figures_are_the_models_in_bps_and_ticks():
     [
         (
             {"volatility_pct": 0.06},
-            "gamma 0.1, volatility 0.775 bps per square root of a second (measured), A",
+            "gamma 0.1, volatility 0.775 bps per square root of a second (one-minute returns), A",
         ),
         (
             {"name": "simplified", "market": None},
             "one-minute volatility 0.5 %, base_volatility_pct, as none is",
         ),
-        ({"name": "simplified", "volatility_pct": 0.06}, "gamma 0.1, one-minute volatility 0.06 %, measured"),
+        (
+            {"name": "simplified", "volatility_pct": 0.06},
+            "gamma 0.1, one-minute volatility 0.06 %, one-minute returns",
+        ),
         ({"name": "simplified", "skew_bps_at_max_inventory": 3.0}, "skew_bps_at_max_inventory 3"),
         ({"skew_bps_at_max_inventory": 3.0}, "skew_bps_at_max_inventory 3, gamma 0."),
         ({"use_reservation_price": False}, "no reservation price"),

@@ -61,6 +61,9 @@ SYMBOL = {
         "half_width_ticks": 57.73,
         "skew_bps": 1.2,
         "skew_ticks": 28.2,
+        "volatility_pct": 0.0812,
+        "volatility_source": "5-second returns",
+        "volatility_since": "2025-12-13T12:00:45+00:00",
         "maker_fee_bps": 2.0,
         "spread_bps": 0.4251,
         "spread_source": "median spread",
@@ -186,6 +189,7 @@ def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
         ("distance from the centre", ["2.46 bps (57.7 ticks)", "-"]),
         ("moved by full inventory", ["1.20 bps (28.2 ticks)", "-"]),
         ("maker fee", ["2 bps", "-"]),
+        ("one-minute volatility", ["0.0812 % (5-second returns since 12:00:45)", "-"]),
         ("the market's spread", ["0.4251 bps (median)", "-"]),
     ],
 )

@@ -74,3 +74,38 @@ def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"book_data must be deltas.*was quotes"):
         run_backtest(loaded.config)
     assert list(tmp_path.iterdir()) == []
+
+
+# -- Volatility ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_knows_its_volatility_within_a_minute_and_says_what_it_was_measured_from(
+    finished_run: Runs,
+) -> None:
+    run = finished_run("aggressive.yaml")
+    metrics = run.table("metrics")
+    for symbol, rows in metrics.groupby("symbol"):
+        first, known = rows.ts_event.min(), rows[rows.volatility_pct.notna()]
+        assert known.ts_event.min() - first < timedelta(minutes=1), symbol
+        assert known.volatility_source.drop_duplicates().tolist() == [
+            "5-second returns",
+            "one-minute returns",
+        ]
+        since = pd.to_datetime(known.groupby("volatility_source").volatility_since_ns.first(), utc=True)
+        assert since["one-minute returns"] - first < timedelta(minutes=22)
+        model = run.summary["symbols"][symbol]["quote_model"]
+        assert model["volatility_source"] == "one-minute returns"
+        assert pd.Timestamp(model["volatility_since"]) == since["one-minute returns"].floor("us")
+
+
+def test_a_run_from_the_middle_reads_the_minutes_before_it_for_its_volatility(finished_run: Runs) -> None:
+    start = "2025-12-13T12:25:00Z"
+    run = finished_run("aggressive.yaml", f"start={start}", "end=2025-12-13T12:26:00Z")
+    metrics = run.table("metrics")
+    assert metrics.ts_event.min() >= pd.Timestamp(start)
+    assert set(metrics.volatility_source) == {"one-minute returns"}
+    assert (pd.to_datetime(metrics.volatility_since_ns, utc=True) < pd.Timestamp(start)).all()
+    whole = finished_run("aggressive.yaml").table("metrics")
+    last = metrics.groupby("symbol").volatility_pct.last()
+    at_end = whole[whole.ts_event <= metrics.ts_event.max()].groupby("symbol").volatility_pct.last()
+    assert last.to_dict() == pytest.approx(at_end.to_dict())

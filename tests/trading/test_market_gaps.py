@@ -100,6 +100,6 @@ def test_what_the_mid_does_over_a_gap_is_no_return_of_a_minute(run: Any) -> None
 
     run(mm, sorted_by_time([*session(0, 2.35, 200), *session(HOUR, 2.5, 300)]))
 
-    returns = mm.symbols[XRP_USDT].closes.returns
+    returns = mm.symbols[XRP_USDT].volatility.returns
     assert len(returns) == 5
     assert max(map(abs, returns)) < 1e-4

@@ -202,9 +202,9 @@ def test_figures_of_the_start_are_kept_and_taken_anew_once_the_volatility_is_mea
     mids = (MID, 2.351, MID, MID)
     run(again, [book(60 * i, mid - 0.0005, mid + 0.0005) for i, mid in enumerate(mids)] + [book(185, *CALM)])
     later = again.symbols[XRP_USDT].quote_metrics
-    assert "(measured)" in later.source
-    assert "(measured)" not in first.source
-    volatility_bps = again.symbols[XRP_USDT].closes.volatility_pct * 100 / math.sqrt(60)
+    assert "(one-minute returns)" in later.source
+    assert "(calibration)" in first.source
+    volatility_bps = again.symbols[XRP_USDT].volatility.volatility_pct * 100 / math.sqrt(60)
     assert later.skew_bps == pytest.approx(first.skew_bps * volatility_bps / 1.5, rel=1e-9)
 
 
@@ -324,7 +324,7 @@ def test_exits_and_marks_stay_on_touch_and_mid(run, calibration):
 def test_a_size_at_the_touch_counts_only_where_the_fair_price_takes_it(run, fair, extra):
     mm = Quoted(config(fair_price=fair))
     resized = [update(1 + i, ("bid", 2.3495, 500.0 + i)) for i in range(3)]
-    deeper = [update(5 + i, ("bid", 2.3400, 500.0 + i)) for i in range(3)]
+    deeper = [update(4 + i / 4, ("bid", 2.3400, 500.0 + i)) for i in range(3)]
     run(mm, [book(0, *CALM), book(0.5, *CALM), *resized, *deeper])
     seen = mm.observed
     baseline = Quoted(config(fair_price=fair))

@@ -87,7 +87,12 @@ def stormy(then: list) -> list:
     return [book(60 * i, mid - 0.0005, mid + 0.0005) for i, mid in enumerate(mids)] + then
 
 
-STORM = {"volatility_lookback": 2, "volatility_threshold_mult": 1.0, "gamma": 0.5}
+STORM = {
+    "requote_tolerance_bps": 0.0,
+    "volatility_lookback": 2,
+    "volatility_threshold_mult": 1.0,
+    "gamma": 0.5,
+}
 
 
 @pytest.mark.parametrize(("taker", "at_price", "sign"), [("sell", 2.348, -1), ("buy", 2.352, 1)])
@@ -99,7 +104,7 @@ def test_the_reservation_price_moves_quotes_and_fills(run, taker, at_price, sign
     for switch in (False, True):
         mm = Watched(config(use_reservation_price=switch, **STORM))
         outcome = run(mm, script)
-        assert mm.symbols[XRP_USDT].closes.volatility_pct == pytest.approx(1.0, rel=0.01)
+        assert mm.symbols[XRP_USDT].volatility.volatility_pct == pytest.approx(1.0, rel=0.01)
         late = sum(fill.at > 183 for fill in outcome.fills)
         seen[switch] = mm.quotes_at(183), late, outcome.positions[XRP_USDT]
     shift = {side: seen[True][0][side][0] - seen[False][0][side][0] for side in ("bid", "ask")}
@@ -124,7 +129,7 @@ def test_inventory_skew_shrinks_only_the_growing_side(run):
 
 
 def test_volatility_widens_the_quotes(run):
-    mm = Watched(config(volatility_lookback=2, base_volatility_pct=0.5, volatility_threshold_mult=1.5))
+    mm = Watched(config(**STORM | {"base_volatility_pct": 0.5, "volatility_threshold_mult": 1.5}))
     run(mm, stormy([book(181, *CALM)]))
     assert mm.quotes_at(181) == {"bid": (2.34823, 10.0), "ask": (2.35177, 10.0)}
 
