@@ -122,7 +122,7 @@ def _spread_text(model: Figures) -> str:
 
 def _volatility_text(model: Figures) -> str:
     if model["volatility_pct"] is None:
-        return NONE
+        return str(model["volatility_source"])
     since = model["volatility_since"]
     measured = f"{short_number(model['volatility_pct'])} % ({model['volatility_source']}"
     return f"{measured})" if since is None else f"{measured} since {since[11:19]})"

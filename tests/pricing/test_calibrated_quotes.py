@@ -137,7 +137,7 @@ def test_a_longer_horizon_moves_the_quotes_of_avellaneda_and_stoikov_more():
 @settings(max_examples=60)
 @given(
     name=st.sampled_from(["simplified", *MODELS]),
-    skew=st.floats(0.1, 30.0),
+    skew=st.floats(0.1, 15.0),
     volatility=st.sampled_from([0.0, 0.02, 0.3]),
     quotes_at_cap=st.floats(1.0, 30.0),
 )
