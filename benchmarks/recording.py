@@ -1,4 +1,4 @@
-"""Measure what recording costs the engine's thread, and what bringing an hour into the catalog takes.
+"""Measure what recording costs the engine's thread and its own, and what bringing an hour into the catalog takes.
 
 Usage: python benchmarks/recording.py [--minutes N] [--pace N]
 
@@ -11,10 +11,12 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from decimal import Decimal
 from functools import wraps
 from pathlib import Path
 from typing import Any, Self
+from unittest.mock import patch
 
 from nautilus_trader.backtest import (
     BacktestDataConfig,
@@ -29,10 +31,13 @@ from nautilus_trader.model import AccountType, ActorId, BookType, InstrumentId, 
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
+from mm_nautilus.data.recording_writer import RecordingSession
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 
 NEVER_MINUTES = 1e6
 TENTH_NS = 100_000_000
+CALLBACKS = ("on_book_deltas", "on_trade", "on_time_event")
+OWN_THREAD = "append, in the recording's own thread"
 
 
 class Pace(DataActor):
@@ -85,29 +90,31 @@ def recorder(catalog: Path, played: Path) -> CatalogRecorder:
     return CatalogRecorder(RecordingOptions(catalog, rotate_minutes=NEVER_MINUTES), specs)
 
 
-def timed(method: Callable[..., Any], microseconds: list[float]) -> Callable[..., Any]:
+def timed(
+    method: Callable[..., Any], microseconds: list[float], clock: Callable[[], float]
+) -> Callable[..., Any]:
     @wraps(method)
     def call(*arguments: Any) -> Any:
-        start = time.perf_counter()
+        start = clock()
         result = method(*arguments)
-        microseconds.append(1e6 * (time.perf_counter() - start))
+        microseconds.append(1e6 * (clock() - start))
         return result
 
     return call
 
 
 def measure_calls(played: Path, folder: Path, pace: float) -> dict[str, list[float]]:
-    """Return the microseconds of each call of the recorder's callbacks."""
-    names = ("on_book_deltas", "on_trade", "on_time_event")
-    calls: dict[str, list[float]] = {name: [] for name in names}
-    originals = {name: getattr(CatalogRecorder, name) for name in names}
-    for name in names:
-        setattr(CatalogRecorder, name, timed(originals[name], calls[name]))
-    recording = recorder(folder / "paced", played)
-    play(played, recording, Pace(pace))
-    for name in names:
-        setattr(CatalogRecorder, name, originals[name])
-    assert recording.close(), recording.failure
+    """Return the microseconds of each call of the recorder's callbacks, and of the processor in its own thread."""
+    calls: dict[str, list[float]] = {name: [] for name in (*CALLBACKS, OWN_THREAD)}
+    with ExitStack() as patches:
+        for name in CALLBACKS:
+            method = timed(getattr(CatalogRecorder, name), calls[name], time.perf_counter)
+            patches.enter_context(patch.object(CatalogRecorder, name, method))
+        append = timed(RecordingSession.append, calls[OWN_THREAD], time.thread_time)
+        patches.enter_context(patch.object(RecordingSession, "append", append))
+        recording = recorder(folder / "paced", played)
+        play(played, recording, Pace(pace))
+        assert recording.close(), recording.failure
     return calls
 
 
@@ -137,8 +144,13 @@ def print_calls(calls: dict[str, list[float]], minutes: float) -> None:
         shares = (values[int(len(values) * share)] for share in (0.5, 0.99, 0.999))
         columns = [sum(values) / len(values), *shares, values[-1]]
         print(f"| `{name}` | {len(values):,} | " + " | ".join(f"{value:.1f}" for value in columns) + " |")
-    busy = sum(sum(values) for values in calls.values()) / 1e6
-    print(f"\n{100 * busy / (60 * minutes):.3f} % of the engine's thread at the data's own pace")
+    events = len(calls["on_book_deltas"]) + len(calls["on_trade"])
+    own = sum(calls.pop(OWN_THREAD))
+    engine = sum(sum(values) for values in calls.values())
+    print(
+        f"\n{engine / events:.1f} us an event in the engine's thread, {own / events:.1f} us in the recording's own"
+    )
+    print(f"{engine / 1e4 / (60 * minutes):.3f} % of the engine's thread at the data's own pace")
 
 
 def main() -> None:

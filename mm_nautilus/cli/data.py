@@ -264,7 +264,7 @@ def recover_command(
 ) -> None:
     """Bring what interrupted recordings have left into their catalog; the next recording does it by itself.
 
-    Exits with 1 if a part holds what its instrument does not allow.
+    Exits with 1 if a part was put aside: it holds what its instrument does not allow, or an earlier version left it.
 
     Example: mm-nautilus data recover recordings/sandbox
     """

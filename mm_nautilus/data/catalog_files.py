@@ -45,10 +45,12 @@ __all__ = [
     "last_flags",
     "named_instrument",
     "open_parquet",
+    "read_batches",
     "read_columns",
     "read_delta_blocks",
     "read_trade_blocks",
     "require_multiples",
+    "row_times",
     "trade_block",
     "trade_table",
 ]
@@ -254,7 +256,7 @@ def read_delta_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) 
     DataError
         If the file is damaged or holds what does not fit the instrument's increments.
     """
-    for batch in _batches(file.path, batch_rows):
+    for batch in read_batches(file.path, batch_rows):
         yield delta_block(file, batch, spec)
 
 
@@ -286,7 +288,7 @@ def read_trade_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) 
     DataError
         As for `read_delta_blocks`.
     """
-    for batch in _batches(file.path, batch_rows):
+    for batch in read_batches(file.path, batch_rows):
         yield trade_block(file, batch, spec)
 
 
@@ -316,7 +318,7 @@ def read_columns(file: CatalogFile, columns: list[str], batch_rows: int = 65_536
     DataError
         If the file is damaged.
     """
-    return _batches(file.path, batch_rows, columns)
+    return read_batches(file.path, batch_rows, columns)
 
 
 def announces_breaks(file: CatalogFile) -> bool:
@@ -347,7 +349,14 @@ def require_multiples(file: CatalogFile, spec: InstrumentSpec) -> None:
         _multiples(file, batch, "size", spec.size_increment)
 
 
-def _batches(path: Path, batch_rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+def read_batches(path: Path, batch_rows: int, columns: list[str] | None = None) -> Iterator[Any]:
+    """Yield the rows of a Parquet file as Arrow batches.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
     with open_parquet(path) as parquet:
         batches = parquet.iter_batches(batch_size=batch_rows, columns=columns)
         while True:
@@ -405,6 +414,13 @@ def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> D
         f"{file.path} holds a {name} that is no multiple of {file.instrument_id}'s {name}_increment {increment}, "
         f"was {value:f}; its instrument definition does not belong to this data"
     )
+
+
+def row_times(table: Any) -> Ints:
+    """Return the times that rows are ordered by, nanoseconds: of receipt, or of the event where there are no others."""
+    name = "ts_init" if "ts_init" in table.schema.names else "ts_event"
+    values: Ints = table.column(name).cast(pa.int64()).to_numpy()
+    return values
 
 
 def delta_table(spec: InstrumentSpec, block: DeltaBlock) -> pa.Table:

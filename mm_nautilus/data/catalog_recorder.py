@@ -1,8 +1,7 @@
 """The actor that records what a run receives and publishes into a catalog."""
 
-import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,21 +10,15 @@ from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig, SocketState
 from nautilus_trader.model import ActorId, BookAction, BookType, InstrumentId, OrderBookDelta
-from nautilus_trader.serialization import (
-    book_deltas_to_arrow_record_batch_bytes,
-    trades_to_arrow_record_batch_bytes,
-)
 
-from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_folder import (
-    INSTRUMENTS,
     RecoveryReport,
     locked_recording,
     new_session,
     recover,
     recover_locked,
 )
-from mm_nautilus.data.recording_rows import RecordedStream, StreamKind, fill_row
+from mm_nautilus.data.recording_rows import FILLS, METRICS, RecordedStream, fill_row, market_streams
 from mm_nautilus.data.recording_setup import RecordingOptions, stored_definitions
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
 from mm_nautilus.errors import DataError
@@ -53,17 +46,14 @@ class _Rows:
 
     Attributes
     ----------
-    name
-        The stream's name.
+    stream
+        What they are, and where they go.
     last
         Time of the last row, nanoseconds, as it will be recorded.
-    encode
-        Makes bytes of the engine's objects; None for plain values, which the writer encodes.
     """
 
-    name: str
+    stream: RecordedStream
     last: int = 0
-    encode: Callable[[Sequence[Any]], bytes] | None = None
     waiting: list[Any] = field(default_factory=list)
 
 
@@ -134,11 +124,10 @@ class CatalogRecorder(GuardedActor):
         self.options = options
         self.failure: str | None = None
         self._book_depth = book_depth
-        self._notes: list[str] = []
         self._books: dict[InstrumentId, _Book] = {}
         self._tapes: dict[InstrumentId, _Rows] = {}
-        self._metrics = _Rows(name=StreamKind.METRICS)
-        self._fills = _Rows(name=StreamKind.FILLS)
+        self._metrics = _Rows(stream=METRICS)
+        self._fills = _Rows(stream=FILLS)
         self._writer: RecordingWriter | None = None
         self._is_recording = False
         self._is_connected = True
@@ -152,11 +141,11 @@ class CatalogRecorder(GuardedActor):
         self._lock_descriptor = self._lock.enter_context(locked_recording(options.catalog))
         try:
             self.recovered: RecoveryReport = recover_locked(options.catalog)
-            self._notes += [
+            self._stored, kept_fees = stored_definitions(options.catalog, specs, fee_rates or {})
+            rejected = [
                 f"a part was not added to the catalog: {reason}" for reason in self.recovered.rejected
             ]
-            self._stored, kept_fees = stored_definitions(options.catalog, specs, fee_rates or {})
-            self._notes += kept_fees
+            self._notes = rejected + kept_fees
         except BaseException:
             self._lock.close()
             raise
@@ -377,12 +366,13 @@ class CatalogRecorder(GuardedActor):
         if not rows.waiting or self._writer is None:
             return
         waiting, rows.waiting = rows.waiting, []
+        encode = rows.stream.encode
         try:
-            payload = waiting if rows.encode is None else rows.encode(waiting)
+            payload = waiting if encode is None else encode(waiting)
         except (RuntimeError, TypeError, ValueError) as error:
-            self._end(f"{rows.name} cannot be encoded: {error}")
+            self._end(f"{rows.stream.folder} cannot be encoded: {error}")
             return
-        self._writer.append(rows.name, payload, self._shift, rows.last)
+        self._writer.append(rows.stream, payload, self._shift)
 
     def _end(self, reason: str) -> None:
         """End the recording, not the run."""
@@ -396,55 +386,27 @@ class CatalogRecorder(GuardedActor):
     # -- Beginning --------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Open the files of a new session."""
+        """Prepare the rows of each stream and open the files of a new session."""
         catalog = self.options.catalog
         try:
-            streams = [
-                stream for instrument_id in self._stored for stream in self._market_data(instrument_id)
-            ]
-            streams += [RecordedStream(StreamKind.METRICS), RecordedStream(StreamKind.FILLS)]
-            folder = new_session(catalog, streams)
+            for instrument_id, stored in self._stored.items():
+                instrument = self.cache.instrument(instrument_id)
+                if instrument is None:
+                    raise DataError(f"the feed has no instrument {instrument_id}")
+                book, tape = market_streams(instrument_spec(instrument), stored)
+                self._books[instrument_id] = _Book(stream=book, instrument_id=instrument_id)
+                self._tapes[instrument_id] = _Rows(stream=tape)
+            folder = new_session(catalog, self._stored.values())
         except (DataError, OSError) as error:
             self._end(str(error))
             return
-        try:
-            definitions = CatalogWriter(folder / INSTRUMENTS, catalog)
-            for stream in streams:
-                if stream.kind is StreamKind.BOOK:
-                    definitions.write_instrument(stream.specs()[1])
-        except (DataError, OSError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._end(str(error))
-            return
+        streams = [rows.stream for rows in self._all_rows()]
         session = RecordingSession(catalog, folder, streams, self._lock_descriptor)
-        self._open_streams(streams, max(session.last.values()) + 1)
+        earliest = max(session.last.values()) + 1
+        for rows in self._all_rows():
+            rows.last = earliest
         self._writer = RecordingWriter(session, self.options.sync_seconds)
         self._is_recording = True
-
-    def _open_streams(self, streams: Sequence[RecordedStream], earliest: int) -> None:
-        """Prepare the rows of each stream, none of which may be before `earliest`, nanoseconds."""
-        self._metrics.last = self._fills.last = earliest
-        encode_book, encode_trades = (
-            book_deltas_to_arrow_record_batch_bytes,
-            trades_to_arrow_record_batch_bytes,
-        )
-        for stream in streams:
-            if stream.stored is None:
-                continue
-            instrument_id = InstrumentId.from_str(stream.stored.instrument_id)
-            if stream.kind is StreamKind.BOOK:
-                self._books[instrument_id] = _Book(
-                    name=stream.name, last=earliest, encode=encode_book, instrument_id=instrument_id
-                )
-            else:
-                self._tapes[instrument_id] = _Rows(name=stream.name, last=earliest, encode=encode_trades)
-
-    def _market_data(self, instrument_id: InstrumentId) -> list[RecordedStream]:
-        instrument = self.cache.instrument(instrument_id)
-        if instrument is None:
-            raise DataError(f"the feed has no instrument {instrument_id}")
-        received, stored = instrument_spec(instrument), self._stored[instrument_id]
-        return [RecordedStream(kind, received, stored) for kind in (StreamKind.BOOK, StreamKind.TRADES)]
 
 
 def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:

@@ -20,6 +20,7 @@ from mm_nautilus.data.catalog_files import (
     file_name,
     folder_name,
     format_time,
+    row_times,
     trade_table,
 )
 from mm_nautilus.errors import DataError
@@ -106,38 +107,54 @@ class CatalogWriter:
         if len(block):
             self._write(spec, DataKind.TRADES, block.ts_init, lambda: trade_table(spec, block))
 
-    def close(self) -> None:
-        """Finish the files and name them by the spans they hold."""
+    def close(self) -> list[Path]:
+        """Finish the files, name them by the spans they hold, and return them."""
+        finished = []
         for path, (writer, first, last) in self._open.items():
             writer.close()
-            path.rename(path.with_name(file_name(first, last)))
+            finished.append(path.rename(path.with_name(file_name(first, last))))
         self._open.clear()
+        return finished
+
+    def write_table(self, folder: Path, table: pa.Table) -> None:
+        """Write rows in time order, whose columns are as they are stored, to a folder relative to the catalog's.
+
+        A first time that is the last one of the rows before is allowed here.
+        """
+        path = self._folder / folder / "unfinished"
+        times = row_times(table)
+        if path not in self._open:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open[path] = _open_file(path, table), int(times[0]), 0
+        writer, first, _ = self._open[path]
+        self._open[path] = writer, first, int(times[-1])
+        writer.write_table(table)
 
     def _write(
         self, spec: InstrumentSpec, kind: DataKind, times: Ints, make_table: Callable[[], pa.Table]
     ) -> None:
         stored = Path("data", kind, folder_name(spec.instrument_id))
-        path = self._folder / stored / "unfinished"
-        writer, first, last = self._open.get(path, (None, int(times[0]), int(times[0]) - 1))
+        _, first, last = self._open.get(
+            self._folder / stored / "unfinished", (None, int(times[0]), int(times[0]) - 1)
+        )
         if (np.diff(times) < 0).any() or times[0] <= last:
             raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
         if self._target is not None:
             _refuse_overlap((first, int(times[-1])), self._target / stored)
-        table = make_table()
-        if writer is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            rising = [name for name in table.column_names if name in _RISING]
-            writer = pq.ParquetWriter(
-                path,
-                table.schema,
-                compression="zstd",
-                use_dictionary=[  # type: ignore[arg-type] # its types know no list
-                    name for name in table.column_names if name not in (*rising, "trade_id")
-                ],
-                column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
-            )
-        self._open[path] = writer, first, int(times[-1])
-        writer.write_table(table)
+        self.write_table(stored, make_table())
+
+
+def _open_file(path: Path, table: pa.Table) -> pq.ParquetWriter:
+    rising = [name for name in table.column_names if name in _RISING]
+    return pq.ParquetWriter(
+        path,
+        table.schema,
+        compression="zstd",
+        use_dictionary=[  # type: ignore[arg-type] # its types know no list
+            name for name in table.column_names if name not in (*rising, "trade_id")
+        ],
+        column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED"),
+    )
 
 
 def _known_instruments(target: Path | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:

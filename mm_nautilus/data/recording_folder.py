@@ -1,15 +1,14 @@
 """A recording's own folder inside its catalog: logs that are being written, and how they become the catalog's files.
 
-``.recording`` holds a lock, one folder a session, and in each session one folder a part with the logs of that time.
-Everything that follows can be done again after it was interrupted: the same log always gives the same file, and
-a log is only deleted when its file is in its place.
+``.recording`` holds a lock, one folder a session, and in each session one folder a part with the logs of that time,
+each in the folder that its file will have in the catalog. Everything that follows can be done again after it was
+interrupted: the same log always gives the same file, and a log is only deleted when its file is in its place.
 """
 
-import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,24 +18,20 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mm_nautilus.data.catalog_files import file_interval, file_name, open_parquet
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind, file_interval, folder_name, open_parquet, read_batches
+from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_log import LogReader
-from mm_nautilus.data.recording_rows import (
-    RECORDED_BY,
-    RecordedStream,
-    StreamKind,
-    break_table,
-    is_break,
-    row_tables,
-    times_of,
-)
+from mm_nautilus.data.recording_rows import break_table, is_recorded, stored_table
 from mm_nautilus.errors import DataError
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import FLAG_LAST
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.system.file_lock import take_lock
-from mm_nautilus.system.private_file import replace_file
 
 __all__ = [
     "INSTRUMENTS",
+    "LOG_NAME",
     "RecoveryReport",
     "join_days",
     "last_time",
@@ -46,18 +41,16 @@ __all__ = [
     "promote_part",
     "recover",
     "recover_locked",
-    "session_streams",
     "waiting_sessions",
 ]
 
+LOG_NAME: Final = "log"
+_FOLDER: Final = ".recording"
 INSTRUMENTS: Final = "instruments"
 """Folder of a session for definitions the catalog does not have yet, laid out as the catalog is."""
-_FOLDER: Final = ".recording"
-_SESSION_FILE: Final = "session.json"
-_PLAN_FILE: Final = "plan.json"
-_WRITER: Final = b"mm_nautilus"
 _DAY_NS: Final = 86_400 * SECOND_NS
 _LOCK_PATIENCE_SECONDS: Final = 5.0
+_ROWS_AT_ONCE: Final = 65_536
 
 
 @dataclass(slots=True)
@@ -77,7 +70,8 @@ class RecoveryReport:
     joined
         Files that were put together with others of the same day.
     rejected
-        Why parts were not added: they hold what their instrument does not allow. They are kept beside the sessions.
+        Why parts were not added, which are kept beside the sessions: they hold what their instrument does not allow,
+        or are of another version.
     """
 
     catalog: Path
@@ -92,16 +86,6 @@ class RecoveryReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {**asdict(self), "catalog": str(self.catalog)}
-
-
-@dataclass(slots=True)
-class PartReport:
-    """What one part of a session has added to the catalog."""
-
-    files: int = 0
-    rows: int = 0
-    torn_bytes: int = 0
-    last: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -134,32 +118,24 @@ def _lock(catalog: Path) -> int:
         raise DataError(f"{catalog} cannot be recorded into: {error}") from error
 
 
-def new_session(catalog: Path, streams: Sequence[RecordedStream]) -> Path:
-    """Make and return the folder of a session that records these streams.
+def new_session(catalog: Path, specs: Iterable[InstrumentSpec]) -> Path:
+    """Make and return the folder of a session that records instruments with these definitions.
 
     Raises
     ------
-    OSError
-        If it cannot be written.
+    OSError, DataError
+        If it cannot be written; nothing is left of it then.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     session = catalog / _FOLDER / f"session-{stamp}-{os.getpid()}"
-    session.mkdir(parents=True)
-    text = json.dumps([stream.to_dict() for stream in streams], indent=1)
-    replace_file(session / _SESSION_FILE, text.encode())
+    try:
+        definitions = CatalogWriter(session / INSTRUMENTS, catalog)
+        for spec in specs:
+            definitions.write_instrument(spec)
+    except (DataError, OSError):
+        shutil.rmtree(session, ignore_errors=True)
+        raise
     return session
-
-
-def session_streams(session: Path) -> list[RecordedStream]:
-    """Return what a session records.
-
-    Raises
-    ------
-    OSError
-        If its description cannot be read.
-    """
-    values = json.loads((session / _SESSION_FILE).read_text(encoding="utf-8"))
-    return [RecordedStream.from_dict(entry) for entry in values]
 
 
 def waiting_sessions(catalog: Path) -> list[Path]:
@@ -170,8 +146,8 @@ def waiting_sessions(catalog: Path) -> list[Path]:
 # -- From logs to files -------------------------------------------------------------------------------------
 
 
-def promote_part(catalog: Path, part: Path, streams: Sequence[RecordedStream]) -> PartReport:
-    """Turn the logs of one part into files of the catalog, then delete them.
+def promote_part(catalog: Path, part: Path, report: RecoveryReport) -> None:
+    """Turn the logs of one part into files of the catalog, then delete them; what was added is counted in `report`.
 
     Readers see each file whole or not at all. Doing it again after an interruption gives the same files.
 
@@ -179,79 +155,68 @@ def promote_part(catalog: Path, part: Path, streams: Sequence[RecordedStream]) -
     ------
     OSError
         If something cannot be written; the logs stay.
-    DataError
-        If a log holds what its instrument does not allow.
+    DataError, pa.ArrowException
+        If a log holds what its instrument does not allow, or no tables of one kind.
     """
-    report = PartReport()
     made = part / "files"
     shutil.rmtree(made, ignore_errors=True)
-    for stream in streams:
-        log = part / f"{stream.name}.log"
-        if log.exists():
-            _write_file(stream, log, made, report)
-    if report.files:
-        _place_files(part.parent / INSTRUMENTS, catalog)
-    _place_files(made, catalog)
-    shutil.rmtree(part)
-    return report
-
-
-def _write_file(stream: RecordedStream, log: Path, made: Path, report: PartReport) -> None:
-    folder = made / stream.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    reader = LogReader(log)
-    tables = (table for table in row_tables(stream, log, reader) if table.num_rows)
-    span = _write_tables(folder / "new", tables)
-    report.torn_bytes += reader.torn_bytes
-    if span is None:
-        return
-    start, end, rows = span
-    (folder / "new").rename(folder / file_name(start, end))
-    report.files += 1
+    definitions = part.parent / INSTRUMENTS
+    specs = _specs_by_folder(catalog, definitions)
+    writer, rows, torn_bytes = CatalogWriter(made), 0, 0
+    for log in sorted(part.rglob(LOG_NAME)):
+        reader = LogReader(log)
+        for logged in reader.tables():
+            table = _as_in_catalog(log, logged, specs)
+            if table.num_rows:
+                writer.write_table(log.parent.relative_to(part), table)
+            rows += table.num_rows
+        torn_bytes += reader.torn_bytes
+    if writer.close():
+        _place_files(definitions, catalog)
+    report.files += _place_files(made, catalog)
     report.rows += rows
-    report.last[stream.name] = end
+    report.torn_bytes += torn_bytes
+    shutil.rmtree(part)
 
 
-def _write_tables(path: Path, tables: Iterator[pa.Table]) -> tuple[int, int, int] | None:
-    """Write tables as one file; returns first and last time and the number of rows, None without any."""
-    first = next(tables, None)
-    if first is None:
-        return None
-    name = "ts_init" if "ts_init" in first.column_names else "ts_event"
-    start, end, rows = int(times_of(first, name)[0]), 0, 0
-    schema = first.schema.with_metadata({**(first.schema.metadata or {}), RECORDED_BY: _WRITER})
-    with path.open("wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            table: pa.Table | None = first
-            while table is not None:
-                writer.write_table(table.replace_schema_metadata(schema.metadata))
-                end, rows = int(times_of(table, name)[-1]), rows + table.num_rows
-                table = next(tables, None)
-        file.flush()
-        os.fsync(file.fileno())
-    return start, end, rows
+def _specs_by_folder(*catalogs: Path) -> dict[str, InstrumentSpec]:
+    readers = [CatalogReader(catalog) for catalog in catalogs if (catalog / "data").is_dir()]
+    return {folder_name(spec.instrument_id): spec for reader in readers for spec in reader.instruments()}
 
 
-def _place_files(made: Path, catalog: Path) -> None:
-    for path in sorted(made.rglob("*.parquet")):
+def _as_in_catalog(log: Path, table: pa.Table, specs: Mapping[str, InstrumentSpec]) -> pa.Table:
+    if is_recorded(table.schema):
+        return table
+    spec = specs.get(log.parent.name)
+    if spec is None:
+        raise DataError(f"the instrument of {log} has no definition")
+    return stored_table(log, DataKind(log.parent.parent.name), spec, table)
+
+
+def _place_files(made: Path, catalog: Path) -> int:
+    """Move files into the catalog so that they survive a power cut there; returns how many."""
+    paths = sorted(made.rglob("*.parquet"))
+    for path in paths:
         target = catalog / path.relative_to(made)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(path)
         path.replace(target)
-        _sync_folder(target.parent)
+        _sync(target.parent)
+    return len(paths)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def last_time(catalog: Path, stream: RecordedStream) -> int:
-    """Return the last time (nanoseconds) the catalog holds of a stream, by its files' names, 0 without files."""
-    spans = (file_interval(path.name) for path in (catalog / stream.folder).glob("*.parquet"))
+def last_time(catalog: Path, folder: Path) -> int:
+    """Return the last time (nanoseconds) a folder of the catalog holds, by its files' names, 0 without files."""
+    spans = (file_interval(path.name) for path in (catalog / folder).glob("*.parquet"))
     return max((span[1] for span in spans if span is not None), default=0)
 
 
@@ -289,7 +254,7 @@ def recover_locked(catalog: Path) -> RecoveryReport:
     """
     report = RecoveryReport(catalog)
     try:
-        _finish_joins(catalog)
+        _finish_join(catalog)
         for session in waiting_sessions(catalog):
             _recover_session(catalog, session, report)
         report.joined = join_days(catalog)
@@ -299,53 +264,54 @@ def recover_locked(catalog: Path) -> RecoveryReport:
 
 
 def _recover_session(catalog: Path, session: Path, report: RecoveryReport) -> None:
-    # A session that could not even write down what it records has recorded nothing.
-    if (session / _SESSION_FILE).exists():
-        streams = session_streams(session)
-        for part in sorted(path for path in session.glob("part-*")):
+    if (session / "session.json").exists():
+        aside = session.rename(catalog / _FOLDER / f"rejected-{session.name}")
+        report.rejected.append(
+            f"{aside} was recorded by an earlier version of this package, which can recover it"
+        )
+        return
+    # A session without definitions has not begun to record.
+    if (session / INSTRUMENTS).exists():
+        for part in sorted(session.glob("part-*")):
             try:
-                done = promote_part(catalog, part, streams)
-            except DataError as error:
+                promote_part(catalog, part, report)
+            except (DataError, pa.ArrowException) as error:
                 part.rename(catalog / _FOLDER / f"rejected-{session.name}-{part.name}")
                 report.rejected.append(str(error))
-                continue
-            report.files += done.files
-            report.rows += done.rows
-            report.torn_bytes += done.torn_bytes
-        report.breaks += mark_breaks(catalog, session, streams)
+        report.breaks += mark_breaks(catalog, session)
         report.sessions += 1
     shutil.rmtree(session)
 
 
-def mark_breaks(catalog: Path, aside: Path, streams: Sequence[RecordedStream]) -> int:
-    """Say in the catalog that the books are not known after the last changes in it; returns for how many.
+def mark_breaks(catalog: Path, session: Path) -> int:
+    """Say after the last recorded changes of each book that it is not known from there on; returns for how many.
 
     Parameters
     ----------
     catalog
         The catalog.
-    aside
+    session
         A folder on the same disk for files that are not finished.
-    streams
-        What was recorded.
     """
-    marked = 0
-    for stream in streams:
-        if stream.kind is not StreamKind.BOOK:
-            continue
-        paths = sorted((catalog / stream.folder).glob("*.parquet"))
-        if not paths or _recorded_schema(paths[-1]) is None or is_break(_last_rows(paths[-1])):
-            continue
-        moment = last_time(catalog, stream) + 1
-        _write_tables(aside / "break.new", iter([break_table(stream, moment)]))
-        (aside / "break.new").replace(catalog / stream.folder / file_name(moment, moment))
-        marked += 1
-    return marked
+    books = catalog / "data" / DataKind.DELTAS
+    aside = session / "breaks"
+    shutil.rmtree(aside, ignore_errors=True)
+    writer = CatalogWriter(aside)
+    for name, spec in _specs_by_folder(catalog).items():
+        folder = books / name
+        paths = sorted(folder.glob("*.parquet"))
+        if paths and _recorded_schema(paths[-1]) is not None and not _ends_with_break(paths[-1]):
+            stored = folder.relative_to(catalog)
+            writer.write_table(stored, break_table(spec, last_time(catalog, stored) + 1))
+    writer.close()
+    return _place_files(aside, catalog)
 
 
-def _last_rows(path: Path) -> pa.Table:
+def _ends_with_break(path: Path) -> bool:
     with open_parquet(path) as file:
-        return file.read_row_group(file.num_row_groups - 1, columns=["action", "flags"])
+        rows = file.read_row_group(file.num_row_groups - 1, columns=["action", "flags"])
+    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
+    return last["action"] == "CLEAR" and bool(last["flags"] & FLAG_LAST)
 
 
 # -- One file a day -----------------------------------------------------------------------------------------
@@ -366,15 +332,11 @@ def join_days(catalog: Path) -> int:
     folders = [*(catalog / "data").glob("*/*"), catalog / "fills"]
     for folder in sorted(path for path in folders if path.is_dir()):
         for paths in _runs_of_a_day(folder, today):
-            with suppress(_DamagedFileError):
-                _plan_join(catalog, paths)
+            with suppress(DataError):  # a damaged file
+                _join(catalog, paths)
                 joined += len(paths)
-    _finish_joins(catalog)
+    _finish_join(catalog)
     return joined
-
-
-class _DamagedFileError(Exception):
-    """A file that was to be joined cannot be read."""
 
 
 def _runs_of_a_day(folder: Path, today: int) -> list[list[Path]]:
@@ -400,46 +362,46 @@ def _recorded_schema(path: Path) -> pa.Schema | None:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
         return None
-    return schema if (schema.metadata or {}).get(RECORDED_BY) == _WRITER else None
+    return schema if is_recorded(schema) else None
 
 
-def _plan_join(catalog: Path, paths: Sequence[Path]) -> None:
-    """Write the joined file aside, and then, in one step, that it replaces the others."""
-    first, last = (file_interval(path.name) for path in (paths[0], paths[-1]))
-    if first is None or last is None:
-        raise ValueError(f"{paths[0]} and {paths[-1]} must be named by time spans")
-    target = paths[0].parent / file_name(first[0], last[1])
-    folder = catalog / _FOLDER / f"join-{paths[0].parent.name}-{target.stem}"
-    folder.mkdir(exist_ok=True)
-    _write_tables(folder / "joined", _row_groups(paths))
-    plan = {
-        "target": str(target.relative_to(catalog)),
-        "sources": [str(path.relative_to(catalog)) for path in paths],
-    }
-    replace_file(folder / _PLAN_FILE, json.dumps(plan).encode())
-
-
-def _row_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
+def _join(catalog: Path, paths: Sequence[Path]) -> None:
+    """Write the joined file aside; once its folder has its final name, it replaces the others whatever happens."""
+    aside = catalog / _FOLDER / "joining"
+    shutil.rmtree(aside, ignore_errors=True)
+    writer = CatalogWriter(aside)
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                try:
-                    table = file.read_row_group(group)
-                except (pa.ArrowException, OSError) as error:
-                    raise _DamagedFileError from error
-                yield table
+        for batch in read_batches(path, _ROWS_AT_ONCE):
+            writer.write_table(path.parent.relative_to(catalog), pa.Table.from_batches([batch]))
+    for path in writer.close():
+        _sync(path)
+    aside.rename(_joined(catalog))
+    _sync(catalog / _FOLDER)
+    _finish_join(catalog)
 
 
-def _finish_joins(catalog: Path) -> None:
-    """Carry out what is planned; a reader never finds rows twice, and nothing is lost if this is interrupted."""
-    for folder in sorted((catalog / _FOLDER).glob("join-*")):
-        if (folder / _PLAN_FILE).exists():
-            plan = json.loads((folder / _PLAN_FILE).read_text(encoding="utf-8"))
-            if (folder / "joined").exists():
-                for source in plan["sources"]:
-                    (catalog / source).unlink(missing_ok=True)
-                (folder / "joined").rename(catalog / plan["target"])
-        shutil.rmtree(folder)
+def _joined(catalog: Path) -> Path:
+    return catalog / _FOLDER / "joined"
+
+
+def _finish_join(catalog: Path) -> None:
+    """Put a joined file in the place of those it was made of; a reader never finds rows twice."""
+    for path in _joined(catalog).rglob("*.parquet"):
+        target = catalog / path.relative_to(_joined(catalog))
+        start, end = file_interval(path.name) or (0, 0)
+        for other in target.parent.glob("*.parquet"):
+            span = file_interval(other.name)
+            if (
+                span is not None
+                and start <= span[0]
+                and span[1] <= end
+                and _recorded_schema(other) is not None
+            ):
+                other.unlink()
+        path.rename(target)
+    for folder in (_joined(catalog), catalog / _FOLDER / "joining"):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _latest(catalog: Path) -> int:

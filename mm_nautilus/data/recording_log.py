@@ -1,4 +1,4 @@
-"""An append-only log of byte blocks: whatever ends the process, what was written before it can be read back."""
+"""An append-only log of tables: whatever ends the process, what was written before it can be read back."""
 
 import os
 import struct
@@ -9,24 +9,23 @@ from typing import Final
 
 import pyarrow as pa
 
+from mm_nautilus.errors import DataError
+
 __all__ = ["LogReader", "LogWriter"]
 
-_MAGIC: Final = b"MMREC001"
-_HEAD: Final = struct.Struct("<8sq")
 _BLOCK: Final = struct.Struct("<II")
-_INNER: Final = struct.Struct("<Iq")
+"""What precedes a table: its size as it is compressed, and the checksum of that."""
 _CODEC: Final = "zstd"
+_ROWS_AT_ONCE: Final = 65_536
 
 
 class LogWriter:
-    """Append compressed blocks to a new file; nothing is held back in this process.
+    """Append tables to a new file; nothing is held back in this process.
 
     Parameters
     ----------
     path
         The file; it must not exist.
-    floor
-        The last time (nanoseconds) that the files before this one hold, 0 where there are none.
 
     Raises
     ------
@@ -34,24 +33,23 @@ class LogWriter:
         If the file cannot be made; the methods raise it if it cannot be written.
     """
 
-    def __init__(self, path: Path, floor: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
-        self.size_bytes = self._write(_HEAD.pack(_MAGIC, floor))
 
-    def append(self, payload: bytes, shift: int) -> int:
-        """Write one block and return its size in the file, in bytes.
-
-        Parameters
-        ----------
-        payload
-            Any bytes.
-        shift
-            Nanoseconds by which its times of receipt are to be moved forward.
-        """
-        body = _INNER.pack(len(payload), shift) + pa.compress(payload, codec=_CODEC, asbytes=True)
-        written = self._write(_BLOCK.pack(len(body), zlib.crc32(body)) + body)
-        self.size_bytes += written
-        return written
+    def append(self, table: pa.Table) -> int:
+        """Write one table and return its size in the file, in bytes."""
+        sink = pa.BufferOutputStream()
+        with (
+            pa.CompressedOutputStream(sink, _CODEC) as packed,
+            pa.ipc.new_stream(packed, table.schema) as stream,
+        ):
+            stream.write_table(table)
+        body = sink.getvalue().to_pybytes()
+        # A disk that is nearly full takes a part of a write without an error.
+        rest = memoryview(_BLOCK.pack(len(body), zlib.crc32(body)) + body)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return _BLOCK.size + len(body)
 
     def sync(self) -> None:
         """Wait until everything is on the disk itself, so that it also survives a power cut."""
@@ -61,16 +59,9 @@ class LogWriter:
         """Close the file."""
         self._file.close()
 
-    def _write(self, data: bytes) -> int:
-        # A disk that is nearly full takes a part of a write without an error.
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        return len(data)
-
 
 class LogReader:
-    """Read a log up to the first block that is not whole.
+    """Read a log up to the first table that is not whole.
 
     Parameters
     ----------
@@ -79,41 +70,44 @@ class LogReader:
 
     Attributes
     ----------
-    floor
-        As it was given to the writer; 0 where even the head of the file is not whole.
     torn_bytes
-        Size of what follows the last whole block; known once `blocks` has ended.
+        Size of what follows the last whole table; known once `tables` has ended.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.torn_bytes = 0
-        with path.open("rb") as file:
-            head = file.read(_HEAD.size)
-        self._is_sound = len(head) == _HEAD.size and head.startswith(_MAGIC)
-        self.floor: int = _HEAD.unpack(head)[1] if self._is_sound else 0
 
-    def blocks(self) -> Iterator[tuple[bytes, int]]:
-        """Yield the payload and the shift of every whole block, in order."""
-        size = self._path.stat().st_size
-        if not self._is_sound:
-            self.torn_bytes = size
-            return
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield what was appended, in order, put together to some 65,000 rows each.
+
+        Raises
+        ------
+        DataError
+            If what is whole by its checksum is no table.
+        """
+        waiting: list[pa.Table] = []
+        for table in self._whole_tables():
+            waiting.append(table)
+            if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+                yield pa.concat_tables(waiting)
+                waiting = []
+        if waiting:
+            yield pa.concat_tables(waiting)
+
+    def _whole_tables(self) -> Iterator[pa.Table]:
+        self.torn_bytes = self._path.stat().st_size
         with self._path.open("rb") as file:
-            end = file.seek(_HEAD.size)
-            while True:
-                head = file.read(_BLOCK.size)
-                if len(head) < _BLOCK.size:
-                    break
+            while len(head := file.read(_BLOCK.size)) == _BLOCK.size:
                 length, checksum = _BLOCK.unpack(head)
                 body = file.read(length)
-                if len(body) < length or length < _INNER.size or zlib.crc32(body) != checksum:
-                    break
-                end = file.tell()
-                payload_length, shift = _INNER.unpack_from(body)
-                packed = body[_INNER.size :]
-                yield (
-                    pa.decompress(packed, decompressed_size=payload_length, codec=_CODEC, asbytes=True),
-                    shift,
-                )
-        self.torn_bytes = size - end
+                if not length or len(body) < length or zlib.crc32(body) != checksum:
+                    return
+                self.torn_bytes -= _BLOCK.size + length
+                yield self._table(body)
+
+    def _table(self, body: bytes) -> pa.Table:
+        try:
+            return pa.ipc.open_stream(pa.CompressedInputStream(pa.BufferReader(body), _CODEC)).read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self._path} holds what is no table: {error}") from error

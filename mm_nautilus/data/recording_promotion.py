@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from mm_nautilus.data.recording_folder import join_days, promote_part, session_streams
+from mm_nautilus.data.recording_folder import RecoveryReport, join_days, promote_part
 
 __all__ = ["Promotion"]
 
@@ -72,15 +72,10 @@ class Promotion:
         OSError
             As for `is_done`.
         """
-        code = self._process.wait()
-        errors = ""
-        for pipe in (self._process.stdin, self._process.stderr):
-            if pipe is not None:
-                errors = pipe.read() if pipe.readable() else errors
-                pipe.close()
-        if code != 0:
-            lines = errors.strip().splitlines()
-            reason = lines[-1] if lines else f"it ended with code {code}"
+        with self._process as process:
+            errors = process.stderr.read() if process.stderr is not None else ""
+        if process.returncode != 0:
+            reason = (errors.splitlines() or [f"it ended with code {process.returncode}"])[-1]
             raise OSError(f"what was recorded could not be brought into the catalog: {reason}")
 
 
@@ -93,7 +88,7 @@ def _end_with_parent() -> None:
 def _main(catalog: Path, part: Path) -> None:
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    promote_part(catalog, part, session_streams(part.parent))
+    promote_part(catalog, part, RecoveryReport(catalog))
     join_days(catalog)
 
 

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import struct
 import traceback
+import zlib
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from arrow_streams import delta_stream, trade_stream
 from hypothesis import given
@@ -24,13 +28,14 @@ from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.recording_folder import (
     INSTRUMENTS,
+    LOG_NAME,
     join_days,
     locked_recording,
     new_session,
     recover,
 )
 from mm_nautilus.data.recording_log import LogReader, LogWriter
-from mm_nautilus.data.recording_rows import RecordedStream, StreamKind
+from mm_nautilus.data.recording_rows import market_streams
 from mm_nautilus.data.recording_writer import RecordingSession
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -52,8 +57,7 @@ HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 XRP = InstrumentSpec("XRP/USDT", "KRAKEN", "XRP", "USDT", Decimal("0.0001"), Decimal("0.01"))
 ID = XRP.instrument_id
-BOOK, TRADES = (RecordedStream(kind, XRP, XRP) for kind in (StreamKind.BOOK, StreamKind.TRADES))
-STREAMS = [BOOK, TRADES]
+BOOK, TRADES = STREAMS = market_streams(XRP, XRP)
 
 
 def column(*values):
@@ -90,16 +94,13 @@ class Recording:
 
     def __init__(self, catalog: Path, lock: int) -> None:
         self.catalog = catalog
-        self.folder = new_session(catalog, STREAMS)
-        CatalogWriter(self.folder / INSTRUMENTS, catalog).write_instrument(XRP)
-        self.session = RecordingSession(catalog, self.folder, STREAMS, lock)
+        self.session = RecordingSession(catalog, new_session(catalog, [XRP]), STREAMS, lock)
 
     def book(self, block, shift=0):
-        last = int(block.ts_init[-1]) + shift
-        self.session.append(BOOK.name, delta_stream(XRP, block), shift, last)
+        self.session.append(BOOK, delta_stream(XRP, block), shift)
 
     def trade(self, block):
-        self.session.append(TRADES.name, trade_stream(XRP, block), 0, int(block.ts_init[-1]))
+        self.session.append(TRADES, trade_stream(XRP, block), 0)
 
     def minute(self, start):
         """Record a whole book, a trade and a change."""
@@ -165,45 +166,44 @@ def contents(catalog):
 # -- Logs ---------------------------------------------------------------------------------------------------
 
 
-PAYLOADS = st.lists(st.tuples(st.binary(max_size=200), st.integers(-(2**62), 2**62)), max_size=5)
+TABLES = st.lists(st.lists(st.binary(max_size=200), min_size=1), max_size=5)
 
 
-def write_log(folder, payloads, floor=77):
+def write_log(folder, tables):
     path = folder / "x.log"
     path.unlink(missing_ok=True)
-    log = LogWriter(path, floor)
-    sizes = [log.size_bytes]
-    for payload, shift in payloads:
-        log.append(payload, shift)
-        sizes.append(log.size_bytes)
+    log, sizes = LogWriter(path), [0]
+    for rows in tables:
+        sizes.append(sizes[-1] + log.append(pa.table({"x": rows})))
     log.close()
-    assert path.stat().st_size == log.size_bytes
+    assert path.stat().st_size == sizes[-1]
     return path, sizes
 
 
-@given(payloads=PAYLOADS, data=st.data())
-def test_a_log_that_was_cut_off_anywhere_gives_its_whole_blocks(tmp_path_factory, payloads, data):
-    path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)
+def read_log(reader):
+    return [value for table in reader.tables() for value in table.column("x").to_pylist()]
+
+
+@given(tables=TABLES, data=st.data())
+def test_a_log_that_was_cut_off_anywhere_gives_its_whole_tables(tmp_path_factory, tables, data):
+    path, sizes = write_log(tmp_path_factory.getbasetemp(), tables)
     cut = data.draw(st.integers(0, sizes[-1]))
     path.write_bytes(path.read_bytes()[:cut])
     reader = LogReader(path)
-    whole = [size for size in sizes if size <= cut]
-    assert list(reader.blocks()) == payloads[: max(0, len(whole) - 1)]
-    assert reader.torn_bytes == cut - (whole[-1] if whole else 0)
-    assert reader.floor == (77 if whole else 0)
+    whole = sum(size <= cut for size in sizes[1:])
+    assert read_log(reader) == list(chain(*tables[:whole]))
+    assert reader.torn_bytes == cut - sizes[whole]
 
 
-@given(payloads=PAYLOADS.filter(bool), data=st.data())
-def test_a_damaged_block_ends_a_log_and_is_never_believed(tmp_path_factory, payloads, data):
-    path, sizes = write_log(tmp_path_factory.getbasetemp(), payloads)
+@given(tables=TABLES.filter(bool), data=st.data())
+def test_a_damaged_table_ends_a_log_and_is_never_believed(tmp_path_factory, tables, data):
+    path, sizes = write_log(tmp_path_factory.getbasetemp(), tables)
     content = bytearray(path.read_bytes())
-    place = data.draw(st.integers(sizes[0], sizes[-1] - 1))
+    place = data.draw(st.integers(0, sizes[-1] - 1))
     content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    found = list(LogReader(path).blocks())
-    block = next(number for number, size in enumerate(sizes[1:]) if place < size)
-    assert found == payloads[: len(found)]
-    assert len(found) <= block
+    table = next(number for number, size in enumerate(sizes[1:]) if place < size)
+    assert read_log(LogReader(path)) == list(chain(*tables[:table]))
 
 
 # -- Recovery -----------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_a_torn_log_loses_its_end_only(tmp_path):
     catalog = tmp_path / "c"
     record(catalog, T0, finish=False)
     part = next((catalog / ".recording").glob("session-*/part-*"))
-    log = part / f"{BOOK.name}.log"
+    log = part / BOOK.folder / LOG_NAME
     log.write_bytes(log.read_bytes()[:-5])
     report = recover(catalog)
     assert report.torn_bytes > 0
@@ -362,28 +362,63 @@ def test_where_nothing_was_recorded_nothing_is_made(tmp_path):
     assert list((tmp_path / "c").iterdir()) == []
 
 
-def test_a_part_that_contradicts_its_instrument_is_put_aside(tmp_path):
+def recover_by_command(catalog):
+    done = CliRunner().invoke(app, ["data", "recover", str(catalog), "--json"])
+    return done.exit_code, json.loads(done.stdout)
+
+
+def refined(session):
+    shutil.rmtree(session / INSTRUMENTS)
+    coarse = replace(XRP, price_increment=Decimal("0.0003"))
+    CatalogWriter(session / INSTRUMENTS).write_instrument(coarse)
+
+
+def undefined(session):
+    shutil.rmtree(session / INSTRUMENTS)
+    (session / INSTRUMENTS).mkdir()
+
+
+def replaced_by_no_rows(session):
+    content = b"no Arrow stream"
+    for log in session.rglob(LOG_NAME):
+        log.write_bytes(struct.pack("<II", len(content), zlib.crc32(content)) + content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (refined, "holds a price that is no multiple of XRP/USDT.KRAKEN's price_increment 0.0003"),
+        (undefined, "has no definition"),
+        (replaced_by_no_rows, "holds what is no table"),
+    ],
+)
+def test_a_part_that_cannot_be_part_of_the_catalog_is_put_aside(tmp_path, damage, reason):
     catalog = tmp_path / "c"
     record(catalog, T0, finish=False)
     (session,) = (catalog / ".recording").glob("session-*")
-    coarse = replace(XRP, price_increment=Decimal("0.0003"))
-    shutil.rmtree(session / INSTRUMENTS)
-    CatalogWriter(session / INSTRUMENTS).write_instrument(coarse)
-    values = [RecordedStream(stream.kind, coarse, coarse).to_dict() for stream in STREAMS]
-    (session / "session.json").write_text(json.dumps(values))
-    done = CliRunner().invoke(app, ["data", "recover", str(catalog)])
-    assert done.exit_code == 1
-    assert "problem: a part was not added" in done.stdout
-    assert "holds a price that is no multiple of XRP/USDT.KRAKEN's price_increment 0.0003" in done.stdout
-    assert list((catalog / ".recording").glob("rejected-session-*/*.log"))
+    damage(session)
+    code, told = recover_by_command(catalog)
+    assert (code, told["files"], told["rows"]) == (1, 0, 0)
+    assert reason in told["rejected"][0]
+    assert len(list((catalog / ".recording").glob(f"rejected-session-*/data/*/*/{LOG_NAME}"))) == 2
     assert recover(catalog).rejected == []
+
+
+def test_what_an_earlier_version_has_left_is_put_aside(tmp_path):
+    session = tmp_path / "c" / ".recording" / "session-x"
+    session.mkdir(parents=True)
+    (session / "session.json").write_text("[]")
+    code, told = recover_by_command(tmp_path / "c")
+    assert (code, told["sessions"]) == (1, 0)
+    assert "rejected-session-x was recorded by an earlier version" in told["rejected"][0]
+    assert (tmp_path / "c" / ".recording" / "rejected-session-x" / "session.json").exists()
 
 
 def test_more_digits_than_the_instrument_has_end_a_recording_before_they_are_written(recording):
     recording.book(whole_book(T0))
     finer = replace(XRP, price_increment=Decimal("0.00001"))
     with pytest.raises(DataError, match=r"price_precision of XRP/USDT.KRAKEN must be at most 4, .* was 5"):
-        recording.session.append(BOOK.name, delta_stream(finer, whole_book(T0 + 1)), 0, T0 + 1)
+        recording.session.append(BOOK, delta_stream(finer, whole_book(T0 + 1)), 0)
     recording.session.finish()
     assert [row[1] for row in book_rows(recording.catalog)] == [T0, T0, T0, T0 + 1]
 
@@ -447,7 +482,7 @@ def test_a_join_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("mm_nautilus.data.recording_folder.replace_file", full)
+        patched.setattr("mm_nautilus.data.recording_folder._sync", full)
         with pytest.raises(OSError, match="No space"):
             join_days(catalog)
     assert contents(catalog) == before

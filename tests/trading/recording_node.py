@@ -62,7 +62,7 @@ def main() -> None:
         )
         .build()
     )
-    recorder = CatalogRecorder(RecordingOptions(Path(catalog), rotate_minutes=0.1), specs, book_depth=depth)
+    recorder = CatalogRecorder(RecordingOptions(Path(catalog), rotate_minutes=0.05), specs, book_depth=depth)
     subscriber = Subscriber([spec.instrument_id for spec in specs], depth)
     node.add_actor(recorder)
     node.add_actor(subscriber)

@@ -353,7 +353,9 @@ def test_prices_of_another_precision_end_the_recording_only(run, tmp_path) -> No
     run([], data, actors=[recording, director])
     assert recording.failures == []
     assert recording.failure is not None
-    assert recording.failure.startswith("book-XRPUSDT.KRAKEN cannot be encoded: Mixed metadata")
+    assert recording.failure.startswith(
+        "data/order_book_deltas/XRPUSDT.KRAKEN cannot be encoded: Mixed metadata"
+    )
     assert not recording.close()
     assert max(row[1] for row in delta_rows(tmp_path / "recorded", XRP)) < ns(20.0)
 
@@ -363,7 +365,7 @@ def test_a_disk_that_is_full_at_the_start_ends_the_recording_only(run, tmp_path,
         raise OSError(28, "No space left on device")
 
     recording = recorder(tmp_path / "recorded")
-    monkeypatch.setattr("mm_nautilus.data.catalog_recorder.CatalogWriter", full)
+    monkeypatch.setattr("mm_nautilus.data.recording_folder.CatalogWriter", full)
     run([], MARKET, actors=[recording])
     assert recording.failures == []
     assert recording.failure == "[Errno 28] No space left on device"

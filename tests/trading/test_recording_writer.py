@@ -11,14 +11,12 @@ from recorded_markets import SAMPLE
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.recording_folder import locked_recording, new_session, recover_locked
-from mm_nautilus.data.recording_rows import RecordedStream, StreamKind
+from mm_nautilus.data.recording_rows import FILLS, METRICS, market_streams
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
 
-NAME = "book-XRPUSDT.KRAKEN"
 SPEC = CatalogReader(SAMPLE).instrument("XRP/USDT.KRAKEN")
-STREAMS = [RecordedStream(StreamKind.BOOK, SPEC, SPEC)]
+BOOK, _ = market_streams(SPEC, SPEC)
 BLOCK = next(CatalogReader(SAMPLE).iter_deltas(SPEC.instrument_id, batch_rows=2_000))
-LAST = int(BLOCK.ts_init[-1])
 
 
 class Paper:
@@ -31,11 +29,11 @@ class Paper:
         self.fails_at = -1
         self.part_bytes = 0
 
-    def append(self, name: str, payload: Any, shift: int, last: int) -> None:
+    def append(self, stream: Any, payload: Any, shift: int) -> None:
         self.may_go_on.wait()
         if len(self.done) == self.fails_at:
             raise OSError(28, "No space left on device")
-        self.done.append((name, payload, shift, last))
+        self.done.append((stream, payload, shift))
         self.part_bytes += len(payload)
 
     def rotate(self) -> None:
@@ -62,11 +60,11 @@ def paper() -> Paper:
 
 def test_everything_is_worked_off_in_order(paper: Paper) -> None:
     writer = RecordingWriter(paper, 1e9)  # type: ignore[arg-type]
-    writer.append("a", b"1", 0, 1)
+    writer.append(FILLS, b"1", 0)
     writer.rotate()
-    writer.append("b", [{"x": 1}], 5, 2)
+    writer.append(METRICS, [{"x": 1}], 5)
     assert writer.close(10)
-    assert paper.done == [("a", b"1", 0, 1), "rotate", ("b", [{"x": 1}], 5, 2), "finish"]
+    assert paper.done == [(FILLS, b"1", 0), "rotate", (METRICS, [{"x": 1}], 5), "finish"]
     assert (writer.failure, writer.waiting_bytes) == (None, 0)
 
 
@@ -74,10 +72,10 @@ def test_the_first_error_is_kept_and_nothing_is_written_after_it(paper: Paper) -
     paper.fails_at = 1
     writer = RecordingWriter(paper, 1e9)  # type: ignore[arg-type]
     for number in range(5):
-        writer.append("a", b"x", 0, number)
+        writer.append(FILLS, b"x", number)
     assert writer.close(10)
     assert writer.failure == "OSError: [Errno 28] No space left on device"
-    assert paper.done == [("a", b"x", 0, 0), "abandon"]
+    assert paper.done == [(FILLS, b"x", 0), "abandon"]
 
 
 def test_a_disk_that_is_too_slow_ends_the_recording_before_memory_does(
@@ -87,30 +85,30 @@ def test_a_disk_that_is_too_slow_ends_the_recording_before_memory_does(
     paper.may_go_on.clear()
     writer = RecordingWriter(paper, 1e9)  # type: ignore[arg-type]
     for number in range(5):
-        writer.append("a", bytes(1_000_000), 0, number)
+        writer.append(FILLS, bytes(1_000_000), number)
     assert writer.failure == "the disk is too slow, 3 MB are waiting for it"
     paper.may_go_on.set()
     assert writer.close(10)
-    assert [entry[3] for entry in paper.done[:-1]] == [0, 1, 2]
+    assert [entry[2] for entry in paper.done[:-1]] == [0, 1, 2]
     assert paper.done[-1] == "finish"
 
 
 def test_a_close_that_takes_too_long_is_not_waited_for(paper: Paper) -> None:
     paper.may_go_on.clear()
     writer = RecordingWriter(paper, 1e9)  # type: ignore[arg-type]
-    writer.append("a", b"x", 0, 0)
+    writer.append(FILLS, b"x", 0)
     assert not writer.close(0.05)
     paper.may_go_on.set()
 
 
 def test_a_part_that_is_too_large_is_told_once(paper: Paper) -> None:
     writer = RecordingWriter(paper, 1e9)  # type: ignore[arg-type]
-    writer.append("a", bytes(100), 0, 0)
+    writer.append(FILLS, bytes(100), 0)
     while writer.waiting_bytes:
         time.sleep(0.001)
     assert writer.part_bytes == 100
     paper.may_go_on.clear()
-    writer.append("a", bytes(10), 0, 0)
+    writer.append(FILLS, bytes(10), 0)
     writer.rotate()
     assert writer.part_bytes == 0
     paper.may_go_on.set()
@@ -119,7 +117,7 @@ def test_a_part_that_is_too_large_is_told_once(paper: Paper) -> None:
 
 def test_logs_are_synced_when_it_is_time(paper: Paper) -> None:
     writer = RecordingWriter(paper, 1e-9)  # type: ignore[arg-type]
-    writer.append("a", b"x", 0, 0)
+    writer.append(FILLS, b"x", 0)
     assert writer.close(10)
     assert "sync" in paper.done
 
@@ -127,8 +125,7 @@ def test_logs_are_synced_when_it_is_time(paper: Paper) -> None:
 @pytest.fixture
 def session(tmp_path: Path) -> Any:
     with locked_recording(tmp_path / "c") as lock:
-        folder = new_session(tmp_path / "c", STREAMS)
-        yield RecordingSession(tmp_path / "c", folder, STREAMS, lock)
+        yield RecordingSession(tmp_path / "c", new_session(tmp_path / "c", [SPEC]), [BOOK], lock)
 
 
 def wait_for_promotion(session: RecordingSession) -> None:
@@ -143,21 +140,20 @@ def wait_for_promotion(session: RecordingSession) -> None:
 def test_finished_parts_become_files_while_the_next_is_written(
     session: RecordingSession, tmp_path: Path
 ) -> None:
-    session.append(NAME, delta_stream(SPEC, BLOCK.slice(0, 1_000)), 0, int(BLOCK.ts_init[999]))
+    session.append(BOOK, delta_stream(SPEC, BLOCK.slice(0, 1_000)), 0)
     session.rotate()
-    session.append(NAME, delta_stream(SPEC, BLOCK.slice(1_000, 2_000)), 0, LAST)
+    session.append(BOOK, delta_stream(SPEC, BLOCK.slice(1_000, 2_000)), 0)
     wait_for_promotion(session)
-    folder = tmp_path / "c" / "data" / "order_book_deltas" / "XRPUSDT.KRAKEN"
-    assert len(list(folder.glob("*.parquet"))) == 1
+    assert len(list((tmp_path / "c" / BOOK.folder).glob("*.parquet"))) == 1
     assert session.part_bytes > 0
     session.finish()
-    assert len(list(folder.glob("*.parquet"))) == 3
+    assert len(list((tmp_path / "c" / BOOK.folder).glob("*.parquet"))) == 3
 
 
 def test_a_part_that_cannot_be_brought_in_says_why_and_stays(
     session: RecordingSession, tmp_path: Path
 ) -> None:
-    session.append(NAME, delta_stream(SPEC, BLOCK), 0, LAST)
+    session.append(BOOK, delta_stream(SPEC, BLOCK), 0)
     session.rotate()
     blocker = tmp_path / "c" / "data"
     blocker.write_text("a file where a folder should be")
@@ -175,7 +171,7 @@ def test_sync_reaches_every_open_log(session: RecordingSession, monkeypatch: pyt
     monkeypatch.setattr("mm_nautilus.data.recording_log.os.fsync", synced.append)
     session.sync()
     assert synced == []
-    session.append(NAME, delta_stream(SPEC, BLOCK), 0, LAST)
+    session.append(BOOK, delta_stream(SPEC, BLOCK), 0)
     session.sync()
     assert len(synced) == 1
     session.abandon()
