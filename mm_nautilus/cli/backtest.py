@@ -1,15 +1,14 @@
 """The `backtest` command."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_nautilus.cli.console import (
-    WIDTH_WITHOUT_TERMINAL,
     ending_on_signals,
     print_json,
+    print_run,
     progress_bar,
     shipped_file,
 )
@@ -51,7 +50,7 @@ def backtest_command(
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
-        _print(outcome)
+        print_run(outcome.summary)
 
 
 def _run(config: "RunConfig", *, shows_progress: bool) -> "RunOutcome":
@@ -68,11 +67,3 @@ def _print_outcome(outcome: "RunOutcome", warnings: list[str]) -> None:
     for warning in warnings:
         typer.echo(warning, err=True)
     typer.echo(f"written to {outcome.folder}", err=True)
-
-
-def _print(outcome: "RunOutcome") -> None:
-    from rich.console import Console  # noqa: PLC0415
-
-    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
-
-    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL))

@@ -1,13 +1,12 @@
 """The `calibrate` command."""
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, progress_bar
+from mm_nautilus.cli.console import ending_on_signals, output_console, print_json, print_line, progress_bar
 from mm_nautilus.cli.files import target_problems, write_target
 from mm_nautilus.cli.options import (
     AsJson,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["calibrate_command"]
 
 _FOLDER: Final = Path("calibration")
-_WIDTH_WITHOUT_TERMINAL: Final = 160
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
@@ -131,9 +129,6 @@ def _print(outcome: "CalibrationOutcome", paths: list[Path], *, as_json: bool) -
         document = outcome.calibration.model_dump(mode="json")
         print_json(document | {"failures": outcome.failures, "notes": list(outcome.notes)})
         return
-    from rich.console import Console  # noqa: PLC0415
-
     from mm_nautilus.report.calibration import print_calibration  # noqa: PLC0415
 
-    width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL
-    print_calibration(outcome.calibration, Console(width=width))
+    print_calibration(outcome.calibration, output_console())

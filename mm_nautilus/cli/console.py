@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -15,16 +15,20 @@ from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import printable
 
 __all__ = [
-    "WIDTH_WITHOUT_TERMINAL",
     "ending_on_signals",
+    "output_console",
     "print_json",
     "print_line",
+    "print_run",
     "print_table",
     "progress_bar",
     "shipped_file",
 ]
 
-WIDTH_WITHOUT_TERMINAL = 160
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_WITHOUT_TERMINAL = 160
 """Columns of tables that are written to a file or a pipe."""
 
 
@@ -44,20 +48,32 @@ def print_line(text: str, *, err: bool = False) -> None:
     typer.echo(printable(text), err=err)
 
 
+def output_console() -> "Console":
+    """Return what tables are printed with on stdout, of a fixed width where that is no terminal."""
+    from rich.console import Console  # noqa: PLC0415 (rich is only loaded where it prints)
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+
+
+def print_run(summary: dict[str, Any]) -> None:
+    """Print a run's summary as tables on stdout."""
+    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
+
+    print_summary(summary, output_console())
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout; numbers are set right."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 (rich is only loaded where it prints)
-    from rich.console import Console  # noqa: PLC0415
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else printable(str(cell)) for cell in row))
-    console.print(table)
+    output_console().print(table)
 
 
 @contextmanager

@@ -1,12 +1,11 @@
 """The `report` and `compare` commands: what runs have left in their folders."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import print_json
+from mm_nautilus.cli.console import output_console, print_json
 from mm_nautilus.cli.files import refuse_targets, write_target
 from mm_nautilus.cli.options import AsJson, Force
 
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from mm_nautilus.report.compare import Comparison
 
 __all__ = ["compare_command", "report_command"]
-
-_WIDTH_WITHOUT_TERMINAL: Final = 160
 
 
 def report_command(
@@ -65,11 +62,9 @@ def compare_command(
     if as_json:
         print_json(plain_comparison(comparison))
         return
-    from rich.console import Console  # noqa: PLC0415
-
     from mm_nautilus.report.compare_console import print_comparison  # noqa: PLC0415
 
-    print_comparison(comparison, Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL))
+    print_comparison(comparison, output_console())
 
 
 def _write_page(comparison: "Comparison", path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mm_nautilus.cli.completion import config_files
-from mm_nautilus.cli.console import WIDTH_WITHOUT_TERMINAL, print_json, shipped_file
+from mm_nautilus.cli.console import print_json, print_run, shipped_file
 from mm_nautilus.cli.options import AsJson, Overrides, RunsFolder, output_words
 from mm_nautilus.runs.signals import SignalListener
 
@@ -99,7 +99,8 @@ def sandbox_command(
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
-        _print(outcome)
+        print_run(outcome.summary)
+        typer.echo(f"written to {outcome.folder}", err=True)
     signals.raise_received(f"interrupted while the run ended; everything was saved in {outcome.folder}")
 
 
@@ -146,12 +147,3 @@ def _screen() -> "TerminalView | None":
 
     terminal = Console()
     return None if terminal.is_dumb_terminal else TerminalView(terminal)
-
-
-def _print(outcome: "RunOutcome") -> None:
-    from rich.console import Console  # noqa: PLC0415 (keeps --help fast)
-
-    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
-
-    print_summary(outcome.summary, Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL))
-    typer.echo(f"written to {outcome.folder}", err=True)

@@ -126,14 +126,8 @@ def equity_statistics(path: Path, *, is_resumed: bool = False) -> dict[str, Any]
     """Return the framework's statistics of returns, applied to what trading made of the equity at the start.
 
     The revaluation of the starting balances is left out: it is no result of trading. The framework adds up the
-    returns of a UTC day and annualises from the days; a figure that needs more of them is None.
-
-    Parameters
-    ----------
-    path
-        The run's ``equity.parquet``.
-    is_resumed
-        Whether what had been traded at the first row is an earlier run's.
+    returns of a UTC day and annualises from the days; a figure that needs more of them is None. Of a run that went on
+    from another one the first row says what that had traded.
     """
     table = pq.read_table(path, columns=["ts_event", "equity", "trading_pnl", "revaluation"])
     moments = table["ts_event"].cast(pa.int64()).to_numpy()

@@ -57,17 +57,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
-
-    Parameters
-    ----------
-    name
-        What.
-    state
-        How it is.
-    text
-        What was found, and what to do about it where it is not right.
-    """
+    """One thing that was looked at."""
 
     name: str
     state: CheckState

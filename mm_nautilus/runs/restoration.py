@@ -1,4 +1,4 @@
-"""Give a live node's engine the account of an earlier run: balances and open positions, before trading starts.
+"""Give a live node the state of an earlier run, before trading starts: strategy, metrics, balances, open positions.
 
 The engine's own way of taking over positions is to ask its execution clients at start-up what there is. The
 simulated client, whose venue lives and dies with the process, has nothing to say. A second client answers in its
@@ -9,7 +9,7 @@ setting these to what was saved.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final, Self
 
@@ -44,12 +44,16 @@ from nautilus_trader.model import (
     VenueOrderId,
 )
 
-from mm_nautilus.errors import MarketMakingError
-from mm_nautilus.market.instrument import decimal_places
+from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
+from mm_nautilus.metrics.actor import MetricsActor
+from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, StartQuoting
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
+from mm_nautilus.trading.setup import NEVER_NS
+from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = [
     "RESTORED_ORDER",
@@ -59,6 +63,8 @@ __all__ = [
     "add_restoration_client",
     "money_before_positions",
     "opening_fills",
+    "refuse_coarser_lots",
+    "restore",
     "simulated_account_id",
 ]
 
@@ -74,6 +80,36 @@ _PRICE_STEP: Final = Decimal(1).scaleb(-FIXED_PRECISION)
 
 class RestorationError(MarketMakingError):
     """The engine did not take over the saved account."""
+
+
+def refuse_coarser_lots(state: StateFile, specs: Mapping[str, InstrumentSpec]) -> None:
+    """Refuse saved positions that the venue's lots no longer divide: their remainders could never be traded."""
+    problems = []
+    for position in () if state.account is None else state.account.positions:
+        lot = specs[position.symbol].size_increment
+        if position.quantity % lot:
+            problems.append(
+                f"{state.path}: the position of {position.symbol} must be a multiple of the venue's lot, which is "
+                f"{lot:f} {position.base} now, was {position.quantity:f} {position.base}; start anew with --fresh, "
+                f"which keeps this file under another name, and with venue.starting_balances that are its balances"
+            )
+    if problems:
+        raise ConfigError(problems)
+
+
+def restore(
+    state: StateFile, strategy: MarketMaker, metrics: MetricsActor, venue: str
+) -> "AccountRestorer | None":
+    """Put what was saved back into strategy and metrics actor.
+
+    Returned is what lets the strategy begin once the engine holds the saved positions, too; None where there are none.
+    """
+    strategy.load(state.component(STRATEGY))
+    metrics.load(state.component(METRICS))
+    if state.account is None or not state.account.positions:
+        return None
+    strategy.conditions.start_ns = NEVER_NS
+    return AccountRestorer(state.account, venue)
 
 
 def simulated_account_id(venue: str) -> AccountId:
@@ -130,19 +166,7 @@ def _price(value: Decimal) -> Price:
 
 
 class RestorationClient(ExecutionClient):
-    """Answer the engine's question what there is at start-up; orders never come here.
-
-    Parameters
-    ----------
-    account
-        The account to restore.
-    venue
-        The venue it is at.
-    is_cash
-        Whether the account exchanges base for quote.
-    parts
-        What the engine gives a client.
-    """
+    """Answer the engine's question what there is at start-up; orders never come here."""
 
     def __init__(self, account: SavedAccount, venue: str, *, is_cash: bool, **parts: Any) -> None:
         super().__init__(

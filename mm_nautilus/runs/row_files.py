@@ -21,17 +21,7 @@ _COMPRESSION: Final = "zstd"
 
 
 class Rows:
-    """A table of a run that is being written, row by row.
-
-    Parameters
-    ----------
-    path
-        The file in the end.
-    schema
-        Its columns.
-    most_rows
-        Rows that wait to be written together.
-    """
+    """A table of a run that is being written, row by row."""
 
     def __init__(self, path: Path, schema: pa.Schema, most_rows: int = 5_000) -> None:
         self._path, self._schema, self._most_rows = path, schema, most_rows

@@ -16,7 +16,7 @@ from nautilus_trader.live import NodeState
 from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.assembly import fee_rates
@@ -24,6 +24,7 @@ from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopControlle
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
 from mm_nautilus.runs.live_view_bridge import Screen, Views
+from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
     open_feed,
@@ -35,7 +36,7 @@ from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
-__all__ = ["refuse_coarser_lots", "run_sandbox"]
+__all__ = ["run_sandbox"]
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
@@ -94,7 +95,7 @@ def run_sandbox(
         if config.state.directory is not None:
             state = StateFile.open(config.state.directory, config.name, fingerprint_of(config), fresh=fresh)
             opened.enter_context(state)
-            refuse_coarser_lots(state, inputs)
+            refuse_coarser_lots(state, inputs.specs)
             say(_state_line(state))
         recording = _recording(inputs)
         if recording is not None:
@@ -117,27 +118,6 @@ def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
     refuse_unwritable_folders({key: folder for key, folder in folders.items() if folder is not None})
     if config.state.directory is not None and not fresh:
         StateFile.look(config.state.directory, config.name, fingerprint_of(config))
-
-
-def refuse_coarser_lots(state: StateFile, inputs: SandboxInputs) -> None:
-    """Refuse saved positions that the venue's lots no longer divide: their remainders could never be traded.
-
-    Raises
-    ------
-    ConfigError
-        With each of them and what to do.
-    """
-    problems = []
-    for position in () if state.account is None else state.account.positions:
-        lot = inputs.specs[position.symbol].size_increment
-        if position.quantity % lot:
-            problems.append(
-                f"{state.path}: the position of {position.symbol} must be a multiple of the venue's lot, which is "
-                f"{lot:f} {position.base} now, was {position.quantity:f} {position.base}; start anew with --fresh, "
-                f"which keeps this file under another name, and with venue.starting_balances that are its balances"
-            )
-    if problems:
-        raise ConfigError(problems)
 
 
 def _state_line(state: StateFile) -> str:

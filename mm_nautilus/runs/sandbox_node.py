@@ -16,7 +16,7 @@ from nautilus_trader.live import (
     LiveNodeConfig,
     LiveRiskEngineConfig,
 )
-from nautilus_trader.model import InstrumentId, Money, TraderId
+from nautilus_trader.model import InstrumentId, TraderId
 
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder
@@ -36,18 +36,18 @@ from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.restoration import (
-    AccountRestorer,
     add_restoration_client,
     money_before_positions,
+    restore,
     simulated_account_id,
 )
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
-from mm_nautilus.runs.state_file import METRICS, STRATEGY, StateFile, StateSaver
+from mm_nautilus.runs.state_file import StateFile, StateSaver
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.saved_account import SavedAccount
-from mm_nautilus.trading.setup import NEVER_NS, Conditions
+from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["Beside", "SandboxParts", "build_sandbox", "kill_switch"]
@@ -148,13 +148,7 @@ def build_sandbox(
         venue_states=lambda: beside.watch.states,
     )
     saver = None if state is None else StateSaver(state, strategy, metrics)
-    if state is not None:
-        strategy.load(state.component(STRATEGY))
-        metrics.load(state.component(METRICS))
-    restorer = None
-    if saved is not None and saved.positions:
-        restorer = AccountRestorer(saved, config.venue.name)
-        strategy.conditions.start_ns = NEVER_NS
+    restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
     parts = SandboxParts(
         strategy=strategy,
@@ -193,9 +187,8 @@ def _builder(
 ) -> LiveNodeBuilder:
     config, venue = inputs.config, inputs.config.venue
     is_cash = venue.account_type == "cash"
-    money = [Money.from_str(str(amount)) for amount in venue.starting_balances]
-    if saved is not None:
-        money = money_before_positions(saved, is_cash=is_cash)
+    begun = SavedAccount({amount.currency: amount.value for amount in venue.starting_balances})
+    money = money_before_positions(saved or begun, is_cash=is_cash)
     takes_over = saved is not None and bool(saved.positions)
     builder = (
         LiveNodeBuilder.from_config(_NODE_NAME, _node_config(config, folder, reconciles=takes_over))

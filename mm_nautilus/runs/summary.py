@@ -150,8 +150,6 @@ def run_summary(
 
     Parameters
     ----------
-    inputs, parts
-        What runs.
     period
         First and last moment of the run, nanoseconds since the epoch.
     now_ns

@@ -15,7 +15,7 @@ from sandbox_runs import LONGEST_WAIT, Left, configuration, read_until, start
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.runs.sandbox import refuse_coarser_lots
+from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
 CENT_OF_COIN = Decimal("1e-8")
@@ -150,12 +150,11 @@ def test_a_position_that_lots_no_longer_divide_is_refused_with_what_to_do(
     spec = replace(KRAKEN_SPOT["XRP/USDT"], size_increment=Decimal(lot))
     held = SavedPosition("XRP/USDT", "XRP", "USDT", Decimal("12.345"), 2.35, Decimal(0))
     kept: Any = SimpleNamespace(path=Path("state/probe.json"), account=SavedAccount({}, (held,)))
-    inputs: Any = SimpleNamespace(specs={"XRP/USDT": spec})
     if not is_refused:
-        refuse_coarser_lots(kept, inputs)
+        refuse_coarser_lots(kept, {"XRP/USDT": spec})
         return
     with pytest.raises(ConfigError) as refused:
-        refuse_coarser_lots(kept, inputs)
+        refuse_coarser_lots(kept, {"XRP/USDT": spec})
     assert str(refused.value) == (
         "state/probe.json: the position of XRP/USDT must be a multiple of the venue's lot, which is 0.01 XRP now, was "
         "12.345 XRP; start anew with --fresh, which keeps this file under another name, and with "
