@@ -116,20 +116,24 @@ def _python_check() -> Check:
     return Check("python", _PROBLEM, f"{text}; {_PYTHON[0]}.{_PYTHON[1]} is needed")
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _version_checks(lock: Path) -> Iterator[Check]:
     found = _LOCKED.findall(lock.read_text(encoding="utf-8")) if lock.is_file() else []
-    locked = {_plain(name): version for name, version in found}
-    installed = {_plain(package.name): package.version for package in metadata.distributions()}
-    if "mm-nautilus" not in installed:
+    locked = {name.replace("_", "-"): version for name, version in found}
+    package = _installed("mm-nautilus")
+    if package is None:
         yield Check("mm-nautilus", _PROBLEM, "is not installed here; `make setup` installs it")
         return
-    yield Check("mm-nautilus", _OK, installed["mm-nautilus"])
+    yield Check("mm-nautilus", _OK, package)
     lines = [line for line in metadata.requires("mm-nautilus") or () if "extra ==" not in line]
-    needed = [_plain(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines]
+    needed = [re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("_", "-") for line in lines]
+    installed = {name: version for name in {*needed, *locked} if (version := _installed(name)) is not None}
     missing = [name for name in needed if name not in installed]
     others = [name for name in locked if installed.get(name, locked[name]) != locked[name]]
     told = ", ".join(f"{name} {installed[name]} (locked {locked[name]})" for name in others[:_SHOWN])
@@ -152,10 +156,9 @@ def clock_is_synchronised() -> bool | None:
     """Return whether the kernel's clock is set right by something, None where it cannot say."""
     if sys.platform != "linux":
         return None
+    timex = ctypes.create_string_buffer(1_024)  # larger than any system's struct of that name
     try:
-        state = ctypes.CDLL(None).adjtimex(
-            ctypes.create_string_buffer(1024)
-        )  # larger than any ``struct timex``
+        state = ctypes.CDLL(None).adjtimex(timex)
     except (OSError, AttributeError):
         return None
     return None if state < 0 else state != _UNSYNCHRONISED
