@@ -69,11 +69,11 @@ sample: setup ## rebuild the simulated sample catalog
 calibration: setup ## estimate the sample catalog's calibration file anew
 	$(BIN)/mm-nautilus calibrate catalog --out calibration/sample.yaml --force
 
-schema: setup ## write the JSON schema and the configuration reference anew
+schema: setup ## regenerate the JSON schema of configurations
 	$(BIN)/mm-nautilus config schema --out mm_nautilus/schema/run.schema.json
 	$(BIN)/mm-nautilus config schema --sandbox --out mm_nautilus/schema/sandbox.schema.json
 
-lock: ## resolve the dependencies anew (needs uv)
+lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --quiet --python-version 3.13 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
 
 test-next: ## run the tests on the engine's newest pre-release, in a venv of its own

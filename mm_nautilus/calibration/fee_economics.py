@@ -87,11 +87,17 @@ def fee_figures(maker_fee_bps: float, intensity: IntensityFit, median_spread_bps
 def _verdict(
     fee: float, half_spread: float, distance: float, fills: float, intensity: IntensityFit, *, pays: bool
 ) -> str:
-    cost = "no fee" if fee == 0 else f"a fee of {fee:.4g} bps" if fee > 0 else f"a rebate of {-fee:.4g} bps"
+    cost = (
+        "without a fee"
+        if fee == 0
+        else f"before a fee of {fee:.4g} bps"
+        if fee > 0
+        else f"plus a rebate of {-fee:.4g} bps"
+    )
     beyond = distance > intensity.fitted_to_bps
     reach = f", extrapolated beyond the {intensity.fitted_to_bps:.3g} bps that were fitted" if beyond else ""
     facts = (
-        f"a quote at the touch keeps {half_spread:.3g} bps before {cost}, and market orders reach the best "
+        f"a fill at the touch earns {half_spread:.3g} bps {cost}, and market orders reach the best "
         f"distance, {distance:.3g} bps from the mid, {_often(fills)} on each side{reach}"
     )
     if pays:

@@ -20,7 +20,7 @@ _MOST_VALUES: Final = 400_000
 _HEADER: Final = """\
 # What `mm-nautilus calibrate` measured of each symbol, and what quoting models take from it. Configurations name this
 # file as `strategy.calibration`. Depths, spreads and volatilities are in basis points of the mid (kappa: one per basis
-# point), volatility is per square root of a second, arrivals are per second. Estimate it anew rather than edit it.
+# point), volatility is per square root of a second, arrivals are per second. Re-estimate it instead of editing it.
 """
 
 

@@ -176,7 +176,7 @@ def fit_intensity(
     if not a_error < a:
         raise CalibrationError(
             f"the intensity at the mid, {a:.3g} a second, has a standard error of {a_error:.3g}: orders that reached "
-            f"{reach.start_bps:.3g} bps, and {1 / kappa:.3g} bps more on average, say too little of it"
+            f"{reach.start_bps:.3g} bps, and {1 / kappa:.3g} bps more on average, do not determine it"
         )
     return IntensityFit(
         a_per_second=a,

@@ -165,7 +165,7 @@ class RollingCalibration:
         self._trim(now_ns - self._window_ns)
         touches = self._touches(now_ns)
         if touches.seconds <= 0:
-            raise CalibrationError("nothing of the book was recorded in the window")
+            raise CalibrationError("no book was recorded in the window")
         orders = market_orders(self._trades(), touches)
         spread = spread_figures(touches, 1.0, market_orders=len(orders), trades=len(self._trade_times))
         fit = fit_intensity(

@@ -113,7 +113,7 @@ def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | No
 
 def _unknown_symbol(symbol: str, instruments: Collection[str]) -> Problem:
     known = known_names(symbol, sorted(instruments))
-    message = f"a symbol must be one that there is data for ({known}), was {symbol}"
+    message = f"a symbol must be one of those with data ({known}), was {symbol}"
     return Problem(("symbols", symbol), message)
 
 
@@ -187,7 +187,7 @@ def _target_problems(
         return
     most = _converted(cap, rates, target.currency)
     if _is_below(most, abs(float(target.value))):
-        text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) either way"
+        text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) in either direction"
         yield Problem(("symbols", spec.symbol, key), f"{text}, was {target}")
 
 

@@ -57,7 +57,7 @@ def _with_text_keys(config: Mapping[Any, Any], path: tuple[str, ...]) -> tuple[d
     found: list[Problem] = []
     for key, value in config.items():
         if not isinstance(key, str) or not _encodable(key):
-            found.append(Problem(path, f"a key must be a text, was {shown(key)}"))
+            found.append(Problem(path, f"a key must be text, was {shown(key)}"))
         elif isinstance(value, Mapping) and len(path) < 2 and (*path, key)[0] == "symbols":
             plain[key], inner = _with_text_keys(value, (*path, key))
             found.extend(inner)

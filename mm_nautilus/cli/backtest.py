@@ -32,7 +32,7 @@ def backtest_command(
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors, and what --json asks for.")
+        bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")
     ] = False,
 ) -> None:
     """Backtest the market maker on a Parquet catalog.

@@ -48,11 +48,12 @@ def calibrate_command(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write plots into one HTML page too.")
+        Path | None, typer.Option(metavar="FILE", help="Also write plots as an HTML page.")
     ] = None,
     gap_seconds: GapSeconds = GAP_SECONDS,
     maker_fee_pct: Annotated[
-        float | None, typer.Option(metavar="PCT", help="Maker fee, % of value, for the instruments' own.")
+        float | None,
+        typer.Option(metavar="PCT", help="Maker fee, % of value, instead of the instruments' own."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -81,7 +82,7 @@ def calibrate_command(
                 on_progress=on_progress,
             )
         texts = _texts(outcome.calibration, file, plot)
-    with ending_on_signals("interrupted while writing; each file is whole or absent"):
+    with ending_on_signals("interrupted while writing; each file is complete or absent"):
         for path, text in texts.items():
             write_target(path, text)
     _print(outcome, list(texts), as_json=as_json)
@@ -93,7 +94,7 @@ def _seconds(text: str) -> float:
     seconds = 0.0 if match is None else float(match[1]) * _UNIT_SECONDS[match[2]]
     if seconds <= 0:
         raise ConfigError(
-            f"--window must be a number above 0 and s, m, h or d behind it, such as 2h, was {text!r}"
+            f"--window must be a number above 0 followed by s, m, h or d, such as 2h, was {text!r}"
         )
     return seconds
 

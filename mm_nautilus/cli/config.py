@@ -15,7 +15,7 @@ from mm_nautilus.system.whole_file import reason, write_whole
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Begin, check and show configurations; print their schema and reference.\n\n"
+    help="Create, check and show configurations; print their schema and reference.\n\n"
     "Example: mm-nautilus config show configs/backtest.yaml",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -56,10 +56,10 @@ def schema(
     *,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write; printed where none is given.", show_default=False),
+        typer.Option(metavar="FILE", help="File to write; stdout if not given.", show_default=False),
     ] = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Of a sandbox's configuration instead of a backtest's.")
+        bool, typer.Option("--sandbox", help="For a sandbox's configuration instead of a backtest's.")
     ] = False,
 ) -> None:
     """Print the JSON schema of configurations, which editors check and complete YAML files with.

@@ -38,15 +38,15 @@ def init_command(
         ),
     ] = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Begin a sandbox's configuration instead of a backtest's.")
+        bool, typer.Option("--sandbox", help="Write a sandbox's configuration instead of a backtest's.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write; printed where none is given.", show_default=False),
+        typer.Option(metavar="FILE", help="File to write; stdout if not given.", show_default=False),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a configuration to begin with: some of a catalog's symbols, every key with its meaning.
+    """Write a starting configuration for symbols of a catalog, with every key's meaning.
 
     Sizes are above the venue's minimums, widths cover two maker fees. Keys at their defaults are commented out.
 
@@ -104,7 +104,7 @@ def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> s
         f"A sandbox run, begun by {_THIS}: paper trading on Kraken's public feed, without an account.",
         f"`--venue local` plays {data} instead of listening to Kraken, without a network. Sizes and fees are taken "
         "from that catalog; at the start all is checked against the pairs the venue lists.",
-        "The run's name is its state file's, too: runs that are to know nothing of each other need different names.",
+        "The run's name also names its state file: independent runs need different names.",
         starter.sizes,
         *_COMMON_WORDS,
     ]

@@ -28,12 +28,12 @@ def show_command(
             autocompletion=config_symbols,
         ),
     ] = None,
-    given: Annotated[bool, typer.Option("--given", help="Leave out what is default.")] = False,
+    given: Annotated[bool, typer.Option("--given", help="Leave out defaults.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a backtest's or a sandbox's configuration as it is in force: merged for each symbol, with sources.
+    """Show the configuration in force, of a backtest or a sandbox: merged for each symbol, with sources.
 
-    A value comes from the file (FILE:LINE), from --set, or is a default. What is printed is a configuration itself.
+    A value comes from the file (FILE:LINE), from --set, or is a default. The output is itself a configuration.
 
     Example: mm-nautilus config show configs/backtest.yaml --symbol BTC/USDT --given
     """

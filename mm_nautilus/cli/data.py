@@ -57,11 +57,9 @@ def _import() -> None:
 def import_tardis_command(
     *,
     files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
-    catalog: Annotated[
-        Path, typer.Option(help="The catalog's folder; made if needed, added to if it exists.")
-    ],
+    catalog: Annotated[Path, typer.Option(help="The catalog's folder; created, or extended if it exists.")],
     instrument: Annotated[
-        Path | None, typer.Option(help="YAML file that defines the instrument; flags stand in for its keys.")
+        Path | None, typer.Option(help="YAML file that defines the instrument; flags override its keys.")
     ] = None,
     symbol: Annotated[_Text, typer.Option(help="Symbol to store it as, such as BTC/USDT.")] = None,
     venue: Annotated[_Text, typer.Option(help="Venue to store it as, such as BINANCE.")] = None,
@@ -80,11 +78,11 @@ def import_tardis_command(
         OffLotSizes | None, typer.Option(help="Sizes that are no whole number of lots (refuse if not given).")
     ] = None,
     on_bad_rows: Annotated[
-        BadRows, typer.Option(help="Stop with the bad rows' lines, or leave them out and report them.")
+        BadRows, typer.Option(help="Refuse bad rows and list them, or leave them out and report them.")
     ] = BadRows.REFUSE,
     as_json: AsJson = False,
 ) -> None:
-    """Import Tardis incremental_book_L2 and trades CSV files, whole or not at all.
+    """Import Tardis incremental_book_L2 and trades CSV files, all or nothing.
 
     Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
     --instrument configs/instruments/binance_btcusdt.yaml
@@ -213,7 +211,7 @@ def list_command(
     catalog: CatalogFolder,
     as_json: AsJson = False,
 ) -> None:
-    """List what a catalog holds, by its files' names and footers.
+    """List the contents of a catalog from its files' names and footers.
 
     Example: mm-nautilus data list catalog
     """
@@ -262,9 +260,9 @@ def recover_command(
     catalog: CatalogFolder,
     as_json: AsJson = False,
 ) -> None:
-    """Bring what interrupted recordings have left into their catalog; the next recording does it by itself.
+    """Move the remains of interrupted recordings into their catalog; the next recording does the same.
 
-    Exits with 1 if a part was put aside: it holds what its instrument does not allow, or an earlier version left it.
+    Exits with 1 if a part was put aside: its instrument does not allow its data, or an earlier version left it.
 
     Example: mm-nautilus data recover recordings/sandbox
     """
@@ -287,6 +285,6 @@ def _print_recovery(report: "RecoveryReport") -> None:
         print_line(f"problem: a part was not added: {reason}")
     print_line(
         f"{report.catalog}: {report.sessions} interrupted recordings, {report.rows:,} rows in {report.files} files "
-        f"added, {report.torn_bytes:,} bytes could not be read, {report.breaks} books marked as not known from there "
+        f"added, {report.torn_bytes:,} bytes could not be read, {report.breaks} books marked as unknown from there "
         f"on, {report.joined} files of past days joined"
     )

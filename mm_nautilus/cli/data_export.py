@@ -19,7 +19,7 @@ def export_command(
     *,
     catalog: CatalogFolder,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder to write into; made if needed.", show_default=False)
+        Path, typer.Option(metavar="DIR", help="Folder to write into; created if needed.", show_default=False)
     ],
     form: Annotated[
         Literal["tardis", "parquet"],
@@ -31,7 +31,7 @@ def export_command(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a catalog's books and trades as flat files, a set a symbol; all of them or none.
+    """Write a catalog's books and trades as flat files, one set per symbol, all or nothing.
 
     tardis: incremental_book_L2 and trades as csv.gz, and the instrument's definition; `data import tardis` reads them
     back. parquet: book changes, trades, and the touch after every change of it. With --start the book begins with the

@@ -24,10 +24,10 @@ def doctor_command(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look whether a run can be expected to work here; exits with 1 if something stands in its way.
+    """Check that this machine is ready for a run; exits with 1 if it is not.
 
     Versions against the lock file, the configuration and its catalog, the clock, the folders a run writes and their
-    disks; of a sandbox also its feed, its saved state, halts, recording and live page. No network is used.
+    disks; for a sandbox also its feed, its saved state, halts, recording and live page. No network is used.
 
     Example: mm-nautilus doctor configs/backtest.yaml
     """

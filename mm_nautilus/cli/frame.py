@@ -24,7 +24,7 @@ PROGRAM: Final = "mm-nautilus"
 _EXIT_FAILED: Final = 1
 _EXIT_REFUSED: Final = 2
 _EXIT_INTERRUPTED: Final = 130
-_HELP_HINT: Final = "`{path} --help` shows what there is"
+_HELP_HINT: Final = "`{path} --help` lists all"
 _MOST_NAMES: Final = 15
 
 _NO_COMMAND: Final = re.compile(r"No such command '(.*?)'")

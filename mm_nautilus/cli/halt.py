@@ -36,18 +36,18 @@ def halt_command(
         bool | None,
         typer.Option(
             "--flatten/--keep",
-            help="Close all positions at market, or keep them; without, as kill_switch_flatten says.",
+            help="Close all positions at market, or keep them; the default is kill_switch_flatten.",
         ),
     ] = None,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="What is logged and published.")
+        str, typer.Option(metavar="TEXT", help="Reason to log and publish.")
     ] = "the halt command",
     as_json: AsJson = False,
 ) -> None:
-    """Cancel every quote of a sandbox run and quote no more until `mm-nautilus resume`, also over restarts.
+    """Cancel every quote of a sandbox run and stop quoting until `mm-nautilus resume`, even across restarts.
 
-    A running session looks several times a second; one that is started later begins halted. Give the --set words that
-    the run was started with, where they change its name or its state.directory.
+    A running session checks several times a second; one that is started later begins halted. Repeat the run's --set
+    options if they change its name or its state.directory.
 
     Example: mm-nautilus halt configs/sandbox.yaml --flatten --reason "leaving for the night"
     """
@@ -67,7 +67,7 @@ def halt_command(
 def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Let a sandbox run quote again after a halt of any kind: kill switch, drawdown, losses or refused orders.
 
-    A running session looks several times a second; otherwise the next one begins without halts.
+    A running session checks several times a second; otherwise the next one begins without halts.
 
     Example: mm-nautilus resume configs/sandbox.yaml
     """

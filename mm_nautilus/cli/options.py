@@ -38,9 +38,7 @@ BacktestFile = Annotated[
 
 RunsFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--out", metavar="DIR", help="Folder that gets the run's own folder, instead of output.directory."
-    ),
+    typer.Option("--out", metavar="DIR", help="Parent of the run's folder, instead of output.directory."),
 ]
 """Where a run's folder is made, in place of the configuration's folder."""
 
@@ -78,10 +76,12 @@ StartMoment = Annotated[
 EndMoment = Annotated[str | None, typer.Option("--end", metavar="MOMENT", help="Last moment used.")]
 """The last moment of a span; unbounded where it is not given."""
 
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 """Whether existing files may go."""
 
-GapSeconds = Annotated[float, typer.Option(help="Longest silence of a book that is no gap.", min=0.001)]
+GapSeconds = Annotated[
+    float, typer.Option(help="Longest silence of a book that does not count as a gap.", min=0.001)
+]
 """What tells a gap of a recording from a quiet market."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]

@@ -20,7 +20,7 @@ def report_command(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's report anew from its files: report.html in its folder, one page that opens offline.
+    """Rebuild a run's report from its files: report.html in its folder, one page that opens offline.
 
     Example: mm-nautilus report runs/20251213T120000Z-backtest
     """
@@ -44,12 +44,12 @@ def compare_command(
     ],
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the comparison into one HTML page too."),
+        typer.Option("--html", metavar="FILE", help="Also write the comparison as an HTML page."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show runs side by side: the parameters that differ, the figures, and what each earned over time.
+    """Show runs side by side: the parameters that differ, the figures, and the trading PnL over time.
 
     Example: mm-nautilus compare runs/20251213T120000Z-backtest runs/20251213T120100Z-backtest --html both.html
     """

@@ -48,43 +48,41 @@ def sandbox_command(
     ] = None,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Start anew; the state of earlier runs is kept under another name."),
+        typer.Option("--fresh", help="Ignore the state of earlier runs and keep it under another name."),
     ] = False,
     web: Annotated[
         bool,
-        typer.Option(
-            "--web", help="Serve a live page, on this machine alone unless web.host says otherwise."
-        ),
+        typer.Option("--web", help="Serve a live page, only on this machine unless web.host says otherwise."),
     ] = False,
     web_port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", help="The live page's port, 0 for a free one; serves it like --web."),
+        typer.Option(metavar="PORT", help="Port of the live page, 0 for a free one; implies --web."),
     ] = None,
     web_host: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Where the live page listens; serves it like --web. Needs a token where other machines may reach it.",
+            help="Address the live page listens on; implies --web. Needs a token if other machines can reach it.",
         ),
     ] = None,
     web_halt: Annotated[
         bool,
         typer.Option(
             "--web-halt",
-            help="Put a halt button on the live page, which then needs a token; serves it like --web.",
+            help="Put a halt button on the live page, which then needs a token; implies --web.",
         ),
     ] = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="Print a line a minute on a terminal, too, instead of tables.")
+        bool, typer.Option("--plain", help="Print a line per minute instead of tables, even on a terminal.")
     ] = False,
     as_json: AsJson = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors, and what --json asks for.")
+        bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")
     ] = False,
 ) -> None:
     """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
 
-    A terminal shows the run as it goes, --web a page in a browser. The page's token, where it needs one, comes from the
+    The terminal shows the run, --web also a page in a browser. The page's token, if it needs one, comes from the
     environment variable MM_NAUTILUS_WEB_TOKEN.
 
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web

@@ -19,7 +19,7 @@ def symbol_names(text: str | None) -> list[str] | None:
         return None
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise ConfigError(f"--symbols must be symbols with commas between them, was {text!r}")
+        raise ConfigError(f"--symbols must be symbols separated by commas, was {text!r}")
     return names
 
 

@@ -31,9 +31,9 @@ def venue_command(
         str, typer.Option(help="Seconds of data a second, or max for as fast as it is read.")
     ] = "1",
     at_end: Annotated[
-        Literal["loop", "stop"], typer.Option(help="Whether the catalog begins anew after its last event.")
+        Literal["loop", "stop"], typer.Option(help="Whether the catalog restarts after its last event.")
     ] = "loop",
-    simulate: Annotated[bool, typer.Option("--simulate", help="Play the simulator, without end.")] = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Play the simulator endlessly.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 20251213,
     symbols: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def venue_command(
     ] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Wait for the control command resume.")] = False,
     start_after_subscriptions: Annotated[
-        int, typer.Option(metavar="N", help="Wait until N subscriptions exist, one a channel and pair.")
+        int, typer.Option(metavar="N", help="Wait until N subscriptions exist, one per channel and pair.")
     ] = 0,
     trade_snapshot: Annotated[
         bool, typer.Option(help="Answer subscriptions to trades with the last 50.")
@@ -102,7 +102,7 @@ def venue_command(
 
 def _announce(addresses: "VenueAddresses", host: str, *, as_json: bool) -> None:
     if not is_loopback(host):
-        text = "Warning: the venue is open to the network, and whoever reaches its control side steers it"
+        text = "Warning: the venue is open to the network, and anybody who reaches its control side can control it"
         typer.echo(f"{text}: {addresses.control_url}", err=True)
     words = " ".join(f"{name}={url}" for name, url in addresses.to_dict().items())
     typer.echo(json.dumps(addresses.to_dict()) if as_json else f"the venue listens: {words}")

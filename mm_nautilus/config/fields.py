@@ -118,11 +118,13 @@ def _read_inventory_target(value: Any) -> float | Amount:
     if isinstance(value, str | Amount):
         amount = _as_amount(value)
         if abs(amount.value) > LARGEST_AMOUNT:
-            raise ValueError(f"a target must be at most {LARGEST_AMOUNT} either way, was {amount}")
+            raise ValueError(f"a target must be at most {LARGEST_AMOUNT} in either direction, was {amount}")
         return amount
     number = finite_number(value)
     if number is None or abs(number) > LARGEST_AMOUNT:
-        raise ValueError(f"a target must be a number of at most {LARGEST_AMOUNT} either way, or an amount")
+        raise ValueError(
+            f"a target must be a number of at most {LARGEST_AMOUNT} in either direction, or an amount"
+        )
     return number
 
 

@@ -292,7 +292,7 @@ def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) 
     elif len(known) <= 12:
         hint = f" (known here: {', '.join(known)})"
     else:
-        hint = " (none of the known keys is near; the configuration reference lists them)"
+        hint = " (no known key is similar; the configuration reference lists them)"
     return f"unknown key {shown_key(name)}{hint}, was {shown(value)}"
 
 

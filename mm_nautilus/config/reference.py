@@ -2,15 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mm_nautilus.config.amount import Amount
-from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, is_section, shown
+from mm_nautilus.config.problems import allowed_text, describe, shown
 from mm_nautilus.config.run import (
     FeeConfig,
     LatencyConfig,
@@ -25,25 +22,14 @@ from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 __all__ = ["reference", "run_schema", "sandbox_schema", "schema_text"]
 
 _PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
-_TYPES: Final = {
-    bool: "boolean",
-    int: "whole number",
-    float: "number",
-    str: "text",
-    Amount: "amount",
-    Path: "path",
-    datetime: "date and time",
-    timedelta: "length of time",
-    dict: "mapping",
-    list: "list",
-}
+
 _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
     ("A backtest", "", RunConfig, "Keys of the file's first level."),
     (
         "A sandbox run",
         "",
         SandboxConfig,
-        "Keys of the file's first level. `feed` is what tells a sandbox's configuration from a backtest's.",
+        "Keys of the file's first level. A configuration with `feed` is a sandbox's.",
     ),
     ("The feed", "feed", FeedConfig, "Of a sandbox run."),
     ("State", "state", StateConfig, "Of a sandbox run."),
@@ -70,7 +56,7 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
     ),
     ("The strategy as a whole", "strategy", MarketMakerConfig, "Given once, under `strategy`."),
     ("Metrics", "metrics", MetricsConfig, "Per-symbol metrics on the message bus."),
-    ("Output", "output", OutputConfig, "What a run leaves behind."),
+    ("Output", "output", OutputConfig, "What a run writes."),
 )
 
 
@@ -97,14 +83,14 @@ def schema_text(*, sandbox: bool = False) -> str:
 
 
 def reference() -> str:
-    """Return Markdown tables of every key: path, type, default, what is allowed, meaning."""
+    """Return Markdown tables of every key: path, default, what is allowed, meaning."""
     return "\n".join(line for section in _SECTIONS for line in _section(*section)).rstrip("\n") + "\n"
 
 
 def _section(title: str, prefix: str, model: type[BaseModel], words: str) -> Iterator[str]:
     yield from (f"### {title}", "", words, "")
-    yield "| Key | Type | Default | Allowed | Meaning |"
-    yield "|---|---|---|---|---|"
+    yield "| Key | Default | Allowed | Meaning |"
+    yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         if model is not MarketMakerConfig or name not in _PER_SYMBOL:
             yield _row(f"{prefix}.{name}" if prefix else name, model, name, field)
@@ -116,19 +102,8 @@ def _row(path: str, model: type[BaseModel], name: str, field: FieldInfo) -> str:
     if description is None or field.description is None:
         raise ValueError(f"every key must have a description, was {path} without one")
     allowed = allowed_text(description)
-    cells = (f"`{path}`", _type_text(description), _default_text(field), allowed, field.description)
+    cells = (f"`{path}`", _default_text(field), allowed, field.description)
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |".replace("\n", " ")
-
-
-def _type_text(description: KeyDescription) -> str:
-    annotation = description.annotation
-    if is_section(annotation):
-        return "section"
-    if get_origin(annotation) is Literal:
-        return "choice"
-    has_word = any(get_origin(part) is Literal for part in get_args(annotation))
-    either = "number or word" if has_word else "number or amount"
-    return _TYPES.get(get_origin(annotation) or annotation, either)
 
 
 def _default_text(field: FieldInfo) -> str:

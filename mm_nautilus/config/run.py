@@ -117,13 +117,13 @@ class OutputConfig(Section):
     """Whether the run writes `market`, `quotes`, `mark_outs` and `actions`, the tables that charts and fill quality are
     made of."""
     journal: Literal["full", "fills", "none"] = "full"
-    """What the journal, and the log with it, has of the trading: full has fills, what led to them, portfolio snapshots
-    and guards; fills has fills alone; none writes no journal."""
+    """Content of the journal, and of the log with it: full has fills, the decisions behind them, portfolio snapshots
+    and guards; fills has only fills; none writes no journal."""
     journal_megabytes: float = Field(16.0, ge=0.001, le=4_096)
-    """Largest size of a journal file, MB; the next line begins a new one and the full one gets a number."""
+    """Largest size of a journal file, MB; a full one gets a number and a new one is started."""
     journal_files: int | None = Field(64, ge=1, le=1_000_000)
-    """How many full journal files are kept beside the one that is written; beyond that the oldest is removed, which the
-    journal and the log tell. null keeps all."""
+    """Number of full journal files kept beside the current one; after that the oldest is removed, which the journal and
+    the log report. null keeps all."""
 
 
 RunName = Annotated[

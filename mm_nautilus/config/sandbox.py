@@ -62,7 +62,7 @@ Speed = Annotated[
     ),
     Allowed(f"a number above 0 and at most {_FASTEST:g}, or max"),
 ]
-"""Seconds of data a second, or ``max`` for as fast as it is taken."""
+"""Seconds of data a second, or ``max`` for as fast as it is consumed."""
 
 RestUrl = Annotated[
     str,
@@ -85,22 +85,22 @@ class FeedConfig(Section):
     catalog: FolderPath | None = None
     """Catalog that the local venue plays, relative to the configuration file; null plays the simulator, without end."""
     speed: Speed = 1.0
-    """Seconds of data that the local venue plays a second; max plays as fast as it is taken. The strategy's clock,
+    """Seconds of data that the local venue plays per second; max plays as fast as it is consumed. The strategy's clock,
     cooldowns and latency keep real time."""
     at_end: Literal["loop", "stop"] = "loop"
-    """What follows the last event of the local venue's catalog: it begins anew, or the run ends."""
+    """After the last event of the local venue's catalog: loop restarts it, stop ends the run."""
     book_depth: Literal[10, 25, 100, 500, 1000] = 100
-    """Levels a side of the book feed. A quote deeper in the book than this is simulated as if nobody stood before
+    """Levels a side of the book feed. A quote deeper in the book than this is simulated as if no order were ahead of
     it."""
     rest_url: RestUrl | None = None
     """Address of the venue's REST side; null takes Kraken's own."""
     websocket_url: WebSocketUrl | None = None
     """Address of the venue's WebSocket v2; null takes Kraken's own."""
     connect_timeout_seconds: int = Field(20, ge=1, le=300)
-    """Longest time that connecting at the start may take, seconds; a venue that does not answer, or lists no pairs, is
-    asked again until then."""
+    """Longest time that connecting at the start may take, seconds; requests to a venue that does not answer, or lists
+    no pairs, are repeated until then."""
     status_interval_seconds: float = Field(5.0, ge=0.2, le=3_600)
-    """Time between two questions to the venue whether it and the pairs are open, seconds."""
+    """Time between two requests for the status of the venue and its pairs, seconds."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -117,7 +117,7 @@ class StateConfig(Section):
 
     directory: FolderPath | None = Path("state")
     """Folder of the state files, one a run's name; relative to the working directory. null keeps nothing: every run
-    starts anew."""
+    starts fresh."""
 
 
 class RecordingConfig(Section):
@@ -128,9 +128,9 @@ class RecordingConfig(Section):
     catalog: FolderPath | None = None
     """Folder of the catalog that is written; relative to the working directory. Needed where recording is enabled."""
     rotate_minutes: float = Field(60.0, ge=1, le=1_440)
-    """A file is closed and a new one begun after this time, minutes."""
+    """A new file is started after this time, minutes."""
     rotate_megabytes: float = Field(64.0, ge=1, le=4_096)
-    """A file is closed and a new one begun beyond this size, MB."""
+    """A new file is started beyond this size, MB."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -163,8 +163,8 @@ class WebConfig(Section):
     port: int = Field(8787, ge=0, le=65_535)
     """Port to listen on; 0 takes a free one."""
     token_variable: VariableName = Field("MM_NAUTILUS_WEB_TOKEN")
-    """Name of the environment variable that holds the page's token, 16 characters or more. The token itself never
-    stands in a file."""
+    """Name of the environment variable that holds the page's token, 16 characters or more. The token itself is
+    never written to a file."""
     halt: bool = False
     """Whether the page has a button that halts the run, as mm-nautilus halt does; it then needs a token on a loopback
     address, too."""
@@ -186,9 +186,9 @@ class SandboxConfig(Section):
     metrics: MetricsConfig = MetricsConfig()
     """The metrics actor."""
     state: StateConfig = StateConfig()
-    """What is kept over restarts."""
+    """State kept over restarts."""
     recording: RecordingConfig = RecordingConfig()
-    """What is recorded into a catalog."""
+    """Recording into a catalog."""
     web: WebConfig = WebConfig()
     """The live page."""
     output: OutputConfig = OutputConfig()
@@ -212,8 +212,8 @@ def _unfit_for_a_feed(config: SandboxConfig) -> Iterator[Problem]:
         yield Problem(("venue", "name"), text)
     if not venue.liquidity_consumption:
         text = (
-            "liquidity_consumption must be true in a sandbox, where the engine would otherwise fill new orders by the "
-            "last trade again and again, was false"
+            "liquidity_consumption must be true in a sandbox, where the engine would otherwise fill new orders "
+            "repeatedly from the last trade, was false"
         )
         yield Problem(("venue", "liquidity_consumption"), text)
     if book != "deltas":

@@ -75,7 +75,7 @@ class SymbolParams(Section):
     """maker posts quotes that never take; taker, with quoting: signal only, sends the marketable order of v1.4.0 when
     the signal is on."""
     fair_price: Literal["mid", "weighted_mid", "microprice"] = "mid"
-    """What quotes are centred on before inventory moves them: the mid; the mid weighted with the touch's sizes; or
+    """Centre of the quotes before inventory moves them: the mid; the mid weighted with the touch's sizes; or
     Stoikov's micro-price, whose table comes from calibration."""
     min_spread_pct: float = Field(0.1, gt=0, le=5)
     """Least full width between our bid and ask, % of mid."""
@@ -132,7 +132,7 @@ class SymbolParams(Section):
     volatility. The gamma of avellaneda_stoikov's and glft's width follows from it. A gamma of the same level has to be
     null beside it."""
     horizon_seconds: float = Field(30.0, gt=0, le=86_400)
-    """avellaneda_stoikov: time T - t that inventory is reckoned to be held, always the same, seconds."""
+    """avellaneda_stoikov: constant time T - t for which inventory is assumed to be held, seconds."""
     recalibrate_minutes: float | None = Field(None, ge=0.1, le=10_080)
     """avellaneda_stoikov and glft: time between two estimates of volatility and order arrivals from what the run has
     seen, minutes; null keeps those of calibration."""
@@ -155,8 +155,8 @@ class SymbolParams(Section):
     stale_after_seconds: float = Field(30.0, gt=0, le=86_400)
     """Quotes are cancelled after this long without a book event, seconds."""
     stale_tape_after_seconds: float | None = Field(600.0, gt=0, le=86_400)
-    """Live: quotes are cancelled after this long without a trade, and the venue is asked for trades anew, seconds; null
-    never doubts."""
+    """Live: quotes are cancelled after this long without a trade, and trades are resubscribed, seconds; null
+    disables the guard."""
     resume_after_seconds: float = Field(1.0, ge=0, le=86_400)
     """How long the book must have been sound again before quoting resumes, seconds."""
     retry_after_seconds: float = Field(1.0, ge=0, le=3600)
@@ -169,24 +169,24 @@ class SymbolParams(Section):
     """Orders in a row that reduced the position at a loss, fees included, after which the symbol is halted; null never
     halts."""
     max_refused_orders: int | None = Field(10, ge=1, le=1000)
-    """Orders and amends refused within refused_orders_window_seconds that are still no storm; one more pauses the
+    """Most refusals of orders and amends tolerated within refused_orders_window_seconds; one more pauses the
     symbol; null never pauses."""
     refused_orders_window_seconds: float = Field(10.0, gt=0, le=3600)
     """Window in which refused orders are counted, seconds."""
     refused_orders_pause_seconds: float = Field(60.0, gt=0, le=86_400)
-    """Pause of the symbol after a storm of refused orders, seconds."""
+    """Pause of the symbol after too many refused orders, seconds."""
     max_refused_orders_pauses: int | None = Field(3, ge=0, le=1000)
-    """Such pauses in a row, each begun within one pause's length after the last one's end, before the next storm halts
-    the symbol; null never halts."""
+    """Most such pauses in a row, each begun within one pause's length after the previous one's end; instead of one more
+    the symbol is halted; null never halts."""
     max_trade_age_seconds: float = Field(10.0, gt=0, le=86_400)
-    """Trades that were this old when they came, seconds, are reported and left out of the trade tape and of estimates:
+    """Trades older than this on arrival, seconds, are reported and left out of the trade tape and of estimates:
     a feed may send past trades again when it connects."""
 
     # Fees the strategy reckons with
     maker_fee_pct: float | None = Field(None, ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)
-    """Maker fee the strategy reckons with, % of value; null takes the venue's."""
+    """Maker fee assumed by the strategy, % of value; null takes the venue's."""
     taker_fee_pct: float | None = Field(None, ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)
-    """Taker fee the strategy reckons with, % of value; null takes the venue's."""
+    """Taker fee assumed by the strategy, % of value; null takes the venue's."""
 
     @model_validator(mode="before")
     @classmethod
@@ -286,7 +286,7 @@ def parameter_findings(params: SymbolParams, report_currency: str) -> Iterator[F
             yield Finding(("max_inventory", size_name), text)
     target = params.target(report_currency)
     if target.currency == cap.currency and abs(target.value) > cap.value:
-        text = f"inventory_target must be at most max_inventory ({cap}) either way, was {target}"
+        text = f"inventory_target must be at most max_inventory ({cap}) in either direction, was {target}"
         yield Finding(("inventory_target", "max_inventory"), text)
     interval, window = params.recalibrate_minutes, params.recalibrate_window_minutes
     if interval is not None and window < interval:
@@ -387,22 +387,22 @@ class MarketMakerConfig(SymbolParams):
     amend_orders: bool = True
     """Whether a working order is amended; otherwise it is cancelled and replaced."""
     max_order_actions_per_second: int = Field(20, ge=1, le=1000)
-    """Cap on new, amended and cancelled orders a second; exits, halts and cancels because of an unsound book pass
-    it."""
+    """Cap on new, amended and cancelled orders per second; exits, halts and cancels on an unsound book are
+    exempt."""
     max_account_drawdown_pct: float | None = Field(None, gt=0, le=100)
     """Fall of all symbols' total PnL from its best, % of the equity at the start, that halts everything; null never
     halts."""
     max_clock_step_seconds: float = Field(1.0, ge=0.1, le=60)
-    """Live: jump of the wall clock against a clock that nobody sets, seconds, after which quotes are cancelled until
+    """Live: jump of the wall clock against a monotonic clock, seconds, after which quotes are cancelled until
     both have agreed for three seconds."""
     kill_switch_flatten: bool = False
-    """Whether the kill switch also closes all positions at market where it is not told otherwise."""
+    """Whether the kill switch also closes all positions at market by default."""
     flatten_on_stop: bool = False
     """Whether stopping the strategy closes its positions at market."""
     strategy_id: StrategyName | None = None
     """The engine's id of the strategy; null derives it from its class and order_id_tag."""
     order_id_tag: OrderTag = "001"
-    """Tag that keeps order ids of several strategies apart."""
+    """Tag that distinguishes the order ids of several strategies."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -154,13 +154,13 @@ class _Reader:
         """Return a key, or None, with a problem, where it is no text."""
         self._count(node)
         if not isinstance(node, yaml.ScalarNode):
-            text = "a key must be a text, was a list or a mapping"
+            text = "a key must be text, was a list or a mapping"
         elif node.style is None and node.value == _MERGE_KEY:
             text = "merge keys must be written out (parameters of all symbols go above `symbols`), was <<"
         elif isinstance(key := _scalar(node), str):
             return key
         else:
-            text = f"a key must be a text, was {shown(key)}"
+            text = f"a key must be text, was {shown(key)}"
         self._refuse(node, text)
         return None
 

@@ -107,7 +107,7 @@ def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
     """
     if len({spec.venue for spec in specs}) > 1:
         ids = ", ".join(spec.instrument_id for spec in specs)
-        raise DataError(f"a {noun} is of one venue, was {ids}; name the symbols of one, by these ids")
+        raise DataError(f"a {noun} must use one venue, was {ids}; name the symbols of one, by these ids")
 
 
 def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:

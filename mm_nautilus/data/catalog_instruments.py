@@ -152,7 +152,7 @@ def _redefinitions(used: Any, later: Iterable[Any]) -> Iterator[Redefinition]:
         if changes:
             since = int(pair.ts_init)
             yield Redefinition(
-                since, f"{pair.id} is defined anew at {format_time(since)} ({'; '.join(changes)})"
+                since, f"{pair.id} is redefined at {format_time(since)} ({'; '.join(changes)})"
             )
 
 

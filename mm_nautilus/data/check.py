@@ -94,7 +94,8 @@ def check_catalog(
     waiting = len(waiting_sessions(folder))
     if waiting:
         notes.append(
-            f"{waiting} recordings are not in the catalog yet: they go on, or wait for `mm-nautilus data recover`"
+            f"{waiting} recordings are not in the catalog yet: they are in progress, or wait for "
+            "`mm-nautilus data recover`"
         )
     checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]
     progress = _Progress(sum(check.rows for check in checks), on_progress)
@@ -355,11 +356,11 @@ class _InstrumentCheck:
         if not book.rows:
             return
         for kind, seen, words in (
-            ("unsorted", book.unsorted, "book changes before the one ahead of them"),
+            ("unsorted", book.unsorted, "book changes earlier than the previous one"),
             ("gap", book.gaps, f"silences of the book, the longest {book.longest_gap_seconds:.1f} s"),
             ("crossed", book.crossed, "crossed states of the book"),
             ("unfinished", book.unfinished, "groups of book changes without the last-flag"),
-            ("uncleared", book.uncleared, "snapshots that leave the book before them in place"),
+            ("uncleared", book.uncleared, "snapshots that do not clear the previous book"),
         ):
             if seen.count:
                 self._problem(kind, f"{name} has {words}: {seen}")
@@ -380,9 +381,9 @@ class _InstrumentCheck:
     def _judge_trades(self, outside: OutsideTrades) -> None:
         trades, name = self._trades, self._spec.instrument_id
         if trades.unsorted.count:
-            self._problem("unsorted", f"{name} has trades before the one ahead of them: {trades.unsorted}")
+            self._problem("unsorted", f"{name} has trades earlier than the previous one: {trades.unsorted}")
         if trades.duplicated_ids.count:
-            self._problem("duplicated_id", f"{name} has trades with a used id: {trades.duplicated_ids}")
+            self._problem("duplicated_id", f"{name} has trades with a repeated id: {trades.duplicated_ids}")
         if outside.count and self._book.complete:
             seen = Happenings(outside.count, outside.first)
             text = f"{name} has trades outside the book: {seen}, up to {outside.farthest_bps:.1f} bps away"

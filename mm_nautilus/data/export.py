@@ -59,7 +59,7 @@ class ExportReport:
     files
         The files.
     notes
-        What the form cannot tell, one text each.
+        What the format cannot express, one text each.
     """
 
     folder: Path
@@ -151,7 +151,7 @@ def _refuse_shared_names(specs: Sequence[InstrumentSpec]) -> None:
         other = seen.setdefault(source_symbol(spec), spec)
         if other is not spec:
             raise DataError(
-                f"{other.instrument_id} and {spec.instrument_id} would share their files' names; export one at a time"
+                f"{other.instrument_id} and {spec.instrument_id} would have the same file names; export one at a time"
             )
 
 
@@ -234,9 +234,12 @@ class _SymbolExport:
                 book.write(block)
         self._keep(book.path, book.rows)
         self._note(
-            book.joined_groups, "groups of book changes share a microsecond with the one before and join it"
+            book.joined_groups,
+            "groups of book changes share a microsecond with the previous one and are merged into it",
         )
-        self._note(book.empty_clears, "times the book was emptied for a while, which the form cannot tell")
+        self._note(
+            book.empty_clears, "times the book was emptied for a while, which the format cannot express"
+        )
 
     def _write_tardis_trades(self) -> None:
         with TardisTrades(self._folder, self._spec) as trades:

@@ -54,10 +54,10 @@ _LABELS = {
     FindingKind.EVENT_TIME_BACKWARDS: "rows whose exchange time goes backwards",
     FindingKind.ROUNDED_SIZE: "sizes rounded down to whole lots",
     FindingKind.UNTERMINATED: "last lines without a line break (a file may be cut off)",
-    FindingKind.HALF_BOOK: "snapshots of one side alone",
+    FindingKind.HALF_BOOK: "one-sided snapshots",
     FindingKind.MADE_ID: "trades without an id, which were given one made of their time and number",
     FindingKind.UNKNOWN_TAKER: "trades whose taker is not known",
-    FindingKind.NO_ROWS: "day without a row (the file is its header)",
+    FindingKind.NO_ROWS: "day without a row (the file has only a header)",
 }
 _REFUSED = frozenset(
     {

@@ -121,7 +121,7 @@ def import_tardis(
     spec
         The instrument to store the rows as.
     target
-        The catalog's folder; made if needed, added to if it exists.
+        The catalog's folder; created, or extended if it exists.
     on_bad_rows
         ``refuse`` stops with every file's first bad rows; ``skip`` leaves bad rows out and reports them.
         Crossed states cannot be left out: under ``skip`` they are kept and reported.

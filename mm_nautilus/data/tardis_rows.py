@@ -176,7 +176,7 @@ class TardisBook(_Rows):
         if self._ends_marked and first_us <= self._last_us:
             raise DataError(
                 f"{self._spec.instrument_id} has two full books within the microsecond {first_us}, which Tardis' "
-                "form cannot tell apart; export it as parquet"
+                "format cannot distinguish; export it as parquet"
             )
 
     def _lines(self, rows: DeltaBlock, marked: NDArray[np.bool_]) -> Iterable[str]:

@@ -28,8 +28,8 @@ class ReplayedTouches:
     touches
         The touch after every group of changes that moved its prices or sizes.
     unsound_seconds
-        How long the book was crossed, or lacked a side, after it had been sound; the touch before stands for
-        these times in `touches`. Gaps are not among it.
+        How long the book was crossed, or lacked a side, after it had been sound; the previous touch is used for
+        these times in `touches`. Gaps are not included.
     """
 
     touches: TouchSeries

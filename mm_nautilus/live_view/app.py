@@ -119,7 +119,7 @@ class LiveApp:
     def _refusal(self, request: Request) -> Response | None:
         access = self.parts.access
         if not access.is_host_allowed(request.headers.get("host")):
-            return PlainTextResponse("this page answers to localhost and loopback addresses only\n", 421)
+            return PlainTextResponse("this page answers only to localhost and loopback addresses\n", 421)
         if access.token is None or request.url.path == "/sign-in" or self._is_known(request):
             return None
         if request.url.path == "/":
@@ -178,7 +178,7 @@ class LiveApp:
 
     async def _refuse_token(self) -> Response:
         if self._refused >= _MOST_REFUSED:
-            return PlainTextResponse("this is not the token; too many others are wrong, too\n", 429)
+            return PlainTextResponse("wrong token, after too many wrong ones\n", 429)
         self._refused += 1
         try:
             async with self._refusing:
@@ -191,7 +191,7 @@ class LiveApp:
         kill_switch = self.parts.kill_switch
         if kill_switch is None or not self._is_from_page(request):
             return PlainTextResponse(
-                "a halt comes from the page itself, or with the token in a header\n", 403
+                "a halt must come from the page itself, or have the token in a header\n", 403
             )
         given = await _json_body(request)
         flatten = None if given is None else given.get("flatten")

@@ -65,35 +65,35 @@ ACCOUNT_FIGURES: Final = (
     Label(
         "trading_pnl",
         "trading PnL, net of fees",
-        "What trading made since the first start, marked at mid, net of fees, in the report currency",
+        "Trading profit since the first start, marked at mid, net of fees, in the report currency",
     ),
     Label("roi", "trading PnL, % of the start", "Trading PnL in % of the equity at the start"),
     Label(
         "drawdown",
         "largest drawdown",
-        "Largest fall of trading PnL from its best, in % of the equity at the start",
+        "Maximum drawdown of trading PnL, in % of the equity at the start",
     ),
     Label(
         "revaluation",
         "revaluation of the start",
-        "What the starting balances gained or lost by prices alone, in the report currency; no trading profit",
+        "Change in value of the starting balances by prices alone, in the report currency; no trading profit",
     ),
-    Label("fills", "fills", "Executions of all symbols since the first start, number"),
-    Label("trades", "trades", "Executions of all symbols that reduced a position, number"),
+    Label("fills", "fills", "Number of executions of all symbols since the first start"),
+    Label("trades", "trades", "Number of executions of all symbols that reduced a position"),
     Label("win_rate", "win rate", "Share of all trades with a profit, %"),
     Label(
-        "open_positions", "open positions", "Symbols whose net position since the start is not zero, number"
+        "open_positions", "open positions", "Number of symbols whose net position since the start is not zero"
     ),
 )
 
 SYMBOL_FIGURES: Final = (
     Label("mid", "mid", "Middle of the last sound book, in quote currency"),
-    Label("bid", "our bid", "Price and open size of the working bid, or why there is none"),
-    Label("ask", "our ask", "Price and open size of the working ask, or why there is none"),
+    Label("bid", "our bid", "Price and open size of the working bid, or the reason for not quoting"),
+    Label("ask", "our ask", "Price and open size of the working ask, or the reason for not quoting"),
     Label(
         "reservation",
         "reservation",
-        "Reservation price: what the quotes were last planned around, in quote currency",
+        "Reservation price of the last quotes, in quote currency",
     ),
     Label(
         "trailing_stop",
@@ -105,9 +105,9 @@ SYMBOL_FIGURES: Final = (
     Label("realized_pnl", "realized PnL", "Net of fees, in quote currency"),
     Label("total_pnl", "total PnL", "Realized and unrealized, marked at mid, net of fees, in quote currency"),
     Label("average_pnl", "average PnL", "Realized PnL per trade, in quote currency"),
-    Label("fees", "fees", "What the venue charged, in quote currency"),
+    Label("fees", "fees", "Fees charged by the venue, in quote currency"),
     Label("fills", "fills", "Executions, number"),
-    Label("trades", "trades", "Executions that reduced a position, number, with wins and losses"),
+    Label("trades", "trades", "Number of executions that reduced a position, with wins and losses"),
     Label("win_rate", "win rate", "Share of trades with a profit, %"),
 )
 
@@ -120,7 +120,7 @@ FILL_COLUMNS: Final = (
     Label("fee", "fee", "In quote currency"),
     Label("pnl", "PnL", "Change of realized PnL, net of fees, in quote currency"),
     Label("position", "position", "Net position after it, in base currency"),
-    Label("purpose", "for", "What the order was sent for"),
+    Label("purpose", "for", "Purpose of the order"),
 )
 
 type Figure = dict[str, Any]
@@ -161,7 +161,11 @@ def _quote(price: float | None, size: float | None, reason: str | None, info: Sy
     if price is None or size is None:
         return {"value": None, "size": None, "text": f"none: {reason}" if reason else "none yet"}
     text = f"{size_text(size)} {info.base} at {_price(price, info)['text']}"
-    return {"value": price, "size": size, "text": text if not reason else f"{text}, to go: {reason}"}
+    return {
+        "value": price,
+        "size": size,
+        "text": text if not reason else f"{text}, to be cancelled: {reason}",
+    }
 
 
 def age_text(seconds: float | None) -> str:

@@ -188,7 +188,7 @@ class LivePage:
     def _report(self, text: str) -> None:
         if self._failure is None:
             self._failure = text
-            self._on_failure(f"the live page has a fault, the run goes on: {text}")
+            self._on_failure(f"the live page failed, the run continues: {text}")
 
 
 def _fault(context: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ class VenueControl:
         return found
 
     def wait_for_subscriptions(self, count: int, seconds: float = 30.0) -> None:
-        """Wait until so many subscriptions exist, one a channel and pair.
+        """Wait until so many subscriptions exist, one per channel and pair.
 
         Raises
         ------

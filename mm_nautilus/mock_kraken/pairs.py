@@ -79,7 +79,7 @@ def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:
 def _kraken_pair(spec: InstrumentSpec) -> Pair:
     if spec.size_increment != Decimal(1).scaleb(-spec.size_precision):
         raise DataError(
-            f"the lot of {spec.instrument_id} must be 1, 0.1, 0.01 ... to be told in Kraken's protocol, "
+            f"the lot of {spec.instrument_id} must be 1, 0.1, 0.01 ... to be expressed in Kraken's protocol, "
             f"was {spec.size_increment}"
         )
     short = [_SHORT_NAMES.get(code, code) for code in (spec.base, spec.quote)]

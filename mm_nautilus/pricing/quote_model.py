@@ -298,9 +298,10 @@ def quote_metrics_text(symbol: str, metrics: QuoteMetrics) -> str:
     """Return what a symbol's quotes will be like as the line that is logged."""
     spread = "not known" if metrics.spread_bps is None else f"{short_number(metrics.spread_bps)} bps"
     return (
-        f"MM: {symbol} quotes stand {_distance_text(metrics.half_width_bps, metrics.half_width_ticks)} from their "
-        f"centre, which full inventory moves by {_distance_text(metrics.skew_bps, metrics.skew_ticks)}; maker fee "
-        f"{metrics.maker_fee_bps:g} bps, {metrics.spread_source} {spread}; model {metrics.model}: {metrics.source}"
+        f"MM: {symbol} quotes stand {_distance_text(metrics.half_width_bps, metrics.half_width_ticks)} from the "
+        f"reservation price, which full inventory moves by {_distance_text(metrics.skew_bps, metrics.skew_ticks)}; "
+        f"maker fee {metrics.maker_fee_bps:g} bps, {metrics.spread_source} {spread}; "
+        f"model {metrics.model}: {metrics.source}"
     )
 
 

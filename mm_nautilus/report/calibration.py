@@ -184,15 +184,15 @@ def _spread_names(spreads: Sequence[int]) -> list[str]:
 
 def _fee_parts(fees: FeeFigures | None) -> list[Table | Text]:
     if fees is None:
-        return [Text("Fees: no maker fee is known; --maker-fee-pct gives one")]
+        return [Text("Fees: no maker fee is known; --maker-fee-pct sets one")]
     table = _figure_table(
-        "What the maker fee leaves, before adverse moves",
+        "Result after the maker fee, before adverse moves",
         [
             ("maker fee", _number(fees.maker_fee_bps), "bps"),
-            ("left of a fill at the touch", _number(fees.edge_at_touch_bps), "bps"),
+            ("earned by a fill at the touch", _number(fees.edge_at_touch_bps), "bps"),
             ("best distance from the mid", _number(fees.best_half_width_bps), "bps"),
             ("fills there, a side", _seldom(fees.best_fills_per_hour), "an hour"),
-            ("left there, a side", _seldom(fees.best_bps_per_hour), "bps of a quote's value an hour"),
+            ("earned there, a side", _seldom(fees.best_bps_per_hour), "bps of a quote's value an hour"),
         ],
     )
     return [table, Text(f"Verdict: {fees.verdict}")]

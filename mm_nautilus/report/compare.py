@@ -240,7 +240,7 @@ def _notes_of(run: ComparedRun) -> Iterator[str]:
     elif status != "completed":
         yield f"{run.label} {'was interrupted' if status == 'interrupted' else status}"
     if summary.get("start", {}).get("is_resumed", False):
-        yield f"{run.label} went on from a saved state: its fills, trades, orders and money are those since its start"
+        yield f"{run.label} continued from a saved state: its fills, trades, orders and money include earlier runs"
 
 
 def plain_comparison(comparison: Comparison) -> dict[str, Any]:

@@ -50,9 +50,7 @@ def _symbol_table(symbols: Mapping[str, Symbol]) -> Table:
 def _fill_part(symbols: Mapping[str, Symbol]) -> Table | Text:
     """Return the table of fills, or why there is none."""
     if any(symbol["fill_quality"] is None for symbol in symbols.values()):
-        return Text(
-            "Fills that made liquidity: what they were worth was not recorded (output.traces: false)\n"
-        )
+        return Text("Fills that made liquidity: not recorded (output.traces: false)\n")
     return _fill_table(symbols)
 
 
@@ -100,7 +98,7 @@ def _exit_table(exits: Mapping[str, Any]) -> Table:
 
 def _equity_text(equity: Mapping[str, Any] | None) -> str:
     if equity is None:
-        return "Equity: not known, because a price that values a balance never came"
+        return "Equity: unknown, because a balance never had a price"
     currency = equity["currency"]
     return (
         f"Equity {unsigned_amount(equity['start'], currency)} -> {unsigned_amount(equity['end'], currency)} "

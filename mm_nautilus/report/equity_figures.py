@@ -64,7 +64,7 @@ class EquityPaths:
     equity
         Value of all balances at the moments of `total`.
     revaluation
-        What the starting balances gained or lost by prices alone, at the same moments.
+        Change in value of the starting balances by prices alone, at the same moments.
     total, symbols
         Trading profit of all symbols together, and of each.
     """

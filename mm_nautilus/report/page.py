@@ -210,14 +210,14 @@ def _span(files: RunFiles) -> tuple[int, int, list[str]]:
         if not files.is_complete:
             until = moment(last_ns)
             notes.append(
-                f"What is drawn reaches at most to {until:%Y-%m-%d %H:%M:%S} UTC, the last row on the disk."
+                f"The charts end at the latest at {until:%Y-%m-%d %H:%M:%S} UTC, the last row on the disk."
             )
         start_ns, end_ns = min(start_ns, int(moments[0])), max(end_ns, last_ns)
     back_ns = int((recorded - moments).max(initial=0))
     if back_ns >= SECOND_NS:
         notes.append(
-            f"The clock was set back during this run, by up to {back_ns / 1e9:.1f} s: what was recorded of times that "
-            "came twice is drawn at the moment to which it was set."
+            f"The clock was set back during this run, by up to {back_ns / 1e9:.1f} s: rows of repeated times are "
+            "drawn at the moment to which it was set."
         )
     return start_ns, max(start_ns, end_ns), notes
 

@@ -41,7 +41,7 @@ def ending_note(summary: Summary) -> str | None:
         return None
     until = moment_text(summary["period"]["end"])
     if status in {"running", "starting"}:
-        return f"This run had not ended when this was made, or was cut off: its figures are those of {until}."
+        return f"This run had not ended when this page was made, or was killed: its figures are those of {until}."
     happened = "was interrupted" if status == "interrupted" else status
     return f"This run {happened}: the figures are those up to then, {until}."
 
@@ -51,8 +51,8 @@ def resumed_note(summary: Summary) -> str | None:
     if not summary.get("start", {}).get("is_resumed", False):
         return None
     return (
-        "This run went on from a saved state. Fills, trades, orders, PnL, fees, and the equity at the start and its "
-        "drawdown are since that state was begun; times, fill quality, exits and the charts are of this run alone."
+        "This run continued from a saved state. Fills, trades, orders, PnL, fees, and the equity at the start and its "
+        "drawdown include the earlier runs of that state; times, fill quality, exits and charts cover this run only."
     )
 
 
@@ -78,22 +78,22 @@ def _feed_text(feed: Mapping[str, Any]) -> str:
     depth = f"{feed['book_depth']} levels"
     if feed["source"] == "live":
         return f"live, {feed['websocket_url']}, {depth}"
-    speed = "as fast as it is taken" if feed["speed"] == "max" else f"at {feed['speed']:g} times its speed"
+    speed = "as fast as it is consumed" if feed["speed"] == "max" else f"at {feed['speed']:g} times its speed"
     if feed["catalog"] is None:
         return f"local venue that plays the simulator {speed}, {depth}"
-    at_end = "begins anew" if feed["at_end"] == "loop" else "ends"
+    at_end = "restarts" if feed["at_end"] == "loop" else "ends"
     return f"local venue that plays {feed['catalog']} {speed} and then {at_end}, {depth}"
 
 
 def _start_text(start: Mapping[str, Any]) -> str:
     if start["is_resumed"]:
-        return f"went on from the state in {start['state_file']}"
-    return "anew" if start["state_file"] is None else f"anew, with its state in {start['state_file']}"
+        return f"continued from the state in {start['state_file']}"
+    return "fresh" if start["state_file"] is None else f"fresh, with its state in {start['state_file']}"
 
 
 def _end_text(summary: Summary, stop: Mapping[str, Any] | None) -> str:
     if stop is not None:
         return f"{summary['status']}: {stop['text']}"
     if summary["status"] in {"starting", "running"}:
-        return "none was recorded: the run goes on, or its process was killed"
+        return "none was recorded: the run is still running, or its process was killed"
     return str(summary["status"])

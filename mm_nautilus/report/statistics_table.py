@@ -61,9 +61,9 @@ def _equity_rows(equity: Mapping[str, Any]) -> list[Statistic]:
         text = _share(value) if is_drawdown or "Volatility" in name else _plain(value)
         meaning = days
         if is_drawdown:
-            meaning = "largest fall of what trading made of the equity at the start"
+            meaning = "largest drawdown of the equity at the start plus trading PnL"
         elif value is None:
-            meaning = f"{days}, and needs more of them"
+            meaning = f"{days}; more are needed"
         elif equity["days"] < _FEW_DAYS:
             meaning = f"{days}, too few to mean much"
         rows.append({"name": name, "text": text, "meaning": meaning})
@@ -106,28 +106,28 @@ def _differing(
             "name": "PnL (total)",
             "theirs": "; ".join(changes) or NONE,
             "ours": _money(equity.get("trading_pnl"), summary["report_currency"]),
-            "why": "The framework takes the change of each balance, which buying and selling changes too. Ours is the "
-            "trading PnL of all pairs: what was bought and sold, marked at mid.",
+            "why": "The framework takes the change of each balance, which buying and selling also change. Ours is the "
+            "trading PnL of all pairs, marked at mid.",
         },
         {
             "name": "Win Rate",
             "theirs": "; ".join(rates) or NONE,
             "ours": f"{100 * wins / trades:.1f} %" if trades else NONE,
-            "why": "The framework counts positions from flat to flat, and those still open with what they have "
-            "realised. Ours counts every execution that reduced a position.",
+            "why": "The framework counts positions from flat to flat, and the realised part of those still "
+            "open. Ours counts every execution that reduced a position.",
         },
         {
             "name": "Profit Factor",
             "theirs": _plain(returns.get("Profit Factor")),
             "ours": _plain(equity.get("profit_factor")),
-            "why": "The framework's is of the positions' returns, which leave fees out and weigh a small position "
+            "why": "The framework's is of the positions' returns, which exclude fees and weight a small position "
             "like a large one. Ours is of the trades in money, net of fees.",
         },
         {
             "name": "Sharpe Ratio",
             "theirs": _plain(returns.get("Sharpe Ratio (252 days)")),
             "ours": _plain(summary["statistics"]["equity"].get(sharpe)),
-            "why": "The framework's is of the same returns of positions, before fees, with 252 days a year. Ours is "
-            "its formula on the equity that trading left, marked at mid, with 365 days a year.",
+            "why": "The framework's is of the same returns of positions, before fees, with 252 days a year. Ours "
+            "applies its formula to the equity marked at mid, with 365 days a year.",
         },
     ]

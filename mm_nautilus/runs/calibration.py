@@ -269,7 +269,7 @@ class _SymbolWork:
         if self._span.start_ns is not None and self._span.end_ns is not None:
             wanted = (self._span.end_ns - self._span.start_ns) / 1e9
             if span_seconds < _SHORT_SHARE * wanted:
-                self._note(f"the book covers {span_seconds:,.0f} s of the {wanted:,.0f} s asked for")
+                self._note(f"the book covers {span_seconds:,.0f} s of the {wanted:,.0f} s requested")
         if unsound_seconds > _UNSOUND_SHARE * used:
             self._note(
                 f"the book was crossed or lacked a side for {unsound_seconds:,.1f} s of {used:,.0f} s; the touch "

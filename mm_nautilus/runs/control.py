@@ -268,7 +268,7 @@ class SessionControl(_Control):
             self._session.request_stop(
                 StopCause.FAILURE,
                 f"the wall clock was set back: the engine's clock stands still for {ahead_seconds:.0f} s, and no order "
-                "or cancel reaches the simulated venue meanwhile; a new start goes on at once",
+                "or cancel reaches the simulated venue meanwhile; a restart continues at once",
             )
         if not self._strategy.symbols:
             reasons = "; ".join(self._strategy.config_warnings) or "no reason was given"

@@ -44,7 +44,7 @@ def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
 
 def _refused(key: str, folder: Path, reason: str | None) -> Problem:
     path = tuple(key.split("."))
-    return Problem(path, f"{path[-1]} must be a folder that can be written, was {folder}: {reason}")
+    return Problem(path, f"{path[-1]} must be a writable folder, was {folder}: {reason}")
 
 
 def write_refusal(folder: Path) -> tuple[Path, int | None]:

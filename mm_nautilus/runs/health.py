@@ -170,7 +170,7 @@ def _clock_checks() -> Iterator[Check]:
     if now < _EARLIEST:
         yield Check("clock", _PROBLEM, f"{text} is in the past; set it")
     elif clock_is_synchronised() is False:
-        yield Check("clock", _WARNING, f"{text}, not synchronised; for live data let NTP keep it right")
+        yield Check("clock", _WARNING, f"{text}, not synchronised; use NTP for live data")
     else:
         yield Check("clock", _OK, text)
 
@@ -228,7 +228,7 @@ def _feed_checks(feed: FeedConfig, on_progress: OnProgress | None) -> Iterator[C
     lacking = _lacking("venue")
     if feed.source == "live":
         where = feed.rest_url or "Kraken's public feed"
-        yield Check("feed", _OK, f"{where}, which was not asked: no network is used here")
+        yield Check("feed", _OK, f"{where}, which was not contacted: no network is used here")
     elif lacking is not None:
         yield Check("feed", _PROBLEM, f"a local venue {lacking}")
     else:
@@ -244,7 +244,7 @@ def _feed_checks(feed: FeedConfig, on_progress: OnProgress | None) -> Iterator[C
 def _state_checks(config: SandboxConfig) -> Iterator[Check]:
     directory = config.state.directory
     if directory is None:
-        yield Check("state", _OK, "nothing is kept: every run starts anew")
+        yield Check("state", _OK, "no state is kept: every run starts fresh")
         return
     try:
         file = StateFile.look(directory, config.name, fingerprint_of(config))
@@ -252,9 +252,9 @@ def _state_checks(config: SandboxConfig) -> Iterator[Check]:
         yield Check("state", _PROBLEM, str(error))
     else:
         if file.account is None:
-            yield Check("state", _OK, f"there is no {file.path} yet: the first run starts anew")
+            yield Check("state", _OK, f"there is no {file.path} yet: the first run starts fresh")
         else:
-            yield Check("state", _OK, f"the next run goes on from {file.path}: {file.held}")
+            yield Check("state", _OK, f"the next run continues from {file.path}: {file.held}")
     switch = KillSwitch(directory / f"{config.name}.json")
     order = switch.order()
     if order is not None:

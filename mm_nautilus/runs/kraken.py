@@ -349,11 +349,11 @@ class VenueWatch:
             except VenueAnswerError as error:
                 self._unanswered += 1
                 if not self._failure:
-                    self._say(f"the venue does not say what it takes: {error}; what it said last holds")
+                    self._say(f"the venue's status is unavailable: {error}; its last status applies")
                 self._failure = str(error)
             else:
                 if self._failure:
-                    self._say("the venue says again what it takes")
+                    self._say("the venue's status is available again")
                 self._failure = ""
 
     def to_dict(self) -> dict[str, Any]:

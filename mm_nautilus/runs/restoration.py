@@ -90,8 +90,8 @@ def refuse_coarser_lots(state: StateFile, specs: Mapping[str, InstrumentSpec]) -
         if position.quantity % lot:
             problems.append(
                 f"{state.path}: the position of {position.symbol} must be a multiple of the venue's lot, which is "
-                f"{lot:f} {position.base} now, was {position.quantity:f} {position.base}; start anew with --fresh, "
-                f"which keeps this file under another name, and with venue.starting_balances that are its balances"
+                f"{lot:f} {position.base} now, was {position.quantity:f} {position.base}; start with --fresh, "
+                f"which keeps this file under another name, and set venue.starting_balances to its balances"
             )
     if problems:
         raise ConfigError(problems)

@@ -123,8 +123,8 @@ def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
 def _state_line(state: StateFile) -> str:
     if state.account is None:
         kept = "" if state.kept is None else f"; the earlier file is kept as {state.kept}"
-        return f"starts anew, with its state in {state.path}{kept}"
-    return f"goes on from {state.path}: {state.held}"
+        return f"starts fresh, with its state in {state.path}{kept}"
+    return f"continues from {state.path}: {state.held}"
 
 
 def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
@@ -243,7 +243,7 @@ class _Sandbox(Run[SandboxParts]):
         if error is not None:
             return error
         if stop is None and self.signals.received is None:
-            return "the engine stopped without being asked to; its log tells more"
+            return "the engine stopped unexpectedly; see its log"
         return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
 
     # -- Threads beside the engine's --------------------------------------------------------------------
@@ -276,9 +276,7 @@ class _Sandbox(Run[SandboxParts]):
             try:
                 sent = self._inputs.feed.sent_until_end()
                 if sent is not None:
-                    self._session.request_stop(
-                        StopCause.FEED_END, "the feed has come to its end", events=sent
-                    )
+                    self._session.request_stop(StopCause.FEED_END, "the feed has ended", events=sent)
             except MarketMakingError as error:
                 self._session.request_stop(StopCause.FAILURE, f"the local venue does not answer: {error}")
 

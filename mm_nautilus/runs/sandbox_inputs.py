@@ -170,12 +170,12 @@ def prepare_sandbox(
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
     unpriced = [
-        f"Warning: {symbol}: sizes were not compared with the venue's least ones, for lack of a price: {reason}"
+        f"Warning: {symbol}: sizes were not compared with the venue's minimums, because there is no price: {reason}"
         for symbol, reason in silent.items()
         if symbol not in feed.mids
     ]
     closed = [
-        f"Warning: {symbol} is {state} at the venue: not all of its orders would be taken"
+        f"Warning: {symbol} is {state} at the venue: not all of its orders would be accepted"
         for symbol, state in listed.states.items()
         if state is not VenueState.ONLINE
     ]
@@ -216,10 +216,10 @@ def _listed(
         except VenueAnswerError as error:
             if time.monotonic() + wait_seconds >= give_up_at:
                 raise RunFailedError(
-                    f"the venue could not be asked for its pairs within {seconds} seconds: tried {rest_url}: {error}; "
+                    f"the venue did not list its pairs within {seconds} seconds: tried {rest_url}: {error}; "
                     "nothing was written"
                 ) from error
-            say(f"the venue's pairs cannot be had: {error}; it is asked again in {wait_seconds:g} s")
+            say(f"the venue's pairs cannot be read: {error}; it is asked again in {wait_seconds:g} s")
         _wait(wait_seconds, signals)
         wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
 
@@ -234,7 +234,7 @@ def _as_the_engine_reads(
             raise VenueAnswerError(f"the engine cannot read them: {error}") from error
     for symbol in listed.keys:
         if symbol not in specs and symbol not in refused:
-            raise VenueAnswerError(f"the engine makes no pair of what is said of {symbol}")
+            raise VenueAnswerError(f"the engine cannot make a pair from the listing of {symbol}")
     return specs, refused
 
 

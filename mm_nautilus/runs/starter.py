@@ -149,8 +149,8 @@ def _size_words(currency: str) -> str:
     if currency in _DOLLARS:
         return f"A quote's size is worth about {_QUOTE_VALUE} {currency}, {least}."
     return (
-        f"A quote's size is the median of the catalog's first trades, {least}: nothing here tells what {currency} is "
-        "worth in dollars. Look at position_size, max_inventory and starting_balances before you go on."
+        f"A quote's size is the median of the catalog's first trades, {least}: no pair here gives the value of "
+        f"{currency} in dollars. Check position_size, max_inventory and starting_balances before you continue."
     )
 
 

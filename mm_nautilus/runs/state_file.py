@@ -41,7 +41,7 @@ _VERSION: Final = 1
 """Version of the file's layout; a file of another one is refused."""
 
 _DIGEST: Final = "sha256"
-_START_ANEW: Final = "--fresh starts anew and keeps this file under a dated name"
+_START_ANEW: Final = "--fresh starts without this file and keeps it under a dated name"
 STRATEGY: Final = "strategy"
 METRICS: Final = "metrics"
 """Names of the strategy and of the metrics actor among a state's components."""

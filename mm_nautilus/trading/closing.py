@@ -125,8 +125,8 @@ class Closing:
         found = []
         if self._refusal:
             found.append(
-                f"Warning: {name}: {self._counts.exits_refused} orders that were to close the position were refused, "
-                f"the last one as {self._refusal}"
+                f"Warning: {name}: {self._counts.exits_refused} exit orders were refused, the last one: "
+                f"{self._refusal}"
             )
         if self.kept_for:
             position = f"{self._position.lots * spec.size_increment:f} {spec.base}"

@@ -127,7 +127,7 @@ class FeedMonitor:
         if late_seconds is not None:
             self._strategy.log.warning(
                 f"MM: {symbol.name} has book changes that are dated before earlier ones, this one by "
-                f"{late_seconds:.1f} s: the venue's clock was ahead; they are taken in the order they come in"
+                f"{late_seconds:.1f} s: the venue's clock was ahead; they are applied in the order of arrival"
             )
         if not deltas.is_snapshot:
             return
@@ -152,7 +152,7 @@ class FeedMonitor:
     def _log_old_trade(self, symbol: SymbolState, trade: Any) -> None:
         age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
         self._strategy.log.warning(
-            f"MM: {symbol.name} leaves out trades that are too old or have come before; "
+            f"MM: {symbol.name} leaves out trades that are too old or repeated; "
             f"this one is {age_seconds:.1f} s old"
         )
 

@@ -93,7 +93,7 @@ class FillBook:
             yield from self._missed(symbol, now_ns)
             closing = symbol.closing
             if self._flattens_on_stop and closing.is_possible:
-                text = "what was to close it did not get to the venue, or found no liquidity"
+                text = "its exit order did not reach the venue, or found no liquidity"
                 closing.kept_for = closing.kept_for or text
 
     def _missed(self, symbol: SymbolState, now_ns: int) -> Iterator[Fill]:

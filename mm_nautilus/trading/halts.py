@@ -65,7 +65,7 @@ class Halts:
     def check_refusals(self, symbol: SymbolState, now_ns: int) -> None:
         """Halt a symbol whose orders are refused again after the last pause that this may cost."""
         if symbol.guards.refusals.is_exhausted and not symbol.is_halted:
-            text = f"a storm of them again after {symbol.params.max_refused_orders_pauses} pauses in a row"
+            text = f"too many again after {symbol.params.max_refused_orders_pauses} pauses in a row"
             self._halt([symbol], NotQuoting.HALTED_REFUSALS, text, now_ns)
 
     def check_losses(self, symbol: SymbolState, fill: Fill, now_ns: int) -> None:

@@ -158,7 +158,7 @@ class LiveWatch(GuardedActor):
             self._kill_switch.halt(order)
         except OSError as error:
             self.log.error(
-                f"MM: halted, but {path}, which keeps that over a restart, cannot be written: {error}"
+                f"MM: halted, but {path}, which keeps the halt over a restart, cannot be written: {error}"
             )
 
     def _forget_halt(self) -> None:

@@ -132,7 +132,9 @@ class OrderManager:
         if not self._budget.allows(now_ns) and reason not in UNSAFE_BOOK:
             symbol.next_requote_ns = min(symbol.next_requote_ns, self._budget.next_ns)
             if self._rate_cap_log.begins(now_ns):
-                self._strategy.log.warning(f"MM: {symbol.name} held back: the cap on order actions a second")
+                self._strategy.log.warning(
+                    f"MM: {symbol.name} held back by the cap on order actions per second"
+                )
             return reason or NotQuoting.ACTION_RATE_CAP
         if action is OrderAction.CANCEL:
             self._cancel(symbol, side, now_ns)
@@ -251,7 +253,7 @@ class OrderManager:
             return
         doubt = symbol.guards.doubt(now_ns)
         if doubt is not None:
-            symbol.closing.kept_for = f"prices are not believed ({doubt})"
+            symbol.closing.kept_for = f"prices are not trusted ({doubt})"
             return
         in_flight = self._live.get(symbol.closing.order_id)
         left = self._exit_lots(symbol) - (0 if in_flight is None else in_flight.sent.size_lots)

@@ -36,7 +36,7 @@ class ModelReview:
         try:
             is_new = _estimated_anew(symbol, now_ns)
         except CalibrationError as error:
-            state = "still has no figures" if symbol.model.is_waiting else "quotes on with its last figures"
+            state = "still has no figures" if symbol.model.is_waiting else "continues with its last figures"
             self._log.warning(f"MM: {name} {state}: {error}")
             return
         if is_new or _has_new_metrics(symbol):

@@ -52,8 +52,8 @@ class TradeFilter:
         if not self._counts.phantom_fills:
             return []
         return [
-            f"Warning: {self._name}: {self._counts.phantom_fills} fills came by trades that were too old or had come "
-            "before; the simulated venue fills quotes by them, and the figures contain them"
+            f"Warning: {self._name}: {self._counts.phantom_fills} fills came from trades that were too old or "
+            "repeated; the simulated venue fills quotes from them, and the figures include them"
         ]
 
     def is_phantom(self, fill: Any) -> bool:

@@ -171,7 +171,7 @@ def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, 
 def test_paper_trading_says_so_and_shows_its_guards(open_page: Callable, paper_report: Path) -> None:
     page = open_page(paper_report).page
     assert "Paper trading on a local venue" in page.locator("header").inner_text()
-    assert "the feed has come to its end" in page.locator("#session").inner_text()
+    assert "the feed has ended" in page.locator("#session").inner_text()
     button = page.locator("#not-quoting [data-moment]").first
     assert button.is_visible()
     button.click()

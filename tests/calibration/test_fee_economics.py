@@ -42,7 +42,7 @@ def test_a_market_of_binance_cannot_pay_ten_bps():
     assert figures.best_fills_per_hour == pytest.approx(3600 * 0.4 * math.exp(-11))
     assert not figures.pays
     assert figures.verdict == (
-        "a quote at the touch keeps 0.02 bps before a fee of 10 bps, and market orders reach the best distance, "
+        "a fill at the touch earns 0.02 bps before a fee of 10 bps, and market orders reach the best distance, "
         "11 bps from the mid, 211 times a year on each side, extrapolated beyond the 3 bps that were fitted: this "
         "market's spread and intensity cannot pay the maker fee"
     )
@@ -53,7 +53,7 @@ def test_a_wide_spread_pays_however_rarely_it_is_hit():
     assert figures.best_fills_per_hour < LEAST_FILLS_PER_HOUR
     assert figures.pays
     assert figures.verdict.startswith(
-        "a quote at the touch keeps 3 bps before a fee of 2 bps, and market orders"
+        "a fill at the touch earns 3 bps before a fee of 2 bps, and market orders"
     )
     assert "extrapolated" not in figures.verdict
     assert figures.verdict.endswith("can pay the maker fee, before adverse moves")
@@ -68,7 +68,11 @@ def test_deep_order_flow_pays_beyond_a_narrow_touch():
 
 @pytest.mark.parametrize(
     ("fee", "words"),
-    [(0.0, "before no fee, "), (-0.5, "before a rebate of 0.5 bps, "), (0.25, "before a fee of 0.25 bps, ")],
+    [
+        (0.0, "bps without a fee, "),
+        (-0.5, "plus a rebate of 0.5 bps, "),
+        (0.25, "before a fee of 0.25 bps, "),
+    ],
 )
 def test_the_verdict_names_the_fee(fee, words):
     assert words in fee_figures(fee, intensity(), 1.0).verdict

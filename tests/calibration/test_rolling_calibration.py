@@ -120,7 +120,7 @@ def test_a_window_that_is_all_gap_is_refused_in_words(market):
     rolling = RollingCalibration(MINUTE, MINUTE)
     feed(rolling, *market, START_NS + 10 * SECOND)
     rolling.begin_gap(START_NS + 10 * SECOND)
-    with pytest.raises(CalibrationError, match="nothing of the book was recorded in the window"):
+    with pytest.raises(CalibrationError, match="no book was recorded in the window"):
         rolling.estimate(START_NS + 20 * MINUTE)
 
 

@@ -174,7 +174,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "target beyond the cap": (
         "gamma: 0.1",
         "inventory_target: -100.5",
-        ("inventory_target must be at most max_inventory (100 USDT) either way, was -100.5 USDT",),
+        ("inventory_target must be at most max_inventory (100 USDT) in either direction, was -100.5 USDT",),
     ),
     "target a word": (
         "gamma: 0.1",
@@ -200,7 +200,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "gamma: 0.1\n  gamma: 0.2",
         (":14:", "gamma", "was given again as 0.2", "line 13"),
     ),
-    "key a number": ("gamma: 0.1", "5: 0.1", ("a key must be a text, was 5",)),
+    "key a number": ("gamma: 0.1", "5: 0.1", ("a key must be text, was 5",)),
     "merge key": ("gamma: 0.1", "<<: {gamma: 0.1}", ("merge keys must be written out", "was <<")),
     "tag": ("gamma: 0.1", "gamma: !!float 0.1", ("must have no YAML tag", "float")),
     "symbol with a space": ("BTC/USDT:", "BTC USDT:", ("letters, digits", "was 'BTC USDT'")),
@@ -313,7 +313,7 @@ def test_every_problem_is_listed_at_once(folder, command, monkeypatch):
     assert ended.stderr.splitlines() == [
         "error: --set must be KEY.KEY=VALUE such as strategy.gamma=0.3, was 'nonsense'",
         "error: bad.yaml:13: strategy.gamma: gamma must be between 0.01 and 1.0, got 5",
-        "error: bad.yaml:14: strategy.colour: unknown key colour (none of the known keys is near; the "
+        "error: bad.yaml:14: strategy.colour: unknown key colour (no known key is similar; the "
         "configuration reference lists them), was 'red'",
         "error: --set venue.leverage: leverage must be between 1 and 100, was 500",
     ]

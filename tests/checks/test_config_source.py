@@ -261,9 +261,9 @@ def test_aliases_repeat_a_value():
     [
         ("a: 1\nb: 2\na: 3\n", 3, "key a must be given once, was given again as 3 (first in line 1)"),
         ("a:\n  b: 1\n  b: 2\n", 3, "key b must be given once, was given again as 2 (first in line 2)"),
-        ("a: 1\n5: 2\n", 2, "a key must be a text, was 5"),
-        ("true: 2\n", 1, "a key must be a text, was true"),
-        ("? [a]\n: 2\n", 1, "a key must be a text, was a list or a mapping"),
+        ("a: 1\n5: 2\n", 2, "a key must be text, was 5"),
+        ("true: 2\n", 1, "a key must be text, was true"),
+        ("? [a]\n: 2\n", 1, "a key must be text, was a list or a mapping"),
         ("a: &x {b: 1}\n<<: *x\n", 2, "merge keys must be written out"),
         ("{a: 1,\n a: 2,\n a: 3}", 2, "key a must be given once, was given again as 2 (first in line 1)"),
         ("a: ! 5\n", 1, "values must have no YAML tag, was !"),

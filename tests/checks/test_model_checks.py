@@ -117,7 +117,7 @@ def test_a_target_is_compared_with_the_cap_once_prices_tell(target, problems):
     for problem in found:
         assert problem.path == ("symbols", "XRP/USDT", "inventory_target")
         assert problem.message == (
-            "inventory_target must be at most max_inventory (100 USDT, worth 50 XRP) either way, was -51 XRP"
+            "inventory_target must be at most max_inventory (100 USDT, worth 50 XRP) in either direction, was -51 XRP"
         )
     assert check_instruments(config, ALL) == []
 

@@ -235,8 +235,8 @@ def test_numbers_of_other_kinds_are_numbers(value):
 
 
 def test_keys_that_are_no_texts_are_reported():
-    assert "a key must be a text, was 1" in validate({1: 2})
-    assert any("a key must be a text" in text for text in validate({"\ud800": 2}))
+    assert "a key must be text, was 1" in validate({1: 2})
+    assert any("a key must be text" in text for text in validate({"\ud800": 2}))
 
 
 def test_a_configuration_that_contains_itself_is_reported():
@@ -419,7 +419,7 @@ def test_sound_configuration_has_no_problem_with_its_instruments():
 
 def test_unknown_symbol_names_the_nearest_and_what_there_is():
     assert texts(check_instruments(strategy("XRP/USDC"), ALL)) == [
-        "XRP/USDC: a symbol must be one that there is data for (BTC/USDT, XRP/BTC, XRP/USDT; did you mean "
+        "XRP/USDC: a symbol must be one of those with data (BTC/USDT, XRP/BTC, XRP/USDT; did you mean "
         "XRP/USDT?), was XRP/USDC"
     ]
 

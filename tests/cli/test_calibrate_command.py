@@ -165,9 +165,9 @@ def test_an_interrupt_leaves_nothing(run, monkeypatch):
         (("--symbols", "xrp/usdt"), "holds no instrument xrp/usdt; did you mean XRP/USDT?"),
         (
             ("--symbols", "XRP/USDT,,"),
-            "--symbols must be symbols with commas between them, was 'XRP/USDT,,'",
+            "--symbols must be symbols separated by commas, was 'XRP/USDT,,'",
         ),
-        (("--window", "2"), "--window must be a number above 0 and s, m, h or d behind it, such as 2h, was '2'"),
+        (("--window", "2"), "--window must be a number above 0 followed by s, m, h or d, such as 2h, was '2'"),
         (("--window", "0h"), "--window must be a number above 0"),
         (("--window", "-2h"), "--window must be a number above 0"),
         (("--window", "1h", "--end", "2025-12-13T12:05:00Z"), "cannot be given together with a start or an end"),

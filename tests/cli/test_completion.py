@@ -152,12 +152,12 @@ def test_a_shell_completes_with_its_script(shell, shell_environment):
         (
             "zsh",
             {"_TYPER_COMPLETE_ARGS": "mm-nautilus config in"},
-            '"init":"Write a configuration to begin with',
+            '"init":"Write a starting configuration',
         ),
         (
             "fish",
             {"_TYPER_COMPLETE_ARGS": "mm-nautilus config in", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
-            "init\tWrite a configuration to begin with",
+            "init\tWrite a starting configuration",
         ),
     ],
 )

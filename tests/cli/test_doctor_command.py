@@ -56,5 +56,5 @@ def test_a_sandbox_is_looked_at_with_its_feed_state_and_recording(run, tmp_path)
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
     assert {"feed", "feed.catalog", "state", "state.directory", "recording", "live page"} <= set(checks)
     assert "catalog" not in checks
-    assert checks["state"]["text"] == "there is no state/sandbox_local.json yet: the first run starts anew"
+    assert checks["state"]["text"] == "there is no state/sandbox_local.json yet: the first run starts fresh"
     assert list(Path().iterdir()) == []

@@ -60,12 +60,12 @@ def test_an_error_that_was_not_meant_keeps_its_traceback():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bactest"], "no such command 'bactest' (did you mean backtest?); `mm-nautilus --help` shows what there is"),
-        (["data", "lst"], "no such command 'lst' (did you mean list?); `mm-nautilus data --help` shows what there is"),
+        (["bactest"], "no such command 'bactest' (did you mean backtest?); `mm-nautilus --help` lists all"),
+        (["data", "lst"], "no such command 'lst' (did you mean list?); `mm-nautilus data --help` lists all"),
         (["data", "import", "csv"], "no such command 'csv' (there are tardis); `mm-nautilus data import --help` "),
-        (["backtest", "--sett"], "no such option --sett (did you mean --set?); `mm-nautilus backtest --help` shows "),
+        (["backtest", "--sett"], "no such option --sett (did you mean --set?); `mm-nautilus backtest --help` lists "),
         (["config", "check", "x.yaml", "--jsn"], "no such option --jsn (did you mean --json?)"),
-        (["calibrate"], "missing argument 'catalog'; `mm-nautilus calibrate --help` shows what there is"),
+        (["calibrate"], "missing argument 'catalog'; `mm-nautilus calibrate --help` lists all"),
         (["backtest", "a.yaml", "b.yaml"], "got unexpected extra argument(s) (b.yaml); `mm-nautilus backtest --help`"),
         (["backtest", "--set"], "option '--set' requires an argument"),
         (["data", "simulate", "x", "--minutes", "zero"], "--minutes must be a valid number, was 'zero'"),

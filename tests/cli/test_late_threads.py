@@ -72,5 +72,5 @@ def test_exit_code_of_a_refused_sandbox_holds_whatever_comes_back_meanwhile(slow
     script = IMPATIENT.replace("{words}", repr(words)).replace("{slow_url}", repr(slow_url))
     done = python("-c", script)
     assert done.returncode == 1, done.stderr[-2000:]
-    assert "could not be asked for its pairs" in done.stderr
+    assert "did not list its pairs" in done.stderr
     assert "no patience; nothing was written" in done.stderr

@@ -78,7 +78,7 @@ SYMBOLS = [
         ("holds no instrument XRP/USD; did you mean XRP/USDT?",),
     ),
     (("config", "init", "--symbols", "XPR/USDT"), ("holds no instrument XPR/USDT; did you mean XRP/USDT?",)),
-    (("config", "init", "--symbols", "XRP/USDT,"), ("--symbols must be symbols with commas between them, was 'XRP/",)),
+    (("config", "init", "--symbols", "XRP/USDT,"), ("--symbols must be symbols separated by commas, was 'XRP/",)),
     (
         ("config", "show", CONFIG, "--symbol", "XRP/USD"),
         ("--symbol must be one of XRP/USDT, BTC/USDT, XRP/BTC, was 'XRP/USD' (did you mean XRP/USDT?)",),
@@ -154,7 +154,7 @@ PATHS = [
     *(
         (
             ("sandbox", PAPER, "--set", f"{key}=taken", *more),
-            (f"--set {key}: {key.partition('.')[2]} must be a folder that can be written, was taken: Not a directory",),
+            (f"--set {key}: {key.partition('.')[2]} must be a writable folder, was taken: Not a directory",),
         )
         for key, more in (
             ("output.directory", KEPT),
@@ -162,7 +162,7 @@ PATHS = [
             ("recording.catalog", (*KEPT, "--set", "recording.enabled=true")),
         )
     ),
-    (("sandbox", PAPER, "--out", "taken/runs"), (": directory must be a folder ", "was taken/runs: Not a dir")),
+    (("sandbox", PAPER, "--out", "taken/runs"), (": directory must be a writable folder", "was taken/runs: Not a dir")),
     (("backtest", "elsewhere/x.yaml"), ("there is no folder elsewhere; `mm-nautilus config init` writes one",)),
     *(
         (words, ("the catalog catlog does not exist; did you mean catalog?",))
@@ -204,7 +204,7 @@ PATHS = [
     ),
     (
         ("backtest", CONFIG, "--out", "taken"),
-        ("--set output.directory: directory must be a folder that can be written, was taken: Not a directory",),
+        ("--set output.directory: directory must be a writable folder, was taken: Not a directory",),
     ),
     (("calibrate", CATALOG, "--out", "taken/x.yaml"), ("--out must lie in a folder, was taken/x.yaml, and taken",)),
     (("calibrate", CATALOG, "--out", "configs"), ("--out must be a file, was the folder configs",)),
@@ -232,7 +232,7 @@ DATES = [
     (("sandbox", PAPER, *KEPT, "--set", "start=2025-12-13T12:00:00Z"), ("--set start: unknown key start",)),
     (("calibrate", CATALOG, "--start", "13.12.2025"), ("--start", *DATE, "was '13.12.2025'")),
     (("calibrate", CATALOG, "--end", "2020-01-01T00:00:00Z"), (*HELD, "was open to 2020-01-01T00:00:00.000000Z")),
-    (("calibrate", CATALOG, "--window", "soon"), ("--window must be a number above 0 and s, m, h or d behind it",)),
+    (("calibrate", CATALOG, "--window", "soon"), ("--window must be a number above 0 followed by s, m, h or d",)),
     (("data", "export", CATALOG, "--out", "flat", "--end", "2025-12-13"), ("--end", *DATE, "was '2025-12-13'")),
     (
         ("data", "export", CATALOG, "--out", "flat", "--start", "2031-01-01T00:00:00Z"),

@@ -279,4 +279,4 @@ def test_reference_names_every_key():
             assert f"| `{section}.{name}` |" in text
     for name in MarketMakerConfig.model_fields:
         assert text.count(f"| `strategy.{name}` |") == 1
-    assert "| `strategy.gamma` | number | `0.1` | a finite number between 0.01 and 1.0 |" in text
+    assert "| `strategy.gamma` | `0.1` | a finite number between 0.01 and 1.0 |" in text

@@ -153,7 +153,7 @@ def test_snapshots_that_leave_the_book_before_them_in_place(tmp_path, monkeypatc
     (problem,) = problems(build(tmp_path / "bad", bad))
     assert problem == (
         "uncleared",
-        f"{ID} has snapshots that leave the book before them in place: 1, first at 2024-08-08T23:54:20.000000Z",
+        f"{ID} has snapshots that do not clear the previous book: 1, first at 2024-08-08T23:54:20.000000Z",
     )
 
 

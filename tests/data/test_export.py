@@ -219,8 +219,8 @@ def test_what_the_form_cannot_tell_is_noted(tmp_path):
     catalog = write(tmp_path / "c", rows, [(5, SIDE_NONE)], scale=1)
     report = export_catalog(catalog, tmp_path / "flat")
     assert report.notes == (
-        "BTC/USDT.KRAKEN: 2 groups of book changes share a microsecond with the one before and join it",
-        "BTC/USDT.KRAKEN: 1 times the book was emptied for a while, which the form cannot tell",
+        "BTC/USDT.KRAKEN: 2 groups of book changes share a microsecond with the previous one and are merged into it",
+        "BTC/USDT.KRAKEN: 1 times the book was emptied for a while, which the format cannot express",
     )
     assert ",unknown," in lines(tmp_path / "flat" / "BTCUSDT_trades.csv.gz")[1]
 
@@ -366,7 +366,7 @@ def test_two_instruments_of_one_file_name_are_refused(tmp_path):
     folder = write(tmp_path / "c", SNAPSHOT)
     with staged_catalog(folder) as writer:
         writer.write_instrument(replace(BTC, venue="OTHER"))
-    with pytest.raises(DataError, match="would share their files' names; export one at a time"):
+    with pytest.raises(DataError, match="would have the same file names; export one at a time"):
         export_catalog(folder, tmp_path / "flat")
     assert export_catalog(folder, tmp_path / "flat", names=["BTC/USDT.KRAKEN"]).files
 

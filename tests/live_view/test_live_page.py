@@ -536,7 +536,7 @@ def test_a_fault_is_told_once_and_the_server_goes_on(served: Served, monkeypatch
     monkeypatch.setattr("mm_nautilus.live_view.publisher.Publisher.document", fail)
     assert [served.ask("/api/state").status for _ in range(3)] == [500] * 3
     assert served.ask("/healthz").status == 200
-    assert served.failures == ["the live page has a fault, the run goes on: RuntimeError: planted"]
+    assert served.failures == ["the live page failed, the run continues: RuntimeError: planted"]
     assert served.page.summary["failure"] == "RuntimeError: planted"
 
 
@@ -553,7 +553,7 @@ def test_a_server_that_breaks_is_told_and_its_end_is_quick(
     while not served.failures:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert served.failures == ["the live page has a fault, the run goes on: RuntimeError: planted"]
+    assert served.failures == ["the live page failed, the run continues: RuntimeError: planted"]
 
 
 def test_summary_and_words_say_where_it_is_and_never_the_token(locked: Served) -> None:

@@ -326,9 +326,9 @@ def test_a_line_tells_width_skew_fee_spread_and_model():
         "XRP/USDT", figures_of("simplified", market=None, min_spread_pct=0.05, maker_fee_pct=0.02)
     )
     assert text == (
-        "MM: XRP/USDT quotes stand 2.50 bps (5.00 ticks) from their centre, which full inventory moves by 2.50 bps "
-        "(5.00 ticks); maker fee 2 bps, median spread 1.15 bps; model simplified: gamma 0.1, one-minute volatility "
-        "0.5 %, base_volatility_pct, as none is measured yet"
+        "MM: XRP/USDT quotes stand 2.50 bps (5.00 ticks) from the reservation price, which full inventory moves by "
+        "2.50 bps (5.00 ticks); maker fee 2 bps, median spread 1.15 bps; model simplified: gamma 0.1, one-minute "
+        "volatility 0.5 %, base_volatility_pct, as none is measured yet"
     )
     assert "median spread not known" in quote_metrics_text(
         "XRP/USDT", figures_of(spread=(None, "median spread"))

@@ -95,7 +95,7 @@ def symbol(**changes):
             best_fills_per_hour=1.37e-9,
             best_bps_per_hour=5.8e-10,
             pays=False,
-            verdict="a quote at the touch keeps 4.25 bps <before> a fee of 25 bps: it cannot pay",
+            verdict="a fill at the touch earns 4.25 bps <before> a fee of 25 bps: it cannot pay",
         ),
     }
     return SymbolCalibration(**(figures | changes))
@@ -150,10 +150,10 @@ def cells(lines, name):
         ("3", ["-0.400", "-0.100", "+0.100", "+0.400", "4"]),
         ("4 and more", ["-0.300", "+0.000", "+0.000", "+0.300", "20"]),
         ("maker fee", ["25", "bps"]),
-        ("left of a fill at the touch", ["-20.75", "bps"]),
+        ("earned by a fill at the touch", ["-20.75", "bps"]),
         ("best distance from the mid", ["25.5", "bps"]),
         ("fills there, a side", ["below 0.001", "an hour"]),
-        ("left there, a side", ["below 0.001", "bps of a quote's value an hour"]),
+        ("earned there, a side", ["below 0.001", "bps of a quote's value an hour"]),
     ],
 )
 def test_figures_stand_with_their_errors_and_units(name, expected):
@@ -166,7 +166,7 @@ def test_second_counts_of_orders_are_those_of_each_fit():
 
 
 def test_verdict_is_told_in_full():
-    assert "Verdict: a quote at the touch keeps 4.25 bps <before> a fee of 25 bps: it cannot pay" in printed(
+    assert "Verdict: a fill at the touch earns 4.25 bps <before> a fee of 25 bps: it cannot pay" in printed(
         calibration()
     )
 
@@ -182,7 +182,7 @@ def test_heading_says_where_the_data_come_from(simulated, words):
 def test_what_is_not_known_is_said():
     bare = symbol(fees=None, microprice=None, mark_outs=[], intensity_bid=None)
     text = "\n".join(printed(calibration(**{"XRP/BTC": bare})))
-    assert "Fees: no maker fee is known; --maker-fee-pct gives one" in text
+    assert "Fees: no maker fee is known; --maker-fee-pct sets one" in text
     assert "Micro-price" not in text
     assert "Mark-outs" not in text
     assert "Verdict" not in text
@@ -288,7 +288,7 @@ def test_page_shows_symbols_verdicts_and_source_as_text():
     assert html.escape("SIMULATED data of KRAKEN in my & catalog") in page
     assert "these figures say nothing about a market" in page
     assert "<h2>XRP/BTC</h2>" in page
-    assert "A quote at the touch keeps 4.25 bps &lt;before&gt; a fee of 25 bps: it cannot pay." in page
+    assert "A fill at the touch earns 4.25 bps &lt;before&gt; a fee of 25 bps: it cannot pay." in page
 
 
 def test_page_of_recorded_data_has_no_warning():

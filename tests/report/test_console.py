@@ -253,7 +253,7 @@ def test_what_fills_were_worth(summary, name, expected):
 def test_equity_that_is_not_known(summary):
     lines = printed(summary | {"equity": None})
 
-    assert "Equity: not known, because a price that values a balance never came" in lines
+    assert "Equity: unknown, because a balance never had a price" in lines
 
 
 @pytest.mark.parametrize(("simulated", "words"), [(True, "SIMULATED data"), (False, "recorded data")])

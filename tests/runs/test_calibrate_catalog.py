@@ -226,7 +226,7 @@ def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
         writer.write_deltas(instrument(), one_sided)
     (note,) = calibrate_catalog(tmp_path / "c").notes
     assert note == (
-        "AAA/USDT: the book was crossed or lacked a side for 50.0 s of 650 s; the touch before stands for these"
+        "AAA/USDT: the book was crossed or lacked a side for 50.0 s of 650 s; the previous touch is used for these"
     )
 
 
@@ -262,7 +262,7 @@ def test_parts_of_the_data_add_up(made: Path, outcome: CalibrationOutcome) -> No
 def test_a_window_longer_than_the_data_is_told(made: Path) -> None:
     found = calibrate_catalog(made, symbols=["AAA/USDT"], last_seconds=7200)
     (note,) = found.notes
-    assert note == "AAA/USDT: the book covers 1,200 s of the 7,200 s asked for"
+    assert note == "AAA/USDT: the book covers 1,200 s of the 7,200 s requested"
 
 
 def test_a_window_that_one_symbol_has_no_data_in_leaves_it_out(made: Path) -> None:
@@ -321,7 +321,7 @@ def test_symbols_of_several_venues_are_refused(made: Path, tmp_path: Path) -> No
     shutil.copytree(made, catalog)
     MadeMarket(seconds=60).write(catalog, instrument("AAA/USDT", venue="OTHER"))
     with pytest.raises(
-        DataError, match=r"a calibration is of one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
+        DataError, match=r"a calibration must use one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
     ):
         calibrate_catalog(catalog, symbols=["AAA/USDT.MADE", "AAA/USDT.OTHER"])
     found = calibrate_catalog(catalog, symbols=["AAA/USDT.MADE"], last_seconds=600)

@@ -252,12 +252,12 @@ def test_the_log_tells_each_symbols_figures(tmp_path: Path, calibration: Path) -
         lines = [line for line in log.splitlines() if f"MM: {symbol} quotes stand " in line]
         assert len(lines) == 1
         for text in (
-            "ticks) from their centre, which full inventory moves by",
+            "ticks) from the reservation price, which full inventory moves by",
             "maker fee 0 bps, median spread 1.15",
         ):
             assert text in lines[0]
         refusals = [
-            line for line in log.splitlines() if f"MM: {symbol} quotes on with its last figures: " in line
+            line for line in log.splitlines() if f"MM: {symbol} continues with its last figures: " in line
         ]
         assert len(refusals) == 3, "eighteen seconds hold too few market orders or too little time"
     for text in ("Quote model", "distance from the centre", "moved by full inventory", "the market's spread"):

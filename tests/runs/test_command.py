@@ -116,7 +116,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
     since = pd.Timestamp(summary["period"]["end"]) - pd.read_parquet(folder / "equity.parquet").ts_event.max()
-    assert abs(since) < pd.Timedelta(seconds=10), "the period is what was run, not what was asked for"
+    assert abs(since) < pd.Timedelta(seconds=10), "the period is what was run, not what was requested"
     assert _open_orders(folder) == 0
 
 

@@ -298,7 +298,7 @@ process_main(["sandbox", *sys.argv[1:]])
         urllib.request.urlopen(url + "events", timeout=LONGEST_WAIT).read()  # noqa: S310 - our own page
     said, errors = process.communicate(timeout=LONGEST_WAIT)
     assert process.returncode == 0, errors
-    assert said.count("the live page has a fault, the run goes on: ZeroDivisionError: planted") == 1
+    assert said.count("the live page failed, the run continues: ZeroDivisionError: planted") == 1
     left = Left.only(tmp_path)
     left.assert_ended("completed")
     assert left.summary["web"]["failure"] == "ZeroDivisionError: planted"

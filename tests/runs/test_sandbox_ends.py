@@ -92,7 +92,7 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
 
 @pytest.mark.long
 def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> None:
-    """It is written by a process of its own, while the next run goes on from the state in the same folders."""
+    """It is written by a process of its own, while the next run continues from the state in the same folders."""
     config = str(configuration(tmp_path))
     process = start(config, "--set", "output.report=true")
     wait_for_fill(process, tmp_path)
@@ -105,7 +105,7 @@ def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> Non
     ended(process)
     assert process.returncode == 143
     assert done.returncode == 0, done.stderr
-    assert "goes on from" in done.stdout
+    assert "continues from" in done.stdout
     second = Left(max((tmp_path / "runs").iterdir()))
     assert second.summary["start"]["balances"] == before["equity"]["balances"]
     second.assert_ended("completed")
@@ -240,7 +240,7 @@ def test_unreachable_venue_is_named_and_nothing_is_written(tmp_path: Path, comma
     urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
     done = command("sandbox", configuration(tmp_path, live(*urls, 2)))
     assert done.returncode == 1
-    assert f"could not be asked for its pairs within 2 seconds: tried {urls[0]}" in done.stderr
+    assert f"did not list its pairs within 2 seconds: tried {urls[0]}" in done.stderr
     assert "Connection refused" in done.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -288,7 +288,7 @@ def test_a_venue_without_pairs_is_asked_again_and_then_given_up(
     path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 2))
     code, out, errors = command("sandbox", path, "--plain")
     assert code == 1
-    assert f"the venue's pairs cannot be had: {words}; it is asked again in 1 s" in out
+    assert f"the venue's pairs cannot be read: {words}; it is asked again in 1 s" in out
     assert f"tried {venue.rest_url}: {words}; nothing was written" in errors
     assert not (tmp_path / "runs").exists()
 
@@ -356,7 +356,7 @@ def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) 
         ("state.directory=/proc/nowhere", "cannot be locked"),
         (
             "output.directory=/proc/nowhere",
-            "--set output.directory: directory must be a folder that can be written",
+            "--set output.directory: directory must be a writable folder",
         ),
     ],
 )
@@ -374,7 +374,7 @@ def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
 ) -> None:
     """Sizes are compared at the prices that the venue tells."""
     symbols = {
-        "{XRP/USD: {}}": "must be one that there is data for",
+        "{XRP/USD: {}}": "must be one of those with data",
         "{BTC/USDT: {position_size_usd: 1}}": "the least size of an order), was 1 USDT, worth",
     }
     with VenueProcess(VenueOptions(catalog=CATALOG)) as venue:

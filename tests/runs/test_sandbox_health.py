@@ -59,7 +59,7 @@ def test_a_sandbox_on_the_sample_has_what_it_needs_and_nothing_is_written(
     assert found["feed.catalog"].text.startswith(f"{ROOT / 'catalog'} is clean: 3 instruments")
     assert (
         found["state"].text
-        == f"there is no {tmp_path / 'state' / 'sandbox_local.json'} yet: the first run starts anew"
+        == f"there is no {tmp_path / 'state' / 'sandbox_local.json'} yet: the first run starts fresh"
     )
     assert found["recording"].text == "off"
     assert found["live page"].text == "off; `--web` switches it on"
@@ -74,7 +74,7 @@ def test_a_sandbox_on_the_sample_has_what_it_needs_and_nothing_is_written(
 def test_a_live_feed_is_not_asked(configure: Configure) -> None:
     found = looked(configure(file="sandbox.yaml"))
     assert found["feed"] == Check(
-        "feed", OK, "Kraken's public feed, which was not asked: no network is used here"
+        "feed", OK, "Kraken's public feed, which was not contacted: no network is used here"
     )
     other = looked(configure("feed.rest_url=http://127.0.0.1:1", file="sandbox.yaml"))
     assert other["feed"].text.startswith("http://127.0.0.1:1, which was not asked")
@@ -124,7 +124,7 @@ def saved(configure: Configure) -> SandboxConfig:
 def test_the_state_file_says_what_the_next_run_goes_on_from(saved: SandboxConfig, tmp_path: Path) -> None:
     check = looked(saved)["state"]
     path = tmp_path / "state" / "sandbox_local.json"
-    assert (check.state, check.text) == (OK, f"the next run goes on from {path}: 4.2 XRP at 2.35 USDT")
+    assert (check.state, check.text) == (OK, f"the next run continues from {path}: 4.2 XRP at 2.35 USDT")
 
 
 def test_a_state_file_that_a_run_has_is_read_too(saved: SandboxConfig) -> None:
@@ -139,12 +139,12 @@ def test_a_state_file_of_another_configuration_is_a_problem(
     check = looked(configure("venue.starting_balances=[5 USDT, 500 XRP, 0.01 BTC]"))["state"]
     assert check.state is PROBLEM
     assert "belongs to another configuration: starting_balances was" in check.text
-    assert "--fresh starts anew" in check.text
+    assert "--fresh starts without this file" in check.text
 
 
 def test_nothing_is_kept_without_a_folder(configure: Configure) -> None:
     found = looked(configure("state.directory=null"))
-    assert found["state"].text == "nothing is kept: every run starts anew"
+    assert found["state"].text == "no state is kept: every run starts fresh"
     assert "state.directory" not in found
 
 

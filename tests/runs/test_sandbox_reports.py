@@ -82,12 +82,12 @@ def test_the_page_says_what_the_session_was(paper_run: FinishedRun) -> None:
     assert "Paper trading on a local venue that plays SIMULATED data" in page
     assert "at 20 times its speed and then ends, 100 levels" in page
     assert "simulated inside the process: no order left the machine" in page
-    assert "end completed: the feed has come to its end" in page
-    assert "start anew, with its state in " in page
+    assert "end completed: the feed has ended" in page
+    assert "start fresh, with its state in " in page
     assert "balances at the start 1000 USDT, 500 XRP, 0.01 BTC" in page
     assert "orders left open 0" in page
     assert "open for quoting" in page
-    assert "went on from a saved state" not in page
+    assert "continued from a saved state" not in page
     assert "had not ended" not in page
 
 
@@ -113,8 +113,8 @@ def test_a_run_that_goes_on_from_another_tells_what_is_whose(tmp_path: Path) -> 
 
     page = visible(second.outcome.folder / "report.html")
 
-    assert "start went on from the state in /" in page
-    assert "This run went on from a saved state." in page
+    assert "start continued from the state in /" in page
+    assert "This run continued from a saved state." in page
     assert " XRP at " in page  # the positions it began with
     assert second.symbol("XRP/USDT")["fills"] > len(second.table("fills").query("symbol == 'XRP/USDT'"))
     paths = equity_paths(RunFiles.read(second.outcome.folder))
@@ -123,7 +123,7 @@ def test_a_run_that_goes_on_from_another_tells_what_is_whose(tmp_path: Path) -> 
     )
     assert paths.total.net[0] < 0.5 * first.summary["equity"]["trading_pnl"]  # what was lost before is in it
     notes = compare_runs([first.outcome.folder, second.outcome.folder]).notes
-    assert any("went on from a saved state" in note for note in notes)
+    assert any("continued from a saved state" in note for note in notes)
     returns = second.summary["statistics"]["equity"]["Max Drawdown"]
     assert -100 * returns < second.summary["equity"]["max_drawdown_pct"]
 
@@ -235,7 +235,7 @@ def test_a_killed_run_has_a_report_up_to_what_it_wrote(tmp_path: Path) -> None:
         time.sleep(0.1)
 
     end_of_command("report", str(left.folder))  # it goes on
-    assert "This run had not ended when this was made" in visible(left.folder / "report.html")
+    assert "This run had not ended when this page was made" in visible(left.folder / "report.html")
     process.kill()
     process.wait(timeout=LONGEST_WAIT)
     before = (left.folder / "summary.json").read_bytes()
@@ -244,8 +244,8 @@ def test_a_killed_run_has_a_report_up_to_what_it_wrote(tmp_path: Path) -> None:
     page = visible(left.folder / "report.html")
     until = left.summary["period"]["end"][:19].replace("T", " ")
     assert f"its figures are those of {until} UTC" in page
-    assert "What is drawn reaches at most to 20" in page
-    assert "none was recorded: the run goes on, or its process was killed" in page
+    assert "The charts end at the latest at 20" in page
+    assert "none was recorded: the run is still running, or its process was killed" in page
     assert "They are computed when a run ends." in page
     assert (left.folder / "summary.json").read_bytes() == before
     assert len(list(left.folder.glob("*.parts"))) == len(TABLES)

@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(
     for ending in (*[signal.SIGKILL] * kills, signal.SIGINT):
         process = start(*command)
         with process:
-            read_until(process, "goes on from" if fills else "starts anew")
+            read_until(process, "continues from" if fills else "starts fresh")
             read_until(process, "quoting")
             wait_for_fills(tmp_path, 5)
             process.send_signal(ending)
@@ -129,7 +129,7 @@ def test_a_state_file_is_for_one_run_of_one_configuration(
     assert process.returncode == 130
     said = refusal(path, *other)
     assert "account_type was cash there, is margin here" in said
-    assert "--fresh starts anew and keeps this file under a dated name" in said
+    assert "--fresh starts without this file and keeps it under a dated name" in said
     assert len(lives(tmp_path)) == 1, "those that were refused have written nothing"
     assert command("sandbox", path, "--duration", "1s", "--fresh", *other).returncode == 0
     assert len(list((tmp_path / "state").glob("probe.*Z.json"))) == 1
@@ -157,6 +157,6 @@ def test_a_position_that_lots_no_longer_divide_is_refused_with_what_to_do(
         refuse_coarser_lots(kept, {"XRP/USDT": spec})
     assert str(refused.value) == (
         "state/probe.json: the position of XRP/USDT must be a multiple of the venue's lot, which is 0.01 XRP now, was "
-        "12.345 XRP; start anew with --fresh, which keeps this file under another name, and with "
-        "venue.starting_balances that are its balances"
+        "12.345 XRP; start with --fresh, which keeps this file under another name, and set "
+        "venue.starting_balances to its balances"
     )

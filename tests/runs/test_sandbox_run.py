@@ -66,7 +66,7 @@ def test_run_leaves_the_files_of_a_backtest(first: tuple[Path, dict]) -> None:
 def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
     summary = Left.only(first[0]).summary
     assert summary["simulated_data"] is True
-    assert summary["stop"] == {"cause": "end of the feed", "text": "the feed has come to its end"}
+    assert summary["stop"] == {"cause": "end of the feed", "text": "the feed has ended"}
     assert summary["feed"]["source"] == "local"
     assert summary["feed"]["rest_url"].startswith("http://127.0.0.1:")
     assert summary["start"]["is_resumed"] is False
@@ -90,7 +90,7 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
         assert start["is_resumed"] is (out == "resumed")
         if out == "resumed":
             assert start["balances"] == printed["equity"]["balances"]
-            assert "goes on from" in done.stdout
+            assert "continues from" in done.stdout
             carried = {name: told["fills"] for name, told in printed["symbols"].items()}
             told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
             here = left.fills.symbol.value_counts()

@@ -126,7 +126,7 @@ def ended_feed(sent: int) -> tuple[Clocked, FakeClock]:
     clock = FakeClock()
     control = Clocked(clock, [])
     control.on_start()
-    control._session.request_stop(StopCause.FEED_END, "the feed has come to its end", events=sent)
+    control._session.request_stop(StopCause.FEED_END, "the feed has ended", events=sent)
     return control, clock
 
 

@@ -119,7 +119,7 @@ def test_currencies_that_nothing_connects_are_refused(tmp_path: Path) -> None:
 def test_symbols_of_two_venues_are_refused(tmp_path: Path) -> None:
     catalog = made(tmp_path / "c", instrument("AAA/USDT"), instrument("AAA/USDT", venue="OTHER"))
     with pytest.raises(
-        DataError, match=r"a configuration is of one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
+        DataError, match=r"a configuration must use one venue, was AAA/USDT\.MADE, AAA/USDT\.OTHER"
     ):
         starter_config(catalog)
     assert starter_config(catalog, ["AAA/USDT.OTHER"]).values["venue", "name"] == "OTHER"

@@ -303,7 +303,7 @@ def refused(written: Path) -> Iterator[Any]:
         assert sorted((path.name, path.read_bytes()) for path in written.parent.glob("*.json")) == before
         text = str(caught.value)
         assert text.startswith(f"the state file {written} ")
-        assert text.endswith("--fresh starts anew and keeps this file under a dated name")
+        assert text.endswith("--fresh starts without this file and keeps it under a dated name")
         opened(written.parent, fingerprint, fresh=True).close()
         return text
 

@@ -124,7 +124,7 @@ def test_an_exit_that_is_refused_again_and_again_is_counted_and_told(run):
     assert len(denied) == 3
     assert mm.symbols[XRP_USDT].order_counts["exits_refused"] == 3
     assert mm.run_warnings[len(mm.config_warnings) :] == [
-        f"Warning: XRP/USDT: 3 orders that were to close the position were refused, the last one as {denied[-1].reason}"
+        f"Warning: XRP/USDT: 3 exit orders were refused, the last one: {denied[-1].reason}"
     ]
 
 
@@ -269,5 +269,5 @@ def test_flattening_at_the_end_never_trades_on_a_feed_that_is_not_believed(
         assert exits(outcome) == []
         assert warnings == [
             "Warning: XRP/USDT: flatten_on_stop kept the position of 10.000000 XRP: "
-            f"prices are not believed ({reason})"
+            f"prices are not trusted ({reason})"
         ]

@@ -37,6 +37,6 @@ def test_a_trade_that_comes_again_or_late_is_left_out_and_what_it_fills_is_count
     assert (counts["repeated_trades"], counts["old_trades"]) == (2, 1)
     assert (counts["fills"], counts["phantom_fills"]) == (6, 3)
     assert session.strategy.run_warnings[-1] == (
-        "Warning: XRP/USDT: 3 fills came by trades that were too old or had come before; the simulated venue fills "
-        "quotes by them, and the figures contain them"
+        "Warning: XRP/USDT: 3 fills came from trades that were too old or repeated; the simulated venue fills "
+        "quotes from them, and the figures include them"
     )
