@@ -77,7 +77,7 @@ def test_a_live_feed_is_not_asked(configure: Configure) -> None:
         "feed", OK, "Kraken's public feed, which was not contacted: no network is used here"
     )
     other = looked(configure("feed.rest_url=http://127.0.0.1:1", file="sandbox.yaml"))
-    assert other["feed"].text.startswith("http://127.0.0.1:1, which was not asked")
+    assert other["feed"].text.startswith("http://127.0.0.1:1, which was not contacted")
 
 
 def test_a_local_venue_needs_its_extra(configure: Configure, without_module: Callable[[str], None]) -> None:
