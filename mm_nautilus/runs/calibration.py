@@ -272,8 +272,8 @@ class _SymbolWork:
                 self._note(f"the book covers {span_seconds:,.0f} s of the {wanted:,.0f} s requested")
         if unsound_seconds > _UNSOUND_SHARE * used:
             self._note(
-                f"the book was crossed or lacked a side for {unsound_seconds:,.1f} s of {used:,.0f} s; the previous touch "
-                "is used for these"
+                f"the book was crossed or lacked a side for {unsound_seconds:,.1f} s of {used:,.0f} s; the "
+                "previous touch is used for these"
             )
 
     def _trades(self, touches: TouchSeries) -> TradeBlock:
