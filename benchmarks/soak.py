@@ -1,6 +1,6 @@
 """Run the sandbox on a long simulated recording at high speed and watch what grows.
 
-Usage: python benchmarks/soak.py [--hours 24] [--speed 60] [--catalog DIR] [--write]
+Usage: python benchmarks/soak.py [--hours 24] [--speed 60] [--activity 1] [--catalog DIR] [--write]
 
 A catalog of simulated data is made, or one of that length is given. A local venue plays it, and the whole command
 trades on it in a process of its own, recording included. Every ten seconds its memory, open files and threads are
@@ -106,11 +106,11 @@ def lag_ms(run: Path) -> tuple[float, float]:
     return 1e3 * float(np.median(ages[:edge])), 1e3 * float(np.median(ages[-edge:]))
 
 
-def report(hours: float, speed: float, given: Path | None, folder: Path) -> str:
+def report(hours: float, speed: float, activity: float, given: Path | None, folder: Path) -> str:
     catalog = given or folder / "catalog"
     if given is None:
         print("simulating", hours, "hours", flush=True)
-        write_sample(catalog, SimulationConfig(duration_seconds=round(hours * 3600)))
+        write_sample(catalog, SimulationConfig(duration_seconds=round(hours * 3600), activity=activity))
     readings, summary, state, run = watched(folder, catalog, hours, speed)
     level = [reading for reading in readings if reading.seconds >= _WARM_SHARE * readings[-1].seconds]
     late = [reading for reading in readings if reading.seconds >= _LATE_SHARE * readings[-1].seconds]
@@ -133,7 +133,8 @@ def report(hours: float, speed: float, given: Path | None, folder: Path) -> str:
     ]
     head = (
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores ({platform.machine()}): {hours:g} hours of "
-        f"SIMULATED data of three pairs at {speed:g} times their speed, recorded into a catalog meanwhile."
+        f"SIMULATED data of three pairs, of {activity:g} times the usual activity, at {speed:g} times their speed, "
+        "recorded into a catalog meanwhile."
     )
     return "\n".join([head, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
@@ -153,11 +154,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--activity", type=float, default=1.0)
     parser.add_argument("--catalog", type=Path, metavar="DIR")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        text = report(arguments.hours, arguments.speed, arguments.catalog, Path(folder))
+        text = report(arguments.hours, arguments.speed, arguments.activity, arguments.catalog, Path(folder))
     print(text)
     if arguments.write:
         page = PAGE.read_text(encoding="utf-8")

@@ -2,9 +2,9 @@
 
 import math
 from bisect import insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,11 @@ class FlowConfig:
     def rates(self) -> tuple[float, ...]:
         """The rates in the order of `Kind`."""
         return (self.limit_rate, self.cancel_rate, self.market_rate, self.informed_rate, self.refresh_rate)
+
+    def times(self, factor: float) -> Self:
+        """Return the same flow with all rates multiplied."""
+        names = ("limit_rate", "cancel_rate", "market_rate", "informed_rate", "refresh_rate")
+        return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 
 class SideBook:

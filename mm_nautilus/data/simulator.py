@@ -152,6 +152,12 @@ class SimulationConfig(BaseModel):
         default=6.0, ge=0, le=3600, description="Mean number of jumps a price an hour."
     )
     jump_pct: float = Field(default=0.08, ge=0, le=5, description="Standard deviation of a jump, %.")
+    activity: float = Field(
+        default=1.0,
+        gt=0,
+        le=10,
+        description="Factor of all rates of orders and takers: below 1 a quiet market.",
+    )
 
     @property
     def start_ns(self) -> int:
@@ -226,7 +232,7 @@ def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
     generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
     prices = EfficientPrices(config.prices(), generators[0])
     flows = {
-        symbol: PairFlow(FLOWS[symbol], spec, generator)
+        symbol: PairFlow(FLOWS[symbol].times(config.activity), spec, generator)
         for (symbol, spec), generator in zip(KRAKEN_SPOT.items(), generators[1:], strict=True)
     }
     for done in range(0, config.duration_seconds, _SLICE_SECONDS):

@@ -419,3 +419,12 @@ def test_long_simulations_come_in_slices_of_ten_minutes():
             since_start = (part.deltas.ts_event - SimulationConfig().start_ns) / 1e9
             assert number * 600 <= since_start[0] < number * 600 + 5
             assert (number + 1) * 600 - 5 < since_start[-1] < (number + 1) * 600
+
+
+def test_a_quiet_market_has_fewer_events_of_the_same_prices(tmp_path):
+    rows = {}
+    for activity in (1.0, 0.25):
+        config = SimulationConfig(duration_seconds=300, activity=activity)
+        slices = list(simulate(config))
+        rows[activity] = sum(len(pair.deltas.ts_init) for part in slices for pair in part)
+    assert 0.15 < rows[0.25] / rows[1.0] < 0.4
