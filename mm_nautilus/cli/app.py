@@ -18,7 +18,7 @@ from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
 from mm_nautilus.cli.streams import take_any_text
 from mm_nautilus.cli.terminals import outlive_terminals
-from mm_nautilus.cli.venue import venue_command
+from mm_nautilus.cli.venue import VenueHelp, venue_command
 from mm_nautilus.cli.version import print_version
 from mm_nautilus.system.ending_signals import ending_signals
 
@@ -37,7 +37,7 @@ app.command("halt")(halt_command)
 app.command("resume")(resume_command)
 app.command("report")(report_command)
 app.command("compare")(compare_command)
-app.command("venue")(venue_command)
+app.command("venue", cls=VenueHelp)(venue_command)
 app.command("calibrate")(calibrate_command)
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")

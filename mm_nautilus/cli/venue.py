@@ -4,9 +4,10 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from mm_nautilus.cli.completion import catalog_symbols
 from mm_nautilus.cli.console import ending_on_signals, shipped_file
@@ -17,9 +18,20 @@ from mm_nautilus.system.loopback import is_loopback
 if TYPE_CHECKING:
     from mm_nautilus.mock_kraken.server import VenueAddresses
 
-__all__ = ["venue_command"]
+__all__ = ["VenueHelp", "venue_command"]
 
 _DEFAULT_CATALOG = Path("catalog")
+
+
+class VenueHelp(TyperCommand):
+    """The command's help, with what can go wrong on purpose."""
+
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        """Write the faults with what they do."""
+        from mm_nautilus.mock_kraken.commands import FAULTS  # noqa: PLC0415 (keeps other commands fast)
+
+        with formatter.section("Faults, told to the control side"):
+            formatter.write_dl([(name, kind.description().replace("`", "")) for name, kind in FAULTS.items()])
 
 
 def venue_command(
@@ -104,6 +116,6 @@ def _announce(addresses: "VenueAddresses", host: str, *, as_json: bool) -> None:
     if not is_loopback(host):
         text = "Warning: the venue is open to the network, and anybody who reaches its control side can control it"
         typer.echo(f"{text}: {addresses.control_url}", err=True)
-    words = " ".join(f"{name}={url}" for name, url in addresses.to_dict().items())
-    typer.echo(json.dumps(addresses.to_dict()) if as_json else f"the venue listens: {words}")
+    words = " ".join(f"{name}={url}" for name, url in addresses._asdict().items())
+    typer.echo(json.dumps(addresses._asdict()) if as_json else f"the venue listens: {words}")
     sys.stdout.flush()

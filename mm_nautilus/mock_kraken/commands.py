@@ -1,78 +1,156 @@
-"""What the control side can be told, one model a command."""
+"""All that the control side can be told, faults among it: each command's name, parameters, description and effect.
 
+A command's docstring is its description in the docs, too, and a fault's is in the help of ``mm-nautilus venue``.
+"""
+
+from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.mock_kraken.book import Change
+from mm_nautilus.mock_kraken.frames import Digits, cut_frame, trade_frame, trade_row
+
+if TYPE_CHECKING:
+    from mm_nautilus.mock_kraken.exchange import Exchange
+
 __all__ = [
     "COMMANDS",
-    "BookQuery",
-    "Burst",
-    "ClearFaults",
+    "FAULTS",
     "ClockSkew",
     "Command",
     "CrossedBook",
     "Deaf",
-    "Disconnect",
     "DropPair",
-    "FollowFeed",
-    "Garbage",
-    "HalfMessage",
+    "LastingFault",
     "OddPair",
     "PairStatus",
-    "Pause",
     "Quiet",
     "RefuseReconnect",
-    "RequestsQuery",
     "RestFault",
-    "Resume",
-    "SendText",
-    "SetBook",
     "Silence",
-    "StateQuery",
     "SystemStatus",
-    "TradeCommand",
-    "TradeSnapshot",
     "UnknownSymbol",
     "WrongChecksum",
 ]
 
 _LONGEST_SECONDS: Final = 86_400
 
-type Seconds = Annotated[float, Field(gt=0, le=_LONGEST_SECONDS)]
+COMMANDS: Final[dict[str, type["Command"]]] = {}
+"""Every command by its name."""
+
 type Positive = Annotated[Decimal, Field(gt=0, strict=False, allow_inf_nan=False)]
 
 
-class Command(BaseModel):
-    """A command; `name` is its path on the control side."""
+class Command(BaseModel, ABC):
+    """A command; `name` is its path on the control side and its method of the client."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     name: ClassVar[str]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_words: Any) -> None:
+        """Note a kind that has a name."""
+        if hasattr(cls, "name"):
+            COMMANDS[cls.name] = cls
+
+    @classmethod
+    def parameters(cls) -> list[str]:
+        """Return the names of the parameters in the order they are given without names: a duration is the last."""
+        return sorted(cls.model_fields, key="seconds".__eq__)
+
+    @classmethod
+    def description(cls) -> str:
+        """Return what it does, on one line."""
+        return " ".join((cls.__doc__ or "").split()).replace("``", "`")
+
+    @abstractmethod
+    async def perform(self, exchange: "Exchange") -> Any:
+        """Carry it out and return its answer, plain values.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot be carried out.
+        """
+
+
+class Fault(Command):
+    """What goes wrong on purpose."""
+
+
+class LastingFault(Fault):
+    """A fault that ends by itself after some seconds, or by `clear_faults`."""
+
+    seconds: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS)] | None = None
+
+    @property
+    def concerns(self) -> str:
+        """The pair it concerns; empty where it is the whole venue."""
+        return ""
+
+    @property
+    def lasts_seconds(self) -> float | None:
+        """How long it lasts; None until it is cleared."""
+        return self.seconds
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        """Begin; the same fault of the same pair is replaced."""
+        await exchange.begin(self)
+
+    async def follow(self, exchange: "Exchange") -> None:
+        """Do what follows at once from its being in force, or no longer."""
+
+
+class PairFault(LastingFault):
+    """A fault of one pair."""
+
+    symbol: str
+
+    @property
+    def concerns(self) -> str:
+        """The pair."""
+        return self.symbol
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        """Begin, if there is such a pair."""
+        exchange.market(self.symbol)
+        await super().perform(exchange)
 
 
 # -- Looking ------------------------------------------------------------------------------------------------
 
 
 class StateQuery(Command):
-    """Tell clients, subscriptions, counts, each pair's touch, the feed's position and the faults."""
+    """Tell clients with subscriptions and frames, counts, each pair's touch, the feed's position, faults in force."""
 
     name = "state"
 
+    async def perform(self, exchange: "Exchange") -> Any:
+        return exchange.to_dict()
+
 
 class BookQuery(Command):
-    """Tell what a subscriber of a depth is to see of a pair's book."""
+    """Tell what a subscriber of that depth is to see now: ``[price, size]`` as text, best first."""
 
     name = "book"
     symbol: str
     depth: Literal[10, 25, 100, 500, 1000] = 10
 
+    async def perform(self, exchange: "Exchange") -> Any:
+        return exchange.book_levels(self.symbol, self.depth)
+
 
 class RequestsQuery(Command):
-    """Tell the last requests: connections, REST and WebSocket."""
+    """Tell the last connections and requests, oldest first (10,000 are kept)."""
 
     name = "requests"
     last: int = Field(default=1_000, ge=1)
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        return list(exchange.requests)[-self.last :]
 
 
 # -- Feed and script ----------------------------------------------------------------------------------------
@@ -83,20 +161,66 @@ class Pause(Command):
 
     name = "pause"
 
+    async def perform(self, exchange: "Exchange") -> Any:
+        exchange.player.pause()
+
 
 class Resume(Command):
-    """Let the feed's time go on."""
+    """Let the feed's time go on from where it stopped; nothing is caught up."""
 
     name = "resume"
 
+    async def perform(self, exchange: "Exchange") -> Any:
+        exchange.player.resume()
+
+
+class Burst(Command):
+    """Play the feed's next events at that rate, paused or not; returns how many when the last one has been sent.
+
+    Not while the feed waits for subscriptions, has ended or plays at ``max``.
+    """
+
+    name = "burst"
+    events: int = Field(ge=1)
+    per_second: float = Field(default=5_000.0, gt=0)
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        return await exchange.player.burst(self.events, self.per_second)
+
 
 class SetBook(Command):
-    """Show a book of these levels instead of the feed's, until `FollowFeed`."""
+    """Show these levels instead of the feed's.
+
+    The pair follows the script from then on: the feed's changes are kept but not shown, its trades are dropped.
+    """
 
     name = "set_book"
     symbol: str
     bids: list[tuple[Positive, Positive]]
     asks: list[tuple[Positive, Positive]]
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        market = exchange.market(self.symbol)
+        market.set_script(
+            Change(is_bid, *market.pair.ticks_and_lots(price, size))
+            for is_bid, levels in ((True, self.bids), (False, self.asks))
+            for price, size in levels
+        )
+        exchange.refresh(self.symbol)
+
+
+class TradeCommand(Command):
+    """Send a trade; the side is the taker's. The book is left as it is."""
+
+    name = "trade"
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: Positive
+    size: Positive
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        ticks, lots = exchange.market(self.symbol).pair.ticks_and_lots(self.price, self.size)
+        exchange.trade(self.symbol, [(self.side == "buy", ticks, lots)])
 
 
 class FollowFeed(Command):
@@ -105,15 +229,9 @@ class FollowFeed(Command):
     name = "follow_feed"
     symbol: str
 
-
-class TradeCommand(Command):
-    """Send a trade."""
-
-    name = "trade"
-    symbol: str
-    side: Literal["buy", "sell"]
-    price: Positive
-    size: Positive
+    async def perform(self, exchange: "Exchange") -> Any:
+        exchange.market(self.symbol).script = None
+        exchange.refresh(self.symbol)
 
 
 class TradeSnapshot(Command):
@@ -122,148 +240,8 @@ class TradeSnapshot(Command):
     name = "trade_snapshot"
     enabled: bool
 
-
-# -- Faults -------------------------------------------------------------------------------------------------
-
-
-class Silence(Command):
-    """Send no byte to anybody; what is asked meanwhile is answered afterwards."""
-
-    name = "silence"
-    seconds: Seconds | None = None
-
-
-class Deaf(Command):
-    """Forget what is asked on WebSockets, or what is asked of one channel; data and heartbeats go on."""
-
-    name = "deaf"
-    channel: Literal["book", "trade"] | None = None
-    seconds: Seconds | None = None
-
-
-class Quiet(Command):
-    """Send no data of these pairs (all, if none is named), but heartbeats, acknowledgements and pongs."""
-
-    name = "quiet"
-    symbols: list[str] = []
-    seconds: Seconds | None = None
-
-
-class Disconnect(Command):
-    """Abort every WebSocket's TCP connection."""
-
-    name = "disconnect"
-
-
-class RefuseReconnect(Command):
-    """Disconnect everybody and let nobody back in: by HTTP 503, or by not listening at all."""
-
-    name = "refuse_reconnect"
-    seconds: Seconds | None = None
-    how: Literal["unavailable", "refused"] = "unavailable"
-
-
-class SystemStatus(Command):
-    """Say of the whole venue what it takes: in a status message to everybody, and to REST."""
-
-    name = "system_status"
-    status: str = Field(min_length=1)
-    seconds: Seconds | None = None
-
-
-class PairStatus(Command):
-    """List a pair with this status, whatever it is."""
-
-    name = "pair_status"
-    symbol: str
-    status: str = Field(min_length=1)
-    seconds: Seconds | None = None
-
-
-class OddPair(Command):
-    """List one more pair, a copy of the first, with these fields in the place of its own."""
-
-    name = "odd_pair"
-    key: str = Field(min_length=1)
-    fields: dict[str, Any]
-
-
-class DropPair(Command):
-    """List a pair no longer."""
-
-    name = "drop_pair"
-    symbol: str
-    seconds: Seconds | None = None
-
-
-class RestFault(Command):
-    """Answer REST requests with HTTP 503, with an error of the protocol's own, or with an empty list of pairs."""
-
-    name = "rest_fault"
-    how: Literal["unavailable", "error", "empty"]
-    seconds: Seconds | None = None
-
-
-class Garbage(Command):
-    """Send every client a frame that is wrong: no JSON, a field missing, a text where a number belongs."""
-
-    name = "garbage"
-    kind: Literal["text", "missing_field", "wrong_type"] = "text"
-    symbol: str | None = None
-
-
-class SendText(Command):
-    """Send every client a frame as it is given."""
-
-    name = "send"
-    text: str
-
-
-class WrongChecksum(Command):
-    """Give the next book updates of a pair (of each, if none is named) a wrong checksum."""
-
-    name = "wrong_checksum"
-    frames: int = Field(default=1, ge=1)
-    symbol: str | None = None
-
-
-class CrossedBook(Command):
-    """Show a best bid above the best ask, with a true checksum."""
-
-    name = "crossed_book"
-    symbol: str
-    ticks: int = Field(default=1, ge=1)
-    seconds: Seconds | None = None
-
-
-class Burst(Command):
-    """Play the feed's next events at a rate; answered when the last one has been sent."""
-
-    name = "burst"
-    events: int = Field(ge=1)
-    per_second: float = Field(default=5_000.0, gt=0)
-
-
-class ClockSkew(Command):
-    """Shift the venue's clock, and with it every timestamp; 0 sets it right."""
-
-    name = "clock_skew"
-    seconds: float = Field(ge=-_LONGEST_SECONDS, le=_LONGEST_SECONDS)
-
-
-class UnknownSymbol(Command):
-    """Refuse subscriptions of a pair as unknown, or send data of a pair that nobody has."""
-
-    name = "unknown_symbol"
-    symbol: str
-    how: Literal["refuse", "data"] = "refuse"
-
-
-class HalfMessage(Command):
-    """Cut a message in the middle, then be silent on that connection or abort it."""
-
-    name = "half_message"
-    then: Literal["silent", "abort"] = "silent"
+    async def perform(self, exchange: "Exchange") -> Any:
+        exchange.trade_snapshot = self.enabled
 
 
 class ClearFaults(Command):
@@ -271,9 +249,236 @@ class ClearFaults(Command):
 
     name = "clear_faults"
 
+    async def perform(self, exchange: "Exchange") -> Any:
+        for key in list(exchange.faults):
+            await exchange.end(key)
 
-COMMANDS: Final[dict[str, type[Command]]] = {kind.name: kind for kind in Command.__subclasses__()}
-"""Every command by its name."""
 
-type Reply = dict[str, Any]
-"""A command's answer as plain values."""
+# -- Faults: data withheld, connections lost ----------------------------------------------------------------
+
+
+class Silence(LastingFault):
+    """No byte to anybody, REST and new connections included; what is asked is answered afterwards."""
+
+    name = "silence"
+
+    async def follow(self, exchange: "Exchange") -> None:
+        if exchange.active(Silence):
+            exchange.audible.clear()
+            return
+        exchange.audible.set()
+        for symbol in exchange.markets:
+            exchange.refresh(symbol)
+
+
+class Deaf(LastingFault):
+    """Requests on WebSockets, of one channel (``book``, ``trade``) or all, are forgotten; data and heartbeats go on."""
+
+    name = "deaf"
+    channel: Literal["book", "trade"] | None = None
+
+
+class Quiet(LastingFault):
+    """No data of these pairs (all, if none is named), but heartbeats, acknowledgements and pongs."""
+
+    name = "quiet"
+    symbols: list[str] = []
+
+    @property
+    def concerns(self) -> str:
+        return ",".join(self.symbols)
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        for symbol in exchange.known(self.symbols):
+            await exchange.begin(self.model_copy(update={"symbols": [symbol]}))
+
+    async def follow(self, exchange: "Exchange") -> None:
+        exchange.refresh(self.concerns)
+
+
+class Disconnect(Fault):
+    """Every WebSocket's TCP connection is reset; returns how many there were."""
+
+    name = "disconnect"
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        return exchange.disconnect()
+
+
+class RefuseReconnect(LastingFault):
+    """Everybody is disconnected and nobody let back in; returns how many there were.
+
+    ``unavailable`` answers HTTP 503, also to REST, ``refused`` does not listen.
+    """
+
+    name = "refuse_reconnect"
+    how: Literal["unavailable", "refused"] = "unavailable"
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        await super().perform(exchange)
+        return exchange.disconnect()
+
+    async def follow(self, exchange: "Exchange") -> None:
+        fault = exchange.active(RefuseReconnect)
+        await exchange.listen(fault is None or fault.how == "unavailable")
+
+
+class HalfMessage(Fault):
+    """A message ends in the middle; then the connection is ``silent`` for ever or ends (``abort``).
+
+    Returns how many connections there were.
+    """
+
+    name = "half_message"
+    then: Literal["silent", "abort"] = "silent"
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        begin = cut_frame(_foreign_trade(next(iter(exchange.markets)), exchange.timestamp()))
+        for session in exchange.sessions:
+            session.cut(begin)
+        return exchange.disconnect() if self.then == "abort" else len(exchange.sessions)
+
+
+# -- Faults: wrong data -------------------------------------------------------------------------------------
+
+
+class Garbage(Fault):
+    """One frame that is wrong.
+
+    No JSON (``text``), a level without a price (``missing_field``), a price in words (``wrong_type``).
+    """
+
+    name = "garbage"
+    kind: Literal["text", "missing_field", "wrong_type"] = "text"
+    symbol: str | None = None
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        (symbol, *_) = exchange.known([] if self.symbol is None else [self.symbol])
+        price = '"price":"one"' if self.kind == "wrong_type" else '"cost":1'
+        frame = (
+            f'{{"channel":"book","type":"update","data":[{{"symbol":"{symbol}","bids":[{{{price},"qty":1}}],'
+            f'"asks":[],"checksum":0,"timestamp":"{exchange.timestamp()}"}}]}}'
+        )
+        exchange.send(exchange.sessions, "<html>502 Bad Gateway</html>" if self.kind == "text" else frame)
+
+
+class SendText(Fault):
+    """One frame, as given."""
+
+    name = "send"
+    text: str
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        exchange.send(exchange.sessions, self.text)
+
+
+class WrongChecksum(LastingFault):
+    """The next book updates of a pair (of each, if none is named) have a wrong checksum."""
+
+    name = "wrong_checksum"
+    frames: int = Field(default=1, ge=1)
+    symbol: str | None = None
+
+    @property
+    def concerns(self) -> str:
+        return self.symbol or ""
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        for symbol in exchange.known([] if self.symbol is None else [self.symbol]):
+            await exchange.begin(self.model_copy(update={"symbol": symbol}))
+
+
+class CrossedBook(PairFault):
+    """The best bid is shown so many ticks above the best ask, as long as it lasts; the checksum is true."""
+
+    name = "crossed_book"
+    ticks: int = Field(default=1, ge=1)
+
+    async def follow(self, exchange: "Exchange") -> None:
+        exchange.refresh(self.symbol)
+
+
+class ClockSkew(LastingFault):
+    """Every timestamp is off by so much; 0 sets it right."""
+
+    name = "clock_skew"
+    seconds: float = Field(ge=-_LONGEST_SECONDS, le=_LONGEST_SECONDS)
+
+    @property
+    def lasts_seconds(self) -> None:
+        return None
+
+
+class UnknownSymbol(PairFault):
+    """Subscriptions of a pair are refused as unknown (``refuse``), or a trade of one nobody has arrives (``data``)."""
+
+    name = "unknown_symbol"
+    how: Literal["refuse", "data"] = "refuse"
+
+    async def perform(self, exchange: "Exchange") -> Any:
+        if self.how == "refuse":
+            await super().perform(exchange)
+            return
+        if self.symbol in exchange.markets:
+            raise ConfigError(f"symbol must be one that the venue does not have, was {self.symbol}")
+        exchange.send(exchange.sessions, _foreign_trade(self.symbol, exchange.timestamp()))
+
+
+# -- Faults: what REST says ---------------------------------------------------------------------------------
+
+
+class SystemStatus(LastingFault):
+    """The venue says of itself that it is in maintenance, ``cancel_only`` or what is given.
+
+    In a ``status`` message to everybody and to newcomers, and to REST.
+    """
+
+    name = "system_status"
+    status: str = Field(min_length=1)
+
+    async def follow(self, exchange: "Exchange") -> None:
+        exchange.tell_system_status()
+
+
+class PairStatus(PairFault):
+    """The list of pairs has this status for one."""
+
+    name = "pair_status"
+    status: str = Field(min_length=1)
+
+
+class OddPair(LastingFault):
+    """The list has one more pair: a copy of the first with these fields."""
+
+    name = "odd_pair"
+    key: str = Field(min_length=1)
+    fields: dict[str, Any] = {}
+
+    @property
+    def concerns(self) -> str:
+        return self.key
+
+
+class DropPair(PairFault):
+    """The list lacks a pair; its data goes on."""
+
+    name = "drop_pair"
+
+
+class RestFault(LastingFault):
+    """REST answers HTTP 503 (``unavailable``), an error of the protocol (``error``), or no pairs (``empty``)."""
+
+    name = "rest_fault"
+    how: Literal["unavailable", "error", "empty"]
+
+
+def _foreign_trade(symbol: str, timestamp: str) -> str:
+    """Return a trade of a pair that need not be the venue's."""
+    row = trade_row(
+        symbol, is_buy=True, ticks=1, lots=1, trade_id=1, timestamp=timestamp, digits=Digits(0, 0)
+    )
+    return trade_frame("update", [row])
+
+
+FAULTS: Final = {name: kind for name, kind in COMMANDS.items() if issubclass(kind, Fault)}
+"""The faults among them."""

@@ -1,19 +1,27 @@
-"""The venue itself: pairs, connections, requests, and what everybody is sent."""
+"""The venue itself: pairs, connections, faults in force, requests, and what everybody is sent."""
 
 import asyncio
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from mm_nautilus.data.catalog import format_time
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.book import DEPTHS, BookView, view_changes
-from mm_nautilus.mock_kraken.faults import Faults
-from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup
+from mm_nautilus.mock_kraken.commands import (
+    ClockSkew,
+    CrossedBook,
+    Deaf,
+    LastingFault,
+    Quiet,
+    Silence,
+    SystemStatus,
+    UnknownSymbol,
+    WrongChecksum,
+)
+from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup, open_feed
 from mm_nautilus.mock_kraken.frames import (
     HEARTBEAT,
     accepted_frame,
@@ -25,14 +33,20 @@ from mm_nautilus.mock_kraken.frames import (
     trade_frame,
     trade_row,
 )
-from mm_nautilus.mock_kraken.market import BookChannel, Market
-from mm_nautilus.mock_kraken.pairs import Pair
-from mm_nautilus.mock_kraken.session import Session
+from mm_nautilus.mock_kraken.market import Market
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.player import Player
+from mm_nautilus.mock_kraken.session import BookSubscription, Session
+from mm_nautilus.system.moments import SECOND_NS
 
 __all__ = ["Exchange"]
 
 _DEFAULT_DEPTH: Final = 10
 _REQUESTS_KEPT: Final = 10_000
+_COUNTS: Final = ("connections", "lagged", "frames", "books", "trades")
+
+type FaultKey = tuple[type[LastingFault], str]
+"""A fault's kind, and the pair it concerns."""
 
 
 class _Request(NamedTuple):
@@ -40,25 +54,28 @@ class _Request(NamedTuple):
 
     session: Session
     method: str
-    params: Mapping[str, Any]
+    params: dict[str, Any]
     req_id: Any
     time_in: str
 
 
-class Exchange:
-    """Pairs, connections and faults, and the rules of who is sent what.
+async def _listen_nowhere(_is_wanted: bool) -> None:
+    """Do without a server."""
 
-    Parameters
-    ----------
-    pairs
-        The pairs by their names.
-    trade_snapshot
-        Whether a subscription to trades is answered with the last ones.
+
+class Exchange:
+    """A venue that plays what its options say.
 
     Attributes
     ----------
+    markets
+        The pairs by their names.
+    player
+        Plays the feed.
+    trade_snapshot
+        Whether a subscription to trades is answered with the last ones.
     faults
-        What is wrong on purpose.
+        The faults in force.
     sessions
         The open connections.
     requests
@@ -69,24 +86,77 @@ class Exchange:
         Set at every new subscription.
     audible
         Set while the venue is not silent.
+    listen
+        Listens for clients, or no longer; of the server, if there is one.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If there is no such pair, or the catalog cannot be played.
     """
 
-    def __init__(self, pairs: Mapping[str, Pair], *, trade_snapshot: bool) -> None:
+    def __init__(self, options: VenueOptions) -> None:
+        pairs, events = open_feed(options)
         self.markets = {symbol: Market(pair) for symbol, pair in pairs.items()}
-        self.trade_snapshot = trade_snapshot
-        self.faults = Faults()
+        self.trade_snapshot = options.trade_snapshot
+        self.faults: dict[FaultKey, LastingFault] = {}
         self.sessions: set[Session] = set()
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
         self.counts: Counter[str] = Counter()
         self.subscribed = asyncio.Event()
         self.audible = asyncio.Event()
         self.audible.set()
+        self.listen: Callable[[bool], Awaitable[None]] = _listen_nowhere
+        self._endings: dict[FaultKey, asyncio.Task[None]] = {}
+        self.player = Player(events, self, options)
+        self.player.open_books()
+
+    # -- Faults -----------------------------------------------------------------------------------------
+
+    def active[K: LastingFault](self, kind: type[K], concerns: str = "") -> K | None:
+        """Return the fault of a kind, of a pair where it concerns one, that is in force."""
+        fault = self.faults.get((kind, concerns))
+        return fault if isinstance(fault, kind) else None
+
+    async def begin(self, fault: LastingFault) -> None:
+        """Put a fault in force, for as long as it lasts; the one of its kind and pair gives way."""
+        key = type(fault), fault.concerns
+        self._forget_ending(key)
+        self.faults[key] = fault
+        if fault.lasts_seconds is not None:
+            self._endings[key] = asyncio.create_task(self._end_after(key, fault.lasts_seconds))
+        await fault.follow(self)
+
+    async def end(self, key: FaultKey) -> None:
+        """End a fault, if it is in force."""
+        self._forget_ending(key)
+        fault = self.faults.pop(key, None)
+        if fault is not None:
+            await fault.follow(self)
+
+    async def _end_after(self, key: FaultKey, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.end(key)
+
+    def _forget_ending(self, key: FaultKey) -> None:
+        ending = self._endings.pop(key, None)
+        if ending is not None and ending is not asyncio.current_task():
+            ending.cancel()
+
+    def _withholds(self, symbol: str) -> bool:
+        """Whether data of a pair is not sent."""
+        return (Silence, "") in self.faults or (Quiet, symbol) in self.faults
 
     # -- Time and the log -------------------------------------------------------------------------------
 
     def timestamp(self) -> str:
         """Return the venue's present time as ISO 8601 text with microseconds."""
-        return format_time(time.time_ns() + self.faults.clock_skew_ns)
+        return format_time(self.now_ns())
+
+    def now_ns(self) -> int:
+        """Return the venue's present time, nanoseconds since 1970."""
+        skew = self.active(ClockSkew)
+        return time.time_ns() + (0 if skew is None else round(skew.seconds * SECOND_NS))
 
     def note(self, kind: str, **details: Any) -> None:
         """Keep a request in the log."""
@@ -104,43 +174,42 @@ class Exchange:
         self.sessions.add(session)
         self.counts["connections"] += 1
         self.note("connect", client=session.number)
-        self.send([session], status_frame(session.number, self.faults.system_status))
+        self.send([session], status_frame(session.number, self.system_status))
 
     def leave(self, session: Session) -> None:
         """Forget a connection that has ended."""
         self.sessions.discard(session)
-        for market in self.markets.values():
-            self._unsubscribe(session, market)
         self.counts["lagged"] += session.lagged
         self.note("disconnect", client=session.number, lagged=session.lagged)
 
+    def disconnect(self) -> int:
+        """Abort every connection and return how many there were."""
+        for session in self.sessions:
+            session.abort()
+        return len(self.sessions)
+
     def send(self, sessions: Iterable[Session], text: str) -> None:
         """Queue a frame for connections, unless the venue is silent."""
-        if self.faults.silent:
+        if (Silence, "") in self.faults:
             return
         for session in sessions:
             session.offer(text)
             self.counts["frames"] += 1
 
-    def set_silent(self, *, is_silent: bool) -> None:
-        """Fall silent, or speak again and tell every book's subscribers what they have missed."""
-        self.faults.silent = is_silent
-        if is_silent:
-            self.audible.clear()
-            return
-        self.audible.set()
-        for symbol in self.markets:
-            self.refresh(symbol)
+    @property
+    def system_status(self) -> str:
+        """What the venue says it takes."""
+        fault = self.active(SystemStatus)
+        return "online" if fault is None else fault.status
 
-    def set_system_status(self, status: str) -> None:
+    def tell_system_status(self) -> None:
         """Tell everybody what the venue takes from now on."""
-        self.faults.system_status = status
-        for session in list(self.sessions):
-            self.send([session], status_frame(session.number, status))
+        for session in self.sessions:
+            self.send([session], status_frame(session.number, self.system_status))
 
     def heartbeat(self) -> None:
         """Send every connection a heartbeat."""
-        self.send(list(self.sessions), HEARTBEAT)
+        self.send(self.sessions, HEARTBEAT)
 
     # -- Requests ---------------------------------------------------------------------------------------
 
@@ -148,7 +217,8 @@ class Exchange:
         """Answer a request; a deaf venue forgets it."""
         time_in = self.timestamp()
         request = _read_request(session, text, time_in)
-        is_ignored = self.faults.ignores(request.params.get("channel"))
+        deaf = self.active(Deaf)
+        is_ignored = deaf is not None and deaf.channel in (None, request.params.get("channel"))
         self.note("websocket", client=session.number, text=text, ignored=is_ignored)
         if is_ignored:
             return
@@ -192,7 +262,7 @@ class Exchange:
             self._carry_out(request.session, request.method, result)
 
     def _objection(self, request: _Request, channel: str, symbol: Any) -> str | None:
-        if not isinstance(symbol, str) or symbol not in self.markets or symbol in self.faults.unknown:
+        if not isinstance(symbol, str) or symbol not in self.markets or self.active(UnknownSymbol, symbol):
             return f"Currency pair not supported {symbol}"
         depth = request.params.get("depth", _DEFAULT_DEPTH)
         if channel == "book" and not (isinstance(depth, int) and depth in DEPTHS):
@@ -203,55 +273,20 @@ class Exchange:
         return None if held else "Subscription not found"
 
     def _carry_out(self, session: Session, method: str, result: Mapping[str, Any]) -> None:
-        market = self.markets[result["symbol"]]
-        if result["channel"] == "book":
-            if method == "unsubscribe":
-                self._leave_book(session, market)
-            else:
-                self._subscribe_book(session, market, result["depth"], snapshot=result["snapshot"])
-        elif method == "unsubscribe":
-            self._leave_tape(session, market)
+        symbol, is_book = result["symbol"], result["channel"] == "book"
+        if method == "unsubscribe":
+            session.unsubscribe(result["channel"], symbol)
+        elif is_book:
+            depth = result["depth"]
+            held = None if result["snapshot"] else self._view(self.markets[symbol], depth)
+            session.books[symbol] = BookSubscription(depth, held)
+            self.refresh(symbol)
         else:
-            self._subscribe_trades(session, market, snapshot=result["snapshot"])
+            session.trades.add(symbol)
+            rows = self.markets[symbol].last_trades
+            if result["snapshot"] and self.trade_snapshot and rows and not self._withholds(symbol):
+                self.send([session], trade_frame("snapshot", rows))
         self.subscribed.set()
-
-    def _subscribe_book(self, session: Session, market: Market, depth: int, *, snapshot: bool) -> None:
-        symbol = market.pair.symbol
-        session.books[symbol] = depth
-        channel = market.channels.get(depth)
-        if channel is None:
-            channel = market.channels[depth] = BookChannel(self._view(market, depth))
-        if not snapshot:
-            channel.members.add(session)
-            return
-        channel.newcomers.add(session)
-        self.refresh(symbol)
-
-    def _subscribe_trades(self, session: Session, market: Market, *, snapshot: bool) -> None:
-        symbol = market.pair.symbol
-        session.trades.add(symbol)
-        market.tape.add(session)
-        wanted = snapshot and self.trade_snapshot and market.last_trades
-        if wanted and not self.faults.withholds(symbol):
-            self.send([session], trade_frame("snapshot", market.last_trades))
-
-    def _unsubscribe(self, session: Session, market: Market) -> None:
-        self._leave_book(session, market)
-        self._leave_tape(session, market)
-
-    def _leave_book(self, session: Session, market: Market) -> None:
-        depth = session.books.pop(market.pair.symbol, None)
-        channel = None if depth is None else market.channels.get(depth)
-        if channel is not None:
-            channel.leave(session)
-            if channel.is_empty:
-                market.channels = {
-                    known: each for known, each in market.channels.items() if each is not channel
-                }
-
-    def _leave_tape(self, session: Session, market: Market) -> None:
-        session.trades.discard(market.pair.symbol)
-        market.tape.discard(session)
 
     # -- Market data ------------------------------------------------------------------------------------
 
@@ -279,51 +314,73 @@ class Exchange:
                 is_buy=market.is_above_mid(ticks) if is_buy is None else is_buy,
                 ticks=ticks,
                 lots=lots,
-                trade_id=market.next_trade_id(),
+                trade_id=number,
                 timestamp=timestamp,
                 digits=market.pair.digits,
             )
-            for is_buy, ticks, lots in trades
+            for number, (is_buy, ticks, lots) in enumerate(trades, market.trade_count + 1)
         ]
+        market.trade_count += len(rows)
         market.last_trades.extend(rows)
         self.counts["trades"] += len(rows)
-        if market.tape and not self.faults.withholds(symbol):
-            self.send(market.tape, trade_frame("update", rows))
+        listeners = [session for session in self.sessions if symbol in session.trades]
+        if listeners and not self._withholds(symbol):
+            self.send(listeners, trade_frame("update", rows))
 
     def refresh(self, symbol: str) -> None:
         """Tell a book's subscribers what has changed since they were last told, unless data is withheld."""
-        if self.faults.withholds(symbol):
+        if self._withholds(symbol):
             return
         market = self.markets[symbol]
-        for depth, channel in market.channels.items():
-            view = self._view(market, depth)
-            changes = view_changes(channel.view, view, depth)
-            channel.view = view
-            if channel.members and not changes.is_empty:
-                self.send(channel.members, self._book_frame(market, changes, view, is_snapshot=False))
-                self.counts["books"] += len(channel.members)
-            if channel.newcomers:
-                self.send(channel.newcomers, self._book_frame(market, view, view, is_snapshot=True))
-                self.counts["books"] += len(channel.newcomers)
-                channel.members |= channel.newcomers
-                channel.newcomers.clear()
+        views: dict[int, BookView] = {}
+        frames: dict[tuple[int, int], str] = {}
+        for session in self.sessions:
+            book = session.books.get(symbol)
+            if book is None:
+                continue
+            if book.depth not in views:
+                views[book.depth] = self._view(market, book.depth)
+            # Who was told the same is told the same again.
+            told = book.depth, id(book.view)
+            if told not in frames:
+                frames[told] = self._book_frame(market, book, views[book.depth])
+            book.view = views[book.depth]
+            if frames[told]:
+                self.send([session], frames[told])
+                self.counts["books"] += 1
 
     def _view(self, market: Market, depth: int) -> BookView:
-        return market.view(depth, self.faults.crossed.get(market.pair.symbol, 0))
+        crossed = self.active(CrossedBook, market.pair.symbol)
+        return market.view(depth, 0 if crossed is None else crossed.ticks)
 
-    def _book_frame(self, market: Market, content: BookView, view: BookView, *, is_snapshot: bool) -> str:
+    def _book_frame(self, market: Market, book: BookSubscription, view: BookView) -> str:
+        """Return what the holder of a book is told; empty where that is nothing."""
         pair = market.pair
+        content = view if book.view is None else view_changes(book.view, view, book.depth)
+        if book.view is not None and content.is_empty:
+            return ""
         checksum = book_checksum(view, pair.digits)
-        if not is_snapshot and self.faults.take_wrong_checksum(pair.symbol):
+        if book.view is not None and self._is_to_be_wrong(pair.symbol):
             checksum ^= 1
         return book_frame(
-            "snapshot" if is_snapshot else "update",
+            "snapshot" if book.view is None else "update",
             pair.symbol,
             content,
             checksum=checksum,
             timestamp=self.timestamp(),
             digits=pair.digits,
         )
+
+    def _is_to_be_wrong(self, symbol: str) -> bool:
+        """Whether a pair's next checksum is to be wrong; counts it."""
+        fault = self.active(WrongChecksum, symbol)
+        if fault is None:
+            return False
+        if fault.frames > 1:
+            self.faults[WrongChecksum, symbol] = fault.model_copy(update={"frames": fault.frames - 1})
+        else:
+            del self.faults[WrongChecksum, symbol]
+        return True
 
     # -- Scripts and state ------------------------------------------------------------------------------
 
@@ -339,18 +396,11 @@ class Exchange:
             raise ConfigError(f"symbol must be one of {', '.join(self.markets)}, was {symbol}")
         return self.markets[symbol]
 
-    def ticks_and_lots(self, symbol: str, price: Decimal, size: Decimal) -> tuple[int, int]:
-        """Return a price and a size as multiples of the pair's increments.
-
-        Raises
-        ------
-        ConfigError
-            If either is no multiple, or the pair is unknown.
-        """
-        spec = self.market(symbol).pair.spec
-        return _multiple("price", price, spec.price_increment, spec), _multiple(
-            "size", size, spec.size_increment, spec
-        )
+    def known(self, symbols: Sequence[str]) -> Sequence[str]:
+        """Return pairs that the venue has; all, if none is named."""
+        for symbol in symbols:
+            self.market(symbol)
+        return symbols or list(self.markets)
 
     def book_levels(self, symbol: str, depth: int) -> dict[str, Any]:
         """Return what a subscriber of a depth is to see, as decimal text, best first."""
@@ -364,13 +414,15 @@ class Exchange:
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values."""
         return {
+            "feed": self.player.to_dict(),
             "clients": [session.to_dict() for session in sorted(self.sessions, key=lambda each: each.number)],
             "subscriptions": self.subscription_count,
-            "counts": {
-                name: self.counts[name] for name in ("connections", "lagged", "frames", "books", "trades")
-            },
+            "counts": {name: self.counts[name] for name in _COUNTS},
             "symbols": {symbol: self._symbol_state(symbol) for symbol in self.markets},
-            "faults": self.faults.to_dict(),
+            "faults": {
+                " ".join(filter(None, (fault.name, fault.concerns))): fault.model_dump(mode="json")
+                for fault in self.faults.values()
+            },
         }
 
     def _symbol_state(self, symbol: str) -> dict[str, Any]:
@@ -406,10 +458,3 @@ def _agreed(request: _Request, channel: str, symbol: str) -> dict[str, Any]:
     if request.method == "subscribe":
         agreed["snapshot"] = bool(request.params.get("snapshot", True))
     return agreed
-
-
-def _multiple(name: str, value: Decimal, increment: Decimal, spec: InstrumentSpec) -> int:
-    count = value / increment
-    if count != int(count):
-        raise ConfigError(f"{name} of {spec.symbol} must be a multiple of {increment:f}, was {value:f}")
-    return int(count)

@@ -6,9 +6,10 @@ from itertools import count
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from mm_nautilus.data.catalog import CatalogReader
-from mm_nautilus.data.simulator import SimulationConfig, simulate
-from mm_nautilus.errors import DataError
+from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.data.catalog_fitness import footer_problems
+from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, simulate
+from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
     ACTION_CLEAR,
@@ -20,8 +21,8 @@ from mm_nautilus.market.rows import (
     TradeBlock,
 )
 from mm_nautilus.mock_kraken.book import Change
-from mm_nautilus.mock_kraken.options import AtEnd
-from mm_nautilus.mock_kraken.pairs import Pair
+from mm_nautilus.mock_kraken.options import AtEnd, VenueOptions
+from mm_nautilus.mock_kraken.pairs import Pair, kraken_pairs
 
 __all__ = [
     "BookGroup",
@@ -31,6 +32,7 @@ __all__ = [
     "TradeGroup",
     "book_groups",
     "catalog_feed",
+    "open_feed",
     "simulated_feed",
     "trade_groups",
 ]
@@ -155,6 +157,34 @@ def trade_groups(blocks: Iterator[TradeBlock], symbol: str, shift_ns: int = 0) -
             group.append((is_buy, ticks, lots))
     if group:
         yield TradeGroup(moment + shift_ns, symbol, group)
+
+
+def open_feed(options: VenueOptions) -> tuple[dict[str, Pair], Iterator[Event]]:
+    """Return what a venue plays: its pairs by their names, and their events.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If there is no such pair, or the catalog cannot be played.
+    """
+    if options.catalog is None:
+        unknown = [symbol for symbol in options.symbols if symbol not in KRAKEN_SPOT]
+        if unknown:
+            raise ConfigError(f"symbols must be of {', '.join(KRAKEN_SPOT)}, was {', '.join(unknown)}")
+        specs = [KRAKEN_SPOT[symbol] for symbol in options.symbols or KRAKEN_SPOT]
+        return kraken_pairs(specs), simulated_feed(options.seed, specs)
+    reader = CatalogReader(options.catalog)
+    specs = [reader.instrument(symbol) for symbol in options.symbols] or reader.instruments()
+    problems = [
+        text
+        for spec in specs
+        for kind in DataKind
+        for text in footer_problems(reader.files(spec.instrument_id, kind), spec)
+    ]
+    if problems:
+        raise DataError("\n".join(problems))
+    pairs = kraken_pairs(specs)
+    return pairs, catalog_feed(reader, list(pairs.values()), options.at_end)
 
 
 def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) -> Iterator[Event]:

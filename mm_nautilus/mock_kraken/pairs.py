@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from mm_nautilus.errors import DataError
+from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.frames import Digits
 
@@ -55,6 +55,25 @@ class Pair:
     base: str
     quote: str
     digits: Digits
+
+    def ticks_and_lots(self, price: Decimal, size: Decimal) -> tuple[int, int]:
+        """Return a price and a size as multiples of the pair's increments.
+
+        Raises
+        ------
+        ConfigError
+            If either is no multiple.
+        """
+        return self._multiple("price", price), self._multiple("size", size)
+
+    def _multiple(self, name: str, value: Decimal) -> int:
+        increment: Decimal = getattr(self.spec, f"{name}_increment")
+        count = value / increment
+        if count != int(count):
+            raise ConfigError(
+                f"{name} of {self.spec.symbol} must be a multiple of {increment:f}, was {value:f}"
+            )
+        return int(count)
 
 
 def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.feed import BookGroup, Event, LapEnd
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.system.moments import SECOND_NS
+
+if TYPE_CHECKING:
+    from mm_nautilus.mock_kraken.exchange import Exchange
 
 __all__ = ["Player", "PlayerState"]
 
@@ -49,7 +51,7 @@ class Player:
         Events handed over, and how often the data was played to its end.
     """
 
-    def __init__(self, events: Iterator[Event], exchange: Exchange, options: VenueOptions) -> None:
+    def __init__(self, events: Iterator[Event], exchange: "Exchange", options: VenueOptions) -> None:
         self._events = events
         self._exchange = exchange
         self._speed = options.speed

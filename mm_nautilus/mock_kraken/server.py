@@ -3,20 +3,18 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiohttp import WSMsgType, web
 from pydantic import ValidationError
 
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.mock_kraken.commands import COMMANDS
+from mm_nautilus.mock_kraken.commands import COMMANDS, RefuseReconnect, RestFault
+from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.rest import answer
 from mm_nautilus.mock_kraken.session import Session
-from mm_nautilus.mock_kraken.venue import Venue
 from mm_nautilus.system.ending_signals import ending_signals
 from mm_nautilus.system.loopback import is_loopback, names_loopback
 
@@ -29,57 +27,27 @@ _LARGEST_REQUEST: Final = 1 << 20
 _STDIN_BYTES: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class VenueAddresses:
-    """Where a venue listens.
-
-    Parameters
-    ----------
-    rest_url
-        Begin of REST addresses; requests append ``/0/public/...``.
-    websocket_url
-        WebSocket v2.
-    control_url
-        The control side.
-    """
+class VenueAddresses(NamedTuple):
+    """Where a venue listens: where REST addresses begin, WebSocket v2, and the control side."""
 
     rest_url: str
     websocket_url: str
     control_url: str
 
-    def to_dict(self) -> dict[str, str]:
-        """Return the addresses as plain values."""
-        return {
-            "rest_url": self.rest_url,
-            "websocket_url": self.websocket_url,
-            "control_url": self.control_url,
-        }
-
 
 class VenueServer:
-    """Listens for a venue.
+    """Listens for a venue."""
 
-    Parameters
-    ----------
-    venue
-        Whose requests to pass on.
-    """
-
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._exchange = venue.exchange
-        self._options = venue.options
+    def __init__(self, options: VenueOptions) -> None:
+        self.exchange = Exchange(options)
+        self._options = options
         self._connections = 0
-        public, control = web.Application(), web.Application()
-        public.router.add_route("*", "/0/public/{method}", self._answer_rest)
-        public.router.add_get("/v2", self._answer_websocket)
-        public.router.add_route("*", "/{rest:.*}", self._answer_other)
-        control.router.add_post("/{command}", self._answer_control)
-        self._public = web.AppRunner(public, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-        self._control = web.AppRunner(control, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._public = _runner(
+            web.get("/v2", self._answer_websocket), web.route("*", "/{rest:.*}", self._answer_rest)
+        )
+        self._control = _runner(web.post("/{command}", self._answer_control))
         self._site: web.TCPSite | None = None
-        self._port = self._options.port
-        venue.on_closed = self._set_closed
+        self._port = options.port
 
     async def start(self) -> VenueAddresses:
         """Begin to listen and return where.
@@ -89,28 +57,28 @@ class VenueServer:
         ConfigError
             If a port or the host cannot be used.
         """
+        host = self._options.host
         await self._public.setup()
         await self._control.setup()
         try:
-            await self._listen()
-            site = web.TCPSite(self._control, self._options.host, self._options.control_port)
-            await site.start()
+            await self._open()
+            await web.TCPSite(self._control, host, self._options.control_port).start()
         except OSError as error:
             await self.stop()
-            raise ConfigError(f"the venue cannot listen on {self._options.host}: {error}") from error
+            raise ConfigError(f"the venue cannot listen on {host}: {error}") from error
         self._port = self._public.addresses[0][1]
-        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+        self.exchange.listen = self._listen
+        named = f"[{host}]" if ":" in host else host
         return VenueAddresses(
-            rest_url=f"http://{host}:{self._port}",
-            websocket_url=f"ws://{host}:{self._port}/v2",
-            control_url=f"http://{host}:{self._control.addresses[0][1]}",
+            rest_url=f"http://{named}:{self._port}",
+            websocket_url=f"ws://{named}:{self._port}/v2",
+            control_url=f"http://{named}:{self._control.addresses[0][1]}",
         )
 
     async def stop(self) -> None:
         """Abort all connections and stop listening."""
-        self._exchange.set_silent(is_silent=False)
-        for session in list(self._exchange.sessions):
-            session.abort()
+        self.exchange.audible.set()
+        self.exchange.disconnect()
         await self._public.cleanup()
         await self._control.cleanup()
 
@@ -118,47 +86,39 @@ class VenueServer:
         """Send a heartbeat each second, for ever."""
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
-            self._exchange.heartbeat()
+            self.exchange.heartbeat()
 
-    async def _listen(self) -> None:
-        self._site = web.TCPSite(self._public, self._options.host, self._port, reuse_address=True)
-        await self._site.start()
+    async def _open(self) -> None:
+        site = web.TCPSite(self._public, self._options.host, self._port, reuse_address=True)
+        await site.start()
+        self._site = site
 
-    async def _set_closed(self, is_closed: bool) -> None:
-        if is_closed:
-            if self._site is not None:
-                await self._site.stop()
-            return
-        while True:
+    async def _listen(self, is_wanted: bool) -> None:
+        if not is_wanted and self._site is not None:
+            await self._site.stop()
+            self._site = None
+        while is_wanted and self._site is None:
             try:
-                await self._listen()
+                await self._open()
             except OSError:
                 # Somebody else has taken the port meanwhile; the venue stays closed until it is free.
                 await asyncio.sleep(_PORT_RETRY_SECONDS)
-            else:
-                return
 
     # -- Requests ---------------------------------------------------------------------------------------
 
     async def _answer_rest(self, request: web.Request) -> web.Response:
-        self._exchange.note("rest", text=request.path_qs)
-        await self._exchange.audible.wait()
-        faults = self._exchange.faults
-        if faults.unavailable or faults.rest == "unavailable":
+        exchange = self.exchange
+        exchange.note("rest", text=request.path_qs)
+        await exchange.audible.wait()
+        fault = exchange.active(RestFault)
+        if exchange.active(RefuseReconnect) or (fault is not None and fault.how == "unavailable"):
             return web.Response(status=503)
-        pairs = {symbol: market.pair for symbol, market in self._exchange.markets.items()}
-        now_ns = time.time_ns() + faults.clock_skew_ns
-        method, levels = request.match_info["method"], self._exchange.book_levels
-        return web.json_response(answer(method, request.query, pairs, now_ns, levels, faults=faults))
-
-    async def _answer_other(self, request: web.Request) -> web.Response:
-        self._exchange.note("rest", text=request.path_qs)
-        return web.json_response(answer("", {}, {}, time.time_ns(), self._exchange.book_levels))
+        return web.json_response(answer(exchange, request.path.removeprefix("/0/public/"), request.query))
 
     async def _answer_websocket(self, request: web.Request) -> web.StreamResponse:
-        await self._exchange.audible.wait()
-        if self._exchange.faults.unavailable:
-            self._exchange.note("refused", text=request.path_qs)
+        await self.exchange.audible.wait()
+        if self.exchange.active(RefuseReconnect):
+            self.exchange.note("refused", text=request.path_qs)
             return web.Response(status=503)
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=_LARGEST_REQUEST)
         await socket.prepare(request)
@@ -167,39 +127,43 @@ class VenueServer:
             return socket
         self._connections += 1
         session = Session(self._connections, socket, transport, self._options.queue_frames)
-        self._exchange.join(session)
+        self.exchange.join(session)
         try:
             await self._read(socket, session)
         finally:
-            self._exchange.leave(session)
+            self.exchange.leave(session)
             await session.close()
         return socket
 
     async def _read(self, socket: web.WebSocketResponse, session: Session) -> None:
         async for message in socket:
-            await self._exchange.audible.wait()
+            await self.exchange.audible.wait()
             if message.type is WSMsgType.PING:
                 await session.pong(message.data)
             elif message.type is WSMsgType.TEXT:
-                self._exchange.receive(session, message.data)
+                self.exchange.receive(session, message.data)
 
     async def _answer_control(self, request: web.Request) -> web.Response:
         if "Origin" in request.headers:
             return _refusal("commands come from programs, not from pages of a browser", 403)
         if is_loopback(self._options.host) and not names_loopback(request.headers.get("Host")):
             return _refusal("commands are sent to localhost or a loopback address", 421)
-        kind = COMMANDS.get(request.match_info["command"])
-        if kind is None:
-            return _refusal(
-                f"command must be one of {', '.join(COMMANDS)}, was {request.match_info['command']}"
-            )
+        name = request.match_info["command"]
+        if name not in COMMANDS:
+            return _refusal(f"command must be one of {', '.join(COMMANDS)}, was {name}")
         try:
-            command = kind.model_validate_json(await request.read() or "{}")
-            return web.json_response(await self._venue.perform(command))
+            command = COMMANDS[name].model_validate_json(await request.read() or "{}")
+            return web.json_response(await command.perform(self.exchange))
         except ValidationError as error:
-            return _refusal("\n".join(_problem(kind.name, details) for details in error.errors()))
+            return _refusal("\n".join(_problem(name, details) for details in error.errors()))
         except ConfigError as error:
             return _refusal(str(error))
+
+
+def _runner(*routes: web.RouteDef) -> web.AppRunner:
+    application = web.Application()
+    application.add_routes(routes)
+    return web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
 
 
 def _problem(command: str, details: Any) -> str:
@@ -211,13 +175,15 @@ def _refusal(text: str, status: int = 400) -> web.Response:
     return web.json_response({"error": text}, status=status)
 
 
-async def serve(venue: Venue, stop: asyncio.Event, on_listening: Callable[[VenueAddresses], None]) -> None:
-    """Serve a venue until `stop` is set.
+async def serve(
+    server: VenueServer, stop: asyncio.Event, on_listening: Callable[[VenueAddresses], None]
+) -> None:
+    """Serve until `stop` is set.
 
     Parameters
     ----------
-    venue
-        The venue.
+    server
+        The venue's server.
     stop
         Ends it.
     on_listening
@@ -228,11 +194,11 @@ async def serve(venue: Venue, stop: asyncio.Event, on_listening: Callable[[Venue
     ConfigError, DataError
         If it cannot listen, or its catalog cannot be read on.
     """
-    server = VenueServer(venue)
     on_listening(await server.start())
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(server.send_heartbeats()), group.create_task(venue.player.run())]
+            running = (server.send_heartbeats(), server.exchange.player.run())
+            tasks = [group.create_task(each) for each in running]
             await stop.wait()
             for task in tasks:
                 task.cancel()
@@ -243,10 +209,7 @@ async def serve(venue: Venue, stop: asyncio.Event, on_listening: Callable[[Venue
 
 
 def run_venue(
-    options: VenueOptions,
-    on_listening: Callable[[VenueAddresses], None],
-    *,
-    end_with_stdin: bool = False,
+    options: VenueOptions, on_listening: Callable[[VenueAddresses], None], *, end_with_stdin: bool = False
 ) -> int:
     """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code.
 
@@ -292,5 +255,5 @@ async def _run(
         loop.add_signal_handler(number, end, number)
     if end_with_stdin:
         loop.add_reader(sys.stdin.fileno(), read_stdin)
-    await serve(Venue(options), stop, on_listening)
+    await serve(VenueServer(options), stop, on_listening)
     return code

@@ -4,14 +4,33 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
+
+from mm_nautilus.mock_kraken.book import BookView
 
 __all__ = ["Session"]
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """The socket option that makes a close discard what waits and reset the connection."""
+
+
+@dataclass(slots=True)
+class BookSubscription:
+    """A subscription to a pair's book.
+
+    Attributes
+    ----------
+    depth
+        Levels a side.
+    view
+        What the client holds; None before its snapshot.
+    """
+
+    depth: int
+    view: BookView | None
 
 
 class Session:
@@ -34,7 +53,7 @@ class Session:
     Attributes
     ----------
     books
-        Depth of the subscription to each pair's book.
+        The subscriptions to books, by pair.
     trades
         Pairs whose trades are subscribed to.
     frames_sent
@@ -47,7 +66,7 @@ class Session:
         self, number: int, websocket: web.WebSocketResponse, transport: asyncio.Transport, queue_frames: int
     ) -> None:
         self.number = number
-        self.books: dict[str, int] = {}
+        self.books: dict[str, BookSubscription] = {}
         self.trades: set[str] = set()
         self.frames_sent = 0
         self.lagged = False
@@ -65,6 +84,13 @@ class Session:
     def subscription_count(self) -> int:
         """Subscriptions, one a channel and pair."""
         return len(self.books) + len(self.trades)
+
+    def unsubscribe(self, channel: str, symbol: str) -> None:
+        """End a subscription."""
+        if channel == "book":
+            del self.books[symbol]
+        else:
+            self.trades.remove(symbol)
 
     @property
     def waiting(self) -> int:
@@ -139,7 +165,7 @@ class Session:
         """Return the connection's state as plain values."""
         return {
             "number": self.number,
-            "books": dict(self.books),
+            "books": {symbol: book.depth for symbol, book in self.books.items()},
             "trades": sorted(self.trades),
             "frames_sent": self.frames_sent,
             "frames_waiting": self.waiting,

@@ -11,6 +11,7 @@ import pytest
 from venue_client import SYMBOLS, Client, Served, serving
 
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.mock_kraken.commands import FAULTS, LastingFault
 
 type Scene = Callable[[Served], Awaitable[None]]
 
@@ -51,7 +52,7 @@ def test_quiet_withholds_one_pairs_data_and_nothing_else(monkeypatch: pytest.Mon
     async def scene(served: Served) -> None:
         async with served.client() as client:
             await subscribed(client, "XRP/USDT", "BTC/USDT")
-            await served.control("quiet", "XRP/USDT")
+            await served.control("quiet", ["XRP/USDT"])
             await resize(served, 77)
             await served.control("trade", "XRP/USDT", "buy", "2.36", 1)
             await served.control("trade", "BTC/USDT", "buy", "100000.0", 1)
@@ -61,7 +62,9 @@ def test_quiet_withholds_one_pairs_data_and_nothing_else(monkeypatch: pytest.Mon
             assert (await client.ask(method="ping"))["method"] == "pong"
             assert [row["symbol"] for row in client.trades] == ["BTC/USDT"]
             assert client.updates["XRP/USDT"] == 0
-            assert (await served.control("state"))["faults"]["quiet"] == ["XRP/USDT"]
+            assert (await served.control("state"))["faults"] == {
+                "quiet XRP/USDT": {"symbols": ["XRP/USDT"], "seconds": None}
+            }
             await served.control("clear_faults")
             await client.until(lambda _: client.updates["XRP/USDT"] == 1)
             assert best_bid(client) == ["2.34000", "77.000000"]
@@ -73,7 +76,9 @@ def test_quiet_withholds_one_pairs_data_and_nothing_else(monkeypatch: pytest.Mon
 def test_who_subscribes_to_a_quiet_pair_gets_its_snapshot_afterwards() -> None:
     async def scene(served: Served) -> None:
         await served.control("quiet")
-        assert (await served.control("state"))["faults"]["quiet"] == sorted(SYMBOLS)
+        assert sorted((await served.control("state"))["faults"]) == sorted(
+            f"quiet {each}" for each in SYMBOLS
+        )
         async with served.client() as client:
             (answer,) = await client.subscribe("book", "XRP/USDT")
             assert answer["success"] is True
@@ -92,13 +97,11 @@ def test_who_subscribes_to_a_quiet_pair_gets_its_snapshot_afterwards() -> None:
 
 def test_a_fault_with_seconds_ends_by_itself_and_the_last_word_counts() -> None:
     async def scene(served: Served) -> None:
-        await served.control("quiet", "BTC/USDT", seconds=3600)
-        await served.control("quiet", "BTC/USDT", seconds=0.05)
+        await served.control("quiet", ["BTC/USDT"], seconds=3600)
+        await served.control("quiet", ["BTC/USDT"], seconds=0.05)
         await served.control("crossed_book", "XRP/USDT", seconds=0.05)
-        faults = (await served.control("state"))["faults"]
-        while faults["quiet"] or faults["crossed"]:
+        while (await served.control("state"))["faults"]:
             await asyncio.sleep(0.01)
-            faults = (await served.control("state"))["faults"]
 
     play(scene)
 
@@ -213,12 +216,17 @@ def test_refusing_connections_until_the_time_is_up() -> None:
         await served.control("refuse_reconnect", how="refused")
         with pytest.raises(aiohttp.ClientConnectorError):
             await served.http.ws_connect(served.addresses.websocket_url)
-        assert (await served.control("state"))["faults"]["closed"] is True
+        assert (await served.control("state"))["faults"] == {
+            "refuse_reconnect": {"how": "refused", "seconds": None}
+        }
         await served.control("refuse_reconnect", seconds=0.05, how="refused")
-        while (await served.control("state"))["faults"]["closed"]:
-            await asyncio.sleep(0.01)
-        async with served.client() as client:
-            assert (await client.read())["channel"] == "status"
+        while True:
+            try:
+                async with served.client() as client:
+                    assert (await client.read())["channel"] == "status"
+                    break
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.01)
 
     play(scene)
 
@@ -278,7 +286,10 @@ def test_wrong_checksums_are_as_many_as_told() -> None:
             await client.until(lambda _: client.updates["XRP/USDT"] == 5)
             assert client.mismatches == dict.fromkeys(SYMBOLS, 0) | {"XRP/USDT": 2}
             await served.control("wrong_checksum", 1)
-            assert (await served.control("state"))["faults"]["wrong_checksums"] == dict.fromkeys(SYMBOLS, 1)
+            assert (await served.control("state"))["faults"] == {
+                f"wrong_checksum {symbol}": {"frames": 1, "symbol": symbol, "seconds": None}
+                for symbol in SYMBOLS
+            }
 
     play(scene)
 
@@ -346,7 +357,9 @@ def test_a_skewed_clock_shows_in_every_timestamp() -> None:
             told = (await served.rest("/0/public/Time"))["result"]["unixtime"]
             assert int(began.timestamp()) <= told + 3_600 <= time.time()
             await served.control("clock_skew", 0)
-            assert (await served.control("state"))["faults"]["clock_skew_seconds"] == 0
+            await served.control("trade", "XRP/USDT", "buy", "2.36", 1)
+            await client.until(lambda _: len(client.trades) == 2)
+            assert began <= datetime.fromisoformat(client.trades[1]["timestamp"]) <= datetime.now(UTC)
 
     play(scene)
 
@@ -378,28 +391,29 @@ def test_data_of_a_symbol_nobody_has() -> None:
 
 
 def test_clearing_ends_everything_that_lasts() -> None:
+    parameters: dict[str, dict[str, Any]] = {
+        "clock_skew": {"seconds": 5},
+        "crossed_book": {"symbol": "XRP/USDT"},
+        "drop_pair": {"symbol": "XRP/USDT"},
+        "odd_pair": {"key": "ODD"},
+        "pair_status": {"symbol": "XRP/USDT", "status": "cancel_only"},
+        "refuse_reconnect": {"how": "refused"},
+        "rest_fault": {"how": "empty"},
+        "system_status": {"status": "maintenance"},
+        "unknown_symbol": {"symbol": "XRP/USDT"},
+        "wrong_checksum": {"frames": 5},
+    }
+    lasting = {name for name, kind in FAULTS.items() if issubclass(kind, LastingFault)}
+
     async def scene(served: Served) -> None:
-        sound = (await served.control("state"))["faults"]
-        for command, words in (
-            ("quiet", ()),
-            ("silence", ()),
-            ("deaf", ()),
-            ("refuse_reconnect", (None, "refused")),
-            ("refuse_reconnect", ()),
-            ("wrong_checksum", (5,)),
-            ("crossed_book", ("XRP/USDT",)),
-            ("clock_skew", (5,)),
-            ("unknown_symbol", ("XRP/USDT",)),
-            ("system_status", ("maintenance",)),
-            ("pair_status", ("XRP/USDT", "cancel_only")),
-            ("drop_pair", ("XRP/USDT",)),
-            ("rest_fault", ("empty",)),
-            ("odd_pair", ("ODD",)),
-        ):
-            await served.control(command, *words)
-        broken = (await served.control("state"))["faults"]
-        assert all(broken[name] != value for name, value in sound.items())
+        for name in lasting:
+            await served.control(name, **parameters.get(name, {}))
+        assert {key.split()[0] for key in (await served.control("state"))["faults"]} == lasting
         await served.control("clear_faults")
-        assert (await served.control("state"))["faults"] == sound
+        assert (await served.control("state"))["faults"] == {}
+        async with served.client() as client:
+            assert (await client.read())["data"][0]["system"] == "online"
+            await subscribed(client, *SYMBOLS)
+            assert client.mismatches == dict.fromkeys(SYMBOLS, 0)
 
     play(scene)

@@ -1,6 +1,5 @@
 """What the venue plays: groups of changes and trades in the order of time, once or for ever."""
 
-import asyncio
 from collections.abc import Iterator
 from itertools import islice, pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from mm_nautilus.market.rows import (
     TradeBlock,
 )
 from mm_nautilus.mock_kraken.book import Change
+from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.feed import (
     BookGroup,
     Event,
@@ -37,7 +37,6 @@ from mm_nautilus.mock_kraken.feed import (
 from mm_nautilus.mock_kraken.market import Market
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.pairs import kraken_pairs
-from mm_nautilus.mock_kraken.venue import Venue
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
@@ -207,7 +206,4 @@ def test_a_catalog_of_full_books_is_not_played_before_the_venue_listens(tmp_path
         writer.write_instrument(XRP)
         writer.write_deltas(XRP, rows)
 
-    async def opened() -> int:
-        return Venue(VenueOptions(catalog=tmp_path / "books", paused=True)).player.events_played
-
-    assert asyncio.run(opened()) == 1
+    assert Exchange(VenueOptions(catalog=tmp_path / "books", paused=True)).player.events_played == 1

@@ -2,26 +2,30 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import DataError
+from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.frames import Digits
-from mm_nautilus.mock_kraken.pairs import kraken_pairs
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.pairs import asset_pair, kraken_pairs
 from mm_nautilus.mock_kraken.rest import answer
 
-PAIRS = kraken_pairs(KRAKEN_SPOT.values())
+EXCHANGE = Exchange(VenueOptions())
+PAIRS = {symbol: market.pair for symbol, market in EXCHANGE.markets.items()}
 NOW_NS = 1_795_340_000_123_456_789
-BOOK = {
-    "bids": [["0.000022350", "5.00000000"], ["0.000022340", "6.00000000"], ["0.000022330", "7.00000000"]],
-    "asks": [["0.000022360", "9.00000000"], ["0.000022370", "8.00000000"], ["0.000022380", "7.00000000"]],
-}
 
 
-def levels(symbol: str, depth: int) -> dict[str, list[list[str]]]:
-    assert symbol in PAIRS
-    return {side: rows[:depth] for side, rows in BOOK.items()}
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: NOW_NS)
+
+
+def asked(method: str, exchange: Exchange = EXCHANGE, **query: str) -> dict[str, Any]:
+    return answer(exchange, method, query)
 
 
 def test_names_are_krakens() -> None:
@@ -36,7 +40,7 @@ def test_names_are_krakens() -> None:
 
 
 def test_asset_pairs_tell_the_instruments_figures() -> None:
-    result = answer("AssetPairs", {}, PAIRS, NOW_NS, levels)["result"]
+    result = asked("AssetPairs")["result"]
     assert set(result) == {"XRPUSDT", "XBTUSDT", "XXRPXXBT"}
     entry = result["XBTUSDT"]
     wanted = {
@@ -62,46 +66,42 @@ def test_what_an_instrument_leaves_open_is_left_out() -> None:
         maker_fee_rate=None,
         taker_fee_rate=None,
     )
-    (entry,) = answer("AssetPairs", {}, kraken_pairs([spec]), NOW_NS, levels)["result"].values()
+    (pair,) = kraken_pairs([spec]).values()
+    entry = asset_pair(pair)
     assert not {"ordermin", "costmin"} & set(entry)
     assert entry["fees"] == entry["fees_maker"] == []
 
 
 @pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
 def test_asset_pairs_of_one_pair_by_any_of_its_names(name: str) -> None:
-    assert list(answer("AssetPairs", {"pair": name}, PAIRS, NOW_NS, levels)["result"]) == ["XXRPXXBT"]
+    assert list(asked("AssetPairs", pair=name)["result"]) == ["XXRPXXBT"]
 
 
 def test_asset_pairs_of_an_unknown_pair_and_of_tokenized_assets() -> None:
-    assert answer("AssetPairs", {"pair": "XRPXBT,NONE"}, PAIRS, NOW_NS, levels) == {
-        "error": ["EQuery:Unknown asset pair"]
-    }
-    assert answer("AssetPairs", {"aclass_base": "tokenized_asset"}, PAIRS, NOW_NS, levels) == {
+    assert asked("AssetPairs", pair="XRPXBT,NONE") == {"error": ["EQuery:Unknown asset pair"]}
+    assert asked("AssetPairs", aclass_base="tokenized_asset") == {
         "error": [],
         "result": {},
     }
 
 
 def test_time_status_and_unknown_methods() -> None:
-    assert answer("Time", {}, PAIRS, NOW_NS, levels)["result"] == {
+    assert asked("Time")["result"] == {
         "unixtime": 1_795_340_000,
         "rfc1123": "Sun, 22 Nov 2026 09:33:20 GMT",
     }
-    assert answer("SystemStatus", {}, PAIRS, NOW_NS, levels)["result"] == {
+    assert asked("SystemStatus")["result"] == {
         "status": "online",
         "timestamp": "2026-11-22T09:33:20Z",
     }
-    assert answer("Balance", {}, PAIRS, NOW_NS, levels) == {"error": ["EGeneral:Unknown method"]}
+    assert asked("Balance") == {"error": ["EGeneral:Unknown method"]}
 
 
 def test_ticks_that_are_no_power_of_ten_can_be_told() -> None:
     spec = replace(KRAKEN_SPOT["BTC/USDT"], price_increment=Decimal("0.25"))
     (pair,) = kraken_pairs([spec]).values()
     assert pair.digits == Digits(price_decimals=2, size_decimals=8, units_per_tick=25)
-    assert (
-        answer("AssetPairs", {}, {"BTC/USDT": pair}, NOW_NS, levels)["result"]["XBTUSDT"]["tick_size"]
-        == "0.25"
-    )
+    assert asset_pair(pair)["tick_size"] == "0.25"
 
 
 def test_lots_that_cannot_be_told_are_refused() -> None:
@@ -121,32 +121,26 @@ def test_one_pair_of_two_venues_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
 def test_the_best_levels_of_a_book_are_told_under_any_name(name: str) -> None:
-    assert answer("Depth", {"pair": name, "count": "1"}, PAIRS, NOW_NS, levels) == {
+    best = EXCHANGE.book_levels("XRP/BTC", 1)
+    assert asked("Depth", pair=name, count="1") == {
         "error": [],
-        "result": {
-            "XXRPXXBT": {
-                "asks": [["0.000022360", "9.00000000", NOW_NS // 1_000_000_000]],
-                "bids": [["0.000022350", "5.00000000", NOW_NS // 1_000_000_000]],
-            }
-        },
+        "result": {"XXRPXXBT": {side: [[*best[side][0], NOW_NS // 1_000_000_000]] for side in best}},
     }
 
 
-@pytest.mark.parametrize(("count", "levels_told"), [("2", 2), ("500", 3), (None, 3)])
-def test_no_more_levels_are_told_than_asked_for(count: str | None, levels_told: int) -> None:
-    query = {"pair": "XBTUSDT"} | ({} if count is None else {"count": count})
-    (book,) = answer("Depth", query, PAIRS, NOW_NS, levels)["result"].values()
+@pytest.mark.parametrize(("count", "levels_told"), [("2", 2), ("12", 12)])
+def test_no_more_levels_are_told_than_asked_for(count: str, levels_told: int) -> None:
+    (book,) = asked("Depth", pair="XBTUSDT", count=count)["result"].values()
     assert [len(side) for side in book.values()] == [levels_told, levels_told]
+    assert asked("Depth", pair="XBTUSDT") == asked("Depth", pair="XBTUSDT", count="100")
 
 
 @pytest.mark.parametrize(
     "query", [{}, *({"pair": "XBTUSDT", "count": count} for count in ("0", "501", "-1", "1.5", "all"))]
 )
 def test_a_request_for_a_book_that_makes_no_sense_is_refused(query: dict[str, str]) -> None:
-    assert answer("Depth", query, PAIRS, NOW_NS, levels) == {"error": ["EGeneral:Invalid arguments"]}
+    assert asked("Depth", **query) == {"error": ["EGeneral:Invalid arguments"]}
 
 
 def test_a_book_of_an_unknown_pair_is_refused() -> None:
-    assert answer("Depth", {"pair": "DOGEUSD"}, PAIRS, NOW_NS, levels) == {
-        "error": ["EQuery:Unknown asset pair"]
-    }
+    assert asked("Depth", pair="DOGEUSD") == {"error": ["EQuery:Unknown asset pair"]}

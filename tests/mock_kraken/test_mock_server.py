@@ -16,8 +16,7 @@ from mm_nautilus.errors import ConfigError, DataError, RunFailedError
 from mm_nautilus.mock_kraken.commands import COMMANDS
 from mm_nautilus.mock_kraken.control import VenueControl
 from mm_nautilus.mock_kraken.options import VenueOptions
-from mm_nautilus.mock_kraken.server import VenueAddresses, serve
-from mm_nautilus.mock_kraken.venue import Venue
+from mm_nautilus.mock_kraken.server import VenueAddresses, VenueServer, serve
 
 type Scene = Callable[[Served], Awaitable[None]]
 
@@ -542,9 +541,15 @@ def test_unknown_commands_are_told_which_there_are() -> None:
     play(scene, paused=True)
 
 
-def test_every_command_has_a_method_of_the_client() -> None:
-    methods = {name for name in vars(VenueControl) if not name.startswith("_")}
-    assert methods == set(COMMANDS) | {"wait_for_subscriptions"}
+def test_the_client_has_every_command_and_no_other() -> None:
+    client = VenueControl("http://127.0.0.1:9")
+    assert {name for name in dir(client) if not name.startswith("_")} == {
+        *COMMANDS,
+        "url",
+        "wait_for_subscriptions",
+    }
+    with pytest.raises(AttributeError, match="the control side has no command explode"):
+        client.explode()
 
 
 def test_a_venue_that_is_not_there_is_named() -> None:
@@ -571,7 +576,9 @@ def test_a_catalog_that_breaks_off_ends_the_venue(tmp_path: Path) -> None:
         file.write_bytes(file.read_bytes()[:200])
 
     async def run() -> None:
-        await serve(Venue(VenueOptions(catalog=tmp_path / "short", speed="max")), asyncio.Event(), cut_off)
+        await serve(
+            VenueServer(VenueOptions(catalog=tmp_path / "short", speed="max")), asyncio.Event(), cut_off
+        )
 
     with pytest.raises(DataError, match="is cut off or damaged"):
         asyncio.run(run())

@@ -14,8 +14,7 @@ import aiohttp
 
 from mm_nautilus.mock_kraken.control import VenueControl
 from mm_nautilus.mock_kraken.options import VenueOptions
-from mm_nautilus.mock_kraken.server import VenueAddresses, serve
-from mm_nautilus.mock_kraken.venue import Venue
+from mm_nautilus.mock_kraken.server import VenueAddresses, VenueServer, serve
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"
 SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
@@ -27,16 +26,13 @@ class Served:
 
     Attributes
     ----------
-    venue
-        The venue itself.
     addresses
         Where it listens.
     http
         A client session of the test's.
     """
 
-    def __init__(self, venue: Venue, addresses: VenueAddresses, http: aiohttp.ClientSession) -> None:
-        self.venue = venue
+    def __init__(self, addresses: VenueAddresses, http: aiohttp.ClientSession) -> None:
         self.addresses = addresses
         self.http = http
 
@@ -62,14 +58,14 @@ class Served:
 @asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[Served]:
     """Serve a venue that plays the sample unless told otherwise."""
-    venue = Venue(VenueOptions(**({"catalog": CATALOG} | options)))
+    server = VenueServer(VenueOptions(**({"catalog": CATALOG} | options)))
     stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(serve(venue, stop, listening.set_result))
+    task = asyncio.create_task(serve(server, stop, listening.set_result))
     await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         task.result()
     async with aiohttp.ClientSession() as http:
-        yield Served(venue, listening.result(), http)
+        yield Served(listening.result(), http)
     stop.set()
     await task
 

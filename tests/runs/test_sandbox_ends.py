@@ -260,7 +260,7 @@ ODD = {
 def test_what_a_venue_lists_besides_ends_no_start(tmp_path: Path) -> None:
     with VenueProcess(VenueOptions(catalog=CATALOG, speed=20)) as venue:
         for key, fields in ODD.items():
-            venue.control.odd_pair(key, **fields)
+            venue.control.odd_pair(key, fields)
         feed = live(venue.rest_url, venue.websocket_url, 30)
         done = finished(str(configuration(tmp_path, feed)), "--duration", "1s")
         assert done.returncode == 0, done.stderr
@@ -282,9 +282,9 @@ def test_a_venue_without_pairs_is_asked_again_and_then_given_up(
     """It is the venue's fault, never the configuration's: a supervisor tries again."""
     if fault == "odd":
         venue.control.drop_pair("XRP/USDT")
-        venue.control.odd_pair("XRPUSDT", wsname="XRP/USDT", tick_size="0")
+        venue.control.odd_pair("XRPUSDT", {"wsname": "XRP/USDT", "tick_size": "0"})
     else:
-        venue.control.rest_fault(fault)  # type: ignore[arg-type]
+        venue.control.rest_fault(fault)
     path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 2))
     code, out, errors = command("sandbox", path, "--plain")
     assert code == 1
