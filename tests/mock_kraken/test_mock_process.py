@@ -124,7 +124,7 @@ def test_a_venue_that_is_open_to_the_network_says_so(
         main(["venue", "--simulate", "--json", "--host", host])
     said = capsys.readouterr()
     assert json.loads(said.out)["control_url"] == "http://h:2"
-    assert ("whoever reaches its control side steers it: http://h:2" in said.err) is is_open
+    assert ("anybody who reaches its control side can control it: http://h:2" in said.err) is is_open
 
 
 # -- From the command line ----------------------------------------------------------------------------------
