@@ -166,7 +166,7 @@ def heading(deltas: int, rounds: int) -> list[str]:
     return [
         f"Measured {day} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
         f"nautilus_trader {version('nautilus_trader')}, on SIMULATED data of about {deltas:,} book changes of "
-        f"three pairs with `configs/backtest.yaml`; {rounds} rounds in turns, medians, ranges in brackets. CPU is the "
+        f"three pairs with `configs/v1_4.yaml`; {rounds} rounds in turns, medians, ranges in brackets. CPU is the "
         "process time of the run alone, ratios are those of runs of the same round.",
         "",
     ]

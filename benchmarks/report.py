@@ -74,7 +74,7 @@ def run_folders(parent: Path, hours: list[float]) -> list[Path]:
         write_sample(catalog, SimulationConfig(duration_seconds=round(3600 * length)))
         sets = [f"catalog={catalog}", f"output.directory={parent / 'runs'}", "output.report=false"]
         sets += ["strategy.use_trailing_stop=true", f"name=hours-{length:g}"]
-        config = load_config(ROOT / "configs" / "backtest.yaml", sets).config
+        config = load_config(ROOT / "configs" / "v1_4.yaml", sets).config
         folders.append(run_backtest(config).folder)
     return folders
 

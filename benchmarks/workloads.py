@@ -166,7 +166,7 @@ def loaded(catalog: Path, *changes: str) -> tuple[RunConfig, dict[str, Any]]:
     """Return the configuration that goes with a catalog, and the catalog's instruments."""
     specs = {spec.symbol: spec for spec in CatalogReader(catalog).instruments()}
     is_recorded = any(spec.venue == "BINANCE" for spec in specs.values())
-    name = "binance.yaml" if is_recorded else "backtest.yaml"
+    name = "binance.yaml" if is_recorded else "v1_4.yaml"
     return load_config(CONFIGS / name, [f"catalog={catalog}", *changes]).config, specs
 
 

@@ -48,7 +48,7 @@ _FONTS: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mon
 def outcome_of(folder: Path, name: str, *sets: str) -> RunOutcome:
     """Run the shipped configuration with changes."""
     given = [*sets, f"output.directory={folder}", f"name={name}"]
-    return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
+    return run_backtest(load_config(ROOT / "configs" / "v1_4.yaml", given).config)
 
 
 # -- Pages --------------------------------------------------------------------------------------------------

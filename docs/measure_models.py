@@ -114,7 +114,7 @@ def sample() -> Market:
     widths = {"XRP/USDT": 0.03, "BTC/USDT": 0.02, "XRP/BTC": 0.08}
     return Market(
         "The sample (SIMULATED, 30 minutes)",
-        ROOT / "configs" / "backtest.yaml",
+        ROOT / "configs" / "v1_4.yaml",
         _settings(widths),
         ROOT / "catalog",
         ROOT / "calibration" / "sample.yaml",

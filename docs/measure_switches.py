@@ -31,7 +31,7 @@ CASES: Final[dict[str, list[str]]] = {
 def summary_of(overrides: list[str]) -> dict[str, Any]:
     """Run the shipped configuration with changes, into a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        loaded = load_config(ROOT / "configs" / "backtest.yaml", [*overrides, f"output.directory={folder}"])
+        loaded = load_config(ROOT / "configs" / "v1_4.yaml", [*overrides, f"output.directory={folder}"])
         return run_backtest(loaded.config).summary
 
 

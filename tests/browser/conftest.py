@@ -78,7 +78,7 @@ def backtest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def run(name: str, *sets: str) -> Path:
         given = [*sets, f"name={name}", f"output.directory={parent}"]
-        return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config).folder
+        return run_backtest(load_config(ROOT / "configs" / "v1_4.yaml", given).config).folder
 
     return run
 

@@ -50,8 +50,8 @@ class _Context:
         ("mm-nautilus back", ["backtest"]),
         ("mm-nautilus config ch", ["check"]),
         ("mm-nautilus backtest configs/marg", ["configs/margin.yaml"]),
-        ("mm-nautilus config show configs/backtest.yaml --symbol BTC", ["BTC/USDT"]),
-        ("mm-nautilus backtest configs/backtest.yaml --set strategy.symbols.XRP/BTC.gam", ["gamma="]),
+        ("mm-nautilus config show configs/v1_4.yaml --symbol BTC", ["BTC/USDT"]),
+        ("mm-nautilus backtest configs/v1_4.yaml --set strategy.symbols.XRP/BTC.gam", ["gamma="]),
         ("mm-nautilus data export catalog --symbols XRP/USDT,B", ["XRP/USDT,BTC/USDT"]),
         ("mm-nautilus config init --symbols XRP/US", ["XRP/USDT"]),
         ("mm-nautilus venue catalog --symbol XRP/B", ["XRP/BTC"]),
@@ -183,14 +183,14 @@ def test_files_are_yaml_ones_and_folders(tmp_path, monkeypatch):
 
 
 def test_every_key_that_is_completed_can_be_set():
-    context: typer.Context = _Context(config=ROOT / "configs" / "backtest.yaml")  # type: ignore[assignment]
+    context: typer.Context = _Context(config=ROOT / "configs" / "v1_4.yaml")  # type: ignore[assignment]
     keys = setting_keys(context, "strategy.")
     assert {"strategy.gamma=", "strategy.symbols.XRP/BTC.gamma=", "strategy.amend_orders="} <= set(keys)
     assert setting_keys(context, "strategy.gamma=0") == []
-    loaded = load_config(ROOT / "configs" / "backtest.yaml")
+    loaded = load_config(ROOT / "configs" / "v1_4.yaml")
     for key in setting_keys(context, "venue.latency."):
         value = getattr(loaded.config.venue.latency, key.rstrip("=").rpartition(".")[2])
-        changed = load_config(ROOT / "configs" / "backtest.yaml", [f"{key}{value + 1}"])
+        changed = load_config(ROOT / "configs" / "v1_4.yaml", [f"{key}{value + 1}"])
         assert changed.config.venue.latency != loaded.config.venue.latency
 
 

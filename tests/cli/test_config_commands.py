@@ -16,11 +16,11 @@ def run(*arguments: str):
 
 
 def test_check_counts_the_risks_and_ends_with_0():
-    result = run("check", CONFIGS / "backtest.yaml")
+    result = run("check", CONFIGS / "v1_4.yaml")
     assert result.exit_code == 0
     assert "no errors, 6 warnings; quotes XRP/USDT, BTC/USDT, XRP/BTC at KRAKEN" in result.stdout
     assert result.stderr.count("Warning: ") == 6
-    assert all(f"({CONFIGS / 'backtest.yaml'}:" in line for line in result.stderr.splitlines())
+    assert all(f"({CONFIGS / 'v1_4.yaml'}:" in line for line in result.stderr.splitlines())
 
 
 def test_check_applies_overrides():
@@ -30,7 +30,7 @@ def test_check_applies_overrides():
 
 
 def test_check_refuses_a_bad_configuration():
-    result = run("check", CONFIGS / "backtest.yaml", "--set", "strategy.gamma=5", "--set", "name=a/b")
+    result = run("check", CONFIGS / "v1_4.yaml", "--set", "strategy.gamma=5", "--set", "name=a/b")
     assert isinstance(result.exception, ConfigError)
     assert result.exception.exit_code == 2
     assert len(result.exception.problems) == 2

@@ -11,7 +11,7 @@ import pytest
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 
 ROOT = Path(__file__).resolve().parents[2]
-BACKTEST = ROOT / "configs" / "backtest.yaml"
+BACKTEST = ROOT / "configs" / "v1_4.yaml"
 SANDBOX = ROOT / "configs" / "sandbox_local.yaml"
 
 

@@ -29,7 +29,7 @@ def test_a_sound_environment_is_a_success_and_a_line_a_check(run):
 
 
 def test_warnings_of_the_configuration_are_no_problem(run):
-    file = ROOT / "configs" / "backtest.yaml"
+    file = ROOT / "configs" / "v1_4.yaml"
     code, out, _ = run(file, "--set", "strategy.take_profit_pct=0.1", "--json")
     assert code == 0
     document = json.loads(out)

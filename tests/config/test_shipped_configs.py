@@ -83,7 +83,7 @@ def risks(path: Path) -> list[str]:
 
 def test_the_shipped_files_are_the_documented_ones():
     backtests = ["aggressive", "backtest", "binance", "calibrated", "conservative", "margin"]
-    names = [*backtests, "sandbox", "sandbox_local", "v1_4_signal"]
+    names = [*backtests, "sandbox", "sandbox_local", "v1_4", "v1_4_signal"]
     assert [path.stem for path in SHIPPED] == names
     assert [load_any_config(path).config.name for path in SHIPPED] == names
 
@@ -121,8 +121,8 @@ def test_comments_tell_whether_there_are_risks(path):
         assert "Expect warnings" in text
 
 
-def test_backtest_holds_the_parameters_of_v1_4():
-    strategy = load_config(BY_NAME["backtest.yaml"]).config.strategy
+def test_v1_4_holds_the_parameters_of_v1_4():
+    strategy = load_config(BY_NAME["v1_4.yaml"]).config.strategy
     names = ("min_spread_pct", "imbalance_threshold", "take_profit_pct", "stop_loss_pct", "cooldown_seconds")
     table = {
         "XRP/USDT": ((0.05, 0.1, 0.4, 0.5, 5), "20 USDT", "100 USDT"),

@@ -88,13 +88,13 @@ def test_example_parses(line: str) -> None:
 def test_the_error_for_machines_is_shown_as_it_is(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     (block,) = blocks(COMMANDS, "json")
-    done = command("config", "check", "configs/backtest.yaml", "--json", "--set", "strategy.gama=0.2")
+    done = command("config", "check", "configs/v1_4.yaml", "--json", "--set", "strategy.gama=0.2")
     assert done.returncode == 2
     assert json.loads(block) == json.loads(done.stderr)
 
 
 def test_the_sources_of_the_example_are_the_files_own() -> None:
-    loaded = load_config(ROOT / "configs" / "backtest.yaml")
+    loaded = load_config(ROOT / "configs" / "v1_4.yaml")
     for key, path in (
         ("min_spread_pct", ("strategy", "symbols", "BTC/USDT", "min_spread_pct")),
         ("gamma", ("strategy", "gamma")),

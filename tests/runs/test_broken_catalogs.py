@@ -70,7 +70,7 @@ def test_broken_catalog_is_refused(
     catalog, out = tmp_path / "catalog", tmp_path / "out"
     shutil.copytree(ROOT / "catalog", catalog)
     break_it(catalog)
-    config = str(ROOT / "configs" / "backtest.yaml")
+    config = str(ROOT / "configs" / "v1_4.yaml")
     with pytest.raises(SystemExit) as left:
         main(["backtest", config, "--set", f"catalog={catalog}", "--out", str(out)])
     printed, said = capfd.readouterr()

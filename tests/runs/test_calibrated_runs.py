@@ -59,7 +59,7 @@ def modelled(finished_run: Runs, calibration: Path) -> Runs:
 
     def run(model: str, *changes: str) -> FinishedRun:
         given = (f"strategy.calibration={calibration}", f"strategy.reservation_model={model}")
-        return finished_run("backtest.yaml", *MODELLED, *given, *changes)
+        return finished_run("v1_4.yaml", *MODELLED, *given, *changes)
 
     return run
 
@@ -97,7 +97,7 @@ def test_calibrated_models_hold_less_inventory_than_the_simplified_one(modelled:
 
 def test_the_simplified_model_does_not_look_at_a_calibration(modelled: Runs, finished_run: Runs) -> None:
     with_figures = modelled("simplified")
-    without = finished_run("backtest.yaml", *MODELLED)
+    without = finished_run("v1_4.yaml", *MODELLED)
     assert with_figures.table("fills").equals(without.table("fills"))
 
 
@@ -143,7 +143,7 @@ ROLLING = ("strategy.recalibrate_minutes=3", "strategy.recalibrate_window_minute
 
 
 def test_a_run_estimates_its_own_figures_where_no_calibration_is_given(finished_run: Runs) -> None:
-    run = finished_run("backtest.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
+    run = finished_run("v1_4.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
     for symbol in SYMBOLS:
         figures = run.symbol(symbol)
         model = figures["quote_model"]
@@ -166,7 +166,7 @@ def test_estimates_during_a_run_change_it_from_the_first_one_on(modelled: Runs) 
 
 
 def test_a_run_estimates_what_the_calibrate_command_does(finished_run: Runs) -> None:
-    run = finished_run("backtest.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
+    run = finished_run("v1_4.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
     pattern = r"A (\S+) per second, kappa (\S+) per bps, from the 5 minutes up to (\S+)"
     for symbol in SYMBOLS:
         found = re.search(pattern, run.symbol(symbol)["quote_model"]["source"])
@@ -342,7 +342,7 @@ def test_a_bad_calibration_ends_the_command_before_anything_is_written(
 ) -> None:
     path, out = changed(calibration, tmp_path, pattern, replacement), tmp_path / "out"
     sets = [word for change in (f"strategy.calibration={path}", *changes) for word in ("--set", change)]
-    done = command("backtest", CONFIGS / "backtest.yaml", *sets, "--out", out)
+    done = command("backtest", CONFIGS / "v1_4.yaml", *sets, "--out", out)
     assert done.returncode == 2
     assert all(line.startswith("error: ") for line in done.stderr.splitlines())
     for word in words:
@@ -355,7 +355,7 @@ def test_a_bad_calibration_ends_the_command_before_anything_is_written(
 def test_the_error_of_a_missing_calibration_names_file_key_and_line(
     tmp_path: Path, command: Callable[..., Any]
 ) -> None:
-    text = (CONFIGS / "backtest.yaml").read_text(encoding="utf-8")
+    text = (CONFIGS / "v1_4.yaml").read_text(encoding="utf-8")
     path = tmp_path / "run.yaml"
     path.write_text(text.replace("strategy:\n", "strategy:\n  calibration: absent.yaml\n"), encoding="utf-8")
     done = command("backtest", path)
@@ -370,7 +370,7 @@ def test_the_error_of_a_missing_calibration_names_file_key_and_line(
 
 def test_a_configuration_made_in_code_is_checked_as_well(calibration: Path, tmp_path: Path) -> None:
     path = changed(calibration, tmp_path, "XRP/BTC:", "XRP/EUR:")
-    loaded = load_config(CONFIGS / "backtest.yaml", [*MODEL, f"strategy.calibration={calibration}"])
+    loaded = load_config(CONFIGS / "v1_4.yaml", [*MODEL, f"strategy.calibration={calibration}"])
     strategy = loaded.config.strategy.model_copy(update={"calibration": path})
     with pytest.raises(ConfigError, match=r"strategy\.calibration: .*was XRP/BTC"):
         prepare(loaded.config.model_copy(update={"strategy": strategy}))
@@ -379,7 +379,7 @@ def test_a_configuration_made_in_code_is_checked_as_well(calibration: Path, tmp_
 def test_check_run_takes_the_calibration_too(calibration: Path) -> None:
     fee = "venue.fees.maker_fee_pct=0.1"
     config = load_config(
-        CONFIGS / "backtest.yaml", [*MODEL[:2], fee, f"strategy.calibration={calibration}"]
+        CONFIGS / "v1_4.yaml", [*MODEL[:2], fee, f"strategy.calibration={calibration}"]
     ).config
     specs = {spec.symbol: spec for spec in CatalogReader(ROOT / "catalog").instruments()}
     mids = {"XRP/USDT": 2.35, "BTC/USDT": 1e5, "XRP/BTC": 2.35e-5}

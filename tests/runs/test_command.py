@@ -86,7 +86,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.chdir(ROOT)
     out = tmp_path / "out"
-    config = [] if arguments[0].endswith(".yaml") else ["configs/backtest.yaml"]
+    config = [] if arguments[0].endswith(".yaml") else ["configs/v1_4.yaml"]
     code, printed, errors = command("backtest", *config, *arguments, "--out", out)
     assert code == 2
     assert words in errors
@@ -130,7 +130,7 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
     monkeypatch.setattr(backtest, step, fail)
     given = ["end=2025-12-13T12:01:00Z", "output.report=false", f"output.directory={tmp_path}"]
     with pytest.raises(RunFailedError, match="planted"):
-        run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
+        run_backtest(load_config(ROOT / "configs" / "v1_4.yaml", given).config)
     folder = _only_folder(tmp_path)
     assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["status"] == "failed"
     assert "planted" in (folder / "failure.txt").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_failing_callback_ends_the_run_and_keeps_what_there_is(
 
     monkeypatch.setattr(MarketMaker, "_on_fill", failing)
     with pytest.raises(RunFailedError, match="planted"):
-        run_backtest(load_config(ROOT / "configs" / "backtest.yaml", given).config)
+        run_backtest(load_config(ROOT / "configs" / "v1_4.yaml", given).config)
     folder = _only_folder(tmp_path)
     assert "ZeroDivisionError" in (folder / "failure.txt").read_text()
     summary = json.loads((folder / "summary.json").read_text())

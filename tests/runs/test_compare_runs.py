@@ -26,13 +26,13 @@ SHORT = "end=2025-12-13T12:05:00Z"
 
 @pytest.fixture
 def first(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml", SHORT)
+    return finished_run("v1_4.yaml", SHORT)
 
 
 @pytest.fixture
 def second(finished_run: Runs) -> FinishedRun:
     return finished_run(
-        "backtest.yaml", SHORT, "strategy.symbols.XRP/USDT.gamma=0.3", "strategy.use_trailing_stop=true"
+        "v1_4.yaml", SHORT, "strategy.symbols.XRP/USDT.gamma=0.3", "strategy.use_trailing_stop=true"
     )
 
 
@@ -67,7 +67,7 @@ def test_runs_that_are_alike_are_compared_without_notes(comparison: Comparison) 
 
 
 def test_different_periods_are_noted(first: FinishedRun, finished_run: Runs) -> None:
-    longer = finished_run("backtest.yaml", "end=2025-12-13T12:06:00Z")
+    longer = finished_run("v1_4.yaml", "end=2025-12-13T12:06:00Z")
     comparison = compare_runs([first.outcome.folder, longer.outcome.folder])
     assert comparison.notes == ("these runs cover different periods",)
     assert dict(comparison.parameters).keys() == {"end"}

@@ -27,7 +27,7 @@ def _seconds(run: FinishedRun, reason: str) -> float:
 
 @pytest.fixture
 def run(finished_run: Runs) -> Runs:
-    return functools.partial(finished_run, "backtest.yaml", ENOUGH)
+    return functools.partial(finished_run, "v1_4.yaml", ENOUGH)
 
 
 @pytest.fixture

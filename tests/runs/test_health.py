@@ -34,7 +34,7 @@ def configure(tmp_path: Path) -> Configure:
         given = (
             [*overrides] if any(text.startswith("output.") for text in overrides) else [*overrides, folder]
         )
-        return load_config(ROOT / "configs" / "backtest.yaml", given).config
+        return load_config(ROOT / "configs" / "v1_4.yaml", given).config
 
     return configure
 

@@ -8,11 +8,11 @@ import pytest
 from recomputation import CENT_OF_COIN, expected_balances, flows
 from whole_runs import FinishedRun, fills_digest
 
-CASH = ["backtest.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
+CASH = ["v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
 ALL = [*CASH, "margin.yaml"]
 FILLS = {
     "aggressive.yaml": (421, "cb2707fb6c643422"),
-    "backtest.yaml": (299, "45a6e4eefdc8e959"),
+    "v1_4.yaml": (299, "45a6e4eefdc8e959"),
     "calibrated.yaml": (1402, "904fc7e884d48b66"),
     "conservative.yaml": (104, "3c3d65b5bb5b14e0"),
     "margin.yaml": (84, "289790e9425c9ac5"),
@@ -139,7 +139,7 @@ def test_every_order_is_over_and_within_the_rules_of_the_instrument(finished_run
 
 
 def test_journal_has_a_line_for_every_fill(finished_run: Runs) -> None:
-    run = finished_run("backtest.yaml")
+    run = finished_run("v1_4.yaml")
     lines = [json.loads(line) for line in (run.outcome.folder / "journal.jsonl").read_text().splitlines()]
     fills = [line for line in lines if line["type"] == "fill"]
     assert len(fills) == len(run.table("fills"))

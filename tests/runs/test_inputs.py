@@ -21,8 +21,8 @@ START, END = "2025-12-13T12:14:00Z", "2025-12-13T12:16:00Z"
 
 
 def test_run_from_the_middle_starts_with_a_full_book(finished_run: Runs) -> None:
-    whole = _timed_mids(finished_run("backtest.yaml"))
-    part = _timed_mids(finished_run("backtest.yaml", f"start={START}", f"end={END}"))
+    whole = _timed_mids(finished_run("v1_4.yaml"))
+    part = _timed_mids(finished_run("v1_4.yaml", f"start={START}", f"end={END}"))
     assert len(part) >= 3 * 12
     assert part.equals(whole.loc[part.index])
 
@@ -36,7 +36,7 @@ def _timed_mids(run: FinishedRun) -> pd.Series:
 
 
 def test_nothing_happens_outside_the_period(finished_run: Runs) -> None:
-    run = finished_run("backtest.yaml", f"start={START}", f"end={END}")
+    run = finished_run("v1_4.yaml", f"start={START}", f"end={END}")
     for name in ("metrics", "equity", "fills", "orders"):
         times = run.table(name).iloc[:, 0] if name in {"fills", "orders"} else run.table(name).ts_event
         assert times.min() >= pd.Timestamp(START)
@@ -54,14 +54,14 @@ def test_a_catalog_may_have_a_name_that_means_something_in_a_url(
     span = [f"start={START}", f"end={END}"]
     copied = tmp_path / name / "catalog"
     shutil.copytree(ROOT / "catalog", copied)
-    fills = finished_run("backtest.yaml", *span).table("fills")
-    same = finished_run("backtest.yaml", *span, f"catalog={json.dumps(str(copied))}")
+    fills = finished_run("v1_4.yaml", *span).table("fills")
+    same = finished_run("v1_4.yaml", *span, f"catalog={json.dumps(str(copied))}")
     assert len(fills) > 10
     assert same.table("fills").equals(fills)
 
 
 def test_size_below_the_minimum_is_refused_before_the_run(tmp_path: Path) -> None:
-    loaded = load_config(CONFIGS / "backtest.yaml", ["strategy.symbols.XRP/USDT.position_size_usd=1"])
+    loaded = load_config(CONFIGS / "v1_4.yaml", ["strategy.symbols.XRP/USDT.position_size_usd=1"])
     with pytest.raises(ConfigError, match=r"XRP/USDT.position_size_usd.*2"):
         prepare(loaded.config)
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +69,7 @@ def test_size_below_the_minimum_is_refused_before_the_run(tmp_path: Path) -> Non
 
 def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> None:
     loaded = load_config(
-        CONFIGS / "backtest.yaml", ["strategy.book_data=quotes", f"output.directory={tmp_path}"]
+        CONFIGS / "v1_4.yaml", ["strategy.book_data=quotes", f"output.directory={tmp_path}"]
     )
     with pytest.raises(ConfigError, match=r"book_data must be deltas.*was quotes"):
         run_backtest(loaded.config)

@@ -14,10 +14,10 @@ from whole_runs import FinishedRun
 EXITS = ("take_profit", "stop_loss", "trailing_stop")
 ENOUGH = "end=2025-12-13T12:12:00Z"
 RUNS = {
-    "two-sided": ("backtest.yaml", ENOUGH),
+    "two-sided": ("v1_4.yaml", ENOUGH),
     "signal rule, at market": ("v1_4_signal.yaml", ENOUGH),
     "exits": (
-        "backtest.yaml",
+        "v1_4.yaml",
         ENOUGH,
         "strategy.take_profit_pct=0.05",
         "strategy.symbols.BTC/USDT.take_profit_pct=0.05",

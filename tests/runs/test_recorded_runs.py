@@ -38,7 +38,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     orders that are on their way.
     """
     folder = tmp_path_factory.mktemp("recorded")
-    config = load_config(CONFIGS / "backtest.yaml", [PART]).config
+    config = load_config(CONFIGS / "v1_4.yaml", [PART]).config
     inputs = prepare(config)
     parts = build_backtest(
         inputs,
@@ -69,8 +69,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_backtest_on_the_recording_gives_the_same_fills(
     recorded: Path, finished_run: Callable[..., FinishedRun]
 ) -> None:
-    first = finished_run("backtest.yaml", PART)
-    again = finished_run("backtest.yaml", f"catalog={recorded}")
+    first = finished_run("v1_4.yaml", PART)
+    again = finished_run("v1_4.yaml", f"catalog={recorded}")
     assert len(first.table("fills")) > 50
     pd.testing.assert_frame_equal(again.table("fills"), first.table("fills"))
     assert again.balances == first.balances
@@ -78,7 +78,7 @@ def test_a_backtest_on_the_recording_gives_the_same_fills(
 
 
 def test_a_recording_announces_its_end_and_the_sample_no_breaks(recorded: Path) -> None:
-    sample = load_config(CONFIGS / "backtest.yaml").config
+    sample = load_config(CONFIGS / "v1_4.yaml").config
     assert prepare(sample).broken == frozenset()
     assert prepare(sample.model_copy(update={"catalog": recorded})).broken == set(sample.strategy.symbols)
 

@@ -60,7 +60,7 @@ def figures(run: FinishedRun, *left_out: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml", SHORT)
+    return finished_run("v1_4.yaml", SHORT)
 
 
 def test_a_run_records_everything_by_default(whole: FinishedRun) -> None:
@@ -76,7 +76,7 @@ def test_without_traces_nothing_of_them_is_made(
         raise AssertionError("a recorder of traces was made")
 
     monkeypatch.setattr(assembly, "TraceRecorder", refuse)
-    bare = finished_run("backtest.yaml", SHORT, "output.traces=false")
+    bare = finished_run("v1_4.yaml", SHORT, "output.traces=false")
     assert files(whole) - files(bare) == TRACES
     assert_same_trading(bare, whole)
     assert bare.summary["equity"] == whole.summary["equity"]
@@ -94,7 +94,7 @@ def test_without_traces_nothing_of_them_is_made(
 def test_a_journal_of_fills_has_the_same_fills_and_nothing_else(
     whole: FinishedRun, finished_run: Runs, logged: Counter[str], tmp_path: Path
 ) -> None:
-    run = finished_run("backtest.yaml", SHORT, "output.journal=fills")
+    run = finished_run("v1_4.yaml", SHORT, "output.journal=fills")
     full, fills = (
         (one.outcome.folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
         for one in (whole, run)
@@ -109,7 +109,7 @@ def test_a_journal_of_fills_has_the_same_fills_and_nothing_else(
 def test_a_run_without_a_journal_has_no_file(
     whole: FinishedRun, finished_run: Runs, logged: Counter[str]
 ) -> None:
-    run = finished_run("backtest.yaml", SHORT, "output.journal=none")
+    run = finished_run("v1_4.yaml", SHORT, "output.journal=none")
     assert files(whole) - files(run) == {"journal.jsonl"}
     assert_same_trading(run, whole)
     assert figures(run, "records") == figures(whole, "records")
@@ -128,7 +128,7 @@ def test_a_sandbox_run_records_as_little_where_that_is_asked_for(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "name", ["backtest.yaml", pytest.param("margin.yaml", marks=pytest.mark.long)], ids=["cash", "margin"]
+    "name", ["v1_4.yaml", pytest.param("margin.yaml", marks=pytest.mark.long)], ids=["cash", "margin"]
 )
 def test_forgetting_closed_orders_changes_nothing_but_memory(
     name: str, finished_run: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -33,7 +33,7 @@ def run(request: pytest.FixtureRequest, finished_run: Runs) -> FinishedRun:
     if request.param == "sandbox":
         found: FinishedRun = request.getfixturevalue("paper_run")
         return found
-    return finished_run("backtest.yaml", *TRAILING)
+    return finished_run("v1_4.yaml", *TRAILING)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_bars_of_orders_add_up_to_the_counts(run: FinishedRun, files: RunFiles) 
 
 
 def test_no_minute_of_a_run_that_quotes_is_without_orders(finished_run: Runs) -> None:
-    files = read_run(finished_run("backtest.yaml", *TRAILING).outcome.folder)
+    files = read_run(finished_run("v1_4.yaml", *TRAILING).outcome.folder)
     traces = named(actions_figure(files, *span_of(files)))
     assert min(traces["placed"]["y"][:30]) > 0
 

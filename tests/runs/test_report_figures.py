@@ -22,9 +22,9 @@ from mm_nautilus.runs.backtest import run_backtest
 Runs = Callable[..., FinishedRun]
 
 RUNS = {
-    "plain": ("backtest.yaml",),
+    "plain": ("v1_4.yaml",),
     "exits": (
-        "backtest.yaml",
+        "v1_4.yaml",
         "strategy.use_trailing_stop=true",
         "strategy.trailing_stop_activation=0.05",
         "strategy.trailing_stop_distance=0.04",
@@ -184,7 +184,7 @@ def test_the_terminals_table_shows_the_same_texts(
 def test_a_run_writes_its_report_unless_it_is_told_not_to(tmp_path: Path) -> None:
     for given, expected in (("true", True), ("false", False)):
         sets = [f"output.report={given}", f"output.directory={tmp_path / given}", "end=2025-12-13T12:01:00Z"]
-        outcome = run_backtest(load_config(CONFIGS / "backtest.yaml", sets).config)
+        outcome = run_backtest(load_config(CONFIGS / "v1_4.yaml", sets).config)
         assert (outcome.folder / "report.html").exists() is expected
 
 

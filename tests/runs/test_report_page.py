@@ -21,7 +21,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 @pytest.fixture
 def run(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml")
+    return finished_run("v1_4.yaml")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_venue_assumptions_are_spelled_out(copied: Callable[..., Path], run: Fin
 
 def test_a_run_without_fills_has_a_report(finished_run: Runs, tmp_path: Path) -> None:
     idle = finished_run(
-        "backtest.yaml", "strategy.symbols.XRP/USDT.min_spread_pct=4", "end=2025-12-13T12:02:00Z"
+        "v1_4.yaml", "strategy.symbols.XRP/USDT.min_spread_pct=4", "end=2025-12-13T12:02:00Z"
     )
     assert idle.symbol("XRP/USDT")["fills"] == 0
     page = visible(write_report(idle.outcome.folder, tmp_path / "report.html").read_text())

@@ -95,8 +95,8 @@ def test_a_fill_of_a_sandbox_run_leads_to_signal_order_and_metrics_in_whatever_f
 def test_a_rotated_journal_has_the_lines_of_one_that_is_not(
     finished_run: Callable[..., FinishedRun],
 ) -> None:
-    whole = finished_run("backtest.yaml").outcome.folder
-    rotated = finished_run("backtest.yaml", SMALL, "output.journal_files=null").outcome.folder
+    whole = finished_run("v1_4.yaml").outcome.folder
+    rotated = finished_run("v1_4.yaml", SMALL, "output.journal_files=null").outcome.folder
     assert len(journal_files(whole / "journal.jsonl")) == 1
     assert len(journal_files(rotated / "journal.jsonl")) > 100
     lines = lines_of(rotated)
@@ -107,7 +107,7 @@ def test_a_rotated_journal_has_the_lines_of_one_that_is_not(
 def test_with_a_bound_the_newest_lines_stay_and_the_log_names_what_went(
     finished_run: Callable[..., FinishedRun], tmp_path: Path
 ) -> None:
-    whole = finished_run("backtest.yaml").outcome.folder
+    whole = finished_run("v1_4.yaml").outcome.folder
     words = ["--quiet", "--out", str(tmp_path), "--set", SMALL, "--set", "output.journal_files=7"]
     subprocess.run([sys.executable, str(ROOT / "run_backtest.py"), *words], cwd=ROOT, check=True, timeout=120)
     (bounded,) = tmp_path.iterdir()

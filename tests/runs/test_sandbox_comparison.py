@@ -88,7 +88,7 @@ def recorded_run(folder: Path) -> Left:
 
 def backtest(folder: Path, name: str, *overrides: str) -> Left:
     """Play the recording to a backtest with the same venue and strategy."""
-    path = folder / "backtest.yaml"
+    path = folder / "v1_4.yaml"
     path.write_text(f"catalog: {folder / 'catalog'}\n{VENUE}{STRATEGY}", encoding="utf-8")
     loaded = load_config(path, [*overrides, f"output.directory={folder / name}"])
     return Left(run_backtest(loaded.config).folder)

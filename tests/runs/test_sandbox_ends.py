@@ -389,7 +389,7 @@ def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
 
 @pytest.mark.parametrize("kind", ["sandbox", "backtest"])
 def test_configuration_of_the_other_kind_is_named(kind: str, command: Command) -> None:
-    other = {"sandbox": "backtest.yaml", "backtest": "sandbox.yaml"}[kind]
+    other = {"sandbox": "v1_4.yaml", "backtest": "sandbox.yaml"}[kind]
     code, _, errors = command(kind, ROOT / "configs" / other)
     assert code == 2
     assert f"configuration, for mm-nautilus {other.removesuffix('.yaml')}" in errors

@@ -41,7 +41,7 @@ def test_what_the_environment_holds_is_printed_and_written_nowhere(
     for words in (
         [*run, "--set", "output.log_level=DEBUG"],
         ["doctor"],
-        ["config", "show", "configs/backtest.yaml"],
+        ["config", "show", "configs/v1_4.yaml"],
     ):
         done = command(*words)
         assert done.returncode == 0, done.stderr

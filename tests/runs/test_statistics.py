@@ -20,7 +20,7 @@ DAY_NS = 86_400_000_000_000
 
 @pytest.fixture
 def run(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml")
+    return finished_run("v1_4.yaml")
 
 
 def equity_file(folder: Path, ts_ns: np.ndarray, trading: np.ndarray, revaluation: np.ndarray) -> Path:

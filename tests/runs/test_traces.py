@@ -26,7 +26,7 @@ SYMBOLS = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
 
 @pytest.fixture
 def run(finished_run: Runs) -> FinishedRun:
-    return finished_run("backtest.yaml", *TRAILING)
+    return finished_run("v1_4.yaml", *TRAILING)
 
 
 def test_recording_leaves_the_run_as_it_is(
@@ -36,7 +36,7 @@ def test_recording_leaves_the_run_as_it_is(
     monkeypatch.setattr(TraceRecorder, "on_stop", lambda _self: None)
     sets = [*TRAILING, f"output.directory={tmp_path}", "output.report=false"]
 
-    unwatched = FinishedRun(run.config, run_backtest(load_config(CONFIGS / "backtest.yaml", sets).config))
+    unwatched = FinishedRun(run.config, run_backtest(load_config(CONFIGS / "v1_4.yaml", sets).config))
 
     assert len(unwatched.table("market")) == 0
     columns = ["ts_event", "symbol", "side", "price", "quantity", "commission"]
