@@ -95,10 +95,15 @@ def test_calibrated_models_hold_less_inventory_than_the_simplified_one(modelled:
     assert lean.min() < -1e-4, "more than a basis point, which the simplified model does not reach here"
 
 
-def test_the_simplified_model_does_not_look_at_a_calibration(modelled: Runs, finished_run: Runs) -> None:
-    with_figures = modelled("simplified")
-    without = finished_run("v1_4.yaml", *MODELLED)
+def test_the_simplified_model_takes_a_calibrations_volatility_alone(
+    modelled: Runs, finished_run: Runs
+) -> None:
+    given = "strategy.skew_bps_at_max_inventory=3", "strategy.base_volatility_pct=100"
+    with_figures = modelled("simplified", "strategy.gamma=null", *given)
+    without = finished_run("v1_4.yaml", *MODELLED, "strategy.gamma=null", *given)
     assert with_figures.table("fills").equals(without.table("fills"))
+    metrics = with_figures.table("metrics")
+    assert set(metrics.volatility_source.head(20)) == {"calibration"}
 
 
 @pytest.mark.long
@@ -195,6 +200,9 @@ def test_summary_has_the_figures_of_each_symbols_quotes(modelled: Runs) -> None:
         "skew_bps",
         "skew_ticks",
         "maker_fee_bps",
+        "volatility_pct",
+        "volatility_source",
+        "volatility_since",
         "spread_bps",
         "spread_source",
         "estimates",

@@ -22,7 +22,7 @@ from mm_nautilus.trading.strategy import MarketMaker
 
 COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
 BRIEF = ("--set", "end=2025-12-13T12:05:00Z", "--set", "output.report=false")
-LASTING = ("--set", "strategy.requote_tolerance_bps=0", "--set", "output.report=false")
+LASTING = ("configs/v1_4.yaml", "--set", "strategy.requote_tolerance_bps=0", "--set", "output.report=false")
 TIMING = ("elapsed_seconds", "events_per_second")
 
 
@@ -51,7 +51,7 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
 
 
 def test_json_is_the_summary_alone_and_the_resolved_configuration_gives_it_again(tmp_path: Path) -> None:
-    first = _run("--json", *BRIEF, "--set", "strategy.gamma=0.2", "--out", str(tmp_path / "a"))
+    first = _run("--json", *BRIEF, "--set", "strategy.cooldown_seconds=4", "--out", str(tmp_path / "a"))
     resolved = _only_folder(tmp_path / "a") / "config.yaml"
     second = _run(str(resolved), "--json", "--quiet", "--out", str(tmp_path / "b"), cwd=tmp_path)
     assert (str(tmp_path) in first.stderr, second.stderr) == (True, "")

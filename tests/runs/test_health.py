@@ -141,7 +141,7 @@ def test_the_kernel_says_whether_its_clock_is_synchronised(monkeypatch: pytest.M
     [
         (1_800_000_000.0, None, OK, "2027-01-15 08:00:00 UTC"),
         (1_800_000_000.0, True, OK, "2027-01-15 08:00:00 UTC"),
-        (1_800_000_000.0, False, WARNING, "not synchronised; for live data let NTP keep it right"),
+        (1_800_000_000.0, False, WARNING, "not synchronised; use NTP for live data"),
         (86_400.0, True, PROBLEM, "1970-01-02 00:00:00 UTC is in the past; set it"),
     ],
 )

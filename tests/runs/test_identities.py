@@ -11,7 +11,7 @@ from whole_runs import FinishedRun, fills_digest
 CASH = ["v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
 ALL = [*CASH, "margin.yaml"]
 FILLS = {
-    "aggressive.yaml": (421, "cb2707fb6c643422"),
+    "aggressive.yaml": (424, "74b32196d5efdd54"),  # the reservation price moves from the first minute on
     "v1_4.yaml": (299, "45a6e4eefdc8e959"),
     "calibrated.yaml": (1402, "904fc7e884d48b66"),
     "conservative.yaml": (104, "3c3d65b5bb5b14e0"),

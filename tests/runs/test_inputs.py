@@ -68,9 +68,7 @@ def test_size_below_the_minimum_is_refused_before_the_run(tmp_path: Path) -> Non
 
 
 def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> None:
-    loaded = load_config(
-        CONFIGS / "v1_4.yaml", ["strategy.book_data=quotes", f"output.directory={tmp_path}"]
-    )
+    loaded = load_config(CONFIGS / "v1_4.yaml", ["strategy.book_data=quotes", f"output.directory={tmp_path}"])
     with pytest.raises(ConfigError, match=r"book_data must be deltas.*was quotes"):
         run_backtest(loaded.config)
     assert list(tmp_path.iterdir()) == []

@@ -112,7 +112,7 @@ def test_a_run_that_did_not_end_by_itself_says_so(
 
 def test_equity_that_is_not_known_is_not_drawn(copied: Callable[..., Path]) -> None:
     page = page_of(copied(equity=None))
-    assert "a price that values a balance never came" in page
+    assert "a balance never had a price" in page
     assert 'id="figure-equity"' not in page
 
 
@@ -130,9 +130,7 @@ def test_venue_assumptions_are_spelled_out(copied: Callable[..., Path], run: Fin
 
 
 def test_a_run_without_fills_has_a_report(finished_run: Runs, tmp_path: Path) -> None:
-    idle = finished_run(
-        "v1_4.yaml", "strategy.symbols.XRP/USDT.min_spread_pct=4", "end=2025-12-13T12:02:00Z"
-    )
+    idle = finished_run("v1_4.yaml", "strategy.symbols.XRP/USDT.min_spread_pct=4", "end=2025-12-13T12:02:00Z")
     assert idle.symbol("XRP/USDT")["fills"] == 0
     page = visible(write_report(idle.outcome.folder, tmp_path / "report.html").read_text())
     assert "No position was closed by a stop, a target or a halt." in page

@@ -71,7 +71,7 @@ def test_the_engines_position_returns_leave_fees_out(run: FinishedRun) -> None:
     differing = {row["name"]: row for row in statistics_rows(run.summary)["differing"]}
     assert float(differing["Profit Factor"]["theirs"]) > 1
     assert differing["Profit Factor"]["ours"] == "0.00"
-    assert "leave fees out" in differing["Profit Factor"]["why"]
+    assert "exclude fees" in differing["Profit Factor"]["why"]
 
 
 def test_drawdown_of_the_framework_agrees_with_the_summary(run: FinishedRun) -> None:
@@ -107,7 +107,7 @@ def test_hours_have_no_sharpe_ratio_and_the_table_says_why(run: FinishedRun) -> 
     assert equity["Sharpe Ratio (365 days)"] is None
     rows = {row["name"]: row for row in statistics_rows(run.summary)["equity"]}
     assert rows["Sharpe Ratio (365 days)"]["text"] == "-"
-    assert "1 UTC day, and needs more" in rows["Sharpe Ratio (365 days)"]["meaning"]
+    assert "from the returns of 1 UTC day; more are needed" in rows["Sharpe Ratio (365 days)"]["meaning"]
 
 
 def test_without_any_equity_nothing_is_claimed(tmp_path: Path) -> None:
