@@ -138,13 +138,17 @@ class AccountValuer:
             total += position * (base_rate - mark * quote_rate)
         return SymbolPnl(realized, unrealized, position, realized * quote_rate, total)
 
-    def snapshot(self, pnls: Mapping[str, SymbolPnl]) -> AccountSnapshot | None:
+    def snapshot(
+        self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
+    ) -> AccountSnapshot | None:
         """Return the account's figures, or None while a price that values a balance is missing.
 
         Parameters
         ----------
         pnls
             `symbol_pnl` of every symbol, at the same moment.
+        counts_for_drawdown
+            Whether this is a point of the equity curve, from which the drawdown is measured.
         """
         balances = self._balances.totals()
         rates = {code: self.rate(code) for code in balances}
@@ -155,10 +159,12 @@ class AccountValuer:
         start_rates = self._start_rates = self._start_rates or known
         start_equity = sum((amount * start_rates[code] for code, amount in self._starting.items()), _ZERO)
         trading = sum((total for total in totals if total is not None), _ZERO)
-        self._drawdown.update(float(trading), float(start_equity))
+        if counts_for_drawdown:
+            self._drawdown.update(float(trading), float(start_equity))
         return AccountSnapshot(
             report_currency=self._report_currency,
             balances=balances,
+            prices=known,
             values=self._values(balances, known, pnls),
             start_equity=start_equity,
             revaluation=sum(

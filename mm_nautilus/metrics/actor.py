@@ -276,11 +276,13 @@ class MetricsActor(GuardedActor):
         if snapshot is not None:
             self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
 
-    def _snapshot(self, pnls: Mapping[str, SymbolPnl]) -> AccountSnapshot | None:
+    def _snapshot(
+        self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
+    ) -> AccountSnapshot | None:
         if self._valuer is None:
             return None
         ledger = self._require_ledger()
-        snapshot = self._valuer.snapshot(pnls)
+        snapshot = self._valuer.snapshot(pnls, counts_for_drawdown=counts_for_drawdown)
         ledger.account = snapshot or ledger.account
         return snapshot
 
@@ -300,8 +302,7 @@ class MetricsActor(GuardedActor):
         unrealized_report = None
         if pnl.total_report is not None and pnl.realized_report is not None:
             unrealized_report = pnl.total_report - pnl.realized_report
-        indicators, guards = book.view.indicators, book.view.guard_state(ts_ns)
-        volatility = book.view.volatility
+        guards, volatility = book.view.guard_state(ts_ns), book.view.volatility
         return SymbolMetrics(
             ts_event=ts_ns,  # type: ignore[call-arg]
             ts_init=ts_ns,
@@ -322,8 +323,8 @@ class MetricsActor(GuardedActor):
             total_pnl_report=_money(pnl.total_report, *report),
             inventory=f"{pnl.position:f} {spec.base}",
             mid_price=_price(book.view.last_mid),
-            reservation_price=_price(indicators["reservation_price"]),
-            trailing_stop_price=_price(indicators["trailing_stop_price"]),
+            reservation_price=_price(book.view.current_reservation_price()),
+            trailing_stop_price=_price(book.view.trailing_stop_price),
             volatility_pct=volatility.volatility_pct if volatility.is_known else float("nan"),
             volatility_source=str(volatility.source),
             volatility_since_ns=volatility.since_ns,
@@ -359,18 +360,24 @@ class MetricsActor(GuardedActor):
         metrics = [self._metrics(book, pnls[book.view.spec.symbol], ts_ns) for book in self._books.values()]
         return metrics, self._snapshot(pnls)
 
+    def portfolio(self) -> dict[str, Any] | None:
+        """Return v1.4.0's portfolio dictionary as of now, None before a strategy has announced itself.
+
+        The drawdown in it is that of the account's published figures.
+        """
+        if self.ledger is None:
+            return None
+        self._snapshot(self._pnls(), counts_for_drawdown=False)
+        return self.ledger.to_dict()
+
     def maker_fills(self, symbol: str) -> int:
         """Return how many executions of a symbol provided liquidity."""
         return next(book.maker_fills for book in self._books.values() if book.view.spec.symbol == symbol)
 
     @property
-    def indicators(self) -> dict[str, dict[str, float | int | None]]:
-        """v1.4.0's indicators of each symbol: reservation and trailing stop price, PnL and trades."""
-        return {book.view.spec.symbol: self._indicators(book) for book in self._books.values()}
-
-    def _indicators(self, book: _SymbolBook) -> dict[str, float | int | None]:
-        stats = self._require_ledger().get_symbol_stats(book.view.spec.symbol)
-        return {**book.view.indicators, "pnl_symbol": stats["pnl"], "trades_symbol": stats["trades"]}
+    def indicators(self) -> dict[str, Mapping[str, float | int | None]]:
+        """The strategies' indicators of each symbol, under v1.4.0's names."""
+        return {book.view.spec.symbol: book.view.indicators for book in self._books.values()}
 
 
 def _money(amount: Decimal | None, currency: str, decimals: int) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from mm_nautilus.config.strategy import REPORT_CURRENCY
+from mm_nautilus.market.fiat import DOLLARS
 
 __all__ = ["AccountSnapshot", "SymbolLedger", "quote_currency"]
 
@@ -56,8 +57,10 @@ class AccountSnapshot:
         Currency of all values.
     balances
         Total balance of each currency, in that currency.
+    prices
+        Value of one unit of each of these currencies.
     values
-        Value of each balance in the report currency.
+        Value of each balance; with a margin account the open PnL counts with its currency.
     start_equity
         Value of the starting balances at the first moment at which everything had a price.
     revaluation
@@ -72,6 +75,7 @@ class AccountSnapshot:
 
     report_currency: str
     balances: Mapping[str, Decimal]
+    prices: Mapping[str, Decimal]
     values: Mapping[str, Decimal]
     start_equity: Decimal
     revaluation: Decimal
@@ -326,7 +330,7 @@ class SymbolLedger:
         return {
             "usdt": float(account.balances.get(account.report_currency, _ZERO)),
             "assets": {currency: float(account.balances[currency]) for currency in assets},
-            "asset_values": {currency: float(account.values[currency]) for currency in assets},
+            "asset_values": {currency: _asset_value(account, currency) for currency in assets},
             "equity": float(account.equity),
             "pnl": float(account.trading_pnl),
             "roi_pct": account.roi_pct,
@@ -340,9 +344,22 @@ class SymbolLedger:
         }
         if self.account is not None:
             exact["balances"] = {code: f"{amount:f} {code}" for code, amount in self.account.balances.items()}
+            exact["values"] = {
+                code: f"{value:f} {self.report_currency}" for code, value in self.account.values.items()
+            }
             exact["equity"] = f"{self.account.equity:f} {self.report_currency}"
             exact["pnl"] = f"{self.account.trading_pnl:f} {self.report_currency}"
         return exact
+
+
+def _asset_value(account: AccountSnapshot, currency: str) -> dict[str, float]:
+    """Return v1.4.0's ``amount, price, value_usd`` of a balance; the last is named after the report currency."""
+    report = account.report_currency
+    return {
+        "amount": float(account.balances[currency]),
+        "price": float(account.prices[currency]),
+        f"value_{'usd' if report in DOLLARS else report.lower()}": float(account.values[currency]),
+    }
 
 
 def _decimal(value: Decimal | float) -> Decimal:

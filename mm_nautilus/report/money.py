@@ -3,12 +3,10 @@
 import math
 from typing import Final, Literal
 
-from mm_nautilus.market.fiat import FIAT
+from mm_nautilus.market.fiat import DOLLARS, FIAT
 
 __all__ = ["amount_decimals", "decimal_text", "is_dollar", "signed_amount", "unsigned_amount"]
 
-_DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
-"""Currencies written with a dollar sign."""
 _CENTS: Final = 2
 """Digits after the decimal point of dollars and of what people count in cents, yen or the like."""
 _MOST_DECIMALS: Final = 8
@@ -17,12 +15,12 @@ _MOST_DECIMALS: Final = 8
 
 def is_dollar(currency: str) -> bool:
     """Return whether amounts of a currency are written with a dollar sign."""
-    return currency in _DOLLARS
+    return currency in DOLLARS
 
 
 def amount_decimals(currency: str) -> int:
     """Return how many digits after the decimal point amounts of a currency are written with."""
-    return _CENTS if currency in _DOLLARS | FIAT else _MOST_DECIMALS
+    return _CENTS if currency in DOLLARS | FIAT else _MOST_DECIMALS
 
 
 def decimal_text(value: float, decimals: int, sign: Literal["+", "-"] = "-") -> str:

@@ -285,7 +285,7 @@ def build_backtest(
         node=node,
         strategy=strategy,
         metrics=metrics,
-        recorder=RunRecorder(folder, lambda: metrics.ledger, config.output),
+        recorder=RunRecorder(folder, metrics.portfolio, config.output),
         traces=TraceRecorder(folder) if config.output.traces else None,
         control=RunControl(
             start_ns=inputs.data_ns,

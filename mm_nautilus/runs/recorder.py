@@ -15,7 +15,7 @@ from nautilus_trader.model import ActorId
 
 from mm_nautilus.config.run import OutputConfig
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
-from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
+from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.runs.journal_links import JournalLinks
@@ -94,10 +94,12 @@ class RunRecorder(GuardedActor):
     ----------
     folder
         The run's folder.
-    ledger
-        Returns the metrics actor's ledger.
+    portfolio
+        Returns the portfolio dictionary as of now, None before a strategy has announced itself.
     output
         What the journal holds, how large its files may become, and how many are kept.
+    say
+        Receives the journal's lines for people, which the log has in any case.
     is_live
         Whether the run may last for weeks and end at any moment: every line and fill is written as it comes, and
         tables in parts. A backtest writes both in batches, and takes orders and fills from the engine, which then
@@ -111,14 +113,15 @@ class RunRecorder(GuardedActor):
     def __init__(
         self,
         folder: Path,
-        ledger: Callable[[], SymbolLedger | None],
+        portfolio: Callable[[], dict[str, Any] | None],
         output: OutputConfig,
         *,
+        say: Callable[[str], None] = lambda _line: None,
         is_live: bool = False,
     ) -> None:
         super().__init__()
-        self._ledger = ledger
-        self._is_live = is_live
+        self._portfolio = portfolio
+        self._say, self._is_live = say, is_live
         kind = RowParts if is_live else RowFile
         self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
         self._equity: Rows = kind(folder / "equity.parquet", EQUITY)
@@ -138,6 +141,7 @@ class RunRecorder(GuardedActor):
 
     def _echo(self, line: str) -> None:
         self.log.info(line)
+        self._say(line)
 
     def on_start(self) -> None:
         """Listen to metrics, account snapshots, fills with their results and changes of guards."""
@@ -227,9 +231,9 @@ class RunRecorder(GuardedActor):
             "trade_id": message.trade_id,
         }
         position = {"symbol": message.symbol, "quantity": message.position}
-        ledger = self._ledger()
-        stats = {} if ledger is None else ledger.get_symbol_stats(message.symbol)
-        journal.log_fill(fill, message.order_id, STRATEGY_NAME, None, position, stats)
+        portfolio = self._portfolio()
+        stats = {} if portfolio is None else portfolio["symbol_stats"][message.symbol]
+        journal.log_fill(fill, message.order_id, STRATEGY_NAME, portfolio, position, stats)
 
     def _on_account(self, message: object) -> None:
         """Write one point of the equity curve and, once a minute, a snapshot to the journal."""
@@ -258,11 +262,12 @@ class RunRecorder(GuardedActor):
         """Write the portfolio to the journal."""
         if self._journal is None or not self._has_all_lines:
             return
-        ledger = self._ledger()
-        if ledger is not None and ledger.account is not None:
-            stats = ledger.get_all_symbol_stats()
-            portfolio = {"ts_event": ts_event, **ledger.to_dict()}
-            self._journal.log_portfolio_snapshot(STRATEGY_NAME, portfolio, dict(self._mids), stats)
+        portfolio = self._portfolio()
+        if portfolio is not None and portfolio["equity"] is not None:
+            snapshot = {"ts_event": ts_event, **portfolio}
+            self._journal.log_portfolio_snapshot(
+                STRATEGY_NAME, snapshot, dict(self._mids), portfolio["symbol_stats"]
+            )
 
     def close(self, *, in_hurry: bool = False) -> None:
         """Close the files; for the end of the run, after the last rows.

@@ -153,7 +153,7 @@ def build_sandbox(
     parts = SandboxParts(
         strategy=strategy,
         metrics=metrics,
-        recorder=RunRecorder(folder, lambda: metrics.ledger, config.output, is_live=True),
+        recorder=RunRecorder(folder, metrics.portfolio, config.output, is_live=True),
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
         others=[actor for actor in (saver, restorer, beside.recording, guard, bridge) if actor is not None],

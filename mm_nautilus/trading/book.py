@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, Price, Quantity
 
-__all__ = ["OwnBook", "SizedBook", "Touch", "holds_single_orders"]
+__all__ = ["OwnBook", "SizedBook", "Touch", "book_imbalance", "holds_single_orders"]
 
 
 class Touch(NamedTuple):
@@ -27,6 +27,17 @@ def holds_single_orders(deltas: Any) -> bool:
         if added.setdefault((order.side, order.price.raw), order.order_id) != order.order_id:
             return True
     return False
+
+
+def book_imbalance(book: Any, levels: int = 10) -> float:
+    """Return ``(bid depth - ask depth) / (sum)`` over a book's top levels, in [-1, 1]; 0 for an empty book."""
+    bids = sum(level.size() for level in book.bids(levels))
+    asks = sum(level.size() for level in book.asks(levels))
+    return _share(bids, asks)
+
+
+def _share(bids: float, asks: float) -> float:
+    return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
 
 
 class OwnBook:
@@ -94,13 +105,10 @@ class OwnBook:
         return bool(bid_price == self._bid and ask_price == self._ask)
 
     def imbalance(self, levels: int = 10) -> float:
-        """Return ``(bid depth - ask depth) / (sum)`` over the top levels, in [-1, 1]; 0 for an empty book."""
-        if self._quote is not None:
-            bids, asks = float(self._quote.bid_size), float(self._quote.ask_size)
-        else:
-            bids = sum(level.size() for level in self._book.bids(levels))
-            asks = sum(level.size() for level in self._book.asks(levels))
-        return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
+        """Return `book_imbalance`; of the two sizes alone where the feed has best quotes."""
+        if self._quote is None:
+            return book_imbalance(self._book, levels)
+        return _share(float(self._quote.bid_size), float(self._quote.ask_size))
 
 
 class SizedBook(OwnBook):

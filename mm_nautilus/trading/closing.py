@@ -73,7 +73,8 @@ class Closing:
         if position.exit is None:
             position.exit = check_exit(position.entry, *touch, market.params)
             if position.exit is not None:
-                return exit_text(position.entry, position.exit, max(6, market.spec.price_precision))
+                words = exit_text(position.entry, position.exit, max(6, market.spec.price_precision))
+                return f"{words} [{market.name}]"
         return None
 
     @property

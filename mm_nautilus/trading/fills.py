@@ -136,6 +136,7 @@ class FillBook:
 
     def _fill(self, symbol: SymbolState, noted: _Noted, booked: Booked) -> Fill:
         event, spec = noted.event, symbol.spec
+        symbol.counts.trades += booked.trade_pnl is not None
         self._last_trade[symbol.name] = event.trade_id
         return Fill(
             ts_event=event.ts_event,

@@ -14,7 +14,7 @@ from mm_nautilus.pricing.live_model import LiveModel
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import BookCondition
-from mm_nautilus.trading.book import OwnBook, SizedBook, Touch
+from mm_nautilus.trading.book import OwnBook, SizedBook, Touch, book_imbalance
 
 __all__ = ["Market"]
 
@@ -174,6 +174,17 @@ class Market:
     def is_gap(self, now_ns: int) -> bool:
         """Return whether no book event has come for longer than a gap takes."""
         return self.book_guard.is_gap(now_ns)
+
+    def imbalance(self) -> float | None:
+        """Return the imbalance of the ten best levels, in [-1, 1]; None unless the book is sound.
+
+        Where the feed has best quotes alone it is that of the two sizes.
+        """
+        if self.touch is None:
+            return None
+        if self.follows_touch:
+            return book_imbalance(self._cache.order_book(self.instrument_id))
+        return self.book.imbalance()
 
     @property
     def takes_trades(self) -> bool:

@@ -137,8 +137,15 @@ class SymbolView(Protocol):
         """Return `last_mid` as the engine's price."""
 
     @property
-    def indicators(self) -> Mapping[str, float | None]:
-        """``reservation_price`` and ``trailing_stop_price`` in quote currency, None where there is none."""
+    def indicators(self) -> Mapping[str, float | int | None]:
+        """v1.4.0's indicators, computed when they are read; None where there is none."""
+
+    def current_reservation_price(self) -> float | None:
+        """Return the reservation price at the present book and position, the mid where there is none."""
+
+    @property
+    def trailing_stop_price(self) -> float | None:
+        """The trailing stop in quote currency, None while it is off or not armed."""
 
     @property
     def order_counts(self) -> Mapping[str, int]:

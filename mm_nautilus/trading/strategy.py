@@ -405,6 +405,6 @@ class MarketMaker(GuardedStrategy):
         return {name: entry.to_dict() for name, entry in entries if entry is not None}
 
     @property
-    def indicators(self) -> dict[str, dict[str, float | None]]:
-        """``reservation_price`` and ``trailing_stop_price`` of each symbol, in its quote currency."""
+    def indicators(self) -> dict[str, dict[str, float | int | None]]:
+        """v1.4.0's indicators of each symbol, see `SymbolState.indicators`."""
         return {symbol.name: symbol.indicators for symbol in self._symbols.values()}

@@ -489,13 +489,32 @@ class SymbolState(Market):
         return guard_state(self.guards.halt, bid, ask, self.book_guard.age_seconds(now_ns))
 
     @property
-    def indicators(self) -> dict[str, float | None]:
-        """Reservation price (or mid) and trailing stop price, in quote currency; None where there is none."""
-        entry = self.position.entry
-        trail = None if entry is None else entry.trailing_stop(self.params)
-        return {"reservation_price": self._reservation_now(), "trailing_stop_price": trail}
+    def indicators(self) -> dict[str, float | int | None]:
+        """v1.4.0's indicators, computed when they are read.
 
-    def _reservation_now(self) -> float | None:
+        ``reservation_price`` (or mid) and ``trailing_stop_price`` in quote currency, ``volatility_pct`` of a minute,
+        ``imbalance`` of the book and ``trade_flow`` in [-1, 1], ``pnl_symbol``, realised net of fees in quote currency,
+        and ``trades_symbol``. None stands for what there is not, or not yet: a trail that is not armed, a volatility
+        before its first estimate, an imbalance without a sound book, the flow where nothing depends on the trades.
+        """
+        volatility = self.volatility
+        return {
+            "reservation_price": self.current_reservation_price(),
+            "trailing_stop_price": self.trailing_stop_price,
+            "volatility_pct": volatility.volatility_pct if volatility.is_known else None,
+            "imbalance": self.imbalance(),
+            "trade_flow": self.flow.value if self.takes_trades else None,
+            "pnl_symbol": float(self.position.realized),
+            "trades_symbol": self.counts.trades,
+        }
+
+    @property
+    def trailing_stop_price(self) -> float | None:
+        """The trailing stop in quote currency, None while it is off or not armed."""
+        entry = self.position.entry
+        return None if entry is None else entry.trailing_stop(self.params)
+
+    def current_reservation_price(self) -> float | None:
         """Return the reservation price at the present book and position, the mid where the model has none.
 
         A model of one's own may keep a state, so that it is not asked by whoever looks: it is its last price then.

@@ -269,6 +269,8 @@ class OrderCounts:
         Order commands sent.
     fills, maker_fills
         Executions, and those of them that provided liquidity.
+    trades
+        Executions that reduced a position, and so realised a result.
     rejected, denied
         Orders and amends refused by the venue, and by the engine's own risk checks.
     exits_refused
@@ -284,6 +286,7 @@ class OrderCounts:
     cancelled: int = 0
     fills: int = 0
     maker_fills: int = 0
+    trades: int = 0
     rejected: int = 0
     denied: int = 0
     exits_refused: int = 0

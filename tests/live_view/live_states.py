@@ -74,6 +74,7 @@ def account(equity: str = "1000.5", trading_pnl: str = "0.5") -> AccountSnapshot
     return AccountSnapshot(
         report_currency="USDT",
         balances={"USDT": Decimal(equity)},
+        prices={"USDT": Decimal(1)},
         values={"USDT": Decimal(equity)},
         start_equity=Decimal(1000),
         revaluation=Decimal(0),

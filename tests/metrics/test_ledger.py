@@ -30,6 +30,7 @@ def account():
     return AccountSnapshot(
         report_currency="USDT",
         balances={"USDT": D("95.50"), "XRP": D("42.5")},
+        prices={"USDT": D(1), "XRP": D("2.35")},
         values={"USDT": D("95.50"), "XRP": D("99.88")},
         start_equity=D(190),
         revaluation=D("-0.25"),
@@ -230,7 +231,7 @@ def test_dictionary_of_an_account(ledger, account):
     assert summary["strategy"] == "market_making"
     assert summary["usdt"] == 95.5
     assert summary["assets"] == {"XRP": 42.5}
-    assert summary["asset_values"] == {"XRP": 99.88}
+    assert summary["asset_values"] == {"XRP": {"amount": 42.5, "price": 2.35, "value_usd": 99.88}}
     assert summary["equity"] == 195.38
     assert summary["pnl"] == 5.7
     assert summary["roi_pct"] == 3.0
@@ -243,6 +244,7 @@ def test_dictionary_of_an_account(ledger, account):
     assert summary["exact"] == {
         "pnl_by_symbol": {"XRP/USDT": "8.50 USDT", "XRP/BTC": "-0.00003900 BTC"},
         "balances": {"USDT": "95.50 USDT", "XRP": "42.5 XRP"},
+        "values": {"USDT": "95.50 USDT", "XRP": "99.88 USDT"},
         "equity": "195.38 USDT",
         "pnl": "5.70 USDT",
     }
@@ -255,7 +257,9 @@ def test_exact_amounts_have_no_exponent(ledger):
 
 
 def test_a_report_currency_without_a_balance_counts_as_none_of_it(ledger):
-    ledger.account = AccountSnapshot("USDT", {"XRP": D(10)}, {"XRP": D(25)}, D(0), D(0), D(1), 0.0, 0)
+    ledger.account = AccountSnapshot(
+        "USDT", {"XRP": D(10)}, {"XRP": D("2.5")}, {"XRP": D(25)}, D(0), D(0), D(1), 0.0, 0
+    )
 
     assert ledger.to_dict()["usdt"] == 0.0
     assert ledger.account.equity == 25

@@ -153,7 +153,9 @@ def test_lines_of_a_portfolio_in_another_currency(journal):
 def test_a_ledger_is_logged_with_each_symbols_own_currency(journal, records):
     ledger = SymbolLedger(currencies={"XRPBTC": "BTC"})
     ledger.record_trade_result("XRPBTC", D("0.00001"), report_pnl=D("0.8"))
-    ledger.account = AccountSnapshot("USDT", {"USDT": D(9)}, {"USDT": D(9)}, D(8), D(0), D(1), 0.5, 0)
+    ledger.account = AccountSnapshot(
+        "USDT", {"USDT": D(9)}, {"USDT": D(1)}, {"USDT": D(9)}, D(8), D(0), D(1), 0.5, 0
+    )
 
     text = journal.log_portfolio_snapshot("mm", ledger.to_dict(), {}, ledger.get_all_symbol_stats())
 

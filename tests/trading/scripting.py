@@ -5,7 +5,8 @@ and base currency.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Self
@@ -323,6 +324,32 @@ def make_engine(
     for symbol in symbols:
         engine.add_instrument(currency_pair(replace(SPECS[symbol], **(limits or {}))))
     return engine
+
+
+@contextmanager
+def engine_runs() -> Iterator[Callable[..., Outcome]]:
+    """Yield what runs components over scripted market data, each time in an engine of its own."""
+    last: list[Outcome] = []
+
+    def dispose() -> None:
+        while last:
+            last.pop().engine.dispose()
+
+    def simulate(strategy: Any, data: list[Any], *, actors: Any = (), **venue: Any) -> Outcome:
+        dispose()
+        outcome = Outcome(make_engine(**venue))
+        last.append(outcome)
+        for actor in actors:
+            outcome.engine.add_actor(actor)
+        for each in strategy if isinstance(strategy, list) else [strategy]:
+            outcome.engine.add_strategy(each)
+        outcome.engine.add_data(data)
+        outcome.engine.run()
+        outcome.read()
+        return outcome
+
+    yield simulate
+    dispose()
 
 
 class Watched(MarketMaker):
