@@ -1,6 +1,7 @@
 """The package's error hierarchy: every error a user can cause or meet derives from `MarketMakingError`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "CalibrationError",
@@ -9,6 +10,7 @@ __all__ = [
     "InterruptedRunError",
     "MarketMakingError",
     "RunFailedError",
+    "StoppedRunError",
 ]
 
 
@@ -70,6 +72,22 @@ class InterruptedRunError(MarketMakingError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class StoppedRunError(InterruptedRunError):
+    """A signal ended a run that had begun, in order.
+
+    Parameters
+    ----------
+    message, exit_code
+        As of `InterruptedRunError`.
+    outcome
+        What it left, as of a run that came to its end.
+    """
+
+    def __init__(self, message: str, exit_code: int, outcome: Any) -> None:
+        super().__init__(message, exit_code)
+        self.outcome = outcome
 
 
 class CalibrationError(DataError):

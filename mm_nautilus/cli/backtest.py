@@ -1,5 +1,6 @@
 """The `backtest` command."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,16 @@ from mm_nautilus.cli.console import (
     progress_bar,
     shipped_file,
 )
-from mm_nautilus.cli.options import BacktestFile, Overrides, RunsFolder, output_words
+from mm_nautilus.cli.options import (
+    BacktestFile,
+    Overrides,
+    Quiet,
+    RunsFolder,
+    Verbose,
+    output_words,
+    trade_lines,
+)
+from mm_nautilus.errors import StoppedRunError
 
 if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
@@ -31,9 +41,8 @@ def backtest_command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")
-    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Backtest the market maker on a Parquet catalog.
 
@@ -43,24 +52,35 @@ def backtest_command(
 
     words = [*(overrides or ()), *output_words(out)]
     loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), words)
-    with loaded.placing():
-        outcome = _run(loaded.config, shows_progress=not (quiet or as_json))
-    if not quiet:
-        _print_outcome(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
-    if as_json:
-        print_json(outcome.summary)
-    elif not quiet:
-        print_run(outcome.summary)
+    say = trade_lines(
+        loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: typer.echo(line, err=as_json)
+    )
+
+    def show(outcome: "RunOutcome") -> None:
+        if not quiet:
+            _print_outcome(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
+        if as_json:
+            print_json(outcome.summary)
+        elif not quiet:
+            print_run(outcome.summary)
+
+    try:
+        with loaded.placing():
+            outcome = _run(loaded.config, say, shows_progress=not (quiet or as_json or verbose))
+    except StoppedRunError as stopped:
+        show(stopped.outcome)
+        raise
+    show(outcome)
 
 
-def _run(config: "RunConfig", *, shows_progress: bool) -> "RunOutcome":
+def _run(config: "RunConfig", say_trades: Callable[[str], None], *, shows_progress: bool) -> "RunOutcome":
     from mm_nautilus.runs.backtest import run_backtest  # noqa: PLC0415
 
     with ending_on_signals("interrupted before the run began; nothing was written"):
         if not shows_progress:
-            return run_backtest(config)
+            return run_backtest(config, say_trades=say_trades)
         with progress_bar(f"backtest {config.name}") as advance:
-            return run_backtest(config, on_progress=lambda share: advance(share, 1.0))
+            return run_backtest(config, on_progress=lambda share: advance(share, 1.0), say_trades=say_trades)
 
 
 def _print_outcome(outcome: "RunOutcome", warnings: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
-from mm_nautilus.errors import ConfigError, MarketMakingError
+from mm_nautilus.errors import ConfigError, MarketMakingError, StoppedRunError
 from mm_nautilus.system.plain_text import printable, without_passwords
 from mm_nautilus.system.whole_file import failure_text
 
@@ -44,10 +44,13 @@ class Failure:
         What the shell gets.
     lines
         What is printed on stderr, one text a problem.
+    is_error
+        Whether something went wrong, and not as somebody wanted it.
     """
 
     exit_code: int
     lines: tuple[str, ...]
+    is_error: bool = True
 
     def show(self, *, as_json: bool) -> None:
         """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""
@@ -56,7 +59,7 @@ class Failure:
             typer.echo(json.dumps({"exit_code": self.exit_code, "errors": lines}), err=True)
             return
         for line in lines:
-            typer.echo(f"error: {printable(line)}", err=True)
+            typer.echo(f"{'error: ' if self.is_error else ''}{printable(line)}", err=True)
 
 
 def run_command(app: typer.Typer, words: Sequence[str]) -> int:
@@ -72,6 +75,8 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
     try:
         _refuse_no_text(words)
         code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
+    except StoppedRunError as stopped:
+        failure = Failure(stopped.exit_code, (str(stopped),), is_error=False)
     except MarketMakingError as error:
         failure = Failure(error.exit_code, tuple(str(error).split("\n")))
     except typer.exceptions.TyperException as error:

@@ -1,12 +1,17 @@
 """Options and arguments that several commands take."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mm_nautilus.cli.completion import catalog_symbols, config_files, setting_keys
+from mm_nautilus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mm_nautilus.config.run import OutputConfig
 
 __all__ = [
     "AsJson",
@@ -17,10 +22,13 @@ __all__ = [
     "Force",
     "GapSeconds",
     "Overrides",
+    "Quiet",
     "RunsFolder",
     "StartMoment",
     "SymbolList",
+    "Verbose",
     "output_words",
+    "trade_lines",
 ]
 
 ConfigFile = Annotated[
@@ -86,6 +94,43 @@ GapSeconds = Annotated[
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
 """Output for machines."""
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")]
+"""Nothing that is not asked for."""
+
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print each fill, and the portfolio once a minute.")]
+"""The journal's lines for people, as they come."""
+
+
+def trade_lines(
+    output: "OutputConfig", *, verbose: bool, quiet: bool, write: Callable[[str], None]
+) -> Callable[[str], None]:
+    """Return what receives a run's lines of fills and portfolio.
+
+    Parameters
+    ----------
+    output
+        What the run writes.
+    verbose, quiet
+        The options.
+    write
+        Prints a line.
+
+    Raises
+    ------
+    ConfigError
+        If the options contradict each other, or the run makes no such lines.
+    """
+    if not verbose:
+        return lambda _line: None
+    if quiet:
+        raise ConfigError("--verbose must not be given with --quiet, was given with it")
+    if output.journal == "none":
+        raise ConfigError(
+            "output.journal must be full or fills with --verbose, which prints its lines, was none"
+        )
+    return write
 
 
 def output_words(out: Path | None) -> list[str]:

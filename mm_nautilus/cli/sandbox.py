@@ -1,6 +1,7 @@
 """The `sandbox` command."""
 
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,16 @@ import typer
 
 from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import print_json, print_run, shipped_file
-from mm_nautilus.cli.options import AsJson, Overrides, RunsFolder, output_words
+from mm_nautilus.cli.options import (
+    AsJson,
+    Overrides,
+    Quiet,
+    RunsFolder,
+    Verbose,
+    output_words,
+    trade_lines,
+)
+from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
 
 if TYPE_CHECKING:
@@ -19,6 +29,28 @@ if TYPE_CHECKING:
 __all__ = ["sandbox_command"]
 
 _DEFAULT_CONFIG = Path("configs") / "sandbox.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """What is printed, by the options of these names."""
+
+    plain: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
+
+    @property
+    def says(self) -> bool:
+        """Whether anything but errors is for people."""
+        return not (self.quiet or self.as_json)
+
+    def show(self, outcome: "RunOutcome") -> None:
+        """Print what a run has left."""
+        if self.as_json:
+            print_json(outcome.summary)
+        elif not self.quiet:
+            _print(outcome)
 
 
 class VenueChoice(StrEnum):
@@ -76,9 +108,8 @@ def sandbox_command(
         bool, typer.Option("--plain", help="Print a line per minute instead of tables, even on a terminal.")
     ] = False,
     as_json: AsJson = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")
-    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
 
@@ -92,13 +123,13 @@ def sandbox_command(
     words += [] if venue is None else [f"feed.source={venue.value}"]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
     with SignalListener(ends_process=True) as signals:
-        says = not (quiet or as_json)
-        outcome = _run(config, words, signals, fresh=fresh, says=says, shows=says and not plain)
-    if as_json:
-        print_json(outcome.summary)
-    elif not quiet:
-        print_run(outcome.summary)
-        typer.echo(f"written to {outcome.folder}", err=True)
+        output = _Output(plain=plain, as_json=as_json, quiet=quiet, verbose=verbose)
+        try:
+            outcome = _run(config, words, signals, output, fresh=fresh)
+        except StoppedRunError as stopped:
+            output.show(stopped.outcome)
+            raise
+    output.show(outcome)
     signals.raise_received(f"interrupted while the run ended; everything was saved in {outcome.folder}")
 
 
@@ -114,10 +145,9 @@ def _run(
     config: Path | None,
     overrides: list[str],
     signals: SignalListener,
+    output: _Output,
     *,
     fresh: bool,
-    says: bool,
-    shows: bool,
 ) -> "RunOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
@@ -127,12 +157,18 @@ def _run(
     from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
 
     signals.raise_received()
-    screen = _screen() if shows else None
-    say = screen.say if screen is not None else typer.echo if says else lambda _line: None
+    screen = _screen() if output.says and not output.plain else None
+    say = screen.say if screen is not None else typer.echo if output.says else lambda _line: None
+    say_trades = trade_lines(
+        loaded.config.output,
+        verbose=output.verbose,
+        quiet=output.quiet,
+        write=say if output.says else lambda line: typer.echo(line, err=True),
+    )
     for warning in loaded.warnings:
         say(warning)
     with loaded.placing():
-        return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen)
+        return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen, say_trades=say_trades)
 
 
 def _screen() -> "TerminalView | None":
@@ -145,3 +181,14 @@ def _screen() -> "TerminalView | None":
 
     terminal = Console()
     return None if terminal.is_dumb_terminal else TerminalView(terminal)
+
+
+def _print(outcome: "RunOutcome") -> None:
+    from mm_nautilus.report.console import status_line  # noqa: PLC0415 (keeps --help fast)
+
+    if "statistics" in outcome.summary:
+        print_run(outcome.summary)
+    else:  # a signal left no time to join the tables of a long run
+        typer.echo(status_line(outcome.summary))
+        typer.echo(f"`mm-nautilus report {outcome.folder}` completes its figures", err=True)
+    typer.echo(f"written to {outcome.folder}", err=True)

@@ -257,6 +257,7 @@ def build_backtest(
     catalog: str,
     on_progress: Callable[[float], None],
     interrupted: Callable[[], bool],
+    say_trades: Callable[[str], None] = lambda _line: None,
 ) -> BacktestParts:
     """Return the engine of a backtest with everything added, ready to run.
 
@@ -285,7 +286,7 @@ def build_backtest(
         node=node,
         strategy=strategy,
         metrics=metrics,
-        recorder=RunRecorder(folder, metrics.portfolio, config.output),
+        recorder=RunRecorder(folder, metrics.portfolio, config.output, say=say_trades),
         traces=TraceRecorder(folder) if config.output.traces else None,
         control=RunControl(
             start_ns=inputs.data_ns,

@@ -18,7 +18,10 @@ __all__ = ["run_backtest"]
 
 
 def run_backtest(
-    config: RunConfig, *, on_progress: Callable[[float], None] = lambda _share: None
+    config: RunConfig,
+    *,
+    on_progress: Callable[[float], None] = lambda _share: None,
+    say_trades: Callable[[str], None] = lambda _line: None,
 ) -> RunOutcome:
     """Run a backtest and write its folder: configuration, calibration, summary, tables, journal, log and report.
 
@@ -28,28 +31,36 @@ def run_backtest(
         The run.
     on_progress
         Called with the share of the data done, 0..1.
+    say_trades
+        Receives the journal's lines for people: fills, and the portfolio once a minute.
 
     Raises
     ------
     RefusedRunError
         If the catalog cannot be used, or the configuration does not fit its instruments; nothing has been written.
-    RunFailedError, InterruptedRunError
+    RunFailedError, StoppedRunError
         As of `Run.outcome`.
     """
     inputs = prepare(config)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:
-        return _Backtest(inputs, catalog, signals, on_progress).outcome()
+        return _Backtest(inputs, catalog, signals, on_progress, say_trades).outcome()
 
 
 class _Backtest(Run[BacktestParts]):
     """A run on a catalog."""
 
     def __init__(
-        self, inputs: RunInputs, catalog: str, signals: SignalListener, on_progress: Callable[[float], None]
+        self,
+        inputs: RunInputs,
+        catalog: str,
+        signals: SignalListener,
+        on_progress: Callable[[float], None],
+        say_trades: Callable[[str], None],
     ) -> None:
         super().__init__(inputs, signals)
-        self._inputs, self._catalog, self._on_progress = inputs, catalog, on_progress
+        self._inputs, self._catalog = inputs, catalog
+        self._on_progress, self._say_trades = on_progress, say_trades
         self._events, self._elapsed_seconds = 0, 0.0
 
     def play(self) -> RunOutcome:
@@ -60,6 +71,7 @@ class _Backtest(Run[BacktestParts]):
             catalog=self._catalog,
             on_progress=self._on_progress,
             interrupted=lambda: self.signals.received is not None,
+            say_trades=self._say_trades,
         )
         result, error, started = None, None, time.perf_counter()
         try:

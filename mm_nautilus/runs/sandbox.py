@@ -3,7 +3,6 @@
 import faulthandler
 import gc
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,7 +30,7 @@ from mm_nautilus.runs.sandbox_inputs import (
     prepare_sandbox,
 )
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
-from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.runs.signals import SignalListener, signal_words
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
@@ -57,6 +56,7 @@ def run_sandbox(
     fresh: bool = False,
     say: Callable[[str], None] = lambda _line: None,
     screen: Screen | None = None,
+    say_trades: Callable[[str], None] = lambda _line: None,
 ) -> RunOutcome:
     """Trade on paper until the run is to end, and write its folder as it goes.
 
@@ -72,13 +72,15 @@ def run_sandbox(
         Receives lines for people: the start, and one a minute where there is no screen; from several threads.
     screen
         Shows the run while it quotes, or None.
+    say_trades
+        Receives the journal's lines for people: fills, and the portfolio once a minute.
 
     Raises
     ------
     ConfigError
         If the live page cannot be served as it is configured, the configuration does not fit what the venue lists, or
         the state file or a catalog that is to be played, or recorded into, cannot be used; nothing has been written.
-    RunFailedError, InterruptedRunError
+    RunFailedError, StoppedRunError
         If the venue cannot be reached, and as of `Run.outcome`.
     """
     _refuse_before_writing(config, fresh=fresh)
@@ -104,7 +106,7 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()
-        beside = Beside(listing_url, watch, state, recording)
+        beside = Beside(listing_url, watch, state, recording, say_trades)
         return _Sandbox(inputs, signals, say, beside, Views(page, screen)).outcome()
 
 
@@ -256,8 +258,7 @@ class _Sandbox(Run[SandboxParts]):
         while not self._has_returned.wait(_LOOK_SECONDS):
             received, received_at = self.signals.received, self.signals.received_at
             if received is not None:
-                name = signal.Signals(received).name
-                self._session.request_stop(StopCause.SIGNAL, f"interrupted by {name}")
+                self._session.request_stop(StopCause.SIGNAL, signal_words(received))
             stop = self._session.stop
             if stop is None:
                 continue

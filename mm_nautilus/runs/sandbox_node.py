@@ -94,12 +94,15 @@ class Beside:
         The open state file, which is gone on from; None keeps no state.
     recording
         What records into a catalog, or None.
+    say_trades
+        Receives the journal's lines for people.
     """
 
     listing_url: str
     watch: VenueWatch
     state: StateFile | None
     recording: CatalogRecorder | None
+    say_trades: Callable[[str], None]
 
 
 def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:
@@ -153,7 +156,7 @@ def build_sandbox(
     parts = SandboxParts(
         strategy=strategy,
         metrics=metrics,
-        recorder=RunRecorder(folder, metrics.portfolio, config.output, is_live=True),
+        recorder=RunRecorder(folder, metrics.portfolio, config.output, say=beside.say_trades, is_live=True),
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
         others=[actor for actor in (saver, restorer, beside.recording, guard, bridge) if actor is not None],

@@ -13,11 +13,17 @@ from typing import Final, Self
 from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
-__all__ = ["SignalListener"]
+__all__ = ["SignalListener", "signal_words"]
 
 _KILL: Final = signal.SIGUSR1
 _LOOK_SECONDS: Final = 0.1
 """Time between two looks for a signal that has come."""
+
+
+def signal_words(number: int) -> str:
+    """Return what is told of a run that a signal has ended."""
+    name = signal.Signals(number).name
+    return f"stopped by you ({name})" if number == signal.SIGINT else f"interrupted by {name}"
 
 
 class SignalListener:

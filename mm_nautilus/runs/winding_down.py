@@ -4,7 +4,6 @@ The strategy has cancelled its quotes by then: a run's control, inside the engin
 callback that fails shuts the engine down (`trading.fail_fast`). What is here comes after the engine.
 """
 
-import signal
 import subprocess
 import sys
 import traceback
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from mm_nautilus.checks.config_source import resolved_yaml
-from mm_nautilus.errors import InterruptedRunError, RunFailedError
+from mm_nautilus.errors import InterruptedRunError, RunFailedError, StoppedRunError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.inputs import Inputs
-from mm_nautilus.runs.signals import SignalListener
+from mm_nautilus.runs.signals import SignalListener, signal_words
 from mm_nautilus.system.whole_file import failure_text, remove_unfinished, write_whole
 from mm_nautilus.trading.fail_fast import CallbackFailure
 
@@ -100,7 +99,7 @@ class Run[RunParts: Parts[Any, Any]]:
         ------
         RunFailedError
             If the run failed; the message says what was saved and where.
-        InterruptedRunError
+        StoppedRunError
             If a signal ended the run; everything up to then is saved.
         """
         try:
@@ -167,10 +166,12 @@ class Run[RunParts: Parts[Any, Any]]:
         failure = self.failure(parts, error)
         if failure is not None:
             raise run_failed(self.folder, failure) from error
-        name = signal.Signals(self.signals.received or signal.SIGINT).name
-        saved = f"everything up to then was saved in {self.folder}"
-        self.signals.raise_received(f"interrupted by {name}: quotes cancelled, {saved}")
-        return RunOutcome(self.summary, self.folder, self._run.warnings)
+        outcome = RunOutcome(self.summary, self.folder, self._run.warnings)
+        if self.signals.received is not None:
+            saved = f"quotes cancelled, everything up to then was saved in {self.folder}"
+            words = f"{signal_words(self.signals.received)}: {saved}"
+            raise StoppedRunError(words, self.signals.exit_code, outcome)
+        return outcome
 
     def _status(self, parts: RunParts, error: Exception | None) -> str:
         if self.failure(parts, error) is not None:

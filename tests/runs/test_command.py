@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -66,6 +67,47 @@ def test_json_is_the_summary_alone_and_the_resolved_configuration_gives_it_again
     assert {"symbols", "equity", "exits", "orders", "events"} <= set(summaries[0])
 
 
+def test_verbose_prints_the_journals_lines_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = ("backtest", "--verbose", *BRIEF, "--out", tmp_path)
+    code, printed, _ = command(*words)
+    assert code == 0
+    starts = Counter(line.partition(" ")[0] for line in printed.splitlines())
+    journal = (_only_folder(tmp_path) / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    kinds = [json.loads(line)["type"] for line in journal]
+    assert (starts["[FILL]"], starts["[PORTFOLIO]"]) == (kinds.count("fill"), kinds.count("portfolio"))
+    assert printed.index("[FILL]") < printed.index("SIMULATED") < printed.index("Symbols")
+
+    code, printed, errors = command(*words, "--json", "--set", "output.journal=fills")
+    assert (code, json.loads(printed)["status"]) == (0, "completed")
+    assert (errors.count("[FILL]"), errors.count("[PORTFOLIO]")) == (kinds.count("fill"), 0)
+
+
+@pytest.mark.parametrize("name", ["backtest", "sandbox"])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--quiet",), "--verbose must not be given with --quiet, was given with it"),
+        (("--set", "output.journal=none"), "output.journal must be full or fills with --verbose, which "),
+    ],
+)
+def test_verbose_without_lines_to_print_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[..., Any],
+    name: str,
+    more: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    code, printed, errors = command(name, "--verbose", *more, "--out", tmp_path / "out")
+    assert (code, printed) == (2, "")
+    assert errors.startswith(f"error: {message}")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -108,11 +150,14 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     )
     wait_for_fill(process, tmp_path)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    printed, errors = process.communicate(timeout=120)
     assert process.returncode == code
     folder = _only_folder(tmp_path / "runs")
-    assert "interrupted" in errors
-    assert str(folder) in errors
+    words = "stopped by you (SIGINT)" if number == signal.SIGINT else "interrupted by SIGTERM"
+    saved = f"quotes cancelled, everything up to then was saved in {folder}"
+    assert errors.splitlines()[-1] == f"{words}: {saved}"
+    for title in ("Symbols", "Exits", "Not quoting", "Equity"):
+        assert title in printed
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
     since = pd.Timestamp(summary["period"]["end"]) - pd.read_parquet(folder / "equity.parquet").ts_event.max()

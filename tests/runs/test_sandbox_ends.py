@@ -82,7 +82,8 @@ def test_signals_during_the_run_and_during_its_end_save_everything(
     errors = ended(process)
     assert process.returncode == code
     left = Left.only(tmp_path)
-    assert f"interrupted by {signal.Signals(number).name}: quotes cancelled" in errors
+    words = "stopped by you (SIGINT)" if number == signal.SIGINT else "interrupted by SIGTERM"
+    assert f"{words}: quotes cancelled" in errors
     assert str(left.folder) in errors
     left.assert_ended("interrupted")
     assert left.summary["stop"]["cause"] == "signal"
