@@ -29,19 +29,16 @@ def moment_value(option: str, text: str | None) -> datetime | None:
     Raises
     ------
     ConfigError
-        If the text is no date and time with a UTC offset.
+        If the text is no date, with or without a time.
     """
     if text is None:
         return None
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (keeps --help fast)
 
-    from mm_nautilus.config.fields import Moment  # noqa: PLC0415
+    from mm_nautilus.config.fields import MOMENT_TEXT, Moment  # noqa: PLC0415
 
     try:
         moment: datetime = TypeAdapter(Moment).validate_python(text)
     except ValidationError:
-        raise ConfigError(
-            f"{option} must be a date and time from 1970 to 2261 with a UTC offset such as "
-            f"2025-12-13T00:00:00Z, was {text!r}"
-        ) from None
+        raise ConfigError(f"{option} must be {MOMENT_TEXT}, was {text!r}") from None
     return moment

@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
@@ -24,6 +24,7 @@ from mm_nautilus.market.instrument import decimal_places
 
 __all__ = [
     "LARGEST_AMOUNT",
+    "MOMENT_TEXT",
     "Allowed",
     "AmountField",
     "Balance",
@@ -202,14 +203,22 @@ VenueName = Annotated[
 ]
 
 
+MOMENT_TEXT: Final = (
+    "a date from 1970 to 2261, with or without a time, in UTC unless it has an offset, such as 2025-12-13 or "
+    "2025-12-13T12:30:00Z"
+)
+"""What a moment may be, in words."""
+
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 """What 64 bits of nanoseconds since 1970 can name."""
 
 
 def _read_moment(value: Any) -> datetime:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(value, str) and moment.utcoffset() is None:
+        moment = moment.replace(tzinfo=UTC)
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise ValueError("a date and time with a UTC offset is needed")
+        raise ValueError("a date, or a date and time, is needed; a datetime needs its offset")
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise ValueError(f"the year must be between {_FIRST_YEAR} and {_LAST_YEAR}, was {moment.year}")
     return moment
@@ -219,10 +228,10 @@ Moment = Annotated[
     datetime,
     PlainValidator(_read_moment),
     PlainSerializer(datetime.isoformat, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2025-12-13T00:00:00Z"]}),
-    Allowed("a date and time from 1970 to 2261 with a UTC offset such as 2025-12-13T00:00:00Z"),
+    WithJsonSchema({"type": "string", "examples": ["2025-12-13", "2025-12-13T12:30:00Z"]}),
+    Allowed(MOMENT_TEXT),
 ]
-"""A moment that needs no guess at its time zone."""
+"""A moment: in UTC unless its text has an offset; a date alone is its midnight."""
 
 
 _UNIT_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}

@@ -168,9 +168,9 @@ class RunConfig(Section):
     catalog: FolderPath = Field(..., examples=["../catalog"])
     """Folder of the Parquet catalog; relative to the configuration file."""
     start: Moment | None = None
-    """First moment of the data used, with a UTC offset; null takes all."""
+    """First moment of the data used, UTC; a date alone is its midnight; null takes all."""
     end: Moment | None = None
-    """Last moment of the data used, with a UTC offset; null takes all."""
+    """Last moment of the data used, UTC; a date alone is its midnight; null takes all."""
     chunk_rows: int = Field(50_000, ge=1_000, le=10_000_000)
     """Rows of market data held in memory at a time."""
     venue: VenueConfig = Field(..., examples=[EXAMPLE_VENUE])

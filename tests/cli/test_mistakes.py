@@ -20,7 +20,7 @@ HELD = (
     "start and end must leave some of what ",
     "catalog holds, 2025-12-13T12:00:00.001000Z to 2025-12-13T12:29:59.98",
 )
-DATE = (" must be a date and time from 1970 to 2261 with a UTC offset such as 2025-12-13T00:00:00Z",)
+DATE = (" must be a date from 1970 to 2261, with or without a time, in UTC unless it has an offset, such as",)
 TARDIS = ("data", "import", "tardis")
 BOOK = """\
 exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount
@@ -233,7 +233,7 @@ DATES = [
     (("calibrate", CATALOG, "--start", "13.12.2025"), ("--start", *DATE, "was '13.12.2025'")),
     (("calibrate", CATALOG, "--end", "2020-01-01T00:00:00Z"), (*HELD, "was open to 2020-01-01T00:00:00.000000Z")),
     (("calibrate", CATALOG, "--window", "soon"), ("--window must be a number above 0 followed by s, m, h or d",)),
-    (("data", "export", CATALOG, "--out", "flat", "--end", "2025-12-13"), ("--end", *DATE, "was '2025-12-13'")),
+    (("data", "export", CATALOG, "--out", "flat", "--end", "12/13/2025"), ("--end", *DATE, "was '12/13/2025'")),
     (
         ("data", "export", CATALOG, "--out", "flat", "--start", "2031-01-01T00:00:00Z"),
         (*HELD, "was 2031-01-01T00:00:00.000000Z to open"),

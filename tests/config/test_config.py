@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -5,15 +6,43 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.cli.values import moment_value
 from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.fields import Moment
 from mm_nautilus.config.reference import reference, run_schema, sandbox_schema, schema_text
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolOverrides, SymbolParams, merge_symbol
 
 ROOT = Path(__file__).parents[2]
+
+# -- Moments ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-12-13", datetime(2025, 12, 13, tzinfo=UTC)),
+        ("2025-12-13T12:30", datetime(2025, 12, 13, 12, 30, tzinfo=UTC)),
+        ("2025-12-13 12:30:05Z", datetime(2025, 12, 13, 12, 30, 5, tzinfo=UTC)),
+        ("2025-12-13T12:30:00+01:00", datetime(2025, 12, 13, 11, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_without_an_offset_is_in_utc(text, expected):
+    """By ``--set``, by ``--start``, and whatever the machine's time zone is."""
+    given = [f"start={text}", "end=2025-12-14"]
+    config = load_config(ROOT / "configs" / "backtest.yaml", given).config
+    assert (config.start, config.end) == (expected, datetime(2025, 12, 14, tzinfo=UTC))
+    assert moment_value("--start", text) == expected
+
+
+def test_a_datetime_without_an_offset_is_refused():
+    with pytest.raises(ValidationError, match="a datetime needs its offset"):
+        TypeAdapter(Moment).validate_python(datetime(2025, 12, 13))  # noqa: DTZ001 - the point
+
 
 # -- Amounts ------------------------------------------------------------------------------------------
 
