@@ -13,6 +13,7 @@ from mm_nautilus.checks.validation import check_fees, configured_fees, strategy_
 from mm_nautilus.config.problems import Problem, check_model, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.config.yaml_file import FileMapping, place_of, read_mapping, yaml_text
 from mm_nautilus.config.yaml_source import read_yaml
@@ -242,7 +243,7 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
 
 
 def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
-    """Make a path absolute: relative to the file, or to the working directory where it is set."""
+    """Make a path absolute: relative to the file or, where it is set, to the working directory and what is shipped."""
     holder: Any = source.values
     for key in keys[:-1]:
         holder = holder.get(key) if isinstance(holder, dict) else None
@@ -250,8 +251,8 @@ def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
     if not isinstance(given, str) or not given.strip() or not given.isprintable():
         return
     from_file = source.place(keys) != OVERRIDE_SOURCE
-    folder = source.path.parent if from_file else Path()
-    holder[keys[-1]] = str((folder / given).resolve())
+    path = source.path.parent / given if from_file else shipped_file(Path(given))
+    holder[keys[-1]] = str(path.resolve())
 
 
 def resolved_yaml(config: RunConfig | SandboxConfig) -> str:

@@ -11,7 +11,6 @@ from mm_nautilus.cli.console import (
     print_json,
     print_run,
     progress_bar,
-    shipped_file,
 )
 from mm_nautilus.cli.options import (
     BacktestFile,
@@ -22,6 +21,7 @@ from mm_nautilus.cli.options import (
     output_words,
     trade_lines,
 )
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import typer
 from mm_nautilus.cli.files import refuse_targets, write_target
 from mm_nautilus.cli.options import Force, SymbolList
 from mm_nautilus.cli.values import symbol_names
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
 
 __all__ = ["init_command"]
@@ -54,7 +55,9 @@ def init_command(
     """
     names = symbol_names(symbols)
     refuse_targets({"--out": out}, force=force)
-    text = (_sandbox_text if sandbox else _backtest_text)(catalog or _DEFAULT_CATALOG, names, out)
+    text = (_sandbox_text if sandbox else _backtest_text)(
+        shipped_file(catalog or _DEFAULT_CATALOG), names, out
+    )
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +21,6 @@ __all__ = [
     "print_run",
     "print_table",
     "progress_bar",
-    "shipped_file",
 ]
 
 if TYPE_CHECKING:
@@ -30,12 +28,6 @@ if TYPE_CHECKING:
 
 _WIDTH_WITHOUT_TERMINAL = 160
 """Columns of tables that are written to a file or a pipe."""
-
-
-def shipped_file(path: Path) -> Path:
-    """Return a file or folder that comes with the package: in the working directory, else beside the package."""
-    beside_package = Path(__file__).resolve().parents[2] / path
-    return path if path.exists() or not beside_package.exists() else beside_package
 
 
 def print_json(value: object) -> None:

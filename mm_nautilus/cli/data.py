@@ -8,7 +8,7 @@ import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.data_export import export_command
-from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds
+from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds, may_be_shipped
 from mm_nautilus.risk.limits import GAP_SECONDS
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def import_tardis_command(
     files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
     catalog: Annotated[Path, typer.Option(help="The catalog's folder; created, or extended if it exists.")],
     instrument: Annotated[
-        Path | None, typer.Option(help="YAML file that defines the instrument; flags override its keys.")
+        Path | None,
+        typer.Option(
+            help="YAML file that defines the instrument; flags override its keys.", callback=may_be_shipped
+        ),
     ] = None,
     symbol: Annotated[_Text, typer.Option(help="Symbol to store it as, such as BTC/USDT.")] = None,
     venue: Annotated[_Text, typer.Option(help="Venue to store it as, such as BINANCE.")] = None,
@@ -257,7 +260,7 @@ def simulate_command(
 
 @data_app.command("recover")
 def recover_command(
-    catalog: CatalogFolder,
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Move the remains of interrupted recordings into their catalog; the next recording does the same.

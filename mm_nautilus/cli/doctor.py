@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from mm_nautilus.cli.console import print_json, progress_bar, shipped_file
+from mm_nautilus.cli.console import print_json, progress_bar
 from mm_nautilus.cli.options import AsJson, BacktestFile, Overrides
+from mm_nautilus.config.shipped import shipped_file
 
 if TYPE_CHECKING:
     from mm_nautilus.runs.health import Check

@@ -7,7 +7,7 @@ import typer
 
 from mm_nautilus.cli.completion import sandbox_files
 from mm_nautilus.cli.console import print_json
-from mm_nautilus.cli.options import AsJson, Overrides
+from mm_nautilus.cli.options import AsJson, Overrides, may_be_shipped
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _Run = Annotated[
         help="The run's YAML file, or its state file.",
         show_default=False,
         autocompletion=sandbox_files,
+        callback=may_be_shipped,
     ),
 ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mm_nautilus.cli.completion import catalog_symbols, config_files, setting_keys
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,19 +28,35 @@ __all__ = [
     "StartMoment",
     "SymbolList",
     "Verbose",
+    "may_be_shipped",
     "output_words",
     "trade_lines",
 ]
 
+
+def may_be_shipped(path: Path | None) -> Path | None:
+    """Return where a file or folder is that is read, and may have come with the package; for arguments' callbacks."""
+    return None if path is None else shipped_file(path)
+
+
 ConfigFile = Annotated[
-    Path, typer.Argument(help="YAML file of a run.", show_default=False, autocompletion=config_files)
+    Path,
+    typer.Argument(
+        help="YAML file of a run.",
+        show_default=False,
+        autocompletion=config_files,
+        callback=may_be_shipped,
+    ),
 ]
 """A configuration file that has to be given."""
 
 BacktestFile = Annotated[
     Path | None,
     typer.Argument(
-        help="The run's YAML file.", show_default="configs/backtest.yaml", autocompletion=config_files
+        help="The run's YAML file.",
+        show_default="configs/backtest.yaml",
+        autocompletion=config_files,
+        callback=may_be_shipped,
     ),
 ]
 """A configuration file in place of a shipped backtest's."""
@@ -61,8 +78,8 @@ Overrides = Annotated[
 ]
 """Values in place of the file's."""
 
-CatalogFolder = Annotated[Path, typer.Argument(help="The catalog's folder.")]
-"""A catalog that has to be given."""
+CatalogFolder = Annotated[Path, typer.Argument(help="The catalog's folder.", callback=may_be_shipped)]
+"""A catalog that is read, and has to be given."""
 
 SymbolList = Annotated[
     str | None,

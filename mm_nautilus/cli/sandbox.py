@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mm_nautilus.cli.completion import config_files
-from mm_nautilus.cli.console import print_json, print_run, shipped_file
+from mm_nautilus.cli.console import print_json, print_run
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
     Quiet,
     RunsFolder,
     Verbose,
+    may_be_shipped,
     output_words,
     trade_lines,
 )
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
 
@@ -65,7 +67,10 @@ def sandbox_command(
     config: Annotated[
         Path | None,
         typer.Argument(
-            help="The run's YAML file.", show_default=str(_DEFAULT_CONFIG), autocompletion=config_files
+            help="The run's YAML file.",
+            show_default=str(_DEFAULT_CONFIG),
+            autocompletion=config_files,
+            callback=may_be_shipped,
         ),
     ] = None,
     overrides: Overrides = None,

@@ -10,8 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from mm_nautilus.cli.completion import catalog_symbols
-from mm_nautilus.cli.console import ending_on_signals, shipped_file
-from mm_nautilus.cli.options import AsJson
+from mm_nautilus.cli.console import ending_on_signals
+from mm_nautilus.cli.options import AsJson, may_be_shipped
+from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.loopback import is_loopback
 
@@ -37,7 +38,10 @@ class VenueHelp(TyperCommand):
 def venue_command(
     *,
     catalog: Annotated[
-        Path | None, typer.Argument(help="The catalog to play.", show_default=str(_DEFAULT_CATALOG))
+        Path | None,
+        typer.Argument(
+            help="The catalog to play.", show_default=str(_DEFAULT_CATALOG), callback=may_be_shipped
+        ),
     ] = None,
     speed: Annotated[
         str, typer.Option(help="Seconds of data a second, or max for as fast as it is read.")
