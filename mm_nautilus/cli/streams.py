@@ -2,16 +2,20 @@
 
 import codecs
 import io
+import os
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 __all__ = ["BYTES_THAT_ARE_NO_TEXT", "take_any_text"]
 
-_HANDLER: Final = "mm_nautilus.plain"
-"""Name of the error handler that writes what an encoding lacks."""
+_ESCAPED: Final = "mm_nautilus.escaped"
+"""Name of the error handler that writes what an encoding lacks in ASCII."""
+_KEPT: Final = "mm_nautilus.kept"
+"""Name of the one that so writes our own characters, and others as UTF-8."""
 _ASCII: Final = "mm_nautilus_ascii"
 """ASCII by another name: typer writes UTF-8 to streams whose encoding is called ASCII."""
-_PLAIN: Final = {"±": "+-", "…": "..."} | dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True))
+_OURS: Final = {"±": "+-", "…": "..."} | dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True))
 """What stands for characters of our own; others are written as escapes such as ``\\u0416``."""
 BYTES_THAT_ARE_NO_TEXT: Final = range(0xDC80, 0xDD00)
 """What stands in texts for bytes that are none, such as those of a path in another encoding."""
@@ -20,14 +24,27 @@ BYTES_THAT_ARE_NO_TEXT: Final = range(0xDC80, 0xDD00)
 def take_any_text() -> None:
     """Make standard output and standard error write what their encoding lacks in characters that it has.
 
-    Where they cannot, nothing changes: a stream that a test or a caller has put there may be of another kind.
+    Where the environment asks for ASCII, tables and signs are written in it although Python would take UTF-8; what is
+    not ours, as names of files, a terminal gets escaped and a file or a pipe as it is. Where streams cannot do that,
+    nothing changes: one that a test or a caller has put there may be of another kind.
     """
-    codecs.register_error(_HANDLER, _written_plainly)
+    codecs.register_error(_ESCAPED, _escaped)
+    codecs.register_error(_KEPT, _kept)
     codecs.register(_codec)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            is_ascii = codecs.lookup(stream.encoding).name == "ascii"
-            stream.reconfigure(encoding=_ASCII if is_ascii else None, errors=_HANDLER)
+            encoding = codecs.lookup(stream.encoding).name
+            is_reduced = encoding == "utf-8" and _wants_ascii(os.environ)
+            stream.reconfigure(
+                encoding=_ASCII if is_reduced or encoding == "ascii" else None,
+                errors=_KEPT if is_reduced and not stream.isatty() else _ESCAPED,
+            )
+
+
+def _wants_ascii(environment: Mapping[str, str]) -> bool:
+    """Return whether a terminal is one of ASCII, unless Python is told an encoding."""
+    is_told = "PYTHONIOENCODING" in environment or "PYTHONUTF8" in environment
+    return not is_told and (environment.get("LC_ALL") in {"C", "POSIX"} or environment.get("TERM") == "dumb")
 
 
 def _codec(name: str) -> codecs.CodecInfo | None:
@@ -43,12 +60,23 @@ def _codec(name: str) -> codecs.CodecInfo | None:
     )
 
 
-def _written_plainly(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what is written for characters that cannot be encoded, and where to go on."""
+def _kept(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what is written for a character that ASCII lacks: UTF-8, unless it is ours."""
+    if isinstance(error, UnicodeEncodeError) and not _has_replacement(character := error.object[error.start]):
+        return character.encode("utf-8"), error.start + 1
+    return _escaped(error)
+
+
+def _has_replacement(character: str) -> bool:
+    return character in _OURS or ord(character) in BYTES_THAT_ARE_NO_TEXT
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what is written for a character that cannot be encoded, and where to go on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
     if ord(character) in BYTES_THAT_ARE_NO_TEXT:
         return bytes((ord(character) - 0xDC00,)), error.start + 1
-    plain = _PLAIN.get(character, character)
+    plain = _OURS.get(character, character)
     return plain.encode("ascii", "backslashreplace").decode("ascii"), error.start + 1

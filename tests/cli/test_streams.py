@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mm_nautilus.cli import main
+from mm_nautilus.cli.console import print_table
 from mm_nautilus.cli.streams import take_any_text
 
 SHIPPED = Path(__file__).resolve().parents[2]
@@ -44,6 +45,35 @@ def test_what_an_encoding_lacks_is_written_plainly(
     getattr(sys, name).write(f"{TEXT}\n")
     Console(file=getattr(sys, name)).print(TEXT, highlight=False)
     assert taken.getvalue().splitlines() == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_terminal", "expected"),
+    [
+        ({"LC_ALL": "C"}, False, "5 +- 1 ... 18 é Ж"),
+        ({"LC_ALL": "C"}, True, r"5 +- 1 ... 18 \xe9 \u0416"),
+        ({"LC_ALL": "POSIX"}, True, r"5 +- 1 ... 18 \xe9 \u0416"),
+        ({"TERM": "dumb"}, True, r"5 +- 1 ... 18 \xe9 \u0416"),
+        ({"LC_ALL": "C.UTF-8", "TERM": "xterm"}, True, TEXT),
+        ({"LC_ALL": "C", "PYTHONIOENCODING": "utf-8"}, True, TEXT),
+        ({"TERM": "dumb", "PYTHONUTF8": "1"}, True, TEXT),
+    ],
+)
+def test_a_terminal_of_ascii_is_taken_for_one_although_python_writes_utf_8(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], is_terminal: bool, expected: str
+) -> None:
+    for name in ("LC_ALL", "TERM", "PYTHONIOENCODING", "PYTHONUTF8"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    taken = written_with(monkeypatch, "utf-8")
+    monkeypatch.setattr(taken, "isatty", lambda: is_terminal, raising=False)
+    take_any_text()
+    typer.echo(TEXT)
+    print_table(("a", "b"), [("1", 2)])
+    first, *table = taken.getvalue().decode().splitlines()
+    assert first == expected
+    assert "".join(table).isascii() == (expected != TEXT)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r", "utf-8"])
