@@ -56,7 +56,7 @@ def _root(
 
     Example: mm-nautilus backtest configs/backtest.yaml --set strategy.gamma=0.3
 
-    Exit codes: 0 done, 1 failed, 2 wrong command line, configuration or data, 129, 130 and 143 interrupted.
+    Exit codes: 0 done, 1 failed, 2 refused, 129, 130 and 143 ended by a signal.
     """
 
 

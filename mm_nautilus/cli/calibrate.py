@@ -37,15 +37,13 @@ def calibrate_command(
     symbols: SymbolList = None,
     window: Annotated[
         str | None,
-        typer.Option(metavar="LENGTH", help="Use the last 90s, 30m, 2h or 1d of the data only."),
+        typer.Option(metavar="LENGTH", help="Use the last 90s, 30m, 2h or 1d only."),
     ] = None,
     start: StartMoment = None,
     end: EndMoment = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="File to write.", show_default="calibration/<the catalog folder's name>.yaml"
-        ),
+        typer.Option(metavar="FILE", help="File to write.", show_default="calibration/CATALOG.yaml"),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write plots as an HTML page.")
@@ -53,14 +51,16 @@ def calibrate_command(
     gap_seconds: GapSeconds = GAP_SECONDS,
     maker_fee_pct: Annotated[
         float | None,
-        typer.Option(metavar="PCT", help="Maker fee, % of value, instead of the instruments' own."),
+        typer.Option(metavar="PCT", help="Maker fee, %, for the instruments'."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate volatility, order arrivals, micro-price and mark-outs from a catalog, and write them to a file.
+    """Estimate volatility, arrivals, micro-price, mark-outs.
 
-    Example: mm-nautilus calibrate catalog --symbols XRP/USDT --window 20m --out calibration/xrp.yaml
+    From a catalog to a file that configurations name.
+
+    Example: mm-nautilus calibrate catalog --symbols XRP/USDT --window 20m
     """
     names = symbol_names(symbols)
     last_seconds = None if window is None else _seconds(window)

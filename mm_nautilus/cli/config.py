@@ -15,7 +15,7 @@ from mm_nautilus.system.whole_file import reason, write_whole
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Create, check and show configurations; print their schema and reference.\n\n"
+    help="Create, check, show and explain configurations.\n\n"
     "Example: mm-nautilus config show configs/backtest.yaml",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -31,7 +31,7 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a backtest's or a sandbox's configuration without any market data; every problem is listed at once.
+    """Check a backtest's or a sandbox's configuration.
 
     A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
 
@@ -62,7 +62,7 @@ def schema(
         bool, typer.Option("--sandbox", help="For a sandbox's configuration instead of a backtest's.")
     ] = False,
 ) -> None:
-    """Print the JSON schema of configurations, which editors check and complete YAML files with.
+    """Print the JSON schema of configurations, for editors of YAML.
 
     Example: mm-nautilus config schema --out run.schema.json
     """
@@ -80,7 +80,7 @@ def schema(
 
 @app.command()
 def reference() -> None:
-    """Print a table of every key: type, default, what is allowed and meaning, as Markdown.
+    """Print a table of every key as Markdown.
 
     Example: mm-nautilus config reference
     """

@@ -47,7 +47,7 @@ def init_command(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a starting configuration for symbols of a catalog, with every key's meaning.
+    """Write a starting configuration for symbols of a catalog.
 
     Sizes are above the venue's minimums, widths cover two maker fees. Keys at their defaults are commented out.
 

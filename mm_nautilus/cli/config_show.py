@@ -31,7 +31,7 @@ def show_command(
     given: Annotated[bool, typer.Option("--given", help="Leave out defaults.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the configuration in force, of a backtest or a sandbox: merged for each symbol, with sources.
+    """Show the configuration in force, merged per symbol.
 
     A value comes from the file (FILE:LINE), from --set, or is a default. The output is itself a configuration.
 

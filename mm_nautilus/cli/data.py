@@ -57,12 +57,10 @@ def _import() -> None:
 def import_tardis_command(
     *,
     files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
-    catalog: Annotated[Path, typer.Option(help="The catalog's folder; created, or extended if it exists.")],
+    catalog: Annotated[Path, typer.Option(help="The catalog's folder, created if needed.")],
     instrument: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML file that defines the instrument; flags override its keys.", callback=may_be_shipped
-        ),
+        typer.Option(help="Its YAML file; flags override keys.", callback=may_be_shipped),
     ] = None,
     symbol: Annotated[_Text, typer.Option(help="Symbol to store it as, such as BTC/USDT.")] = None,
     venue: Annotated[_Text, typer.Option(help="Venue to store it as, such as BINANCE.")] = None,
@@ -78,14 +76,16 @@ def import_tardis_command(
     taker_fee_pct: Annotated[_Text, typer.Option(help="Taker fee in percent of the traded value.")] = None,
     source_symbol: Annotated[_Text, typer.Option(help="Symbol every row must name, such as BTCUSDT.")] = None,
     off_lot_sizes: Annotated[
-        OffLotSizes | None, typer.Option(help="Sizes that are no whole number of lots (refuse if not given).")
+        OffLotSizes | None, typer.Option(help="Sizes that are no whole lots (refuse).")
     ] = None,
     on_bad_rows: Annotated[
-        BadRows, typer.Option(help="Refuse bad rows and list them, or leave them out and report them.")
+        BadRows, typer.Option(help="Refuse and list them, or leave them out.")
     ] = BadRows.REFUSE,
     as_json: AsJson = False,
 ) -> None:
-    """Import Tardis incremental_book_L2 and trades CSV files, all or nothing.
+    """Import Tardis CSV files of books and trades, all or nothing.
+
+    They are incremental_book_L2 and trades, as they come or gzipped.
 
     Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
     --instrument configs/instruments/binance_btcusdt.yaml
@@ -214,7 +214,7 @@ def list_command(
     catalog: CatalogFolder,
     as_json: AsJson = False,
 ) -> None:
-    """List the contents of a catalog from its files' names and footers.
+    """List what a catalog holds, by its files' names and footers.
 
     Example: mm-nautilus data list catalog
     """
@@ -241,7 +241,7 @@ def simulate_command(
     minutes: Annotated[float, typer.Option(help="Length of the data, in minutes.", min=1, max=44_640)] = 30.0,
     as_json: AsJson = False,
 ) -> None:
-    """Fill a catalog with simulated books and trades; without options, with the shipped sample.
+    """Fill a catalog with simulated data; without options, the sample.
 
     Example: mm-nautilus data simulate other --seed 7 --minutes 30
     """
@@ -263,7 +263,9 @@ def recover_command(
     catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Move the remains of interrupted recordings into their catalog; the next recording does the same.
+    """Move what interrupted recordings have left into their catalog.
+
+    The next recording does the same.
 
     Exits with 1 if a part was put aside: its instrument does not allow its data, or an earlier version left it.
 

@@ -31,7 +31,9 @@ def export_command(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a catalog's books and trades as flat files, one set per symbol, all or nothing.
+    """Write a catalog's books and trades as flat files.
+
+    All of them or none.
 
     tardis: incremental_book_L2 and trades as csv.gz, and the instrument's definition; `data import tardis` reads them
     back. parquet: book changes, trades, and the touch after every change of it. With --start the book begins with the

@@ -25,10 +25,11 @@ def doctor_command(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that this machine is ready for a run; exits with 1 if it is not.
+    """Check that this machine is ready for a run.
 
-    Versions against the lock file, the configuration and its catalog, the clock, the folders a run writes and their
-    disks; for a sandbox also its feed, its saved state, halts, recording and live page. No network is used.
+    Exits with 1 if it is not. Versions against the lock file, the configuration and its catalog, the clock, the folders
+    a run writes and their disks; for a sandbox also its feed, its saved state, halts, recording and live page. No
+    network is used.
 
     Example: mm-nautilus doctor configs/backtest.yaml
     """

@@ -37,7 +37,7 @@ def halt_command(
         bool | None,
         typer.Option(
             "--flatten/--keep",
-            help="Close all positions at market, or keep them; the default is kill_switch_flatten.",
+            help="Close positions, or not (kill_switch_flatten).",
         ),
     ] = None,
     reason: Annotated[
@@ -45,12 +45,12 @@ def halt_command(
     ] = "the halt command",
     as_json: AsJson = False,
 ) -> None:
-    """Cancel every quote of a sandbox run and stop quoting until `mm-nautilus resume`, even across restarts.
+    """Cancel a sandbox run's quotes and quote no more until `resume`.
 
     A running session checks several times a second; one that is started later begins halted. Repeat the run's --set
     options if they change its name or its state.directory.
 
-    Example: mm-nautilus halt configs/sandbox.yaml --flatten --reason "leaving for the night"
+    Example: mm-nautilus halt configs/sandbox.yaml --flatten --reason "good night"
     """
     from mm_nautilus.risk.kill_switch import HaltOrder  # noqa: PLC0415 (start-up time of other commands)
 
@@ -66,9 +66,10 @@ def halt_command(
 
 
 def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Let a sandbox run quote again after a halt of any kind: kill switch, drawdown, losses or refused orders.
+    """Let a sandbox run quote again after a halt.
 
-    A running session checks several times a second; otherwise the next one begins without halts.
+    It ends halts of any kind: kill switch, drawdown, losses, refused orders. A running session checks
+    several times a second; otherwise the next one begins without halts.
 
     Example: mm-nautilus resume configs/sandbox.yaml
     """

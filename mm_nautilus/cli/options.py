@@ -63,7 +63,7 @@ BacktestFile = Annotated[
 
 RunsFolder = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Parent of the run's folder, instead of output.directory."),
+    typer.Option("--out", metavar="DIR", help="Parent of the run's folder (output.directory)."),
 ]
 """Where a run's folder is made, in place of the configuration's folder."""
 
@@ -72,7 +72,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Replace one value, such as strategy.gamma=0.3; may be repeated.",
+        help="Set one value, as strategy.gamma=0.3; repeatable.",
         autocompletion=setting_keys,
     ),
 ]
@@ -86,7 +86,7 @@ SymbolList = Annotated[
     typer.Option(
         "--symbols",
         metavar="LIST",
-        help="Symbols such as XRP/USDT,BTC/USDT; all if not given.",
+        help="Such as XRP/USDT,BTC/USDT; all by default.",
         autocompletion=catalog_symbols,
     ),
 ]
@@ -94,7 +94,7 @@ SymbolList = Annotated[
 
 StartMoment = Annotated[
     str | None,
-    typer.Option("--start", metavar="MOMENT", help="First moment used, such as 2026-01-01T00:05:00Z."),
+    typer.Option("--start", metavar="MOMENT", help="First moment used, as 2026-01-01T00:05 (UTC)."),
 ]
 """The first moment of a span; unbounded where it is not given."""
 
@@ -104,12 +104,10 @@ EndMoment = Annotated[str | None, typer.Option("--end", metavar="MOMENT", help="
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 """Whether existing files may go."""
 
-GapSeconds = Annotated[
-    float, typer.Option(help="Longest silence of a book that does not count as a gap.", min=0.001)
-]
+GapSeconds = Annotated[float, typer.Option(help="Longest silence that is no gap.", min=0.001)]
 """What tells a gap of a recording from a quiet market."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on stdout.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document alone on stdout.")]
 """Output for machines."""
 
 

@@ -20,7 +20,9 @@ def report_command(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a run's report from its files: report.html in its folder, one page that opens offline.
+    """Rebuild a run's report.html from its files.
+
+    It is one page that opens offline.
 
     Example: mm-nautilus report runs/20251213T120000Z-backtest
     """
@@ -49,7 +51,7 @@ def compare_command(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show runs side by side: the parameters that differ, the figures, and the trading PnL over time.
+    """Show runs side by side: what differs, figures, PnL.
 
     Example: mm-nautilus compare runs/20251213T120000Z-backtest runs/20251213T120100Z-backtest --html both.html
     """

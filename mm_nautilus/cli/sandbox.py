@@ -77,49 +77,47 @@ def sandbox_command(
     out: RunsFolder = None,
     duration: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="How long to run, such as 90s or 2h, instead of duration."),
+        typer.Option(metavar="TIME", help="How long to run, as 90s or 2h (duration)."),
     ] = None,
     venue: Annotated[
         VenueChoice | None,
-        typer.Option(help="Kraken's live feed, or a venue on this machine, instead of feed.source."),
+        typer.Option(help="Kraken's live feed or a local venue (feed.source)."),
     ] = None,
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Ignore the state of earlier runs and keep it under another name."),
+        typer.Option("--fresh", help="Start anew; the earlier state is kept aside."),
     ] = False,
     web: Annotated[
         bool,
-        typer.Option("--web", help="Serve a live page, only on this machine unless web.host says otherwise."),
+        typer.Option("--web", help="Serve a live page on this machine, or at web.host."),
     ] = False,
     web_port: Annotated[
         int | None,
-        typer.Option(metavar="PORT", help="Port of the live page, 0 for a free one; implies --web."),
+        typer.Option(metavar="PORT", help="Its port, 0 for a free one; implies --web."),
     ] = None,
     web_host: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Address the live page listens on; implies --web. Needs a token if other machines can reach it.",
+            help="Address it listens on; implies --web.",
         ),
     ] = None,
     web_halt: Annotated[
         bool,
         typer.Option(
             "--web-halt",
-            help="Put a halt button on the live page, which then needs a token; implies --web.",
+            help="Put a halt button on it; implies --web.",
         ),
     ] = False,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Print a line per minute instead of tables, even on a terminal.")
-    ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print a line a minute instead of tables.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Trade on paper: a live feed, and a venue that is simulated as in a backtest.
+    """Trade on paper: a live feed and a simulated venue.
 
-    The terminal shows the run, --web also a page in a browser. The page's token, if it needs one, comes from the
-    environment variable MM_NAUTILUS_WEB_TOKEN.
+    The terminal shows the run, --web also a page in a browser. A page that other machines reach, or that has a halt
+    button, needs a token in the environment variable MM_NAUTILUS_WEB_TOKEN.
 
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """

@@ -43,12 +43,8 @@ def venue_command(
             help="The catalog to play.", show_default=str(_DEFAULT_CATALOG), callback=may_be_shipped
         ),
     ] = None,
-    speed: Annotated[
-        str, typer.Option(help="Seconds of data a second, or max for as fast as it is read.")
-    ] = "1",
-    at_end: Annotated[
-        Literal["loop", "stop"], typer.Option(help="Whether the catalog restarts after its last event.")
-    ] = "loop",
+    speed: Annotated[str, typer.Option(help="Data seconds a second, or max.")] = "1",
+    at_end: Annotated[Literal["loop", "stop"], typer.Option(help="After the last event.")] = "loop",
     simulate: Annotated[bool, typer.Option("--simulate", help="Play the simulator endlessly.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 20251213,
     symbols: Annotated[
@@ -61,24 +57,20 @@ def venue_command(
         ),
     ] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Wait for the control command resume.")] = False,
-    start_after_subscriptions: Annotated[
-        int, typer.Option(metavar="N", help="Wait until N subscriptions exist, one per channel and pair.")
-    ] = 0,
-    trade_snapshot: Annotated[
-        bool, typer.Option(help="Answer subscriptions to trades with the last 50.")
-    ] = True,
+    start_after_subscriptions: Annotated[int, typer.Option(metavar="N", help="One a channel and pair.")] = 0,
+    trade_snapshot: Annotated[bool, typer.Option(help="Begin a tape with its last 50 trades.")] = True,
     queue_frames: Annotated[
-        int, typer.Option(metavar="N", help="Frames that may wait for a client before it is disconnected.")
+        int, typer.Option(metavar="N", help="Most frames that wait for a client.")
     ] = 10_000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of REST and WebSocket; 0 takes a free one.")] = 0,
-    control_port: Annotated[int, typer.Option(help="Port of the control side; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port, 0 for a free one.")] = 0,
+    control_port: Annotated[int, typer.Option(help="The control side's.")] = 0,
     end_with_stdin: Annotated[
         bool, typer.Option("--end-with-stdin", help="End when standard input is closed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a local venue that speaks Kraken's protocols, for runs and tests without a network.
+    """Run a local venue that speaks Kraken's protocols.
 
     Example: mm-nautilus venue catalog --speed 10
     """

@@ -74,6 +74,20 @@ def test_every_option_says_what_it_does(words):
         assert parameter.help, f"{parameter.name} of {words}"
 
 
+@every_command
+def test_help_fits_a_terminal(words, command, monkeypatch):
+    """80 columns, no summary cut off, no word broken; and 24 lines but for what has more options than that."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command(*words, "--help").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines[1:] if line.endswith("...")]
+    shown = " ".join(lines).split()
+    told = [found(words).help or "", *(parameter.help or "" for parameter in found(words).params)]
+    assert set(" ".join(told).split()) <= set(shown)
+    if len(found(words).params) <= 7 and words:
+        assert len(lines) <= 24
+
+
 def test_help_of_no_command_loads_anything_heavy(tmp_path):
     code = f"""
 import contextlib, io, sys
