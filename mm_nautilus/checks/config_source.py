@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.checks.validation import check_fees, configured_fees, strategy_risks
+from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.problems import Problem, check_model, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
@@ -28,6 +29,7 @@ __all__ = [
     "load_any_config",
     "load_config",
     "load_sandbox_config",
+    "read_config",
     "resolved_yaml",
 ]
 
@@ -39,6 +41,8 @@ OVERRIDE_SOURCE: Final = "--set"
 
 _PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calibration"))
 """Keys whose paths are relative to the file they stand in."""
+_REFERENCES: Final = ("class", "pricing")
+"""Keys of the strategy, or of a symbol, that name classes and functions of one's own."""
 _FEED: Final = "feed"
 """Key that a sandbox's configuration has and a backtest's has not."""
 _CATALOG: Final = "catalog"
@@ -102,7 +106,9 @@ type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
 
 
 def _placed_text(place: str, problem: Problem) -> str:
-    """Return an error after its place and its path, a warning before its place."""
+    """Return an error after its place and its path, a warning before its place; what has none without."""
+    if not place:
+        return problem.text() if problem.is_warning else problem.located()
     if problem.is_warning:
         return f"{problem.text()} ({place})"
     return f"{place}{' ' if place == OVERRIDE_SOURCE else ': '}{problem.located()}"
@@ -130,6 +136,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunCo
         text = "a backtest takes no feed; this is a sandbox's configuration, for mm-nautilus sandbox"
         raise ConfigError(f"{source.place((_FEED,))}: {text}")
     return _loaded(source, RunConfig)
+
+
+def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
+    """Read a backtest's configuration from a mapping; paths are relative to the current folder.
+
+    Raises
+    ------
+    ConfigError
+        With everything that is wrong, as `load_config` tells it but for the places.
+    """
+    config, found = _checked(values, RunConfig)
+    errors = [problem.located() for problem in found if not problem.is_warning]
+    if errors or config is None:
+        raise ConfigError(errors)
+    return LoadedConfig(config, [problem.text() for problem in found], {})
 
 
 def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
@@ -161,23 +182,45 @@ def _read_source(path: Path, overrides: Sequence[str]) -> FileMapping:
         _apply(source, override, seen)
     for keys in _PATHS_OF_FILES:
         _resolve_path(source, keys)
+    _place_references(source.values.get("strategy"), path.parent.resolve())
     return source
+
+
+def _place_references(section: Any, folder: Path) -> None:
+    """Have the modules that a strategy or a symbol names looked for beside the file."""
+    if not isinstance(section, dict):
+        return
+    for key in _REFERENCES:
+        if isinstance(section.get(key), str):
+            with suppress(ValueError):  # the model refuses texts of another form
+                section[key] = ObjectReference.parse(section[key], folder)
+    symbols = section.get("symbols")
+    for symbol in symbols.values() if isinstance(symbols, dict) else ():
+        _place_references(symbol, folder)
 
 
 def _loaded[Config: (RunConfig, SandboxConfig)](
     source: FileMapping, model: type[Config]
 ) -> LoadedConfig[Config]:
-    config, found = check_model(model, source.values)
-    if config is not None:
-        strategy: MarketMakerConfig = config.strategy
-        later = [*strategy_risks(strategy), *configured_calibration(strategy)[1]]
-        found = [problem.under("strategy") for problem in later]
+    config, found = _checked(source.values, model)
     placed = [(source.place(problem.path), problem) for problem in found]
     placed.sort(key=lambda pair: _line(pair[0]))
     errors = source.problems + [_placed_text(*pair) for pair in placed if not pair[1].is_warning]
     if errors or config is None:
         raise ConfigError(errors)
     return LoadedConfig(config, [_placed_text(*pair) for pair in placed], source.places)
+
+
+def _checked[Config: (RunConfig, SandboxConfig)](
+    values: Mapping[str, Any], model: type[Config]
+) -> tuple[Config | None, list[Problem]]:
+    """Read values as a model, and return what is wrong with it or risky."""
+    config, found = check_model(model, values)
+    if config is None:
+        return None, found
+    strategy: MarketMakerConfig = config.strategy
+    later = [*strategy_risks(strategy), *configured_calibration(strategy)[1]]
+    return config, [problem.under("strategy") for problem in later]
 
 
 def _line(place: str) -> float:

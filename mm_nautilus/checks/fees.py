@@ -154,6 +154,8 @@ def _exit_risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
 
 def _width_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
     least = 2 * fees.maker_pct
+    if params.pricing is not None:  # Its widths are its own.
+        return
     if params.entry_order == "taker" or params.min_edge_bps is not None or params.min_spread_pct >= least:
         return
     if params.is_calibrated:  # These models add the fee to each side themselves.

@@ -227,7 +227,8 @@ def _model_problems(
     )
     mid = rates.rate(spec.base, spec.quote)
     if (
-        not params.use_reservation_price
+        params.pricing is not None
+        or not params.use_reservation_price
         or (params.is_calibrated and market is None)
         or not size
         or mid is None

@@ -79,13 +79,15 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
     found = [Problem((name,), f"{MISSING}: {name}") for name in missing]
     found += [problem for problem in refused if problem.path[0] not in missing]
     if params is not None:
-        found += [Problem(risk.names[:1], risk.message, is_warning=True) for risk in _risks(params)]
+        risks = (*_risks(params), *_unread_parameters(params))
+        found += [Problem(risk.names[:1], risk.message, is_warning=True) for risk in risks]
     return found
 
 
 def strategy_risks(strategy: MarketMakerConfig) -> list[Problem]:
     """Return the risks that show without any market data, each once, as warnings."""
-    return strategy.problems(_risks, is_warning=True)
+    unread = () if strategy.strategy_class else strategy.problems(_unread_parameters, is_warning=True)
+    return [*strategy.problems(_risks, is_warning=True), *unread]
 
 
 def _risks(params: SymbolParams) -> Iterator[Finding]:
@@ -94,6 +96,32 @@ def _risks(params: SymbolParams) -> Iterator[Finding]:
     if ratio < LEAST_REWARD_TO_RISK:
         text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
         yield Finding(("take_profit_pct", "stop_loss_pct"), text)
+    yield from _risks_of_model(params) if params.pricing is None else _replaced(params)
+
+
+def _unread_parameters(params: SymbolParams) -> Iterator[Finding]:
+    if params.pricing is None and params.pricing_parameters:
+        text = f"pricing_parameters {params.pricing_parameters} have no effect without pricing"
+        yield Finding(("pricing_parameters",), text)
+
+
+def _replaced(params: SymbolParams) -> Iterator[Finding]:
+    """Warn of what only the model that `pricing` replaces takes; other parameters it may read itself."""
+    given = {
+        "use_reservation_price": params.use_reservation_price,
+        "reservation_model": params.reservation_model != "simplified",
+        "recalibrate_minutes": params.recalibrate_minutes is not None,
+    }
+    names = tuple(name for name, is_given in given.items() if is_given)
+    if names:
+        values = ", ".join(f"{name} {shown(getattr(params, name)).strip("'")}" for name in names)
+        verb = "has" if len(names) == 1 else "have"
+        yield Finding(
+            names, f"{values} {verb} no effect: pricing {params.pricing} replaces the reservation model"
+        )
+
+
+def _risks_of_model(params: SymbolParams) -> Iterator[Finding]:
     if not params.use_reservation_price:
         given = {
             "reservation_model": params.reservation_model != "simplified",

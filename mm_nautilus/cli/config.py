@@ -38,8 +38,14 @@ def check(
     Example: mm-nautilus config check configs/backtest.yaml --set strategy.gamma=0.3
     """
     from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.own_code import names_own_code  # noqa: PLC0415
 
     loaded = load_any_config(file, overrides or [])
+    if names_own_code(loaded.config):
+        from mm_nautilus.runs.own_code import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
+
+        with loaded.placing():
+            import_own_code(loaded.config)
     warnings, quoted = loaded.all_warnings(), list(loaded.config.strategy.symbols)
     venue = loaded.config.venue.name
     if as_json:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -35,6 +36,7 @@ __all__ = [
     "InventoryCap",
     "InventoryTarget",
     "Moment",
+    "PlainValues",
     "Section",
     "SymbolName",
     "VenueName",
@@ -266,6 +268,31 @@ Duration = Annotated[
     Allowed("a length of time up to ten years in days, hours, minutes and seconds such as 2h, 90s or 1d12h"),
 ]
 """A length of time that names its units; a bare number is refused, as seconds and minutes would be mixed up."""
+
+
+def _read_plain_values(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(
+        isinstance(key, str) and (item is None or isinstance(item, bool | int | str) or _is_finite(item))
+        for key, item in value.items()
+    ):
+        raise ValueError("a mapping of names to plain values is needed")
+    return dict(value)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
+
+
+PlainValues = Annotated[
+    dict[str, Any],
+    PlainValidator(_read_plain_values),
+    PlainSerializer(lambda value: value),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
+    ),
+    Allowed("a mapping of names to numbers, texts, true, false or null such as {width_bps: 3.0}"),
+]
+"""Values that the configuration itself gives no meaning."""
 
 
 def _read_path(value: Any) -> Path:

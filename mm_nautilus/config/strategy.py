@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -26,10 +26,12 @@ from mm_nautilus.config.fields import (
     FilePath,
     InventoryCap,
     InventoryTarget,
+    PlainValues,
     Section,
     SymbolName,
     VenueName,
 )
+from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import MISSING, Problem, refuse
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
 
@@ -138,6 +140,11 @@ class SymbolParams(Section):
     seen, minutes; null keeps those of calibration."""
     recalibrate_window_minutes: float = Field(60.0, ge=0.1, le=10_080)
     """How far back such an estimate looks, minutes; at least recalibrate_minutes."""
+    pricing: ObjectField | None = Field(None, examples=["my_module:my_model"])
+    """Function of your own that returns reservation price and widths in the place of reservation_model. Its module is
+    looked for beside the configuration file, then in the current folder, then among what is installed."""
+    pricing_parameters: PlainValues = Field({}, examples=[{"width_bps": 3.0}])
+    """Values for pricing, which finds them in `params.pricing_parameters`; those of a symbol replace those for all."""
 
     # Exits
     take_profit_pct: float = Field(0.4, gt=0, le=100)
@@ -213,7 +220,7 @@ class SymbolParams(Section):
     @property
     def is_calibrated(self) -> bool:
         """Whether a model that takes its figures from the market is in force."""
-        return self.use_reservation_price and self.reservation_model != "simplified"
+        return self.pricing is None and self.use_reservation_price and self.reservation_model != "simplified"
 
     def size(self, report_currency: str) -> Amount:
         """Return the size of one full quote with its currency.
@@ -370,7 +377,27 @@ OrderTag = Annotated[
 ]
 
 
-class MarketMakerConfig(SymbolParams):
+if TYPE_CHECKING:
+    _WithClass = SymbolParams
+else:  # no annotation can name a key that is a keyword
+    _WithClass = create_model(
+        "_WithClass",
+        __base__=SymbolParams,
+        **{
+            "class": (
+                ObjectField | None,
+                Field(
+                    None,
+                    examples=["my_module:MyMaker"],
+                    description="Subclass of `MarketMaker` that a run trades with; null is `MarketMaker` itself. "
+                    "Its module is looked for as that of pricing.",
+                ),
+            )
+        },
+    )
+
+
+class MarketMakerConfig(_WithClass):
     """Configuration of the `MarketMaker` strategy: parameters for all symbols, and what differs for each."""
 
     venue: VenueName | None = None
@@ -413,6 +440,12 @@ class MarketMakerConfig(SymbolParams):
             found += self.problems(_uncalibrated)
         refuse(found)
         return self
+
+    @property
+    def strategy_class(self) -> ObjectReference | None:
+        """What the key ``class`` names."""
+        reference: ObjectReference | None = getattr(self, "class")
+        return reference
 
     def for_symbol(self, symbol: str) -> SymbolParams:
         """Return the merged parameters of one symbol.

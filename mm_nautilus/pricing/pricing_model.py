@@ -5,13 +5,17 @@ its prices are rounded away from the reservation price and kept from crossing th
 """
 
 import math
+import traceback
+from collections.abc import Callable
 from numbers import Real
 from typing import Final, NamedTuple, Protocol
 
+from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.not_quoting import NotQuoting
 
-__all__ = ["MarketView", "PositionView", "PricedQuote", "PricingModel", "checked"]
+__all__ = ["MarketView", "OwnPricing", "PositionView", "PricedQuote", "PricingModel", "PricingModelError"]
 
 _MOST_MIDS: Final = 10
 """Largest price and width that can only be meant, in mids."""
@@ -101,47 +105,85 @@ class PricingModel(Protocol):
         """Return reservation price and widths, or why there are none."""
 
 
-def checked(model: PricingModel) -> PricingModel:
-    """Return the model, which raises where it returns no prices that can be quoted.
+class PricingModelError(MarketMakingError):
+    """A model of one's own raised, or returned nothing that can be quoted; the message names it and the symbol."""
+
+
+class OwnPricing:
+    """A model of one's own, whose every answer is checked.
+
+    Parameters
+    ----------
+    model
+        The function.
+    name
+        What messages and reports call it; by default its module and its name.
+
+    Attributes
+    ----------
+    last
+        The last prices of each symbol with the market they were made for.
 
     Raises
     ------
     TypeError
-        If the model cannot be called; from the returned model: if it returns neither prices nor a reason.
-    ValueError
-        From the returned model: if a price or a width is no number within `_MOST_MIDS` times the mid.
+        If the model cannot be called.
     """
-    if not callable(model):
-        raise TypeError(f"pricing must be a function of market, position and parameters, was {model!r}")
 
-    def priced(
-        market: MarketView, position: PositionView, params: SymbolParams, /
+    def __init__(self, model: PricingModel, name: str | None = None) -> None:
+        if not callable(model):
+            raise TypeError(f"pricing must be a function of market, position and parameters, was {model!r}")
+        self._model: Callable[..., object] = model
+        self.name = str(ObjectReference.of(model)) if name is None else name
+        self.last: dict[str, tuple[MarketView, PricedQuote]] = {}
+
+    def __call__(
+        self, market: MarketView, position: PositionView, params: SymbolParams, /
     ) -> PricedQuote | NotQuoting:
-        quote = model(market, position, params)
+        """Return what the model returns.
+
+        Raises
+        ------
+        PricingModelError
+            If the model raises, or returns neither a reason nor prices and widths that are numbers within `_MOST_MIDS`
+            times the mid.
+        """
+        try:
+            quote = self._model(market, position, params)
+        except Exception as error:
+            raise PricingModelError(f"{self._of(market)} raised {_raised(error)}") from error
         if isinstance(quote, NotQuoting):
             return quote
         if not isinstance(quote, PricedQuote):
-            raise TypeError(
-                f"the pricing model of {market.symbol} must return a PricedQuote or a NotQuoting, was {quote!r}"
+            text = f"{self._of(market)} must return a PricedQuote or a NotQuoting, was {quote!r}"
+            raise PricingModelError(text)
+        if not _can_be_quoted(quote, _MOST_MIDS * market.mid_price):
+            raise PricingModelError(
+                f"{self._of(market)} must return a reservation price above 0, widths of at least 0, none of them above "
+                f"{_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or None, was {quote}"
             )
-        most = _MOST_MIDS * market.mid_price
-        price, *widths = quote[:3]
-        sizes = (
-            all(map(_is_number, quote[:3]))
-            and 0 < price <= most
-            and all(0 <= each <= most for each in widths)
-        )
-        if not sizes or not (
-            quote.skew_bps is None or (_is_number(quote.skew_bps) and math.isfinite(quote.skew_bps))
-        ):
-            raise ValueError(
-                f"the pricing model of {market.symbol} must return a reservation price above 0, widths of at least 0, "
-                f"none of them above {_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or "
-                f"None, was {quote}"
-            )
+        self.last[market.symbol] = market, quote
         return quote
 
-    return priced
+    def _of(self, market: MarketView) -> str:
+        return f"the pricing model {self.name} of {market.symbol}"
+
+
+def _raised(error: Exception) -> str:
+    """Return an exception's type, text and place, on one line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.filename}:{frame.lineno}: {' '.join(str(error).split())}"
+
+
+def _can_be_quoted(quote: PricedQuote, most: float) -> bool:
+    price, *widths = quote[:3]
+    skew_bps = quote.skew_bps
+    return (
+        all(map(_is_number, quote[:3]))
+        and 0 < price <= most
+        and all(0 <= each <= most for each in widths)
+        and (skew_bps is None or (_is_number(skew_bps) and math.isfinite(skew_bps)))
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -223,8 +223,19 @@ def _notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
     for words, values in differing.items():
         if any(value != values[0] for value in values):
             yield f"these runs {words}"
+    sources = [_module_sources(run) for run in runs]
+    for name in sorted({name for found in sources for name in found}):
+        texts = [found[name] for found in sources if name in found]
+        if any(text != texts[0] for text in texts):
+            yield f"these runs have different versions of {name}"
     for run in runs:
         yield from _notes_of(run)
+
+
+def _module_sources(run: ComparedRun) -> dict[str, bytes]:
+    """Return the copies of modules of one's own that a run's folder holds."""
+    folder = run.files.folder
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
 
 def _catalog(run: ComparedRun) -> Any:

@@ -111,6 +111,8 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
 
 def _distance(name: str, key: str) -> Row:
     def text(model: Figures) -> str:
+        if model[f"{key}_bps"] is None:
+            return NONE
         return f"{short_number(model[f'{key}_bps'])} bps ({short_number(model[f'{key}_ticks'])} ticks)"
 
     return Row(name, (f"{key}_bps", f"{key}_ticks"), text)

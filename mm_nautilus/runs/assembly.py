@@ -276,7 +276,7 @@ def build_backtest(
     with _pandas_unloaded():
         node = BacktestNode([_node_config(inputs, folder, catalog)])
         node.build()
-    strategy = MarketMaker(strategy_config(config, inputs.specs))
+    strategy = inputs.code.strategy(strategy_config(config, inputs.specs))
     strategy.conditions = Conditions(
         start_ns=inputs.quote_ns, pauses_in_gaps=True, followed=inputs.specs.keys() - inputs.broken
     )

@@ -1,9 +1,12 @@
 """Run one backtest from its configuration and write its folder of results."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from mm_nautilus.checks.config_source import load_config, read_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog_path import engine_path
 from mm_nautilus.runs.assembly import RUN_ID, BacktestParts, build_backtest
@@ -18,7 +21,7 @@ __all__ = ["run_backtest"]
 
 
 def run_backtest(
-    config: RunConfig,
+    config: RunConfig | Mapping[str, Any] | Path | str,
     *,
     on_progress: Callable[[float], None] = lambda _share: None,
     say_trades: Callable[[str], None] = lambda _line: None,
@@ -28,7 +31,8 @@ def run_backtest(
     Parameters
     ----------
     config
-        The run.
+        The run: the path of a YAML file, a mapping with the keys of one, or a `RunConfig`. Paths in a mapping, and the
+        modules that it names, are relative to the current folder.
     on_progress
         Called with the share of the data done, 0..1.
     say_trades
@@ -36,15 +40,27 @@ def run_backtest(
 
     Raises
     ------
-    RefusedRunError
-        If the catalog cannot be used, or the configuration does not fit its instruments; nothing has been written.
+    ConfigError
+        If the configuration has errors or does not fit its instruments, the catalog cannot be used, or a class or
+        function that is named cannot be had; nothing has been written.
     RunFailedError, StoppedRunError
         As of `Run.outcome`.
     """
+    if not isinstance(config, RunConfig):
+        return _run_loaded(config, on_progress, say_trades)
     inputs = prepare(config)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:
         return _Backtest(inputs, catalog, signals, on_progress, say_trades).outcome()
+
+
+def _run_loaded(
+    config: Mapping[str, Any] | Path | str, on_progress: Callable[[float], None], say_trades: Callable[[str], None]
+) -> RunOutcome:
+    loaded = read_config(config) if isinstance(config, Mapping) else load_config(Path(config))
+    with loaded.placing():
+        outcome = run_backtest(loaded.config, on_progress=on_progress, say_trades=say_trades)
+    return replace(outcome, warnings=tuple(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
 
 
 class _Backtest(Run[BacktestParts]):

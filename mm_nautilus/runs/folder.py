@@ -56,8 +56,15 @@ def write_refusal(folder: Path) -> tuple[Path, int | None]:
     return nearest, None if os.access(nearest, os.W_OK | os.X_OK) else errno.EACCES
 
 
-def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
-    """Make a run's folder, put its resolved configuration and its calibration there, and return it.
+def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, bytes]) -> Path:
+    """Make a run's folder, put its resolved configuration, its calibration and its modules there, and return it.
+
+    Parameters
+    ----------
+    config
+        The run.
+    sources
+        The text of modules of one's own, by paths within the folder.
 
     Raises
     ------
@@ -71,6 +78,10 @@ def begun_run_folder(config: RunConfig | SandboxConfig) -> Path:
         if config.strategy.calibration is not None:
             with whole_file(folder / "calibration.yaml") as unfinished:
                 shutil.copyfile(config.strategy.calibration, unfinished)
+        for name, source in sources.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(folder / name) as unfinished:
+                unfinished.write_bytes(source)
     except OSError as error:
         shutil.rmtree(folder)
         raise RefusedRunError([_refused("output.directory", directory, reason(error))]) from error

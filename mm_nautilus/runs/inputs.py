@@ -17,6 +17,7 @@ from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.runs.own_code import OwnCode, import_own_code
 from mm_nautilus.system.moments import nanoseconds
 
 __all__ = ["Inputs", "RunInputs", "book_bounds", "books_before", "checked_run", "first_mid", "prepare"]
@@ -36,11 +37,14 @@ class Inputs:
         The instruments traded, by symbol.
     warnings
         Risks that validation named.
+    code
+        The strategy and pricing functions that the configuration names.
     """
 
     config: RunConfig | SandboxConfig
     specs: Mapping[str, InstrumentSpec]
     warnings: tuple[str, ...]
+    code: OwnCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +79,25 @@ def prepare(config: RunConfig) -> RunInputs:
     Raises
     ------
     RefusedRunError
-        If the configuration does not fit the instruments, the calibration it names lacks what it takes from it, the
-        catalog cannot be used, or has no full book before the run's start.
+        If a class or function that the configuration names cannot be had, it does not fit the instruments, the
+        calibration it names lacks what it takes from it, the catalog cannot be used, or has no full book before the
+        run's start.
     """
     if config.strategy.book_data != "deltas":
         text = (
             "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
         )
         raise RefusedRunError([Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")])
+    code = import_own_code(config)
     start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
     _refuse_unknown_symbols(config)
     with refused_for("end" if start_ns is None else "start"):
         refuse_other_span(CatalogReader(config.catalog), start_ns, end_ns)
     with refused_for("catalog"):
-        return _inputs(config, start_ns, end_ns)
+        return _inputs(config, code, start_ns, end_ns)
 
 
-def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunInputs:
+def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int | None) -> RunInputs:
     symbols = list(config.strategy.symbols)
     found = require_data(
         config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
@@ -110,6 +116,7 @@ def _inputs(config: RunConfig, start_ns: int | None, end_ns: int | None) -> RunI
             reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
     return RunInputs(
         config=config,
+        code=code,
         specs=specs,
         data_ns=data_ns,
         quote_ns=max(first_ns, start_ns or first_ns),

@@ -23,6 +23,7 @@ from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopControlle
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
 from mm_nautilus.runs.live_view_bridge import Screen, Views
+from mm_nautilus.runs.own_code import import_own_code
 from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,
@@ -84,13 +85,14 @@ def run_sandbox(
         If the venue cannot be reached, and as of `Run.outcome`.
     """
     _refuse_before_writing(config, fresh=fresh)
+    code = import_own_code(config)
     with ExitStack() as opened:
         page = LivePage.open(config.web) if config.web.enabled else None
         if page is not None:
             opened.callback(page.close)
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
-        inputs = prepare_sandbox(config, feed, signals, say)
+        inputs = prepare_sandbox(config, code, feed, signals, say)
         for warning in inputs.warnings:
             say(warning)
         state = None

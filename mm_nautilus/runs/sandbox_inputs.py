@@ -30,6 +30,7 @@ from mm_nautilus.runs.kraken import (
     listed_pairs,
     served_pairs,
 )
+from mm_nautilus.runs.own_code import OwnCode
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 
@@ -149,7 +150,11 @@ def _played(
 
 
 def prepare_sandbox(
-    config: SandboxConfig, feed: Feed, signals: SignalListener, say: Callable[[str], None]
+    config: SandboxConfig,
+    code: OwnCode,
+    feed: Feed,
+    signals: SignalListener,
+    say: Callable[[str], None],
 ) -> SandboxInputs:
     """Ask the venue for its pairs and check the configuration against them.
 
@@ -185,7 +190,7 @@ def prepare_sandbox(
     )
     margin = () if config.venue.account_type == "cash" else (unlimited,)
     warnings = (*warnings, *unpriced, *closed, *margin)
-    return SandboxInputs(config=config, specs=traded, warnings=warnings, feed=feed, listed=listed)
+    return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
 
 
 def _as_stored(spec: InstrumentSpec, stored: InstrumentSpec | None) -> InstrumentSpec:

@@ -140,7 +140,7 @@ def build_sandbox(
     config, state = inputs.config, beside.state
     saved = None if state is None else state.account
     node = _builder(inputs, folder, saved, beside.listing_url).build()
-    strategy = MarketMaker(strategy_config(config, inputs.specs), takes_over=True)
+    strategy = inputs.code.strategy(strategy_config(config, inputs.specs), takes_over=True)
     strategy.conditions = Conditions(is_live=True, book_depth=config.feed.book_depth)
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     control = _session_control(inputs, session, strategy, on_report)

@@ -9,6 +9,7 @@ from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import OwnPricing
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
@@ -83,15 +84,42 @@ def _side_state(side: QuoteSide) -> str:
 
 def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
     """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
-    if symbol.quote_metrics is None:
+    metrics = None if symbol.quote_metrics is None else asdict(symbol.quote_metrics)
+    if isinstance(symbol.pricing, OwnPricing):
+        metrics = _own_metrics(symbol, symbol.pricing)
+    if metrics is None:
         return None
     volatility = symbol.volatility
-    return asdict(symbol.quote_metrics) | {
+    return metrics | {
         "volatility_pct": volatility.volatility_pct if volatility.is_known else None,
         "volatility_source": str(volatility.source),
         "volatility_since": moment(volatility.since_ns).isoformat() if volatility.since_ns else None,
         "estimates": symbol.model.estimates,
         "refused_estimates": symbol.model.refused_estimates,
+    }
+
+
+def _own_metrics(symbol: SymbolState, pricing: OwnPricing) -> dict[str, Any] | None:
+    """Return the fields of `QuoteMetrics` for the last prices of a model of one's own, None where there are none."""
+    if symbol.name not in pricing.last:
+        return None
+    market, quote = pricing.last[symbol.name]
+    tick_bps = 10_000.0 * symbol.tick / market.mid_price
+    half_width_bps = 5_000.0 * (quote.bid_width + quote.ask_width) / market.mid_price
+    spread = 10_000.0 * (market.best_ask - market.best_bid) / market.mid_price, "present spread"
+    if symbol.calibration is not None:
+        spread = symbol.calibration.spread.median_spread_bps, "median spread"
+    return {
+        "model": pricing.name,
+        "source": "its last prices",
+        "gamma": None,
+        "half_width_bps": half_width_bps,
+        "half_width_ticks": half_width_bps / tick_bps,
+        "skew_bps": quote.skew_bps,
+        "skew_ticks": None if quote.skew_bps is None else quote.skew_bps / tick_bps,
+        "maker_fee_bps": 100.0 * (symbol.params.maker_fee_pct or 0.0),
+        "spread_bps": spread[0],
+        "spread_source": spread[1],
     }
 
 

@@ -10,16 +10,21 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mm_nautilus.checks.config_source import resolved_yaml
-from mm_nautilus.errors import InterruptedRunError, RunFailedError, StoppedRunError
+from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError, StoppedRunError
+from mm_nautilus.pricing.pricing_model import PricingModelError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.signals import SignalListener, signal_words
+from mm_nautilus.system.near_names import known_names
 from mm_nautilus.system.whole_file import failure_text, remove_unfinished, write_whole
 from mm_nautilus.trading.fail_fast import CallbackFailure
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Failure", "Run", "RunOutcome", "first_fault", "note_failed", "raised_by", "run_failed"]
 
@@ -33,7 +38,7 @@ _MOST_PARTS_IN_HURRY: Final = 150
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run leaves.
+    """What a run leaves: its figures and, as pandas frames that are read from the folder when asked for, its tables.
 
     Parameters
     ----------
@@ -48,6 +53,46 @@ class RunOutcome:
     summary: dict[str, Any]
     folder: Path
     warnings: tuple[str, ...]
+
+    def frame(self, table: str) -> "pd.DataFrame":
+        """Return one of the tables; moments are in UTC, money and sizes exact as `decimal.Decimal`.
+
+        Raises
+        ------
+        DataError
+            If the run has no such table.
+        """
+        names = sorted(path.stem for path in self.folder.glob("*.parquet"))
+        if table not in names:
+            raise DataError(f"a table must be one of {known_names(table, names)}, was {table}")
+        import pandas as pd  # noqa: PLC0415 (no run waits for it to begin)
+
+        return pd.read_parquet(self.folder / f"{table}.parquet")
+
+    @property
+    def fills(self) -> "pd.DataFrame":
+        """Every execution."""
+        return self.frame("fills")
+
+    @property
+    def orders(self) -> "pd.DataFrame":
+        """Every order of a backtest."""
+        return self.frame("orders")
+
+    @property
+    def positions(self) -> "pd.DataFrame":
+        """Every position of a backtest."""
+        return self.frame("positions")
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """Each symbol's metrics over time."""
+        return self.frame("metrics")
+
+    @property
+    def equity(self) -> "pd.DataFrame":
+        """The account over time."""
+        return self.frame("equity")
 
 
 class Run[RunParts: Parts[Any, Any]]:
@@ -77,7 +122,7 @@ class Run[RunParts: Parts[Any, Any]]:
         self._run = inputs
         self.signals = signals
         self._is_resumed = is_resumed
-        self.folder: Path = begun_run_folder(inputs.config)
+        self.folder: Path = begun_run_folder(inputs.config, inputs.code.sources)
         self.summary: dict[str, Any] = {"name": inputs.config.name}
 
     def play(self) -> RunOutcome:
@@ -263,6 +308,6 @@ def _told(failure: Failure) -> tuple[str, str]:
     details = "".join(traceback.format_exception(error))
     if isinstance(error, OSError):
         return failure_text(error), details
-    if isinstance(failure, CallbackFailure):
+    if isinstance(failure, CallbackFailure) and not isinstance(error, PricingModelError):
         return f"{failure.callback} raised {error!r}", details
     return str(error) or repr(error), details

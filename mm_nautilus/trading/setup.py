@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.checks.fees import with_instrument_fees
 from mm_nautilus.checks.instruments import check_instruments, model_inputs
+from mm_nautilus.checks.own_code import OwnModules, own_pricing
 from mm_nautilus.checks.validation import Problem, validate
+from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
-from mm_nautilus.pricing.pricing_model import PricingModel
+from mm_nautilus.pricing.pricing_model import OwnPricing, PricingModel
 from mm_nautilus.trading.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.trading.symbol import SymbolState
 
@@ -87,7 +89,49 @@ def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
     return StrategyConfig(log_events=False, log_commands=False, **{"order_id_tag": _TAG, **ids})
 
 
-def validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
+def validated(
+    config: Any, warnings: list[str], pricing: PricingModel | Mapping[str, PricingModel] | None
+) -> tuple[MarketMakerConfig | None, dict[str, OwnPricing]]:
+    """Return a configuration that may be traded and the models of one's own by symbol, None where it has errors.
+
+    Parameters
+    ----------
+    config
+        The configuration, or a mapping of the same shape.
+    warnings
+        Where validation adds what it says.
+    pricing
+        One model for all symbols, or the models that the configuration names by symbol; None imports these.
+
+    Raises
+    ------
+    TypeError
+        If a model cannot be called.
+    """
+    shared = None if pricing is None or isinstance(pricing, Mapping) else OwnPricing(pricing)
+    settings = _validated(config if shared is None else _priced_by(config, shared.name), warnings)
+    if settings is None:
+        return None, {}
+    if shared is not None:
+        return settings, dict.fromkeys(settings.symbols, shared)
+    found, problems = (pricing, []) if isinstance(pricing, Mapping) else own_pricing(settings, OwnModules())
+    warnings += [problem.text() for problem in problems]
+    if problems:
+        return None, {}
+    names = {symbol: str(settings.for_symbol(symbol).pricing) for symbol in found}
+    return settings, {symbol: OwnPricing(model, names[symbol]) for symbol, model in found.items()}
+
+
+def _priced_by(config: Any, name: str) -> Any:
+    """Return a configuration that names the model which replaces those of all its symbols."""
+    given = config.model_dump(exclude_unset=True) if isinstance(config, MarketMakerConfig) else config
+    if not isinstance(given, Mapping):
+        return given
+    module, _, function = name.partition(":")
+    return {**given, "pricing": ObjectReference(module, function)}
+
+
+def _validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
     """Return a configuration that may be traded, None where it has errors; add what validation says to `warnings`."""
     raw = config.model_dump(exclude_unset=True) if isinstance(config, MarketMakerConfig) else config
     warnings += validate(raw)
@@ -103,7 +147,7 @@ def validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
 
 
 def build_symbols(
-    settings: MarketMakerConfig, cache: Any, warnings: list[str], pricing: PricingModel | None
+    settings: MarketMakerConfig, cache: Any, warnings: list[str], pricing: Mapping[str, OwnPricing]
 ) -> Symbols | None:
     """Return the symbols of a configuration, None where it does not fit its instruments.
 
@@ -116,7 +160,7 @@ def build_symbols(
     warnings
         Where errors and risks are added.
     pricing
-        A model of one's own in the place of the configured one.
+        Models of one's own by symbol, in the place of the configured formulas.
     """
     known, refused = _instruments(cache, settings.venue)
     calibration, problems = configured_calibration(settings)
@@ -144,7 +188,7 @@ def build_symbols(
             rates.rate,
             market=model_inputs(settings, calibration, name),
             calibration=None if calibration is None else calibration.symbols.get(name),
-            pricing=pricing,
+            pricing=pricing.get(name),
         )
     return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)
 

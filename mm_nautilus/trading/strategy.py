@@ -8,7 +8,7 @@ from nautilus_trader.model import InstrumentId, OrderFilled
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.pricing.pricing_model import PricingModel, checked
+from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.drawdowns import Drawdowns
@@ -57,7 +57,8 @@ class MarketMaker(GuardedStrategy):
         Whether positions that a live node finds before the strategy starts are its own. The configuration has to
         name the venue then.
     pricing
-        A model of one's own that prices every symbol in the place of the configured one.
+        A model of one's own that prices every symbol in the place of the configured one, or the models that the
+        configuration names by symbol, which are imported where none are given.
 
     Attributes
     ----------
@@ -78,15 +79,14 @@ class MarketMaker(GuardedStrategy):
         config: MarketMakerConfig | Mapping[str, Any],
         *,
         takes_over: bool = False,
-        pricing: PricingModel | None = None,
+        pricing: PricingModel | Mapping[str, PricingModel] | None = None,
     ) -> None:
         del takes_over
         super().__init__()
         self.conditions = Conditions()
         self.config_warnings: list[str] = []
-        self.settings = validated(config, self.config_warnings)
+        self.settings, self._pricing = validated(config, self.config_warnings, pricing)
         self.persistence = Persistence(self)
-        self._pricing = None if pricing is None else checked(pricing)
         self._symbols: dict[InstrumentId, SymbolState] = {}
         self._is_priced = False
 
@@ -108,6 +108,8 @@ class MarketMaker(GuardedStrategy):
             return
         self._make_parts(settings, found)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        for name, model in self._pricing.items():
+            self.log.info(f"MM: {name} is priced by {model.name}")
         for symbol in self._symbols.values():
             if symbol.name in self.conditions.followed and symbol.may_follow_touch:
                 symbol.follow_touch(self.cache)

@@ -93,7 +93,7 @@ def test_prices_that_are_none_end_the_run(run: Any, wrong: PricedQuote) -> None:
     assert outcome.orders == []
     (failure,) = mm.failures
     assert str(failure.error) == (
-        "the pricing model of XRP/USDT must return a reservation price above 0, widths of at least 0, none of them "
+        "the pricing model test_own_pricing:<lambda> of XRP/USDT must return a reservation price above 0, widths of at least 0, none of them "
         f"above 10 times the mid of 2.35, and a finite skew_bps or None, was {wrong}"
     )
 
@@ -103,7 +103,7 @@ def test_what_is_no_priced_quote_ends_the_run(run: Any, wrong: Any) -> None:
     mm = Watched(config(), pricing=lambda *_: wrong)
     assert run(mm, [around(0, 2.35), around(1, 2.36)]).orders == []
     (failure,) = mm.failures
-    text = f"the pricing model of XRP/USDT must return a PricedQuote or a NotQuoting, was {wrong!r}"
+    text = f"the pricing model test_own_pricing:<lambda> of XRP/USDT must return a PricedQuote or a NotQuoting, was {wrong!r}"
     assert str(failure.error) == text
 
 

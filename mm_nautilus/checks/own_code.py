@@ -1,0 +1,217 @@
+"""Find and import the classes and functions of one's own that a configuration names."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from mm_nautilus.config.object_reference import ObjectReference
+from mm_nautilus.config.problems import Problem
+from mm_nautilus.config.run import TradingConfig
+from mm_nautilus.config.strategy import Finding, MarketMakerConfig, SymbolParams
+from mm_nautilus.pricing.pricing_model import PricingModel
+from mm_nautilus.system.near_names import nearest
+
+__all__ = ["ObjectRefusedError", "OwnModules", "names_own_code", "own_pricing", "takes_arguments"]
+
+_PREFIX: Final = "mm_nautilus_own_"
+"""Before the name under which a module from a file is known to Python: the file may be called as a module of the
+standard library is."""
+_LONGEST_REASON: Final = 300
+
+
+class ObjectRefusedError(Exception):
+    """What a configuration names cannot be had; the message completes ``KEY must ``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """An imported module; `place` is its file, `copy` what a run's folder calls its copy, `source` its text."""
+
+    module: ModuleType
+    place: str
+    copy: Path | None
+    source: bytes
+
+
+class OwnModules:
+    """The modules of one run: each is imported once, and from its file anew for each run.
+
+    A module is looked for beside the configuration file, then in the current folder, then among what is installed.
+    The folder that it is found in is from then on the last of ``sys.path``, so that it can import its neighbours.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, _Loaded] = {}
+
+    @property
+    def sources(self) -> dict[Path, bytes]:
+        """The text of each module as it was imported, by what a run's folder calls its copy."""
+        return {each.copy: each.source for each in self._loaded.values() if each.copy is not None}
+
+    def get(self, reference: ObjectReference, kind: str, is_one: Callable[[Any], bool]) -> Any:
+        """Return the class or function that a reference names.
+
+        Parameters
+        ----------
+        reference
+            The module and the name in it.
+        kind
+            What it has to be, in words.
+        is_one
+            Returns whether an object is of that kind.
+
+        Raises
+        ------
+        ObjectRefusedError
+            If there is no such module, it fails on import, it lacks the name, or that is of another kind.
+        """
+        if reference.module not in self._loaded:
+            self._loaded[reference.module] = _from_file(reference) or _installed(reference)
+        loaded = self._loaded[reference.module]
+        if not hasattr(loaded.module, reference.name):
+            names = [name for name in vars(loaded.module) if not name.startswith("_")]
+            likely = nearest(reference.name, names)
+            hint = "" if likely is None else f" (did you mean {likely}?)"
+            raise ObjectRefusedError(f"be a name that {loaded.place} has{hint}, was {reference}")
+        found = getattr(loaded.module, reference.name)
+        if not is_one(found):
+            raise ObjectRefusedError(f"be {kind}, was {reference}{_described(found)}")
+        return found
+
+
+def _described(found: Any) -> str:
+    """Return what an object is instead, as far as that tells anything."""
+    if isinstance(found, type):
+        return ", a class"
+    if not callable(found):
+        return f", of type {type(found).__name__}"
+    return f", which takes {signature(found)}"
+
+
+def takes_arguments(function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
+    """Return whether a function takes such arguments, as far as it tells."""
+    try:
+        taken = signature(function)
+    except ValueError:  # a compiled one
+        return True
+    try:
+        taken.bind(*arguments, **named)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_pricing(found: Any) -> bool:
+    return callable(found) and not isinstance(found, type) and takes_arguments(found, None, None, None)
+
+
+def _folders(reference: ObjectReference) -> dict[Path, str]:
+    """Return where a module's file is looked for, in this order, and what messages call it."""
+    here = {Path.cwd(): "in the current folder"}
+    return here if reference.folder is None else {reference.folder: "beside the configuration file"} | here
+
+
+def _from_file(reference: ObjectReference) -> _Loaded | None:
+    for folder in _folders(reference):
+        file = folder / reference.file
+        for path in (file, file.with_suffix("") / "__init__.py"):
+            if path.is_file():
+                return _executed(reference, path, folder)
+    return None
+
+
+def _executed(reference: ObjectReference, file: Path, folder: Path) -> _Loaded:
+    """Import a file without leaving anything beside it."""
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        text = f"be in a module that can be read, was {reference}: {file}: {error.strerror}"
+        raise ObjectRefusedError(text) from error
+    module = ModuleType(_PREFIX + reference.module)
+    module.__file__, module.__package__ = str(file), ""
+    if file.stem == "__init__":
+        module.__path__, module.__package__ = [str(file.parent)], module.__name__
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is its import
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise _failed(reference, error) from error
+    return _Loaded(module, str(file), reference.file, source)
+
+
+def _installed(reference: ObjectReference) -> _Loaded:
+    try:
+        module = importlib.import_module(reference.module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{reference.module}.".startswith(f"{error.name}."):
+            raise ObjectRefusedError(_not_found(reference)) from None
+        raise _failed(reference, error) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(reference, error) from error
+    file = getattr(module, "__file__", None) or ""
+    if not file.endswith(".py"):
+        return _Loaded(module, reference.module, None, b"")
+    return _Loaded(module, file, reference.copy_of_installed, Path(file).read_bytes())
+
+
+def _not_found(reference: ObjectReference) -> str:
+    folders = _folders(reference)
+    places = ", ".join(f"{words} ({folder})" for folder, words in folders.items())
+    known = (path.stem for folder in folders for path in (folder / reference.file).parent.glob("*.py"))
+    *parents, last = reference.module.split(".")
+    likely = nearest(last, known)
+    hint = "" if likely is None else f" (did you mean {'.'.join([*parents, likely])}?)"
+    return f"be in a module that is {places} or installed{hint}, was {reference}"
+
+
+def _failed(reference: ObjectReference, error: BaseException) -> ObjectRefusedError:
+    """Say where and why a module fails on import, on one line."""
+    reason = " ".join(str(error).split())[:_LONGEST_REASON]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
+    ]
+    place = f"{frames[-1].filename}:{frames[-1].lineno}"
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        place, reason = f"{error.filename}:{error.lineno}", error.msg
+    return ObjectRefusedError(
+        f"be in a module that can be imported, was {reference}: {type(error).__name__} at {place}: {reason}"
+    )
+
+
+def names_own_code(config: TradingConfig) -> bool:
+    """Return whether a run's configuration names a class or a function of one's own."""
+    strategy = config.strategy
+    return strategy.strategy_class is not None or any(
+        strategy.for_symbol(symbol).pricing is not None for symbol in strategy.symbols
+    )
+
+
+def own_pricing(
+    config: MarketMakerConfig, modules: OwnModules
+) -> tuple[dict[str, PricingModel], list[Problem]]:
+    """Return the configured pricing functions by symbol, and why they cannot be had."""
+    kind = "a function of market, position and parameters"
+    models: dict[ObjectReference, PricingModel] = {}
+    refusals: dict[ObjectReference, str] = {}
+    wanted = {symbol: config.for_symbol(symbol).pricing for symbol in config.symbols}
+    for reference in dict.fromkeys(each for each in wanted.values() if each is not None):
+        try:
+            models[reference] = modules.get(reference, kind, _is_pricing)
+        except ObjectRefusedError as refused:
+            refusals[reference] = str(refused)
+
+    def refused_pricing(params: SymbolParams) -> Iterator[Finding]:
+        if params.pricing in refusals:
+            yield Finding(("pricing",), f"pricing must {refusals[params.pricing]}")
+
+    found = {symbol: models[each] for symbol, each in wanted.items() if each in models}
+    return found, config.problems(refused_pricing)

@@ -1,0 +1,85 @@
+"""A class or function of one's own, named in a configuration as ``my_module:my_model``."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from mm_nautilus.config.fields import Allowed
+
+__all__ = ["ObjectField", "ObjectReference"]
+
+_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_LONGEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """A module and a name in it.
+
+    Parameters
+    ----------
+    module, name
+        As Python writes them; the module may be one of a package, ``my_package.my_module``.
+    folder
+        Where the module is looked for first: that of the configuration file, None where there is no file.
+    """
+
+    module: str
+    name: str
+    folder: Path | None = field(default=None, compare=False)
+
+    @classmethod
+    def parse(cls, text: str, folder: Path | None = None) -> Self:
+        """Read ``my_module:my_model``.
+
+        Raises
+        ------
+        ValueError
+            If the text has another form.
+        """
+        if len(text) > _LONGEST or not re.fullmatch(_PATTERN, text, re.ASCII):
+            raise ValueError("a module, a colon and a name in it are needed")
+        module, _, name = text.partition(":")
+        return cls(module, name, folder)
+
+    @classmethod
+    def of(cls, model: Callable[..., Any]) -> Self:
+        """Return how messages and reports call a function, or any object that can be called."""
+        named = model if hasattr(model, "__name__") else type(model)
+        return cls(named.__module__, named.__name__)
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.name}"
+
+    @property
+    def file(self) -> Path:
+        """The module's file, relative to the folder it is looked for in."""
+        return Path(*self.module.split(".")).with_suffix(".py")
+
+    @property
+    def copy_of_installed(self) -> Path:
+        """What a run's folder calls its copy of an installed module, which no import takes for the module."""
+        return Path(f"{self.module}.installed.py")
+
+
+def _read_reference(value: Any) -> ObjectReference:
+    reference = ObjectReference.parse(value) if isinstance(value, str) else value
+    if not isinstance(reference, ObjectReference):
+        raise ValueError("a module, a colon and a name in it are needed")
+    return reference
+
+
+ObjectField = Annotated[
+    ObjectReference,
+    PlainValidator(_read_reference),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {"type": "string", "pattern": _PATTERN, "maxLength": _LONGEST, "examples": ["my_module:my_model"]}
+    ),
+    Allowed("a module, a colon and a name in it such as my_module:my_model"),
+]
+"""A class or function, written as ``my_module:my_model``."""

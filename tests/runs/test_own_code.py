@@ -1,0 +1,322 @@
+"""A strategy class and pricing functions from files outside the package, named in a configuration."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from made_markets import MadeMarket, instrument
+
+import mm_nautilus
+from mm_nautilus import RunConfig, run_backtest
+from mm_nautilus.checks.config_source import load_config
+
+MODULE = '''\
+from mm_nautilus import MarketMaker
+from mm_nautilus.pricing import PricedQuote
+
+NO_FUNCTION = 5
+asked = 0
+
+
+def my_model(market, position, params):
+    """Quote around a price a third of a basis point above the mid, lower with inventory."""
+    global asked
+    asked += 1
+    width = market.mid_price * params.pricing_parameters["width_bps"] / 10_000
+    return PricedQuote(market.mid_price * (1.00003 - 0.00001 * position.share), width, 2 * width)
+
+
+def of_two(market, position):
+    return None
+
+
+class MyMaker(MarketMaker):
+    def on_position_event(self, event):
+        super().on_position_event(event)
+        assert self.conditions.start_ns > 0
+        self.log.info(f"MINE: {self.settings.pricing} of {list(self.symbols)}")
+
+
+class NoMaker:
+    pass
+
+
+class Narrow(MarketMaker):
+    def __init__(self, config):
+        super().__init__(config)
+'''
+CONFIGURATION = """\
+name: own
+catalog: catalog
+venue: {name: MADE, starting_balances: [100000 USDT, 1000 AAA], fees: {maker_fee_pct: 0, taker_fee_pct: 0}}
+strategy:
+  class: my_module:MyMaker
+  pricing: my_module:my_model
+  pricing_parameters: {width_bps: 0.5}
+  cooldown_seconds: 1
+  symbols: {AAA/USDT: {position_size: 1 AAA, max_inventory: 5 AAA}}
+output: {directory: runs}
+"""
+COPIED = "my_module.py"
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "catalog"
+    MadeMarket(seconds=120).write(folder, instrument())
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a configuration and its module, from which another one is the current folder."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "catalog").symlink_to(catalog)
+    (tmp_path / "home" / "run.yaml").write_text(CONFIGURATION)
+    (tmp_path / "home" / COPIED).write_text(MODULE)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path / "home"
+
+
+def only_run(folder: Path) -> Path:
+    (found,) = folder.iterdir()
+    return found
+
+
+def journal(folder: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    return [line[kind] for line in lines if line["type"] == kind]
+
+
+def test_a_backtest_trades_with_them_and_says_so(home: Path, command: Callable[..., Any]) -> None:
+    done = command("backtest", home / "run.yaml", "--quiet")
+    assert done.returncode == 0, done.stderr
+    folder = only_run(Path("runs"))
+    summary = json.loads((folder / "summary.json").read_text())
+    model = summary["symbols"]["AAA/USDT"]["quote_model"]
+    assert model["model"] == "my_module:my_model"
+    assert model["half_width_bps"] == pytest.approx(0.75)
+    assert model["skew_bps"] is None
+    assert "my_module:my_model" in (folder / "report.html").read_text()
+    log = (folder / "run.log").read_text()
+    assert "MyMaker-001: MM: AAA/USDT is priced by my_module:my_model" in log
+    assert "MINE: my_module:my_model of ['AAA/USDT']" in log
+    signals = journal(folder, "signal")
+    assert len(signals) > 5
+    for signal in signals:
+        share = signal["inventory"] / signal["inventory_cap"]
+        expected = signal["mid_price"] * (1.00003 - 0.00001 * share)
+        assert signal["reservation_price"] == pytest.approx(expected, rel=1e-9)
+        width = -0.5 if signal["side"] == "BUY" else 1.0
+        assert float(signal["price"]) == pytest.approx(expected * (1 + width / 10_000), abs=0.00101)
+    assert (folder / COPIED).read_text() == MODULE
+    config = load_config(folder / "config.yaml").config.strategy
+    assert (str(config.pricing), str(config.strategy_class)) == ("my_module:my_model", "my_module:MyMaker")
+    assert sorted(path.name for path in home.iterdir()) == ["catalog", COPIED, "run.yaml"]  # no cache either
+
+
+def test_a_run_is_repeated_from_its_folder_after_its_module_has_changed(home: Path) -> None:
+    first = run_backtest(home / "run.yaml")
+    (home / COPIED).write_text(MODULE.replace("1.00003", "1.00002"))
+    changed, again = run_backtest(home / "run.yaml"), run_backtest(first.folder / "config.yaml")
+    columns = ["ts_event", "side", "price", "quantity"]
+    pd.testing.assert_frame_equal(first.fills[columns], again.fills[columns])
+    assert not first.fills[columns].equals(changed.fills[columns])
+
+
+def test_a_comparison_names_what_differs(home: Path, command: Callable[..., Any]) -> None:
+    built_in = ("--set", "strategy.pricing=null", "--set", "strategy.class=null")
+    assert command("backtest", home / "run.yaml", "--quiet", "--out", "a").returncode == 0
+    assert command("backtest", home / "run.yaml", "--quiet", "--out", "b", *built_in).returncode == 0
+    (home / COPIED).write_text(MODULE + "# changed\n")
+    assert command("backtest", home / "run.yaml", "--quiet", "--out", "c").returncode == 0
+    runs = [only_run(Path(name)) for name in "abc"]
+    told = json.loads(command("compare", *runs, "--json").stdout)
+    assert told["parameters"]["strategy.pricing"] == ["my_module:my_model", None, "my_module:my_model"]
+    assert told["parameters"]["strategy.class"] == ["my_module:MyMaker", None, "my_module:MyMaker"]
+    assert "these runs have different versions of my_module.py" in told["notes"]
+
+
+def test_each_symbol_may_have_a_function_of_its_own_and_parameters(home: Path) -> None:
+    (home / "lean.py").write_text(
+        "from mm_nautilus.pricing import PricedQuote\n"
+        "class Model:\n"
+        "    def __call__(self, market, position, params):\n"
+        "        return PricedQuote(market.mid_price, 0.01, 0.01, 0.0)\n"
+        "model = Model()\n"
+    )
+    loaded = load_config(home / "run.yaml", ["strategy.symbols.AAA/USDT.pricing=lean:model"])
+    model = run_backtest(loaded.config).summary["symbols"]["AAA/USDT"]["quote_model"]
+    assert (model["model"], model["skew_bps"]) == ("lean:model", 0.0)
+    loaded = load_config(home / "run.yaml", ["strategy.symbols.AAA/USDT.pricing=null"])
+    assert run_backtest(loaded.config).summary["symbols"]["AAA/USDT"]["quote_model"]["model"] == "none"
+
+
+def test_a_module_is_looked_for_beside_the_file_then_here_then_among_the_installed(home: Path) -> None:
+    def half_width(config: Any) -> float:
+        figures = run_backtest(config).summary["symbols"]["AAA/USDT"]["quote_model"]
+        return round(figures["half_width_bps"], 6)
+
+    here, installed = Path(COPIED), home.parent / "installed"
+    here.write_text(MODULE.replace("2 * width", "3 * width"))
+    installed.mkdir()
+    (installed / COPIED).write_text(MODULE.replace("2 * width", "5 * width"))
+    sys.path.append(str(installed))
+    assert half_width(home / "run.yaml") == 0.75
+    (home / COPIED).unlink()
+    assert half_width(home / "run.yaml") == 1.0
+    here.unlink()
+    outcome = run_backtest(home / "run.yaml")
+    del sys.modules["my_module"]
+    assert round(outcome.summary["symbols"]["AAA/USDT"]["quote_model"]["half_width_bps"], 6) == 1.5
+    assert (outcome.folder / "my_module.installed.py").is_file()
+
+
+KINDS = "a subclass of mm_nautilus.MarketMaker that takes its arguments config, takes_over and pricing"
+FUNCTION = "a function of market, position and parameters"
+IMPORTED = "be in a module that can be imported, was "
+PLACES = "be in a module that is beside the configuration file ({home}), in the current folder ({here}) or installed"
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "expected"),
+    [
+        ("pricing", "my_modul:f", f"{PLACES} (did you mean my_module?), was my_modul:f"),
+        ("pricing", "my_module:my_modl", "be a name that {home}/my_module.py has (did you mean my_model?), "
+         "was my_module:my_modl"),
+        ("pricing", "my_module:NO_FUNCTION", f"be {FUNCTION}, was my_module:NO_FUNCTION, of type int"),
+        ("pricing", "my_module:NoMaker", f"be {FUNCTION}, was my_module:NoMaker, a class"),
+        ("pricing", "my_module:of_two", f"be {FUNCTION}, was my_module:of_two, which takes (market, position)"),
+        ("pricing", "fails:f", f"{IMPORTED}fails:f: ZeroDivisionError at {{home}}/fails.py:2: division by zero"),
+        ("pricing", "wrong:f", f"{IMPORTED}wrong:f: SyntaxError at {{home}}/wrong.py:1: '(' was never closed"),
+        ("pricing", "lacks:f", f"{IMPORTED}lacks:f: ModuleNotFoundError at {{home}}/lacks.py:1: No module named 'no'"),
+        ("pricing", "leaves:f", f"{IMPORTED}leaves:f: SystemExit at {{home}}/leaves.py:2: 3"),
+        ("class", "my_module:NoMaker", f"be {KINDS}, was my_module:NoMaker, a class"),
+        ("class", "my_module:Narrow", f"be {KINDS}, was my_module:Narrow, a class"),
+        ("class", "my_module:my_model", f"be {KINDS}, was my_module:my_model, which takes (market, position, params)"),
+        ("class", "json:JSONEncoder", f"be {KINDS}, was json:JSONEncoder, a class"),
+        ("class", "nowhere.at.all:X", f"{PLACES}, was nowhere.at.all:X"),
+        ("class", "x", "be a module, a colon and a name in it such as my_module:my_model, or null, was 'x'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_had_is_refused_before_anything_is_written(
+    home: Path, command: Callable[..., Any], key: str, given: str, expected: str
+) -> None:
+    for name, text in {
+        "fails": "\n1 / 0\n",
+        "wrong": "print((1)\n",
+        "lacks": "import no\n",
+        "leaves": "import sys\nsys.exit(3)\n",
+    }.items():
+        (home / f"{name}.py").write_text(text)
+    words = expected.format(home=home, here=Path.cwd())
+    for name in ("backtest", ("config", "check")):
+        line = [name] if isinstance(name, str) else name
+        done = command(*line, home / "run.yaml", "--set", f"strategy.{key}={given}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: --set strategy.{key}: {key} must {words}\n"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("PricedQuote(float('nan'), 0.1, 0.1)", "must return a reservation price above 0"),
+        (
+            "PricedQuote(market.mid_price, -0.1, 0.1)",
+            "must return a reservation price above 0, widths of at least 0",
+        ),
+        ("1 / 0", "raised ZeroDivisionError at {home}/bad.py:5: division by zero"),
+        ("None", "must return a PricedQuote or a NotQuoting, was None"),
+    ],
+)
+def test_a_model_that_gives_no_prices_ends_the_run(
+    home: Path, command: Callable[..., Any], returned: str, expected: str
+) -> None:
+    (home / "bad.py").write_text(
+        "from mm_nautilus.pricing import PricedQuote\n"
+        "asked = []\n"
+        "def bad(market, position, params):\n"
+        "    asked.append(market)\n"
+        f"    return {returned} if len(asked) > 40 else PricedQuote(market.mid_price, 0.5, 0.5)\n"
+    )
+    done = command("backtest", home / "run.yaml", "--set", "strategy.pricing=bad:bad")
+    assert done.returncode == 1
+    told = f"error: the run failed: the pricing model bad:bad of AAA/USDT {expected.format(home=home)}"
+    assert done.stderr.splitlines()[-1].startswith(told)
+    folder = only_run(Path("runs"))
+    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    orders = pd.read_parquet(folder / "orders.parquet")
+    assert set(orders.side) == {"BUY", "SELL"}
+    assert orders.price.dropna().astype(float).between(99, 101).all()
+
+
+def warnings_of(command: Callable[..., Any], path: Path, *sets: str) -> list[str]:
+    done = command("config", "check", path, "--json", *(word for one in sets for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)["warnings"]
+    return [text.partition("Warning: ")[2].rpartition(" (")[0] for text in found]
+
+
+def test_the_model_that_is_replaced_is_not_judged(home: Path, command: Callable[..., Any]) -> None:
+    plain = warnings_of(command, home / "run.yaml", "venue.fees.maker_fee_pct=0.1")
+    assert [text for text in plain if "min_spread_pct" in text] == []
+    judged = warnings_of(command, home / "run.yaml", "venue.fees.maker_fee_pct=0.1", "strategy.pricing=null")
+    assert [text for text in judged if "min_spread_pct" in text]
+    assert (
+        "pricing_parameters {'width_bps': 0.5} have no effect without pricing" not in judged
+    )  # its class may read them
+    without = warnings_of(command, home / "run.yaml", "strategy.pricing=null", "strategy.class=null")
+    assert "pricing_parameters {'width_bps': 0.5} have no effect without pricing" in without
+    given = (
+        "strategy.use_reservation_price=true",
+        "strategy.reservation_model=glft",
+        "strategy.recalibrate_minutes=5",
+    )
+    told = set(warnings_of(command, home / "run.yaml", *given)) - set(warnings_of(command, home / "run.yaml"))
+    assert told == {
+        "use_reservation_price true, reservation_model glft, recalibrate_minutes 5.0 have no effect: pricing "
+        "my_module:my_model replaces the reservation model"
+    }
+    done = command("backtest", home / "run.yaml", *(word for one in given for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr  # no calibration is asked for
+    assert "reservation price moves" not in done.stderr
+
+
+def test_the_public_names_are_all_there() -> None:
+    assert set(mm_nautilus.__all__) <= set(dir(mm_nautilus))
+    assert all(getattr(mm_nautilus, name) is not None for name in mm_nautilus.__all__)
+
+
+def test_a_backtest_is_run_from_a_path_a_mapping_or_a_configuration(home: Path) -> None:
+    loaded = load_config(home / "run.yaml")
+    values = loaded.config.model_dump()
+    (Path.cwd() / COPIED).write_text(MODULE)
+    outcomes = [
+        run_backtest(given) for given in (str(home / "run.yaml"), values, RunConfig.model_validate(values))
+    ]
+    assert len({len(outcome.fills) for outcome in outcomes}) == 1
+    outcome = outcomes[0]
+    assert len(outcome.fills) == outcome.summary["symbols"]["AAA/USDT"]["fills"] > 0
+    assert outcome.fills.ts_event.dt.tz is not None
+    assert sum(outcome.fills.commission) == 0
+    for frame in (
+        outcome.orders,
+        outcome.positions,
+        outcome.metrics,
+        outcome.equity,
+        outcome.frame("quotes"),
+    ):
+        assert len(frame) > 0
+    with pytest.raises(
+        mm_nautilus.errors.DataError, match=r"a table must be one of .*fills.*did you mean fills"
+    ):
+        outcome.frame("fill")
+    with pytest.raises(mm_nautilus.errors.ConfigError, match=r"^strategy.gamma: gamma must be between"):
+        run_backtest(values | {"strategy": values["strategy"] | {"gamma": 7.0}})
