@@ -100,16 +100,51 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
             assert "the earlier file is kept as" in done.stdout
 
 
+OWN_MODULE = """\
+from mm_nautilus import MarketMaker
+from mm_nautilus.pricing import PricedQuote
+
+
+def near(market, position, params):
+    return PricedQuote(market.mid_price, 0.0001 * market.mid_price, 0.0001 * market.mid_price)
+
+
+class Mine(MarketMaker):
+    def on_position_event(self, event):
+        super().on_position_event(event)
+        self.log.info(f"MINE: live {self.conditions.is_live}")
+"""
+
+
+def assert_own_code_traded(left: Left) -> None:
+    """Check that the class and the function of the module were used, and that the run's files say so."""
+    models = {name: told["quote_model"] for name, told in left.summary["symbols"].items()}
+    assert {model["model"] for model in models.values()} == {"mine:near"}
+    assert [model["half_width_bps"] for model in models.values()] == pytest.approx([1.0] * 3)
+    assert (left.folder / "mine.py").read_text(encoding="utf-8") == OWN_MODULE
+    log = "".join(file.read_text(encoding="utf-8") for file in left.folder.glob("run*.log"))
+    assert "MINE: live True" in log
+    lines = [json.loads(line) for line in (left.folder / "journal.jsonl").read_text("utf-8").splitlines()]
+    signals = [line["signal"] for line in lines if line["type"] == "signal"]
+    quotes = [signal for signal in signals if signal["purpose"] == "quote"]
+    assert quotes
+    for signal in quotes:
+        assert signal["reservation_price"] == pytest.approx(signal["mid_price"], rel=1e-12)
+
+
 def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> None:
     catalog = tmp_path / "catalog"
     write_sample(catalog, SimulationConfig(duration_seconds=120))
     feed = f"feed: {{source: local, catalog: {catalog}, speed: max, at_end: stop}}\n"
     more = f"recording: {{enabled: true, catalog: {tmp_path / 'recorded'}}}\n"
     path = configuration(tmp_path, feed, more)
-    done = finished(str(path), "--set", "strategy.flatten_on_stop=true")
+    (tmp_path / "mine.py").write_text(OWN_MODULE, encoding="utf-8")
+    sets = ("strategy.flatten_on_stop=true", "strategy.class=mine:Mine", "strategy.pricing=mine:near")
+    done = finished(str(path), *(word for one in sets for word in ("--set", one)))
     assert done.returncode == 0, done.stderr
     left = Left.only(tmp_path)
     left.assert_ended("completed")
+    assert_own_code_traded(left)
     assert left.summary["stop"]["cause"] == "end of the feed"
     assert left.summary["events"] == events_of(CatalogReader(catalog))
     for symbol, told in left.summary["symbols"].items():  # what is left is below the least order

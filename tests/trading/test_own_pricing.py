@@ -1,7 +1,9 @@
 """A pricing model of one's own in the place of the configured one."""
 
 import math
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from mm_nautilus.pricing import MarketView, NotQuoting, PositionView, PricedQuot
 
 EXACT = {"requote_tolerance_bps": 0.0, "position_size": "10 XRP", "max_inventory": "40 XRP"}
 TICK = 0.00001
+WHO = "the pricing model test_own_pricing:<lambda> of XRP/USDT"
 
 
 def leaning(market: MarketView, position: PositionView, _params: Any) -> PricedQuote:
@@ -93,7 +96,7 @@ def test_prices_that_are_none_end_the_run(run: Any, wrong: PricedQuote) -> None:
     assert outcome.orders == []
     (failure,) = mm.failures
     assert str(failure.error) == (
-        "the pricing model test_own_pricing:<lambda> of XRP/USDT must return a reservation price above 0, widths of at least 0, none of them "
+        f"{WHO} must return a reservation price above 0, widths of at least 0, none of them "
         f"above 10 times the mid of 2.35, and a finite skew_bps or None, was {wrong}"
     )
 
@@ -103,8 +106,7 @@ def test_what_is_no_priced_quote_ends_the_run(run: Any, wrong: Any) -> None:
     mm = Watched(config(), pricing=lambda *_: wrong)
     assert run(mm, [around(0, 2.35), around(1, 2.36)]).orders == []
     (failure,) = mm.failures
-    text = f"the pricing model test_own_pricing:<lambda> of XRP/USDT must return a PricedQuote or a NotQuoting, was {wrong!r}"
-    assert str(failure.error) == text
+    assert str(failure.error) == f"{WHO} must return a PricedQuote or a NotQuoting, was {wrong!r}"
 
 
 def test_what_cannot_be_called_is_refused_at_once() -> None:
@@ -126,3 +128,38 @@ def test_it_is_not_asked_by_whoever_looks_at_its_price(run: Any) -> None:
     seen = len(asked)
     assert mm.indicators[XRP_USDT]["reservation_price"] == asked[-1].reservation_price
     assert len(asked) == seen
+
+
+def test_a_model_named_in_the_configuration_is_imported_by_a_node_of_ones_own(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "lean.py").write_text(
+        "from mm_nautilus.pricing import PricedQuote\n"
+        "def leaning(market, position, params):\n"
+        "    return PricedQuote(market.mid_price, 0.004, params.pricing_parameters['ask_width'])\n"
+    )
+    named = config(**EXACT, pricing="lean:leaning", pricing_parameters={"ask_width": 0.002})
+    mm = Watched(named)
+    run(mm, [around(0, 2.35), around(1, 2.35)])
+    assert mm.failures == []
+    prices = {side: price for side, (price, _) in mm.quotes_at(1).items()}
+    assert prices == pytest.approx({"bid": 2.346, "ask": 2.352}, abs=1.01 * TICK)
+    assert mm.config_warnings == Watched(config(**EXACT)).config_warnings
+
+    lost = Watched(config(pricing="lean:nothing"))
+    assert run(lost, [around(0, 2.35), around(1, 2.35)]).orders == []
+    assert any("pricing must be a name that" in text for text in lost.config_warnings)
+
+
+def test_a_model_that_is_given_is_not_judged_as_the_one_it_replaces(run: Any) -> None:
+    needs_calibration = config(use_reservation_price=True, reservation_model="glft", min_spread_pct=0.01)
+    mm = Watched(needs_calibration, pricing=leaning)
+    assert len(run(mm, [around(0, 2.35), around(1, 2.36)]).orders) > 0
+    assert mm.failures == []
+    told = [text for text in mm.config_warnings if "Poor R:R" not in text]
+    assert told == [
+        "Warning: use_reservation_price true, reservation_model glft have no effect: pricing test_own_pricing:leaning "
+        "replaces the reservation model"
+    ]
