@@ -126,12 +126,40 @@ def test_every_exit_code_is_explained() -> None:
 # -- The tutorial -------------------------------------------------------------------------------------------
 
 
+def save_own_module(folder: Path) -> None:
+    """Save the tutorial's pricing function under the name that it is to be saved as."""
+    (block,) = blocks(TUTORIAL, "python")
+    assert "Save this one as `patient.py`" in TUTORIAL.read_text(encoding="utf-8")
+    assert len(block.splitlines()) <= 15
+    (folder / "patient.py").write_text(block, encoding="utf-8")
+
+
+def test_the_pricing_function_of_the_tutorial_prices_a_run(
+    command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_own_module(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (line,) = [line for line in shell_lines(TUTORIAL) if "strategy.pricing=" in line]
+    words = [word.replace("configs/", f"{ROOT / 'configs'}/") for word in cli_words(line)]
+    done = command(*words, "--set", "end=2025-12-13T12:03:00Z", "--quiet")
+    assert done.returncode == 0, done.stderr
+    (file,) = Path("runs").glob("patient/*/summary.json")
+    symbols = json.loads(file.read_text(encoding="utf-8"))["symbols"]
+    for symbol in symbols.values():
+        assert symbol["quote_model"]["model"] == "patient:patient"
+        assert symbol["orders_placed"] > 0
+        restless = symbol["quote_model"]["volatility_pct"] > 0.05
+        assert symbol["quote_model"]["half_width_bps"] == pytest.approx(4.0 if restless else 2.0)
+
+
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run all of the tutorial's commands in its order, in a copy of what it needs; return the folder."""
     folder = tmp_path_factory.mktemp("tutorial")
     for name in ("configs", "catalog", "calibration"):
         shutil.copytree(ROOT / name, folder / name)
+    save_own_module(folder)
     lines = [line for block in blocks(TUTORIAL, "bash") for line in block.splitlines()]
     program = 'set -e\nmm-nautilus() { "$PYTHON" -m mm_nautilus.cli "$@"; }\n'
     script = program + "\n".join(line for line in lines if line not in OTHER_PROGRAMS)
@@ -152,7 +180,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.long
 def test_the_table_of_the_tutorial_is_what_comes_out(walked: Path) -> None:
     rows = []
-    for name in ("first", "fees", "edge", "mine", "model"):
+    for name in ("first", "fees", "edge", "mine", "model", "patient"):
         (file,) = (walked / "runs" / name).glob("*/summary.json")
         summary = json.loads(file.read_text(encoding="utf-8"))
         fills = sum(symbol["fills"] for symbol in summary["symbols"].values())

@@ -198,8 +198,29 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_guide_has_the_two_programs(programs: Path) -> None:
-    assert {path.name for path in programs.glob("*.py")} == {"my_node.py", "watch_metrics.py"}
+def test_guide_has_these_programs(programs: Path) -> None:
+    names = {"my_node.py", "watch_metrics.py", "my_notebook.py", "my_module.py", "my_maker.py"}
+    assert {path.name for path in programs.glob("*.py")} == names
+
+
+def test_the_notebook_of_the_guide_runs_with_its_function_and_its_class(programs: Path) -> None:
+    (lines,) = [block for block in blocks(GUIDE, "text") if "pricing: my_module:my_model" in block]
+    values = yaml.safe_load((ROOT / "configs" / "backtest.yaml").read_text(encoding="utf-8"))
+    values |= {"catalog": str(CATALOG), "end": "2025-12-13T12:03:00Z"}
+    values["strategy"] |= yaml.safe_load(lines)["strategy"] | {"class": "my_maker:MyMaker"}
+    (programs / "configs").mkdir()
+    (programs / "configs" / "backtest.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    check = (
+        "assert len(xrp) > 10 and len(result.fills) > 0\n"
+        "models = {symbol['quote_model']['model'] for symbol in result.summary['symbols'].values()}\n"
+        "assert models == {'my_module:my_model'}\n"
+        "assert 'MyMaker-001: position of ' in (result.folder / 'run.log').read_text()\n"
+    )
+    program = (programs / "my_notebook.py").read_text(encoding="utf-8") + check
+    for name in ("my_module.py", "my_maker.py"):  # beside the configuration
+        (programs / name).rename(programs / "configs" / name)
+    done = python("-c", program, cwd=programs)
+    assert done.returncode == 0, done.stderr
 
 
 def test_strategy_and_metrics_run_in_a_node_of_ones_own(programs: Path) -> None:
