@@ -55,7 +55,9 @@ def run_backtest(
 
 
 def _run_loaded(
-    config: Mapping[str, Any] | Path | str, on_progress: Callable[[float], None], say_trades: Callable[[str], None]
+    config: Mapping[str, Any] | Path | str,
+    on_progress: Callable[[float], None],
+    say_trades: Callable[[str], None],
 ) -> RunOutcome:
     loaded = read_config(config) if isinstance(config, Mapping) else load_config(Path(config))
     with loaded.placing():
