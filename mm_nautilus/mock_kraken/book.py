@@ -24,13 +24,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """The best levels of a book, or the changes between two such views.
-
-    Parameters
-    ----------
-    bids, asks
-        Levels as ``(ticks, lots)``, best first; in changes, removed levels have 0 lots and come first.
-    """
+    """The best levels of a book, best first, or the changes between two such views: removed ones first, with 0 lots."""
 
     bids: tuple[Level, ...] = ()
     asks: tuple[Level, ...] = ()
@@ -107,17 +101,10 @@ class VenueBook:
 
 
 def view_changes(before: BookView, after: BookView, depth: int) -> BookView:
-    """Return what a subscriber who holds `before` has to be told to hold `after`.
+    """Return what a subscriber who holds `before` has to be told to hold `after`, both of this depth.
 
     As at the venue, a level that better ones have pushed beyond the depth is not removed: the subscriber
     is expected to keep no more than `depth` levels a side.
-
-    Parameters
-    ----------
-    before, after
-        Views of the same depth.
-    depth
-        Levels a side of both.
     """
     return BookView(
         _side_changes(before.bids, after.bids, depth, -1), _side_changes(before.asks, after.asks, depth, 1)

@@ -50,11 +50,11 @@ class Command(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     name: ClassVar[str]
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **_words: Any) -> None:
-        """Note a kind that has a name."""
-        if hasattr(cls, "name"):
-            COMMANDS[cls.name] = cls
+    def __init_subclass__(cls, *, name: str = "") -> None:
+        super().__init_subclass__()
+        if name:
+            cls.name = name
+            COMMANDS[name] = cls
 
     @classmethod
     def parameters(cls) -> list[str]:
@@ -77,7 +77,7 @@ class Command(BaseModel, ABC):
         """
 
 
-class Fault(Command):
+class Fault(Command, name="state"):
     """What goes wrong on purpose."""
 
 
@@ -126,16 +126,13 @@ class PairFault(LastingFault):
 class StateQuery(Command):
     """Tell clients with subscriptions and frames, counts, each pair's touch, the feed's position, faults in force."""
 
-    name = "state"
-
     async def perform(self, exchange: "Exchange") -> Any:
         return exchange.to_dict()
 
 
-class BookQuery(Command):
+class BookQuery(Command, name="book"):
     """Tell what a subscriber of that depth is to see now: ``[price, size]`` as text, best first."""
 
-    name = "book"
     symbol: str
     depth: Literal[10, 25, 100, 500, 1000] = 10
 
@@ -143,10 +140,9 @@ class BookQuery(Command):
         return exchange.book_levels(self.symbol, self.depth)
 
 
-class RequestsQuery(Command):
+class RequestsQuery(Command, name="requests"):
     """Tell the last connections and requests, oldest first (10,000 are kept)."""
 
-    name = "requests"
     last: int = Field(default=1_000, ge=1)
 
     async def perform(self, exchange: "Exchange") -> Any:
@@ -156,31 +152,26 @@ class RequestsQuery(Command):
 # -- Feed and script ----------------------------------------------------------------------------------------
 
 
-class Pause(Command):
+class Pause(Command, name="pause"):
     """Stop the feed's time; heartbeats go on."""
-
-    name = "pause"
 
     async def perform(self, exchange: "Exchange") -> Any:
         exchange.player.pause()
 
 
-class Resume(Command):
+class Resume(Command, name="resume"):
     """Let the feed's time go on from where it stopped; nothing is caught up."""
-
-    name = "resume"
 
     async def perform(self, exchange: "Exchange") -> Any:
         exchange.player.resume()
 
 
-class Burst(Command):
+class Burst(Command, name="burst"):
     """Play the feed's next events at that rate, paused or not; returns how many when the last one has been sent.
 
     Not while the feed waits for subscriptions, has ended or plays at ``max``.
     """
 
-    name = "burst"
     events: int = Field(ge=1)
     per_second: float = Field(default=5_000.0, gt=0)
 
@@ -188,13 +179,12 @@ class Burst(Command):
         return await exchange.player.burst(self.events, self.per_second)
 
 
-class SetBook(Command):
+class SetBook(Command, name="set_book"):
     """Show these levels instead of the feed's.
 
     The pair follows the script from then on: the feed's changes are kept but not shown, its trades are dropped.
     """
 
-    name = "set_book"
     symbol: str
     bids: list[tuple[Positive, Positive]]
     asks: list[tuple[Positive, Positive]]
@@ -209,10 +199,9 @@ class SetBook(Command):
         exchange.refresh(self.symbol)
 
 
-class TradeCommand(Command):
+class TradeCommand(Command, name="trade"):
     """Send a trade; the side is the taker's. The book is left as it is."""
 
-    name = "trade"
     symbol: str
     side: Literal["buy", "sell"]
     price: Positive
@@ -223,10 +212,9 @@ class TradeCommand(Command):
         exchange.trade(self.symbol, [(self.side == "buy", ticks, lots)])
 
 
-class FollowFeed(Command):
+class FollowFeed(Command, name="follow_feed"):
     """Show the feed's book and trades again."""
 
-    name = "follow_feed"
     symbol: str
 
     async def perform(self, exchange: "Exchange") -> Any:
@@ -234,20 +222,17 @@ class FollowFeed(Command):
         exchange.refresh(self.symbol)
 
 
-class TradeSnapshot(Command):
+class TradeSnapshot(Command, name="trade_snapshot"):
     """Answer subscriptions to trades with the last 50, or not."""
 
-    name = "trade_snapshot"
     enabled: bool
 
     async def perform(self, exchange: "Exchange") -> Any:
         exchange.trade_snapshot = self.enabled
 
 
-class ClearFaults(Command):
+class ClearFaults(Command, name="clear_faults"):
     """End every fault that lasts."""
-
-    name = "clear_faults"
 
     async def perform(self, exchange: "Exchange") -> Any:
         for key in list(exchange.faults):
@@ -257,10 +242,8 @@ class ClearFaults(Command):
 # -- Faults: data withheld, connections lost ----------------------------------------------------------------
 
 
-class Silence(LastingFault):
+class Silence(LastingFault, name="silence"):
     """No byte to anybody, REST and new connections included; what is asked is answered afterwards."""
-
-    name = "silence"
 
     async def follow(self, exchange: "Exchange") -> None:
         if exchange.active(Silence):
@@ -271,17 +254,15 @@ class Silence(LastingFault):
             exchange.refresh(symbol)
 
 
-class Deaf(LastingFault):
+class Deaf(LastingFault, name="deaf"):
     """Requests on WebSockets, of one channel (``book``, ``trade``) or all, are forgotten; data and heartbeats go on."""
 
-    name = "deaf"
     channel: Literal["book", "trade"] | None = None
 
 
-class Quiet(LastingFault):
+class Quiet(LastingFault, name="quiet"):
     """No data of these pairs (all, if none is named), but heartbeats, acknowledgements and pongs."""
 
-    name = "quiet"
     symbols: list[str] = []
 
     @property
@@ -296,22 +277,19 @@ class Quiet(LastingFault):
         exchange.refresh(self.concerns)
 
 
-class Disconnect(Fault):
+class Disconnect(Fault, name="disconnect"):
     """Every WebSocket's TCP connection is reset; returns how many there were."""
-
-    name = "disconnect"
 
     async def perform(self, exchange: "Exchange") -> Any:
         return exchange.disconnect()
 
 
-class RefuseReconnect(LastingFault):
+class RefuseReconnect(LastingFault, name="refuse_reconnect"):
     """Everybody is disconnected and nobody let back in; returns how many there were.
 
     ``unavailable`` answers HTTP 503, also to REST, ``refused`` does not listen.
     """
 
-    name = "refuse_reconnect"
     how: Literal["unavailable", "refused"] = "unavailable"
 
     async def perform(self, exchange: "Exchange") -> Any:
@@ -323,13 +301,12 @@ class RefuseReconnect(LastingFault):
         await exchange.listen(fault is None or fault.how == "unavailable")
 
 
-class HalfMessage(Fault):
+class HalfMessage(Fault, name="half_message"):
     """A message ends in the middle; then the connection is ``silent`` for ever or ends (``abort``).
 
     Returns how many connections there were.
     """
 
-    name = "half_message"
     then: Literal["silent", "abort"] = "silent"
 
     async def perform(self, exchange: "Exchange") -> Any:
@@ -342,13 +319,12 @@ class HalfMessage(Fault):
 # -- Faults: wrong data -------------------------------------------------------------------------------------
 
 
-class Garbage(Fault):
+class Garbage(Fault, name="garbage"):
     """One frame that is wrong.
 
     No JSON (``text``), a level without a price (``missing_field``), a price in words (``wrong_type``).
     """
 
-    name = "garbage"
     kind: Literal["text", "missing_field", "wrong_type"] = "text"
     symbol: str | None = None
 
@@ -362,20 +338,18 @@ class Garbage(Fault):
         exchange.send(exchange.sessions, "<html>502 Bad Gateway</html>" if self.kind == "text" else frame)
 
 
-class SendText(Fault):
+class SendText(Fault, name="send"):
     """One frame, as given."""
 
-    name = "send"
     text: str
 
     async def perform(self, exchange: "Exchange") -> Any:
         exchange.send(exchange.sessions, self.text)
 
 
-class WrongChecksum(LastingFault):
+class WrongChecksum(LastingFault, name="wrong_checksum"):
     """The next book updates of a pair (of each, if none is named) have a wrong checksum."""
 
-    name = "wrong_checksum"
     frames: int = Field(default=1, ge=1)
     symbol: str | None = None
 
@@ -388,20 +362,18 @@ class WrongChecksum(LastingFault):
             await exchange.begin(self.model_copy(update={"symbol": symbol}))
 
 
-class CrossedBook(PairFault):
+class CrossedBook(PairFault, name="crossed_book"):
     """The best bid is shown so many ticks above the best ask, as long as it lasts; the checksum is true."""
 
-    name = "crossed_book"
     ticks: int = Field(default=1, ge=1)
 
     async def follow(self, exchange: "Exchange") -> None:
         exchange.refresh(self.symbol)
 
 
-class ClockSkew(LastingFault):
+class ClockSkew(LastingFault, name="clock_skew"):
     """Every timestamp is off by so much; 0 sets it right."""
 
-    name = "clock_skew"
     seconds: float = Field(ge=-_LONGEST_SECONDS, le=_LONGEST_SECONDS)
 
     @property
@@ -409,10 +381,9 @@ class ClockSkew(LastingFault):
         return None
 
 
-class UnknownSymbol(PairFault):
+class UnknownSymbol(PairFault, name="unknown_symbol"):
     """Subscriptions of a pair are refused as unknown (``refuse``), or a trade of one nobody has arrives (``data``)."""
 
-    name = "unknown_symbol"
     how: Literal["refuse", "data"] = "refuse"
 
     async def perform(self, exchange: "Exchange") -> Any:
@@ -427,30 +398,27 @@ class UnknownSymbol(PairFault):
 # -- Faults: what REST says ---------------------------------------------------------------------------------
 
 
-class SystemStatus(LastingFault):
+class SystemStatus(LastingFault, name="system_status"):
     """The venue says of itself that it is in maintenance, ``cancel_only`` or what is given.
 
     In a ``status`` message to everybody and to newcomers, and to REST.
     """
 
-    name = "system_status"
     status: str = Field(min_length=1)
 
     async def follow(self, exchange: "Exchange") -> None:
         exchange.tell_system_status()
 
 
-class PairStatus(PairFault):
+class PairStatus(PairFault, name="pair_status"):
     """The list of pairs has this status for one."""
 
-    name = "pair_status"
     status: str = Field(min_length=1)
 
 
-class OddPair(LastingFault):
+class OddPair(LastingFault, name="odd_pair"):
     """The list has one more pair: a copy of the first with these fields."""
 
-    name = "odd_pair"
     key: str = Field(min_length=1)
     fields: dict[str, Any] = {}
 
@@ -459,16 +427,13 @@ class OddPair(LastingFault):
         return self.key
 
 
-class DropPair(PairFault):
+class DropPair(PairFault, name="drop_pair"):
     """The list lacks a pair; its data goes on."""
 
-    name = "drop_pair"
 
-
-class RestFault(LastingFault):
+class RestFault(LastingFault, name="rest_fault"):
     """REST answers HTTP 503 (``unavailable``), an error of the protocol (``error``), or no pairs (``empty``)."""
 
-    name = "rest_fault"
     how: Literal["unavailable", "error", "empty"]
 
 

@@ -24,11 +24,9 @@ from mm_nautilus.mock_kraken.commands import (
 from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup, open_feed
 from mm_nautilus.mock_kraken.frames import (
     HEARTBEAT,
-    accepted_frame,
     book_checksum,
     book_frame,
-    pong_frame,
-    refused_frame,
+    reply_frame,
     status_frame,
     trade_frame,
     trade_row,
@@ -223,22 +221,19 @@ class Exchange:
         if is_ignored:
             return
         if request.method == "ping":
-            self.send([session], pong_frame(request.req_id, time_in, self.timestamp()))
+            self._reply(request, {"method": "pong"})
         elif request.method in ("subscribe", "unsubscribe"):
             self._answer(request)
         else:
             self._refuse(request, f"Unknown method: {request.method}")
 
-    def _refuse(self, request: _Request, error: str, symbol: str | None = None) -> None:
-        text = refused_frame(
-            request.method,
-            error,
-            symbol=symbol,
-            req_id=request.req_id,
-            time_in=request.time_in,
-            time_out=self.timestamp(),
-        )
+    def _reply(self, request: _Request, fields: Mapping[str, Any]) -> None:
+        text = reply_frame(fields, request.req_id, time_in=request.time_in, time_out=self.timestamp())
         self.send([request.session], text)
+
+    def _refuse(self, request: _Request, error: str, symbol: str | None = None) -> None:
+        named = {} if symbol is None else {"symbol": symbol}
+        self._reply(request, {"method": request.method, "error": error, "success": False} | named)
 
     def _answer(self, request: _Request) -> None:
         channel, symbols = request.params.get("channel"), request.params.get("symbol")
@@ -255,10 +250,7 @@ class Exchange:
                 continue
             result = _agreed(request, channel, symbol)
             # The acknowledgement comes before the snapshot.
-            text = accepted_frame(
-                request.method, result, request.req_id, time_in=request.time_in, time_out=self.timestamp()
-            )
-            self.send([request.session], text)
+            self._reply(request, {"method": request.method, "result": result, "success": True})
             self._carry_out(request.session, request.method, result)
 
     def _objection(self, request: _Request, channel: str, symbol: Any) -> str | None:

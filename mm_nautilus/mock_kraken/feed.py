@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import count
+from itertools import chain, count
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -48,18 +48,9 @@ _TAKER_BOUGHT: Final = {SIDE_BID: True, SIDE_ASK: False, SIDE_NONE: None}
 
 
 class BookGroup(NamedTuple):
-    """Book changes of one pair that belong together.
+    """Book changes of one pair that belong together; one that `clears` empties the book first, as by a snapshot.
 
-    Parameters
-    ----------
-    time_ns
-        Time of the feed, nanoseconds: the data's own, which goes on rising where a catalog is played again.
-    symbol
-        The pair.
-    clears
-        Whether the book is emptied first, as by a snapshot.
-    changes
-        New sizes of levels.
+    The time is the data's own, nanoseconds, which goes on rising where the data is played again.
     """
 
     time_ns: int
@@ -69,15 +60,7 @@ class BookGroup(NamedTuple):
 
 
 class TradeGroup(NamedTuple):
-    """Trades of one pair at one moment.
-
-    Parameters
-    ----------
-    time_ns, symbol
-        As of a `BookGroup`.
-    trades
-        The trades.
-    """
+    """Trades of one pair at one moment; the time is as of a `BookGroup`."""
 
     time_ns: int
     symbol: str
@@ -85,15 +68,7 @@ class TradeGroup(NamedTuple):
 
 
 class LapEnd(NamedTuple):
-    """The end of the data, after which it begins anew.
-
-    Parameters
-    ----------
-    time_ns
-        Time of the feed.
-    laps
-        How often the data has been played to its end.
-    """
+    """The end of the data, after which it begins anew, and how often it has been played to its end."""
 
     time_ns: int
     laps: int
@@ -103,17 +78,7 @@ type Event = BookGroup | TradeGroup | LapEnd
 
 
 def book_groups(blocks: Iterator[DeltaBlock], symbol: str, shift_ns: int = 0) -> Iterator[BookGroup]:
-    """Yield the groups of book changes in blocks, which may end in the middle of one.
-
-    Parameters
-    ----------
-    blocks
-        One pair's book changes in time order.
-    symbol
-        The pair.
-    shift_ns
-        Added to the times, nanoseconds.
-    """
+    """Yield the groups of a pair's book changes in blocks, which may end in the middle of one, `shift_ns` later."""
     clears, changes, time_ns = False, list[Change](), 0
     for block in blocks:
         rows = zip(
@@ -138,7 +103,7 @@ def book_groups(blocks: Iterator[DeltaBlock], symbol: str, shift_ns: int = 0) ->
 
 
 def trade_groups(blocks: Iterator[TradeBlock], symbol: str, shift_ns: int = 0) -> Iterator[TradeGroup]:
-    """Yield the trades in blocks, those of one moment together; parameters as of `book_groups`."""
+    """Yield a pair's trades in blocks, those of one moment together, `shift_ns` later."""
     group: list[Trade] = []
     moment = 0
     for block in blocks:
@@ -190,81 +155,60 @@ def open_feed(options: VenueOptions) -> tuple[dict[str, Pair], Iterator[Event]]:
 def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) -> Iterator[Event]:
     """Yield a catalog's events in the order of ``ts_init``; trades come before book changes of the same time.
 
-    Parameters
-    ----------
-    reader
-        The catalog.
-    pairs
-        What to play of it.
-    at_end
-        Whether to begin anew after the last event, without end.
-
     Raises
     ------
     DataError
         If there is no book change or trade at all, or a file cannot be read.
     """
 
-    def lap(shift_ns: int) -> Iterator[BookGroup | TradeGroup]:
+    def lap(_number: int, shift_ns: int) -> Iterator[BookGroup | TradeGroup]:
+        ids = [(pair.spec.instrument_id, pair.symbol) for pair in pairs]
         trades = [
-            trade_groups(
-                reader.iter_trades(pair.spec.instrument_id, batch_rows=_BATCH_ROWS), pair.symbol, shift_ns
-            )
-            for pair in pairs
+            trade_groups(reader.iter_trades(key, batch_rows=_BATCH_ROWS), symbol, shift_ns)
+            for key, symbol in ids
         ]
         books = [
-            book_groups(
-                reader.iter_deltas(pair.spec.instrument_id, batch_rows=_BATCH_ROWS), pair.symbol, shift_ns
-            )
-            for pair in pairs
+            book_groups(reader.iter_deltas(key, batch_rows=_BATCH_ROWS), symbol, shift_ns)
+            for key, symbol in ids
         ]
-        return merge(*trades, *books, key=itemgetter(0))
+        events: Iterator[BookGroup | TradeGroup] = merge(*trades, *books, key=itemgetter(0))
+        first = next(events, None)
+        if first is None:
+            symbols = ", ".join(pair.symbol for pair in pairs)
+            raise DataError(f"{reader.folder} holds no book changes of {symbols}")
+        return chain([first], events)
 
-    nothing = f"{reader.folder} holds no book changes of {', '.join(pair.symbol for pair in pairs)}"
-    yield from _laps(lap, nothing, at_end)
-
-
-def _laps(
-    lap: Callable[[int], Iterator[BookGroup | TradeGroup]], nothing: str, at_end: AtEnd
-) -> Iterator[Event]:
-    shift_ns = 0
-    for laps in count(1):
-        first_ns = last_ns = None
-        for event in lap(shift_ns):
-            first_ns = event.time_ns if first_ns is None else first_ns
-            last_ns = event.time_ns
-            yield event
-        if first_ns is None or last_ns is None:
-            raise DataError(nothing)
-        yield LapEnd(last_ns, laps)
-        if at_end == "stop":
+    for event in _laps(lap):
+        yield event
+        if isinstance(event, LapEnd) and at_end == "stop":
             return
-        shift_ns += last_ns - first_ns
 
 
 def simulated_feed(seed: int, specs: Sequence[InstrumentSpec]) -> Iterator[Event]:
-    """Yield events of the simulator without end; after 31 days it begins anew with the next seed.
-
-    Parameters
-    ----------
-    seed
-        Of the first simulation.
-    specs
-        Which of the simulated pairs to yield.
-    """
+    """Yield events of the simulator for these pairs without end; after 31 days it begins anew with the next seed."""
     wanted = {spec.symbol for spec in specs}
-    shift_ns = 0
-    for laps in count(1):
-        config = SimulationConfig(seed=seed + laps - 1, duration_seconds=_LONGEST_SIMULATION_SECONDS)
-        last_ns = config.start_ns
+
+    def lap(number: int, shift_ns: int) -> Iterator[BookGroup | TradeGroup]:
+        config = SimulationConfig(seed=seed + number, duration_seconds=_LONGEST_SIMULATION_SECONDS)
         for slices in simulate(config):
             parts = [part for part in slices if part.spec.symbol in wanted]
             streams: list[Iterator[BookGroup | TradeGroup]] = [
                 *(trade_groups(iter([part.trades]), part.spec.symbol, shift_ns) for part in parts),
                 *(book_groups(iter([part.deltas]), part.spec.symbol, shift_ns) for part in parts),
             ]
-            for event in merge(*streams, key=itemgetter(0)):
-                last_ns = event.time_ns
-                yield event
-        yield LapEnd(last_ns, laps)
-        shift_ns = last_ns - config.start_ns
+            yield from merge(*streams, key=itemgetter(0))
+
+    return _laps(lap)
+
+
+def _laps(lap: Callable[[int, int], Iterator[BookGroup | TradeGroup]]) -> Iterator[Event]:
+    """Yield laps without end, given the number of each from 0 on and how much later it is, nanoseconds."""
+    shift_ns = time_ns = 0
+    for number in count():
+        first_ns = None
+        for event in lap(number, shift_ns):
+            time_ns = event.time_ns
+            first_ns = time_ns if first_ns is None else first_ns
+            yield event
+        yield LapEnd(time_ns, number + 1)
+        shift_ns += time_ns - (first_ns or 0)

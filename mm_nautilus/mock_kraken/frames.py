@@ -16,12 +16,10 @@ __all__ = [
     "CHECKSUM_LEVELS",
     "HEARTBEAT",
     "Digits",
-    "accepted_frame",
     "book_checksum",
     "book_frame",
     "cut_frame",
-    "pong_frame",
-    "refused_frame",
+    "reply_frame",
     "status_frame",
     "trade_frame",
     "trade_row",
@@ -35,8 +33,7 @@ HEARTBEAT: Final = '{"channel":"heartbeat"}'
 _API_VERSION: Final = "v2"
 _ENGINE_VERSION: Final = "2.0.10"
 _FINAL_TEXT: Final = 0x81
-_SHORT_PAYLOAD: Final = 126
-_MEDIUM_PAYLOAD: Final = 0x1_0000
+_TWO_BYTES_OF_LENGTH: Final = 126
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +73,6 @@ def book_checksum(view: BookView, digits: Digits) -> int:
 
     The ten best asks, best first, then the ten best bids, best first; of each level the price, then the size,
     as written in frames, without the decimal point and without leading zeros, all joined into one text.
-
-    Parameters
-    ----------
-    view
-        The book, at least ten levels a side where it has them.
-    digits
-        How prices and sizes are written.
     """
     unit = digits.units_per_tick
     levels = (*view.asks[:CHECKSUM_LEVELS], *view.bids[:CHECKSUM_LEVELS])
@@ -98,22 +88,9 @@ def book_frame(
     timestamp: str,
     digits: Digits,
 ) -> str:
-    """Return a frame of the book channel.
+    """Return a frame of the book channel: whole sides in a snapshot, in an update the levels that changed.
 
-    Parameters
-    ----------
-    kind
-        A snapshot holds whole sides, an update the levels that changed.
-    symbol
-        The pair, such as ``XRP/USDT``.
-    levels
-        What to tell; 0 lots remove a level.
-    checksum
-        Of the book after the change.
-    timestamp
-        ISO 8601 text in UTC.
-    digits
-        How prices and sizes are written.
+    The checksum is that of the book after the change; 0 lots remove a level.
     """
     return (
         f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{symbol}",'
@@ -129,23 +106,7 @@ def _levels(levels: Iterable[Level], digits: Digits) -> str:
 def trade_row(
     symbol: str, *, is_buy: bool, ticks: int, lots: int, trade_id: int, timestamp: str, digits: Digits
 ) -> str:
-    """Return one trade as it stands in frames.
-
-    Parameters
-    ----------
-    symbol
-        The pair.
-    is_buy
-        The taker's side.
-    ticks, lots
-        Price and size.
-    trade_id
-        The venue's running number.
-    timestamp
-        ISO 8601 text in UTC.
-    digits
-        How prices and sizes are written.
-    """
+    """Return one trade as it stands in frames; `is_buy` is the taker's side, the id the venue's running number."""
     return (
         f'{{"symbol":"{symbol}","side":"{"buy" if is_buy else "sell"}","price":{digits.price(ticks)},'
         f'"qty":{digits.size(lots)},"ord_type":"market","trade_id":{trade_id},"timestamp":"{timestamp}"}}'
@@ -168,45 +129,10 @@ def status_frame(connection_id: int, system: str = "online") -> str:
     return _compact({"channel": "status", "data": [data], "type": "update"})
 
 
-def accepted_frame(
-    method: str, result: Mapping[str, Any], req_id: Any, *, time_in: str, time_out: str
-) -> str:
-    """Return the acknowledgement of one symbol's subscription or its end.
-
-    Parameters
-    ----------
-    method
-        ``subscribe`` or ``unsubscribe``.
-    result
-        What was agreed: channel, symbol, depth, snapshot.
-    req_id
-        The request's own number, None if it had none.
-    time_in, time_out
-        When the request arrived and was answered, ISO 8601 text in UTC.
-    """
-    return _compact(
-        {"method": method, "result": dict(result), "success": True} | _reply(req_id, time_in, time_out)
-    )
-
-
-def refused_frame(
-    method: str, error: str, *, symbol: str | None, req_id: Any, time_in: str, time_out: str
-) -> str:
-    """Return the refusal of a request; `symbol` is None where it concerns none, the others as above."""
-    named = {} if symbol is None else {"symbol": symbol}
-    return _compact(
-        {"error": error, "method": method, "success": False} | named | _reply(req_id, time_in, time_out)
-    )
-
-
-def pong_frame(req_id: Any, time_in: str, time_out: str) -> str:
-    """Return the answer to a ping request."""
-    return _compact({"method": "pong"} | _reply(req_id, time_in, time_out))
-
-
-def _reply(req_id: Any, time_in: str, time_out: str) -> dict[str, Any]:
-    times: dict[str, Any] = {"time_in": time_in, "time_out": time_out}
-    return times if req_id is None else {"req_id": req_id} | times
+def reply_frame(fields: Mapping[str, Any], req_id: Any, *, time_in: str, time_out: str) -> str:
+    """Return the answer to a request, with its own number unless it had none, and when it arrived and was answered."""
+    numbered = {} if req_id is None else {"req_id": req_id}
+    return _compact({**fields, **numbered, "time_in": time_in, "time_out": time_out})
 
 
 def _compact(value: Mapping[str, Any]) -> str:
@@ -214,16 +140,11 @@ def _compact(value: Mapping[str, Any]) -> str:
 
 
 def cut_frame(text: str) -> bytes:
-    """Return the first half of a WebSocket text message as bytes on the wire (RFC 6455, section 5.2).
+    """Return the first half of a WebSocket text message of 126 to 65,535 bytes, as on the wire (RFC 6455, section 5.2).
 
     The header promises the whole message, so a reader waits for the rest.
     """
     payload = text.encode()
-    size = len(payload)
-    if size < _SHORT_PAYLOAD:
-        header = bytes([_FINAL_TEXT, size])
-    elif size < _MEDIUM_PAYLOAD:
-        header = bytes([_FINAL_TEXT, 126]) + size.to_bytes(2)
-    else:
-        header = bytes([_FINAL_TEXT, 127]) + size.to_bytes(8)
-    return header + payload[: size // 2]
+    return (
+        bytes([_FINAL_TEXT, _TWO_BYTES_OF_LENGTH]) + len(payload).to_bytes(2) + payload[: len(payload) // 2]
+    )

@@ -17,34 +17,9 @@ _MOST_PORT: Final = 65_535
 
 @dataclass(frozen=True, slots=True)
 class VenueOptions:
-    """What a local venue plays, how fast, and where it listens.
+    """What a local venue plays, how fast, and where it listens: the options of ``mm-nautilus venue``.
 
-    Parameters
-    ----------
-    catalog
-        The catalog's folder; None plays the simulator, live and without end.
-    symbols
-        The pairs to play, such as ``XRP/USDT``; empty plays all there are.
-    seed
-        Of the simulator.
-    speed
-        Seconds of data a second, or ``max`` for as fast as it is read and the slowest client takes it.
-    at_end
-        ``loop`` begins the catalog anew after its last event, ``stop`` leaves the books as they are.
-    start_after_subscriptions
-        The feed waits until so many subscriptions exist, one a channel and symbol; 0 does not wait.
-    paused
-        Whether the feed waits for the control command ``resume``.
-    trade_snapshot
-        Whether a subscription to trades is answered with the last 50, as Kraken's documentation says.
-    queue_frames
-        Frames that may wait for a client before it is disconnected as too slow.
-    host
-        Address to listen on.
-    port
-        Port of REST and WebSocket; 0 takes a free one.
-    control_port
-        Port of the control side; 0 takes a free one.
+    Without a catalog it plays the simulator; without symbols it plays all there are.
 
     Raises
     ------

@@ -33,18 +33,12 @@ class Pair:
 
     Parameters
     ----------
-    spec
-        The instrument it is made from.
     symbol
         Its name in WebSocket v2, such as ``XRP/BTC``.
-    key
-        Its key in REST answers, such as ``XXRPXXBT``.
-    altname, wsname
-        Its other names there, such as ``XRPXBT`` and ``XRP/XBT``.
+    key, altname, wsname
+        Its key and its other names in REST answers, such as ``XXRPXXBT``, ``XRPXBT`` and ``XRP/XBT``.
     base, quote
         The currencies' codes there, such as ``XXRP`` and ``XXBT``.
-    digits
-        How prices and sizes are written.
     """
 
     spec: InstrumentSpec

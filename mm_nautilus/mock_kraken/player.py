@@ -1,7 +1,7 @@
 """Plays a feed to the venue at a speed, with pauses and bursts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -34,16 +34,7 @@ class PlayerState(StrEnum):
 
 
 class Player:
-    """Hand a feed's events to the venue when they are due.
-
-    Parameters
-    ----------
-    events
-        The feed; it is read in another thread, some thousand events ahead.
-    exchange
-        Who publishes them.
-    options
-        Speed, pause and what to wait for.
+    """Hand a feed's events to the venue when they are due; they are read in another thread, some thousand ahead.
 
     Attributes
     ----------
@@ -65,7 +56,6 @@ class Player:
         self._base_seconds = 0.0
         self._first_ns: int | None = None
         self._time_ns = 0
-        self._late_seconds = 0.0
         self.events_played = 0
         self.laps = 0
 
@@ -92,7 +82,9 @@ class Player:
         """Play the feed to its end, or for ever."""
         await self._wait_for_start()
         count = 0
-        async for batch in _read_ahead(self._events):
+        ahead = self._read_ahead()
+        while batch := await ahead:
+            ahead = self._read_ahead()
             for event in batch:
                 await self._wait_until_due(event.time_ns)
                 self._publish(event)
@@ -101,6 +93,12 @@ class Player:
                     await self._let_clients_keep_up()
         self._has_ended = True
         self._end_burst()
+
+    def _read_ahead(self) -> asyncio.Future[list[Event]]:
+        """Read the next events in another thread, while those before them are played."""
+        return asyncio.get_running_loop().run_in_executor(
+            None, list, islice(self._events, _READ_AHEAD_EVENTS)
+        )
 
     # -- Commands ---------------------------------------------------------------------------------------
 
@@ -115,19 +113,9 @@ class Player:
         self._wake()
 
     async def burst(self, events: int, per_second: float) -> int:
-        """Play the next events at a rate of their own, whatever their times; then go on as before.
+        """Play the next events at a rate of their own, whatever their times, and return how many.
 
-        Parameters
-        ----------
-        events
-            How many.
-        per_second
-            The rate.
-
-        Returns
-        -------
-        int
-            How many were played: fewer only where the feed ended before.
+        They are fewer than asked for only where the feed ended before.
 
         Raises
         ------
@@ -154,7 +142,6 @@ class Player:
             "events": self.events_played,
             "laps": self.laps,
             "seconds": (self._time_ns - first_ns) / SECOND_NS,
-            "late_seconds": round(self._late_seconds, 6),
         }
 
     # -- Time -------------------------------------------------------------------------------------------
@@ -174,7 +161,6 @@ class Player:
         clock = asyncio.get_running_loop().time
         while self._speed != "max" or self._is_paused:
             due = self._due_seconds(time_ns, clock())
-            self._late_seconds = 0.0 if due is None else max(0.0, clock() - due)
             if due is not None and due <= clock():
                 return
             self._changed.clear()
@@ -242,16 +228,3 @@ class _Burst:
         self.left -= 1
         self.next_seconds += self._interval_seconds
         return self.left <= 0
-
-
-async def _read_ahead(events: Iterator[Event]) -> AsyncIterator[list[Event]]:
-    """Yield an iterator's items in batches, each read in a thread while the one before is played."""
-    loop = asyncio.get_running_loop()
-
-    def read() -> list[Event]:
-        return list(islice(events, _READ_AHEAD_EVENTS))
-
-    pending = loop.run_in_executor(None, read)
-    while batch := await pending:
-        pending = loop.run_in_executor(None, read)
-        yield batch

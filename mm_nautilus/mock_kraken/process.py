@@ -1,12 +1,10 @@
 """A local venue as a child process, for tests and for runs without a network."""
 
-import json
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -61,29 +59,20 @@ class VenueProcess:
 
     @property
     def control(self) -> VenueControl:
-        """The control side's client.
-
-        Raises
-        ------
-        RunFailedError
-            If the venue has not been started.
-        """
+        """The control side's client; there is none before the start and after the stop."""
         if self._control is None:
             raise RunFailedError("the venue has not been started")
         return self._control
 
     @property
     def pid(self) -> int:
-        """The process's number.
+        """The process's number; there is none before the start and after the stop."""
+        return self._started().pid
 
-        Raises
-        ------
-        RunFailedError
-            If the venue has not been started.
-        """
+    def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
             raise RunFailedError("the venue has not been started")
-        return self._process.pid
+        return self._process
 
     def start(self) -> None:
         """Start the venue and wait until it listens.
@@ -104,10 +93,11 @@ class VenueProcess:
             start_new_session=True,
         )
         try:
-            addresses = json.loads(self._first_line())
+            words = self._first_line().split()
         except BaseException:
             self.stop()
             raise
+        addresses = dict(word.split("=", 1) for word in words if "=" in word)
         self.rest_url, self.websocket_url = addresses["rest_url"], addresses["websocket_url"]
         self._control = VenueControl(addresses["control_url"])
 
@@ -141,21 +131,21 @@ class VenueProcess:
         numbers = ("speed", "host", "port", "control_port", "start_after_subscriptions", "queue_frames")
         for name in numbers:
             words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-        return [sys.executable, "-m", "mm_nautilus.cli", "venue", "--json", "--end-with-stdin", *words]
+        return [sys.executable, "-m", "mm_nautilus.cli", "venue", "--end-with-stdin", *words]
 
     def _first_line(self) -> str:
         """Return the line in which the venue says where it listens."""
-        process = self._process
-        if process is None or process.stdout is None:
-            raise RunFailedError("the venue has not been started")
-        deadline = time.monotonic() + _START_SECONDS
+        process = self._started()
+        stdout = process.stdout
+        if stdout is None:
+            raise RunFailedError("the venue's output cannot be read")
         with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if not selector.select(deadline - time.monotonic()):
+            selector.register(stdout, selectors.EVENT_READ)
+            if not selector.select(_START_SECONDS):
                 raise RunFailedError(
                     f"the venue did not listen within {_START_SECONDS:g} seconds{self._said()}"
                 )
-        line = process.stdout.readline()
+        line = stdout.readline()
         if not line:
             process.wait(_STOP_SECONDS)
             raise RunFailedError(f"the venue ended with exit code {process.returncode}{self._said()}")
@@ -165,17 +155,8 @@ class VenueProcess:
         if self._errors is None:
             return ""
         self._errors.seek(0)
-        text = "\n".join(_plain(line) for line in self._errors.read().strip().splitlines())
+        text = self._errors.read().strip()
         return f":\n{text}" if text else ""
-
-
-def _plain(line: str) -> str:
-    """Return a line of the venue's for people: errors come as JSON, as its addresses do."""
-    try:
-        errors = json.loads(line)["errors"]
-    except (ValueError, TypeError, KeyError):
-        return line
-    return "\n".join(f"error: {error}" for error in errors)
 
 
 def _environment() -> dict[str, str]:

@@ -178,16 +178,7 @@ def _refusal(text: str, status: int = 400) -> web.Response:
 async def serve(
     server: VenueServer, stop: asyncio.Event, on_listening: Callable[[VenueAddresses], None]
 ) -> None:
-    """Serve until `stop` is set.
-
-    Parameters
-    ----------
-    server
-        The venue's server.
-    stop
-        Ends it.
-    on_listening
-        Called once with the addresses.
+    """Serve until `stop` is set; tells the addresses once it listens.
 
     Raises
     ------
@@ -211,22 +202,15 @@ async def serve(
 def run_venue(
     options: VenueOptions, on_listening: Callable[[VenueAddresses], None], *, end_with_stdin: bool = False
 ) -> int:
-    """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code.
+    """Run a venue until SIGINT, SIGTERM or SIGHUP; tells the addresses once it listens.
 
-    Parameters
-    ----------
-    options
-        What to play and where to listen.
-    on_listening
-        Called once with the addresses.
-    end_with_stdin
-        Whether it also ends, with exit code 0, when standard input is closed: as it is when the program at
-        its other end has died in whatever way.
+    With `end_with_stdin` it also ends when standard input is closed, as it is when the program at its other end has
+    died in whatever way.
 
     Returns
     -------
     int
-        128 + the signal's number; 0 where standard input was closed.
+        The exit code: 128 + the signal's number; 0 where standard input was closed.
 
     Raises
     ------

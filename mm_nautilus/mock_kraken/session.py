@@ -19,36 +19,17 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class BookSubscription:
-    """A subscription to a pair's book.
-
-    Attributes
-    ----------
-    depth
-        Levels a side.
-    view
-        What the client holds; None before its snapshot.
-    """
+    """A subscription to a pair's book of so many levels a side, and what the client holds: None before its snapshot."""
 
     depth: int
     view: BookView | None
 
 
 class Session:
-    """A client's connection.
+    """A client's WebSocket connection, with a number that counts from 1.
 
     Frames are queued without waiting, and a task of the session's own sends them, so that a slow client delays
     nobody else. One that lets more than `queue_frames` wait is disconnected.
-
-    Parameters
-    ----------
-    number
-        Counts the connections from 1 on.
-    websocket
-        The open WebSocket.
-    transport
-        Its TCP connection.
-    queue_frames
-        Frames that may wait.
 
     Attributes
     ----------
@@ -115,9 +96,7 @@ class Session:
 
     def abort(self) -> None:
         """Reset the TCP connection, without a closing handshake; what waits is lost."""
-        self._is_cut = True
-        self._queue.clear()
-        self._drained.set()
+        self._stop_sending()
         raw = self._transport.get_extra_info("socket")
         if raw is not None and not self._transport.is_closing():
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -125,10 +104,13 @@ class Session:
 
     def cut(self, begin: bytes) -> None:
         """Write the beginning of a message, and nothing more ever after."""
+        self._stop_sending()
+        self._transport.write(begin)
+
+    def _stop_sending(self) -> None:
         self._is_cut = True
         self._queue.clear()
         self._drained.set()
-        self._transport.write(begin)
 
     async def pong(self, payload: bytes) -> None:
         """Answer a ping of the WebSocket protocol."""

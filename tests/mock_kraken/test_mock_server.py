@@ -198,8 +198,8 @@ def test_a_whole_catalog_arrives_with_true_checksums(tmp_path: Path, depth: int)
             await client.subscribe("book", *SYMBOLS, depth=depth)
             await client.subscribe("trade", *SYMBOLS)
             while (await served.control("state"))["feed"]["state"] != "ended":
-                await client.read_to_end()
-            await client.read_to_end()
+                await client.catch_up()
+            await client.catch_up()
             assert client.mismatches == dict.fromkeys(SYMBOLS, 0)
             assert client.snapshots == dict.fromkeys(SYMBOLS, 1)
             assert all(count > 300 for count in client.updates.values())
@@ -233,8 +233,8 @@ def test_depth_25_sees_more_than_depth_10_of_the_same_book() -> None:
             await more.subscribe("book", "BTC/USDT", depth=25)
             await ten.until(lambda _: ten.updates["BTC/USDT"] > 200)
             await served.control("pause")
-            await ten.read_to_end()
-            await more.read_to_end()
+            await ten.catch_up()
+            await more.catch_up()
             assert more.levels("BTC/USDT")["bids"][:10] == ten.levels("BTC/USDT")["bids"]
             assert len(more.levels("BTC/USDT")["bids"]) > 10
             assert ten.mismatches["BTC/USDT"] == more.mismatches["BTC/USDT"] == 0
@@ -250,7 +250,7 @@ def test_a_looped_catalog_keeps_checksums_true_and_trade_ids_unique(short_catalo
             while (await served.control("state"))["feed"]["laps"] < 3:
                 await client.read()
             await served.control("pause")
-            await client.read_to_end()
+            await client.catch_up()
             assert client.mismatches == dict.fromkeys(SYMBOLS, 0)
             assert client.snapshots == dict.fromkeys(SYMBOLS, 1)
             for symbol in SYMBOLS:
@@ -323,7 +323,7 @@ def test_a_scripted_book_and_trade_replace_the_feed_until_it_is_followed_again()
             assert len(client.trades) == count
             await served.control("pause")
             await served.control("follow_feed", "XRP/USDT")
-            await client.read_to_end()
+            await client.catch_up()
             assert client.levels("XRP/USDT") == await served.control("book", "XRP/USDT") != scripted
             assert client.mismatches["XRP/USDT"] == 0
 
@@ -348,16 +348,18 @@ def test_a_feed_waits_for_subscriptions_and_then_begins() -> None:
     play(scene, speed=50.0, start_after_subscriptions=2)
 
 
-def test_a_paused_feed_stands_still_and_goes_on() -> None:
+def test_a_paused_feed_stands_still_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mm_nautilus.mock_kraken.server._HEARTBEAT_SECONDS", 0.02)
+
     async def scene(served: Served) -> None:
         async with served.client() as client:
             await client.subscribe("book", *SYMBOLS)
             await client.until(lambda _: client.updates["BTC/USDT"] > 20)
             await served.control("pause")
-            await client.read_to_end()
+            await client.catch_up()
             state = (await served.control("state"))["feed"]
             assert state["state"] == "paused"
-            await client.read_to_end()
+            await client.until(lambda _: client.heartbeats > 5)
             assert (await served.control("state"))["feed"]["events"] == state["events"]
             await served.control("resume")
             before = client.updates["BTC/USDT"]
@@ -374,7 +376,7 @@ def test_a_burst_plays_just_so_many_events_even_of_a_paused_feed() -> None:
             before = (await served.control("state"))["feed"]["events"]
             assert await served.control("burst", 1_000, 20_000.0) == 1_000
             assert (await served.control("state"))["feed"]["events"] == before + 1_000
-            await client.read_to_end()
+            await client.catch_up()
             assert sum(client.updates.values()) > 300
             assert client.mismatches == dict.fromkeys(SYMBOLS, 0)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from mm_nautilus.mock_kraken.control import VenueControl
 from mm_nautilus.mock_kraken.options import VenueOptions
@@ -81,8 +82,8 @@ class Client:
         Book frames by pair, and those whose checksum does not fit.
     trades
         Rows of the trade channel, updates only.
-    heartbeats, pongs
-        How many.
+    heartbeats, pongs, received
+        How many, and how many frames at all.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -94,7 +95,7 @@ class Client:
         self.mismatches = dict.fromkeys(SYMBOLS, 0)
         self.trades: list[dict[str, Any]] = []
         self.trade_snapshots: list[list[dict[str, Any]]] = []
-        self.heartbeats = self.pongs = 0
+        self.heartbeats = self.pongs = self.received = self.asked = 0
 
     async def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and return its (first) answer."""
@@ -124,18 +125,22 @@ class Client:
             message = await self.socket.receive(_SECONDS)
         if message.type is not aiohttp.WSMsgType.TEXT:
             raise ConnectionError(f"no text but {message.type!r}")
+        self.received += 1
         frame: dict[str, Any] = json.loads(message.data, parse_float=str)
         self._note(frame)
         return frame
 
-    async def read_to_end(self) -> None:
-        """Read until nothing has come for a while."""
-        while True:
-            try:
-                async with asyncio.timeout(0.3):
-                    await self.read()
-            except TimeoutError:
-                return
+    async def catch_up(self) -> None:
+        """Read all that the venue has sent so far: it answers in order."""
+        self.asked += 1
+        await self.socket.send_json({"method": "ping", "req_id": -self.asked})
+        await self.until(lambda frame: frame.get("req_id") == -self.asked)
+
+    async def hear_nothing(self) -> None:
+        """Read for a moment, in which nothing comes."""
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await self.read()
 
     def _note(self, frame: dict[str, Any]) -> None:
         channel = frame.get("channel")
