@@ -77,7 +77,7 @@ class Command(BaseModel, ABC):
         """
 
 
-class Fault(Command, name="state"):
+class Fault(Command):
     """What goes wrong on purpose."""
 
 
@@ -123,7 +123,7 @@ class PairFault(LastingFault):
 # -- Looking ------------------------------------------------------------------------------------------------
 
 
-class StateQuery(Command):
+class StateQuery(Command, name="state"):
     """Tell clients with subscriptions and frames, counts, each pair's touch, the feed's position, faults in force."""
 
     async def perform(self, exchange: "Exchange") -> Any:
