@@ -1,7 +1,7 @@
 """The `config` commands: begin, check and show a configuration, print its schema and its reference."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.whole_file import reason, write_whole
+
+if TYPE_CHECKING:
+    from mm_nautilus.checks.config_source import AnyLoadedConfig
 
 __all__ = ["app"]
 
@@ -31,7 +34,7 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a backtest's or a sandbox's configuration.
+    """Check a backtest's or a sandbox's configuration, and the catalog that a backtest's names.
 
     A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
 
@@ -46,7 +49,7 @@ def check(
 
         with loaded.placing():
             import_own_code(loaded.config)
-    warnings, quoted = loaded.all_warnings(), list(loaded.config.strategy.symbols)
+    warnings, quoted = _warnings(loaded), list(loaded.config.strategy.symbols)
     venue = loaded.config.venue.name
     if as_json:
         found = {"file": str(file), "kind": loaded.kind, "venue": venue, "symbols": quoted}
@@ -55,6 +58,20 @@ def check(
     for text in warnings:
         typer.echo(text, err=True)
     typer.echo(f"{file}: no errors, {len(warnings)} warnings; quotes {', '.join(quoted)} at {venue}")
+
+
+def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
+    """Return the risks of a configuration, those on the catalog that it names included, or raise what refuses a run."""
+    from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
+
+    found = loaded.all_warnings()
+    if isinstance(loaded.config, RunConfig):
+        from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
+
+        with loaded.placing():
+            risks = prepare(loaded.config).risks
+        found += [loaded.located(risk) for risk in risks]
+    return list(dict.fromkeys(found))
 
 
 @app.command()

@@ -1,16 +1,21 @@
 """The `config init` command."""
 
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from mm_nautilus.cli.console import ending_on_signals
 from mm_nautilus.cli.files import refuse_targets, write_target
 from mm_nautilus.cli.options import Force, SymbolList
 from mm_nautilus.cli.values import symbol_names
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mm_nautilus.runs.starter import Starter
 
 __all__ = ["init_command"]
 
@@ -21,10 +26,24 @@ _THIS: Final = "`mm-nautilus config init`"
 _COMMON_WORDS: Final = (
     "Comments say what a key means and, in brackets, what is allowed. A key behind a `#` shows its default: take "
     "the `#` away and change it. What symbols have in common stands under `strategy`; under `symbols` each one "
-    "may have any of the strategy's parameters of its own.",
-    "Quotes are never closer to each other than two maker fees and min_edge_bps, and exits are a multiple of the "
-    "fees. At a base tier's fees takers rarely reach that deep: `venue.fees` is where another tier goes.",
+    "may have any of the strategy's parameters of its own, and comments there say why a value is proposed.",
+    "Expected fills are counted on the beginning of the catalog's data: takers that trade through a quote around the "
+    "mid, both sides together. Fills are fewer while the inventory is at its cap. `venue.fees` is where another fee tier "
+    "goes.",
 )
+
+MakerFee = Annotated[
+    float | None,
+    typer.Option(
+        "--maker-fee",
+        metavar="PCT",
+        help="Maker fee, % of value, instead of the instruments' own; asked for on a terminal.",
+    ),
+]
+TakerFee = Annotated[
+    float | None,
+    typer.Option("--taker-fee", metavar="PCT", help="Taker fee, likewise."),
+]
 
 
 def init_command(
@@ -38,35 +57,77 @@ def init_command(
             show_default=str(_DEFAULT_CATALOG),
         ),
     ] = None,
+    maker_fee: MakerFee = None,
+    taker_fee: TakerFee = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Write a sandbox's configuration instead of a backtest's.")
+        bool, typer.Option("--sandbox", help="Begin a sandbox's configuration instead of a backtest's.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File to write; stdout if not given.", show_default=False),
+        typer.Option(metavar="FILE", help="File to write; printed where none is given.", show_default=False),
     ] = None,
     force: Force = False,
 ) -> None:
     """Write a starting configuration for symbols of a catalog.
 
-    Sizes are above the venue's minimums, widths cover two maker fees. Keys at their defaults are commented out.
+    Widths, sizes and stops are proposed from spreads, takers and volatility at the beginning of the data, and from fees.
 
-    Example: mm-nautilus config init --symbols XRP/USDT,BTC/USDT --out configs/mine.yaml
+    Example: mm-nautilus config init --symbols XRP/USDT,BTC/USDT --maker-fee 0.02 --out configs/mine.yaml
     """
     names = symbol_names(symbols)
     refuse_targets({"--out": out}, force=force)
-    text = (_sandbox_text if sandbox else _backtest_text)(
-        shipped_file(catalog or _DEFAULT_CATALOG), names, out
-    )
+    folder = shipped_file(catalog or _DEFAULT_CATALOG)
+    with ending_on_signals("interrupted; nothing was written"):
+        starter = _starter(folder, names, maker_fee, taker_fee, is_sandbox=sandbox)
+        text = (_sandbox_text if sandbox else _backtest_text)(starter, folder, out)
     if out is None:
+        for words in starter.expectations:
+            typer.echo(words, err=True)
         typer.echo(text, nl=False)
         return
     write_target(out, text)
+    for words in starter.expectations:
+        typer.echo(words)
     refusals = [] if sandbox else _refusals(out)
     run = f"mm-nautilus sandbox {out} --venue local" if sandbox else f"mm-nautilus backtest {out}"
     typer.echo(f"written to {out}; next: mm-nautilus config check {out}{'' if refusals else f', {run}'}")
     for refusal in refusals:
         typer.echo(f"warning: a backtest would be refused: {refusal}", err=True)
+
+
+def _starter(
+    catalog: Path, names: list[str] | None, maker: float | None, taker: float | None, *, is_sandbox: bool
+) -> "Starter":
+    from mm_nautilus.runs.starter import StarterFees, starter_config, starter_sandbox  # noqa: PLC0415 (--help)
+
+    fees = StarterFees(maker, taker)  # refuses bad ones before it asks for others
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        own = _own_fees(catalog, names)
+        fees = StarterFees(*(_asked(*known) for known in zip(("maker", "taker"), (maker, taker), own, strict=True)))
+    return (starter_sandbox if is_sandbox else starter_config)(catalog, names, fees)
+
+
+def _own_fees(catalog: Path, names: list[str] | None) -> tuple[str, str]:
+    """Return the maker and the taker fee of the instruments in words."""
+    from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415
+
+    specs = CatalogReader(catalog).choose(names)
+    maker, taker = (
+        " or ".join(dict.fromkeys("none" if rate is None else f"{float(100 * rate):g}" for rate in rates))
+        for rates in ([spec.maker_fee_rate for spec in specs], [spec.taker_fee_rate for spec in specs])
+    )
+    return maker, taker
+
+
+def _asked(name: str, given: float | None, own: str) -> float | None:
+    """Return a fee that is given, or the answer of who sits at the terminal."""
+    if given is not None:
+        return given
+    text = typer.prompt(f"{name} fee, % of value (Enter takes the catalog's: {own})", "", show_default=False, err=True)
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        raise ConfigError(f"the {name} fee must be a number, % of value, was {text!r}") from None
 
 
 def _refusals(file: Path) -> list[str]:
@@ -83,35 +144,32 @@ def _refusals(file: Path) -> list[str]:
     return []
 
 
-def _backtest_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
+def _backtest_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
     from mm_nautilus.config.template import template_text  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.runs.starter import starter_config  # noqa: PLC0415
 
-    starter = starter_config(catalog, names)
     values: Values = {("catalog",): _path_beside(catalog, out), **starter.values}
     data = "SIMULATED data" if starter.simulated else "recorded data"
-    words = [f"A backtest on {data}, begun by {_THIS}.", starter.sizes, *_COMMON_WORDS]
-    return template_text(RunConfig, values, words)
+    words = [f"A backtest on {data}, begun by {_THIS}.", *starter.expectations, starter.sizes, *_COMMON_WORDS]
+    return template_text(RunConfig, values, words, starter.notes)
 
 
-def _sandbox_text(catalog: Path, names: list[str] | None, out: Path | None) -> str:
+def _sandbox_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
     from mm_nautilus.config.sandbox import SandboxConfig  # noqa: PLC0415
     from mm_nautilus.config.template import template_text  # noqa: PLC0415
-    from mm_nautilus.runs.starter import starter_sandbox  # noqa: PLC0415
 
-    starter = starter_sandbox(catalog, names)
     feed: Values = {("feed", "source"): "live", ("feed", "catalog"): _path_beside(catalog, out)}
     data = "the SIMULATED catalog below" if starter.simulated else "the catalog below"
     words = [
         f"A sandbox run, begun by {_THIS}: paper trading on Kraken's public feed, without an account.",
-        f"`--venue local` plays {data} instead of listening to Kraken, without a network. Sizes and fees are taken "
-        "from that catalog; at the start all is checked against the pairs the venue lists.",
+        f"`--venue local` plays {data} instead of listening to Kraken, without a network. Sizes, widths and fees are "
+        "taken from that catalog; at the start all is checked against the pairs the venue lists.",
         "The run's name also names its state file: independent runs need different names.",
+        *starter.expectations,
         starter.sizes,
         *_COMMON_WORDS,
     ]
-    return template_text(SandboxConfig, {**_run_name(out), **feed, **starter.values}, words)
+    return template_text(SandboxConfig, {**_run_name(out), **feed, **starter.values}, words, starter.notes)
 
 
 def _run_name(out: Path | None) -> Values:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel
@@ -18,9 +19,15 @@ _WIDTH: Final = 100
 _SYMBOLS: Final = "symbols"
 
 type Values = Mapping[tuple[str, ...], Any]
+type Notes = Mapping[tuple[str, ...], str]
 
 
-def template_text(model: type[BaseModel], values: Values, heading: Sequence[str]) -> str:
+def template_text(
+    model: type[BaseModel],
+    values: Values,
+    heading: Sequence[str],
+    notes: Notes = MappingProxyType({}),
+) -> str:
     """Return a commented configuration file.
 
     A comment that explains begins with ``# ``; a key at its default is behind a ``#`` alone, and taking that away
@@ -34,12 +41,14 @@ def template_text(model: type[BaseModel], values: Values, heading: Sequence[str]
         What is given, plain values by the keys that lead to them. Required keys must be among them.
     heading
         Paragraphs that the file begins with.
+    notes
+        Why a symbol's own value is what it is, by the keys that lead to it.
     """
     paragraphs = ["\n".join(_comment(paragraph, 0)) for paragraph in heading]
-    return "\n#\n".join(paragraphs) + "\n" + "".join(f"{line}\n" for line in _section(model, (), values))
+    return "\n#\n".join(paragraphs) + "\n" + "".join(f"{line}\n" for line in _section(model, (), values, notes))
 
 
-def _section(model: type[BaseModel], path: tuple[str, ...], values: Values) -> Iterator[str]:
+def _section(model: type[BaseModel], path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:
     """Yield the lines of a section's keys; the symbols, which refer to all others, are the last."""
     depth = len(path)
     for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] == _SYMBOLS):
@@ -51,10 +60,10 @@ def _section(model: type[BaseModel], path: tuple[str, ...], values: Values) -> I
         inner, is_given = described.annotation, _is_given(here, values)
         if name == _SYMBOLS:
             yield f"{_INDENT * depth}{name}:"
-            yield from _symbols(here, values)
+            yield from _symbols(here, values, notes)
         elif is_section(inner) and (is_given or not described.nullable):
             yield f"{_INDENT * depth}{'' if is_given else '#'}{name}:"
-            yield from _section(inner, here, values)
+            yield from _section(inner, here, values, notes)
         else:
             value = values[here] if here in values else _default(field)
             yield from _pair(name, value, f"{_INDENT * depth}{'' if is_given else '#'}")
@@ -74,13 +83,15 @@ def _is_given(path: tuple[str, ...], values: Values) -> bool:
     return any(given[: len(path)] == path for given in values)
 
 
-def _symbols(path: tuple[str, ...], values: Values) -> Iterator[str]:
+def _symbols(path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:
     """Yield each symbol's own values; what they mean is said above them."""
     depth = len(path)
     for symbol in dict.fromkeys(given[depth] for given in values if given[:depth] == path):
         yield f"{_INDENT * depth}{symbol}:"
         for given, value in values.items():
             if given[: depth + 1] == (*path, symbol):
+                if given in notes:
+                    yield from _comment(notes[given], depth + 1)
                 yield f"{_INDENT * (depth + 1)}{yaml_pair(given[-1], value)}"
 
 

@@ -1,23 +1,25 @@
-"""Values of a first configuration: a catalog's symbols, in sizes its venue takes, at widths that pay the fees."""
+"""A first configuration: a catalog's symbols at widths that takers reach, in sizes their venue takes."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Context, Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.sandbox import FEED_VENUE
+from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_fitness import refuse_several_venues
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.runs.inputs import first_mid
+from mm_nautilus.runs.market_look import MarketLook, look_at
 
-__all__ = ["Starter", "starter_config", "starter_sandbox"]
+__all__ = ["Starter", "StarterFees", "starter_config", "starter_sandbox"]
 
 _DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
 """Currencies of totals, the first that all others can be converted to; a unit of each is about a dollar."""
@@ -30,12 +32,47 @@ _TRADES_LOOKED_AT: Final = 10_000
 """How many of a catalog's first trades say what a usual one is."""
 _QUOTES_PER_CAP: Final = 5
 _CAPS_PER_BALANCE: Final = 2
-_MIN_EDGE_BPS: Final = 1.0
-_EXAMPLE_FEES: Final = {"maker_fee_pct": 0.1, "taker_fee_pct": 0.1}
+_EXAMPLE_FEE_PCT: Final = 0.1
 _ROUND_TRIPS_PER_EXIT: Final = 4
 """Take profit and stop loss, as multiples of a round trip's fees: a reward of 3 against a risk of 5."""
+_WIDTHS_PER_EXIT: Final = 2
+_MINUTES_PER_EXIT: Final = 5
+"""And as multiples of the width and of what the price moves in a minute."""
 _LEAST_EXIT_PCT: Final = 0.5
+_CALM: Final = 2
+"""Volatility up to which widths are not scaled, as a multiple of what was measured."""
+_STALE_PER_SILENCE: Final = 2
+_ROUNDING: Final = 1e-9
 _STEPS: Final = (Decimal(1), Decimal(2), Decimal(5), Decimal(10))
+
+type Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StarterFees:
+    """Fees in place of the instruments' own, % of value; None keeps an instrument's."""
+
+    maker_pct: float | None = None
+    taker_pct: float | None = None
+
+    def __post_init__(self) -> None:
+        found = [
+            f"the {name} fee must be between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT} %, was {fee:g}"
+            for name, fee in (("maker", self.maker_pct), ("taker", self.taker_pct))
+            if fee is not None and not abs(fee) <= LARGEST_FEE_PCT
+        ]
+        if found:
+            raise ConfigError(found)
+
+    def charged(self, spec: InstrumentSpec) -> InstrumentSpec:
+        """Return an instrument with these fees; with those of an example where there are none at all."""
+        rates = {"maker_fee_rate": self.maker_pct, "taker_fee_rate": self.taker_pct}
+        found = {
+            name: getattr(spec, name) if fee is None else Decimal(repr(fee)) / 100
+            for name, fee in rates.items()
+        }
+        example = Decimal(repr(_EXAMPLE_FEE_PCT)) / 100
+        return replace(spec, **{name: example if rate is None else rate for name, rate in found.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +83,32 @@ class Starter:
     ----------
     values
         Values by the keys that lead to them, of those that are not left at their defaults.
+    notes
+        Why a value is what it is, by the same keys.
     simulated
         Whether any of the data is.
     sizes
         A sentence that says what the sizes were taken from.
+    expectations
+        What to expect, a sentence a symbol.
     """
 
-    values: Mapping[tuple[str, ...], Any]
+    values: Mapping[Keys, Any]
+    notes: Mapping[Keys, str]
     simulated: bool
     sizes: str
+    expectations: tuple[str, ...]
 
 
-def starter_config(catalog: Path, names: Sequence[str] | None = None) -> Starter:
-    """Return the values of a first configuration.
+def starter_config(
+    catalog: Path, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
+) -> Starter:
+    """Return the values of a first configuration, proposed from the beginning of each symbol's data.
 
     Sizes are round numbers of the base currency, at least twice the venue's smallest order. They are worth about 20
     dollars where prices tell; where nothing leads to a currency of about a dollar, as from yen or bitcoin, they are the
-    median of the catalog's first trades. The cap is five quotes, the balances are two caps a side. Widths cover two
-    maker fees.
+    median of the catalog's first trades. The cap is five quotes, the balances are two caps a side. Widths are those of
+    `choose_width`, stops are beyond the fees, the width and the moves of some minutes.
 
     Parameters
     ----------
@@ -71,6 +116,8 @@ def starter_config(catalog: Path, names: Sequence[str] | None = None) -> Starter
         The catalog's folder.
     names
         Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN``; None takes all the catalog has.
+    fees
+        Fees in place of the instruments' own.
 
     Raises
     ------
@@ -79,24 +126,41 @@ def starter_config(catalog: Path, names: Sequence[str] | None = None) -> Starter
     ConfigError
         If no currency is there that all others can be converted to.
     """
+    return _starter(catalog, names, fees, writes_fees=False)
+
+
+def _starter(catalog: Path, names: Sequence[str] | None, fees: StarterFees, *, writes_fees: bool) -> Starter:
     reader = CatalogReader(catalog)
-    specs = reader.choose(names)
-    refuse_several_venues(specs, "configuration")
+    found = reader.choose(names)
+    refuse_several_venues(found, "configuration")
+    specs = [fees.charged(spec) for spec in found]
     mids = {spec.symbol: first_mid(reader, spec) for spec in specs}
     rates = Rates({spec.symbol: (spec.base, spec.quote) for spec in specs}, mids.get, 1.0)
     currency = _report_currency(specs, rates)
     wanted = {spec.symbol: _wanted_size(reader, spec, currency, rates) for spec in specs}
     sizes = {spec.symbol: _quote_size(spec, mids[spec.symbol], wanted[spec.symbol]) for spec in specs}
-    values = _venue_values(specs, sizes, mids) | _strategy_values(specs, currency)
+    values = _venue_values(specs, sizes, mids)
+    if writes_fees or specs != found:
+        values |= _fee_values(specs)
+    values["strategy", "report_currency"] = currency
+    notes: dict[Keys, str] = {}
+    expectations = []
+    pause: float = SymbolParams.model_fields["cooldown_seconds"].default
     for spec in specs:
-        size, path = sizes[spec.symbol], ("strategy", "symbols", spec.symbol)
-        values[*path, "position_size"] = str(Amount(size.normalize(), spec.base))
-        values[*path, "max_inventory"] = str(Amount((_QUOTES_PER_CAP * size).normalize(), spec.base))
-    return Starter(values, any(spec.simulated for spec in specs), _size_words(currency))
+        look = look_at(reader, spec, _fee_pct(spec.maker_fee_rate), pause)
+        proposal = _Proposal(spec, look, sizes[spec.symbol], mids[spec.symbol])
+        for name, (value, why) in proposal.parameters().items():
+            path = ("strategy", "symbols", spec.symbol, name)
+            values[path], notes[path] = value, why
+        expectations.append(proposal.expectation())
+    is_simulated = any(spec.simulated for spec in specs)
+    return Starter(values, notes, is_simulated, _size_words(currency), tuple(expectations))
 
 
-def starter_sandbox(catalog: Path, names: Sequence[str] | None = None) -> Starter:
-    """Return the values of a sandbox's first configuration, but for its feed; sizes and errors as of `starter_config`.
+def starter_sandbox(
+    catalog: Path, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
+) -> Starter:
+    """Return the values of a sandbox's first configuration, but for its feed; as `starter_config` does.
 
     The feed tells no fees, so that those of the catalog's instruments are given.
 
@@ -105,28 +169,159 @@ def starter_sandbox(catalog: Path, names: Sequence[str] | None = None) -> Starte
     ConfigError
         Also if the catalog is of a venue whose feed a sandbox does not speak.
     """
-    starter = starter_config(catalog, names)
+    starter = _starter(catalog, names, fees, writes_fees=True)
     venue = starter.values["venue", "name"]
     if venue != FEED_VENUE:
         raise ConfigError(
             f"a sandbox's symbols must be of {FEED_VENUE}, whose protocol its feed speaks, was {venue} in {catalog}; "
             "without --sandbox the configuration is a backtest's"
         )
-    if ("venue", "fees", "maker_fee_pct") in starter.values:
-        return starter
-    specs = CatalogReader(catalog).choose(names)
-    fees = {spec.symbol: _own_fees(spec) for spec in specs}
+    return starter
+
+
+def _fee_values(specs: Sequence[InstrumentSpec]) -> dict[Keys, Any]:
+    fees = {
+        spec.symbol: {
+            "maker_fee_pct": _fee_pct(spec.maker_fee_rate),
+            "taker_fee_pct": _fee_pct(spec.taker_fee_rate),
+        }
+        for spec in specs
+    }
     first, *others = fees.values()
-    found: dict[tuple[str, ...], Any] = {("venue", "symbol_fees"): fees}
     if all(other == first for other in others):
-        found = {("venue", "fees", name): fee for name, fee in first.items()}
-    return replace(starter, values={**starter.values, **found})
+        return {("venue", "fees", name): fee for name, fee in first.items()}
+    return {("venue", "symbol_fees"): fees}
 
 
-def _own_fees(spec: InstrumentSpec) -> dict[str, float]:
-    """Return an instrument's fees as a configuration has them; nothing of one that has none."""
-    rates = {"maker_fee_pct": spec.maker_fee_rate, "taker_fee_pct": spec.taker_fee_rate}
-    return {name: float(100 * rate) for name, rate in rates.items() if rate is not None}
+def _fee_pct(rate: Decimal | None) -> float:
+    if rate is None:
+        raise ValueError("an instrument of a first configuration must have fees, was without")
+    return float(100 * rate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """One symbol's parameters and what to say of them.
+
+    Parameters
+    ----------
+    spec
+        The instrument with the fees that are reckoned with.
+    look
+        What its market shows.
+    size
+        Size of a quote, base currency.
+    mid
+        The first mid, quote currency.
+    """
+
+    spec: InstrumentSpec
+    look: MarketLook
+    size: Decimal
+    mid: float
+
+    @property
+    def _maker_pct(self) -> float:
+        return _fee_pct(self.spec.maker_fee_rate)
+
+    @property
+    def _width_pct(self) -> float:
+        """Width between the quotes, % of mid: without takers the market's own, or what the fees need."""
+        choice = self.look.choice
+        return max(self.look.spread_pct, 2 * self._maker_pct) if choice is None else choice.width_pct
+
+    def parameters(self) -> dict[str, tuple[Any, str]]:
+        """Return values by the parameters' names, each with why it is so."""
+        base, cap = self.spec.base, _QUOTES_PER_CAP * self.size
+        found: dict[str, tuple[Any, str]] = {
+            "position_size": (str(Amount(self.size.normalize(), base)), self._size_words()),
+            "max_inventory": (str(Amount(cap.normalize(), base)), f"{_QUOTES_PER_CAP} full quotes."),
+            "min_spread_pct": (_digits(self._width_pct), self._width_words()),
+        }
+        if self.look.choice is None or self.look.choice.pays:
+            found["min_edge_bps"] = (0.0, "Quotes stay two maker fees apart whatever the fees are.")
+        found |= dict(self._volatility_parameters())
+        stale = math.ceil(_STALE_PER_SILENCE * self.look.silence_seconds)
+        if stale > SymbolParams.model_fields["stale_after_seconds"].default:
+            words = f"One silence of the book in a hundred is longer than {self.look.silence_seconds:.3g} s"
+            found["stale_after_seconds"] = (float(stale), f"{words}: that is no fault of the feed here.")
+        return found
+
+    def _size_words(self) -> str:
+        minimums = [
+            None if self.spec.min_quantity is None else f"{_plain(self.spec.min_quantity)} {self.spec.base}",
+            None if self.spec.min_notional is None else f"{_plain(self.spec.min_notional)} {self.spec.quote}",
+        ]
+        least = " and ".join(text for text in minimums if text is not None) or "not named"
+        trade = _plain(self.look.median_trade * self.spec.size_increment)
+        usual = f"the median trade is {trade} {self.spec.base}" if self.look.median_trade else "there are no trades"
+        return f"The venue's smallest order is {least}; {usual}."
+
+    def _width_words(self) -> str:
+        look, choice = self.look, self.look.choice
+        market = f"In the first {look.seconds / 60:.3g} minutes the median spread is {look.spread_pct:.3g} %"
+        if choice is None:
+            return f"{market}; no market orders say how deep takers trade."
+        reach = (
+            f"{market}, one market order in twenty trades {look.reach_pct:.3g} % from the mid or deeper, and quotes this "
+            f"wide are filled about {_rate(choice.fills_per_hour)} times an hour"
+        )
+        if choice.pays:
+            return f"{reach}: the width that earns most after a maker fee of {self._maker_pct:.4g} %."
+        return f"{reach}. A LOSS: two maker fees need {choice.paying_width_pct:.4g} %; this is the widest that trades."
+
+    def _volatility_parameters(self) -> Iterator[tuple[str, tuple[Any, str]]]:
+        """Yield what follows from how far the price moves."""
+        volatility = self.look.volatility_pct
+        moved = f"the price moves {volatility:.3g} % in a minute"
+        if volatility > 0:
+            calm = min(_digits(_CALM * volatility), 100.0)
+            yield "base_volatility_pct", (calm, f"Twice what was measured: {moved}. Wilder markets widen the quotes.")
+        fees = _ROUND_TRIPS_PER_EXIT * (self._maker_pct + _fee_pct(self.spec.taker_fee_rate))
+        reasons = {
+            f"{_ROUND_TRIPS_PER_EXIT} times a round trip's fees": fees,
+            f"{_WIDTHS_PER_EXIT} times the width": _WIDTHS_PER_EXIT * self._width_pct,
+            f"{_MINUTES_PER_EXIT} times the volatility ({moved})": _MINUTES_PER_EXIT * volatility,
+            "the least that is proposed": _LEAST_EXIT_PCT,
+        }
+        reason, needed = max(reasons.items(), key=lambda pair: pair[1])
+        exit_pct = min(math.ceil(needed * 10 - _ROUNDING) / 10, 100.0)
+        yield "take_profit_pct", (exit_pct, f"Far enough to be worth the fees: {reason}.")
+        yield "stop_loss_pct", (exit_pct, "As far as the profit.")
+
+    def expectation(self) -> str:
+        """Return what fills are expected and what they keep, in a sentence."""
+        choice, symbol = self.look.choice, self.spec.symbol
+        apart = f"{_digits(self._width_pct):g} % apart"
+        if choice is None:
+            return f"{symbol}: fills cannot be estimated, as the data has no trades; quotes are {apart}."
+        fills = f"{_rate(choice.fills_per_hour)} fills an hour"
+        fee = f"a maker fee of {self._maker_pct:.4g} %"
+        if choice.pays:
+            return (
+                f"{symbol}: quotes {apart}, about {fills} expected; each keeps {choice.kept_bps:.3g} bps after {fee}, "
+                "before the price moves."
+            )
+        loss = _plain(Decimal(repr(_digits(-choice.kept_bps / 10_000 * float(self.size) * self.mid))))
+        return (
+            f"{symbol} IS EXPECTED TO LOSE: {fee} needs quotes {choice.paying_width_pct:.4g} % apart, where "
+            f"{_rate(choice.paying_fills_per_hour)} fills an hour are expected. Proposed are quotes {apart}: about "
+            f"{fills}, each losing {-choice.kept_bps:.3g} bps, {loss} {self.spec.quote} a full quote. Lower fees "
+            "change that, other parameters do not."
+        )
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def _rate(per_hour: float) -> str:
+    return f"{per_hour:,.0f}" if per_hour >= 10 or not per_hour else f"{per_hour:.2g}"
+
+
+def _digits(value: float) -> float:
+    """Return a number with two digits, no less than it was."""
+    return float(Context(prec=2, rounding=ROUND_UP).create_decimal(Decimal(repr(value))))
 
 
 def _report_currency(specs: Sequence[InstrumentSpec], rates: Rates[float]) -> str:
@@ -191,37 +386,11 @@ def _round_up(value: Decimal) -> Decimal:
 
 def _venue_values(
     specs: Sequence[InstrumentSpec], sizes: Mapping[str, Decimal], mids: Mapping[str, float]
-) -> dict[tuple[str, ...], Any]:
+) -> dict[Keys, Any]:
     needed: dict[str, Decimal] = {}
     for spec in specs:
         base = _CAPS_PER_BALANCE * _QUOTES_PER_CAP * sizes[spec.symbol]
         needed[spec.base] = needed.get(spec.base, Decimal(0)) + base
         needed[spec.quote] = needed.get(spec.quote, Decimal(0)) + base * Decimal(repr(mids[spec.symbol]))
     balances = [str(Amount(_round_up(amount), currency)) for currency, amount in needed.items()]
-    values: dict[tuple[str, ...], Any] = {
-        ("venue", "name"): specs[0].venue,
-        ("venue", "starting_balances"): balances,
-    }
-    if any(spec.maker_fee_rate is None or spec.taker_fee_rate is None for spec in specs):
-        values |= {("venue", "fees", name): fee for name, fee in _EXAMPLE_FEES.items()}
-    return values
-
-
-def _strategy_values(specs: Sequence[InstrumentSpec], currency: str) -> dict[tuple[str, ...], Any]:
-    exit_pct = max(_LEAST_EXIT_PCT, math.ceil(_ROUND_TRIPS_PER_EXIT * _round_trip_pct(specs) * 10) / 10)
-    return {
-        ("strategy", "report_currency"): currency,
-        ("strategy", "min_edge_bps"): _MIN_EDGE_BPS,
-        ("strategy", "take_profit_pct"): exit_pct,
-        ("strategy", "stop_loss_pct"): exit_pct,
-    }
-
-
-def _round_trip_pct(specs: Sequence[InstrumentSpec]) -> float:
-    """Return the highest maker and taker fee together, % of value."""
-    known = [
-        float(100 * (spec.maker_fee_rate + spec.taker_fee_rate))
-        for spec in specs
-        if spec.maker_fee_rate is not None and spec.taker_fee_rate is not None
-    ]
-    return max(known) if len(known) == len(specs) else sum(_EXAMPLE_FEES.values())
+    return {("venue", "name"): specs[0].venue, ("venue", "starting_balances"): balances}

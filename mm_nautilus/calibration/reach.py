@@ -1,0 +1,184 @@
+"""How often takers fill a quote of a width, counted on a recorded market, and the width that this speaks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.calibration.intensity import MarketOrders
+from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.market.rows import Ints
+from mm_nautilus.system.moments import SECOND_NS
+
+__all__ = ["LEAST_FILLS_PER_HOUR", "TakerReach", "WidthChoice", "choose_width"]
+
+LEAST_FILLS_PER_HOUR: Final = 12.0
+"""Fills an hour, both sides together, below which a width is not proposed: one in five minutes."""
+_LEAST_SEEN: Final = 5
+"""Fills in the record that it takes to expect any."""
+_WIDTHS_TRIED: Final = 80
+_NARROWEST_PCT: Final = 0.0001
+_WIDEST_PCT: Final = 5.0
+"""Bounds of proposed widths, % of mid; the upper one is min_spread_pct's."""
+_HALF_PCT_IN_BPS: Final = 50.0
+_BPS: Final = 10_000.0
+_HOUR_SECONDS: Final = 3600.0
+_ROUNDING: Final = 1e-6
+"""Share of a tick, or of a bp, that binary rounding may be off by."""
+
+type Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TakerReach:
+    """Market orders with the market that each one met, in time order.
+
+    Parameters
+    ----------
+    seconds
+        Length of the record, gaps left out, seconds.
+    ts_ns
+        Time of each order, nanoseconds since the epoch.
+    is_buy
+        Whether the taker bought.
+    mid_ticks, bid_ticks, ask_ticks
+        Mid and touch just before it, ticks.
+    deepest_ticks
+        The deepest price that it traded at, ticks.
+    """
+
+    seconds: float
+    ts_ns: Ints
+    is_buy: NDArray[np.bool_]
+    mid_ticks: Floats
+    bid_ticks: Ints
+    ask_ticks: Ints
+    deepest_ticks: Ints
+
+    @classmethod
+    def of(cls, orders: MarketOrders, touches: TouchSeries) -> Self:
+        """Lay market orders beside the touches that they were made from."""
+        row = touches.row_at(orders.ts_ns, before=True)
+        mids = touches.mid_ticks[row]
+        away = np.where(orders.is_buy, 1.0, -1.0) * orders.depth_bps / _BPS
+        deepest = np.rint(mids * (1.0 + away)).astype(np.int64)
+        bids, asks = touches.bid_ticks[row], touches.ask_ticks[row]
+        return cls(touches.seconds, orders.ts_ns, orders.is_buy, mids, bids, asks, deepest)
+
+    def depth_bps(self) -> Floats:
+        """Return how far from the mid each order traded, bps of mid."""
+        found: Floats = _BPS * np.abs(self.deepest_ticks - self.mid_ticks) / self.mid_ticks
+        return found
+
+    def fills_per_hour(self, width_pct: float, pause_seconds: float) -> float:
+        """Return how often an hour takers trade through quotes around the mid, both sides together.
+
+        An order has to go beyond the quote's price: at the price itself others stand ahead of it. After each fill a
+        side rests.
+
+        Parameters
+        ----------
+        width_pct
+            Distance between bid and ask, % of mid.
+        pause_seconds
+            How long a side rests after a fill, seconds.
+        """
+        half = self.mid_ticks * width_pct / 200.0
+        bids = np.minimum(np.floor(self.mid_ticks - half + _ROUNDING), self.ask_ticks - 1)
+        asks = np.maximum(np.ceil(self.mid_ticks + half - _ROUNDING), self.bid_ticks + 1)
+        through = np.where(self.is_buy, self.deepest_ticks > asks, self.deepest_ticks < bids)
+        fills = sum(
+            _spaced(self.ts_ns[through & side], pause_seconds) for side in (self.is_buy, ~self.is_buy)
+        )
+        return fills * _HOUR_SECONDS / self.seconds
+
+
+def _spaced(times_ns: Ints, pause_seconds: float) -> int:
+    """Return how many moments are left where each makes those that follow within a pause not count."""
+    pause_ns, count, index = round(pause_seconds * SECOND_NS), 0, 0
+    while index < len(times_ns):
+        count += 1
+        index = max(index + 1, int(np.searchsorted(times_ns, times_ns[index] + pause_ns)))
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class WidthChoice:
+    """A width, and what speaks for it.
+
+    Parameters
+    ----------
+    width_pct
+        Distance between bid and ask, % of mid.
+    fills_per_hour
+        Expected fills an hour at that width, both sides together.
+    kept_bps
+        What each fill keeps of its value after the maker fee, before any move of the price, bps; a loss is negative.
+    paying_width_pct
+        The least width that covers two maker fees, % of mid; 0 where there is no fee.
+    paying_fills_per_hour
+        Expected fills an hour at that width.
+    """
+
+    width_pct: float
+    fills_per_hour: float
+    kept_bps: float
+    paying_width_pct: float
+    paying_fills_per_hour: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether fills keep something after the maker fee."""
+        return self.kept_bps > _ROUNDING
+
+
+def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) -> WidthChoice:
+    """Return the width that earns most an hour after fees or, where no width that trades pays, the widest that trades.
+
+    A width trades if it has `LEAST_FILLS_PER_HOUR` and five fills in the record, or half the fills of the narrowest in
+    a market where nothing has as many. Widths are tried over all depths that market orders reached, and have two digits.
+
+    Parameters
+    ----------
+    reach
+        The market orders; at least one.
+    maker_fee_pct
+        Maker fee, % of value; negative is a rebate.
+    pause_seconds
+        How long a side rests after a fill, seconds.
+    """
+    paying = max(2.0 * maker_fee_pct, 0.0)
+    choices = [
+        WidthChoice(
+            width,
+            reach.fills_per_hour(width, pause_seconds),
+            _HALF_PCT_IN_BPS * width - 100.0 * maker_fee_pct,
+            paying,
+            reach.fills_per_hour(paying, pause_seconds),
+        )
+        for width in _widths(reach, paying)
+    ]
+    seen = _LEAST_SEEN * _HOUR_SECONDS / reach.seconds
+    least = min(max(LEAST_FILLS_PER_HOUR, seen), choices[0].fills_per_hour / 2)
+    trading = [choice for choice in choices if choice.fills_per_hour >= least]
+    if not trading[-1].fills_per_hour:  # Nothing goes beyond the touch: stand there.
+        return choices[0]
+    paid = [choice for choice in trading if choice.pays]
+    return max(paid, key=lambda choice: choice.fills_per_hour * choice.kept_bps) if paid else trading[-1]
+
+
+def _widths(reach: TakerReach, paying_pct: float) -> Sequence[float]:
+    """Return the widths to try, % of mid, ascending."""
+    reached = reach.depth_bps() / _HALF_PCT_IN_BPS
+    nearest = max(float(reached.min()), _NARROWEST_PCT)
+    widths = np.geomspace(nearest, max(float(reached.max()), nearest), _WIDTHS_TRIED)
+    tried = [_two_digits(width, ROUND_DOWN) for width in widths.tolist()]
+    tried.append(_two_digits(paying_pct, ROUND_UP))
+    return sorted({min(max(width, _NARROWEST_PCT), _WIDEST_PCT) for width in tried})
+
+
+def _two_digits(width_pct: float, rounding: str) -> float:
+    return float(Context(prec=2, rounding=rounding).create_decimal(Decimal(repr(width_pct))))
