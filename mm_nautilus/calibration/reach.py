@@ -1,5 +1,6 @@
 """How often takers fill a quote of a width, counted on a recorded market, and the width that this speaks for."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
@@ -96,12 +97,12 @@ class TakerReach:
         return fills * _HOUR_SECONDS / self.seconds
 
 
-def _spaced(times_ns: Ints, pause_seconds: float) -> int:
+def _spaced(ts_ns: Ints, pause_seconds: float) -> int:
     """Return how many moments are left where each makes those that follow within a pause not count."""
-    pause_ns, count, index = round(pause_seconds * SECOND_NS), 0, 0
-    while index < len(times_ns):
+    times, pause_ns, count, index = ts_ns.tolist(), round(pause_seconds * SECOND_NS), 0, 0
+    while index < len(times):
         count += 1
-        index = max(index + 1, int(np.searchsorted(times_ns, times_ns[index] + pause_ns)))
+        index = bisect_left(times, times[index] + pause_ns, index + 1)
     return count
 
 
@@ -139,7 +140,8 @@ def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) 
     """Return the width that earns most an hour after fees or, where no width that trades pays, the widest that trades.
 
     A width trades if it has `LEAST_FILLS_PER_HOUR` and five fills in the record, or half the fills of the narrowest in
-    a market where nothing has as many. Widths are tried over all depths that market orders reached, and have two digits.
+    a market where nothing has as many. Widths tried have two digits, over all depths that market
+    orders reached.
 
     Parameters
     ----------
@@ -151,13 +153,14 @@ def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) 
         How long a side rests after a fill, seconds.
     """
     paying = max(2.0 * maker_fee_pct, 0.0)
+    paying_fills = reach.fills_per_hour(paying, pause_seconds)
     choices = [
         WidthChoice(
             width,
             reach.fills_per_hour(width, pause_seconds),
             _HALF_PCT_IN_BPS * width - 100.0 * maker_fee_pct,
             paying,
-            reach.fills_per_hour(paying, pause_seconds),
+            paying_fills,
         )
         for width in _widths(reach, paying)
     ]
@@ -173,7 +176,7 @@ def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) 
 def _widths(reach: TakerReach, paying_pct: float) -> Sequence[float]:
     """Return the widths to try, % of mid, ascending."""
     reached = reach.depth_bps() / _HALF_PCT_IN_BPS
-    nearest = max(float(reached.min()), _NARROWEST_PCT)
+    nearest = max(float(reached.min()) / 2, _NARROWEST_PCT)  # what stops nearest goes beyond this, too
     widths = np.geomspace(nearest, max(float(reached.max()), nearest), _WIDTHS_TRIED)
     tried = [_two_digits(width, ROUND_DOWN) for width in widths.tolist()]
     tried.append(_two_digits(paying_pct, ROUND_UP))

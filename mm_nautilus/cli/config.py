@@ -41,14 +41,8 @@ def check(
     Example: mm-nautilus config check configs/backtest.yaml --set strategy.gamma=0.3
     """
     from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.checks.own_code import names_own_code  # noqa: PLC0415
 
     loaded = load_any_config(file, overrides or [])
-    if names_own_code(loaded.config):
-        from mm_nautilus.runs.own_code import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
-
-        with loaded.placing():
-            import_own_code(loaded.config)
     warnings, quoted = _warnings(loaded), list(loaded.config.strategy.symbols)
     venue = loaded.config.venue.name
     if as_json:
@@ -62,15 +56,19 @@ def check(
 
 def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
     """Return the risks of a configuration, those on the catalog that it names included, or raise what refuses a run."""
+    from mm_nautilus.checks.own_code import names_own_code  # noqa: PLC0415
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
 
     found = loaded.all_warnings()
-    if isinstance(loaded.config, RunConfig):
-        from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
+    with loaded.placing():
+        if isinstance(loaded.config, RunConfig):
+            from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 
-        with loaded.placing():
-            risks = prepare(loaded.config).risks
-        found += [loaded.located(risk) for risk in risks]
+            found += [loaded.located(risk) for risk in prepare(loaded.config).risks]
+        elif names_own_code(loaded.config):
+            from mm_nautilus.runs.own_code import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
+
+            import_own_code(loaded.config)
     return list(dict.fromkeys(found))
 
 

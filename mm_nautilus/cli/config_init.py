@@ -28,7 +28,7 @@ _COMMON_WORDS: Final = (
     "the `#` away and change it. What symbols have in common stands under `strategy`; under `symbols` each one "
     "may have any of the strategy's parameters of its own, and comments there say why a value is proposed.",
     "Expected fills are counted on the beginning of the catalog's data: takers that trade through a quote around the "
-    "mid, both sides together. Fills are fewer while the inventory is at its cap. `venue.fees` is where another fee tier "
+    "mid, both sides together. Fills are fewer while the inventory is at its cap. `venue.fees` is where another tier "
     "goes.",
 )
 
@@ -70,7 +70,7 @@ def init_command(
 ) -> None:
     """Write a starting configuration for symbols of a catalog.
 
-    Widths, sizes and stops are proposed from spreads, takers and volatility at the beginning of the data, and from fees.
+    Widths, sizes and stops are proposed from spreads, takers and volatility at the data's beginning, and from fees.
 
     Example: mm-nautilus config init --symbols XRP/USDT,BTC/USDT --maker-fee 0.02 --out configs/mine.yaml
     """
@@ -103,7 +103,9 @@ def _starter(
     fees = StarterFees(maker, taker)  # refuses bad ones before it asks for others
     if sys.stdin.isatty() and sys.stderr.isatty():
         own = _own_fees(catalog, names)
-        fees = StarterFees(*(_asked(*known) for known in zip(("maker", "taker"), (maker, taker), own, strict=True)))
+        fees = StarterFees(
+            *(_asked(*known) for known in zip(("maker", "taker"), (maker, taker), own, strict=True))
+        )
     return (starter_sandbox if is_sandbox else starter_config)(catalog, names, fees)
 
 
@@ -113,7 +115,11 @@ def _own_fees(catalog: Path, names: list[str] | None) -> tuple[str, str]:
 
     specs = CatalogReader(catalog).choose(names)
     maker, taker = (
-        " or ".join(dict.fromkeys("none" if rate is None else f"{float(100 * rate):g}" for rate in rates))
+        " or ".join(
+            dict.fromkeys(
+                "0.1, as it names none" if rate is None else f"{float(100 * rate):g}" for rate in rates
+            )
+        )
         for rates in ([spec.maker_fee_rate for spec in specs], [spec.taker_fee_rate for spec in specs])
     )
     return maker, taker
@@ -123,7 +129,9 @@ def _asked(name: str, given: float | None, own: str) -> float | None:
     """Return a fee that is given, or the answer of who sits at the terminal."""
     if given is not None:
         return given
-    text = typer.prompt(f"{name} fee, % of value (Enter takes the catalog's: {own})", "", show_default=False, err=True)
+    text = typer.prompt(
+        f"{name} fee, % of value (Enter takes the catalog's {own})", "", show_default=False, err=True
+    )
     try:
         return float(text) if text.strip() else None
     except ValueError:

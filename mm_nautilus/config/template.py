@@ -45,7 +45,9 @@ def template_text(
         Why a symbol's own value is what it is, by the keys that lead to it.
     """
     paragraphs = ["\n".join(_comment(paragraph, 0)) for paragraph in heading]
-    return "\n#\n".join(paragraphs) + "\n" + "".join(f"{line}\n" for line in _section(model, (), values, notes))
+    return (
+        "\n#\n".join(paragraphs) + "\n" + "".join(f"{line}\n" for line in _section(model, (), values, notes))
+    )
 
 
 def _section(model: type[BaseModel], path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:

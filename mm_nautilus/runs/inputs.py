@@ -1,6 +1,6 @@
 """What a run needs to begin: instruments, the span of its data, first prices; checked before anything is written."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,8 @@ class RunInputs(Inputs):
         from, as far as there are any.
     quote_ns, end_ns
         First and last moment of the run itself.
+    risks
+        The same warnings with the keys that they are about.
     pinned
         The engine's instruments among them that the catalog defines several times, as they are in force here.
     broken
@@ -69,6 +71,7 @@ class RunInputs(Inputs):
     data_ns: int
     quote_ns: int
     end_ns: int
+    risks: tuple[Problem, ...]
     pinned: tuple[Any, ...]
     broken: frozenset[str]
 
@@ -83,30 +86,36 @@ def prepare(config: RunConfig) -> RunInputs:
         calibration it names lacks what it takes from it, the catalog cannot be used, or has no full book before the
         run's start.
     """
-    if config.strategy.book_data != "deltas":
-        text = (
-            "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
-        )
-        raise RefusedRunError([Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")])
     code = import_own_code(config)
     start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
-    _refuse_unknown_symbols(config)
-    with refused_for("end" if start_ns is None else "start"):
-        refuse_other_span(CatalogReader(config.catalog), start_ns, end_ns)
+    with refused_for("catalog"):
+        reader = CatalogReader(config.catalog)
+        reader.some_instruments()
+    found = [*_book_problems(config), *_unknown_symbols(config, reader)]
+    try:
+        with refused_for("end" if start_ns is None else "start"):
+            refuse_other_span(reader, start_ns, end_ns)
+    except RefusedRunError as error:
+        found.extend(error.found)
+    if found:
+        raise RefusedRunError(found)
     with refused_for("catalog"):
         return _inputs(config, code, start_ns, end_ns)
 
 
 def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int | None) -> RunInputs:
     symbols = list(config.strategy.symbols)
-    found = require_data(
-        config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
-    )
-    specs = {spec.symbol: spec for spec in found}
     reader = CatalogReader(config.catalog, start_ns)
+    try:
+        found = require_data(
+            config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
+        )
+    except DataError as error:
+        raise _with_misfits(config, reader, error) from error
+    specs = {spec.symbol: spec for spec in found}
     books = {symbol: _full_books(reader, spec, start_ns) for symbol, spec in specs.items()}
     mids = {symbol: first_mid(reader, spec, books[symbol][-1]) for symbol, spec in specs.items()}
-    warnings = checked_run(config, specs, mids)
+    risks = checked_run(config, specs, mids)
     data_ns = min(
         _first_history(config.strategy.for_symbol(name), times, start_ns) for name, times in books.items()
     )
@@ -121,7 +130,8 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         data_ns=data_ns,
         quote_ns=max(first_ns, start_ns or first_ns),
         end_ns=_last_moment(reader, specs, end_ns),
-        warnings=warnings,
+        warnings=tuple(risk.text() for risk in risks),
+        risks=risks,
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
         broken=frozenset(
             symbol
@@ -131,13 +141,24 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
     )
 
 
+def _with_misfits(config: RunConfig, reader: CatalogReader, error: DataError) -> RefusedRunError:
+    """Return what data is refused for, and what does not fit the instruments whatever their data is."""
+    found = [Problem(("catalog",), line) for line in str(error).splitlines()]
+    specs = {symbol: reader.instrument(symbol, config.venue.name) for symbol in config.strategy.symbols}
+    try:
+        checked_run(config, specs, {})
+    except RefusedRunError as misfits:
+        found.extend(misfits.found)
+    return RefusedRunError(found)
+
+
 def checked_run(
     config: TradingConfig,
     specs: Mapping[str, InstrumentSpec],
     mids: Mapping[str, float],
     refused: Mapping[str, str] | None = None,
     listed: Collection[str] = (),
-) -> tuple[str, ...]:
+) -> tuple[Problem, ...]:
     """Check a run against its instruments, its first prices and its calibration, and return the risks.
 
     Parameters
@@ -164,22 +185,24 @@ def checked_run(
     errors = [problem for problem in problems if not problem.is_warning]
     if errors:
         raise RefusedRunError(errors)
-    return tuple(problem.text() for problem in problems)
+    return tuple(problems)
 
 
-def _refuse_unknown_symbols(config: RunConfig) -> None:
-    """Check that the catalog has what the configuration names."""
-    with refused_for("catalog"):
-        reader = CatalogReader(config.catalog)
-        reader.some_instruments()
-    problems = []
+def _book_problems(config: RunConfig) -> Iterator[Problem]:
+    if config.strategy.book_data != "deltas":
+        text = (
+            "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
+        )
+        yield Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")
+
+
+def _unknown_symbols(config: RunConfig, reader: CatalogReader) -> Iterator[Problem]:
+    """Yield what the configuration names and the catalog lacks."""
     for symbol in config.strategy.symbols:
         try:
             reader.instrument(symbol, config.venue.name)
         except DataError as error:
-            problems.append(Problem(("strategy", "symbols", symbol), str(error)))
-    if problems:
-        raise RefusedRunError(problems)
+            yield Problem(("strategy", "symbols", symbol), str(error))
 
 
 def book_bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:

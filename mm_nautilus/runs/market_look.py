@@ -1,5 +1,6 @@
 """A quick look at the beginning of a pair's data: what a first configuration goes by."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +94,7 @@ def look_at(
     touches = replay_touches(blocks, first, last, gap_seconds=gap_seconds).touches
     if touches.seconds <= 0:
         raise _no_time(reader, spec)
-    trades = list(reader.iter_trades(spec.instrument_id, start=first, end=last))
+    trades = _trades_until(reader, spec, first, last)
     return _measured(spec, touches, trades, silence, (maker_fee_pct, pause_seconds))
 
 
@@ -108,12 +109,25 @@ def _first_blocks(reader: CatalogReader, spec: InstrumentSpec) -> list[DeltaBloc
     rows = 0
     for block in reader.iter_deltas(spec.instrument_id, batch_rows=_BATCH_ROWS):
         end_ns = int((found[0] if found else block).ts_init[0]) + _MOST_SECONDS * SECOND_NS
-        block = block.slice(0, int(np.searchsorted(block.ts_init, end_ns, side="right")))
-        if not len(block):
+        part = block.slice(0, int(np.searchsorted(block.ts_init, end_ns, side="right")))
+        if len(part):
+            found.append(part)
+        rows += len(part)
+        if len(part) < len(block) or rows >= _MOST_ROWS:
             break
-        found.append(block)
-        rows += len(block)
-        if rows >= _MOST_ROWS:
+    return found
+
+
+def _trades_until(
+    reader: CatalogReader, spec: InstrumentSpec, first_ns: int, last_ns: int
+) -> list[TradeBlock]:
+    """Return the trades of a span; with an end the reader would go on to the end of each file."""
+    found: list[TradeBlock] = []
+    for block in reader.iter_trades(spec.instrument_id, start=first_ns):
+        part = block.slice(0, int(np.searchsorted(block.ts_init, last_ns, side="right")))
+        if len(part):
+            found.append(part)
+        if len(part) < len(block):
             break
     return found
 
@@ -148,6 +162,6 @@ def _measured(
 def _one_minute_volatility_pct(touches: TouchSeries) -> float:
     """Return the volatility of a minute, 0 where too little was recorded or the mid stood."""
     try:
-        return volatility_figures(touches).volatility_bps * _MINUTE_SECONDS**0.5 / 100.0
+        return volatility_figures(touches).volatility_bps * math.sqrt(_MINUTE_SECONDS) / 100.0
     except CalibrationError:
         return 0.0

@@ -171,7 +171,7 @@ def prepare_sandbox(
     listed, read, refused = _listed(config, rest_url, signals, say)
     mids, silent = _mids(listed, rest_url, signals)
     specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in read.items()}
-    warnings = checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols)
+    risks = checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols)
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
     unpriced = [
@@ -189,7 +189,7 @@ def prepare_sandbox(
         "whatever its balance"
     )
     margin = () if config.venue.account_type == "cash" else (unlimited,)
-    warnings = (*warnings, *unpriced, *closed, *margin)
+    warnings = (*(risk.text() for risk in risks), *unpriced, *closed, *margin)
     return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
 
 

@@ -57,7 +57,7 @@ class StarterFees:
 
     def __post_init__(self) -> None:
         found = [
-            f"the {name} fee must be between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT} %, was {fee:g}"
+            f"the {name} fee must be between -{LARGEST_FEE_PCT:g} and {LARGEST_FEE_PCT:g} %, was {fee:g}"
             for name, fee in (("maker", self.maker_pct), ("taker", self.taker_pct))
             if fee is not None and not abs(fee) <= LARGEST_FEE_PCT
         ]
@@ -66,13 +66,17 @@ class StarterFees:
 
     def charged(self, spec: InstrumentSpec) -> InstrumentSpec:
         """Return an instrument with these fees; with those of an example where there are none at all."""
-        rates = {"maker_fee_rate": self.maker_pct, "taker_fee_rate": self.taker_pct}
-        found = {
-            name: getattr(spec, name) if fee is None else Decimal(repr(fee)) / 100
-            for name, fee in rates.items()
-        }
-        example = Decimal(repr(_EXAMPLE_FEE_PCT)) / 100
-        return replace(spec, **{name: example if rate is None else rate for name, rate in found.items()})
+        return replace(
+            spec,
+            maker_fee_rate=_fee_rate(self.maker_pct, spec.maker_fee_rate),
+            taker_fee_rate=_fee_rate(self.taker_pct, spec.taker_fee_rate),
+        )
+
+
+def _fee_rate(given_pct: float | None, own: Decimal | None) -> Decimal:
+    if given_pct is None and own is not None:
+        return own
+    return Decimal(repr(_EXAMPLE_FEE_PCT if given_pct is None else given_pct)) / 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +258,11 @@ class _Proposal:
         ]
         least = " and ".join(text for text in minimums if text is not None) or "not named"
         trade = _plain(self.look.median_trade * self.spec.size_increment)
-        usual = f"the median trade is {trade} {self.spec.base}" if self.look.median_trade else "there are no trades"
+        usual = (
+            f"the median trade is {trade} {self.spec.base}"
+            if self.look.median_trade
+            else "there are no trades"
+        )
         return f"The venue's smallest order is {least}; {usual}."
 
     def _width_words(self) -> str:
@@ -263,8 +271,8 @@ class _Proposal:
         if choice is None:
             return f"{market}; no market orders say how deep takers trade."
         reach = (
-            f"{market}, one market order in twenty trades {look.reach_pct:.3g} % from the mid or deeper, and quotes this "
-            f"wide are filled about {_rate(choice.fills_per_hour)} times an hour"
+            f"{market}, one market order in twenty trades {look.reach_pct:.3g} % from the mid or deeper, and quotes "
+            f"this wide are filled about {_rate(choice.fills_per_hour)} times an hour"
         )
         if choice.pays:
             return f"{reach}: the width that earns most after a maker fee of {self._maker_pct:.4g} %."
@@ -276,7 +284,10 @@ class _Proposal:
         moved = f"the price moves {volatility:.3g} % in a minute"
         if volatility > 0:
             calm = min(_digits(_CALM * volatility), 100.0)
-            yield "base_volatility_pct", (calm, f"Twice what was measured: {moved}. Wilder markets widen the quotes.")
+            yield (
+                "base_volatility_pct",
+                (calm, f"Twice what was measured: {moved}. Wilder markets widen the quotes."),
+            )
         fees = _ROUND_TRIPS_PER_EXIT * (self._maker_pct + _fee_pct(self.spec.taker_fee_rate))
         reasons = {
             f"{_ROUND_TRIPS_PER_EXIT} times a round trip's fees": fees,
@@ -303,11 +314,11 @@ class _Proposal:
                 "before the price moves."
             )
         loss = _plain(Decimal(repr(_digits(-choice.kept_bps / 10_000 * float(self.size) * self.mid))))
+        needed = f"{fee} needs quotes {choice.paying_width_pct:.4g} % apart"
         return (
-            f"{symbol} IS EXPECTED TO LOSE: {fee} needs quotes {choice.paying_width_pct:.4g} % apart, where "
-            f"{_rate(choice.paying_fills_per_hour)} fills an hour are expected. Proposed are quotes {apart}: about "
-            f"{fills}, each losing {-choice.kept_bps:.3g} bps, {loss} {self.spec.quote} a full quote. Lower fees "
-            "change that, other parameters do not."
+            f"{symbol} IS EXPECTED TO LOSE: {needed}, with about {_rate(choice.paying_fills_per_hour)} fills an hour. "
+            f"Proposed are quotes {apart}: about {fills}, each losing {-choice.kept_bps:.3g} bps, {loss} "
+            f"{self.spec.quote} a full quote. Lower fees change that, other parameters do not."
         )
 
 

@@ -2,8 +2,12 @@
 
 import functools
 import json
+import os
+import pty
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,30 +127,144 @@ def test_check_of_a_sandbox(run):
     assert any("below two maker fees" in text for text in document["warnings"])
 
 
+MINE = """catalog: data
+venue: {name: KRAKEN, starting_balances: [1000 USDT, 500 XRP]}
+strategy:
+  symbols:
+    XRP/USDT: {position_size: 10 XRP, max_inventory: 50 XRP}
+"""
+
+
+def test_check_finds_that_the_catalog_is_missing(run):
+    Path("mine.yaml").write_text(MINE)
+    code, out, err = run("check", "mine.yaml")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: mine\.yaml:1: catalog: the catalog .*data does not exist; .*\n", err)
+
+
+@pytest.mark.parametrize(
+    ("given", "messages"),
+    [
+        (
+            ["strategy.symbols={XRP/USDT: {}, XPR/USDT: {}}", "start=2030-01-01T00:00:00Z"],
+            [
+                r"--set strategy\.symbols\.XPR/USDT: .* holds no instrument XPR/USDT\.KRAKEN; did you mean XRP/USDT",
+                r"--set start: start and end must leave some of what .* holds, .*, was 2030-.*",
+            ],
+        ),
+        (
+            ["end=2020-01-01T00:00:00Z"],
+            [r"--set end: start and end must leave some of what .*, was open to 2020-.*"],
+        ),
+        (
+            ["strategy.symbols.XRP/USDT.position_size=1 XRP", "venue.starting_balances=[10 EUR]"],
+            [
+                r"--set strategy\.symbols\.XRP/USDT\.position_size: .*at least .*2.*, was 1 XRP",
+                r"--set venue\.starting_balances\.0: .* was 10 EUR",
+                r"--set venue\.starting_balances: .*was 10 EUR",
+            ],
+        ),
+    ],
+)
+def test_check_finds_what_a_backtest_would_refuse(run, command, given, messages):
+    Path("data").symlink_to(ROOT / "catalog")
+    Path("mine.yaml").write_text(MINE)
+    sets = [word for text in given for word in ("--set", text)]
+    code, out, err = run("check", "mine.yaml", *sets)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) == len(messages), err
+    for line, message in zip(lines, messages, strict=True):
+        assert re.search(message, line), line
+    assert command("backtest", "mine.yaml", *sets)[::2] == (2, err)
+
+
+def test_check_finds_missing_trades_and_wrong_sizes_at_once(run):
+    shutil.copytree(ROOT / "catalog", "data")
+    shutil.rmtree("data/data/trades")
+    Path("mine.yaml").write_text(MINE)
+    code, _, err = run("check", "mine.yaml", "--set", "strategy.symbols.XRP/USDT.position_size=1 XRP")
+    assert code == 2
+    trades, size = err.splitlines()
+    assert re.search(r"mine\.yaml:1: catalog: .*no trades of XRP/USDT", trades)
+    assert re.search(r"position_size.*, was 1 XRP", size)
+
+
+def test_check_of_a_sandbox_needs_no_catalog(run):
+    assert run("init", "--sandbox", "--catalog", ROOT / "catalog", "--out", "paper.yaml")[0] == 0
+    assert run("check", "paper.yaml", "--set", "feed.catalog=nowhere")[0] == 0
+
+
 # -- init ---------------------------------------------------------------------------------------------------
 
 
-def test_init_writes_a_file_that_passes_the_check_without_warnings(run):
+def test_init_writes_a_file_that_passes_the_check_without_warnings_where_widths_pay(run):
     words = ("--symbols", "XRP/USDT,BTC/USDT", "--catalog", ROOT / "catalog", "--out", "configs/mine.yaml")
-    code, out, err = run("init", *words)
+    code, out, err = run("init", *words, "--maker-fee", "0", "--taker-fee", "0.1")
     assert (code, err) == (0, "")
-    assert out == (
+    *expected, written = out.splitlines()
+    assert [re.sub(r"\d[\d.]*", "N", text) for text in expected] == [
+        f"{symbol}: quotes N % apart, about N fills an hour expected; each keeps N bps after a maker fee of N %, "
+        "before the price moves."
+        for symbol in ("XRP/USDT", "BTC/USDT")
+    ]
+    assert written == (
         "written to configs/mine.yaml; next: mm-nautilus config check configs/mine.yaml, "
-        "mm-nautilus backtest configs/mine.yaml\n"
+        "mm-nautilus backtest configs/mine.yaml"
     )
     assert run("check", "configs/mine.yaml") == (
         0,
         "configs/mine.yaml: no errors, 0 warnings; quotes XRP/USDT, BTC/USDT at KRAKEN\n",
         "",
     )
-    assert load_config(Path("configs/mine.yaml")).config.catalog == ROOT / "catalog"
+    config = load_config(Path("configs/mine.yaml")).config
+    assert config.catalog == ROOT / "catalog"
+    assert (config.venue.fees.maker_fee_pct, config.venue.fees.taker_fee_pct) == (0.0, 0.1)
+
+
+def test_init_tells_on_the_terminal_and_in_the_file_that_the_proposal_loses(run):
+    words = ("--symbols", "XRP/USDT", "--catalog", ROOT / "catalog", "--out", "mine.yaml")
+    code, out, err = run("init", *words)
+    told, _ = out.splitlines()
+    assert (code, err) == (0, "")
+    assert told.startswith("XRP/USDT IS EXPECTED TO LOSE: a maker fee of 0.25 % needs quotes 0.5 % apart, ")
+    head = Path("mine.yaml").read_text().split("\n\n")[0].replace("\n# ", " ")
+    assert told in head
+    code, _, err = run("check", "mine.yaml")
+    (warning,) = err.splitlines()
+    assert code == 0
+    assert re.fullmatch(
+        r"Warning: XRP/USDT: min_spread_pct .*our own quotes loses.* \(mine\.yaml:\d+\)", warning
+    )
+
+
+@pytest.mark.parametrize(("answers", "fees"), [("0.02\n0.05\n", (0.02, 0.05)), ("\n\n", None)])
+def test_init_asks_for_fees_on_a_terminal(answers, fees):
+    words = ["config", "init", "--symbols", "XRP/USDT", "--catalog", ROOT / "catalog", "--out", "mine.yaml"]
+    master, slave = pty.openpty()
+    with os.fdopen(master, "r+b", buffering=0) as user:
+        command = [sys.executable, "-m", "mm_nautilus.cli", *map(str, words)]
+        process = subprocess.Popen(command, stdin=slave, stdout=subprocess.PIPE, stderr=slave)
+        os.close(slave)
+        user.write(answers.encode())
+        out, _ = process.communicate(timeout=60)
+        shown = user.read(4096).decode()
+    assert process.returncode == 0, shown
+    assert "maker fee, % of value (Enter takes the catalog's 0.25)" in shown
+    assert b"written to mine.yaml" in out
+    charged = load_config(Path("mine.yaml")).config.venue.fees
+    assert (charged and (charged.maker_fee_pct, charged.taker_fee_pct)) == fees
 
 
 def test_init_does_not_sign_post_a_backtest_that_would_be_refused(run):
     shutil.copytree(ROOT / "catalog", "quiet")
     shutil.rmtree("quiet/data/trades")
     code, out, err = run("init", "--symbols", "XRP/USDT", "--catalog", "quiet", "--out", "mine.yaml")
-    assert (code, out) == (0, "written to mine.yaml; next: mm-nautilus config check mine.yaml\n")
+    assert code == 0
+    assert out.splitlines() == [
+        "XRP/USDT: fills cannot be estimated, as the data has no trades; quotes are 0.5 % apart.",
+        "written to mine.yaml; next: mm-nautilus config check mine.yaml",
+    ]
     (warning,) = err.splitlines()
     assert re.match(
         r"warning: a backtest would be refused: mine\.yaml:\d+: catalog: .*no trades of ", warning
@@ -187,10 +305,10 @@ def test_init_writes_a_sandbox_that_passes_the_check_and_is_called_what_its_file
         "--out",
         "configs/paper.yaml",
     )
-    code, out, err = run("init", *words)
+    code, out, err = run("init", *words, "--maker-fee", "0")
     assert (code, err) == (0, "")
-    assert out == (
-        "written to configs/paper.yaml; next: mm-nautilus config check configs/paper.yaml, "
+    assert out.endswith(
+        "before the price moves.\nwritten to configs/paper.yaml; next: mm-nautilus config check configs/paper.yaml, "
         "mm-nautilus sandbox configs/paper.yaml --venue local\n"
     )
     assert run("check", "configs/paper.yaml") == (

@@ -87,3 +87,15 @@ def test_money_adds_up_on_the_recordings(run: tuple[dict, Path]) -> None:
     assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
     for symbol in SYMBOLS.values():
         assert flows(fills, symbol).fees == Decimal(summary["symbols"][symbol]["exact"]["fees"].split()[0])
+
+
+@pytest.mark.parametrize(("symbol", "fee"), [("BTC/USDT", None), ("ETH/USDT", None), ("BTC/USDT", "0")])
+def test_a_first_configuration_trades(catalog: Path, tmp_path: Path, symbol: str, fee: str | None) -> None:
+    file, out = tmp_path / "mine.yaml", tmp_path / "runs"
+    fees = [] if fee is None else ["--maker-fee", fee]
+    made = _run(
+        *CLI, "config", "init", "--catalog", str(catalog), "--symbols", symbol, *fees, "--out", str(file)
+    )
+    assert ("IS EXPECTED TO LOSE" in made.stdout) is (fee is None), made.stderr
+    done = _run(*CLI, "backtest", str(file), "--out", str(out), "--quiet", "--json")
+    assert json.loads(done.stdout)["symbols"][symbol]["fills"] > 0, done.stderr

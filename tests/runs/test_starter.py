@@ -8,39 +8,53 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from made_markets import MadeMarket, instrument
+from made_markets import MID_TICKS, SECOND, T0, MadeMarket, instrument
 from whole_runs import ROOT
 
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.template import template_text
+from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    FLAG_LAST,
+    SIDE_ASK,
+    SIDE_BID,
+    SIDE_NONE,
+    DeltaBlock,
+)
+from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.inputs import prepare
-from mm_nautilus.runs.starter import starter_config, starter_sandbox
+from mm_nautilus.runs.starter import StarterFees, starter_config, starter_sandbox
 
 type Begin = Callable[..., RunConfig]
+
+NO_MAKER_FEE = StarterFees(maker_pct=0.0)
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Begin:
-    """Write a configuration for a catalog and read it as a run does."""
+    """Write a configuration for a catalog and read it as a run does; without a maker fee every width pays."""
 
-    def begin(catalog: Path, *names: str) -> RunConfig:
-        starter = starter_config(catalog, names or None)
+    def begin(catalog: Path, *names: str, fees: StarterFees = NO_MAKER_FEE) -> RunConfig:
+        starter = starter_config(catalog, names or None, fees)
         values = {("catalog",): str(catalog), **starter.values}
         file = tmp_path / "begun.yaml"
-        file.write_text(template_text(RunConfig, values, ["Begun."]), encoding="utf-8")
+        file.write_text(template_text(RunConfig, values, ["Begun."], starter.notes), encoding="utf-8")
         return load_config(file).config
 
     return begin
 
 
-def made(folder: Path, *specs: InstrumentSpec) -> Path:
+def made(folder: Path, *specs: InstrumentSpec, seconds: int = 60, **market: float) -> Path:
     for spec in specs:
-        MadeMarket(seconds=60).write(folder, spec)
+        MadeMarket(seconds=seconds, **market).write(folder, spec)
     return folder
 
 
@@ -98,10 +112,138 @@ def test_francs_and_pounds_count_as_dollars(begin: Begin, tmp_path: Path) -> Non
 
 def test_fees_are_given_where_the_instrument_has_none(begin: Begin, tmp_path: Path) -> None:
     spec = replace(instrument("AAA/USDT"), maker_fee_rate=None, taker_fee_rate=None)
-    config = begin(made(tmp_path / "c", spec))
+    catalog = made(tmp_path / "c", spec)
+    config = begin(catalog, fees=StarterFees())
     assert config.venue.fees is not None
     assert (config.venue.fees.maker_fee_pct, config.venue.fees.taker_fee_pct) == (0.1, 0.1)
-    assert prepare(config).warnings == ()
+    prepare(config)
+    given = begin(catalog, fees=StarterFees(0.02, 0.05))
+    assert given.venue.fees is not None
+    assert (given.venue.fees.maker_fee_pct, given.venue.fees.taker_fee_pct) == (0.02, 0.05)
+    assert begin(made(tmp_path / "own", instrument("AAA/USDT")), fees=StarterFees()).venue.fees is None
+
+
+@pytest.mark.parametrize("fee", [5.01, -6.0, float("nan")])
+def test_fees_that_no_venue_takes_are_refused(fee: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        StarterFees(fee, fee)
+    assert [text.rpartition(", was ")[0] for text in caught.value.problems] == [
+        f"the {name} fee must be between -5 and 5 %" for name in ("maker", "taker")
+    ]
+
+
+# -- What the market says -----------------------------------------------------------------------------------
+
+
+def test_a_fee_that_no_taker_pays_for_is_told_and_the_proposal_still_trades(begin: Begin) -> None:
+    starter = starter_config(ROOT / "catalog", ["XRP/USDT"])
+    (words,) = starter.expectations
+    assert words.startswith(
+        "XRP/USDT IS EXPECTED TO LOSE: a maker fee of 0.25 % needs quotes 0.5 % apart, with about 0 fills an hour. "
+        "Proposed are quotes 0.11 % apart: about 12 fills an hour, each losing 19.5 bps, "
+    )
+    config = begin(ROOT / "catalog", "XRP/USDT", fees=StarterFees())
+    (risk,) = prepare(config).warnings
+    assert "a round trip between our own quotes loses" in risk
+    params = config.strategy.for_symbol("XRP/USDT")
+    assert (params.min_spread_pct, params.min_edge_bps) == (0.11, None)
+
+
+def test_every_value_that_is_proposed_has_its_reason() -> None:
+    starter = starter_config(ROOT / "catalog", ["XRP/USDT"], StarterFees(maker_pct=0.0))
+    (words,) = starter.expectations
+    assert "IS EXPECTED TO LOSE" not in words
+    proposed = {path for path in starter.values if path[:2] == ("strategy", "symbols")}
+    assert {path[-1] for path in proposed} == {
+        "position_size",
+        "max_inventory",
+        "min_spread_pct",
+        "min_edge_bps",
+        "base_volatility_pct",
+        "take_profit_pct",
+        "stop_loss_pct",
+    }
+    text = " ".join(
+        template_text(RunConfig, {("catalog",): "c", **starter.values}, [], starter.notes).split()
+    )
+    for path in proposed:
+        assert starter.notes[path].replace("  ", " ") in text.replace(" # ", " ")
+
+
+def test_stops_lie_beyond_the_width_and_the_moves_of_some_minutes(tmp_path: Path) -> None:
+    wild = made(tmp_path / "c", instrument("AAA/USDT"), volatility_bps=10.0)
+    values = starter_config(wild, None, StarterFees(0.0, 0.0)).values
+    stop = values["strategy", "symbols", "AAA/USDT", "stop_loss_pct"]
+    assert stop == pytest.approx(5 * 10.0 * 60**0.5 / 100, rel=0.3)
+    wide = made(tmp_path / "d", instrument("AAA/USDT"), kappa_per_bps=0.01)
+    values = starter_config(wide, None, StarterFees(0.0, 0.0)).values
+    width = values["strategy", "symbols", "AAA/USDT", "min_spread_pct"]
+    assert width > 1
+    assert values["strategy", "symbols", "AAA/USDT", "take_profit_pct"] == pytest.approx(2 * width, abs=0.1)
+
+
+def test_silences_of_a_quiet_book_are_no_fault_of_its_feed(tmp_path: Path) -> None:
+    catalog = made(tmp_path / "c", instrument("AAA/USDT"))
+    path = ("strategy", "symbols", "AAA/USDT", "stale_after_seconds")
+    assert path not in starter_config(catalog).values
+    spec = instrument("BBB/USDT")
+    times = T0 + np.arange(20) * 40 * SECOND
+    rows = [
+        (time, action, side, MID_TICKS + shift, lots, flags)
+        for number, time in enumerate(times.tolist())
+        for action, side, shift, lots, flags in (
+            (ACTION_CLEAR, SIDE_NONE, -MID_TICKS, 0, 0),
+            (ACTION_ADD, SIDE_BID, -1 - number % 3, 10, 0),
+            (ACTION_ADD, SIDE_ASK, 1, 10, FLAG_LAST),
+        )
+    ]
+    time, action, side, price, lots, flags = np.array(rows, dtype=np.int64).T
+    with staged_catalog(tmp_path / "slow") as writer:
+        writer.write_instrument(spec)
+        writer.write_deltas(spec, DeltaBlock(time, time, action, side, price, lots, flags, time // 1000))
+    starter = starter_config(tmp_path / "slow")
+    assert starter.values["strategy", "symbols", "BBB/USDT", "stale_after_seconds"] == 80.0
+    assert starter.expectations == (
+        "BBB/USDT: fills cannot be estimated, as the data has no trades; quotes are 0.2 % apart.",
+    )
+
+
+def test_only_the_beginning_of_a_long_recording_is_read(tmp_path: Path) -> None:
+    """A change of the market after the first hour changes nothing."""
+    spec = instrument("AAA/USDT")
+    calm = MadeMarket(seconds=3700, sells_a_second=0.05, buys_a_second=0.05)
+    calm.write(tmp_path / "hour", spec)
+    calm.write(tmp_path / "day", spec)
+    later = replace(calm, seconds=60, kappa_per_bps=0.01, volatility_bps=20.0, start_ns=T0 + 4000 * SECOND)
+    later.write(tmp_path / "day", spec)
+    assert starter_config(tmp_path / "hour") == starter_config(tmp_path / "day")
+
+
+MARKETS = {
+    "a price without decimals": (
+        replace(instrument("BTC/JPY"), price_increment=Decimal(1), size_increment=Decimal("0.0001")),
+        {},
+    ),
+    "a price of many decimals": (
+        replace(instrument("AAA/USDT"), price_increment=Decimal("0.00000001"), size_increment=Decimal(1)),
+        {},
+    ),
+    "wide": (instrument("AAA/USDT"), {"kappa_per_bps": 0.02}),
+    "quiet": (instrument("AAA/USDT"), {"sells_a_second": 0.02, "buys_a_second": 0.02, "volatility_bps": 0.1}),
+    "volatile": (instrument("AAA/USDT"), {"volatility_bps": 5.0}),
+}
+
+
+@pytest.mark.parametrize("kind", MARKETS)
+def test_a_first_configuration_trades(begin: Begin, tmp_path: Path, kind: str) -> None:
+    spec, market = MARKETS[kind]
+    config = begin(made(tmp_path / "c", spec, seconds=900, **market), fees=StarterFees())
+    output = config.output.model_copy(
+        update={"directory": tmp_path / "runs", "report": False, "journal": "none"}
+    )
+    outcome = run_backtest(config.model_copy(update={"output": output}))
+    (totals,) = outcome.summary["symbols"].values()
+    assert totals["fills"] > 0
 
 
 def test_a_mark_of_simulated_data_is_kept() -> None:
@@ -192,7 +334,7 @@ def test_what_init_writes_runs(
     file, out = tmp_path / "mine.yaml", tmp_path / "runs"
     for words in (
         ["config", "init", "--symbols", "XRP/USDT,BTC/USDT", "--out", str(file)],
-        ["backtest", str(file), "--out", str(out), "--quiet", "--set", "end=2025-12-13T12:02:00Z"],
+        ["backtest", str(file), "--out", str(out), "--quiet", "--set", "end=2025-12-13T12:10:00Z"],
     ):
         done = command(*words)
         assert done.returncode == 0, done.stderr
