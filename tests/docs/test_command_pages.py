@@ -199,19 +199,6 @@ def test_the_tutorial_leaves_the_files_it_speaks_of(walked: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_change_that_the_tutorial_makes_to_the_file_is_the_one_it_sets(walked: Path) -> None:
-    (block,) = blocks(TUTORIAL, "yaml")
-    text = (walked / "mine.yaml").read_text(encoding="utf-8")
-    edited = walked / "edited.yaml"
-    edited.write_text(text.replace("  #fees: null", block.splitlines()[1]), encoding="utf-8")
-    (line,) = [line for line in shell_lines(TUTORIAL) if line.startswith("mm-nautilus backtest mine.yaml")]
-    words = cli_words(line)
-    set_value = words[words.index("--set") + 1]
-    assert load_config(edited).config.venue == load_config(walked / "mine.yaml", [set_value]).config.venue
-    assert load_config(edited).config.venue.fees is not None
-
-
-@pytest.mark.long
 def test_the_tutorials_claims_hold_in_its_runs(walked: Path) -> None:
     (first,), (fees,) = ((walked / "runs" / name).glob("*/summary.json") for name in ("first", "fees"))
     free, paid = (json.loads(file.read_text(encoding="utf-8")) for file in (first, fees))
