@@ -299,7 +299,10 @@ class Exchange:
 
         The venue names every taker: one that the feed does not know has bought where it paid more than the mid.
         """
-        market, timestamp = self.markets[symbol], self.timestamp()
+        market, timestamp, now_ns = self.markets[symbol], self.timestamp(), self.now_ns()
+        trades = list(trades)
+        for _, ticks, lots in trades:
+            market.add_to_minute(now_ns, ticks, lots)
         rows = [
             trade_row(
                 symbol,

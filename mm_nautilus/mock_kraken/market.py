@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook
@@ -11,6 +12,22 @@ __all__ = ["LAST_TRADES", "Market"]
 
 LAST_TRADES: Final = 50
 """Trades that a subscription to trades is answered with."""
+_MINUTES_KEPT: Final = 720
+_MINUTE_NS: Final = 60_000_000_000
+
+
+@dataclass(slots=True)
+class MinuteBar:
+    """The trades of one minute since the epoch: prices in ticks, sizes in lots, value in ticks times lots."""
+
+    minute: int
+    open: int
+    high: int
+    low: int
+    close: int = 0
+    value: int = 0
+    lots: int = 0
+    trades: int = 0
 
 
 class Market:
@@ -28,6 +45,8 @@ class Market:
         Rows of the last trades, oldest first.
     trade_count
         Trades so far; the last one's number.
+    minutes
+        Bars of the last minutes that had trades, oldest first.
     """
 
     def __init__(self, pair: Pair) -> None:
@@ -36,6 +55,16 @@ class Market:
         self.script: VenueBook | None = None
         self.last_trades: deque[str] = deque(maxlen=LAST_TRADES)
         self.trade_count = 0
+        self.minutes: deque[MinuteBar] = deque(maxlen=_MINUTES_KEPT)
+
+    def add_to_minute(self, now_ns: int, ticks: int, lots: int) -> None:
+        """Count a trade into the bar of its minute."""
+        minute = now_ns // _MINUTE_NS
+        if not self.minutes or self.minutes[-1].minute != minute:
+            self.minutes.append(MinuteBar(minute, ticks, ticks, ticks))
+        bar = self.minutes[-1]
+        bar.high, bar.low, bar.close = max(bar.high, ticks), min(bar.low, ticks), ticks
+        bar.value, bar.lots, bar.trades = bar.value + ticks * lots, bar.lots + lots, bar.trades + 1
 
     def is_above_mid(self, ticks: int) -> bool:
         """Return whether a price is nearer to the feed's asks than to its bids; False for a book without a side."""

@@ -24,7 +24,7 @@ def answer(exchange: Exchange, method: str, query: Mapping[str, str]) -> dict[st
     exchange
         Who is asked.
     method
-        ``AssetPairs``, ``Depth``, ``Time`` or ``SystemStatus``; anything else is refused.
+        ``AssetPairs``, ``Depth``, ``OHLC``, ``Time`` or ``SystemStatus``; anything else is refused.
     query
         The request's parameters.
     """
@@ -43,6 +43,8 @@ def answer(exchange: Exchange, method: str, query: Mapping[str, str]) -> dict[st
             return _asset_pairs(exchange, query)
         case "Depth":
             return _depth(exchange, query, int(now.timestamp()))
+        case "OHLC":
+            return _bars(exchange, query)
         case _:
             return {"error": ["EGeneral:Unknown method"]}
     return _result(result)
@@ -60,6 +62,27 @@ def _depth(exchange: Exchange, query: Mapping[str, str], seconds: int) -> dict[s
     return _result(
         {pair.key: {side: [[*level, seconds] for level in sides[side]] for side in ("asks", "bids")}}
     )
+
+
+def _bars(exchange: Exchange, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return a pair's bars of one minute since the venue began, the last one of the minute that goes on."""
+    if query.get("interval", "1") != "1" or "pair" not in query:
+        return {"error": ["EGeneral:Invalid arguments"]}
+    pair = _by_any_name(market.pair for market in exchange.markets.values()).get(query["pair"])
+    if pair is None:
+        return _UNKNOWN_PAIR
+    digits = pair.digits
+    rows: list[list[Any]] = [
+        [
+            60 * bar.minute,
+            *(digits.price(ticks) for ticks in (bar.open, bar.high, bar.low, bar.close)),
+            digits.price(round(bar.value / bar.lots)),
+            digits.size(bar.lots),
+            bar.trades,
+        ]
+        for bar in exchange.markets[pair.symbol].minutes
+    ]
+    return _result({pair.key: rows, "last": rows[-2][0] if len(rows) > 1 else 0})
 
 
 def _asset_pairs(exchange: Exchange, query: Mapping[str, str]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A live feed as the strategy sees it: connected, whole and fresh; in a backtest there is nothing to watch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from nautilus_trader.model import BookType, InstrumentId
+from nautilus_trader.model import BarType, BookType, InstrumentId
 
+from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.risk.venue_state import VenueState
@@ -17,6 +18,9 @@ __all__ = ["FeedMonitor"]
 
 _YEAR_MS: Final = 365 * 86_400_000
 """How often the engine hands out a copy of a book that it keeps: no copy is wanted, and its timer would move fills."""
+
+_OLDEST_BAR_MINUTES: Final = 5
+"""Age of a venue's last bar up to which its bars are of the minutes before now."""
 
 
 class FeedMonitor:
@@ -72,6 +76,24 @@ class FeedMonitor:
             self._strategy.subscribe_quotes(instrument_id)
         if self.is_live or symbol.takes_trades:
             self._strategy.subscribe_trades(instrument_id)
+        if self.is_live and not symbol.volatility.is_known:
+            bars = BarType.from_str(f"{instrument_id}-1-MINUTE-LAST-EXTERNAL")
+            self._strategy.request_bars(bars, limit=symbol.params.volatility_lookback + 2)
+
+    def on_minute_bars(self, symbol: SymbolState, bars: Sequence[Any], now_ns: int) -> None:
+        """Take a symbol's volatility from the venue's one-minute bars, if they reach up to now.
+
+        The minute that has not ended is left out; one without a bar had no trade and closes at the price before.
+        """
+        minute = now_ns // MINUTE_NS
+        closes = {bar.ts_event // MINUTE_NS: float(bar.close) for bar in bars}
+        known = sorted(each for each in closes if each < minute)
+        if not known or known[-1] < minute - _OLDEST_BAR_MINUTES:
+            return
+        filled = [closes[known[0]]]
+        for each in range(known[0] + 1, known[-1] + 1):
+            filled.append(closes.get(each, filled[-1]))
+        symbol.volatility.load_bars(filled, now_ns)
 
     def _subscribe_deltas(self, instrument_id: Any) -> None:
         # Managed: the engine's own book gives it the quotes that market orders and marks need.

@@ -1,6 +1,6 @@
 """The market maker: market events in, quotes and exits out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from nautilus_trader.model import InstrumentId, OrderFilled
@@ -213,6 +213,13 @@ class MarketMaker(GuardedStrategy):
         symbol = self._symbols.get(trade.instrument_id)
         if symbol is not None and self.feed.counts_trade(symbol, trade):
             symbol.add_trade(trade)
+
+    def on_historical_bars(self, bars: Sequence[Any]) -> None:
+        """Take a symbol's volatility from the minutes before the start."""
+        symbol = self._symbols.get(bars[0].bar_type.instrument_id) if bars else None
+        if symbol is not None:
+            self.feed.on_minute_bars(symbol, bars, self.clock.timestamp_ns())
+            symbol.needs_requote = True
 
     def _follow(self, symbol: SymbolState, now_ns: int) -> None:
         if self.gaps.is_open:

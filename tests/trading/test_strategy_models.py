@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nautilus_trader.model import QuoteTick
+from nautilus_trader.model import Bar, BarType, Price, Quantity, QuoteTick
 from scripting import (
     BTC_USDT,
     SECOND,
@@ -28,6 +28,7 @@ from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.volatility import VolatilitySource, volatility_pct
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
 from mm_nautilus.pricing.models import (
     avellaneda_stoikov_skew,
@@ -432,3 +433,47 @@ def test_trades_are_only_asked_for_where_they_count(run, calibration):
         run(mm, [book(0, *CALM), trade(1, 2.35, 1, "buy"), book(2, *CALM)])
         assert (mm.symbols[XRP_USDT].flow.value != 0) == expected
     assert T0 % (60 * SECOND) == 0
+
+
+# -- Bars from before the start ---------------------------------------------------------------------------
+
+
+class Remembering(Watched):
+    """Is given the venue's one-minute bars when it starts, as a live node asks for them."""
+
+    closes: tuple[tuple[int, float], ...] = ()
+
+    def on_start(self):
+        super().on_start()
+        now_ns = self.clock.timestamp_ns()
+        minute_ns = 60_000_000_000
+        kind = BarType.from_str(f"{self.symbols[XRP_USDT].instrument_id}-1-MINUTE-LAST-EXTERNAL")
+        bars = []
+        for minutes_ago, close in self.closes:
+            at_ns = (now_ns // minute_ns - minutes_ago) * minute_ns
+            price = Price.from_str(f"{close:.5f}")
+            bars.append(Bar(kind, price, price, price, price, Quantity.from_str("1.000000"), at_ns, at_ns))
+        self.on_historical_bars(bars)
+
+
+@pytest.mark.parametrize(
+    ("closes", "expected"),
+    [
+        (((4, 2.35), (3, 2.36), (2, 2.35), (1, 2.37), (0, 9.0)), [2.35, 2.36, 2.35, 2.37]),
+        (((4, 2.35), (3, 2.36), (1, 2.37)), [2.35, 2.36, 2.36, 2.37]),
+        (((3, 2.36), (2, 2.35), (1, 2.37)), None),
+        (((14, 2.35), (13, 2.36), (12, 2.35), (11, 2.37)), None),
+        ((), None),
+    ],
+    ids=["enough", "a minute without a trade", "too few", "too old", "none"],
+)
+def test_a_volatility_is_taken_from_bars_that_reach_up_to_the_start(run, closes, expected):
+    mm = Remembering(config(volatility_lookback=3))
+    mm.closes = closes
+    run(mm, [book(0, *CALM), book(1, *CALM)])
+    found = mm.symbols[XRP_USDT].volatility
+    if expected is None:
+        assert not found.is_known
+    else:
+        assert found.source is VolatilitySource.HISTORY
+        assert found.volatility_pct == volatility_pct(expected, 3)
