@@ -265,31 +265,36 @@ def data_client_config(address: FeedAddress, timeout_seconds: int) -> KrakenData
 
 
 @contextmanager
-def served_pairs(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def served_pairs(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> Iterator[str]:
     """Answer ``AssetPairs`` with some pairs, by the venue's own keys, during the block; yields the address.
+
+    Other requests are sent on to the venue's own address.
 
     The engine's client reads the list of all pairs when it connects, and a single odd one ends the run or the process.
     """
     _pass_by_proxies()
-    with ThreadingHTTPServer((_HOST, 0), _handler(entries)) as server:
+    with ThreadingHTTPServer((_HOST, 0), _handler(entries, rest_url.rstrip("/"))) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="listing", daemon=True).start()
         yield f"http://{_HOST}:{server.server_port}"
         server.shutdown()
 
 
-def _handler(entries: Mapping[str, Mapping[str, Any]]) -> type[BaseHTTPRequestHandler]:
+def _handler(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = _SERVER_PATIENCE_SECONDS
 
         def do_GET(self) -> None:
             """Answer one request."""
             asked = urlsplit(self.path)
-            is_other = "aclass_base" in parse_qs(asked.query)
-            document: dict[str, Any] = {"error": [], "result": {} if is_other else entries}
             if not asked.path.endswith("/AssetPairs"):
-                document = {"error": ["EGeneral:Unknown method"]}
-            body = json.dumps(document).encode()
+                self.send_response(307)
+                self.send_header("Location", f"{rest_url}{self.path}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            is_other = "aclass_base" in parse_qs(asked.query)
+            body = json.dumps({"error": [], "result": {} if is_other else entries}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

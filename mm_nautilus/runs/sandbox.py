@@ -104,7 +104,7 @@ def run_sandbox(
         recording = _recording(inputs)
         if recording is not None:
             opened.callback(recording.close, _RECORDING_CLOSE_SECONDS)
-        listing_url = opened.enter_context(served_pairs(inputs.listed.entries))
+        listing_url = opened.enter_context(served_pairs(inputs.listed.entries, feed.address.rest_url))
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()

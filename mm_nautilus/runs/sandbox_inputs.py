@@ -217,7 +217,7 @@ def _listed(
             listed = _unless_interrupted(
                 partial(listed_pairs, rest_url, config.strategy.symbols, patience_seconds), signals
             )
-            return listed, *_as_the_engine_reads(listed, seconds)
+            return listed, *_as_the_engine_reads(listed, rest_url, seconds)
         except VenueAnswerError as error:
             if time.monotonic() + wait_seconds >= give_up_at:
                 raise RunFailedError(
@@ -230,9 +230,9 @@ def _listed(
 
 
 def _as_the_engine_reads(
-    listed: ListedPairs, seconds: int
+    listed: ListedPairs, rest_url: str, seconds: int
 ) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, str]]:
-    with served_pairs(listed.entries) as url:
+    with served_pairs(listed.entries, rest_url) as url:
         try:
             specs, refused = asyncio.run(engine_pairs(url, seconds))
         except RuntimeError as error:

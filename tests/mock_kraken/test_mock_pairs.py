@@ -144,3 +144,40 @@ def test_a_request_for_a_book_that_makes_no_sense_is_refused(query: dict[str, st
 
 def test_a_book_of_an_unknown_pair_is_refused() -> None:
     assert asked("Depth", pair="DOGEUSD") == {"error": ["EQuery:Unknown asset pair"]}
+
+
+# -- Bars ---------------------------------------------------------------------------------------------------
+
+
+def test_trades_make_bars_of_their_minutes() -> None:
+    exchange = Exchange(VenueOptions())
+    for at_ns, trades in (
+        (60_000_000_000, [(True, 235_000, 1_000_000), (False, 234_000, 3_000_000)]),
+        (119_000_000_000, [(True, 236_000, 1_000_000)]),
+        (185_000_000_000, [(True, 235_500, 2_000_000)]),
+    ):
+        for _, ticks, lots in trades:
+            exchange.markets["XRP/USDT"].add_to_minute(at_ns, ticks, lots)
+    document = answer(exchange, "OHLC", {"pair": "XRPUSDT", "interval": "1"})
+    assert document == {
+        "error": [],
+        "result": {
+            "XRPUSDT": [
+                [60, "2.35000", "2.36000", "2.34000", "2.36000", "2.34600", "5.000000", 3],
+                [180, "2.35500", "2.35500", "2.35500", "2.35500", "2.35500", "2.000000", 1],
+            ],
+            "last": 60,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({}, "EGeneral:Invalid arguments"),
+        ({"pair": "XRPUSDT", "interval": "5"}, "EGeneral:Invalid arguments"),
+        ({"pair": "DOGEUSD"}, "EQuery:Unknown asset pair"),
+    ],
+)
+def test_bars_that_are_not_there_are_refused(query: dict[str, str], error: str) -> None:
+    assert asked("OHLC", **query) == {"error": [error]}
