@@ -1,17 +1,12 @@
 """The `backtest` command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import (
-    ending_on_signals,
-    print_json,
-    print_run,
-    progress_bar,
-)
+from mm_nautilus.cli.console import ending_on_signals, progress_bar
 from mm_nautilus.cli.options import (
     BacktestFile,
     Overrides,
@@ -21,6 +16,7 @@ from mm_nautilus.cli.options import (
     output_words,
     trade_lines,
 )
+from mm_nautilus.cli.outcome import OpenReport, print_outcome, refuse_unopened
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 
@@ -43,12 +39,15 @@ def backtest_command(
     ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Backtest the market maker on a Parquet catalog.
 
     Example: mm-nautilus backtest configs/aggressive.yaml --set strategy.gamma=0.5 --json
     """
+    refuse_unopened(opens=open_report, as_json=as_json, quiet=quiet)
     from mm_nautilus.checks.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
 
     words = [*(overrides or ()), *output_words(out)]
     loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), words)
@@ -56,34 +55,35 @@ def backtest_command(
         loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: typer.echo(line, err=as_json)
     )
 
-    def show(outcome: "RunOutcome") -> None:
-        if not quiet:
-            _print_outcome(outcome, list(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
-        if as_json:
-            print_json(outcome.summary)
-        elif not quiet:
-            print_run(outcome.summary)
+    def warn(warnings: Sequence[str]) -> None:
+        for warning in [] if quiet else grouped_warnings([*loaded.warnings, *warnings]):
+            typer.echo(warning, err=True)
 
     try:
         with loaded.placing():
-            outcome = _run(loaded.config, say, shows_progress=not (quiet or as_json or verbose))
+            outcome = _run(loaded.config, warn, say, shows_progress=not (quiet or as_json or verbose))
     except StoppedRunError as stopped:
-        show(stopped.outcome)
+        print_outcome(stopped.outcome, as_json=as_json, quiet=quiet)
         raise
-    show(outcome)
+    print_outcome(outcome, as_json=as_json, quiet=quiet, opens=open_report)
 
 
-def _run(config: "RunConfig", say_trades: Callable[[str], None], *, shows_progress: bool) -> "RunOutcome":
+def _run(
+    config: "RunConfig",
+    warn: Callable[[Sequence[str]], None],
+    say_trades: Callable[[str], None],
+    *,
+    shows_progress: bool,
+) -> "RunOutcome":
     from mm_nautilus.runs.backtest import run_backtest  # noqa: PLC0415
 
     with ending_on_signals("interrupted before the run began; nothing was written"):
         if not shows_progress:
-            return run_backtest(config, say_trades=say_trades)
+            return run_backtest(config, on_warnings=warn, say_trades=say_trades)
         with progress_bar(f"backtest {config.name}") as advance:
-            return run_backtest(config, on_progress=lambda share: advance(share, 1.0), say_trades=say_trades)
-
-
-def _print_outcome(outcome: "RunOutcome", warnings: list[str]) -> None:
-    for warning in warnings:
-        typer.echo(warning, err=True)
-    typer.echo(f"written to {outcome.folder}", err=True)
+            return run_backtest(
+                config,
+                on_warnings=warn,
+                on_progress=lambda share: advance(share, 1.0),
+                say_trades=say_trades,
+            )

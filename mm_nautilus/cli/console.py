@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -18,7 +18,6 @@ __all__ = [
     "output_console",
     "print_json",
     "print_line",
-    "print_run",
     "print_table",
     "progress_bar",
 ]
@@ -45,13 +44,6 @@ def output_console() -> "Console":
     from rich.console import Console  # noqa: PLC0415 (rich is only loaded where it prints)
 
     return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-
-
-def print_run(summary: dict[str, Any]) -> None:
-    """Print a run's summary as tables on stdout."""
-    from mm_nautilus.report.console import print_summary  # noqa: PLC0415
-
-    print_summary(summary, output_console())
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

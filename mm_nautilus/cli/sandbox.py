@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mm_nautilus.cli.completion import config_files
-from mm_nautilus.cli.console import print_json, print_run
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
@@ -20,6 +19,7 @@ from mm_nautilus.cli.options import (
     output_words,
     trade_lines,
 )
+from mm_nautilus.cli.outcome import OpenReport, print_outcome, refuse_unopened
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
@@ -46,13 +46,6 @@ class _Output:
     def says(self) -> bool:
         """Whether anything but errors is for people."""
         return not (self.quiet or self.as_json)
-
-    def show(self, outcome: "RunOutcome") -> None:
-        """Print what a run has left."""
-        if self.as_json:
-            print_json(outcome.summary)
-        elif not self.quiet:
-            _print(outcome)
 
 
 class VenueChoice(StrEnum):
@@ -113,6 +106,7 @@ def sandbox_command(
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    open_report: OpenReport = False,
 ) -> None:
     """Trade on paper: a live feed and a simulated venue.
 
@@ -121,6 +115,7 @@ def sandbox_command(
 
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """
+    refuse_unopened(opens=open_report, as_json=as_json, quiet=quiet)
     words = [*(overrides or ()), *output_words(out)]
     words += [] if duration is None else [f"duration={duration}"]
     words += [] if venue is None else [f"feed.source={venue.value}"]
@@ -130,9 +125,9 @@ def sandbox_command(
         try:
             outcome = _run(config, words, signals, output, fresh=fresh)
         except StoppedRunError as stopped:
-            output.show(stopped.outcome)
+            print_outcome(stopped.outcome, as_json=as_json, quiet=quiet)
             raise
-    output.show(outcome)
+    print_outcome(outcome, as_json=as_json, quiet=quiet, opens=open_report)
     signals.raise_received(f"interrupted while the run ended; everything was saved in {outcome.folder}")
 
 
@@ -154,6 +149,7 @@ def _run(
 ) -> "RunOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
+    from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
 
     loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
     # The engine takes a second to import: who mistyped a key is told before.
@@ -168,7 +164,7 @@ def _run(
         quiet=output.quiet,
         write=say if output.says else lambda line: typer.echo(line, err=True),
     )
-    for warning in loaded.warnings:
+    for warning in grouped_warnings(loaded.warnings):
         say(warning)
     with loaded.placing():
         return run_sandbox(loaded.config, signals, fresh=fresh, say=say, screen=screen, say_trades=say_trades)
@@ -184,14 +180,3 @@ def _screen() -> "TerminalView | None":
 
     terminal = Console()
     return None if terminal.is_dumb_terminal else TerminalView(terminal)
-
-
-def _print(outcome: "RunOutcome") -> None:
-    from mm_nautilus.report.console import status_line  # noqa: PLC0415 (keeps --help fast)
-
-    if "statistics" in outcome.summary:
-        print_run(outcome.summary)
-    else:  # a signal left no time to join the tables of a long run
-        typer.echo(status_line(outcome.summary))
-        typer.echo(f"`mm-nautilus report {outcome.folder}` completes its figures", err=True)
-    typer.echo(f"written to {outcome.folder}", err=True)

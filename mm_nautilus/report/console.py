@@ -1,10 +1,11 @@
-"""A run's summary as tables on a terminal."""
+"""A run's summary as tables on a terminal, and the three lines of its answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,15 +15,18 @@ from mm_nautilus.report.rows import (
     MODEL_ROWS,
     NONE,
     SYMBOL_ROWS,
+    Row,
     maker_quality,
     pnl_text,
     reason_text,
     size_text,
 )
+from mm_nautilus.report.session import moment_text
 
 __all__ = ["print_summary", "status_line", "summary_view"]
 
 type Symbol = Mapping[str, Any]
+type Cells = Sequence[Text]
 
 _FILL_TABLE: Final = (
     (0.0, ("spread captured", "fees")),
@@ -31,69 +35,153 @@ _FILL_TABLE: Final = (
     (30.0, ("mark-out", "net of fees")),
 )
 """Horizons, seconds, and the rows of fills that are shown of each."""
+_WIDEST: Final = 10_000
+_TOTAL: Final = "TOTAL"
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    return table
+class _Grid:
+    """A table of figures that is parted between columns where the terminal is too narrow for it.
+
+    Parameters
+    ----------
+    title
+        What is above it.
+    columns
+        Names of the columns after the first, which names the rows.
+    rows
+        Name of each row, and its cells.
+    may_wrap
+        Whether cells may take several lines before the table is parted.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[tuple[str, Cells]],
+        *,
+        may_wrap: bool = False,
+    ) -> None:
+        self._title, self._columns, self._rows, self._may_wrap = title, columns, rows, may_wrap
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        count, tables = len(self._columns), 0
+        while not tables or (self._is_too_wide(console, options, tables) and tables < count):
+            tables += 1
+        yield from self._parted(tables)
+
+    def _is_too_wide(self, console: Console, options: ConsoleOptions, tables: int) -> bool:
+        unbounded = options.update(max_width=_WIDEST)
+        found = (Measurement.get(console, unbounded, table) for table in self._parted(tables))
+        return any((each.minimum if self._may_wrap else each.maximum) > options.max_width for each in found)
+
+    def _parted(self, tables: int) -> Iterator[Table]:
+        size = -(-len(self._columns) // tables)
+        for first in range(0, len(self._columns), size):
+            yield self._table(first, first + size)
+
+    def _table(self, first: int, last: int) -> Table:
+        title = self._title if first == 0 else None
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("", no_wrap=True)
+        for column in self._columns[first:last]:
+            table.add_column(Text(column), justify="right", overflow="fold")
+        for name, cells in self._rows:
+            if any(cell.plain for cell in cells[first:last]):
+                table.add_row(Text(name), *cells[first:last])
+        return table
 
 
-def _symbol_table(symbols: Mapping[str, Symbol]) -> Table:
-    table = _table("Symbols", ["", *symbols])
+def _cell(text: str, *, is_result: bool = False) -> Text:
+    """Return a figure, a profit green and a loss red; the terminal leaves colours out where nobody wants them."""
+    is_nothing = not any(digit in text for digit in "123456789")
+    if not is_result or is_nothing:
+        return Text(text)
+    return Text(text, style={"+": "green", "-": "red"}.get(text[:1], ""))
+
+
+def _symbol_table(summary: Mapping[str, Any]) -> _Grid:
+    symbols, total = summary["symbols"], summary["total"]
+    # Of a single symbol they are its own figures.
+    has_total = len(symbols) > 1
+    rows = []
     for row in SYMBOL_ROWS:
-        table.add_row(row.name, *(row.text(symbol) for symbol in symbols.values()))
-    return table
+        cells = [_cell(row.text(symbol), is_result=row.is_result) for symbol in symbols.values()]
+        if row.is_fault and not any(symbol[key] for symbol in symbols.values() for key in row.keys):
+            continue
+        if has_total:
+            is_added = all(key in total for key in row.keys)
+            cells.append(_cell(row.text(total) if is_added else "", is_result=row.is_result))
+        rows.append((row.name, cells))
+    return _Grid("Symbols", [*symbols, *([_TOTAL] if has_total else [])], rows)
 
 
-def _fill_part(symbols: Mapping[str, Symbol]) -> Table | Text:
-    """Return the table of fills, or why there is none."""
+def _fill_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
+    """Return the table of fills, or why there is none; nothing where none made liquidity."""
     if any(symbol["fill_quality"] is None for symbol in symbols.values()):
-        return Text("Fills that made liquidity: not recorded (output.traces: false)\n")
-    return _fill_table(symbols)
+        return [Text("Fills that made liquidity: not recorded (output.traces: false)\n")]
+    table = _fill_rows(symbols)
+    return [_Grid("Fills that made liquidity, of their value", list(symbols), table)] if table else []
 
 
-def _fill_table(symbols: Mapping[str, Symbol]) -> Table:
+def _fill_rows(symbols: Mapping[str, Symbol]) -> list[tuple[str, Cells]]:
     """Return what fills that made liquidity were worth."""
-    table = _table("Fills that made liquidity, of their value", ["", *symbols])
-    rows = {row.name: row for row in FILL_ROWS}
+    found, rows = [], {row.name: row for row in FILL_ROWS}
     for seconds, names in _FILL_TABLE:
         for name in names:
             label = name if seconds == 0 else f"{name} after {seconds:g} s"
-            qualities = (maker_quality(symbol, seconds) for symbol in symbols.values())
-            table.add_row(label, *(rows[name].text(quality) for quality in qualities if quality is not None))
-    return table
+            qualities = [maker_quality(symbol, seconds) for symbol in symbols.values()]
+            found.append((label, _row_cells(rows[name], qualities)))
+    return _told(found)
 
 
-def _model_table(symbols: Mapping[str, Symbol]) -> Table:
-    """Return how wide each symbol was quoted and how far its inventory moved the quotes."""
-    table = _table("Quote model", ["", *symbols])
-    for row in MODEL_ROWS:
-        models = (symbol["quote_model"] for symbol in symbols.values())
-        table.add_row(row.name, *(NONE if model is None else row.text(model) for model in models))
-    return table
+def _row_cells(row: Row, figures: Iterable[Mapping[str, Any] | None]) -> list[Text]:
+    return [_cell(NONE if each is None else row.text(each), is_result=row.is_result) for each in figures]
 
 
-def _reason_table(symbols: Mapping[str, Symbol]) -> Table:
+def _told(rows: Iterable[tuple[str, Cells]]) -> list[tuple[str, Cells]]:
+    """Return the rows that have a figure."""
+    return [(name, cells) for name, cells in rows if any(cell.plain != NONE for cell in cells)]
+
+
+def _model_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
+    """Return how wide each symbol was quoted and how far its inventory moved the quotes, where that was anything."""
+    models = [symbol["quote_model"] for symbol in symbols.values()]
+    known = [model for model in models if model is not None]
+    unused = set() if any(model["model"] != "none" for model in known) else {"model"}
+    unused |= set() if any(model["skew_bps"] for model in known) else {"skew_bps"}
+    rows = _told((row.name, _row_cells(row, models)) for row in MODEL_ROWS if not unused & set(row.keys))
+    return [_Grid("Quote model", list(symbols), rows, may_wrap=True)] if rows else []
+
+
+def _reason_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     """Return how long each reason kept a side without a quote, bid and ask apart."""
     sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
-    table = _table("Not quoting, seconds (times)", ["", *(f"{symbol} {side}" for symbol, side in sides)])
     reasons = {reason for symbol, side in sides for reason in symbols[symbol]["not_quoting"][side]}
-    for reason in sorted(reasons):
-        cells = (symbols[symbol]["not_quoting"][side].get(reason) for symbol, side in sides)
-        table.add_row(reason, *map(reason_text, cells))
-    return table
+    rows = [
+        (
+            reason,
+            [Text(reason_text(symbols[symbol]["not_quoting"][side].get(reason))) for symbol, side in sides],
+        )
+        for reason in sorted(reasons)
+    ]
+    columns = [f"{symbol} {side}" for symbol, side in sides]
+    return [_Grid("Not quoting, seconds (times)", columns, rows)] if rows else []
 
 
-def _exit_table(exits: Mapping[str, Any]) -> Table:
-    table = _table("Exits", ["reason", "count", "trades", "PnL of the trades, net of fees"])
-    for reason, totals in exits.items():
-        row = (f"{totals['count']}", f"{totals['trades']}", pnl_text(totals["pnl"]))
-        table.add_row(reason.replace("_", " "), *row)
-    if not exits:
-        table.add_row("none", "0", "0", NONE)
-    return table
+def _exit_part(exits: Mapping[str, Any]) -> list[RenderableType]:
+    rows = [
+        (
+            reason.replace("_", " "),
+            [
+                Text(f"{totals['count']:,}"),
+                Text(f"{totals['trades']:,}"),
+                _cell(pnl_text(totals["pnl"]), is_result=len(totals["pnl"]) == 1),
+            ],
+        )
+        for reason, totals in exits.items()
+    ]
+    return [_Grid("Exits", ["count", "trades", "PnL of the trades, net of fees"], rows)] if rows else []
 
 
 def _equity_text(equity: Mapping[str, Any] | None) -> str:
@@ -121,7 +209,7 @@ def _heading(summary: Mapping[str, Any]) -> str:
     data = "SIMULATED data" if summary["simulated_data"] else "recorded data"
     switches = [name.replace("_", " ") for name in ("queue_position", "liquidity_consumption") if venue[name]]
     return (
-        f"{summary['name']}: {data}, {period['start']} to {period['end']}\n"
+        f"{summary['name']}: {data}, {moment_text(period['start'])} to {moment_text(period['end'])}\n"
         f"{venue['name']}, {venue['account_type']} account, {' and '.join(switches) or 'no queue model'}, "
         f"order latency {venue['latency']['insert_ms']:g} ms"
     )
@@ -133,15 +221,18 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
         f"{summary['events']:,} events, {summary['orders']:,} orders in {summary['elapsed_seconds']:.1f} s "
         f"({summary['events_per_second']:,} events/s)"
     )
+    symbols = summary["symbols"]
     return Group(
         Text(_heading(summary)),
-        _symbol_table(summary["symbols"]),
-        _fill_part(summary["symbols"]),
-        _model_table(summary["symbols"]),
-        _exit_table(summary["exits"]),
-        _reason_table(summary["symbols"]),
+        *([_symbol_table(summary)] if symbols else []),
+        *_fill_part(symbols),
+        *_model_part(symbols),
+        *_exit_part(summary["exits"]),
+        *_reason_part(symbols),
         Text(_equity_text(summary["equity"])),
         Text(timing),
+        Text(),
+        *(Text(line) for line in summary["answer"]["lines"]),
     )
 
 

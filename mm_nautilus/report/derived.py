@@ -1,24 +1,37 @@
-"""Figures of a summary that follow from the run's own tables: fees in one currency, and what fills were worth."""
+"""Figures of a summary that follow from the run's tables: money in one currency, what fills were worth, the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from mm_nautilus.calibration.fill_quality import OwnFills, fill_quality
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
+from mm_nautilus.report.answer import AnswerFill, RunFacts, SymbolFacts, Valuation, answer, turnover_of
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+from mm_nautilus.system.moments import nanoseconds
 
 __all__ = ["complete_summary", "fill_quality_of", "read_run"]
 
 _LIQUIDITY = {"maker": "MAKER", "taker": "TAKER"}
 _NO_ROW = -1
+_BPS = 10_000
+_ADDED = (
+    *("fills", "trades", "wins", "losses"),
+    *("orders_placed", "orders_amended", "orders_cancelled", "orders_rejected", "orders_denied"),
+    *("exits_refused", "old_trades", "repeated_trades", "phantom_fills"),
+)
+"""Counts of symbols that are added up."""
+_CONVERTED = ("realized_pnl", "fees", "turnover")
+"""Amounts of symbols that are added up in the report currency."""
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -32,15 +45,17 @@ def read_run(folder: Path) -> RunFiles:
         If the folder is not a run's, the run has written no figures yet, or a file in it is missing or damaged.
     """
     files = RunFiles.read(folder)
-    return files if files.is_complete else replace(files, summary=complete_summary(files))
+    is_whole = files.is_complete and "answer" in files.summary
+    return files if is_whole else replace(files, summary=complete_summary(files))
 
 
 def complete_summary(files: RunFiles) -> dict[str, Any]:
     """Return a run's summary with the figures that only its tables have.
 
-    Each symbol gets ``fill_quality`` and ``fees_report``, and the equity ``fees`` and ``trading_pnl_before_fees``,
-    in the report currency at the run's last mids. Where a mid for the conversion never came they are None, as
-    ``fill_quality`` is where the run has no traces.
+    Each symbol gets ``fill_quality``, ``fees_report``, ``turnover`` and ``pnl_turnover_bps``, the equity ``fees`` and
+    ``trading_pnl_before_fees``, and the summary ``total``, what is added up over symbols, and ``answer``. Money is
+    converted at the run's last mids. Where a mid for the conversion never came it is None, as ``fill_quality`` is where
+    the run has no traces, and as a share of turnover is where earlier sessions had fills of their own.
 
     Parameters
     ----------
@@ -54,17 +69,123 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     """
     summary = files.summary
     currency = summary["report_currency"]
-    fees = _fees_report(files, currency)
+    facts = _facts(files)
+    fees = {symbol: _fees_report(found) for symbol, found in facts.items()}
+    is_resumed = bool(summary.get("start", {}).get("is_resumed", False))
     symbols = {
-        symbol: {
-            **figures,
+        symbol: _with_turnover(found, is_resumed=is_resumed)
+        | {
             "fees_report": None if fees[symbol] is None else float(fees[symbol] or 0),
-            "exact": {**figures["exact"], "fees_report": _exact(fees[symbol], currency)},
             "fill_quality": fill_quality_of(files, symbol),
         }
-        for symbol, figures in summary["symbols"].items()
+        for symbol, found in facts.items()
     }
-    return {**summary, "symbols": symbols, "equity": _equity_with_fees(summary["equity"], fees, currency)}
+    for symbol, figures in symbols.items():
+        figures["exact"] |= {"fees_report": _exact(fees[symbol], currency)}
+    equity = _equity_with_fees(summary["equity"], fees, currency)
+    run = _run_facts(summary, facts, equity, is_resumed=is_resumed, has_traces=files.has_traces)
+    return {
+        **summary,
+        "symbols": symbols,
+        "total": _total(symbols, facts, equity, currency),
+        "equity": equity,
+        "answer": answer(run),
+    }
+
+
+def _run_facts(
+    summary: Mapping[str, Any],
+    facts: Mapping[str, SymbolFacts],
+    equity: Mapping[str, Any] | None,
+    *,
+    is_resumed: bool,
+    has_traces: bool,
+) -> RunFacts:
+    exact = {} if equity is None else equity["exact"]
+    return RunFacts(
+        currency=summary["report_currency"],
+        seconds=summary["period"]["seconds"],
+        symbols=facts,
+        exits=summary["exits"],
+        trading_pnl=_amount(exact.get("trading_pnl", "")),
+        fees=_amount(exact.get("fees", "")),
+        is_resumed=is_resumed,
+        has_traces=has_traces,
+        status=summary["status"],
+    )
+
+
+def _amount(text: str) -> Decimal | None:
+    """Return the number of an exact amount, None for an unknown one."""
+    return Decimal(text.split(maxsplit=1)[0]) if text else None
+
+
+def _with_turnover(facts: SymbolFacts, *, is_resumed: bool) -> dict[str, Any]:
+    """Return a symbol's figures with the value of this run's fills, and its PnL as a share of it."""
+    figures = facts.figures
+    turnover, total = turnover_of(facts.fills), _amount(figures["exact"]["total_pnl"])
+    bps = float(_BPS * total / turnover) if turnover and total is not None and not is_resumed else None
+    return {
+        **figures,
+        "exact": figures["exact"] | {"turnover": _exact(turnover, figures["currency"])},
+        "turnover": float(turnover),
+        "pnl_turnover_bps": bps,
+    }
+
+
+def _total(
+    symbols: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, SymbolFacts],
+    equity: Mapping[str, Any] | None,
+    currency: str,
+) -> dict[str, Any]:
+    """Return what can be added up over symbols, amounts in the report currency; None where one is not known there."""
+    counts = {name: sum(figures[name] for figures in symbols.values()) for name in _ADDED}
+    amounts: dict[str, Decimal | None] = {
+        name: _sum(
+            None
+            if found.valuation is None
+            else _known(symbols[symbol]["exact"][name]) * found.valuation.quote
+            for symbol, found in facts.items()
+        )
+        for name in _CONVERTED
+    }
+    amounts["total_pnl"] = None if equity is None else _amount(equity["exact"]["trading_pnl"])
+    trades, fills = counts["trades"], counts["fills"]
+    realized, turnover, pnl = amounts["realized_pnl"], amounts["turnover"], amounts["total_pnl"]
+    amounts["avg_pnl"] = None if realized is None else realized / max(1, trades)
+    is_shared = all(
+        figures["pnl_turnover_bps"] is not None or not figures["fills"] for figures in symbols.values()
+    )
+    maker = sum((figures["maker_share_pct"] or 0.0) * figures["fills"] for figures in symbols.values())
+    return {
+        **counts,
+        "currency": currency,
+        "win_rate": round(100.0 * counts["wins"] / trades, 1) if trades else 0.0,
+        "maker_share_pct": round(maker / fills, 1) if fills else None,
+        "quotes_per_fill": (
+            round((counts["orders_placed"] + counts["orders_amended"]) / fills, 2) if fills else None
+        ),
+        "pnl_turnover_bps": float(_BPS * pnl / turnover)
+        if pnl is not None and turnover and is_shared
+        else None,
+        **{name: None if amount is None else float(amount) for name, amount in amounts.items()},
+        "exact": {name: _exact(amount, currency) for name, amount in amounts.items()},
+    }
+
+
+def _known(text: str) -> Decimal:
+    return _amount(text) or Decimal(0)
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return a sum, None where a summand is not known."""
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
 def _exact(amount: Decimal | None, currency: str) -> str:
@@ -92,24 +213,84 @@ def _equity_with_fees(
     }
 
 
-def _fees_report(files: RunFiles, currency: str) -> dict[str, Decimal | None]:
-    """Return each symbol's fees in the report currency, at the last mids."""
-    symbols = files.summary["symbols"]
-    mids = {symbol: _last_mid(files, symbol) for symbol in symbols}
+def _fees_report(facts: SymbolFacts) -> Decimal | None:
+    """Return a symbol's fees in the report currency, at the last mids."""
+    return None if facts.valuation is None else _known(facts.figures["exact"]["fees"]) * facts.valuation.quote
+
+
+def _facts(files: RunFiles) -> dict[str, SymbolFacts]:
+    """Return what the tables have of each symbol, up to the moment of the summary's figures."""
+    summary, symbols = files.summary, files.summary["symbols"]
+    paths = {symbol: _mid_path(files, symbol) for symbol in symbols}
+    lasts = {symbol: path[-1] if path else None for symbol, path in paths.items()}
     pairs = {symbol: (figures["base_currency"], figures["currency"]) for symbol, figures in symbols.items()}
-    rates = Rates(pairs, lambda symbol: mids[symbol], Decimal(1))
-    found: dict[str, Decimal | None] = {}
+    rates = Rates(pairs, lambda symbol: lasts[symbol], Decimal(1))
+    trailing = _trailing_stops(files)
+    is_cash = summary["venue"]["account_type"] == "cash"
+    found = {}
     for symbol, figures in symbols.items():
-        rate = rates.rate(figures["currency"], currency)
-        fees = Decimal(figures["exact"]["fees"].split()[0])
-        found[symbol] = None if rate is None else fees * rate
+        base, quote = (
+            rates.rate(figures[name], summary["report_currency"]) for name in ("base_currency", "currency")
+        )
+        path = paths[symbol]
+        if not is_cash:  # its positions are marked at their own mid, in quote currency
+            base = path[-1] * quote if path and quote is not None else None
+        found[symbol] = SymbolFacts(
+            figures=figures,
+            fills=_answer_fills(files, symbol),
+            valuation=None if base is None or quote is None else Valuation(quote, base),
+            move_pct=float(100 * (path[-1] / path[0] - 1)) if path else None,
+            uses_trailing_stop=trailing(symbol),
+        )
     return found
 
 
-def _last_mid(files: RunFiles, symbol: str) -> Decimal | None:
+def _mid_path(files: RunFiles, symbol: str) -> tuple[Decimal, Decimal] | None:
+    """Return the first and the last mid of a symbol, None where it had none."""
     mids = numbers(files.table(files.mids, ["mid_price"], symbol), "mid_price")
     known = mids[~np.isnan(mids)]
-    return Decimal(repr(float(known[-1]))) if len(known) else None
+    if not len(known):
+        return None
+    half_tick = Decimal(files.summary["symbols"][symbol]["price_increment"]) / 2
+    return _on_grid(known[0], half_tick), _on_grid(known[-1], half_tick)
+
+
+def _on_grid(mid: float, half_tick: Decimal) -> Decimal:
+    """Return a mid exactly: it is the mean of two prices, which are whole ticks."""
+    return round(Decimal(repr(float(mid))) / half_tick) * half_tick
+
+
+def _answer_fills(files: RunFiles, symbol: str) -> tuple[AnswerFill, ...]:
+    columns = ["ts_event", "side", "price", "quantity", "commission", "trade_id"]
+    table = files.table("fills", columns, symbol)
+    trade_ids = texts(table, "trade_id")
+    mids = _mids(files, symbol, trade_ids)[0.0] if files.has_traces else np.full(len(trade_ids), np.nan)
+    half_tick = Decimal(files.summary["symbols"][symbol]["price_increment"]) / 2
+    end_ns = nanoseconds(datetime.fromisoformat(files.summary["period"]["end"]))
+    prices, quantities, fees = (table[name].to_pylist() for name in ("price", "quantity", "commission"))
+    rows = zip(
+        times(table).tolist(), texts(table, "side"), prices, quantities, fees, mids.tolist(), strict=True
+    )
+    is_ended = files.summary["status"] not in {"starting", "running"}
+    return tuple(
+        AnswerFill(
+            ts_ns, side == "BUY", price, quantity, fee, None if np.isnan(mid) else _on_grid(mid, half_tick)
+        )
+        for ts_ns, side, price, quantity, fee, mid in rows
+        if is_ended or ts_ns <= end_ns
+    )
+
+
+def _trailing_stops(files: RunFiles) -> Callable[[str], bool]:
+    """Return what tells whether a symbol's trailing stop was on, by the run's configuration."""
+    strategy = (yaml.safe_load(files.config_text) or {}).get("strategy", {})
+    shared = strategy.get("use_trailing_stop", False)
+
+    def is_on(symbol: str) -> bool:
+        own = (strategy.get("symbols") or {}).get(symbol) or {}
+        return bool(own.get("use_trailing_stop", shared))
+
+    return is_on
 
 
 def fill_quality_of(files: RunFiles, symbol: str) -> dict[str, list[dict[str, Any]]] | None:

@@ -19,6 +19,7 @@ from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trai
 from mm_nautilus.report.figures import Figure
 from mm_nautilus.report.fill_figures import fill_quality_figure
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
+from mm_nautilus.report.money import decimal_text, signed_amount
 from mm_nautilus.report.order_figures import actions_figure, reasons_figure
 from mm_nautilus.report.rows import (
     EQUITY_ROWS,
@@ -171,7 +172,10 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "session": session_rows(summary),
         "is_sandbox": files.is_sandbox,
         "tiles": _tiles(summary),
-        "symbol_table": _symbol_table(SYMBOL_ROWS, symbols),
+        "answer": _answer_cells(summary["answer"]),
+        "answer_table": _answer_table(summary["answer"]),
+        "symbol_columns": [*symbols, "TOTAL"] if len(symbols) > 1 else list(symbols),
+        "symbol_table": _symbol_table(summary),
         "has_traces": files.has_traces,
         "fill_table": _fill_table(symbols) if files.has_traces else [],
         "model_table": _model_table(symbols),
@@ -267,11 +271,59 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     return [(row.name, _cell(row, equity, "equity")) for row in EQUITY_ROWS]
 
 
-def _symbol_table(rows: Iterable[Row], symbols: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    return [
-        (row.name, [_cell(row, figures, "symbols", symbol) for symbol, figures in symbols.items()])
-        for row in rows
+def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
+    """Return the three lines, and every suggestion where there are more than the one in the third."""
+    lines = [
+        Cell(line, (_path("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
     ]
+    spoken = [
+        Cell(entry["text"], (_path("answer", "next", str(index), "text"),))
+        for index, entry in enumerate(answer["next"])
+    ]
+    return {"lines": lines, "next": spoken[1:]}
+
+
+_PARTS: Final = (
+    ("result", "result"),
+    ("spread captured", "spread_captured"),
+    ("market's move after the fills", "market_move"),
+    ("fees", "fees"),
+    ("not attributed", "unattributed"),
+)
+
+
+def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    """Return the parts of the result, in money and as shares of turnover."""
+    currency, amounts = answer["currency"], {"result": answer["result"], **answer["parts"]}
+    rows = []
+    for name, key in _PARTS:
+        amount, bps = amounts[key], answer["bps"][key]
+        where = ("answer", key) if key == "result" else ("answer", "parts", key)
+        rows.append(
+            (
+                name,
+                [
+                    Cell(NONE if amount is None else signed_amount(amount, currency), (_path(*where),)),
+                    Cell(
+                        NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps",
+                        (_path("answer", "bps", key),),
+                    ),
+                ],
+            )
+        )
+    return rows
+
+
+def _symbol_table(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
+    """Return the rows of every symbol, and what can be added up where there are several."""
+    symbols, total = summary["symbols"], summary["total"]
+    rows = []
+    for row in SYMBOL_ROWS:
+        cells = [_cell(row, figures, "symbols", symbol) for symbol, figures in symbols.items()]
+        if len(symbols) > 1:
+            cells.append(_cell(row, total, "total") if all(key in total for key in row.keys) else Cell(""))
+        rows.append((row.name, cells))
+    return rows
 
 
 def _model_table(symbols: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:

@@ -36,19 +36,27 @@ class Row(NamedTuple):
         Keys of the figures it shows.
     text
         Writes them, with their unit.
+    is_result
+        Whether it is money made or lost, or a share of it, whose sign is worth a colour.
+    is_fault
+        Whether it counts what should not have come, and is not worth a row on a terminal while it is 0.
     """
 
     name: str
     keys: tuple[str, ...]
     text: Callable[[Figures], str]
+    is_result: bool = False
+    is_fault: bool = False
 
 
-def _count(name: str, key: str) -> Row:
-    return Row(name, (key,), lambda figures: f"{figures[key]:,}")
+def _count(name: str, key: str, *, is_fault: bool = False) -> Row:
+    return Row(name, (key,), lambda figures: f"{figures[key]:,}", is_fault=is_fault)
 
 
 def _signed(name: str, key: str, currency: str = "currency") -> Row:
-    return Row(name, (key,), lambda figures: _amount(figures[key], figures[currency], signed_amount))
+    return Row(
+        name, (key,), lambda figures: _amount(figures[key], figures[currency], signed_amount), is_result=True
+    )
 
 
 def _unsigned(name: str, key: str, currency: str = "currency") -> Row:
@@ -68,6 +76,18 @@ def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
 
 def _base(name: str, key: str) -> Row:
     return Row(name, (key,), lambda figures: f"{size_text(figures[key])} {figures['base_currency']}")
+
+
+def _mean_size_text(figures: Figures) -> str:
+    """Return a mean size with the four digits that mean something."""
+    size = figures["average_inventory"]
+    shown = size_text(round(size) if size >= 1_000 else float(f"{size:.4g}"))
+    return f"{shown} {figures['base_currency']}"
+
+
+def _pnl_turnover_text(figures: Figures) -> str:
+    bps = figures["pnl_turnover_bps"]
+    return NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps"
 
 
 def size_text(size: float) -> str:
@@ -93,17 +113,19 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _signed("total PnL, net of fees", "total_pnl"),
     _signed("average PnL per trade", "avg_pnl"),
     _unsigned("fees", "fees"),
+    _unsigned("turnover", "turnover"),
+    Row("total PnL, of turnover", ("pnl_turnover_bps",), _pnl_turnover_text, is_result=True),
     _number("maker share of fills", "maker_share_pct", " %"),
     _base("inventory at the end", "inventory"),
-    _base("average inventory, absolute", "average_inventory"),
+    Row("average inventory, absolute", ("average_inventory",), _mean_size_text),
     _number("time at the inventory cap", "seconds_at_cap", " s"),
     _count("orders placed", "orders_placed"),
     _count("amended", "orders_amended"),
     _count("cancelled", "orders_cancelled"),
-    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused),
-    _count("refused exits", "exits_refused"),
-    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out),
-    _count("fills by trades left out", "phantom_fills"),
+    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused, is_fault=True),
+    _count("refused exits", "exits_refused", is_fault=True),
+    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out, is_fault=True),
+    _count("fills by trades left out", "phantom_fills", is_fault=True),
     _number("quotes per fill", "quotes_per_fill", "", 2),
 )
 """Of each symbol."""
@@ -123,11 +145,12 @@ def _spread_text(model: Figures) -> str:
 
 
 def _volatility_text(model: Figures) -> str:
-    if model["volatility_pct"] is None:
-        return str(model["volatility_source"])
+    return NONE if model["volatility_pct"] is None else f"{short_number(model['volatility_pct'])} %"
+
+
+def _volatility_source_text(model: Figures) -> str:
     since = model["volatility_since"]
-    measured = f"{short_number(model['volatility_pct'])} % ({model['volatility_source']}"
-    return f"{measured})" if since is None else f"{measured} since {since[11:19]})"
+    return f"{model['volatility_source']}{'' if since is None else f' since {since[11:19]}'}"
 
 
 MODEL_ROWS: Final[tuple[Row, ...]] = (
@@ -135,7 +158,8 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
     _distance("distance from the centre", "half_width"),
     _distance("moved by full inventory", "skew"),
     Row("maker fee", ("maker_fee_bps",), lambda model: f"{model['maker_fee_bps']:g} bps"),
-    Row("one-minute volatility", ("volatility_pct", "volatility_source"), _volatility_text),
+    Row("one-minute volatility", ("volatility_pct",), _volatility_text),
+    Row("volatility measured from", ("volatility_source",), _volatility_source_text),
     Row("the market's spread", ("spread_bps", "spread_source"), _spread_text),
 )
 """Of a symbol's quote model."""
@@ -146,6 +170,7 @@ def _bps(name: str, key: str, sign: Literal["+", "-"] = "+") -> Row:
         name,
         (key,),
         lambda quality: NONE if quality[key] is None else f"{decimal_text(quality[key], 2, sign)} bps",
+        is_result=sign == "+",
     )
 
 
@@ -159,8 +184,8 @@ def _mark_out_text(quality: Figures) -> str:
 FILL_ROWS: Final[tuple[Row, ...]] = (
     _count("fills", "fills"),
     _bps("spread captured", "spread_bps"),
-    _bps("adverse selection", "adverse_bps"),
-    Row("mark-out", ("mark_out_bps", "standard_error_bps"), _mark_out_text),
+    _bps("adverse selection", "adverse_bps")._replace(is_result=False),  # positive is against us
+    Row("mark-out", ("mark_out_bps", "standard_error_bps"), _mark_out_text, is_result=True),
     _bps("fees", "fees_bps", "-"),
     _bps("net of fees", "net_bps"),
     _signed("net of fees, amount", "net"),

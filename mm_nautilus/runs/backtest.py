@@ -1,7 +1,7 @@
 """Run one backtest from its configuration and write its folder of results."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ __all__ = ["run_backtest"]
 def run_backtest(
     config: RunConfig | Mapping[str, Any] | Path | str,
     *,
+    on_warnings: Callable[[Sequence[str]], None] = lambda _warnings: None,
     on_progress: Callable[[float], None] = lambda _share: None,
     say_trades: Callable[[str], None] = lambda _line: None,
 ) -> RunOutcome:
@@ -33,6 +34,8 @@ def run_backtest(
     config
         The run: the path of a YAML file, a mapping with the keys of one, or a `RunConfig`. Paths in a mapping, and the
         modules that it names, are relative to the current folder.
+    on_warnings
+        Called before the run with the risks that validation names.
     on_progress
         Called with the share of the data done, 0..1.
     say_trades
@@ -47,8 +50,9 @@ def run_backtest(
         As of `Run.outcome`.
     """
     if not isinstance(config, RunConfig):
-        return _run_loaded(config, on_progress, say_trades)
+        return _run_loaded(config, on_warnings, on_progress, say_trades)
     inputs = prepare(config)
+    on_warnings(inputs.warnings)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:
         return _Backtest(inputs, catalog, signals, on_progress, say_trades).outcome()
@@ -56,12 +60,18 @@ def run_backtest(
 
 def _run_loaded(
     config: Mapping[str, Any] | Path | str,
+    on_warnings: Callable[[Sequence[str]], None],
     on_progress: Callable[[float], None],
     say_trades: Callable[[str], None],
 ) -> RunOutcome:
     loaded = read_config(config) if isinstance(config, Mapping) else load_config(Path(config))
     with loaded.placing():
-        outcome = run_backtest(loaded.config, on_progress=on_progress, say_trades=say_trades)
+        outcome = run_backtest(
+            loaded.config,
+            on_warnings=lambda found: on_warnings([*loaded.warnings, *found]),
+            on_progress=on_progress,
+            say_trades=say_trades,
+        )
     return replace(outcome, warnings=tuple(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
 
 
@@ -112,12 +122,12 @@ class _Backtest(Run[BacktestParts]):
         """Return the summary: the run's figures, and how it ended."""
         inputs = self._inputs
         end_ns = inputs.end_ns if status == "completed" else min(now_ns, inputs.end_ns)
-        figures = run_summary(
+        return run_summary(
             inputs,
             parts,
             (inputs.quote_ns, end_ns),
             now_ns,
+            status=status,
             events=self._events,
             elapsed_seconds=self._elapsed_seconds,
         )
-        return figures | {"status": status}

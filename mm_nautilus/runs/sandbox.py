@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from nautilus_trader.live import NodeState
 
+from mm_nautilus.checks.grouped_warnings import grouped_warnings
 from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
@@ -93,7 +94,7 @@ def run_sandbox(
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
         inputs = prepare_sandbox(config, code, feed, signals, say)
-        for warning in inputs.warnings:
+        for warning in grouped_warnings(inputs.warnings):
             say(warning)
         state = None
         if config.state.directory is not None:
@@ -223,11 +224,11 @@ class _Sandbox(Run[SandboxParts]):
             parts,
             (start_ns, now_ns),
             now_ns,
+            status=status,
             events=control.events,
             elapsed_seconds=(now_ns - start_ns) / 1e9,
         )
         return figures | {
-            "status": status,
             "open_orders": control.cache.orders_open_count() + control.cache.orders_inflight_count(),
             "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
             "start": self._start,

@@ -13,6 +13,7 @@ from mm_nautilus.pricing.pricing_model import OwnPricing
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
+from mm_nautilus.runs.taker_reach import taker_reach
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QuoteSide
@@ -171,6 +172,7 @@ def run_summary(
     period: tuple[int, int],
     now_ns: int,
     *,
+    status: str,
     events: int,
     elapsed_seconds: float,
 ) -> dict[str, Any]:
@@ -182,6 +184,8 @@ def run_summary(
         First and last moment of the run, nanoseconds since the epoch.
     now_ns
         The moment of the figures, nanoseconds since the epoch.
+    status
+        ``running``, or how the run ended; only after its end it is looked how far takers reached.
     events
         Market events processed.
     elapsed_seconds
@@ -190,8 +194,16 @@ def run_summary(
     config = inputs.config
     metrics, account = parts.metrics.figures(now_ns)
     symbols, (start_ns, end_ns) = parts.strategy.symbols, period
+    found = {row.symbol: symbol_summary(row, symbols[row.symbol], parts.metrics, now_ns) for row in metrics}
+    if status != "running":
+        for name, figures in found.items():
+            if not figures["fills"]:
+                figures["taker_reach"] = taker_reach(
+                    parts.strategy.cache, symbols[name].instrument_id, start_ns
+                )
     return {
         "name": config.name,
+        "status": status,
         "report_currency": config.report_currency,
         "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
@@ -201,9 +213,7 @@ def run_summary(
             "end": moment(end_ns).isoformat(),
             "seconds": (end_ns - start_ns) / 1e9,
         },
-        "symbols": {
-            row.symbol: symbol_summary(row, symbols[row.symbol], parts.metrics, now_ns) for row in metrics
-        },
+        "symbols": found,
         "equity": account_summary(account, parts.metrics.ledger),
         "exits": exit_summary(parts.recorder.exits),
         "warnings": list(dict.fromkeys([*inputs.warnings, *parts.strategy.run_warnings])),

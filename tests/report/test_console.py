@@ -1,4 +1,5 @@
 import io
+import re
 from copy import deepcopy
 
 import pytest
@@ -39,6 +40,8 @@ SYMBOL = {
     "total_pnl": 7.25,
     "avg_pnl": 0.19,
     "fees": 1.5,
+    "turnover": 1034.93,
+    "pnl_turnover_bps": 70.05,
     "maker_share_pct": 97.6,
     "inventory": -1234567.8,
     "average_inventory": 0.00001,
@@ -90,6 +93,8 @@ IDLE = {
     "currency": "BTC",
     "realized_pnl": -0.00004388,
     "total_pnl": None,
+    "turnover": 0.0,
+    "pnl_turnover_bps": None,
     "maker_share_pct": None,
     "quotes_per_fill": None,
     "inventory": -0.0,
@@ -114,6 +119,32 @@ SUMMARY = {
     },
     "period": {"start": "2025-12-06T05:46:40+00:00", "end": "2025-12-06T05:55:03+00:00"},
     "symbols": {"XRP/USDT": SYMBOL, "XRP/BTC": IDLE},
+    "total": {
+        "fills": 1284,
+        "trades": 88,
+        "wins": 60,
+        "losses": 26,
+        "win_rate": 68.2,
+        "currency": "USDT",
+        "realized_pnl": 4.1,
+        "total_pnl": None,
+        "avg_pnl": 0.0466,
+        "fees": 150001.5,
+        "turnover": 1034.93,
+        "pnl_turnover_bps": None,
+        "maker_share_pct": 97.6,
+        "orders_placed": 198,
+        "orders_amended": 2022,
+        "orders_cancelled": 36,
+        "orders_rejected": 16,
+        "orders_denied": 4,
+        "exits_refused": 0,
+        "old_trades": 0,
+        "repeated_trades": 0,
+        "phantom_fills": 0,
+        "quotes_per_fill": 1.73,
+    },
+    "answer": {"lines": ["Result: one", "Lost most: two", "Try next: three"]},
     "exits": {
         "stop_loss": {"count": 3, "trades": 4, "pnl": {"BTC": -0.00001, "USDT": -1.25}},
         "halt": {"count": 1, "trades": 0, "pnl": {}},
@@ -141,7 +172,7 @@ def summary():
     return deepcopy(SUMMARY)
 
 
-def printed(summary, width=160):
+def printed(summary, width=240):
     stream = io.StringIO()
     print_summary(summary, Console(file=stream, width=width))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
@@ -158,24 +189,26 @@ def cells(lines, name):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("fills", ["1,284", "0"]),
-        ("trades", ["44", "44"]),
-        ("wins", ["30", "30"]),
-        ("losses", ["13", "13"]),
-        ("win rate", ["68.2 %", "68.2 %"]),
-        ("realized PnL, net of fees", ["+$8.50", "-0.00004388 BTC"]),
-        ("total PnL, net of fees", ["+$7.25", "-"]),
-        ("average PnL per trade", ["+$0.19", "+0.19000000 BTC"]),
-        ("fees", ["$1.50", "1.50000000 BTC"]),
-        ("maker share of fills", ["97.6 %", "-"]),
+        ("fills", ["1,284", "0", "1,284"]),
+        ("trades", ["44", "44", "88"]),
+        ("wins", ["30", "30", "60"]),
+        ("losses", ["13", "13", "26"]),
+        ("win rate", ["68.2 %", "68.2 %", "68.2 %"]),
+        ("realized PnL, net of fees", ["+$8.50", "-0.00004388 BTC", "+$4.10"]),
+        ("total PnL, net of fees", ["+$7.25", "-", "-"]),
+        ("average PnL per trade", ["+$0.19", "+0.19000000 BTC", "+$0.05"]),
+        ("fees", ["$1.50", "1.50000000 BTC", "$150001.50"]),
+        ("turnover", ["$1034.93", "0.00000000 BTC", "$1034.93"]),
+        ("total PnL, of turnover", ["+70.05 bps", "-", "-"]),
+        ("maker share of fills", ["97.6 %", "-", "97.6 %"]),
         ("inventory at the end", ["-1,234,567.8 XRP", "0 XRP"]),
         ("average inventory, absolute", ["0.00001 XRP", "0.00001 XRP"]),
         ("time at the inventory cap", ["2.3 s", "2.3 s"]),
-        ("orders placed", ["99", "99"]),
-        ("amended", ["1,011", "1,011"]),
-        ("cancelled", ["18", "18"]),
-        ("refused by venue / engine", ["8 / 2", "8 / 2"]),
-        ("quotes per fill", ["13.21", "-"]),
+        ("orders placed", ["99", "99", "198"]),
+        ("amended", ["1,011", "1,011", "2,022"]),
+        ("cancelled", ["18", "18", "36"]),
+        ("refused by venue / engine", ["8 / 2", "8 / 2", "16 / 4"]),
+        ("quotes per fill", ["13.21", "-", "1.73"]),
     ],
 )
 def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
@@ -189,7 +222,8 @@ def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
         ("distance from the centre", ["2.46 bps (57.7 ticks)", "-"]),
         ("moved by full inventory", ["1.20 bps (28.2 ticks)", "-"]),
         ("maker fee", ["2 bps", "-"]),
-        ("one-minute volatility", ["0.0812 % (5-second returns since 12:00:45)", "-"]),
+        ("one-minute volatility", ["0.0812 %", "-"]),
+        ("volatility measured from", ["5-second returns since 12:00:45", "-"]),
         ("the market's spread", ["0.4251 bps (median)", "-"]),
     ],
 )
@@ -220,8 +254,50 @@ def test_exits_name_their_results_in_each_currency(summary):
     assert cells(lines, "halt") == ["1", "0", "-"]
 
 
-def test_a_run_without_exits_says_so(summary):
-    assert cells(printed(summary | {"exits": {}}), "none") == ["0", "0", "-"]
+def test_tables_and_rows_without_anything_in_them_are_left_out(summary):
+    symbol = summary["symbols"]["XRP/USDT"]
+    symbol["quote_model"] |= {"model": "none", "skew_bps": 0.0, "skew_ticks": 0.0}
+    symbol["not_quoting"] = {"bid": {}, "ask": {}}
+    text = "\n".join(printed(summary | {"exits": {}}))
+
+    for name in (
+        "Exits",
+        "Not quoting",
+        " model ",
+        "moved by full inventory",
+        "refused exits",
+        "trades left out",
+    ):
+        assert name not in text
+    for name in ("distance from the centre", "refused by venue / engine"):
+        assert name in text
+
+
+def test_without_a_book_there_is_no_table_of_the_quote_model(summary):
+    summary["symbols"]["XRP/USDT"]["quote_model"] = None
+    assert "Quote model" not in printed(summary)
+
+
+def test_a_single_symbol_has_no_total(summary):
+    del summary["symbols"]["XRP/BTC"]
+    assert cells(printed(summary), "fills") == ["1,284"]
+
+
+def test_profits_are_green_and_losses_red_on_a_terminal_alone(summary, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def output(**options):
+        stream = io.StringIO()
+        print_summary(summary, Console(file=stream, width=240, **options))
+        return stream.getvalue()
+
+    on_terminal = output(force_terminal=True, color_system="standard")
+    assert re.search(r"\x1b\[32m *\+\$8\.50", on_terminal)
+    assert re.search(r"\x1b\[31m *-0\.00004388 BTC", on_terminal)
+    assert not re.search(r"\x1b\[3[12]m *-1,234,567\.8 XRP", on_terminal)
+    assert "\x1b" not in output()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in output(force_terminal=True, color_system="standard").replace("\x1b[3m", "")
 
 
 def test_equity_and_its_parts(summary):
@@ -260,7 +336,7 @@ def test_equity_that_is_not_known(summary):
 def test_heading_says_where_the_data_come_from(summary, simulated, words):
     lines = printed(summary | {"simulated_data": simulated})
 
-    assert lines[0] == f"backtest: {words}, 2025-12-06T05:46:40+00:00 to 2025-12-06T05:55:03+00:00"
+    assert lines[0] == f"backtest: {words}, 2025-12-06 05:46:40 UTC to 2025-12-06 05:55:03 UTC"
 
 
 @pytest.mark.parametrize(
@@ -282,18 +358,24 @@ def test_a_name_with_brackets_is_no_markup(summary):
     assert printed(summary | {"name": "[red]run[/]"})[0].startswith("[red]run[/]: ")
 
 
-def test_timing_stands_last(summary):
-    assert printed(summary)[-1] == "17,983 events, 369 orders in 0.9 s (19,791 events/s)"
+def test_the_answer_stands_last_after_the_timing(summary):
+    assert printed(summary)[-5:] == [
+        "17,983 events, 369 orders in 0.9 s (19,791 events/s)",
+        "",
+        *summary["answer"]["lines"],
+    ]
 
 
-def test_a_narrow_terminal_folds_and_loses_nothing(summary):
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_narrow_terminal_parts_tables_and_breaks_nothing_inside_a_word(summary, width):
     summary["symbols"] |= {"BTC/USDT": IDLE}
 
-    text = "\n".join(printed(summary, width=80))
+    lines = printed(summary, width=width)
 
-    assert "…" not in text
-    assert max(map(len, text.splitlines())) <= 80
-    assert text.count("-0.00004388") == 2
+    assert max(map(len, lines)) <= width
+    whole = {word for line in printed(summary, width=1_000) for word in line.split() if "─" not in word}
+    assert {word for line in lines for word in line.split() if "─" not in word} == whole
+    assert "\n".join(lines).count("-0.00004388 BTC") == 2
 
 
 def test_the_view_does_not_change_the_summary(summary):

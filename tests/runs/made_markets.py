@@ -62,6 +62,8 @@ class MadeMarket:
         Of all of it.
     start_ns, mid_ticks
         Where it begins, nanoseconds since the epoch and ticks.
+    drift_bps
+        Of the mid, bps a second.
     """
 
     seconds: int = 1200
@@ -72,11 +74,15 @@ class MadeMarket:
     seed: int = 7
     start_ns: int = T0
     mid_ticks: int = MID_TICKS
+    drift_bps: float = 0.0
 
     def write(self, folder: Path, spec: InstrumentSpec, *, with_trades: bool = True) -> None:
         """Add the market to a catalog as one instrument's data."""
         generator = np.random.default_rng(self.seed)
-        steps = generator.normal(0, self.volatility_bps / TICK_BPS * np.sqrt(0.5), 2 * self.seconds - 1)
+        drift = 0.5 * self.drift_bps / TICK_BPS
+        steps = drift + generator.normal(
+            0, self.volatility_bps / TICK_BPS * np.sqrt(0.5), 2 * self.seconds - 1
+        )
         mids = self.mid_ticks + np.append(0, np.rint(np.cumsum(steps))).astype(np.int64)
         trades = self._trades(generator, mids)
         with staged_catalog(folder) as writer:

@@ -25,6 +25,8 @@ def recomputed_figures(run: FinishedRun) -> dict[str, Any]:
         found |= _reason_figures(run, symbol)
     found |= _exit_figures(run, results)
     found |= _equity_figures(run, results, found)
+    found |= _total_figures(run, found)
+    found |= _answer_figures(run, found)
     return found
 
 
@@ -68,6 +70,8 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
     inventory = float(signed.sum())
     mid = market.mid_price.iloc[-1]
     counts = actions[["placed", "amended", "cancelled", "rejected", "denied"]].sum()
+    turnover = float((fills.price * fills.quantity).sum())
+    total = realized + (inventory * (mid - average) if inventory else 0.0)
     return {
         "fills": len(fills),
         "trades": len(trades),
@@ -75,9 +79,11 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
         "losses": int((results < 0).sum()),
         "win_rate": round(100 * (results > 0).mean(), 1) if len(trades) else 0.0,
         "realized_pnl": realized,
-        "total_pnl": realized + (inventory * (mid - average) if inventory else 0.0),
+        "total_pnl": total,
         "avg_pnl": realized / len(trades) if len(trades) else 0.0,
         "fees": float(fills.commission.sum()),
+        "turnover": turnover,
+        "pnl_turnover_bps": 1e4 * total / turnover if turnover else None,
         "maker_share_pct": round(100 * (fills.liquidity == "MAKER").mean(), 1) if len(fills) else None,
         "inventory": inventory,
         "average_inventory": _average_inventory(fills, signed, market),
@@ -220,6 +226,76 @@ def _equity_figures(
         "avg_trade_pnl": every.mean() if len(every) else 0.0,
     }
     return {pointer("equity", key): value for key, value in figures.items()}
+
+
+def _last_rate(run: FinishedRun, currency: str) -> float:
+    return float(_rate_at(run, currency, run.table("equity").ts_event.iloc[-1:])[0])
+
+
+def _total_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
+    """Add up over symbols, in USDT."""
+    symbols = list(run.summary["symbols"])
+
+    def added(name: str) -> float:
+        return sum(found[pointer("symbols", symbol, name)] for symbol in symbols)
+
+    def converted(name: str) -> float:
+        return sum(
+            found[pointer("symbols", symbol, name)] * _last_rate(run, symbol.partition("/")[2])
+            for symbol in symbols
+        )
+
+    fills, trades, turnover = added("fills"), added("trades"), converted("turnover")
+    pnl = found[pointer("equity", "trading_pnl")]
+    liquidity = run.table("fills").liquidity
+    figures = {name: added(name) for name in ("fills", "trades", "wins", "losses")}
+    figures |= {
+        f"orders_{name}": added(f"orders_{name}")
+        for name in ("placed", "amended", "cancelled", "rejected", "denied")
+    }
+    figures |= {name: converted(name) for name in ("realized_pnl", "fees", "turnover")}
+    figures |= {
+        "win_rate": round(100 * figures["wins"] / trades, 1) if trades else 0.0,
+        "total_pnl": pnl,
+        "avg_pnl": figures["realized_pnl"] / max(1, trades),
+        "pnl_turnover_bps": 1e4 * pnl / turnover if turnover else None,
+        "maker_share_pct": round(100 * (liquidity == "MAKER").mean(), 1) if fills else None,
+        "quotes_per_fill": (
+            round((figures["orders_placed"] + figures["orders_amended"]) / fills, 2) if fills else None
+        ),
+    }
+    return {pointer("total", name): value for name, value in figures.items()}
+
+
+def _answer_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
+    """Recompute the parts of the result from fills, mids at fills and last mids."""
+    marks = run.table("mark_outs")
+    fills = run.table("fills").merge(marks[marks.seconds == 0], on="trade_id", suffixes=("", "_mark"))
+    signed = fills.quantity.astype(float) * np.where(fills.side == "BUY", 1.0, -1.0)
+    quote = fills.symbol.str.partition("/")[2].map(lambda code: _last_rate(run, code))
+    base = fills.symbol.map(lambda symbol: _value_of_base(run, symbol))
+    mid = fills.mid_price * quote
+    parts = {
+        "spread_captured": float((signed * (mid - fills.price.astype(float) * quote)).sum()),
+        "market_move": float((signed * (base - mid)).sum()),
+        "fees": -found[pointer("equity", "fees")],
+    }
+    result, turnover = found[pointer("equity", "trading_pnl")], found[pointer("total", "turnover")]
+    parts["unattributed"] = result - sum(parts.values())
+    figures = {pointer("answer", "parts", name): value for name, value in parts.items()}
+    figures |= {
+        pointer("answer", "bps", name): 1e4 * value / turnover if turnover else None
+        for name, value in {"result": result, **parts}.items()
+    }
+    return figures | {pointer("answer", "result"): result}
+
+
+def _value_of_base(run: FinishedRun, symbol: str) -> float:
+    """Return what a position is worth a unit: on a cash account as the balance that it is."""
+    base, _, quote = symbol.partition("/")
+    if run.summary["venue"]["account_type"] == "cash":
+        return _last_rate(run, base)
+    return float(_of(run, "market", symbol).mid_price.iloc[-1]) * _last_rate(run, quote)
 
 
 def exact(text: str) -> Decimal:

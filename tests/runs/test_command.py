@@ -42,7 +42,15 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
     done = _run("--set", "end=2025-12-13T12:05:00Z", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
-    for word in ("XRP/USDT", "BTC/USDT", "XRP/BTC", "maker share of fills", "Exits", "Not quoting"):
+    for word in (
+        "XRP/USDT",
+        "BTC/USDT",
+        "XRP/BTC",
+        "maker share of fills",
+        "TOTAL",
+        "Result: ",
+        "Try next: ",
+    ):
         assert word in done.stdout
     written = {path.name for path in _only_folder(tmp_path).iterdir()}
     engine = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}

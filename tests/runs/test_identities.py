@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from recomputation import CENT_OF_COIN, expected_balances, flows
@@ -77,6 +77,21 @@ def test_change_of_equity_is_trading_plus_revaluation(finished_run: Runs, name: 
         for symbol, figures in run.summary["symbols"].items()
     )
     assert abs(change - trading - revaluation) <= slack
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_trading_pnl_is_spread_captured_move_and_fees(finished_run: Runs, name: str) -> None:
+    run = finished_run(name)
+    answer, rates = run.summary["answer"], _report_rates(run)
+    parts = {part: _exact(answer["exact"][part]) for part in answer["parts"]}
+    slack = sum(
+        _rounding(run, symbol) * rates[figures["currency"]]
+        for symbol, figures in run.summary["symbols"].items()
+    )
+    with localcontext() as context:
+        context.prec = 60
+        assert sum(parts.values(), Decimal(0)) == _exact(run.summary["equity"]["exact"]["trading_pnl"])
+    assert abs(parts["unattributed"]) <= slack
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -34,7 +34,10 @@ RUNS = {
 }
 LIVE_CLOCK = 1e-3
 """Share of a mean over time that the moments between two looks at a live clock, at either end, may make."""
-NOT_IN_PARQUET = ("quote_model", "exits_refused", "old_trades", "repeated_trades", "phantom_fills")
+NOT_IN_PARQUET = (
+    *("quote_model", "exits_refused", "old_trades", "repeated_trades", "phantom_fills"),
+    *("/answer/lines/", "/answer/next/"),
+)
 """What the strategy logged of its model follows from the configuration and the book."""
 
 
@@ -139,10 +142,18 @@ def _slack(run: FinishedRun, key: str) -> float:
     name = key.rsplit("/", 1)[-1]
     if "inventory" in name:
         return 1e-9
-    amounts = {"realized_pnl", "total_pnl", "avg_pnl", "fees", "net", "BTC"}
-    if name in amounts and ("XRP~1BTC" in key or name == "BTC"):
-        figures = run.symbol("XRP/BTC")
-        rounding = 1e-8 * (figures["fills"] + 2) / 2
+    if "XRP/BTC" not in run.summary["symbols"]:
+        return 0.005
+    figures = run.symbol("XRP/BTC")
+    rounding = 1e-8 * (figures["fills"] + 2) / 2
+    if key.startswith("/total/"):  # of which a bitcoin's worth
+        btc = figures["fees_report"] / figures["fees"] if figures["fees"] else 1e5
+        return 0.005 + rounding * btc
+    if "XRP~1BTC" not in key and name != "BTC":
+        return 0.005
+    if name == "pnl_turnover_bps":
+        return 1e4 * rounding / figures["turnover"]
+    if name in {"realized_pnl", "total_pnl", "avg_pnl", "fees", "net", "BTC"}:
         return rounding / max(1, figures["trades"]) if name == "avg_pnl" else rounding
     return 0.005
 
@@ -164,17 +175,22 @@ def test_the_terminals_table_shows_the_same_texts(
     run: FinishedRun, figures: list[tuple[tuple[str, ...], str]]
 ) -> None:
     stream = io.StringIO()
-    print_summary(run.summary, Console(file=stream, width=240))
+    print_summary(run.summary, Console(file=stream, width=400))
     lines = stream.getvalue().splitlines()
     texts = dict(figures)
     symbols = list(run.summary["symbols"])
     for row in SYMBOL_ROWS:
         on_page = [texts[tuple(pointer("symbols", symbol, key) for key in row.keys)] for symbol in symbols]
+        if row.is_fault and not any(run.symbol(symbol)[key] for symbol in symbols for key in row.keys):
+            continue
+        if len(symbols) > 1 and (in_total := tuple(pointer("total", key) for key in row.keys)) in texts:
+            on_page.append(texts[in_total])
         line = next(line for line in lines if line.startswith(f" {row.name} "))
         assert re.split(r"\s{2,}", line.strip().removeprefix(row.name).strip()) == on_page
     equity = next(line for line in lines if line.startswith("Equity "))
     for key in ("start", "end", "trading_pnl", "trading_pnl_before_fees", "fees", "revaluation"):
         assert texts[(pointer("equity", key),)] in equity
+    assert lines[-3:] == [texts[(pointer("answer", "lines", str(index)),)] for index in range(3)]
     for reason in run.summary["exits"]:
         line = next(line for line in lines if line.startswith(f" {reason.replace('_', ' ')} "))
         for key in ("count", "trades"):

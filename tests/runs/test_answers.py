@@ -1,0 +1,175 @@
+"""Answers of whole runs on made markets: each rule of what to try next speaks in one of them, and not in another."""
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_markets import MadeMarket, instrument
+
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.report.answer import RULES
+from mm_nautilus.report.derived import read_run
+from mm_nautilus.report.page import write_report
+from mm_nautilus.runs.backtest import run_backtest
+
+SYMBOL = "AAA/USDT"
+FREE: Mapping[str, Any] = {"min_spread_pct": 0.02, "volatility_lookback": 2, "cooldown_seconds": 1}
+"""A width that takers of the made market reach, and a volatility that is measured after three minutes."""
+
+type Runs = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A market of four minutes that goes nowhere, and one of twelve that falls."""
+    markets = {
+        "calm": MadeMarket(seconds=240, volatility_bps=0.3, sells_a_second=2, buys_a_second=2),
+        "falling": MadeMarket(seconds=720, volatility_bps=0.3, drift_bps=-0.2),
+    }
+    folders = {}
+    for name, market in markets.items():
+        folders[name] = tmp_path_factory.mktemp(name) / "catalog"
+        market.write(folders[name], instrument(SYMBOL))
+    return folders
+
+
+@pytest.fixture
+def played(catalogs: dict[str, Path], tmp_path: Path) -> Runs:
+    """Return what runs a configuration and gives the run's folder."""
+
+    def run(
+        market: str = "calm", *, maker_fee_pct: float = 0.0, traces: bool = True, **strategy: Any
+    ) -> Path:
+        document = {
+            "name": "played",
+            "catalog": str(catalogs[market]),
+            "venue": {
+                "name": "MADE",
+                "account_type": strategy.pop("account_type", "cash"),
+                "starting_balances": strategy.pop("balances", ["10000 USDT", "100 AAA"]),
+                "fees": {"maker_fee_pct": maker_fee_pct, "taker_fee_pct": maker_fee_pct},
+            },
+            "strategy": {**FREE, **strategy, "symbols": {SYMBOL: {}}},
+            "output": {"directory": str(tmp_path / "runs"), "report": False, "traces": traces},
+        }
+        path = tmp_path / "played.yaml"
+        path.write_text(json.dumps(document))
+        outcome = run_backtest(load_config(path).config)
+        return outcome.folder
+
+    return run
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def answer_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = summary_of(folder)["answer"]
+    return found
+
+
+HELD: Mapping[str, Any] = {"market": "falling", "stop_loss_pct": 50.0, "inventory_skew": 0.0}
+STOPPED: Mapping[str, Any] = {"stop_loss_pct": 0.01, "take_profit_pct": 5.0, "max_consecutive_losses": 1}
+RUNS: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
+    "nothing to say": ({}, set()),
+    "too wide": ({"min_spread_pct": 2.0}, {"no_fills"}),
+    "fees": ({"maker_fee_pct": 0.1}, {"fees_above_width", "low_win_rate"}),
+    "cap": ({**HELD, "max_inventory": 20}, {"inventory_at_cap", "trend", "low_win_rate"}),
+    "stops": ({"maker_fee_pct": 0.001, **STOPPED}, {"exits_lose", "limits_exhausted"}),
+    "balance": (
+        {**HELD, "balances": ["30 USDT", "0.3 AAA"], "max_inventory": 1000},
+        {"limits_exhausted", "trend", "low_win_rate"},
+    ),
+    "warming": ({"volatility_lookback": 20}, {"volatility_warming"}),
+    "trend": ({"market": "falling"}, {"exits_lose", "trend", "low_win_rate"}),
+    "trailing stop": ({"market": "falling", "use_trailing_stop": True}, {"exits_lose", "low_win_rate"}),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), RUNS.values(), ids=RUNS)
+def test_rules_speak_where_they_should(played: Runs, changes: Mapping[str, Any], expected: set[str]) -> None:
+    found = answer_of(played(**changes))
+    assert {entry["rule"] for entry in found["next"]} == expected
+
+
+def test_every_rule_has_a_run_that_makes_it_speak() -> None:
+    assert {rule.__name__ for rule in RULES} == {name for _, expected in RUNS.values() for name in expected}
+
+
+# -- Where the result is from ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"maker_fee_pct": 0.013}, {"market": "falling", "account_type": "margin"}, {"traces": False}],
+    ids=["cash", "margin", "without traces"],
+)
+def test_parts_add_up_to_the_trading_pnl_to_the_last_digit(played: Runs, changes: Mapping[str, Any]) -> None:
+    summary = summary_of(played(**changes))
+    exact = {name: Decimal(text.split()[0]) for name, text in summary["answer"]["exact"].items() if text}
+
+    with localcontext() as context:
+        context.prec = 100
+        parts = sum(
+            (amount for name, amount in exact.items() if name in summary["answer"]["parts"]), Decimal(0)
+        )
+        assert parts == exact["result"] == Decimal(summary["equity"]["exact"]["trading_pnl"].split()[0])
+    fills = summary["symbols"][SYMBOL]["fills"]
+    is_attributed = abs(exact["unattributed"]) <= Decimal("0.5e-8") * (fills + 2)
+    assert is_attributed is changes.get("traces", True)
+
+
+def test_without_traces_the_lines_say_what_is_missing(played: Runs) -> None:
+    found = answer_of(played(traces=False))
+
+    assert found["parts"]["spread_captured"] is None
+    assert "not attributed" in found["lines"][0]
+    assert found["lines"][0].endswith("spread and move cannot be told apart without output.traces")
+
+
+def test_a_run_that_was_killed_has_the_answer_of_its_last_figures(played: Runs) -> None:
+    folder = played()
+    whole = summary_of(folder)
+    # What a live run has on the disk between two minutes: no figures that its closed tables have.
+    (folder / "summary.json").write_text(
+        json.dumps(
+            {k: v for k, v in whole.items() if k not in {"answer", "total", "statistics"}}
+            | {"status": "running"}
+        )
+    )
+
+    found = read_run(folder).summary["answer"]
+
+    assert found["exact"] == whole["answer"]["exact"]
+    assert found["lines"][1:] == whole["answer"]["lines"][1:]
+    assert found["lines"][0].endswith(
+        "; this run has not ended, and its tables may be a minute away from its figures"
+    )
+    assert found["lines"][0] in write_report(folder).read_text()
+
+
+def test_a_run_of_an_earlier_version_gets_its_answer_on_the_page(played: Runs) -> None:
+    folder = played()
+    whole = summary_of(folder)
+    (folder / "summary.json").write_text(json.dumps({k: v for k, v in whole.items() if k != "answer"}))
+
+    page = write_report(folder).read_text()
+
+    assert all(line in page for line in whole["answer"]["lines"])
+
+
+def test_risks_are_told_before_anything_is_written(played: Runs, tmp_path: Path) -> None:
+    played(maker_fee_pct=0.1)
+    later, told = tmp_path / "later", []
+    config = load_config(tmp_path / "played.yaml", [f"output.directory={later}"]).config
+
+    run_backtest(config, on_warnings=lambda warnings: told.append((list(warnings), later.exists())))
+
+    ((warnings, has_begun),) = told
+    assert [text for text in warnings if "is below two maker fees" in text]
+    assert not has_begun
