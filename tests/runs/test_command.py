@@ -164,7 +164,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     words = "stopped by you (SIGINT)" if number == signal.SIGINT else "interrupted by SIGTERM"
     saved = f"quotes cancelled, everything up to then was saved in {folder}"
     assert errors.splitlines()[-1] == f"{words}: {saved}"
-    for title in ("Symbols", "Exits", "Not quoting", "Equity"):
+    for title in ("Symbols", "Not quoting", "Equity", "Result: ", "Try next: "):
         assert title in printed
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"
