@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import signature
@@ -16,13 +15,13 @@ from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.config.strategy import Finding, MarketMakerConfig, SymbolParams
 from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.near_names import nearest
+from mm_nautilus.system.raised import raised_text
 
 __all__ = ["ObjectRefusedError", "OwnModules", "names_own_code", "own_pricing", "takes_arguments"]
 
 _PREFIX: Final = "mm_nautilus_own_"
 """Before the name under which a module from a file is known to Python: the file may be called as a module of the
 standard library is."""
-_LONGEST_REASON: Final = 300
 
 
 class ObjectRefusedError(Exception):
@@ -144,7 +143,7 @@ def _executed(reference: ObjectReference, file: Path, folder: Path) -> _Loaded:
         exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is its import
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        raise _failed(reference, error) from error
+        raise _failed(reference, error, file) from error
     return _Loaded(module, str(file), reference.file, source)
 
 
@@ -173,18 +172,9 @@ def _not_found(reference: ObjectReference) -> str:
     return f"be in a module that is {places} or installed{hint}, was {reference}"
 
 
-def _failed(reference: ObjectReference, error: BaseException) -> ObjectRefusedError:
-    """Say where and why a module fails on import, on one line."""
-    reason = " ".join(str(error).split())[:_LONGEST_REASON]
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
-    ]
-    place = f"{frames[-1].filename}:{frames[-1].lineno}"
-    if isinstance(error, SyntaxError) and error.filename is not None:
-        place, reason = f"{error.filename}:{error.lineno}", error.msg
-    return ObjectRefusedError(
-        f"be in a module that can be imported, was {reference}: {type(error).__name__} at {place}: {reason}"
-    )
+def _failed(reference: ObjectReference, error: BaseException, file: Path | None = None) -> ObjectRefusedError:
+    text = raised_text(error, None if file is None else str(file))
+    return ObjectRefusedError(f"be in a module that can be imported, was {reference}: {text}")
 
 
 def names_own_code(config: TradingConfig) -> bool:

@@ -5,7 +5,6 @@ its prices are rounded away from the reservation price and kept from crossing th
 """
 
 import math
-import traceback
 from collections.abc import Callable
 from numbers import Real
 from typing import Final, NamedTuple, Protocol
@@ -14,6 +13,7 @@ from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.system.raised import raised_text
 
 __all__ = ["MarketView", "OwnPricing", "PositionView", "PricedQuote", "PricingModel", "PricingModelError"]
 
@@ -151,7 +151,7 @@ class OwnPricing:
         try:
             quote = self._model(market, position, params)
         except Exception as error:
-            raise PricingModelError(f"{self._of(market)} raised {_raised(error)}") from error
+            raise PricingModelError(f"{self._of(market)} raised {raised_text(error)}") from error
         if isinstance(quote, NotQuoting):
             return quote
         if not isinstance(quote, PricedQuote):
@@ -167,12 +167,6 @@ class OwnPricing:
 
     def _of(self, market: MarketView) -> str:
         return f"the pricing model {self.name} of {market.symbol}"
-
-
-def _raised(error: Exception) -> str:
-    """Return an exception's type, text and place, on one line."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {frame.filename}:{frame.lineno}: {' '.join(str(error).split())}"
 
 
 def _can_be_quoted(quote: PricedQuote, most: float) -> bool:

@@ -10,7 +10,9 @@ from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.pricing_model import PricingModel
+from mm_nautilus.system.raised import raised_text
 from mm_nautilus.trading.strategy import MarketMaker
 
 __all__ = ["OwnCode", "import_own_code"]
@@ -35,8 +37,19 @@ class OwnCode:
     sources: Mapping[Path, bytes]
 
     def strategy(self, config: MarketMakerConfig, *, takes_over: bool = False) -> MarketMaker:
-        """Return the strategy with a configuration; `takes_over` as of `MarketMaker`."""
-        return self.strategy_class(config, takes_over=takes_over, pricing=self.pricing)
+        """Return the strategy with a configuration; `takes_over` as of `MarketMaker`.
+
+        Raises
+        ------
+        MarketMakingError
+            If a constructor of one's own raises.
+        """
+        try:
+            return self.strategy_class(config, takes_over=takes_over, pricing=self.pricing)
+        except Exception as error:
+            if config.strategy_class is None:
+                raise
+            raise MarketMakingError(f"{config.strategy_class} raised {raised_text(error)}") from error
 
 
 def import_own_code(config: TradingConfig) -> OwnCode:

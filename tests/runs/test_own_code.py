@@ -196,6 +196,8 @@ PLACES = "be in a module that is beside the configuration file ({home}), in the 
         ("pricing", "fails:f", f"{IMPORTED}fails:f: ZeroDivisionError at {{home}}/fails.py:2: division by zero"),
         ("pricing", "wrong:f", f"{IMPORTED}wrong:f: SyntaxError at {{home}}/wrong.py:1: '(' was never closed"),
         ("pricing", "lacks:f", f"{IMPORTED}lacks:f: ModuleNotFoundError at {{home}}/lacks.py:1: No module named 'no'"),
+        ("pricing", "null:f", f"{IMPORTED}null:f: SyntaxError at {{home}}/null.py: "
+         "source code string cannot contain null bytes"),
         ("pricing", "leaves:f", f"{IMPORTED}leaves:f: SystemExit at {{home}}/leaves.py:2: 3"),
         ("class", "my_module:NoMaker", f"be {KINDS}, was my_module:NoMaker, a class"),
         ("class", "my_module:Narrow", f"be {KINDS}, was my_module:Narrow, a class"),
@@ -212,6 +214,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
         "fails": "\n1 / 0\n",
         "wrong": "print((1)\n",
         "lacks": "import no\n",
+        "null": "\0",
         "leaves": "import sys\nsys.exit(3)\n",
     }.items():
         (home / f"{name}.py").write_text(text)
@@ -255,6 +258,21 @@ def test_a_model_that_gives_no_prices_ends_the_run(
     orders = pd.read_parquet(folder / "orders.parquet")
     assert set(orders.side) == {"BUY", "SELL"}
     assert orders.price.dropna().astype(float).between(99, 101).all()
+
+
+def test_a_class_that_cannot_be_made_ends_the_run(home: Path, command: Callable[..., Any]) -> None:
+    (home / "bad.py").write_text(
+        "from mm_nautilus import MarketMaker\n"
+        "class Bad(MarketMaker):\n"
+        "    def __init__(self, config, **options):\n"
+        "        1 / 0\n"
+    )
+    done = command("backtest", home / "run.yaml", "--set", "strategy.class=bad:Bad")
+    assert done.returncode == 1
+    told = (
+        f"error: the run failed: bad:Bad raised ZeroDivisionError at {home}/bad.py:4: division by zero; see "
+    )
+    assert done.stderr.splitlines()[-1].startswith(told)
 
 
 def warnings_of(command: Callable[..., Any], path: Path, *sets: str) -> list[str]:
