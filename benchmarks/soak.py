@@ -74,7 +74,7 @@ def config_file(folder: Path, venue: VenueProcess) -> Path:
 
 
 def watched(
-    folder: Path, catalog: Path, hours: float, speed: float
+    folder: Path, catalog: Path, speed: float
 ) -> tuple[list[Reading], dict[str, Any], dict[str, Any], Path]:
     """Run to the end of the data; return the readings, the run's summary, the venue's state and the folder."""
     options = VenueOptions(catalog=catalog, speed=speed, at_end="stop", paused=True)
@@ -85,8 +85,7 @@ def watched(
         venue.control.wait_for_subscriptions(6)
         venue.control.resume()
         started = time.monotonic()
-        seconds = hours * 3600 / speed
-        while time.monotonic() - started < seconds + 2 * _EVERY_SECONDS and child.poll() is None:
+        while venue.control.state()["feed"]["state"] != "ended" and child.poll() is None:
             time.sleep(_EVERY_SECONDS)
             readings.append(read(process, started))
         state = venue.control.state()
@@ -111,7 +110,7 @@ def report(hours: float, speed: float, activity: float, given: Path | None, fold
     if given is None:
         print("simulating", hours, "hours", flush=True)
         write_sample(catalog, SimulationConfig(duration_seconds=round(hours * 3600), activity=activity))
-    readings, summary, state, run = watched(folder, catalog, hours, speed)
+    readings, summary, state, run = watched(folder, catalog, speed)
     level = [reading for reading in readings if reading.seconds >= _WARM_SHARE * readings[-1].seconds]
     late = [reading for reading in readings if reading.seconds >= _LATE_SHARE * readings[-1].seconds]
     before, after = lag_ms(run)
