@@ -159,6 +159,8 @@ class UnhurriedStream(io.TextIOBase):
 def run_unhurried(command: Callable[[], int]) -> int:
     """Run a command with unhurried streams for standard output and standard error, and return its exit code.
 
+    Where both go to the same terminal, pipe or file they are one stream, so that all stays in order.
+
     It returns when all has been taken or, after 5 seconds in which nothing was (1 of a terminal), without that; half a
     second after a command that a signal has ended.
 
@@ -168,7 +170,8 @@ def run_unhurried(command: Callable[[], int]) -> int:
         Returns the exit code.
     """
     before, code = (sys.stdout, sys.stderr), 0
-    streams = [_unhurried(stream) for stream in before]
+    output = _unhurried(sys.stdout)
+    streams = [output, output if _are_one_file(*before) else _unhurried(sys.stderr)]
     sys.stdout, sys.stderr = streams
     try:
         code = command()
@@ -186,6 +189,13 @@ def _unhurried(stream: Any) -> Any:
         return UnhurriedStream(stream)
     except io.UnsupportedOperation:
         return stream
+
+
+def _are_one_file(*streams: Any) -> bool:
+    try:
+        return os.path.sameopenfile(*(stream.fileno() for stream in streams))
+    except io.UnsupportedOperation:
+        return False
 
 
 def _drain(streams: Sequence[UnhurriedStream], was_signalled: bool) -> None:

@@ -8,7 +8,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NamedTuple, TextIO
 
 import pytest
@@ -130,6 +130,32 @@ def test_the_end_waits_for_a_slow_reader(ends: tuple[int, TextIO]) -> None:
     assert code_of(ends[1], lambda: typer.echo("d" * 30_000 + "end") or 0) == 0
     reader.join()
     assert b"".join(taken) == b"d" * 30_000 + b"end\n"
+
+
+def test_both_streams_stay_in_order_where_they_are_one_terminal() -> None:
+    def speak() -> int:
+        for number in range(200):
+            typer.echo(f"{number} ─" + "─" * 100)
+            typer.echo(f"{number} said", err=True)
+        return 0
+
+    terminal, number = os.openpty()
+    written: list[bytes] = []
+
+    def read() -> None:
+        while b"199 said" not in b"".join(written[-2:]):
+            written.append(os.read(terminal, 65_536))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(number, "w", encoding="utf-8") as out, os.fdopen(os.dup(number), "w") as errors:
+        with redirect_stderr(errors):
+            assert code_of(out, speak) == 0
+        reader.join()
+    os.close(terminal)
+    starts = [line.split()[:2] for line in b"".join(written).decode().splitlines()]
+    assert [start for start, _ in starts] == [str(number) for number in range(200) for _ in range(2)]
+    assert [word for _, word in starts[1::2]] == ["said"] * 200
 
 
 def test_the_end_after_a_signal_waits_for_nobody(ends: tuple[int, TextIO]) -> None:

@@ -108,7 +108,8 @@ def test_with_a_bound_the_newest_lines_stay_and_the_log_names_what_went(
     finished_run: Callable[..., FinishedRun], tmp_path: Path
 ) -> None:
     whole = finished_run("v1_4.yaml").outcome.folder
-    words = ["--quiet", "--out", str(tmp_path), "--set", SMALL, "--set", "output.journal_files=7"]
+    words = ["configs/v1_4.yaml", "--quiet", "--out", str(tmp_path)]
+    words += ["--set", SMALL, "--set", "output.journal_files=7"]
     subprocess.run([sys.executable, str(ROOT / "run_backtest.py"), *words], cwd=ROOT, check=True, timeout=120)
     (bounded,) = tmp_path.iterdir()
     assert len(journal_files(bounded / "journal.jsonl")) == 8
