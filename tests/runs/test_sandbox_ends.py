@@ -390,7 +390,7 @@ def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
 
 @pytest.mark.parametrize("kind", ["sandbox", "backtest"])
 def test_configuration_of_the_other_kind_is_named(kind: str, command: Command) -> None:
-    other = {"sandbox": "v1_4.yaml", "backtest": "sandbox.yaml"}[kind]
-    code, _, errors = command(kind, ROOT / "configs" / other)
+    other = {"sandbox": "backtest", "backtest": "sandbox"}[kind]
+    code, _, errors = command(kind, ROOT / "configs" / f"{other}.yaml")
     assert code == 2
-    assert f"configuration, for mm-nautilus {other.removesuffix('.yaml')}" in errors
+    assert f"configuration, for mm-nautilus {other}" in errors
