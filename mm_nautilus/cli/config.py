@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Check a configuration, and a backtest's catalog.
 
-    A file with a feed is a sandbox's, another one a backtest's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
+    A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
 
     Example: mm-nautilus config check configs/backtest.yaml --set strategy.gamma=0.3
     """
