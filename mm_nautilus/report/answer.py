@@ -134,6 +134,8 @@ class RunFacts:
         Whether the mids at fills were recorded.
     status
         As in the summary.
+    compare_fee_pct
+        Fee of both sides, % of value, at which the fills are reckoned once more; None leaves that out.
     """
 
     currency: str
@@ -145,6 +147,7 @@ class RunFacts:
     is_resumed: bool = False
     has_traces: bool = True
     status: str = "completed"
+    compare_fee_pct: float | None = None
 
     @property
     def fills(self) -> int:
@@ -178,7 +181,7 @@ def answer(run: RunFacts) -> dict[str, Any]:
     with localcontext() as context:
         context.prec = _PRECISION
         parts, turnover = _parts(run), _turnover(run)
-        groups = _groups(run)
+        groups, compared = _groups(run), _compared(run, turnover)
     result = run.trading_pnl
     spoken = _spoken(run)
     missing = _missing(run, parts)
@@ -200,11 +203,13 @@ def answer(run: RunFacts) -> dict[str, Any]:
             for kind, amounts in groups.items()
         },
         "missing": missing,
+        "compared": compared,
         "next": [{"rule": name, "text": text} for name, text in spoken],
         "lines": [
             _result_line(run, parts, turnover, missing),
             _most_line(run, groups),
             _next_line(spoken),
+            *([] if compared is None else [_compared_line(run, compared)]),
         ],
     }
 
@@ -250,6 +255,28 @@ def _turnover(run: RunFacts) -> Decimal | None:
             return None
         total += turnover_of(symbol.fills) * (symbol.valuation.quote if symbol.valuation else 0)
     return total.quantize(_DIGITS)
+
+
+def _compared(run: RunFacts, turnover: Decimal | None) -> dict[str, float] | None:
+    """Return what the same fills make at another fee, None where nobody asks or it cannot be reckoned."""
+    if run.compare_fee_pct is None or not turnover or run.trading_pnl is None or run.fees is None:
+        return None
+    before = run.trading_pnl + run.fees
+    fees = turnover * Decimal(repr(run.compare_fee_pct)) / 100
+    return {
+        "fee_pct": run.compare_fee_pct,
+        "before_fees": float(before),
+        "fees": float(fees),
+        "result": float(before - fees),
+    }
+
+
+def _compared_line(run: RunFacts, compared: Mapping[str, float]) -> str:
+    before, fees, result = (compared[name] for name in ("before_fees", "fees", "result"))
+    return (
+        f"At fees of {compared['fee_pct']:g} % a side the same fills would make {signed_amount(result, run.currency)}: "
+        f"{signed_amount(before, run.currency)} before {unsigned_amount(fees, run.currency)} of fees"
+    )
 
 
 def _missing(run: RunFacts, parts: Mapping[str, Decimal | None]) -> list[str]:

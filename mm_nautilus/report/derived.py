@@ -112,6 +112,7 @@ def _run_facts(
         is_resumed=is_resumed,
         has_traces=has_traces,
         status=summary["status"],
+        compare_fee_pct=summary.get("compare_fee_pct"),
     )
 
 

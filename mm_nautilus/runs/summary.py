@@ -205,6 +205,7 @@ def run_summary(
         "name": config.name,
         "status": status,
         "report_currency": config.report_currency,
+        "compare_fee_pct": config.output.compare_fee_pct,
         "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
         "venue": _assumptions(config),

@@ -37,7 +37,11 @@ def plain(run: Runs) -> FinishedRun:
 
 @pytest.mark.long
 def test_reservation_price_leans_against_the_inventory(run: Runs) -> None:
-    settings = ("strategy.gamma=1.0", "strategy.volatility_lookback=3", "strategy.requote_tolerance_bps=0")
+    settings = (
+        "strategy.gamma=null",
+        "strategy.skew_bps_at_max_inventory=6",
+        "strategy.requote_tolerance_bps=0",
+    )
     off = run(*settings)
     on = run(*settings, "strategy.use_reservation_price=true")
     assert not on.table("fills").equals(off.table("fills"))
@@ -175,3 +179,17 @@ def test_leverage_secures_more_quotes(finished_run: Runs) -> None:
     assert seconds(plain) > 0
     assert seconds(leveraged) == 0
     assert all(run.symbol(symbol)["orders_denied"] == 0 for run in (plain, leveraged) for symbol in pairs)
+
+
+def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(finished_run: Runs) -> None:
+    end = "end=2025-12-13T12:10:00Z"
+    free = finished_run("backtest.yaml", end)
+    paid = finished_run("backtest.yaml", end, "venue.fees={maker_fee_pct: 0.1, taker_fee_pct: 0.1}")
+    compared = free.summary["answer"]["compared"]
+    assert len(paid.table("fills")) == len(free.table("fills")) > 50
+    assert compared["fee_pct"] == 0.1
+    assert compared["result"] == pytest.approx(paid.summary["equity"]["trading_pnl"], abs=0.005)
+    assert compared["fees"] == pytest.approx(paid.summary["equity"]["fees"], abs=0.005)
+    line = free.summary["answer"]["lines"][3]
+    assert line.startswith(f"At fees of 0.1 % a side the same fills would make -${-compared['result']:.2f}: ")
+    assert len(finished_run("v1_4.yaml").summary["answer"]["lines"]) == 3
