@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 from nautilus_trader.model import (
@@ -28,16 +27,15 @@ from mm_nautilus.pricing.quotes import (
     plan_quotes,
     signal_sides,
 )
-from mm_nautilus.risk.limits import SECOND_NS, BookCondition, book_condition
-from mm_nautilus.risk.state import GuardState, guard_state
+from mm_nautilus.risk.limits import SECOND_NS, book_condition
 from mm_nautilus.trading.book import SizedBook
 from mm_nautilus.trading.closing import Closing
-from mm_nautilus.trading.market import Market
-from mm_nautilus.trading.messages import MarketSample, QuoteState
+from mm_nautilus.trading.messages import QuoteState
 from mm_nautilus.trading.position import Position
 from mm_nautilus.trading.sizes import Sizes
+from mm_nautilus.trading.symbol_views import SymbolViews
 from mm_nautilus.trading.tape import TradeFilter
-from mm_nautilus.trading.working_order import Grounds, OrderCounts, QuoteSide
+from mm_nautilus.trading.working_order import OrderCounts, QuoteSide
 
 __all__ = ["SymbolState"]
 
@@ -45,7 +43,7 @@ _LEAST_SILENCE_NS: Final = 5 * SECOND_NS
 """Shortest silence that counts and is found by looking at a book's changes once a second."""
 
 
-class SymbolState(Market):
+class SymbolState(SymbolViews):
     """Everything the strategy knows of one symbol.
 
     Parameters
@@ -386,133 +384,6 @@ class SymbolState(Market):
         return is_silent and not (self.closing.is_wanted and self.closing.is_possible)
 
     # -- Views ------------------------------------------------------------------------------------------
-
-    @property
-    def warnings(self) -> list[str]:
-        """What somebody should know of the position and the fills."""
-        return self.closing.warnings + self.trades.warnings
-
-    @property
-    def order_counts(self) -> dict[str, int]:
-        """`OrderCounts` by name."""
-        return asdict(self.counts)
-
-    def grounds(self, price_ticks: int | None, size_lots: int, now_ns: int) -> Grounds:
-        """Return what an order command is sent on now.
-
-        Parameters
-        ----------
-        price_ticks
-            The wanted price, None at market.
-        size_lots
-            The order's whole size.
-        now_ns
-            Nanoseconds since the epoch.
-        """
-        is_sound = self.book_guard.condition is BookCondition.SOUND
-        by_signal = self.params.quoting == "signal"
-        entry, decided = self.position.entry, self.position.exit
-        return Grounds(
-            now_ns,
-            price_ticks,
-            size_lots,
-            self.book.best_bid_ticks if is_sound else None,
-            self.book.best_ask_ticks if is_sound else None,
-            self.mid_price,
-            self.reservation_price,
-            self.position.lots,
-            self.cap_lots,
-            None if entry is None else entry.entry_price,
-            None if entry is None else entry.trailing_stop(self.params),
-            self.volatility.volatility_pct,
-            self.book.imbalance() if by_signal else None,
-            self.flow.value if by_signal and self.params.use_trade_flow else None,
-            None if decided is None else decided.trigger_price,
-        )
-
-    def sample(self) -> MarketSample:
-        """Return market, position and reservation price as they are now, in prices and sizes."""
-        return self.grounds(None, 0, 0).market(self.spec)
-
-    def report_ns(self, now_ns: int) -> int:
-        """Return the time of a change of quotes or reasons: none is reported to be older than the one before it.
-
-        An event that has waited for its turn is older than the clock was at the last look.
-        """
-        self._reported_ns = max(self._reported_ns, now_ns)
-        return self._reported_ns
-
-    def follow_clock(self) -> None:
-        """Take any time for the next change's: the wall clock was set."""
-        self._reported_ns = 0
-
-    def quote_state(self, now_ns: int) -> QuoteState:
-        """Return the working orders and the reasons for missing ones."""
-        bid, ask = self.bid, self.ask
-        return QuoteState(
-            self.report_ns(now_ns),
-            self.instrument_id,
-            *self._resting(bid),
-            *self._resting(ask),
-            bid.stats.current,
-            ask.stats.current,
-            self.reservation_price,
-        )
-
-    def _resting(self, side: QuoteSide) -> tuple[float | None, float | None]:
-        """Return price and open size of the order the venue has, if it has one."""
-        order = side.order
-        if order is None or not order.is_resting:
-            return None, None
-        price = round(order.resting.price_ticks * self.tick, self.spec.price_precision)
-        return price, round(order.resting.size_lots * self.lot, self.spec.size_precision)
-
-    def publish_quotes(self, now_ns: int, *, in_any_case: bool = False) -> None:
-        """Publish what changed of the quotes to those who listen, if anything did."""
-        if self.bid.has_changed or self.ask.has_changed or in_any_case:
-            self.bid.has_changed = self.ask.has_changed = False
-            if self.on_quotes_changed:
-                state = self.quote_state(now_ns)
-                for callback in self.on_quotes_changed:
-                    callback(state)
-
-    @property
-    def is_halted(self) -> bool:
-        """Whether the symbol is not quoted until somebody resumes."""
-        return self.guards.halt is not None
-
-    def guard_state(self, now_ns: int) -> GuardState:
-        """Return what the symbol is doing and why."""
-        bid, ask = self.bid.stats.current, self.ask.stats.current
-        if self.book_guard.last_event_ns is None:
-            bid = ask = bid or NotQuoting.NO_BOOK
-        return guard_state(self.guards.halt, bid, ask, self.book_guard.age_seconds(now_ns))
-
-    @property
-    def indicators(self) -> dict[str, float | int | None]:
-        """v1.4.0's indicators, computed when they are read.
-
-        ``reservation_price`` (or mid) and ``trailing_stop_price`` in quote currency, ``volatility_pct`` of a minute,
-        ``imbalance`` of the book and ``trade_flow`` in [-1, 1], ``pnl_symbol``, realised net of fees in quote currency,
-        and ``trades_symbol``. None stands for what there is not, or not yet: a trail that is not armed, a volatility
-        before its first estimate, an imbalance without a sound book, the flow where nothing depends on the trades.
-        """
-        volatility = self.volatility
-        return {
-            "reservation_price": self.current_reservation_price(),
-            "trailing_stop_price": self.trailing_stop_price,
-            "volatility_pct": volatility.volatility_pct if volatility.is_known else None,
-            "imbalance": self.imbalance(),
-            "trade_flow": self.flow.value if self.takes_trades else None,
-            "pnl_symbol": float(self.position.realized),
-            "trades_symbol": self.counts.trades,
-        }
-
-    @property
-    def trailing_stop_price(self) -> float | None:
-        """The trailing stop in quote currency, None while it is off or not armed."""
-        entry = self.position.entry
-        return None if entry is None else entry.trailing_stop(self.params)
 
     def current_reservation_price(self) -> float | None:
         """Return the reservation price at the present book and position, the mid where the model has none.
