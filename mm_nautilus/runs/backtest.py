@@ -10,6 +10,7 @@ from mm_nautilus.checks.config_source import load_config, read_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog_path import engine_path
 from mm_nautilus.runs.assembly import RUN_ID, BacktestParts, build_backtest
+from mm_nautilus.runs.folder import refuse_unwritable_folders
 from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.summary import run_summary
@@ -52,6 +53,7 @@ def run_backtest(
     if not isinstance(config, RunConfig):
         return _run_loaded(config, on_warnings, on_progress, say_trades)
     inputs = prepare(config)
+    refuse_unwritable_folders({"output.directory": config.output.directory})
     on_warnings(inputs.warnings)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:
