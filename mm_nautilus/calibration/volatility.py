@@ -13,6 +13,7 @@ __all__ = [
     "VolatilitySource",
     "deviation_pct",
     "one_minute_pct",
+    "volatility_bps",
     "volatility_pct",
 ]
 
@@ -65,6 +66,11 @@ def volatility_pct(closes: Sequence[float], lookback: int = 20) -> float:
         if not 0 < close < math.inf:
             raise ValueError(f"closes must be positive and finite, was {close}")
     return deviation_pct([after / before - 1.0 for before, after in pairwise(used)])
+
+
+def volatility_bps(one_minute_pct: float) -> float:
+    """Return a one-minute volatility in % as bps per square root of a second."""
+    return one_minute_pct * 100.0 / math.sqrt(_SECONDS_PER_MINUTE)
 
 
 def one_minute_pct(volatility_bps: float) -> float:

@@ -444,8 +444,7 @@ class MarketMakerConfig(_WithClass):
     @property
     def strategy_class(self) -> ObjectReference | None:
         """What the key ``class`` names."""
-        reference: ObjectReference | None = getattr(self, "class")
-        return reference
+        return getattr(self, "class")  # type: ignore[no-any-return]
 
     def for_symbol(self, symbol: str) -> SymbolParams:
         """Return the merged parameters of one symbol.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mm_nautilus.calibration.model_inputs import ModelInputs, check_market
-from mm_nautilus.calibration.volatility import VolatilitySource
+from mm_nautilus.calibration.volatility import VolatilitySource, volatility_bps
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import (
@@ -35,7 +35,6 @@ __all__ = [
     "quote_metrics_text",
     "quote_model",
     "short_number",
-    "volatility_bps",
 ]
 
 LARGEST_MODEL_WIDTH_PCT: Final = 5.0
@@ -43,7 +42,6 @@ LARGEST_MODEL_WIDTH_PCT: Final = 5.0
 
 _LARGEST_LOG: Final = 700.0
 _BPS: Final = 10_000.0
-_SECONDS_PER_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +79,6 @@ class QuoteModel:
         half_width = 0.5 * (market.mid_price * self.full_width_pct / 100.0)
         reservation = market.fair_price * (1.0 - position.share * self.skew_bps / _BPS)
         return PricedQuote(reservation, half_width, half_width, self.skew_bps)
-
-
-def volatility_bps(one_minute_pct: float) -> float:
-    """Return a one-minute volatility in % as bps per square root of a second."""
-    return one_minute_pct * 100.0 / math.sqrt(_SECONDS_PER_MINUTE)
 
 
 def quote_model(

@@ -15,7 +15,8 @@ from mm_nautilus.calibration.fill_quality import OwnFills, fill_quality
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
-from mm_nautilus.report.answer import AnswerFill, RunFacts, SymbolFacts, Valuation, answer, turnover_of
+from mm_nautilus.report.answer import answer
+from mm_nautilus.report.run_facts import AnswerFill, RunFacts, SymbolFacts, Valuation, turnover_of
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 from mm_nautilus.system.moments import nanoseconds
 

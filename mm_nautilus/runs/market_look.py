@@ -1,6 +1,5 @@
 """A quick look at the beginning of a pair's data: what a first configuration goes by."""
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +10,7 @@ from mm_nautilus.calibration.reach import TakerReach, WidthChoice, choose_width
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.volatility import one_minute_pct
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError
@@ -26,7 +26,6 @@ _MOST_SECONDS: Final = 3600
 _BATCH_ROWS: Final = 20_000
 _USUAL_SHARE: Final = 0.99
 """Share of silences of a book that are usual."""
-_MINUTE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +161,6 @@ def _measured(
 def _one_minute_volatility_pct(touches: TouchSeries) -> float:
     """Return the volatility of a minute, 0 where too little was recorded or the mid stood."""
     try:
-        return volatility_figures(touches).volatility_bps * math.sqrt(_MINUTE_SECONDS) / 100.0
+        return one_minute_pct(volatility_figures(touches).volatility_bps)
     except CalibrationError:
         return 0.0

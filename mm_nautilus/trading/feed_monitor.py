@@ -91,7 +91,7 @@ class FeedMonitor:
         if not known or known[-1] < minute - _OLDEST_BAR_MINUTES:
             return
         filled = [closes[known[0]]]
-        for each in range(known[0] + 1, known[-1] + 1):
+        for each in range(known[0] + 1, minute):
             filled.append(closes.get(each, filled[-1]))
         symbol.volatility.load_bars(filled, now_ns)
 

@@ -18,7 +18,7 @@ from mm_nautilus.pricing.exits import exit_alerts
 from mm_nautilus.pricing.fair_price import fair_price_ticks
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote, PricingModel
+from mm_nautilus.pricing.pricing_model import MarketView, OwnPricing, PositionView, PricedQuote, PricingModel
 from mm_nautilus.pricing.quote_model import QuoteMetrics
 from mm_nautilus.pricing.quotes import (
     Quote,
@@ -106,7 +106,6 @@ class SymbolState(SymbolViews):
         self.quote_metrics: QuoteMetrics | None = None
         self.quoted_source: VolatilitySource | None = None
         self.reservation_price: float | None = None
-        self._last_reservation_price: float | None = None
         self.cap_lots: int | None = None
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0
         self.size_tolerance = params.requote_size_tolerance_pct / 100.0
@@ -237,7 +236,7 @@ class SymbolState(SymbolViews):
             return priced, priced
         plan = plan_quotes(self.params, inputs, priced)
         self._planned = (inputs, priced.skew_bps, plan)
-        self.reservation_price = self._last_reservation_price = plan.reservation_price
+        self.reservation_price = plan.reservation_price
         if self.params.quoting == "signal":
             return self._signalled(plan)
         return plan.bid, plan.ask
@@ -390,8 +389,9 @@ class SymbolState(SymbolViews):
 
         A model of one's own may keep a state, so that it is not asked by whoever looks: it is its last price then.
         """
-        if self.pricing is not self.model:
-            return self._last_reservation_price or self.mid_price
+        if isinstance(self.pricing, OwnPricing):
+            last = self.pricing.last.get(self.name)
+            return self.mid_price if last is None else last[1].reservation_price
         limits = self.sizes.at(self.mid_price)
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         if self.touch is None or limits is None or bid is None or ask is None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
+from mm_nautilus.calibration.volatility import volatility_bps
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.models import avellaneda_stoikov_quotes, full_width_pct, glft_quotes
@@ -17,7 +18,6 @@ from mm_nautilus.pricing.quote_model import (
     quote_metrics,
     quote_metrics_text,
     quote_model,
-    volatility_bps,
 )
 
 MARKET = ModelInputs(volatility_bps=0.8, a_per_second=0.5, kappa_per_bps=1.0, source="from a test")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mm_nautilus.report.answer import RULES, AnswerFill, RunFacts, SymbolFacts, Valuation, answer
+from mm_nautilus.report.advice import RULES
+from mm_nautilus.report.answer import answer
+from mm_nautilus.report.run_facts import AnswerFill, RunFacts, SymbolFacts, Valuation
 
 HOUR_NS = 3_600_000_000_000
 RULE = {rule.__name__: rule for rule in RULES}

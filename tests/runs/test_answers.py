@@ -10,7 +10,7 @@ import pytest
 from made_markets import MadeMarket, instrument
 
 from mm_nautilus.checks.config_source import load_config
-from mm_nautilus.report.answer import RULES
+from mm_nautilus.report.advice import RULES
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.page import write_report
 from mm_nautilus.runs.backtest import run_backtest

@@ -461,11 +461,12 @@ class Remembering(Watched):
     [
         (((4, 2.35), (3, 2.36), (2, 2.35), (1, 2.37), (0, 9.0)), [2.35, 2.36, 2.35, 2.37]),
         (((4, 2.35), (3, 2.36), (1, 2.37)), [2.35, 2.36, 2.36, 2.37]),
+        (((4, 2.35), (3, 2.36), (2, 2.37)), [2.35, 2.36, 2.37, 2.37]),
         (((3, 2.36), (2, 2.35), (1, 2.37)), None),
         (((14, 2.35), (13, 2.36), (12, 2.35), (11, 2.37)), None),
         ((), None),
     ],
-    ids=["enough", "a minute without a trade", "too few", "too old", "none"],
+    ids=["enough", "a minute without a trade", "none in the last one", "too few", "too old", "none"],
 )
 def test_a_volatility_is_taken_from_bars_that_reach_up_to_the_start(run, closes, expected):
     mm = Remembering(config(volatility_lookback=3))

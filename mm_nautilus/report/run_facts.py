@@ -1,0 +1,140 @@
+"""A run as plain values, for its answer: what the summary has, and each fill with the mid that it came at."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+__all__ = ["AnswerFill", "RunFacts", "SymbolFacts", "Valuation", "counted", "turnover_of"]
+
+type Figures = Mapping[str, Any]
+
+
+class Valuation(NamedTuple):
+    """What a symbol's money and its base currency were worth at the end, in the report currency.
+
+    Attributes
+    ----------
+    quote
+        One unit of its quote currency.
+    base
+        One unit of its base currency, as the equity values a position.
+    """
+
+    quote: Decimal
+    base: Decimal
+
+
+class AnswerFill(NamedTuple):
+    """One execution.
+
+    Attributes
+    ----------
+    ts_ns
+        When, nanoseconds since the epoch.
+    is_buy
+        Whether we bought.
+    price, quantity, fee
+        In quote, base and quote currency.
+    mid_price
+        The mid when it came, in quote currency; None where nobody looked.
+    """
+
+    ts_ns: int
+    is_buy: bool
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    mid_price: Decimal | None
+
+    @property
+    def signed(self) -> Decimal:
+        """The quantity, negative where we sold."""
+        return self.quantity if self.is_buy else -self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFacts:
+    """One symbol of a run.
+
+    Parameters
+    ----------
+    figures
+        What the summary has of it.
+    fills
+        This run's executions of it, as far as the summary knows them.
+    valuation
+        None where a price for it never came.
+    move_pct
+        How far its mid moved from the first to the last, %, None where there was none.
+    uses_trailing_stop
+        Whether its trailing stop is switched on.
+    """
+
+    figures: Figures
+    fills: Sequence[AnswerFill] = ()
+    valuation: Valuation | None = None
+    move_pct: float | None = None
+    uses_trailing_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run, as far as it has got.
+
+    Parameters
+    ----------
+    currency
+        The report currency.
+    seconds
+        Length of the run.
+    symbols
+        Its symbols by name.
+    exits
+        How each kind of exit did, as in the summary; amounts by currency.
+    trading_pnl, fees
+        Result and fees of all symbols in the report currency, None where a price for the conversion never came.
+    is_resumed
+        Whether money and counts are since an earlier session's start.
+    has_traces
+        Whether the mids at fills were recorded.
+    status
+        As in the summary.
+    compare_fee_pct
+        Fee of both sides, % of value, at which the fills are reckoned once more; None leaves that out.
+    """
+
+    currency: str
+    seconds: float
+    symbols: Mapping[str, SymbolFacts]
+    exits: Mapping[str, Figures] = field(default_factory=dict)
+    trading_pnl: Decimal | None = None
+    fees: Decimal | None = None
+    is_resumed: bool = False
+    has_traces: bool = True
+    status: str = "completed"
+    compare_fee_pct: float | None = None
+
+    @property
+    def fills(self) -> int:
+        """Executions of all symbols, earlier sessions' too."""
+        return sum(int(symbol.figures["fills"]) for symbol in self.symbols.values())
+
+    def rates(self) -> dict[str, Decimal]:
+        """Return the value of one unit of each quote currency, as far as it is known."""
+        found = {self.currency: Decimal(1)}
+        for symbol in self.symbols.values():
+            if symbol.valuation is not None:
+                found[symbol.figures["currency"]] = symbol.valuation.quote
+        return found
+
+
+def turnover_of(fills: Iterable[AnswerFill]) -> Decimal:
+    """Return the sum of the fills' values, in quote currency."""
+    return sum((fill.price * fill.quantity for fill in fills), Decimal(0))
+
+
+def counted(number: int, word: str, several: str | None = None) -> str:
+    """Return a number with its word, which `several` replaces or an s ends where it is not one."""
+    first, space, rest = word.partition(" ")
+    return f"{number:,} {first if number == 1 else several or f'{first}s'}{space}{rest}"
