@@ -276,8 +276,10 @@ def served_pairs(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> Ite
     with ThreadingHTTPServer((_HOST, 0), _handler(entries, rest_url.rstrip("/"))) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="listing", daemon=True).start()
-        yield f"http://{_HOST}:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://{_HOST}:{server.server_port}"
+        finally:  # a thread whose socket is closed under it would go round and round
+            server.shutdown()
 
 
 def _handler(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> type[BaseHTTPRequestHandler]:

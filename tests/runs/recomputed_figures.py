@@ -272,8 +272,9 @@ def _answer_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
     marks = run.table("mark_outs")
     fills = run.table("fills").merge(marks[marks.seconds == 0], on="trade_id", suffixes=("", "_mark"))
     signed = fills.quantity.astype(float) * np.where(fills.side == "BUY", 1.0, -1.0)
-    quote = fills.symbol.str.partition("/")[2].map(lambda code: _last_rate(run, code))
-    base = fills.symbol.map(lambda symbol: _value_of_base(run, symbol))
+    symbols = fills.symbol.unique()
+    quote = fills.symbol.map({symbol: _last_rate(run, symbol.partition("/")[2]) for symbol in symbols})
+    base = fills.symbol.map({symbol: _value_of_base(run, symbol) for symbol in symbols})
     mid = fills.mid_price * quote
     parts = {
         "spread_captured": float((signed * (mid - fills.price.astype(float) * quote)).sum()),

@@ -1,6 +1,7 @@
 """What the engine's client is answered by the run itself, and what it is sent on to the venue for."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 
@@ -19,6 +20,15 @@ def test_pairs_are_answered_and_all_else_is_sent_on() -> None:
             opener.open(f"{url}/0/public/OHLC?pair=XRPUSDT&interval=1")
     assert sent_on.value.code == 307
     assert sent_on.value.headers["Location"] == "http://127.0.0.1:9/0/public/OHLC?pair=XRPUSDT&interval=1"
+
+
+def test_the_server_ends_with_its_block_also_where_that_fails() -> None:
+    with pytest.raises(ZeroDivisionError), served_pairs({}, "http://127.0.0.1:9"):
+        raise ZeroDivisionError
+    for thread in threading.enumerate():
+        if thread.name == "listing":
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 class Staying(urllib.request.HTTPRedirectHandler):

@@ -139,7 +139,12 @@ def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> No
     more = f"recording: {{enabled: true, catalog: {tmp_path / 'recorded'}}}\n"
     path = configuration(tmp_path, feed, more)
     (tmp_path / "mine.py").write_text(OWN_MODULE, encoding="utf-8")
-    sets = ("strategy.flatten_on_stop=true", "strategy.class=mine:Mine", "strategy.pricing=mine:near")
+    sets = (
+        "strategy.flatten_on_stop=true",
+        "strategy.class=mine:Mine",
+        "strategy.pricing=mine:near",
+        "strategy.resume_after_seconds=0",  # all of the data may be over within a second
+    )
     done = finished(str(path), *(word for one in sets for word in ("--set", one)))
     assert done.returncode == 0, done.stderr
     left = Left.only(tmp_path)

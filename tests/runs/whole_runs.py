@@ -1,5 +1,6 @@
 """What a finished run shows to the tests."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,11 @@ from mm_nautilus.runs.winding_down import RunOutcome
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
+
+
+@functools.lru_cache(maxsize=16)
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path)
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class FinishedRun:
         return self.summary["symbols"][name]
 
     def table(self, name: str) -> pd.DataFrame:
-        return pd.read_parquet(self.outcome.folder / f"{name}.parquet")
+        return _read(self.outcome.folder / f"{name}.parquet").copy()
 
     @property
     def balances(self) -> dict[str, Decimal]:
