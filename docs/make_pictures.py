@@ -37,7 +37,7 @@ EVENTFUL = (
 """What gives every section of the page something to show; the figures are of SIMULATED data either way."""
 EDGE = ("strategy.min_edge_bps=1",)
 """The tutorial's one changed parameter."""
-WIDTH, HEIGHT = 900, 1400
+WIDTH, HEIGHT = 900, 1700
 """Of the window: higher than every section, as Chromium may leave out what reaches beyond it."""
 NARROW = 390
 LARGEST_BYTES = 200_000
@@ -45,10 +45,10 @@ _COLUMNS: Final = 130
 _FONTS: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
-def outcome_of(folder: Path, name: str, *sets: str) -> RunOutcome:
-    """Run the shipped configuration with changes."""
+def outcome_of(folder: Path, name: str, *sets: str, file: str = "v1_4.yaml") -> RunOutcome:
+    """Run a shipped configuration with changes."""
     given = [*sets, f"output.directory={folder}", f"name={name}"]
-    return run_backtest(load_config(ROOT / "configs" / "v1_4.yaml", given).config)
+    return run_backtest(load_config(ROOT / "configs" / file, given).config)
 
 
 # -- Pages --------------------------------------------------------------------------------------------------
@@ -62,10 +62,16 @@ def opened(page: Page, path: Path) -> Page:
     return page
 
 
-def draw_report(browser: Browser, report: Path) -> None:
-    """Take the pictures of a report."""
+def draw_top(browser: Browser, report: Path) -> None:
+    """Take the picture of what a report begins with."""
     page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
-    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#symbols"))
+    page.add_style_tag(content=".note { display: none; }")  # what makes the picture too large
+    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#figure-equity ~ h3"))
+
+
+def draw_report(browser: Browser, report: Path) -> None:
+    """Take the pictures of a report's parts."""
+    page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
     page.locator("#figure-equity").screenshot(path=IMAGES / "report-equity.png")
     page.locator('[data-tab="BTC/USDT"]').click()
     page.wait_for_selector("#view-2[data-drawn]")
@@ -116,6 +122,7 @@ def without_web_fonts(svg: str) -> str:
 
 def draw_all(parent: Path) -> None:
     """Run what is to be seen, and take all pictures."""
+    shipped = outcome_of(parent, "backtest", file="backtest.yaml")
     first, edge, eventful = (
         outcome_of(parent, name, *sets)
         for name, sets in (("first", ()), ("edge", EDGE), ("eventful", EVENTFUL))
@@ -126,9 +133,10 @@ def draw_all(parent: Path) -> None:
     parts = comparison_parts(compare_runs([first.folder, edge.folder]))
     comparison.write_text(render("compare.html.jinja", **parts), encoding="utf-8")
     IMAGES.mkdir(exist_ok=True)
-    (IMAGES / "backtest.svg").write_text(terminal_picture(first.summary), encoding="utf-8")
+    (IMAGES / "backtest.svg").write_text(terminal_picture(shipped.summary), encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        draw_top(browser, shipped.folder / "report.html")
         draw_report(browser, eventful.folder / "report.html")
         draw_comparison(browser, comparison)
         browser.close()

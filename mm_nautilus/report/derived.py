@@ -164,7 +164,7 @@ def _total(
         **counts,
         "currency": currency,
         "win_rate": round(100.0 * counts["wins"] / trades, 1) if trades else 0.0,
-        "maker_share_pct": round(maker / fills, 1) if fills else None,
+        "maker_share_pct": maker / fills if fills else None,
         "quotes_per_fill": (
             round((counts["orders_placed"] + counts["orders_amended"]) / fills, 2) if fills else None
         ),

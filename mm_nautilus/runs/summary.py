@@ -58,7 +58,7 @@ def symbol_summary(
         "base_currency": symbol.spec.base,
         **{name: _number(amount) for name, amount in amounts.items()},
         "exact": amounts,
-        "maker_share_pct": round(100.0 * maker_fills / fills, 1) if fills else None,
+        "maker_share_pct": 100.0 * maker_fills / fills if fills else None,
         "average_inventory": symbol.average_inventory(now_ns),
         "seconds_at_cap": _seconds_at_cap(symbol),
         "orders_placed": counts.placed,

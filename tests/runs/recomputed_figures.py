@@ -84,7 +84,7 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
         "fees": float(fills.commission.sum()),
         "turnover": turnover,
         "pnl_turnover_bps": 1e4 * total / turnover if turnover else None,
-        "maker_share_pct": round(100 * (fills.liquidity == "MAKER").mean(), 1) if len(fills) else None,
+        "maker_share_pct": 100 * (fills.liquidity == "MAKER").mean() if len(fills) else None,
         "inventory": inventory,
         "average_inventory": _average_inventory(fills, signed, market),
         "seconds_at_cap": sum(
@@ -259,7 +259,7 @@ def _total_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
         "total_pnl": pnl,
         "avg_pnl": figures["realized_pnl"] / max(1, trades),
         "pnl_turnover_bps": 1e4 * pnl / turnover if turnover else None,
-        "maker_share_pct": round(100 * (liquidity == "MAKER").mean(), 1) if fills else None,
+        "maker_share_pct": 100 * (liquidity == "MAKER").mean() if fills else None,
         "quotes_per_fill": (
             round((figures["orders_placed"] + figures["orders_amended"]) / fills, 2) if fills else None
         ),
