@@ -9,10 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from mm_nautilus.config.contradictions import Finding
 from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import TradingConfig
-from mm_nautilus.config.strategy import Finding, MarketMakerConfig, SymbolParams
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.raised import raised_text

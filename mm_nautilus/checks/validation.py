@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
 from mm_nautilus.checks.instruments import check_instruments, check_run
+from mm_nautilus.config.contradictions import Finding
 from mm_nautilus.config.problems import MISSING, REQUIRED, Problem, check_model, shown
-from mm_nautilus.config.strategy import REPORT_CURRENCY, Finding, MarketMakerConfig, SymbolParams
+from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
 
 __all__ = [
     "Fees",

@@ -1,8 +1,7 @@
 """The configuration model: what every parameter means, its unit, its default and what is allowed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -18,6 +17,12 @@ from pydantic import (
 )
 
 from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.contradictions import (
+    Finding,
+    calibration_findings,
+    level_findings,
+    parameter_findings,
+)
 from mm_nautilus.config.fields import (
     LARGEST_AMOUNT,
     Allowed,
@@ -32,38 +37,20 @@ from mm_nautilus.config.fields import (
     VenueName,
 )
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
-from mm_nautilus.config.problems import MISSING, Problem, refuse
+from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
 
 __all__ = [
     "REPORT_CURRENCY",
     "AmountField",
-    "Finding",
     "MarketMakerConfig",
     "SymbolOverrides",
     "SymbolParams",
     "merge_symbol",
-    "parameter_findings",
 ]
 
 REPORT_CURRENCY: Final = "USDT"
 """Currency of bare amounts and of reports where nothing else is configured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Parameters of one symbol that contradict each other, or that are a risk together.
-
-    Parameters
-    ----------
-    names
-        The parameters; the finding is reported at the one given for the symbol, or else at the first.
-    message
-        The text for the user, without a path.
-    """
-
-    names: tuple[str, ...]
-    message: str
 
 
 class SymbolParams(Section):
@@ -205,7 +192,7 @@ class SymbolParams(Section):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        found = [*_level_findings(self), *parameter_findings(self, REPORT_CURRENCY)]
+        found = [*level_findings(self), *parameter_findings(self, REPORT_CURRENCY)]
         refuse(Problem(finding.names[:1], finding.message) for finding in found)
         return self
 
@@ -256,64 +243,6 @@ def _without_null_gamma(data: Any) -> Any:
     return {name: value for name, value in data.items() if name != "gamma" or value is not None}
 
 
-def _level_findings(level: BaseModel) -> Iterator[Finding]:
-    """Refuse two ways to say one thing at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
-    for name, other in (("position_size", "position_size_usd"), ("skew_bps_at_max_inventory", "gamma")):
-        value, second = getattr(level, name, None), getattr(level, other, None)
-        if value is not None and second is not None and other in level.model_fields_set:
-            text = f"{name} and {other} must not be given together, was {value} and {second}"
-            yield Finding((name, other), text)
-
-
-def parameter_findings(params: SymbolParams, report_currency: str) -> Iterator[Finding]:
-    """Yield the contradictions between one symbol's merged parameters.
-
-    Parameters
-    ----------
-    params
-        The merged parameters, each valid by itself.
-    report_currency
-        Currency of amounts given as bare numbers.
-    """
-    size_name = "position_size_usd" if params.position_size is None else "position_size"
-    if params.position_size is None and params.position_size_usd is None:
-        yield Finding(("position_size_usd", "position_size"), f"{MISSING}: position_size_usd")
-    if params.entry_order == "taker" and params.quoting != "signal":
-        text = f"entry_order must be maker with quoting: {params.quoting} (taker needs signal), was taker"
-        yield Finding(("entry_order", "quoting"), text)
-    distance, activation = params.trailing_stop_distance, params.trailing_stop_activation
-    if distance >= activation:
-        text = f"trailing_stop_distance must be below trailing_stop_activation ({activation}), was {distance}"
-        yield Finding(("trailing_stop_distance", "trailing_stop_activation"), text)
-    cap = params.inventory_cap(report_currency)
-    if getattr(params, size_name) is not None:
-        size = params.size(report_currency)
-        if size.currency == cap.currency and size.value > cap.value:
-            text = f"max_inventory must be at least one quote ({size_name} {size}), was {cap}"
-            yield Finding(("max_inventory", size_name), text)
-    target = params.target(report_currency)
-    if target.currency == cap.currency and abs(target.value) > cap.value:
-        text = f"inventory_target must be at most max_inventory ({cap}) in either direction, was {target}"
-        yield Finding(("inventory_target", "max_inventory"), text)
-    interval, window = params.recalibrate_minutes, params.recalibrate_window_minutes
-    if interval is not None and window < interval:
-        text = f"recalibrate_window_minutes must be at least recalibrate_minutes ({interval}), was {window}"
-        yield Finding(("recalibrate_window_minutes", "recalibrate_minutes"), text)
-
-
-def _uncalibrated(params: SymbolParams) -> Iterator[Finding]:
-    """Refuse what takes figures from the market where no calibration is given."""
-    if params.is_calibrated and params.recalibrate_minutes is None:
-        text = (
-            f"calibration or recalibrate_minutes must be given with reservation_model: "
-            f"{params.reservation_model}, was null for both"
-        )
-        yield Finding(("reservation_model", "recalibrate_minutes"), text)
-    if params.fair_price == "microprice":
-        text = "calibration must be given with fair_price: microprice, which takes its table from there, was null"
-        yield Finding(("fair_price",), text)
-
-
 def _without_defaults(schema: dict[str, Any]) -> None:
     """Take the defaults out of a JSON schema: an override that is not given leaves the value for all."""
     for described in schema.get("properties", {}).values():
@@ -330,7 +259,7 @@ class _Overrides(Section):
 
     @model_validator(mode="after")
     def _check_level(self) -> Self:
-        refuse(Problem(finding.names[:1], finding.message) for finding in _level_findings(self))
+        refuse(Problem(finding.names[:1], finding.message) for finding in level_findings(self))
         return self
 
     @model_serializer(mode="wrap")
@@ -434,10 +363,10 @@ class MarketMakerConfig(_WithClass):
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
         """Check what is used: the merged parameters of every symbol, not the ones given for all."""
-        found = [Problem(finding.names[:1], finding.message) for finding in _level_findings(self)]
+        found = [Problem(finding.names[:1], finding.message) for finding in level_findings(self)]
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         if self.calibration is None:
-            found += self.problems(_uncalibrated)
+            found += self.problems(calibration_findings)
         refuse(found)
         return self
 

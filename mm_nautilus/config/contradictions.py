@@ -1,0 +1,88 @@
+"""Parameters of one symbol that contradict each other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from mm_nautilus.config.problems import MISSING
+
+if TYPE_CHECKING:
+    from mm_nautilus.config.strategy import SymbolParams
+
+__all__ = ["Finding", "calibration_findings", "level_findings", "parameter_findings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Parameters of one symbol that contradict each other, or that are a risk together.
+
+    Parameters
+    ----------
+    names
+        The parameters; the finding is reported at the one given for the symbol, or else at the first.
+    message
+        The text for the user, without a path.
+    """
+
+    names: tuple[str, ...]
+    message: str
+
+
+def level_findings(level: BaseModel) -> Iterator[Finding]:
+    """Refuse two ways to say one thing at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
+    for name, other in (("position_size", "position_size_usd"), ("skew_bps_at_max_inventory", "gamma")):
+        value, second = getattr(level, name, None), getattr(level, other, None)
+        if value is not None and second is not None and other in level.model_fields_set:
+            text = f"{name} and {other} must not be given together, was {value} and {second}"
+            yield Finding((name, other), text)
+
+
+def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator[Finding]:
+    """Yield the contradictions between one symbol's merged parameters.
+
+    Parameters
+    ----------
+    params
+        The merged parameters, each valid by itself.
+    report_currency
+        Currency of amounts given as bare numbers.
+    """
+    size_name = "position_size_usd" if params.position_size is None else "position_size"
+    if params.position_size is None and params.position_size_usd is None:
+        yield Finding(("position_size_usd", "position_size"), f"{MISSING}: position_size_usd")
+    if params.entry_order == "taker" and params.quoting != "signal":
+        text = f"entry_order must be maker with quoting: {params.quoting} (taker needs signal), was taker"
+        yield Finding(("entry_order", "quoting"), text)
+    distance, activation = params.trailing_stop_distance, params.trailing_stop_activation
+    if distance >= activation:
+        text = f"trailing_stop_distance must be below trailing_stop_activation ({activation}), was {distance}"
+        yield Finding(("trailing_stop_distance", "trailing_stop_activation"), text)
+    cap = params.inventory_cap(report_currency)
+    if getattr(params, size_name) is not None:
+        size = params.size(report_currency)
+        if size.currency == cap.currency and size.value > cap.value:
+            text = f"max_inventory must be at least one quote ({size_name} {size}), was {cap}"
+            yield Finding(("max_inventory", size_name), text)
+    target = params.target(report_currency)
+    if target.currency == cap.currency and abs(target.value) > cap.value:
+        text = f"inventory_target must be at most max_inventory ({cap}) in either direction, was {target}"
+        yield Finding(("inventory_target", "max_inventory"), text)
+    interval, window = params.recalibrate_minutes, params.recalibrate_window_minutes
+    if interval is not None and window < interval:
+        text = f"recalibrate_window_minutes must be at least recalibrate_minutes ({interval}), was {window}"
+        yield Finding(("recalibrate_window_minutes", "recalibrate_minutes"), text)
+
+
+def calibration_findings(params: "SymbolParams") -> Iterator[Finding]:
+    """Refuse what takes figures from the market where no calibration is given."""
+    if params.is_calibrated and params.recalibrate_minutes is None:
+        text = (
+            f"calibration or recalibrate_minutes must be given with reservation_model: "
+            f"{params.reservation_model}, was null for both"
+        )
+        yield Finding(("reservation_model", "recalibrate_minutes"), text)
+    if params.fair_price == "microprice":
+        text = "calibration must be given with fair_price: microprice, which takes its table from there, was null"
+        yield Finding(("fair_price",), text)
