@@ -161,8 +161,8 @@ class TestMarketMakingV14Features:
         told: list[str] = []
         decide = Closing.decide
 
-        def kept(closing: Closing) -> str | None:
-            text = decide(closing)
+        def kept(closing: Closing, now_ns: int) -> str | None:
+            text = decide(closing, now_ns)
             told.extend([] if text is None else [text])
             return text
 

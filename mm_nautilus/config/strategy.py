@@ -144,6 +144,11 @@ class SymbolParams(Section):
     """Profit that arms the trailing stop, % from entry."""
     trailing_stop_distance: float = Field(0.15, gt=0, le=100)
     """Distance of the trailing stop from the best price since entry, %; less than trailing_stop_activation."""
+    take_profit_decay_seconds: float | None = Field(None, gt=0, le=31_536_000)
+    """Age of a position, seconds, at which the profit that closes it has fallen to 0, in proportion to time; null keeps
+    take_profit_pct."""
+    max_position_seconds: float | None = Field(None, gt=0, le=31_536_000)
+    """Age of a position at which it is closed at market, seconds; null never closes it for its age."""
 
     # Guards
     stale_after_seconds: float = Field(30.0, gt=0, le=86_400)

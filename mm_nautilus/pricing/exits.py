@@ -1,4 +1,4 @@
-"""When a position is closed: stop loss, trailing stop, take profit, in this order."""
+"""When a position is closed: stop loss, trailing stop, take profit, time limit, in this order."""
 
 import math
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ type PositionSide = Literal["long", "short"]
 _PRICE_ROUNDING: Final = 1e-12
 """Share of a price by which it may miss a threshold through binary rounding and still have reached it."""
 
+_SECOND_NS: Final = 1_000_000_000
+
 _ALERT_MARGIN: Final = 1e-9
 """Share of a price by which an alert comes before its rule, beyond any rounding."""
 
@@ -33,6 +35,7 @@ class ExitReason(StrEnum):
     STOP_LOSS = "stop_loss"
     TRAILING_STOP = "trailing_stop"
     TAKE_PROFIT = "take_profit"
+    TIME_LIMIT = "time_limit"
     HALT = "halt"
     STOP = "stop"
 
@@ -90,6 +93,8 @@ class PositionEntry:
     carried_over
         Reference price minus entry price, in quote currency: other than 0 where a part of the position is the
         remainder of one that could not be closed.
+    opened_ns
+        When the position was opened, nanoseconds since the epoch.
     """
 
     entry_price: float
@@ -97,14 +102,17 @@ class PositionEntry:
     lowest_price: float
     side: PositionSide
     carried_over: float = 0.0
+    opened_ns: int = 0
 
     @classmethod
-    def opened(cls, entry_price: float, side: PositionSide) -> Self:
+    def opened(cls, entry_price: float, side: PositionSide, opened_ns: int = 0) -> Self:
         """Begin a new position."""
-        return cls(entry_price, entry_price, entry_price, side)
+        return cls(entry_price, entry_price, entry_price, side, opened_ns=opened_ns)
 
     @classmethod
-    def grown_from_remainder(cls, entry_price: float, side: PositionSide, add_price: float) -> Self:
+    def grown_from_remainder(
+        cls, entry_price: float, side: PositionSide, add_price: float, opened_ns: int = 0
+    ) -> Self:
         """Begin anew where an add has made a position closable that was below the venue's smallest order.
 
         Whatever the remainder's stops had come to, exits are judged as if all of it had been opened by the add.
@@ -117,8 +125,10 @@ class PositionEntry:
             ``long`` or ``short``.
         add_price
             Price of the add, in quote currency.
+        opened_ns
+            Time of the add, nanoseconds since the epoch.
         """
-        return cls(entry_price, add_price, add_price, side, add_price - entry_price)
+        return cls(entry_price, add_price, add_price, side, add_price - entry_price, opened_ns)
 
     @property
     def reference_price(self) -> float:
@@ -179,6 +189,27 @@ class PositionEntry:
             params.trailing_stop_distance,
         )
 
+    def profit_target(self, params: SymbolParams, now_ns: int) -> float:
+        """Return the price that takes the profit, in quote currency; it falls to the reference price with age."""
+        share = 1.0
+        if params.take_profit_decay_seconds is not None:
+            age_seconds = (now_ns - self.opened_ns) / _SECOND_NS
+            share = min(1.0, max(0.0, 1.0 - age_seconds / params.take_profit_decay_seconds))
+        sign = 1.0 if self.side == "long" else -1.0
+        return self.reference_price * (1.0 + sign * share * params.take_profit_pct / 100.0)
+
+    def expires_ns(self, params: SymbolParams) -> float:
+        """Return when the position has reached its greatest age, nanoseconds since the epoch; infinite without one."""
+        limit = params.max_position_seconds
+        return math.inf if limit is None else self.opened_ns + limit * _SECOND_NS
+
+    def next_ns(self, params: SymbolParams, now_ns: int, due_ns: int) -> int:
+        """Return when an exit may follow from the position's age alone, `due_ns` where that is not before."""
+        decay = params.take_profit_decay_seconds
+        if decay is not None and now_ns - self.opened_ns < decay * _SECOND_NS:
+            due_ns = min(due_ns, now_ns + _SECOND_NS)
+        return math.ceil(min(due_ns, max(now_ns, self.expires_ns(params))))
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -199,7 +230,9 @@ class Exit:
     exit_price: float
 
 
-def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: SymbolParams) -> Exit | None:
+def check_exit(
+    entry: PositionEntry, best_bid: float, best_ask: float, params: SymbolParams, now_ns: int = 0
+) -> Exit | None:
     """Return the first exit rule that the touch has reached, or None.
 
     Parameters
@@ -209,7 +242,9 @@ def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: S
     best_bid, best_ask
         The market's touch, in quote currency.
     params
-        Stop, trailing and profit parameters, in % of price.
+        Stop, trailing and profit parameters, in % of price; greatest age in seconds.
+    now_ns
+        The time, nanoseconds since the epoch.
     """
     sign = 1.0 if entry.side == "long" else -1.0
     price = best_bid if entry.side == "long" else best_ask
@@ -219,13 +254,13 @@ def check_exit(entry: PositionEntry, best_bid: float, best_ask: float, params: S
     trail = entry.trailing_stop(params)
     if trail is not None and _has_reached(-sign, price, trail):
         return Exit(ExitReason.TRAILING_STOP, trail, price)
-    target = entry.reference_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    target = entry.profit_target(params, now_ns)
     if _has_reached(sign, price, target):
         return Exit(ExitReason.TAKE_PROFIT, target, price)
-    return None
+    return Exit(ExitReason.TIME_LIMIT, price, price) if now_ns >= entry.expires_ns(params) else None
 
 
-def exit_alerts(entry: PositionEntry, params: SymbolParams) -> tuple[float, float]:
+def exit_alerts(entry: PositionEntry, params: SymbolParams, now_ns: int = 0) -> tuple[float, float]:
     """Return the exit prices between which, both excluded, no rule can fire and no trailing stop can move.
 
     Parameters
@@ -234,10 +269,12 @@ def exit_alerts(entry: PositionEntry, params: SymbolParams) -> tuple[float, floa
         The position as it is now.
     params
         Stop, trailing and profit parameters, in % of price.
+    now_ns
+        The time, nanoseconds since the epoch. What follows from age alone is `PositionEntry.next_ns`'s.
     """
     sign = 1.0 if entry.side == "long" else -1.0
     losing = entry.reference_price * (1.0 - sign * params.stop_loss_pct / 100.0)
-    winning = entry.reference_price * (1.0 + sign * params.take_profit_pct / 100.0)
+    winning = entry.profit_target(params, now_ns)
     if params.use_trailing_stop:
         trail = entry.trailing_stop(params)
         if trail is not None:
@@ -266,6 +303,8 @@ def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
         name = "high" if entry.side == "long" else "low"
         extreme = price(entry.extreme_price)
         return f"MM: Trailing stop hit ({start}, {name}={extreme}, trail={price(decision.trigger_price)})"
+    if decision.reason is ExitReason.TIME_LIMIT:
+        return f"MM: Time limit hit ({start}, price={price(decision.exit_price)})"
     label, level = {
         ExitReason.STOP_LOSS: ("Stop loss", "stop"),
         ExitReason.TAKE_PROFIT: ("Take profit", "target"),

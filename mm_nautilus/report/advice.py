@@ -118,6 +118,7 @@ _ADVICE_ON_EXITS: Final[Mapping[str, str]] = {
         "raise trailing_stop_activation until what it locks in, less trailing_stop_distance, pays a round trip's fees"
     ),
     ExitReason.TAKE_PROFIT: "raise take_profit_pct above a round trip's fees",
+    ExitReason.TIME_LIMIT: "a longer max_position_seconds leaves quotes the time to close the position",
 }
 
 

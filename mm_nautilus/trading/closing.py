@@ -59,7 +59,7 @@ class Closing:
 
     # -- Why --------------------------------------------------------------------------------------------
 
-    def decide(self) -> str | None:
+    def decide(self, now_ns: int) -> str | None:
         """Decide on an exit once; it stands until the position is closed. Return why, where it is decided now.
 
         What is left below the venue's smallest order cannot be closed by itself and is quoted on.
@@ -71,7 +71,7 @@ class Closing:
             position.exit = None if self.order_id is None else position.exit
             return None
         if position.exit is None:
-            position.exit = check_exit(position.entry, *touch, market.params)
+            position.exit = check_exit(position.entry, *touch, market.params, now_ns)
             if position.exit is not None:
                 words = exit_text(position.entry, position.exit, max(6, market.spec.price_precision))
                 return f"{words} [{market.name}]"

@@ -126,7 +126,7 @@ class FillBook:
         side: PositionSide = "short" if replayed.is_short else "long"
         price = float(event.last_px)
         smallest = symbol.sizes.order_limits.min_lots_at(max(1, round(price / symbol.tick)))
-        position.follow(side, replayed.avg_px_open, abs(lots), price, smallest)
+        position.follow(side, replayed.avg_px_open, abs(lots), price, smallest, now_ns=event.ts_event)
         booked = position.book(quantity, replayed.realized_pnl.as_decimal())
         noted = self._noted.pop(symbol.name, None)
         if noted is None or noted.event.trade_id != event.trade_id:

@@ -158,7 +158,14 @@ class Position:
         return held / (now_ns - self._first_ns)
 
     def follow(
-        self, side: PositionSide, average_price: float, lots: int, last_price: float, smallest_lots: int
+        self,
+        side: PositionSide,
+        average_price: float,
+        lots: int,
+        last_price: float,
+        smallest_lots: int,
+        *,
+        now_ns: int,
     ) -> None:
         """Follow the entry after an execution; a flip, and an add to what could not be closed, begin anew.
 
@@ -172,14 +179,16 @@ class Position:
             Its unsigned size, 0 where it is closed.
         smallest_lots
             The venue's smallest exit.
+        now_ns
+            Time of the execution, nanoseconds since the epoch.
         """
         before, self.entry_lots = self.entry_lots, lots
         if lots == 0:
             self.entry = self.exit = None
         elif self.entry is None or self.entry.side != side:
-            self.entry, self.exit = PositionEntry.opened(average_price, side), None
+            self.entry, self.exit = PositionEntry.opened(average_price, side, now_ns), None
         elif before < smallest_lots <= lots:
-            self.entry = PositionEntry.grown_from_remainder(average_price, side, last_price)
+            self.entry = PositionEntry.grown_from_remainder(average_price, side, last_price, now_ns)
             self.exit = None
         else:
             self.entry.average(average_price, min(1.0, before / lots))
@@ -238,5 +247,7 @@ class Position:
             and math.isclose(entry.entry_price, price, rel_tol=_SAME_PRICE)
         ):
             entry.entry_price = price
+            entry.opened_ns = entry.opened_ns or position.ts_opened
         else:
-            self.follow("long" if position.is_long else "short", price, self.entry_lots, price, 0)
+            side: PositionSide = "long" if position.is_long else "short"
+            self.follow(side, price, self.entry_lots, price, 0, now_ns=position.ts_opened)

@@ -239,7 +239,7 @@ class MarketMaker(GuardedStrategy):
         blocked = self.halts.stopping or (None if halt is None else halt.reason)
         if symbol.check_risk(now_ns) and blocked is None:
             self.halts.report_pause(symbol, now_ns)
-        decided = symbol.closing.decide()
+        decided = symbol.closing.decide(now_ns)
         if decided is not None:
             self.log.info(decided)
         if blocked is not None or symbol.position.exit is not None:

@@ -142,7 +142,7 @@ class SymbolState(SymbolViews):
         self.has_plan = False
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         if self._is_band_due and not is_due:
-            self._find_band()
+            self._find_band(ts_ns)
         band = self._band
         if is_due or band is None or bid is None or ask is None or bid >= ask:
             if guard.is_gap(ts_ns):
@@ -190,6 +190,7 @@ class SymbolState(SymbolViews):
             lots,
             last_price,
             smallest,
+            now_ns=event.ts_init,
         )
 
     def count_fill(self, event: Any) -> bool:
@@ -247,7 +248,7 @@ class SymbolState(SymbolViews):
         self._band = None
         self._is_band_due = self._may_keep_band and planned is not None and planned[1] is not None
 
-    def _find_band(self) -> None:
+    def _find_band(self, now_ns: int) -> None:
         self._is_band_due = False
         if self._planned is None:
             return
@@ -259,7 +260,9 @@ class SymbolState(SymbolViews):
         )
         self._band = no_action_band(self.params, inputs, skew_bps, plan, *standing)
         entry = self.position.entry
-        self._exit_alerts = (-math.inf, math.inf) if entry is None else exit_alerts(entry, self.params)
+        self._exit_alerts = (
+            (-math.inf, math.inf) if entry is None else exit_alerts(entry, self.params, now_ns)
+        )
 
     def forget_plan(self) -> None:
         """Take back what was planned: the sides are to have no orders."""
@@ -370,6 +373,8 @@ class SymbolState(SymbolViews):
             for at_ns in (side.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
                     due = min(due, at_ns)
+        if self.position.entry is not None:
+            due = self.position.entry.next_ns(self.params, now_ns, due)
         self.next_requote_ns = self.guards.next_ns(now_ns, due)
 
     def needs_attention(self, now_ns: int) -> bool:

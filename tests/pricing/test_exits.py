@@ -10,6 +10,7 @@ from mm_nautilus.pricing.exits import (
     ExitReason,
     PositionEntry,
     check_exit,
+    exit_alerts,
     exit_text,
     trailing_stop_price,
 )
@@ -328,3 +329,49 @@ def test_adds_in_profit_and_partial_exits_keep_the_extremes(side, better):
     entry.average(better)
     assert (entry.highest_price, entry.lowest_price) == extremes
     assert entry.entry_price == better
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "target"), [(0, 100.4), (15, 100.3), (30, 100.2), (60, 100.0), (61, 100.0), (-5, 100.4)]
+)
+def test_the_profit_that_closes_a_position_falls_with_its_age(age_seconds, target):
+    params = SymbolParams(take_profit_pct=0.4, take_profit_decay_seconds=60.0)
+    opened = 7_000 * SECOND
+    now = opened + age_seconds * SECOND
+    long, short = (PositionEntry.opened(100.0, side, opened) for side in SIDES)
+    assert long.profit_target(params, now) == pytest.approx(target)
+    assert short.profit_target(params, now) == pytest.approx(200.0 - target)
+    assert check_exit(long, target - 0.001, target + 1, params, now) is None
+    assert check_exit(long, target, target + 1, params, now).reason is ExitReason.TAKE_PROFIT
+    assert exit_alerts(long, params, now)[1] == pytest.approx(target)
+
+
+def test_a_position_is_closed_at_its_greatest_age_unless_a_price_closes_it():
+    params = SymbolParams(max_position_seconds=60.0)
+    entry = PositionEntry.opened(100.0, "long", 7_000 * SECOND)
+    limit = 7_060 * SECOND
+    assert check_exit(entry, 100.0, 100.1, params, limit - 1) is None
+    late = check_exit(entry, 100.0, 100.1, params, limit)
+    assert (late.reason, late.trigger_price) == (ExitReason.TIME_LIMIT, 100.0)
+    assert exit_text(entry, late) == "MM: Time limit hit (entry=100.000000, price=100.000000)"
+    assert check_exit(entry, 99.0, 99.1, params, limit).reason is ExitReason.STOP_LOSS
+    entry.average(100.1, 0.5)
+    assert check_exit(entry, 100.0, 100.1, params, limit).reason is ExitReason.TIME_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected_seconds"),
+    [
+        ({}, 500),
+        ({"max_position_seconds": 60.0}, 60),
+        ({"max_position_seconds": 600.0}, 500),
+        ({"take_profit_decay_seconds": 30.0}, 11),
+        ({"take_profit_decay_seconds": 10.0}, 500),
+    ],
+)
+def test_the_next_look_at_a_position_follows_from_its_age(changes, expected_seconds):
+    entry = PositionEntry.opened(100.0, "long", 0)
+    assert entry.next_ns(SymbolParams(**changes), 10 * SECOND, 500 * SECOND) == expected_seconds * SECOND

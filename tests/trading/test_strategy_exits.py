@@ -274,3 +274,30 @@ def test_quoting_goes_on_after_an_exit(run):
     assert exit_orders(outcome)
     assert sorted(mm.quotes_at(5)) == ["ask", "bid"]
     assert mm.symbols[XRP_USDT].bid.stats.counts[NotQuoting.EXITING] == 1
+
+
+STILL = [around(at, 2.35) for at in range(2, 40, 6)]
+
+
+@pytest.mark.parametrize("first", [LONG, SHORT])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"max_position_seconds": 20.0}, "time_limit"),
+        ({"take_profit_pct": 0.4, "take_profit_decay_seconds": 20.0}, "take_profit"),
+    ],
+)
+def test_age_closes_a_position_in_a_market_that_stands_still(run, first, changes, reason):
+    """The mid stays 0.05 % on the profitable side: far from 0.4 %, reached when that has fallen for 18 s."""
+    mm = Watched(config(**COLD, **changes))
+    outcome = run(mm, [book(0, *CALM), first, *STILL])
+    exits = exit_orders(outcome)
+    assert mm.exit_reasons == ([] if reason is None else [reason])
+    assert [order.tags for order in exits] == ([] if reason is None else [[reason]])
+    if reason is None:
+        assert outcome.positions[XRP_USDT] != 0
+        return
+    assert outcome.positions[XRP_USDT] == 0
+    seconds = exits[0].init_event.ts_init / 1e9 % 100
+    assert 17 <= seconds - 1 <= 21
