@@ -1,4 +1,4 @@
-"""Pure numbers: reservation price, widths, quotes in ticks, exits."""
+"""Pricing without the engine: reservation price, widths, quotes in ticks and lots, exits."""
 
 from mm_nautilus.calibration.volatility import volatility_pct
 from mm_nautilus.pricing.exits import trailing_stop_price

@@ -1,4 +1,4 @@
-"""When a position is closed: stop loss, trailing stop, take profit, time limit, in this order."""
+"""Exit rules of a position, checked in this order: stop loss, trailing stop, take profit, time limit."""
 
 import math
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ __all__ = [
 type PositionSide = Literal["long", "short"]
 
 _PRICE_ROUNDING: Final = 1e-12
-"""Share of a price by which it may miss a threshold through binary rounding and still have reached it."""
+"""Tolerance for binary rounding when a price reaches a threshold, as a share of the price."""
 
 _SECOND_NS: Final = 1_000_000_000
 
 _ALERT_MARGIN: Final = 1e-9
-"""Share of a price by which an alert comes before its rule, beyond any rounding."""
+"""Distance of an alert before its rule's price, as a share of the price; wider than any rounding error."""
 
 
 class ExitReason(StrEnum):
@@ -50,7 +50,7 @@ def trailing_stop_price(
     entry_price
         The position's average price, in quote currency.
     extreme_price
-        Best price one could have exited at since entry: the highest best bid of a long position, the lowest
+        Best exit price since entry: the highest best bid of a long position, the lowest
         best ask of a short one.
     side
         ``long`` or ``short``.
@@ -74,25 +74,25 @@ def trailing_stop_price(
 
 
 def _has_reached(direction: float, price: float, threshold: float) -> bool:
-    """Return whether a price on its way up (`direction` 1) or down (-1) is at its threshold or beyond."""
+    """Return whether a rising (`direction` 1) or falling (-1) price has reached its threshold."""
     return direction * (price - threshold) >= -_PRICE_ROUNDING * threshold
 
 
 @dataclass(slots=True)
 class PositionEntry:
-    """An open position as the exits see it.
+    """An open position as the exit rules need it.
 
     Parameters
     ----------
     entry_price
         Average price of the open position, in quote currency.
     highest_price, lowest_price
-        Extremes since entry of the price one can exit at, starting at the reference price.
+        Highest and lowest exit price since entry, starting at the reference price.
     side
         ``long`` or ``short``.
     carried_over
-        Reference price minus entry price, in quote currency: other than 0 where a part of the position is the
-        remainder of one that could not be closed.
+        Reference price minus entry price, in quote currency: not 0 if a part of the position is the remainder of an
+        earlier one that was below the venue's minimum order.
     opened_ns
         When the position was opened, nanoseconds since the epoch.
     """
@@ -106,16 +106,16 @@ class PositionEntry:
 
     @classmethod
     def opened(cls, entry_price: float, side: PositionSide, opened_ns: int = 0) -> Self:
-        """Begin a new position."""
+        """Return the entry of a new position."""
         return cls(entry_price, entry_price, entry_price, side, opened_ns=opened_ns)
 
     @classmethod
     def grown_from_remainder(
         cls, entry_price: float, side: PositionSide, add_price: float, opened_ns: int = 0
     ) -> Self:
-        """Begin anew where an add has made a position closable that was below the venue's smallest order.
+        """Return a new entry after an add to a remainder below the venue's minimum order.
 
-        Whatever the remainder's stops had come to, exits are judged as if all of it had been opened by the add.
+        Exits treat the whole position as opened by the add, whatever the stops of the remainder were.
 
         Parameters
         ----------
@@ -132,28 +132,28 @@ class PositionEntry:
 
     @property
     def reference_price(self) -> float:
-        """What stops, activation and profit are a share of: the entry price, a remainder taken at its first add's."""
+        """Base of stop, activation and profit percentages: entry price, with a remainder valued at its add's price."""
         return self.entry_price + self.carried_over
 
     def observe(self, best_bid: float, best_ask: float) -> float:
-        """Follow the price one can exit at, best bid for a long position and best ask for a short one; return it."""
+        """Update the extremes with the exit price, best bid of a long or best ask of a short position; return it."""
         price = best_bid if self.side == "long" else best_ask
         self.highest_price = max(self.highest_price, price)
         self.lowest_price = min(self.lowest_price, price)
         return price
 
     def average(self, entry_price: float, share_before: float = 1.0) -> None:
-        """Follow the position's average price after an add or a partial exit.
+        """Update the position's average price after an add or a partial exit.
 
-        Extremes survive, unless the add was made at a loss: a better average was never available at the prices
-        before it, and profit that this position did not have must not arm its trailing stop.
+        An add at a loss resets the extremes, because the better average did not exist at earlier prices: profit that
+        the position never had must not arm its trailing stop.
 
         Parameters
         ----------
         entry_price
             The new average price, in quote currency.
         share_before
-            How much of the position was there before an add, in (0, 1].
+            Share of the position that existed before the add, in (0, 1].
         """
         before = self.reference_price
         self.entry_price = entry_price
@@ -222,7 +222,7 @@ class Exit:
     trigger_price
         The rule's price.
     exit_price
-        The touch one can exit at when it fired.
+        Best bid of a long or best ask of a short position when it fired.
     """
 
     reason: ExitReason
@@ -233,12 +233,12 @@ class Exit:
 def check_exit(
     entry: PositionEntry, best_bid: float, best_ask: float, params: SymbolParams, now_ns: int = 0
 ) -> Exit | None:
-    """Return the first exit rule that the touch has reached, or None.
+    """Return the first exit rule that the touch has triggered, or None.
 
     Parameters
     ----------
     entry
-        The position, which has already observed this touch.
+        The position; call `observe` with this touch before.
     best_bid, best_ask
         The market's touch, in quote currency.
     params
@@ -261,12 +261,12 @@ def check_exit(
 
 
 def exit_alerts(entry: PositionEntry, params: SymbolParams, now_ns: int = 0) -> tuple[float, float]:
-    """Return the exit prices between which, both excluded, no rule can fire and no trailing stop can move.
+    """Return the open interval of exit prices in which no rule can fire and no trailing stop can move.
 
     Parameters
     ----------
     entry
-        The position as it is now.
+        The position.
     params
         Stop, trailing and profit parameters, in % of price.
     now_ns
@@ -290,9 +290,9 @@ def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
     Parameters
     ----------
     entry, decision
-        The position and why it is closed.
+        The position and its exit.
     decimals
-        Digits after the decimal point of every price.
+        Decimal places of every price.
     """
 
     def price(value: float) -> str:

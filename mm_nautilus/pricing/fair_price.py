@@ -1,4 +1,4 @@
-"""What quotes are centred on before inventory moves them."""
+"""Fair price: the centre of the quotes before inventory moves them."""
 
 from typing import Final, Literal
 
@@ -13,7 +13,7 @@ _EVEN: Final = 0.5
 
 
 def touch_imbalance(bid_size: float, ask_size: float) -> float:
-    """Return the bid's share of the size at the touch, in [0, 1]; 0.5 where there is none.
+    """Return the bid's share of the size at the touch, in [0, 1]; 0.5 if both sizes are 0.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def touch_imbalance(bid_size: float, ask_size: float) -> float:
 
 
 def weighted_mid(bid: float, ask: float, bid_size: float, ask_size: float) -> float:
-    """Return the touch's prices weighted with the sizes on the other side.
+    """Return the weighted mid price: each price of the touch weighted by the size on the other side.
 
     ``(bid * ask_size + ask * bid_size) / (bid_size + ask_size)``: a heavy bid moves it towards the ask. The
     weighted mid-price of Stoikov, Quantitative Finance 18(12), 2018, 1959-1966.
@@ -52,18 +52,18 @@ def fair_price_ticks(
     Parameters
     ----------
     kind
-        Which one.
+        The kind of fair price.
     bid_ticks, ask_ticks
-        The touch of a sound book.
+        The touch of a valid book.
     sizes
-        Sizes at best bid and best ask; not used by the mid.
+        Sizes at best bid and best ask; not used by ``mid``.
     table
-        The micro-price's table; not used by the others.
+        The table of ``microprice``; not used by the others.
 
     Raises
     ------
     ValueError
-        If the micro-price is asked for without its table.
+        If `kind` is ``microprice`` and `table` is None.
     """
     if kind == "mid":
         return 0.5 * (bid_ticks + ask_ticks)

@@ -1,4 +1,4 @@
-"""The built-in pricing of a symbol: its quote model, computed and estimated anew where that is due."""
+"""The built-in pricing model of a symbol, with its recalibration."""
 
 from typing import Final
 
@@ -16,27 +16,27 @@ _MINUTE_NS: Final = 60_000_000_000
 
 
 class LiveModel:
-    """The `PricingModel` of the configured formulas, computed anew only when something they depend on has changed.
+    """The `PricingModel` of the configured formulas; recomputed only when one of its inputs changes.
 
     Parameters
     ----------
     params
         The symbol's merged parameters with its fees.
     market
-        Figures to begin with; None where none are known yet, or none are needed.
+        Calibrated inputs at the start; None if they are not known yet or not needed.
 
     Attributes
     ----------
     market
-        The figures in force.
+        The calibrated inputs in force.
     is_waiting
-        Whether the market's figures are still to come.
+        Whether the model still waits for its first inputs.
     rolling
-        What estimates them anew, None where that is not asked for.
+        Estimates the inputs again, None without recalibration.
     refusal
-        Why the present model cannot be used, None while it can.
+        Why the model cannot be used, None if it can.
     estimates, refused_estimates
-        How many estimates came into force, and how many were due and did not.
+        Number of estimates in force so far, and of those that were due but failed.
     """
 
     __slots__ = (
@@ -69,14 +69,14 @@ class LiveModel:
     def __call__(
         self, market: MarketView, position: PositionView, _params: SymbolParams, /
     ) -> PricedQuote | NotQuoting:
-        """Return reservation price and widths, or why there are none; the parameters are those it was made with."""
+        """Return reservation price and widths, or the reason for none; `_params` is ignored."""
         if self.is_waiting:
             return NotQuoting.WARMING_UP
         model = self.at(market.volatility_pct, position.quotes_at_cap)
         return NotQuoting.MODEL_REFUSED if model is None else model.priced(market, position)
 
     def at(self, volatility_pct: float, quotes_at_cap: float) -> QuoteModel | None:
-        """Return the model, None where it cannot be used; parameters as of `quote_model`."""
+        """Return the quote model, None if it cannot be used; parameters as for `quote_model`."""
         inputs = (volatility_pct, quotes_at_cap)
         if inputs != self._inputs:
             self._inputs = inputs
@@ -90,13 +90,13 @@ class LiveModel:
     def _made_of(self, market: ModelInputs | None, inputs: tuple[float, float]) -> QuoteModel:
         return quote_model(self._params, market, volatility_pct=inputs[0], quotes_at_cap=inputs[1])
 
-    def estimate_anew(self, now_ns: int, volatility_pct: float, quotes_at_cap: float) -> bool:
-        """Estimate the market's figures where that is due, and return whether there are new ones.
+    def recalibrate(self, now_ns: int, volatility_pct: float, quotes_at_cap: float) -> bool:
+        """Estimate the inputs again if that is due, and return whether there are new ones.
 
         Raises
         ------
         CalibrationError
-            If they cannot be estimated, or no model can be made of them; the last ones stay in force.
+            If they cannot be estimated or give no valid model; the last ones stay in force.
         """
         rolling = self.rolling
         if rolling is None or rolling.due_ns is None or now_ns < rolling.due_ns:

@@ -1,4 +1,4 @@
-"""Where the reservation price lies, how wide they are, and on which tick they end up."""
+"""Formulas of reservation price, width and tick rounding: simplified, Avellaneda-Stoikov and GLFT."""
 
 import math
 from typing import Final
@@ -25,22 +25,22 @@ __all__ = [
 type Floats = NDArray[np.float64]
 
 _TICK_ROUNDING: Final = 1e-9
-"""Share of a tick by which a price may miss it through binary rounding and still count as on it."""
+"""Tolerance for binary rounding of a price to a tick, as a share of a tick."""
 
 _GAMMA_TOLERANCE: Final = 1e-12
 """Relative error of a solved gamma at which `glft_gamma` stops."""
 
 _LARGEST_LOG: Final = 700.0
-"""Natural logarithm up to which, on either side of 0, a number has an exponential that can be computed with."""
+"""Largest absolute natural logarithm whose exponential stays within floats."""
 
 
 def normalised_inventory(inventory: float, max_inventory: float) -> float:
-    """Return the inventory as a share of its cap, q in [-1, 1]; 0 where the cap is not positive.
+    """Return the inventory as a share of its cap, q in [-1, 1]; 0 if the cap is not positive.
 
     Parameters
     ----------
     inventory, max_inventory
-        In the same unit, whichever it is.
+        Both in the same unit.
     """
     if max_inventory <= 0:
         return 0.0
@@ -108,15 +108,15 @@ def avellaneda_stoikov_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the pa
     time_left
         ``T - t``, in the unit of time of `sigma`, at least 0.
     fee
-        Cost of a fill for one inventory unit, price; it moves each quote out by itself. Negative is a rebate.
+        Cost of a fill of one inventory unit, price; each quote moves outwards by it. Negative is a rebate.
     target
         Inventory at which the quotes are centred on the mid, same unit as `q`.
 
     Returns
     -------
     tuple
-        Bid and ask, price: two floats, or two arrays of the shape that the given ones broadcast to. With a
-        rebate above half the width the bid lies above the ask: it is for the caller to set a least width.
+        Bid and ask, price: two floats, or two arrays of the broadcast shape of the inputs. With a rebate above half
+        the width the bid lies above the ask: the caller must set a least width.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def avellaneda_stoikov_gamma(skew: float, sigma: float, time_left: float) -> flo
     Raises
     ------
     ValueError
-        If a value is not in its range, or no gamma gives that skew, as without volatility or time.
+        If a value is not in its range, or no gamma gives that skew, for example with a volatility or time of 0.
     """
     _require_positive(skew=skew)
     _require_not_negative(sigma=sigma, time_left=time_left)
@@ -202,11 +202,11 @@ def glft_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' argument
 ) -> tuple[Value, Value]:
     """Return the stationary bid and ask of Guéant, Lehalle and Fernandez-Tapia in their closed form.
 
-    Far from the end the best distances from the mid are approximately (Math. and Financial Economics 7(4), 2013,
+    Far from the horizon the optimal distances from the mid are approximately (Math. and Financial Economics 7(4), 2013,
     section 4; Guéant, arXiv 1605.01862, eqs. 4.6 and 4.7 with exponential utility and fills of one unit)
     ``(1/gamma) * ln(1 + gamma/kappa) + (1 +- 2*(q - target)) / 2 * skew``, + for the bid and - for the ask, with
-    the `skew` of `glft_skew`. A fee leaves the problem as it was for the distance less the fee, with arrivals
-    ``A * exp(-kappa * fee)``: the distances are the fee plus those at that intensity.
+    the `skew` of `glft_skew`. With a fee the same solution holds for the distance less the fee, at the intensity
+    ``A * exp(-kappa * fee)``.
 
     Parameters
     ----------
@@ -221,17 +221,17 @@ def glft_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' argument
     kappa
         Decay of the order arrivals ``A * exp(-kappa * distance)`` at one side of the book, 1 / price, above 0.
     intensity
-        Their rate ``A`` at the mid, 1 / time in the unit of time of `sigma`, above 0.
+        Rate ``A`` of these arrivals at the mid, 1 / time in the unit of time of `sigma`, above 0.
     fee
-        Cost of a fill for one inventory unit, price. Negative is a rebate.
+        Cost of a fill of one inventory unit, price. Negative is a rebate.
     target
         Inventory at which the quotes are centred on the mid, same unit as `q`.
 
     Returns
     -------
     tuple
-        Bid and ask, price: two floats, or two arrays of the shape that the given ones broadcast to. A large
-        rebate can make the bid lie above the ask: it is for the caller to set a least width.
+        Bid and ask, price: two floats, or two arrays of the broadcast shape of the inputs. A large rebate can put the
+        bid above the ask: the caller must set a least width.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def glft_half_width(gamma: float, sigma: float, kappa: float, intensity: float, 
     Returns
     -------
     float
-        Price, fee included; above the fee, and so above 0 unless the fee is a rebate.
+        Price, fee included; above the fee, hence above 0 unless the fee is a rebate.
     """
     skew = glft_skew(gamma, sigma, kappa, intensity, fee=fee)
     half_width = fee + _arrival_distance(gamma, kappa) + 0.5 * skew
@@ -288,7 +288,7 @@ def glft_gamma(skew: float, sigma: float, kappa: float, intensity: float, *, fee
 
     With ``x = gamma / kappa`` the square of the skew is a constant times ``exp(f)``, where
     ``f = ln(x) + ln(1 + x) / x + ln(1 + x)``. As a function of ln(x) it rises with the slope
-    ``2 - ln(1 + x) / x``, from 1 to 2, and is convex, so Newton's steps from a point beyond the root end there.
+    ``2 - ln(1 + x) / x``, from 1 to 2, and is convex, so Newton's method converges from a point beyond the root.
 
     Parameters
     ----------
@@ -305,7 +305,7 @@ def glft_gamma(skew: float, sigma: float, kappa: float, intensity: float, *, fee
     Raises
     ------
     ValueError
-        If a value is not in its range, or no gamma that can be computed with gives that skew, as without volatility.
+        If a value is not in its range, or no gamma within floats gives that skew, for example with a volatility of 0.
     """
     _require_positive(skew=skew, kappa=kappa, intensity=intensity)
     _require_not_negative(sigma=sigma)
@@ -335,7 +335,7 @@ def volatility_multiplier(volatility_pct: float, base_volatility_pct: float, cap
     Parameters
     ----------
     volatility_pct, base_volatility_pct
-        One-minute volatility now and the one at which widths are not scaled, both in %.
+        Current one-minute volatility, and the one up to which widths are not scaled, both in %.
     cap
         Largest factor, at least 1.
     """
@@ -352,11 +352,11 @@ def full_width_pct(
     min_spread_pct
         Least full width, % of mid.
     multiplier
-        Factor of `volatility_multiplier`.
+        Result of `volatility_multiplier`.
     maker_fee_pct
         Fee of one maker fill, % of value; negative is a rebate.
     min_edge_bps
-        What is to be left after two maker fees, basis points of mid; None sets no floor.
+        Least profit of a round trip after two maker fees, basis points of mid; None sets no floor.
     """
     width = min_spread_pct * multiplier
     if min_edge_bps is None:
@@ -372,7 +372,7 @@ def quote_ticks(
     Parameters
     ----------
     bid_price, ask_price
-        The wanted prices in quote currency.
+        The target prices in quote currency.
     best_bid_ticks, best_ask_ticks
         The market's touch in ticks.
     tick
@@ -385,13 +385,13 @@ def quote_ticks(
     """
     bid = math.floor(bid_price / tick + _TICK_ROUNDING)
     ask = math.ceil(ask_price / tick - _TICK_ROUNDING)
-    if bid >= ask:  # A width within the rounding, around a price on a tick.
+    if bid >= ask:  # The width is below the rounding tolerance, around a price on a tick.
         bid, ask = bid - 1, ask + 1
     return min(bid, best_ask_ticks - 1), max(ask, best_bid_ticks + 1)
 
 
 def _arrival_distance(gamma: float, kappa: float) -> float:
-    """Return ``(1/gamma) * ln(1 + gamma/kappa)``, the distance that pays best against exponential arrivals."""
+    """Return ``(1/gamma) * ln(1 + gamma/kappa)``, the optimal distance against exponential arrivals."""
     _require_positive(gamma=gamma, kappa=kappa)
     ratio = _finite("gamma / kappa", gamma / kappa, gamma=gamma, kappa=kappa)
     return _finite("the width", _log1p_share(ratio) / kappa, gamma=gamma, kappa=kappa)

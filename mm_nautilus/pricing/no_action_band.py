@@ -1,8 +1,8 @@
-"""How far the touch may move before an order has to.
+"""The no-action band: how far the touch may move before an order has to change.
 
-A plan of quotes and the orders that stand say together for which other touches the same plan would again ask for
-nothing. Inside of that band nothing has to be planned. The band is on the safe side: a touch outside of it may still
-need nothing, one inside of it never needs anything.
+From the planned quotes and the working orders follows a range of touches at which planning again would send no command.
+Within this band nothing has to be planned. The band is conservative: a touch outside may still need no command, a touch
+inside never needs one.
 """
 
 import math
@@ -15,28 +15,28 @@ from mm_nautilus.pricing.quotes import Quote, QuoteInputs, QuotePlan
 __all__ = ["NoActionBand", "no_action_band"]
 
 _LARGEST_MOVE: Final = 0.001
-"""Share of the mid by which a band reaches at most: what follows from sizes in money is bounded for that."""
+"""Largest width of a band to either side, as a share of the mid; bounds how far sizes in money can change."""
 _LARGEST_SKEW_BPS: Final = 500.0
 _SLOPE_MARGIN: Final = 1.001
 _SIZE_MARGIN: Final = 0.0011
 _PRICE_MARGIN: Final = 0.003
 _TICK_MARGIN: Final = 1e-6
 _ROUNDED_LOTS: Final = 4
-"""By how much rounding to whole lots may move a size: that of a full quote, of its share, and of cap and target."""
+"""Largest effect of rounding to whole lots on a size: of the full quote, its share, the cap and the target."""
 
 type _Standing = Quote | NotQuoting | None
-"""What a side has: its settled order, the reason why it has none, or None where a command is in flight."""
+"""State of a side: its settled order, the reason for none, or None while a command is in flight."""
 
 
 class NoActionBand(NamedTuple):
-    """The touches at which nothing has to be sent.
+    """The range of touches at which no command has to be sent.
 
     Attributes
     ----------
     lowest_sum, highest_sum
-        Of best bid and best ask, in ticks.
+        Bounds of best bid plus best ask, in ticks.
     ask_above, bid_below
-        The best ask has to stay above the one and the best bid below the other, in ticks.
+        The best ask must stay above `ask_above` and the best bid below `bid_below`, in ticks.
     """
 
     lowest_sum: float
@@ -46,18 +46,18 @@ class NoActionBand(NamedTuple):
 
 
 class _Margins(NamedTuple):
-    """What may change while the mid moves by `_LARGEST_MOVE`.
+    """Bounds on what may change while the mid moves by `_LARGEST_MOVE`.
 
     Attributes
     ----------
     size_lots, room_lots
-        A full quote's size and the distance of the position from its cap, either way.
+        Change of a full quote's size, and of the distance between position and cap, in either direction.
     ticks
-        A price, either way, beside what it does in proportion to the mid.
+        Change of a price beyond its proportional move with the mid, in either direction.
     lean
-        Ticks that a price moves with each tick of the mid because the inventory becomes another share of the cap.
+        Ticks that a price moves per tick of the mid because the inventory's share of the cap changes.
     lowest_ticks, highest_ticks
-        Where the price of any quote is.
+        Bounds of the price of any quote.
     """
 
     size_lots: int
@@ -68,7 +68,7 @@ class _Margins(NamedTuple):
     highest_ticks: int
 
 
-def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what stands
+def no_action_band(  # noqa: PLR0917 - a plan, its inputs and the orders
     params: SymbolParams,
     inputs: QuoteInputs,
     skew_bps: float,
@@ -76,14 +76,14 @@ def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what sta
     bid: _Standing,
     ask: _Standing,
 ) -> NoActionBand | None:
-    """Return where nothing has to be sent, None where that cannot be said.
+    """Return the no-action band of a plan, None if there is none.
 
     Parameters
     ----------
     params, inputs, skew_bps, plan
-        What was planned, from what; the fair price has to be the mid, and the skew as `PricedQuote` promises it.
+        The plan and its inputs. The fair price must be the mid, and the model must set `PricedQuote.skew_bps`.
     bid, ask
-        What each side has after the plan was carried out. A command in flight is waited for whatever the touch does.
+        State of each side after the plan was carried out. A side with a command in flight does not limit the band.
     """
     limits = inputs.limits
     margins = _margins(inputs, skew_bps, plan)
@@ -123,7 +123,7 @@ def no_action_band(  # noqa: PLR0917 - a plan, what it was made of, and what sta
 def _margins(inputs: QuoteInputs, skew_bps: float, plan: QuotePlan) -> _Margins:
     limits, skew = inputs.limits, skew_bps / 10_000.0
     mid_ticks = 0.5 * (inputs.best_bid_ticks + inputs.best_ask_ticks)
-    # The touch may keep a quote from its price, but not beyond the mid.
+    # The touch may limit a quote's price, but not beyond the mid.
     lowest = min(mid_ticks, plan.bid_price / inputs.tick) * (1.0 - _PRICE_MARGIN)
     highest = max(mid_ticks, plan.ask_price / inputs.tick) * (1.0 + _PRICE_MARGIN)
     prices = math.floor(lowest) - 1, math.ceil(highest) + 1
@@ -134,7 +134,7 @@ def _margins(inputs: QuoteInputs, skew_bps: float, plan: QuotePlan) -> _Margins:
     return _Margins(
         math.ceil(_SIZE_MARGIN * (1.0 + share) * limits.full_lots) + _ROUNDED_LOTS,
         math.ceil(_SIZE_MARGIN * cap) + 1,
-        # A cap and a target of whole lots move the reservation price by steps.
+        # Cap and target are whole lots and so move the reservation price in steps.
         _TICK_MARGIN + 2.0 * mid_ticks * skew / cap,
         skew * share,
         *prices,
@@ -150,7 +150,7 @@ def _has_right_size(
     *,
     is_bid: bool,
 ) -> bool:
-    """Return whether what a side has keeps its size, or its reason, wherever the mid goes within the band."""
+    """Return whether a side's order size, or its reason for no order, holds within the whole band."""
     limits = inputs.limits
     left = limits.cap_lots - inputs.position_lots * (1 if is_bid else -1)
     if standing is NotQuoting.INVENTORY_CAP:

@@ -1,4 +1,4 @@
-"""Why a side is not quoted, and what follows from it."""
+"""The reasons for not quoting a side, and groups of them."""
 
 from enum import StrEnum
 from typing import Final
@@ -65,7 +65,7 @@ UNSAFE_BOOK: Final = frozenset(
         NotQuoting.PAIR_DELISTED,
     }
 )
-"""Reasons for which a working quote is dangerous to leave."""
+"""Reasons for which a working quote must be cancelled at once."""
 
 HALTS: Final = frozenset(
     {
@@ -76,4 +76,4 @@ HALTS: Final = frozenset(
         NotQuoting.HALTED_REFUSALS,
     }
 )
-"""Reasons that hold until somebody resumes, also over a restart."""
+"""Reasons that last until a resume command, also across restarts."""

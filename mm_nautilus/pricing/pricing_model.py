@@ -1,7 +1,7 @@
-"""Where a model of one's own takes its place: market and position in, a reservation price and widths out.
+"""Interface of custom pricing models: market and position in, reservation price and widths out.
 
-All prices are in quote currency, all sizes in base currency. A model knows nothing of the engine, of ticks or of lots:
-its prices are rounded away from the reservation price and kept from crossing the book, and sized, afterwards.
+All prices are in quote currency, all sizes in base currency. A model needs no engine, ticks or lots: its prices are
+rounded away from the reservation price, kept from crossing the book, and sized afterwards.
 """
 
 import math
@@ -18,23 +18,22 @@ from mm_nautilus.system.raised import raised_text
 __all__ = ["MarketView", "OwnPricing", "PositionView", "PricedQuote", "PricingModel", "PricingModelError"]
 
 _MOST_MIDS: Final = 10
-"""Largest price and width that can only be meant, in mids."""
+"""Largest price and width accepted from a model, as a multiple of the mid."""
 
 
 class MarketView(NamedTuple):
-    """What a model sees of one symbol's market.
+    """One symbol's market, as input of a pricing model.
 
     Attributes
     ----------
     symbol
         The pair, for example ``XRP/USDT``.
     best_bid, best_ask, mid_price
-        The touch of a sound book and its middle.
+        The touch of a valid book and its mid price.
     fair_price
-        What quotes are centred on while the position is at its target: the mid, unless the configuration asks for
-        another ``fair_price``.
+        Centre of the quotes while the position is at its target: the mid, or the configured ``fair_price``.
     volatility_pct
-        One-minute volatility as measured so far, %; 0 while it is not known.
+        One-minute volatility, %; 0 while it is not known.
     """
 
     symbol: str
@@ -46,20 +45,20 @@ class MarketView(NamedTuple):
 
 
 class PositionView(NamedTuple):
-    """What a model sees of one symbol's position.
+    """One symbol's position, as input of a pricing model.
 
     Attributes
     ----------
     size
         Signed position since the start.
     target
-        The signed position that quotes lean towards.
+        Signed target position.
     cap
         Largest position on either side.
     share
-        Distance of the position from its target as a share of the cap, in [-1, 1]: the models' ``q``.
+        Distance of the position from its target as a share of the cap, in [-1, 1]: ``q`` in the formulas.
     quotes_at_cap
-        The cap in full quotes.
+        The inventory cap as a number of full quotes.
     """
 
     size: float
@@ -70,19 +69,18 @@ class PositionView(NamedTuple):
 
 
 class PricedQuote(NamedTuple):
-    """What a model asks for.
+    """Output of a pricing model.
 
     Attributes
     ----------
     reservation_price
-        What the quotes stand around.
+        Centre of the quotes.
     bid_width, ask_width
-        Distance of either quote from it, at least 0.
+        Distance of each quote from the reservation price, at least 0.
     skew_bps
-        Given by a model whose prices follow from the mid and the position alone, None by any other. It promises a
-        reservation price of ``fair_price * (1 - share * skew_bps / 10,000)`` and widths in proportion to the mid until
-        the volatility changes. Orders are then kept, without asking the model, while the touch stays within the
-        no-action band.
+        Set by a model whose prices depend on mid and position only, else None. It promises, until the volatility
+        changes, a reservation price of ``fair_price * (1 - share * skew_bps / 10,000)`` and widths proportional to the
+        mid. Orders are then kept without a call of the model while the touch stays within the no-action band.
     """
 
     reservation_price: float
@@ -94,35 +92,34 @@ class PricedQuote(NamedTuple):
 class PricingModel(Protocol):
     """Prices one symbol: any function with this signature.
 
-    It is called when quotes are planned, and at no other time, so that it may keep a state: when the touch moves, after
-    executions and changes of orders, and at least once a minute, while nothing keeps the symbol from being quoted. A
-    reason in place of prices leaves both sides without quotes.
+    It may keep a state, because it is called only when quotes are planned: when the touch moves, after fills and order
+    events, and at least once a minute while the symbol may be quoted. Returning a reason leaves both sides unquoted.
     """
 
     def __call__(
         self, market: MarketView, position: PositionView, params: SymbolParams, /
     ) -> PricedQuote | NotQuoting:
-        """Return reservation price and widths, or why there are none."""
+        """Return reservation price and widths, or the reason for none."""
 
 
 class PricingModelError(MarketMakingError):
-    """A model of one's own raised, or returned nothing that can be quoted; the message names it and the symbol."""
+    """A custom pricing model raised or returned an invalid result; the message names model and symbol."""
 
 
 class OwnPricing:
-    """A model of one's own, whose every answer is checked.
+    """A custom pricing model with checks on every result.
 
     Parameters
     ----------
     model
         The function.
     name
-        What messages and reports call it; by default its module and its name.
+        Name in messages and reports; by default ``module:name``.
 
     Attributes
     ----------
     last
-        The last prices of each symbol with the market they were made for.
+        The last result of each symbol with the market it was computed for.
 
     Raises
     ------
@@ -145,8 +142,8 @@ class OwnPricing:
         Raises
         ------
         PricingModelError
-            If the model raises, or returns neither a reason nor prices and widths that are numbers within `_MOST_MIDS`
-            times the mid.
+            If the model raises, or returns neither a reason nor a finite price and widths up to `_MOST_MIDS` times the
+            mid.
         """
         try:
             quote = self._model(market, position, params)

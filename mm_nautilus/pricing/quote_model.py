@@ -1,8 +1,8 @@
-"""How wide a symbol's quotes stand and how far inventory moves them: its quote model and the model's figures.
+"""A symbol's quote model: the width of its quotes and how far inventory moves the reservation price.
 
-Lengths are basis points of mid. Inventory enters the models in full quotes, volatility per square root of a second,
-arrivals per second: ``q`` full quotes move the reservation price by ``q`` times the model's skew of one quote, and a
-full inventory, which is ``max_inventory / position_size`` of them, by what is called the skew here.
+Distances are basis points (bps) of mid, volatility is bps per square root of a second, arrivals are per second, and
+inventory is counted in full quotes. "Skew" is the move of the reservation price at full inventory, which is
+``max_inventory / position_size`` full quotes.
 """
 
 import math
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 LARGEST_MODEL_WIDTH_PCT: Final = 5.0
-"""Full width of a model, % of mid, above which its figures are taken to be in the wrong units."""
+"""Largest full width of a model, % of mid; above it the inputs are probably in wrong units."""
 
 _LARGEST_LOG: Final = 700.0
 _BPS: Final = 10_000.0
@@ -46,7 +46,7 @@ _BPS: Final = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class QuoteModel:
-    """What quotes are placed with until one of its inputs changes.
+    """Width and skew of the quotes; valid until one of the inputs of `quote_model` changes.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ class QuoteModel:
     skew_bps
         How far inventory moves the reservation price at ``q = 1``, bps of mid, downward for a long position.
     model_width_pct
-        The model's own full width with two maker fees, % of mid; 0 where the model sets none.
+        The model's own full width including two maker fees, % of mid; 0 if the model sets none.
     gamma
-        Risk aversion in force, in the model's unit; None where inventory moves nothing, or by a given distance alone.
+        Risk aversion in force, in the model's unit; None without skew, or if only the skew is given.
     """
 
     full_width_pct: float
@@ -68,7 +68,7 @@ class QuoteModel:
 
     @property
     def half_width_bps(self) -> float:
-        """Distance of either quote from the reservation price, bps of mid."""
+        """Distance of each quote from the reservation price, bps of mid."""
         return self.full_width_pct * 50.0
 
     def priced(self, market: MarketView, position: PositionView) -> PricedQuote:
@@ -84,25 +84,24 @@ class QuoteModel:
 def quote_model(
     params: SymbolParams, market: ModelInputs | None, *, volatility_pct: float, quotes_at_cap: float
 ) -> QuoteModel:
-    """Return the model that a symbol's parameters and its market's figures make.
+    """Return the quote model for a symbol's parameters and calibrated inputs.
 
     Parameters
     ----------
     params
-        The symbol's merged parameters; ``maker_fee_pct`` is what a fill costs on each side, 0 where it is None.
+        The symbol's merged parameters; a ``maker_fee_pct`` of None counts as 0.
     market
-        Figures of the calibrated models; the simplified one takes none.
+        Inputs of the calibrated models; the simplified one needs none.
     volatility_pct
-        One-minute volatility as measured so far, %; 0 while it is not known, and then the calibrated models take the
-        market's figure.
+        One-minute volatility measured so far, %; while it is 0 (unknown) the calibrated models use the calibration's.
     quotes_at_cap
-        ``max_inventory`` in full quotes.
+        ``max_inventory`` as a number of full quotes.
 
     Raises
     ------
     CalibrationError
-        If a calibrated model has no figures, a figure is outside of what is believed (see `check_market`), no gamma
-        gives the skew that is asked for, or the model's width is above `LARGEST_MODEL_WIDTH_PCT`.
+        If a calibrated model has no inputs, an input is implausible (see `check_market`), no gamma gives the requested
+        skew, or the model's width is above `LARGEST_MODEL_WIDTH_PCT`.
     """
     skew_bps, model_width_pct, gamma = 0.0, 0.0, None
     if params.is_calibrated:
@@ -132,7 +131,7 @@ def quote_model(
 
 
 def _simplified(params: SymbolParams, volatility_pct: float) -> tuple[float, float | None]:
-    """Return the skew of v1.4.0's reservation price, bps, and the gamma that made it."""
+    """Return the skew of v1.4.0's reservation price, bps, and its gamma (None if the skew is given)."""
     if params.skew_bps_at_max_inventory is not None:
         return params.skew_bps_at_max_inventory, None
     return _BPS * (1.0 - reservation_price(1.0, 1.0, 1.0, params.gamma, volatility_pct)), params.gamma
@@ -143,8 +142,8 @@ def _calibrated(
 ) -> tuple[float, float, float]:
     """Return skew at full inventory in bps, full width in % of mid, and gamma of Avellaneda-Stoikov or GLFT.
 
-    A gamma that is solved from a skew is solved at the market's own volatility, so that the present one, `sigma`,
-    still moves the width.
+    A gamma for a given skew is solved at the calibration's volatility, so that the current one, `sigma`, still changes
+    the width.
     """
     kappa, intensity = market.kappa_per_bps, market.a_per_second
     fee_bps = (params.maker_fee_pct or 0.0) * 100.0
@@ -181,24 +180,24 @@ def _refuse_width(params: SymbolParams, market: ModelInputs, sigma: float, model
 
 @dataclass(frozen=True, slots=True)
 class QuoteMetrics:
-    """What a symbol's quotes will be like: the figures that are logged, reported and warned from.
+    """Width and skew of a symbol's quotes, for the log, reports and warnings.
 
     Parameters
     ----------
     model
-        ``none`` where inventory moves nothing, else the reservation model.
+        The reservation model, ``none`` without skew.
     source
-        What the figures rest on, in words.
+        Where the numbers come from, in words.
     gamma
-        As of `QuoteModel`.
+        As in `QuoteModel`.
     half_width_bps, half_width_ticks
-        Distance of either quote from the reservation price.
+        Distance of each quote from the reservation price.
     skew_bps, skew_ticks
-        How far a full inventory moves the reservation price.
+        Move of the reservation price at full inventory.
     maker_fee_bps
         Maker fee of one fill, bps of value.
     spread_bps, spread_source
-        The market's spread, and which one it is; None where none is known.
+        The market's spread, None if unknown, and how it was measured.
     """
 
     model: str
@@ -224,23 +223,23 @@ def quote_metrics(
     tick: float,
     spread: tuple[float | None, str],
 ) -> QuoteMetrics:
-    """Return what a symbol's quotes will be like.
+    """Return width and skew of a symbol's quotes.
 
     Parameters
     ----------
     params, market, volatility_pct, quotes_at_cap
-        As of `quote_model`; ``base_volatility_pct`` stands in for a volatility of 0 in the simplified model.
+        As for `quote_model`; the simplified model uses ``base_volatility_pct`` for a volatility of 0.
     volatility_source
         What the volatility was measured from.
     mid_price, tick
         Mid price and price increment, in quote currency.
     spread
-        The market's spread in bps of mid, None where none is known, and which one it is.
+        The market's spread in bps of mid, None if unknown, and how it was measured.
 
     Raises
     ------
     CalibrationError
-        As `quote_model`.
+        As for `quote_model`.
     """
     stand_in = volatility_pct if volatility_pct > 0 or params.is_calibrated else params.base_volatility_pct
     model = quote_model(params, market, volatility_pct=stand_in, quotes_at_cap=quotes_at_cap)
@@ -288,7 +287,7 @@ def _sources(
 
 
 def quote_metrics_text(symbol: str, metrics: QuoteMetrics) -> str:
-    """Return what a symbol's quotes will be like as the line that is logged."""
+    """Return the log line of a symbol's quote metrics."""
     spread = "not known" if metrics.spread_bps is None else f"{short_number(metrics.spread_bps)} bps"
     return (
         f"MM: {symbol} quotes stand {_distance_text(metrics.half_width_bps, metrics.half_width_ticks)} from the "
@@ -303,7 +302,7 @@ def _distance_text(bps: float, ticks: float) -> str:
 
 
 def short_number(value: float) -> str:
-    """Return a number with about three digits, and never with an exponent."""
+    """Format a number with about three significant digits and no exponent."""
     size = abs(value)
     decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 or size == 0 else 4
     return f"{value:,.{decimals}f}"

@@ -1,4 +1,4 @@
-"""Which quotes are wanted at given prices, and what to do with the orders that are there."""
+"""Size and place quotes at given prices, and decide what to do with working orders."""
 
 import math
 from enum import StrEnum
@@ -27,7 +27,7 @@ MIN_SKEWED_SHARE: Final = 0.1
 REDUCING_IMBALANCE: Final = 0.2
 """Imbalance beyond which the signal rule opens the side that reduces the position (v1.4.0)."""
 _LOT_ROUNDING: Final = 1e-9
-"""Share of a lot by which a size may miss it through binary rounding and still count as whole."""
+"""Tolerance for binary rounding of a size to whole lots, as a share of a lot."""
 
 
 class Quote(NamedTuple):
@@ -36,9 +36,9 @@ class Quote(NamedTuple):
     Attributes
     ----------
     price_ticks, size_lots
-        What is wanted, or what works at the venue.
+        Of a target, or of a working order.
     room_lots
-        The largest size that keeps the position within its cap and that the venue takes; of a wanted order.
+        Of a target: the largest size within the inventory cap and the venue's largest order.
     """
 
     price_ticks: int
@@ -47,7 +47,7 @@ class Quote(NamedTuple):
 
 
 class SizeLimits(NamedTuple):
-    """Sizes of one symbol in lots, at the present prices.
+    """Order sizes of one symbol in lots, at current prices.
 
     Attributes
     ----------
@@ -60,11 +60,11 @@ class SizeLimits(NamedTuple):
     min_notional_units
         The venue's smallest order value, in ticks times lots.
     target_lots
-        Signed position that quotes lean towards.
+        Signed target position.
     max_lots, max_notional_units
         The venue's largest order, in lots and in ticks times lots.
     moves_with_mid
-        Whether the sizes change with the symbol's mid, as amounts of money do and amounts of base currency do not.
+        Whether the sizes change with the mid price: amounts in base currency do not, all others do.
     """
 
     full_lots: int
@@ -81,18 +81,18 @@ class SizeLimits(NamedTuple):
         return max(1, self.min_lots, math.ceil(self.min_notional_units / price_ticks - _LOT_ROUNDING))
 
     def within_max(self, lots: int, price_ticks: int) -> int:
-        """Return so many lots, or the venue's largest order at a price of at least one tick where that is less."""
+        """Return `lots`, limited to the venue's largest order at a price of at least one tick."""
         if lots <= self.max_lots and lots * price_ticks <= self.max_notional_units:
             return lots
         return math.floor(min(self.max_lots, self.max_notional_units / price_ticks))
 
     def piece_of(self, lots: int, price_ticks: int) -> int:
-        """Return the first of the orders that trade so many lots, none too large and none that leaves too little.
+        """Return the size of the first of several orders for `lots`, all within the venue's minimum and maximum.
 
         Parameters
         ----------
         lots
-            What is to be traded, no less than the venue's smallest order.
+            Total size, at least the venue's minimum order.
         price_ticks
             Price of at least one tick.
         """
@@ -105,7 +105,7 @@ class SizeLimits(NamedTuple):
 
 
 class QuoteInputs(NamedTuple):
-    """What prices are made orders with.
+    """Touch, position and sizes from which prices become orders.
 
     Attributes
     ----------
@@ -132,16 +132,16 @@ class QuoteInputs(NamedTuple):
 
 
 class QuotePlan(NamedTuple):
-    """The wanted quotes, or why a side has none, and the price they stand around.
+    """The target quotes, or why a side has none, and their reservation price.
 
     Attributes
     ----------
     bid, ask
         A `Quote` or the reason for none.
     reservation_price
-        What the quotes are centred on, in quote currency: the fair price, moved against the inventory.
+        Centre of the quotes in quote currency: the fair price, moved against the inventory.
     bid_price, ask_price
-        The quotes before they are rounded to ticks and kept from crossing, in quote currency.
+        The quotes' prices before rounding to ticks and limiting to the touch, in quote currency.
     """
 
     bid: Quote | NotQuoting
@@ -152,7 +152,7 @@ class QuotePlan(NamedTuple):
 
 
 def plan_quotes(params: SymbolParams, inputs: QuoteInputs, priced: PricedQuote) -> QuotePlan:
-    """Return the quotes that prices, touch and inventory call for.
+    """Return the target quotes at given prices, touch and inventory.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def plan_quotes(params: SymbolParams, inputs: QuoteInputs, priced: PricedQuote) 
 def _sized(
     params: SymbolParams, inputs: QuoteInputs, price_ticks: int, away: float, *, direction: int
 ) -> Quote | NotQuoting:
-    """Size a quote that would take the position up (`direction` 1) or down (-1), `away` from its target or to it."""
+    """Size a bid (`direction` 1) or ask (-1); `away` is how far it would move the position from its target."""
     limits = inputs.limits
     wanted = limits.full_lots
     if away > 0:
@@ -208,7 +208,7 @@ def signal_sides(
     Parameters
     ----------
     params
-        Thresholds, and whether trade flow has to confirm.
+        Thresholds, and whether trade flow must confirm.
     imbalance
         ``(bid depth - ask depth) / (sum)`` over the top ten levels, in [-1, 1].
     trade_flow
@@ -243,25 +243,25 @@ def decide_action(
     size_tolerance: float,
     may_amend: bool,
 ) -> OrderAction:
-    """Return what brings a side's settled order to its target with the fewest commands.
+    """Return the action that brings a side's settled order to its target with the fewest commands.
 
     Parameters
     ----------
     working
-        The order at the venue with its open size, or None. Orders in flight are not settled: wait for them.
+        The settled order with its open size, or None. Do not call this while a command is in flight.
     target
-        The wanted quote or the reason for none.
+        The target quote or the reason for none.
     tolerance_ticks
-        Largest distance between working and wanted price, in ticks, at which the order is kept.
+        Largest distance between working and target price at which the order is kept, ticks.
     size_tolerance
-        Largest difference between open and wanted size, as a share of the wanted size.
+        Largest difference between open and target size, as a share of the target size.
     may_amend
-        Whether the venue amends and this order has not been amended too often.
+        Whether amends are enabled and the order has not been amended too often.
 
     Returns
     -------
     OrderAction
-        `CANCEL` where a replacement has to wait for the cancel to be confirmed: never two orders a side.
+        `CANCEL` also if the order is to be replaced: the new one waits for the cancel, so that a side has one order.
     """
     if working is None:
         return OrderAction.PLACE if isinstance(target, Quote) else OrderAction.NOTHING
@@ -271,12 +271,12 @@ def decide_action(
     keeps_size = size_is_right(working, target, size_tolerance)
     if keeps_price and keeps_size:
         return OrderAction.NOTHING
-    # A larger size at the same price would keep the queue place in the simulation but not at a real venue.
+    # A larger size at the same price would keep its queue position in the simulation but not at a real venue.
     jumps_queue = working.price_ticks == target.price_ticks and target.size_lots > working.size_lots
     return OrderAction.AMEND if may_amend and not jumps_queue else OrderAction.CANCEL
 
 
 def size_is_right(working: Quote, target: Quote, size_tolerance: float) -> bool:
-    """Return whether an order's open size may stay: near the wanted one and within the position's cap."""
+    """Return whether an order may keep its open size: near the target and within the inventory cap."""
     near = abs(working.size_lots - target.size_lots) <= size_tolerance * target.size_lots
     return near and working.size_lots <= target.room_lots

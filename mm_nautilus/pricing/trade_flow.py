@@ -1,4 +1,4 @@
-"""Direction of the trade tape."""
+"""Trade flow: imbalance between buys and sells of recent trades."""
 
 from collections import deque
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 __all__ = ["TRADE_FLOW_WINDOW", "TradeFlow"]
 
 TRADE_FLOW_WINDOW: Final = 50
-"""Number of trades in the flow."""
+"""Number of trades over which trade flow is computed."""
 
 
 class TradeFlow:
-    """Trade flow, ``(buy volume - sell volume) / (sum)``, over the last 50 trades.
+    """Trade flow, ``(buy volume - sell volume) / (buy volume + sell volume)``, over the last trades.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class TradeFlow:
         self._signed_sizes: deque[float] = deque(maxlen=window)
 
     def add(self, size: float, *, is_buy: bool) -> None:
-        """Take in one trade: its size in base currency and whether the taker bought."""
+        """Add one trade: its size in base currency and whether the taker bought."""
         self._signed_sizes.append(size if is_buy else -size)
 
     @property

@@ -1,1 +1,1 @@
-"""Whether we may quote: guards, limits and their states."""
+"""Risk checks before quoting: guards, limits, halts and the kill switch."""

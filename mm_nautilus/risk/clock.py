@@ -1,4 +1,4 @@
-"""Steps of the wall clock, seen against a clock that never steps."""
+"""Detect steps of the wall clock by comparing it with a monotonic clock."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class ClockReading:
     wall_ns
         The system's time of day.
     monotonic_ns
-        Time since some moment in the past, which nobody sets.
+        A clock with an arbitrary origin that is never set.
     engine_ns
-        The engine's time of day. It never runs backwards: where the wall clock is set back, it stands still until
+        The engine's time of day. It never runs backwards: after the wall clock is set back, it stands still until
         the wall clock has caught up.
     """
 
@@ -26,16 +26,16 @@ class ClockReading:
 
 
 class ClockGuard:
-    """Notice that the wall clock has been set, and when times can be reckoned with again.
+    """Detect that the wall clock was set, and when it has settled again.
 
-    A computer that slept counts as well: its monotonic clock slept too.
+    Suspend and resume of the computer count as a step, because the monotonic clock stops meanwhile.
 
     Parameters
     ----------
     limit_ns
-        Largest step that is still none, nanoseconds.
+        Largest change of the wall clock against the monotonic clock that does not count as a step, nanoseconds.
     settle_ns
-        How long the clocks have to agree again after a step, nanoseconds.
+        How long the clocks must agree after a step before they count as settled, nanoseconds.
 
     Attributes
     ----------
@@ -54,11 +54,11 @@ class ClockGuard:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the clocks agree."""
+        """Whether the clocks have agreed for `settle_ns`."""
         return self._stepped_at_ns is None
 
     def look(self, reading: ClockReading) -> bool:
-        """Compare the clocks with the last look and return whether the wall clock has stepped since."""
+        """Compare the clocks with the last reading and return whether the wall clock has stepped since."""
         last, self._last = self._last, reading
         if last is None:
             return False

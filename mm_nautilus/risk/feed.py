@@ -1,4 +1,4 @@
-"""Whether a live feed may be believed: connected, each book complete and checked since, and trades still coming."""
+"""Guards of a live feed: connected, each book complete since then, and trades still arriving."""
 
 from collections import deque
 from enum import StrEnum
@@ -10,22 +10,22 @@ __all__ = ["FeedData", "FeedGuard", "FeedState", "RecentTrades", "TapeGuard"]
 
 _SHORTEST_WAIT_NS: Final = SECOND_NS
 _LONGEST_WAIT_NS: Final = 60 * SECOND_NS
-"""Between two requests for the same data: the wait doubles, so that a venue that is wrong for good is not stormed."""
+"""Wait between two resubscriptions to the same data; it doubles from the shortest to the longest."""
 _UNANSWERED_NS: Final = 10 * SECOND_NS
 _MOST_TRADE_IDS: Final = 1_000
-"""Ids of trades that are remembered; a venue repeats its last fifty."""
+"""Number of trade ids kept; Kraken repeats its last 50 trades."""
 _STALE_TAPE: Final = "stale tape"
 
 
 class FeedData(StrEnum):
-    """What a live feed can be asked for anew."""
+    """Kinds of data to which a live feed can be resubscribed."""
 
     BOOK = "book"
     TRADES = "trades"
 
 
 class FeedState(StrEnum):
-    """What is known of one symbol's feed."""
+    """State of one symbol's book feed."""
 
     DISCONNECTED = "feed disconnected"
     AWAITING_SNAPSHOT = "waiting for a snapshot"
@@ -33,25 +33,24 @@ class FeedState(StrEnum):
 
 
 class FeedGuard:
-    """Whether a symbol's book has been sent whole since the feed was connected last.
+    """Trust a symbol's book only after a full snapshot since the last connection.
 
-    A book that was cleared, or whose feed was lost, is not to be quoted on before a full snapshot has come and a
-    while has passed: what else the venue sends again at a new connection, such as old trades, has to be over by then.
+    After a disconnect or a cleared book, quoting resumes `resume_after_ns` after the next snapshot. By then the venue
+    has sent whatever else it repeats on a new connection, such as old trades.
 
     Parameters
     ----------
     resume_after_ns
-        How long quoting waits after the snapshot, nanoseconds.
+        Wait between snapshot and quoting, nanoseconds.
 
     Notes
     -----
-    A client that has found a book's checksum wrong empties it and asks for it anew, but only so often: the engine's
-    Kraken client stops checking a pair's book at the third time in a row, without a word but in its log. A
-    subscription that is ended and begun anew is checked again. So a book that was emptied for no other reason is not
-    believed before that has been done.
+    After a wrong checksum the engine's Kraken client clears the book and resubscribes. After the third in a row it
+    stops checking the pair's book and only logs that; unsubscribing and subscribing restarts the checks. So a book
+    that was cleared without a disconnect or a request of ours is not trusted until it has been resubscribed.
 
-    Connections and books come by different queues. A snapshot may thus be seen before the news that the feed is
-    connected again, but not before the clearing of the book that comes with it.
+    Connection events and book events arrive through different queues. A snapshot may be seen before the event that the
+    feed is connected again, but not before the clear that precedes the snapshot.
     """
 
     __slots__ = (
@@ -77,25 +76,25 @@ class FeedGuard:
 
     @property
     def resume_at_ns(self) -> int:
-        """When quoting may resume after the last snapshot."""
+        """Earliest time of quoting after the last snapshot, nanoseconds since the epoch."""
         return self._resume_at_ns
 
     @property
-    def is_believed(self) -> bool:
-        """Whether the book is connected and complete."""
+    def is_trusted(self) -> bool:
+        """Whether the feed is connected and the book complete."""
         return self._state is None
 
     def on_disconnected(self) -> None:
-        """Note that the feed is lost."""
+        """Record that the feed disconnected."""
         self._state = FeedState.DISCONNECTED
 
     def on_connected(self) -> None:
-        """Note that the feed is back."""
+        """Record that the feed is connected again."""
         if self._state is FeedState.DISCONNECTED:
             self._state = FeedState.AWAITING_SNAPSHOT
 
     def on_clear(self) -> None:
-        """Note that the book was emptied: at a new connection, as it was asked for, or as its checksum was wrong."""
+        """Record that the book was cleared: by a new connection, a resubscription or a wrong checksum."""
         if self._expects_clear:
             self._expects_clear = False
         elif self._state is None:
@@ -103,34 +102,34 @@ class FeedGuard:
         self._state = FeedState.AWAITING_SNAPSHOT
 
     def on_snapshot(self, ts_ns: int) -> None:
-        """Note that the whole book was sent at `ts_ns`; one from before the feed was lost does not count."""
+        """Record a snapshot at `ts_ns`; one from before the disconnect does not count."""
         if self._state is FeedState.AWAITING_SNAPSHOT and not self._is_unchecked:
             self._state = None
             self._resume_at_ns = ts_ns + self._resume_after_ns
 
-    def has_to_be_asked(self, now_ns: int) -> bool:
-        """Return whether the book is to be asked for anew now: it is unchecked, or nothing came of the last request."""
+    def needs_resubscription(self, now_ns: int) -> bool:
+        """Return whether to resubscribe now: the book is unchecked, or the last request got no answer."""
         if self._state is not FeedState.AWAITING_SNAPSHOT or now_ns < self._ask_at_ns:
             return False
         is_unanswered = self._expects_clear and now_ns - (self._asked_ns or 0) >= _UNANSWERED_NS
         return self._is_unchecked or is_unanswered
 
-    def on_asked(self, now_ns: int) -> None:
-        """Note that the book is asked for anew, and wait the longer with the next time the sooner it comes."""
+    def on_resubscribed(self, now_ns: int) -> None:
+        """Record a resubscription; the wait before the next one doubles if this one came soon after the last."""
         is_first = self._asked_ns is None or now_ns - self._asked_ns > 2 * _LONGEST_WAIT_NS
         self._wait_ns = _SHORTEST_WAIT_NS if is_first else min(2 * self._wait_ns, _LONGEST_WAIT_NS)
         self._asked_ns, self._ask_at_ns = now_ns, now_ns + self._wait_ns
         self._is_unchecked, self._expects_clear = False, True
 
     def reason(self, now_ns: int) -> str | None:
-        """Return why the book may not be quoted on, or None where it may."""
+        """Return why the book must not be quoted on, or None."""
         if self._state is not None:
             return self._state.value
         return FeedState.RECOVERING.value if now_ns < self._resume_at_ns else None
 
 
 class RecentTrades:
-    """The ids of a feed's last trades: one that comes again counts once."""
+    """The ids of a feed's last trades, to find repeated ones."""
 
     __slots__ = ("_ids", "_order")
 
@@ -139,7 +138,7 @@ class RecentTrades:
         self._order: deque[str] = deque()
 
     def is_repeated(self, trade_id: str) -> bool:
-        """Take in a trade's id and return whether it has come before."""
+        """Store a trade's id and return whether it was known already."""
         if trade_id in self._ids:
             return True
         self._ids.add(trade_id)
@@ -150,17 +149,17 @@ class RecentTrades:
 
 
 class TapeGuard:
-    """Whether a symbol's trades still come over a live feed that is connected.
+    """Detect that a connected live feed no longer sends a symbol's trades.
 
-    A subscription to trades that was lost shows in nothing else: books and heartbeats go on. A market without trades
-    looks the same; a venue that answers subscriptions with its last trades ends the doubt when it is asked anew.
+    Only missing trades reveal a lost subscription, because books and heartbeats go on. A market without trades looks
+    the same; a venue that answers a subscription with its last trades resolves this when it is resubscribed.
 
     Parameters
     ----------
     stale_after_ns
-        Longest time without a trade, nanoseconds; None never doubts.
+        Longest time without a trade, nanoseconds; None disables the guard.
     resume_after_ns
-        How long quoting waits after the first trade: old ones that come again have to be over by then, nanoseconds.
+        Wait between the first trade and quoting, nanoseconds, in which the venue repeats old trades.
     """
 
     __slots__ = ("_asked_ns", "_last_ns", "_resume_after_ns", "_resume_at_ns", "_stale_after_ns")
@@ -174,41 +173,41 @@ class TapeGuard:
 
     @property
     def resume_at_ns(self) -> int:
-        """When quoting may resume after the first trade."""
+        """Earliest time of quoting after the first trade, nanoseconds since the epoch."""
         return self._resume_at_ns
 
     def begin(self, now_ns: int) -> None:
-        """Count from now on, where nothing is counted from yet."""
+        """Start the time without a trade now, unless it runs already."""
         if self._last_ns is None:
             self._last_ns = now_ns
 
     def on_connected(self, now_ns: int) -> None:
-        """Count from now on: a new connection subscribes anew."""
+        """Restart the time without a trade: a new connection subscribes again."""
         self._last_ns, self._asked_ns = now_ns, None
 
     def on_trade(self, ts_ns: int) -> None:
-        """Note that a trade has come, of whatever age."""
+        """Record that a trade of any age arrived."""
         if self.is_stale(ts_ns):
             self._resume_at_ns = ts_ns + self._resume_after_ns
         self._last_ns, self._asked_ns = ts_ns, None
 
     def is_stale(self, now_ns: int) -> bool:
-        """Return whether no trade has come for too long."""
+        """Return whether no trade has arrived for `stale_after_ns`."""
         if self._last_ns is None or self._stale_after_ns is None:
             return False
         return now_ns - self._last_ns >= self._stale_after_ns
 
-    def has_to_be_asked(self, now_ns: int) -> bool:
-        """Return whether trades are to be asked for anew now."""
+    def needs_resubscription(self, now_ns: int) -> bool:
+        """Return whether to resubscribe to trades now."""
         if not self.is_stale(now_ns):
             return False
         wait_ns = min(self._stale_after_ns or 0, _LONGEST_WAIT_NS)
         return self._asked_ns is None or now_ns - self._asked_ns >= wait_ns
 
-    def on_asked(self, now_ns: int) -> None:
-        """Note that trades are asked for anew."""
+    def on_resubscribed(self, now_ns: int) -> None:
+        """Record a resubscription to trades."""
         self._asked_ns = now_ns
 
     def reason(self, now_ns: int) -> str | None:
-        """Return why there is to be no quote, or None where there may be."""
+        """Return why the symbol must not be quoted, or None."""
         return _STALE_TAPE if self.is_stale(now_ns) or now_ns < self._resume_at_ns else None

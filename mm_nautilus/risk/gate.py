@@ -1,4 +1,4 @@
-"""The guards of one symbol, taken together."""
+"""All guards of one symbol: whether it may be quoted, and why not."""
 
 from typing import Final
 
@@ -15,11 +15,11 @@ from mm_nautilus.risk.venue_state import VenueState, venue_reason
 __all__ = ["SymbolGuards"]
 
 _MOST_LINES: Final = 100
-"""Changes of a symbol's guards that are logged in a minute; a book that flaps makes several an event."""
+"""Most guard changes of a symbol logged per minute."""
 
 
 class SymbolGuards:
-    """What may keep one symbol from being quoted, whatever its prices say.
+    """The guards that can keep one symbol from being quoted.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ class SymbolGuards:
     Attributes
     ----------
     book, drawdown, losses, refusals
-        The guards that every run has.
+        The guards of every run.
     feed, tape, recent_trades
-        The guards of a live feed's books, of its trades and of their ids; None where data comes from a catalog.
+        The guards of a live feed: its book, its trades, and repeated trade ids; None in a backtest.
     is_clock_settled
-        Whether times can be reckoned with.
+        Whether the wall clock agrees with the monotonic clock.
     venue
-        What a live venue takes of the pair at present.
+        The venue's current status of the pair.
     halt
         Why the symbol is halted, or None.
     reported
-        The reason for a pause that was reported last, None while there is none.
+        The pause last reported, None while quoting.
     """
 
     __slots__ = (
@@ -96,28 +96,28 @@ class SymbolGuards:
         self._lines = LineLimit(_MOST_LINES, MINUTE_NS)
 
     def watch_feed(self) -> None:
-        """Believe the book only while the feed is connected and has sent it whole, and doubt a feed without trades."""
+        """Add the guards of a live feed: connection, snapshots and trades."""
         self.feed = FeedGuard(self._resume_after_ns)
         self.recent_trades = RecentTrades()
         self.tape = TapeGuard(self._stale_tape_after_ns, self._resume_after_ns)
 
     @property
-    def is_feed_believed(self) -> bool:
-        """Whether the book is what the venue has now, as far as connections show."""
-        return self.feed is None or self.feed.is_believed
+    def is_feed_trusted(self) -> bool:
+        """Whether the feed is connected and the book complete; always true in a backtest."""
+        return self.feed is None or self.feed.is_trusted
 
-    def doubt(self, now_ns: int) -> NotQuoting | None:
-        """Return why nobody should trade on what a live feed sent last; None where one may, or from a catalog."""
+    def distrust_reason(self, now_ns: int) -> NotQuoting | None:
+        """Return why a live feed's prices must not be traded on; None if they may, and in a backtest."""
         if self.feed is None:
             return None
-        if not self.feed.is_believed:
+        if not self.feed.is_trusted:
             return self._feed_reason(now_ns)
         reason = self.book.defect(now_ns)
         return None if reason is None else NotQuoting(reason)
 
     def reason(self, now_ns: int) -> NotQuoting | None:
-        """Return why neither side is to be quoted now, or None; a halt is not among the reasons."""
-        if not self.is_feed_believed:
+        """Return why neither side may be quoted now, or None; halts are not included."""
+        if not self.is_feed_trusted:
             return self._feed_reason(now_ns)
         if not self.is_clock_settled:
             return NotQuoting.CLOCK_STEP
@@ -134,19 +134,19 @@ class SymbolGuards:
         return self._feed_reason(now_ns) if tape is None else NotQuoting(tape)
 
     def is_tape_stale(self, now_ns: int) -> bool:
-        """Return whether no trade has come over a live feed for too long."""
+        """Return whether a live feed has sent no trade for `stale_tape_after_seconds`."""
         return self.tape is not None and self.tape.is_stale(now_ns)
 
-    def to_ask(self, now_ns: int) -> list[FeedData]:
-        """Return what a live feed is to be asked for anew, and take it as asked for."""
+    def data_to_resubscribe(self, now_ns: int) -> list[FeedData]:
+        """Return the data to resubscribe to now, and record the resubscription."""
         wanted: list[FeedData] = []
         if self.feed is None or self.tape is None:
             return wanted
-        if self.feed.has_to_be_asked(now_ns):
-            self.feed.on_asked(now_ns)
+        if self.feed.needs_resubscription(now_ns):
+            self.feed.on_resubscribed(now_ns)
             wanted.append(FeedData.BOOK)
-        if self.is_feed_believed and self.tape.has_to_be_asked(now_ns):
-            self.tape.on_asked(now_ns)
+        if self.is_feed_trusted and self.tape.needs_resubscription(now_ns):
+            self.tape.on_resubscribed(now_ns)
             wanted.append(FeedData.TRADES)
         return wanted
 
@@ -155,7 +155,7 @@ class SymbolGuards:
         return None if reason is None else NotQuoting(reason)
 
     def next_ns(self, now_ns: int, due_ns: int) -> int:
-        """Return when the next pause ends by itself, `due_ns` where none does before."""
+        """Return the next time at which a pause ends by itself, at most `due_ns`."""
         feed_ns = 0 if self.feed is None else self.feed.resume_at_ns
         tape_ns = 0 if self.tape is None else self.tape.resume_at_ns
         for at_ns in (self.book.resume_at_ns, self.refusals.resume_at_ns, feed_ns, tape_ns):
@@ -164,22 +164,22 @@ class SymbolGuards:
         return due_ns
 
     def is_old(self, ts_event: int, ts_init: int) -> bool:
-        """Return whether a trade was too old when it came; times in nanoseconds since the epoch."""
+        """Return whether a trade was too old on arrival; times in nanoseconds since the epoch."""
         return ts_init - ts_event > self._max_trade_age_ns
 
     def is_repeated(self, trade_id: str) -> bool:
-        """Return whether a live feed's trade has come before."""
+        """Return whether a live feed has sent this trade before."""
         return self.recent_trades is not None and self.recent_trades.is_repeated(trade_id)
 
     def backward_seconds(self, date_ns: int, now_ns: int) -> float | None:
-        """Return by how much a book event is dated before an earlier one, where that is to be logged.
+        """Return how far a book event is dated before an earlier one, seconds; None if it is not or was logged already.
 
         Parameters
         ----------
         date_ns
             The venue's time of the event, nanoseconds since the epoch.
         now_ns
-            When it came.
+            Time of its arrival, nanoseconds since the epoch.
         """
         late_ns = self._newest_date_ns - date_ns
         if late_ns <= 0:
@@ -188,15 +188,15 @@ class SymbolGuards:
         return late_ns / SECOND_NS if self._backward_dates.begins(now_ns) else None
 
     def line(self, text: str, now_ns: int) -> str | None:
-        """Return what to log of a guard's change, None where there have been too many in a minute."""
+        """Return the line to log of a guard's change, None beyond the limit per minute."""
         return self._lines.take(text, now_ns)
 
     def reports_old_trade(self, now_ns: int) -> bool:
-        """Return whether a trade that is left out is the first one for a minute, which is the one to be reported."""
+        """Return whether to report a trade that is left out: the first within a minute."""
         return self._old_trades.begins(now_ns)
 
     def supersedes(self, halt: Halt) -> bool:
-        """Return whether a halt says more than the present one: it is the first, a kill, or closes the position."""
+        """Return whether a halt replaces the current one: it is the first, a kill, or closes the position."""
         present = self.halt
         if present is None:
             return True
@@ -204,26 +204,26 @@ class SymbolGuards:
         return is_kill or (halt.flatten and not present.flatten)
 
     def rearm(self) -> None:
-        """Clear the halt and begin to measure anew."""
+        """Clear the halt and restart drawdown, loss streak and refusals."""
         self.halt = None
         self.drawdown.rearm()
         self.losses.reset()
         self.refusals.reset()
 
     def pause_text(self, reason: NotQuoting | None, now_ns: int) -> str | None:
-        """Return what there is to report of a pause: its beginning, another reason for it, its end.
+        """Return the text of a pause's begin, change of reason or end.
 
         Parameters
         ----------
         reason
-            Why neither side is quoted now, None where that is over.
+            Why neither side is quoted now, None if it is over.
         now_ns
-            The time, nanoseconds since the epoch.
+            Nanoseconds since the epoch.
 
         Returns
         -------
         str or None
-            None where this was reported already. The wait at the end of a pause is a part of it.
+            None if nothing has changed. The wait at the end of a pause belongs to the pause.
         """
         before = self.reported
         if reason is before or (reason is NotQuoting.BOOK_RECOVERING and before is not None):

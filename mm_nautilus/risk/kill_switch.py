@@ -1,9 +1,8 @@
-"""The files by which a run is halted and resumed from outside.
+"""The halt and resume files, by which other processes control a run.
 
-Beside a state file ``NAME.json`` there may be ``NAME.halt``: while it exists, and after it until somebody resumes,
-nothing is quoted; and ``NAME.resume``: the wish to go on, which the run removes when it does. Both are written
-atomically; whatever else stands under a halt file's name halts as well: an empty file, a folder, a pipe, a link to
-nowhere.
+Both lie beside the state file ``NAME.json``. ``NAME.halt`` halts the run until a resume, also once the file is gone.
+``NAME.resume`` asks to resume; the run removes it when it does. Both are written atomically. Anything else with the
+halt file's name halts as well: an empty file, a folder, a pipe, a broken link.
 """
 
 import json
@@ -22,17 +21,17 @@ __all__ = ["HaltOrder", "KillSwitch"]
 _UNSIGNED: Final = "the halt file"
 _LONGEST_TEXT: Final = 200
 _MOST_BYTES: Final = 4_096
-"""How much of a halt file is read."""
+"""Largest part of a halt file that is read, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HaltOrder:
-    """What a halt file asks for.
+    """The content of a halt file.
 
     Parameters
     ----------
     reason
-        Who or what wants the halt, in words.
+        Who or what asks for the halt.
     flatten
         Whether positions are closed at market; None leaves it to the configuration.
     """
@@ -61,11 +60,11 @@ class KillSwitch:
 
     @property
     def is_resume_wanted(self) -> bool:
-        """Whether somebody asks to go on, and nobody to halt."""
+        """Whether there is a resume file and no halt file."""
         return self.resume_path.exists() and not os.path.lexists(self.halt_path)
 
     def order(self) -> HaltOrder | None:
-        """Return what the halt file asks for, None where there is none; whatever it is, it halts at once."""
+        """Return the halt file's order, None without a file; an unreadable file is an order too."""
         try:
             content = read_at_once(self.halt_path, _MOST_BYTES)
         except OSError as error:
@@ -75,7 +74,7 @@ class KillSwitch:
         return _order(content.decode(errors="replace"))
 
     def halt(self, order: HaltOrder) -> None:
-        """Ask for a halt; a wish to resume from before is forgotten.
+        """Write the halt file and remove an earlier resume file.
 
         Raises
         ------
@@ -88,7 +87,7 @@ class KillSwitch:
         self.resume_path.unlink(missing_ok=True)
 
     def resume(self) -> None:
-        """Ask to go on: halts of every kind are cleared.
+        """Write the resume file, which clears halts of every kind, and remove the halt file.
 
         Raises
         ------
@@ -99,7 +98,7 @@ class KillSwitch:
         self.halt_path.unlink(missing_ok=True)
 
     def clear_halt(self) -> None:
-        """Remove the halt file, because a resume came in another way.
+        """Remove the halt file after a resume by another way.
 
         Raises
         ------
@@ -109,7 +108,7 @@ class KillSwitch:
         self.halt_path.unlink(missing_ok=True)
 
     def take_resume(self) -> None:
-        """Remove the wish to go on, which is fulfilled once.
+        """Remove the resume file, so that it resumes once.
 
         Raises
         ------
@@ -133,12 +132,12 @@ def _order(text: str) -> HaltOrder:
 
 
 def _shown(text: str) -> str:
-    """Return a reason as it may be printed, logged and published."""
+    """Return a reason as printable text, shortened."""
     return printable(text)[:_LONGEST_TEXT]
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    """Write a file so that it is never seen half written, also after a power cut, and by whichever thread."""
+    """Write a file atomically, safe against power cuts and several threads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{threading.get_native_id()}.tmp")
     replace_file(path, f"{json.dumps(document)}\n".encode(), temporary)

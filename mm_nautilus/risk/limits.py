@@ -1,4 +1,4 @@
-"""Limits that hold whatever the prices say: sound books, drawdown, order rate."""
+"""Guards of book, drawdown and order rate, and limits on log lines."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ __all__ = [
 ]
 
 GAP_SECONDS: Final = 60.0
-"""Longest silence of a book that is no gap in what is known of it, seconds, unless somebody says otherwise."""
+"""Default longest silence of a book that does not count as a gap, seconds."""
 
 
 class BookCondition(StrEnum):
-    """What can be said of a book by its touch."""
+    """Condition of a book, judged by its touch."""
 
     SOUND = "sound"
     MISSING = "no book"
@@ -33,7 +33,7 @@ class BookCondition(StrEnum):
 
 
 def book_condition(best_bid: float | None, best_ask: float | None) -> BookCondition:
-    """Judge a book by its touch; a locked book (bid = ask) counts as crossed."""
+    """Return the condition of a book with this touch; a locked book (bid = ask) counts as crossed."""
     if best_bid is None and best_ask is None:
         return BookCondition.MISSING
     if best_bid is None or best_ask is None:
@@ -42,21 +42,21 @@ def book_condition(best_bid: float | None, best_ask: float | None) -> BookCondit
 
 
 class BookGuard:
-    """Whether a symbol's book may be quoted on.
+    """Decide whether a symbol's book may be quoted on.
 
-    After a defect or a silence the book has to stay sound for a while before quoting resumes.
+    After a defect or a silence the book must stay valid for `resume_after_ns` before quoting resumes.
 
     Parameters
     ----------
     stale_after_ns
-        Longest silence of the feed, nanoseconds.
+        Silence of the feed after which the book is stale, nanoseconds.
     resume_after_ns
-        How long the book has to be sound again after a defect, nanoseconds.
+        How long the book must be valid again after a defect, nanoseconds.
 
     Attributes
     ----------
     last_event_ns
-        Time of the feed's last event, whatever it changed; None before the first.
+        Time of the last book event, nanoseconds since the epoch; None before the first.
     """
 
     __slots__ = (
@@ -85,17 +85,17 @@ class BookGuard:
 
     @property
     def resume_at_ns(self) -> int:
-        """When quoting may resume, if the book stays sound."""
+        """Earliest time of quoting if the book stays valid, nanoseconds since the epoch."""
         return self._resume_at_ns
 
     def on_event(self, ts_ns: int, condition: BookCondition) -> None:
-        """Take in the condition of the book after an event at `ts_ns`."""
+        """Set the condition of the book after an event at `ts_ns`."""
         was_defective = self._condition is not BookCondition.SOUND or self.is_stale(ts_ns)
         self._condition = condition
         self.last_event_ns = ts_ns
         if condition is BookCondition.SOUND and was_defective and self._has_started:
             self._resume_at_ns = ts_ns + self._resume_after_ns
-        # The first book is quoted on at once; one that was emptied later has to recover.
+        # The first book is quoted on at once; one that was cleared later has to recover.
         self._has_started = self._has_started or condition is not BookCondition.MISSING
 
     def age_seconds(self, now_ns: int) -> float | None:
@@ -103,19 +103,19 @@ class BookGuard:
         return None if self.last_event_ns is None else max(0, now_ns - self.last_event_ns) / SECOND_NS
 
     def recover(self, now_ns: int) -> None:
-        """Wait as after a defect: what was known of times no longer holds."""
+        """Start a recovery as after a defect, because earlier times are no longer valid."""
         self._resume_at_ns = max(self._resume_at_ns, now_ns + self._resume_after_ns)
 
     def is_stale(self, now_ns: int) -> bool:
-        """Return whether the feed has been silent for too long."""
+        """Return whether the feed has been silent for longer than `stale_after_ns`."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns >= self.stale_after_ns
 
     def is_gap(self, now_ns: int) -> bool:
-        """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a book that is stale."""
+        """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a stale book."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns > self._gap_ns
 
     def defect(self, now_ns: int) -> str | None:
-        """Return what is wrong with the book at the moment, or None."""
+        """Return what is wrong with the book now, or None."""
         if self._condition is not BookCondition.SOUND:
             return self._condition.value
         return "stale book" if self.is_stale(now_ns) else None
@@ -127,16 +127,16 @@ class BookGuard:
 
 @dataclass(slots=True)
 class DrawdownGuard:
-    """Halt after total PnL has fallen too far from its best.
+    """Fire when total PnL has fallen too far from its peak.
 
     Parameters
     ----------
     limit_pct
-        Largest fall as % of the capital; None never halts.
+        Largest drawdown as % of the capital; None never fires.
     peak
-        Best PnL so far, starting at 0; None takes the next one.
+        Highest PnL so far, starting at 0; None starts at the next one.
     halted
-        Whether the guard has fired; it stays so until it is armed again.
+        Whether the guard has fired since it was last armed.
     """
 
     limit_pct: float | None
@@ -146,14 +146,14 @@ class DrawdownGuard:
     max_drawdown_pct: float = 0.0
 
     def update(self, pnl: float, capital: float) -> bool:
-        """Take in the total PnL and return whether the guard fires now.
+        """Update the total PnL and return whether the guard fires now.
 
         Parameters
         ----------
         pnl
             Total PnL since the start, net of fees.
         capital
-            What the limit is a share of, in the currency of `pnl`; a guard without capital does not judge.
+            Amount of which the limit is a share, in the currency of `pnl`; with 0 the guard never fires.
         """
         self.peak = pnl if self.peak is None else max(self.peak, pnl)
         if capital <= 0:
@@ -165,7 +165,7 @@ class DrawdownGuard:
         return fires
 
     def rearm(self) -> None:
-        """Measure from the next PnL on: a fall that has been accepted does not fire again."""
+        """Arm the guard again, with the next PnL as the peak."""
         self.peak, self.halted = None, False
 
 
@@ -201,19 +201,19 @@ class ActionBudget:
 
     @property
     def next_ns(self) -> int:
-        """When the oldest counted action leaves the window."""
+        """Time at which the oldest counted action leaves the window, nanoseconds since the epoch."""
         return self._times_ns[0] + SECOND_NS if self._times_ns else 0
 
 
 class LineLimit:
-    """Bound how many lines of one kind are logged in a minute, and count those that are not.
+    """Limit the log lines of one kind per window, and count those left out.
 
     Parameters
     ----------
     most
-        Lines in a window.
+        Most lines in a window.
     window_ns
-        Its length, nanoseconds.
+        Length of the window, nanoseconds.
     """
 
     __slots__ = ("_left_out", "_logged", "_most", "_since_ns", "_window_ns")
@@ -225,7 +225,7 @@ class LineLimit:
         self._logged = self._left_out = 0
 
     def take(self, text: str, now_ns: int) -> str | None:
-        """Return what to log of a line now: with how many were left out before, or None where it is one of them."""
+        """Return the line to log, with the number of lines left out before it; None if this one is left out."""
         if not 0 <= now_ns - self._since_ns < self._window_ns:
             self._since_ns, self._logged = now_ns, 0
         if self._logged >= self._most:
@@ -237,12 +237,12 @@ class LineLimit:
 
 
 class LogThrottle:
-    """Find the first of like events that follow each other closely, so that only that one is logged.
+    """Find the first of similar events in quick succession, so that only this one is logged.
 
     Parameters
     ----------
     quiet_ns
-        After this long without an event the next one is a first one again, nanoseconds.
+        Time without an event after which the next one counts as a first one again, nanoseconds.
     """
 
     __slots__ = ("_last_ns", "_quiet_ns")
@@ -252,7 +252,7 @@ class LogThrottle:
         self._last_ns: int | None = None
 
     def begins(self, now_ns: int) -> bool:
-        """Take in an event and return whether it is a first one."""
+        """Record an event and return whether it is a first one."""
         begins = self._last_ns is None or now_ns - self._last_ns >= self._quiet_ns
         self._last_ns = now_ns
         return begins

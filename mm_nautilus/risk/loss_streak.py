@@ -8,10 +8,10 @@ _ZERO = Decimal(0)
 
 
 class LossStreak:
-    """Count the orders in a row that ended in a loss.
+    """Count consecutive orders that reduced the position at a loss.
 
-    An order that reduces a position may be executed in several parts, each a trade; they count as one, by their
-    sum. One that breaks even neither adds to the streak nor ends it.
+    An order may be executed in several parts, each a trade; they count as one, by the sum of their results. An order
+    that breaks even neither extends nor ends the streak.
 
     Parameters
     ----------
@@ -32,18 +32,18 @@ class LossStreak:
         self.reset()
 
     def reset(self, length: int = 0) -> None:
-        """Begin anew, or at a length that was saved."""
+        """Set the streak to 0, or to a saved length."""
         self.length = self._before = length
         self._order: str | None = None
         self._pnl = _ZERO
 
     def add(self, order: str, pnl: Decimal) -> bool:
-        """Take in one trade and return whether the streak has its limit now.
+        """Add one trade and return whether the streak has just reached its limit.
 
         Parameters
         ----------
         order
-            The order that the trade was an execution of.
+            Id of the executed order.
         pnl
             Its result, net of fees, in quote currency.
         """

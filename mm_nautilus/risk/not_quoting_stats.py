@@ -1,4 +1,4 @@
-"""How often and for how long each reason for not quoting held."""
+"""Counts and durations of the reasons for not quoting."""
 
 from dataclasses import dataclass, field
 
@@ -10,14 +10,14 @@ __all__ = ["NotQuotingStats"]
 
 @dataclass(slots=True)
 class NotQuotingStats:
-    """Counts and times of one side's reasons for not quoting.
+    """Counts and durations of one side's reasons for not quoting.
 
     Attributes
     ----------
     counts
-        How often each reason set in.
+        How often each reason began.
     times_ns
-        Nanoseconds each reason held.
+        Total duration of each reason, nanoseconds.
     """
 
     counts: dict[NotQuoting, int] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class NotQuotingStats:
     _since_ns: int = 0
 
     def set(self, reason: NotQuoting | None, now_ns: int) -> None:
-        """Note the reason that holds from now on; None while the side is quoted."""
+        """Set the reason from `now_ns` on; None while the side is quoted."""
         if reason is self.current:
             return
         self._add_time(now_ns)
@@ -35,7 +35,7 @@ class NotQuotingStats:
             self.counts[reason] = self.counts.get(reason, 0) + 1
 
     def close(self, now_ns: int) -> None:
-        """Count the time of the present reason up to now."""
+        """Add the duration of the current reason up to `now_ns`."""
         self._add_time(now_ns)
 
     def _add_time(self, now_ns: int) -> None:

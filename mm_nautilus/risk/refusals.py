@@ -1,4 +1,4 @@
-"""Storms of refused orders."""
+"""Pause a symbol after too many refused orders, and give up after several pauses."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ __all__ = ["RefusalGuard", "RefusalLimits"]
 
 @dataclass(frozen=True, slots=True)
 class RefusalLimits:
-    """When refused orders are a storm, and what follows.
+    """Limits on refused orders.
 
     Parameters
     ----------
     most
-        Refused orders in the window that are still none; None never makes a storm.
+        Most refused orders tolerated in the window; None sets no limit.
     window_ns
         Length of the window, nanoseconds.
     pause_ns
-        How long no order is sent after a storm, nanoseconds.
+        Length of a pause, nanoseconds.
     most_pauses
-        Pauses in a row before the next storm is one too many; None allows any number.
+        Most pauses in a row; None allows any number.
     """
 
     most: int | None
@@ -29,21 +29,20 @@ class RefusalLimits:
 
 
 class RefusalGuard:
-    """Pause after a storm of refused orders, and give up after several of them in a row.
+    """Pause after too many refused orders, and give up after several pauses in a row.
 
-    Orders that are refused again and again, whatever the reason, are the mark of something that trying does not mend:
-    a suspended pair, a wrong precision, prices that are far behind the venue's. A storm continues a row where it
-    comes no later than one pause after the last pause.
+    Repeated refusals have a cause that retrying does not fix: a suspended pair, a wrong precision, prices far behind
+    the venue's. A pause counts as in a row if it begins within one pause's length after the last one's end.
 
     Parameters
     ----------
     limits
-        When refusals are a storm, and what follows.
+        The limits.
 
     Attributes
     ----------
     pauses
-        Pauses in the present row.
+        Pauses in a row so far.
     """
 
     __slots__ = ("_limits", "_resume_at_ns", "_times_ns", "pauses")
@@ -56,16 +55,16 @@ class RefusalGuard:
 
     @property
     def resume_at_ns(self) -> int:
-        """When the present or last pause ends."""
+        """End of the current or last pause, nanoseconds since the epoch."""
         return self._resume_at_ns
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Clear all counts and the pause."""
         self._times_ns.clear()
         self._resume_at_ns = self.pauses = 0
 
     def add(self, now_ns: int) -> bool:
-        """Count one refused order and return whether a pause begins with it."""
+        """Count one refused order and return whether it starts a pause."""
         limits = self._limits
         if limits.most is None or self.is_paused(now_ns):
             return False
@@ -79,7 +78,7 @@ class RefusalGuard:
         return is_storm
 
     def is_paused(self, now_ns: int) -> bool:
-        """Return whether no order is to be sent now."""
+        """Return whether a pause is in progress."""
         return now_ns < self._resume_at_ns
 
     @property

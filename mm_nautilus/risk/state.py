@@ -1,4 +1,4 @@
-"""What the guards let a symbol do, in a word and with a reason."""
+"""State of a symbol under its guards: quoting, paused or halted, with a reason."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -10,14 +10,13 @@ from mm_nautilus.pricing.not_quoting import HALTS, UNSAFE_BOOK, NotQuoting
 __all__ = ["GUARD_REASONS", "GuardState", "Halt", "QuotingState", "guard_state"]
 
 GUARD_REASONS: Final = UNSAFE_BOOK | HALTS | {NotQuoting.REFUSED_TOO_OFTEN, NotQuoting.BOOK_RECOVERING}
-"""Reasons that stand for a guard: both sides are affected, and nothing but the guard ends it."""
+"""Reasons set by guards: they affect both sides and end only when the guard ends them."""
 
 
 class QuotingState(StrEnum):
-    """What a symbol is doing.
+    """State of a symbol.
 
-    ``quoting`` means that at least one side may be quoted; ``paused`` ends by itself; ``halted`` is ended by
-    somebody.
+    ``quoting``: at least one side may be quoted; ``paused``: ends by itself; ``halted``: ends with a resume command.
     """
 
     QUOTING = "quoting"
@@ -34,7 +33,7 @@ class Halt:
     reason
         One of `HALTS`.
     text
-        The same with its figures.
+        The reason with its numbers.
     flatten
         Whether the position is closed at market.
     """
@@ -60,11 +59,11 @@ class GuardState:
     Parameters
     ----------
     state
-        What it is doing.
+        Quoting, paused or halted.
     reason
-        Why it is not quoted; of one side where the other one is quoted; empty where both are.
+        Why the symbol, or one side, is not quoted; empty if both sides are.
     feed_age_seconds
-        Time since the feed's last event; None before the first.
+        Time since the last book event, seconds; None before the first.
     """
 
     state: QuotingState
@@ -82,9 +81,9 @@ def guard_state(
     halt
         Its halt, or None.
     bid, ask
-        Why a side is not quoted, None where it is.
+        Why a side is not quoted, None if it is.
     feed_age_seconds
-        Time since the feed's last event.
+        Time since the last book event, seconds.
     """
     if halt is not None:
         return GuardState(QuotingState.HALTED, f"{halt.reason}: {halt.text}", feed_age_seconds)

@@ -1,4 +1,4 @@
-"""What a venue takes at present, of all its pairs or of one, and what a market maker may do then."""
+"""A venue's trading status, of the whole venue or of one pair, and what it allows a market maker."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,9 +10,9 @@ __all__ = ["VenueState", "strictest", "venue_reason"]
 
 
 class VenueState(StrEnum):
-    """A state that Kraken gives a pair or itself.
+    """Trading status in Kraken's words.
 
-    ``unknown`` stands for every word that is none of these: what it allows is not known, so nothing is sent.
+    ``unknown`` stands for any other word: nothing is sent then, because what it allows is not known.
     """
 
     ONLINE = "online"
@@ -31,12 +31,12 @@ class VenueState(StrEnum):
 
     @property
     def takes_quotes(self) -> bool:
-        """Whether post-only orders may be sent that enlarge a position."""
+        """Whether the venue accepts post-only orders that increase a position."""
         return self not in _NO_QUOTES
 
     @property
     def takes_market_orders(self) -> bool:
-        """Whether orders may be sent that take, as exits do, which only reduce a position."""
+        """Whether the venue accepts market orders that reduce a position, as exits do."""
         return self in _MARKET_ORDERS
 
 
@@ -52,9 +52,9 @@ _MARKET_ORDERS: Final = frozenset({VenueState.ONLINE, VenueState.REDUCE_ONLY})
 
 
 def strictest(states: Iterable[VenueState]) -> VenueState:
-    """Return what several states that hold at once come to: what one of them forbids is forbidden.
+    """Combine several states: what one of them forbids is forbidden.
 
-    Where one takes quotes alone and another reductions alone, nothing is left but to cancel.
+    Post-only combined with reduce-only leaves cancel-only.
     """
     known = frozenset(states)
     worst = max(known, key=list(VenueState).index)
@@ -64,14 +64,14 @@ def strictest(states: Iterable[VenueState]) -> VenueState:
 
 
 def venue_reason(state: VenueState, *, takes: bool) -> NotQuoting | None:
-    """Return why a symbol is not quoted in a state of its venue, None where it may be.
+    """Return why a symbol must not be quoted in a venue state, or None.
 
     Parameters
     ----------
     state
         The state.
     takes
-        Whether the symbol's entries are orders that take.
+        Whether the symbol enters by market orders.
     """
     if takes and state.takes_quotes and not state.takes_market_orders:
         return NotQuoting.VENUE_NO_MARKET_ORDERS

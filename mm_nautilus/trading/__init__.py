@@ -1,4 +1,4 @@
-"""The strategy."""
+"""The market-making strategy on the engine; importing it widens currency precision (see `currencies`)."""
 
 from mm_nautilus.trading import currencies
 

@@ -15,36 +15,36 @@ from mm_nautilus.trading.working_order import OrderState, QuoteSide, WorkingOrde
 __all__ = ["Affordability", "most_ticks"]
 
 _LOT_ROUNDING: Final = 1e-9
-"""Share of a lot by which a balance may miss it through binary rounding and still pay for it."""
+"""Tolerance for binary rounding when a balance is converted to whole lots, as a share of a lot."""
 _SWEEP_SHARE: Final = 0.05
-"""Headroom of a marketable buy on a cash account: what sweeping the book may cost above the best ask. A balance
-that a fill would overdraw ends the whole run."""
+"""Price headroom of a marketable buy on a cash account, as a share of the best ask, for sweeping several levels. A fill
+that overdraws a balance ends the whole run."""
 
 
 def most_ticks(symbol: SymbolState) -> int:
-    """Return the price a marketable buy is reckoned with, in ticks."""
+    """Return the highest price assumed for a marketable buy, in ticks: best ask plus headroom."""
     return math.ceil((symbol.book.best_ask_ticks or 1) * (1.0 + _SWEEP_SHARE))
 
 
 def _fee_share(symbol: SymbolState) -> float:
-    """Return the higher of the two fees as a share of value, for reckoning what a buy may cost."""
+    """Return the higher of maker and taker fee as a share of value; a rebate counts as 0."""
     return max(0.0, symbol.params.maker_fee_pct or 0.0, symbol.params.taker_fee_pct or 0.0) / 100.0
 
 
 def _value(symbol: SymbolState, quote: Quote, *, is_buy: bool) -> float:
-    """Return what an order needs of its balance: quote currency for a bid, base currency for an ask."""
+    """Return the balance an order needs: quote currency for a buy, base currency for a sell."""
     return quote.size_lots * symbol.lot * (quote.price_ticks * symbol.tick if is_buy else 1.0)
 
 
 def _is_locked(order: WorkingOrder) -> bool:
-    """Whether the account already sets something aside for an order: a quote's value, from its acceptance on."""
+    """Return whether the account has locked balance for an order: it does so when it accepts a quote."""
     return order.side is not None and not order.is_marketable and order.is_resting
 
 
 def _claim(order: WorkingOrder, currency: Currency) -> float:
-    """Return what an order will still take of a balance beyond what the account has locked for it.
+    """Return the amount of a currency an order may need beyond what the account has locked for it.
 
-    The account locks a resting order's value, from the moment it is accepted, without its fee.
+    The account locks a resting order's value when it accepts the order, but not its fee.
     """
     symbol, is_buy = order.symbol, order.is_buy
     if currency != (symbol.quote_currency if is_buy else symbol.base_currency):
@@ -59,14 +59,14 @@ def _claim(order: WorkingOrder, currency: Currency) -> float:
 
 
 class Affordability:
-    """Limit orders to what the free balance pays for, or on margin secures.
+    """Limit order sizes to the free balance of a cash account or the free margin of a margin account.
 
     Parameters
     ----------
     balances
         The account's balances.
     live
-        The orders that are not closed yet, by their id.
+        All open and in-flight orders, by order id.
     """
 
     def __init__(self, balances: Balances, live: Mapping[Any, WorkingOrder]) -> None:
@@ -74,7 +74,7 @@ class Affordability:
         self._live = live
 
     def limited(self, symbol: SymbolState, side: QuoteSide, quote: Quote) -> Quote | NotQuoting:
-        """Shrink a quote to what is free; below the venue's minimum there is none."""
+        """Shrink a quote to the free balance; return `INSUFFICIENT_BALANCE` below the venue's minimum."""
         if self._is_covered(symbol, side, quote):
             return quote
         takes = symbol.params.entry_order == "taker"
@@ -86,7 +86,7 @@ class Affordability:
         return quote._replace(size_lots=free) if free >= smallest else NotQuoting.INSUFFICIENT_BALANCE
 
     def _is_covered(self, symbol: SymbolState, side: QuoteSide, quote: Quote) -> bool:
-        """Return whether a quote takes no more of its balance than the side's settled order has locked already."""
+        """Return whether the balance locked by the side's working order is enough for a quote."""
         working = side.working
         if working is None:
             return False
@@ -94,9 +94,9 @@ class Affordability:
         return _value(symbol, quote, is_buy=by_price) <= _value(symbol, working, is_buy=by_price)
 
     def would_deny(self, symbol: SymbolState, side: QuoteSide, quote: Quote) -> bool:
-        """Return whether the engine would refuse an amend whose open part is neither too large nor too dear.
+        """Return whether the engine would deny an amend although its open part is within limits and balance.
 
-        It judges the whole order, also the part that is filled already.
+        The engine checks the order's total size, including the part already filled.
         """
         filled = 0 if side.order is None else side.order.filled_lots
         if filled == 0:
@@ -110,9 +110,9 @@ class Affordability:
     def free_lots(
         self, symbol: SymbolState, price_ticks: int, *, is_buy: bool, own: QuoteSide | None = None
     ) -> int | None:
-        """Return how many lots the free balance pays for at a price, None where nothing limits them.
+        """Return how many lots the free balance pays for at a price, None if the account sets no limit.
 
-        What the order of the side `own` has locked is free for its amendment.
+        The balance locked by the working order of the side `own` counts as free, because an amend can reuse it.
         """
         if not self._balances.is_cash:
             return self._free_margin_lots(symbol, price_ticks, is_buy=is_buy, own=own)
@@ -129,7 +129,7 @@ class Affordability:
     def _free_margin_lots(
         self, symbol: SymbolState, price_ticks: int, *, is_buy: bool, own: QuoteSide | None
     ) -> int | None:
-        """Return how many lots a margin account's free balance secures, besides those that reduce the position."""
+        """Return how many lots the free margin supports, at least those that reduce the position."""
         rate = symbol.margin_rate / self._balances.leverage
         if rate == 0.0:
             return None

@@ -1,4 +1,4 @@
-"""Balances of a venue's account at a constant cost."""
+"""Read an account's balances at a cost that does not grow with the number of orders."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,9 +11,9 @@ __all__ = ["Balances"]
 class Balances:
     """Read total and free balances without copying the account.
 
-    The engine's account object carries its whole event history and is copied on every access, which costs more
-    with every order. The portfolio's equity and locked amounts are the same figures at a constant cost: a cash
-    account's equity by currency is its total balance.
+    The engine copies an account with its whole event history on every access, which gets slower with every order.
+    The portfolio's equity and locked amounts give the same numbers at a constant cost: a cash account's equity in a
+    currency is its total balance.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Balances:
     Attributes
     ----------
     is_cash
-        Whether the account exchanges base for quote, rather than settling PnL only.
+        Whether fills exchange base for quote currency; a margin account settles PnL only.
     leverage
         A margin account's leverage; 1 for a cash account.
     """
@@ -46,16 +46,16 @@ class Balances:
         return dict(sorted((c.code, m.as_decimal()) for c, m in amounts.items()))
 
     def free(self, currency: Currency) -> float:
-        """Return what a new order may use of a currency: the total less what orders and positions lock.
+        """Return the balance available to new orders: the total less what orders and positions lock.
 
-        A margin account's equity has open PnL in it, which an order cannot use. Before each of its positions has a
-        price, which after a restart takes a book, nothing of it is free.
+        A margin account's equity includes unrealised PnL, which orders cannot use. It is 0 on a margin account while
+        a position has no price yet, as after a restart before the first book.
         """
         total = self._portfolio.equity(self._venue).get(currency)
         locked = self._portfolio.balances_locked(self._venue).get(currency)
         held = 0.0 if locked is None else locked.as_double()
         if not self.is_cash:
-            # The engine notes what it lacks while it reckons the equity, which is above.
+            # The engine records missing prices while it computes the equity above.
             if self._portfolio.missing_price_instruments(self._venue):
                 return 0.0
             open_pnl = self._portfolio.unrealized_pnls(self._venue).get(currency)

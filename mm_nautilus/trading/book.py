@@ -18,7 +18,7 @@ class Touch(NamedTuple):
 
 
 def holds_single_orders(deltas: Any) -> bool:
-    """Return whether a group of changes adds two orders at one price, as market-by-order data does."""
+    """Return whether a group of deltas adds two orders at one price, as market-by-order (L3) data does."""
     added: dict[tuple[Any, int], int] = {}
     for delta in deltas.deltas:
         order = delta.order
@@ -30,7 +30,7 @@ def holds_single_orders(deltas: Any) -> bool:
 
 
 def book_imbalance(book: Any, levels: int = 10) -> float:
-    """Return ``(bid depth - ask depth) / (sum)`` over a book's top levels, in [-1, 1]; 0 for an empty book."""
+    """Return ``(bid depth - ask depth) / (bid depth + ask depth)`` over the top levels, in [-1, 1]; 0 if empty."""
     bids = sum(level.size() for level in book.bids(levels))
     asks = sum(level.size() for level in book.asks(levels))
     return _share(bids, asks)
@@ -41,7 +41,7 @@ def _share(bids: float, asks: float) -> float:
 
 
 class OwnBook:
-    """Best prices as whole ticks, and depth where the feed has it.
+    """A level-2 book, or the best quotes of a feed without depth; its touch is in whole ticks.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class OwnBook:
     best_bid_ticks, best_ask_ticks
         The touch as of the last `read`, None for an empty side.
     sizes
-        Sizes at the touch, lots, where the book reads them.
+        Sizes at best bid and best ask, lots; 0 unless the book is a `SizedBook`.
     """
 
     __slots__ = (
@@ -105,14 +105,14 @@ class OwnBook:
         return bool(bid_price == self._bid and ask_price == self._ask)
 
     def imbalance(self, levels: int = 10) -> float:
-        """Return `book_imbalance`; of the two sizes alone where the feed has best quotes."""
+        """Return `book_imbalance`; a feed of best quotes has one level a side."""
         if self._quote is None:
             return book_imbalance(self._book, levels)
         return _share(float(self._quote.bid_size), float(self._quote.ask_size))
 
 
 class SizedBook(OwnBook):
-    """A book whose touch has sizes too.
+    """A book that also reads the sizes at the touch.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ class SizedBook(OwnBook):
     lot_raw
         Size increment in the engine's raw fixed-point units.
     moves_with_size
-        Whether a change of size at the touch is a change of the touch.
+        Whether `read` reports a change of size at the touch as a change.
     record
-        Called with the time of every event that changed a price or a size at the touch, nanoseconds since the epoch.
+        Called after every change of price or size at the touch, with its time in nanoseconds since the epoch.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a symbol's position is closed: why, by which order, and what stands in the way."""
+"""Close a symbol's position: the reason, the exit order, and refused exits."""
 
 from typing import Any
 
@@ -19,18 +19,18 @@ class Closing:
     Parameters
     ----------
     market, position, sizes, counts
-        The symbol's.
+        The symbol's market, position, order sizes and order counts.
 
     Attributes
     ----------
     flatten
-        Why the position is closed whatever its prices say, None while it is not.
+        Why the position is closed regardless of price (a halt or a stop), or None.
     order_id
         The exit order in flight, None while there is none.
     retry_ns
-        No exit before this time, after one that was refused or found no liquidity.
+        Earliest time of the next exit order, after one that was refused or found no liquidity; ns since the epoch.
     kept_for
-        Why the strategy stopped with a position that it was to close, empty where it did not.
+        Why `flatten_on_stop` left the position open; empty if it did not.
     """
 
     __slots__ = (
@@ -60,12 +60,13 @@ class Closing:
     # -- Why --------------------------------------------------------------------------------------------
 
     def decide(self, now_ns: int) -> str | None:
-        """Decide on an exit once; it stands until the position is closed. Return why, where it is decided now.
+        """Check the exit rules and return the log line of a new exit, or None.
 
-        What is left below the venue's smallest order cannot be closed by itself and is quoted on.
+        An exit stays in force until the position is closed. A remainder below the venue's minimum order cannot be
+        closed by itself, so quoting goes on.
         """
         touch, position, market = self._market.touch, self._position, self._market
-        if touch is None or position.entry is None or not market.guards.is_feed_believed:
+        if touch is None or position.entry is None or not market.guards.is_feed_trusted:
             return None
         if not self.is_possible:
             position.exit = None if self.order_id is None else position.exit
@@ -79,49 +80,49 @@ class Closing:
 
     @property
     def purpose(self) -> ExitReason | None:
-        """Why the position is to be closed, None where it is not."""
+        """The reason of the exit in force, None without one."""
         decided = self._position.exit
         return self.flatten or (None if decided is None else decided.reason)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is a position that is to be closed."""
+        """Whether a position is open and an exit is in force."""
         return self._position.lots != 0 and (self._position.exit is not None or self.flatten is not None)
 
     # -- How much ---------------------------------------------------------------------------------------
 
     @property
     def touch_ticks(self) -> int | None:
-        """The best price that an exit could have, in ticks."""
+        """The touch an exit would trade against, in ticks: best ask of a short position, else best bid."""
         book = self._market.book
         return book.best_ask_ticks if self._position.lots < 0 else book.best_bid_ticks
 
     @property
     def least_lots(self) -> int:
-        """The smallest exit the venue takes at the touch, in lots."""
+        """The venue's minimum order size at the touch, in lots."""
         return self._sizes.order_limits.min_lots_at(self.touch_ticks or 1)
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a touch to exit at and the position is no smaller than the venue's smallest order."""
+        """Whether the side to exit at has a price and the position is at least the venue's minimum order."""
         return self.touch_ticks is not None and abs(self._position.lots) >= self.least_lots
 
     def piece_of(self, lots: int) -> int:
-        """Return how many of the lots that are to be closed the first order takes, at the dearer side of the book."""
+        """Return the size of the first of the exit orders for `lots`, priced at the best ask, in lots."""
         book = self._market.book
         return self._sizes.order_limits.piece_of(lots, book.best_ask_ticks or book.best_bid_ticks or 1)
 
-    # -- What stands in the way -------------------------------------------------------------------------
+    # -- Refusals ---------------------------------------------------------------------------------------
 
     def on_refused(self, reason: str, now_ns: int) -> bool:
-        """Note that an exit order was refused, and return whether that is to be logged."""
+        """Count a refused exit order and return whether to log it: the first within a minute."""
         self._counts.exits_refused += 1
         self._refusal = reason
         return self._refusal_log.begins(now_ns)
 
     @property
     def warnings(self) -> list[str]:
-        """That the position could not be closed, or was not."""
+        """Texts about refused exits and about a position that stayed open at the stop."""
         name, spec = self._market.name, self._market.spec
         found = []
         if self._refusal:

@@ -1,4 +1,4 @@
-"""Digits that the engine keeps of money; importing this layer gives every currency at least eight."""
+"""Currency precision of the engine: importing `mm_nautilus.trading` gives every currency at least eight digits."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,14 +10,14 @@ from mm_nautilus.market.fiat import FIAT
 __all__ = ["LEAST_DIGITS", "keep_digits"]
 
 LEAST_DIGITS: Final = 8
-"""Digits after the decimal point that the engine keeps of any currency, as it does of USDT and BTC by itself."""
+"""Least number of decimal places of any currency; the engine's own precision of USDT and BTC."""
 
 _COARSE: Final = sorted({*FIAT, "ADA", "XAG", "XAU", "XPT", "XRP", "XTZ"})
-"""What the engine knows with fewer, to which it would round every fee, result and balance."""
+"""Currencies that the engine defines with fewer digits; it would round fees, PnL and balances to them."""
 
 
 def keep_digits(codes: Iterable[str], digits: int = LEAST_DIGITS) -> None:
-    """Make the engine keep at least `digits` of some currencies in all instruments and money made from now on."""
+    """Give currencies at least `digits` decimal places in all instruments and amounts created from now on."""
     for code in codes:
         known = Currency.from_str(code)
         if known.precision < digits:

@@ -1,4 +1,4 @@
-"""Measure how far each symbol and the account have fallen from their best."""
+"""Drawdown of each symbol's and of the account's PnL, with their limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Breach:
     Parameters
     ----------
     symbols
-        The symbols that it halts.
+        The symbols to halt.
     reason
-        Which limit it was.
+        `HALTED_DRAWDOWN` or `HALTED_ACCOUNT_DRAWDOWN`.
     text
-        The figure, for people.
+        The drawdown as text, for example ``5.20 % of max_inventory``.
     """
 
     symbols: tuple[SymbolState, ...]
@@ -42,7 +42,7 @@ class Drawdowns:
     balances
         The account's balances.
     rates
-        What converts between currencies at the current mids.
+        Conversion rates between currencies at the current mid prices.
     symbols
         The symbols.
     settings
@@ -65,7 +65,7 @@ class Drawdowns:
         self._start_equity: float | None = None
 
     def breaches(self) -> Iterator[Breach]:
-        """Mark everything at mid and yield each limit that is reached now."""
+        """Mark all positions at mid and yield each drawdown limit reached just now."""
         total = 0.0
         is_whole = True
         for symbol in self._symbols:
@@ -85,26 +85,26 @@ class Drawdowns:
             yield Breach(self._symbols, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text)
 
     def begin(self) -> None:
-        """Take the balances at the start, before anything is traded."""
+        """Store the starting balances; call it before the first order."""
         self._starting = self._balances.totals()
 
     def note_start(self) -> None:
-        """Value the balances at the start: everything has a price now."""
+        """Value the starting balances; call it once every symbol has a price."""
         self._capital()
 
     def rearm(self) -> None:
-        """Measure the account's drawdown from now on."""
+        """Restart the account's drawdown at the current PnL."""
         self._account.rearm()
 
     def save(self) -> dict[str, Any]:
-        """Return the account's guard as plain values."""
+        """Return the account's drawdown and starting equity as JSON values, for `restore`."""
         return {
             "account": {"peak": self._account.peak, "halted": self._account.halted},
             "start_equity": self._start_equity,
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take up what `save` returned, of a run before."""
+        """Restore what `save` returned in an earlier run."""
         account = saved.get("account", {})
         self._account.peak = account.get("peak", 0.0)
         self._account.halted = account.get("halted", False)
@@ -117,7 +117,7 @@ class Drawdowns:
         return self._start_equity
 
     def _equity(self) -> float | None:
-        """Value the balances at the start; those that none of the pairs can convert are no capital of this strategy."""
+        """Value the starting balances, None while a price is missing; currencies that no pair converts are left out."""
         total = 0.0
         for currency, amount in self._starting.items():
             if self._rates.path(currency, self._currency) is None:

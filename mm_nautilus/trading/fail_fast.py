@@ -1,4 +1,4 @@
-"""Make an exception in a callback end the run; the engine alone would log it and go on."""
+"""End the run when a callback raises; the engine by itself logs the exception and goes on."""
 
 import functools
 import traceback
@@ -13,7 +13,7 @@ from nautilus_trader.trading import Strategy
 __all__ = ["CallbackFailure", "GuardedActor", "GuardedStrategy"]
 
 _ALWAYS_RUN = frozenset({"on_stop", "on_save", "on_load", "on_dispose", "on_reset", "_on_event"})
-"""Callbacks that still run after a failure, so that orders are cancelled, fills are written and state is kept."""
+"""Callbacks that still run after a failure, to cancel orders, write fills and save state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def _note_failure(component: Any, callback: str, error: BaseException) -> None:
 class _Guarded:
     """Wrap every callback (methods named ``on_...`` or ``_on_...``) of each subclass.
 
-    The first exception is kept in ``failures``, the system is told to shut down, and from then on only the
-    callbacks that stop and save still run.
+    The first exception is stored in ``failures`` and shuts the system down. From then on only the callbacks in
+    `_ALWAYS_RUN` run.
     """
 
     failures: list[CallbackFailure]
@@ -78,12 +78,12 @@ class _Guarded:
                 setattr(cls, name, _guarded(method))
 
     def on_failure(self, failure: CallbackFailure) -> None:
-        """Ask the system to shut down; runs once a failure, right where it happened."""
+        """Shut the system down; called once for each failure, inside the failing callback."""
         del failure
         self.shut_down_after_failure()
 
     def listener(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return a callback for another component to call: what it raises is this component's failure alone."""
+        """Wrap a callback that another component calls, so that an exception counts as this component's failure."""
 
         def listening(message: Any) -> None:
             if self.failures:
@@ -97,9 +97,9 @@ class _Guarded:
         return listening
 
     def shut_down_after_failure(self) -> None:
-        """Ask the system to shut down, once.
+        """Shut the system down, once.
 
-        The engine refuses while it is itself inside one of our calls; the next callback asks again.
+        The engine refuses a shutdown from within one of its own calls to us; the next callback tries again.
         """
         if self._is_shutting_down:
             return

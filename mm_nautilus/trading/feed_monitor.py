@@ -1,4 +1,4 @@
-"""A live feed as the strategy sees it: connected, whole and fresh; in a backtest there is nothing to watch."""
+"""Subscriptions and the health of a live feed: connected, complete and fresh; a backtest's data is trusted."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,14 +17,14 @@ from mm_nautilus.trading.symbol import SymbolState
 __all__ = ["FeedMonitor"]
 
 _YEAR_MS: Final = 365 * 86_400_000
-"""How often the engine hands out a copy of a book that it keeps: no copy is wanted, and its timer would move fills."""
+"""Interval at which the engine publishes copies of its book: never in practice, as its timer would move fills."""
 
 _OLDEST_BAR_MINUTES: Final = 5
-"""Age of a venue's last bar up to which its bars are of the minutes before now."""
+"""Oldest last bar, in minutes, with which the venue's bars still count as current."""
 
 
 class FeedMonitor:
-    """Subscribe to what symbols are quoted on; on a live feed, believe a book only once it was sent whole.
+    """Subscribe to market data; on a live feed, trust a book only after a full snapshot.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class FeedMonitor:
     book_data
         ``deltas``, ``depth`` or ``quotes``.
     book_depth
-        Levels a side that a live feed is asked for; None takes what a catalog holds.
+        Levels a side to subscribe to on a live feed; None for a catalog, which sends what it holds.
     symbols
         The strategy's symbols.
     timer
-        The timer of the strategy's look once a second.
+        The strategy's one-second timer.
     is_live
-        Whether connections, snapshots and the age of trades are watched. The node needs a `LiveWatch` then.
+        Whether to watch connections, snapshots and the age of trades. The node then needs a `LiveWatch`.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class FeedMonitor:
         self.is_live = is_live
 
     def subscribe(self, symbol: SymbolState) -> None:
-        """Subscribe to a symbol's book, and to its trades where something depends on them."""
+        """Subscribe to a symbol's book, and to its trades if its configuration uses them."""
         if self.is_live:
             symbol.guards.watch_feed()
         instrument_id = symbol.instrument_id
         if symbol.follows_touch:
-            # The engine keeps the book, and reports it where price or size at the touch change.
+            # The engine keeps the book and publishes a quote when a price or size at the touch changes.
             self._strategy.subscribe_book_at_interval(instrument_id, BookType.L2_MBP, interval_ms=_YEAR_MS)
             self._strategy.subscribe_quotes(instrument_id)
         elif self._book_data == "deltas":
@@ -81,9 +81,9 @@ class FeedMonitor:
             self._strategy.request_bars(bars, limit=symbol.params.volatility_lookback + 2)
 
     def on_minute_bars(self, symbol: SymbolState, bars: Sequence[Any], now_ns: int) -> None:
-        """Take a symbol's volatility from the venue's one-minute bars, if they reach up to now.
+        """Start a symbol's volatility from the venue's one-minute bars if the last one is recent.
 
-        The minute that has not ended is left out; one without a bar had no trade and closes at the price before.
+        The current minute is left out. A minute without a bar had no trade and closes at the previous close.
         """
         minute = now_ns // MINUTE_NS
         closes = {bar.ts_event // MINUTE_NS: float(bar.close) for bar in bars}
@@ -96,7 +96,7 @@ class FeedMonitor:
         symbol.volatility.load_bars(filled, now_ns)
 
     def _subscribe_deltas(self, instrument_id: Any) -> None:
-        # Managed: the engine's own book gives it the quotes that market orders and marks need.
+        # Managed: the engine needs a book of its own to fill market orders and to mark positions.
         self._strategy.subscribe_book_deltas(
             instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True
         )
@@ -104,10 +104,10 @@ class FeedMonitor:
     # -- Backtests: the engine keeps the book -----------------------------------------------------------
 
     def listen(self, symbol: SymbolState, now_ns: int) -> None:
-        """Hear of changes behind the touch too where something is due at the next event, or before the next look.
+        """Subscribe to changes behind the touch while a requote is due before the next one-second timer.
 
-        A timer would do as well, but every timer makes the simulated venue process what is in flight. A book that is
-        not kept by the engine is heard of in full anyway.
+        A timer is no alternative: every timer makes the simulated venue process orders in flight, which changes fills.
+        A symbol whose book the strategy keeps receives every change anyway.
         """
         if not symbol.follows_touch:
             return
@@ -121,7 +121,7 @@ class FeedMonitor:
             self._strategy.unsubscribe_book_deltas(symbol.instrument_id)
 
     def refuses(self, symbol: SymbolState, deltas: Any) -> bool:
-        """Return whether a symbol's first book is made of orders: a level would count as its last order."""
+        """Return whether a symbol's first book is market-by-order data, whose levels would hold one order each."""
         if not holds_single_orders(deltas):
             return False
         self._strategy.log.error(
@@ -131,7 +131,7 @@ class FeedMonitor:
         return True
 
     def report_missing_book(self, symbol: SymbolState) -> None:
-        """Report a symbol that no book has come of in a whole backtest."""
+        """Log an error for a symbol that received no book in the whole backtest."""
         if not symbol.book_events and not self.is_live:
             self._strategy.log.error(
                 f"MM: {symbol.name} never had a book: book_data must be the kind of book that the data holds "
@@ -141,7 +141,7 @@ class FeedMonitor:
     # -- Live feeds -------------------------------------------------------------------------------------
 
     def on_book(self, symbol: SymbolState, deltas: Any) -> None:
-        """Note that a live feed emptied the book, or sent it whole; say where its dates go backward."""
+        """Record that a live feed cleared the book or sent a snapshot; warn if its timestamps go backward."""
         feed, tape = symbol.guards.feed, symbol.guards.tape
         if feed is None:
             return
@@ -162,7 +162,7 @@ class FeedMonitor:
         symbol.needs_requote = True
 
     def counts_trade(self, symbol: SymbolState, trade: Any) -> bool:
-        """Return whether a trade counts: old ones, which a venue sends again at a new connection, do not."""
+        """Return whether a trade counts: old or repeated ones, as a venue sends after a reconnect, do not."""
         if symbol.guards.tape is not None:
             symbol.guards.tape.on_trade(trade.ts_init)
         if symbol.trades.takes(trade):
@@ -178,21 +178,21 @@ class FeedMonitor:
             f"this one is {age_seconds:.1f} s old"
         )
 
-    def look(self, symbol: SymbolState, now_ns: int, *, may_ask: bool) -> None:
-        """Look once a second at what no event shows: a clock that was set, data that has to be asked for anew."""
+    def look(self, symbol: SymbolState, now_ns: int, *, may_resubscribe: bool) -> None:
+        """Check once a second what no event shows: a clock that was set, data to resubscribe."""
         if not symbol.guards.is_clock_settled:
-            # A clock that was set back may not come to them for hours.
+            # After the clock was set back, these times may lie hours ahead.
             symbol.closing.retry_ns = symbol.next_requote_ns = now_ns
-        if not self.is_live or not may_ask:
+        if not self.is_live or not may_resubscribe:
             return
-        for data in symbol.guards.to_ask(now_ns):
-            self._strategy.log.warning(f"MM: {symbol.name} asks for its {data} anew")
+        for data in symbol.guards.data_to_resubscribe(now_ns):
+            self._strategy.log.warning(f"MM: {symbol.name} resubscribes to its {data}")
             for is_wanted in (False, True):
                 request = FeedRequest(symbol.instrument_id, data, is_wanted)
                 self._strategy.publish_message(COMMANDS_TOPIC, request)
 
     def on_change(self, change: FeedConnection | ClockState | VenueChange, now_ns: int) -> None:
-        """Take in what a live run notices of its feed, its clock and its venue."""
+        """Process a change of the connection, the clock or the venue's state."""
         match change:
             case FeedConnection(is_connected):
                 self._on_connection(is_connected, now_ns)
@@ -202,7 +202,7 @@ class FeedMonitor:
                 self._on_venue(states, now_ns)
 
     def _on_connection(self, is_connected: bool, now_ns: int) -> None:
-        """Doubt every book when the feed is lost; wait for whole ones when it is back."""
+        """Distrust every book when the feed disconnects; wait for snapshots when it is back."""
         for symbol in self._symbols.values():
             feed, tape = symbol.guards.feed, symbol.guards.tape
             if feed is None:
@@ -215,7 +215,7 @@ class FeedMonitor:
                 feed.on_disconnected()
 
     def _on_clock(self, clock: ClockState, now_ns: int) -> None:
-        """Quote nothing while times cannot be reckoned with."""
+        """Pause quoting until the wall clock agrees with the monotonic clock again."""
         if clock.is_settled:
             self._strategy.log.warning("MM: the wall clock has settled")
         else:
@@ -227,7 +227,7 @@ class FeedMonitor:
                 symbol.guards.book.recover(now_ns)
 
     def _on_venue(self, states: Mapping[str, VenueState], now_ns: int) -> None:
-        """Follow what the venue takes; a symbol whose quotes it takes again waits for a while."""
+        """Store what the venue accepts for each pair; a pair that opens again waits for `resume_after_seconds`."""
         for symbol in self._symbols.values():
             before, state = symbol.guards.venue, states.get(symbol.name, symbol.guards.venue)
             if state is before:
@@ -238,7 +238,7 @@ class FeedMonitor:
             symbol.guards.venue = state
 
     def on_request(self, request: FeedRequest) -> None:
-        """End a subscription, or begin it anew."""
+        """Unsubscribe from data, or subscribe again."""
         instrument_id, strategy = request.instrument_id, self._strategy
         if instrument_id not in self._symbols:
             return

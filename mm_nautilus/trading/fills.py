@@ -1,4 +1,4 @@
-"""Executions: each is published once, complete, after the position event that says what it did."""
+"""Publish each execution once, as a complete `Fill`, after its position event."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ _ZERO: Final = Decimal(0)
 
 
 class AccountingError(MarketMakingError):
-    """Two figures that have to be the same differ, or two currencies would be added."""
+    """Two amounts that must be equal differ, or amounts of two currencies would be added."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Noted:
-    """An execution whose position event is still to come."""
+    """An execution whose position event has not come yet."""
 
     event: OrderFilled
     purpose: str
@@ -35,12 +35,12 @@ class _Noted:
 
 
 class FillBook:
-    """Put executions and their position events together.
+    """Match executions with their position events.
 
     Parameters
     ----------
     strategy
-        The strategy whose executions they are.
+        The strategy that owns the orders.
     symbols
         Its symbols.
     flattens_on_stop
@@ -60,7 +60,7 @@ class FillBook:
         self._last_trade: dict[str, TradeId] = {}
 
     def note(self, event: OrderFilled, order: WorkingOrder) -> None:
-        """Count an execution, and keep it and the market as it was until its position event comes."""
+        """Count an execution and store it, with the market at that moment, until its position event comes."""
         symbol = order.symbol
         symbol.position.awaits_event = True
         self._noted[symbol.name] = _Noted(event, order.purpose, order.origin(symbol.spec), symbol.sample())
@@ -69,7 +69,7 @@ class FillBook:
         symbol.hold_position(self._portfolio, event.ts_init)
 
     def booked(self, symbol: SymbolState, event: Any) -> Fill | None:
-        """Follow a position event, and return the execution that it completes, if it does."""
+        """Process a position event and return the `Fill` it completes, or None."""
         symbol.hold_position(self._portfolio, event.ts_init)
         symbol.follow_position(event)
         booked = symbol.position.book(event.quantity.as_decimal(), event.realized_pnl.as_decimal())
@@ -77,16 +77,15 @@ class FillBook:
         return None if booked is None or noted is None else self._fill(symbol, noted, booked)
 
     def take_over(self, symbol: SymbolState) -> None:
-        """Follow the positions that the engine already has."""
+        """Take over the position that the engine already has of a symbol."""
         for position in self._cache.positions_open(instrument_id=symbol.instrument_id):
             symbol.position.take_over(position)
             self._last_trade[symbol.name] = position.last_trade_id
 
     def catch_up(self) -> Iterator[Fill]:
-        """Book executions whose events reached no callback, and yield what they did; for the end of a run.
+        """Book executions whose events reached no callback, from the engine's positions, and yield their fills.
 
-        Such are those of orders that were sent, or filled, while the strategy stopped, and what came after a callback
-        had failed. The engine's positions have them.
+        Call it at the end of a run. Such executions happen while the strategy stops, or after a callback has failed.
         """
         now_ns = self._clock.timestamp_ns()
         for symbol in self._symbols.values():
@@ -163,7 +162,7 @@ class FillBook:
 
 
 def _fee(event: Any, currency: str) -> Decimal:
-    """Return an execution's commission, which has to be in the quote currency."""
+    """Return an execution's commission; raise `AccountingError` if it is not in the quote currency."""
     commission = event.commission
     if commission is None:
         return _ZERO

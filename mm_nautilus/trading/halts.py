@@ -1,4 +1,4 @@
-"""What stands above quoting: a stop, halts until somebody resumes, and the report of every pause."""
+"""Halts, resume and stop of the strategy, and the report of every halt and pause."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,9 +17,9 @@ __all__ = ["Halts"]
 
 
 class Halts:
-    """Halt symbols at their limits, resume and stop them, and report each change of a guard once.
+    """Halt symbols at their limits, resume and stop them, and report each halt, pause and resume once.
 
-    A report is a line in the log and a `GuardChange`; it follows the commands that the change calls for.
+    A report is a log line and a published `GuardChange`; it comes after the order commands that the change causes.
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ class Halts:
     symbols
         Its symbols.
     drawdowns
-        What measures how far they have fallen.
+        The drawdowns to check.
     persistence
-        What keeps halts over a restart.
+        Saves halts across restarts.
     requote
-        Carries out what a symbol's halt calls for, at a time in nanoseconds since the epoch.
+        Requotes a symbol at a time in nanoseconds since the epoch, here to cancel its quotes or close its position.
 
     Attributes
     ----------
     stopping
-        Why nothing is quoted any more, None while the strategy goes on.
+        Why the strategy is stopping, None while it runs.
     """
 
     def __init__(
@@ -58,18 +58,18 @@ class Halts:
     # -- Limits -----------------------------------------------------------------------------------------
 
     def check_drawdowns(self, now_ns: int) -> None:
-        """Halt what has fallen too far from its best."""
+        """Halt the symbols of each drawdown limit that is reached."""
         for breach in self._drawdowns.breaches():
             self._halt(breach.symbols, breach.reason, breach.text, now_ns)
 
     def check_refusals(self, symbol: SymbolState, now_ns: int) -> None:
-        """Halt a symbol whose orders are refused again after the last pause that this may cost."""
+        """Halt a symbol whose orders are refused again after `max_refused_orders_pauses` pauses in a row."""
         if symbol.guards.refusals.is_exhausted and not symbol.is_halted:
             text = f"too many again after {symbol.params.max_refused_orders_pauses} pauses in a row"
             self._halt([symbol], NotQuoting.HALTED_REFUSALS, text, now_ns)
 
     def check_losses(self, symbol: SymbolState, fill: Fill, now_ns: int) -> None:
-        """Halt a symbol after too many losing orders in a row."""
+        """Halt a symbol after `max_consecutive_losses` losing orders in a row."""
         losses = symbol.guards.losses
         if fill.trade_pnl is not None and losses.add(fill.order_id, fill.trade_pnl):
             text = f"{losses.length} losing orders in a row"
@@ -78,11 +78,11 @@ class Halts:
     # -- Commands ---------------------------------------------------------------------------------------
 
     def kill(self, reason: str, now_ns: int, *, flatten: bool) -> None:
-        """Halt everything and, if wanted, close the positions at market."""
+        """Halt all symbols and, if `flatten`, close their positions at market."""
         self._halt(self._symbols.values(), NotQuoting.KILL_SWITCH, reason, now_ns, flatten=flatten)
 
     def resume(self, reason: str, now_ns: int) -> None:
-        """Clear every halt, whatever it was for; drawdowns, losses and refusals are counted from now on."""
+        """Clear every halt, and restart drawdowns, loss streaks and counts of refused orders."""
         self._drawdowns.rearm()
         for symbol in self._symbols.values():
             was_halted = symbol.is_halted
@@ -92,7 +92,7 @@ class Halts:
                 self._report(symbol, QuotingState.QUOTING, f"resumed by {reason}", now_ns)
 
     def stop(self, *, flatten: bool) -> None:
-        """Quote nothing any more and, if wanted, close the positions at market."""
+        """Stop quoting for good and, if `flatten`, close the positions at market."""
         self.stopping = NotQuoting.STOPPING
         for symbol in self._symbols.values():
             symbol.closing.flatten = ExitReason.STOP if flatten else symbol.closing.flatten
@@ -118,19 +118,19 @@ class Halts:
                 self._requote(symbol, now_ns)
             self._report(symbol, QuotingState.HALTED, f"{reason}: {text}", now_ns)
         if has_changed:
-            self._persistence.publish_change()  # last: whoever saves waits for a disk
+            self._persistence.publish_change()  # last: a subscriber writes it to disk, which takes time
 
     # -- Reports ----------------------------------------------------------------------------------------
 
     def report_pause(self, symbol: SymbolState, now_ns: int) -> None:
-        """Report that a pause has begun, has another reason, or is over."""
+        """Report that a pause has begun, has changed its reason, or is over."""
         text = symbol.guards.pause_text(symbol.pause, now_ns)
         if text is not None:
             state = QuotingState.QUOTING if symbol.pause is None else QuotingState.PAUSED
             self._report(symbol, state, text, now_ns)
 
     def report_restored(self, symbol: SymbolState, now_ns: int) -> None:
-        """Report a halt of before a restart."""
+        """Report a halt that was restored after a restart."""
         halt = symbol.guards.halt
         if halt is not None:
             self._report(symbol, QuotingState.HALTED, f"is still {halt.reason}: {halt.text}", now_ns)

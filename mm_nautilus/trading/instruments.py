@@ -33,17 +33,16 @@ __all__ = [
 ONLY_PAIRS: Final = "only spot pairs of multiplier 1 are quoted"
 
 _MARGIN_RATE: Final = Decimal(1)
-"""Share of an order's value that a margin account without leverage sets aside for it; leverage divides it."""
+"""Initial margin as a share of an order's value at leverage 1; leverage divides it."""
 
 
 def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
-    """Build the engine's instrument; fees and the simulated mark travel in its ``info``.
+    """Build the engine's instrument; its ``info`` carries the fees and whether its data is simulated.
 
     Raises
     ------
     ValueError
-        If a number has more digits than the engine keeps of it, which would make prices, minimums or
-        balances inexact.
+        If a number has more digits than the engine keeps, which would round prices, minimums or balances.
     """
     _refuse_digits(spec, "price_increment", FIXED_PRECISION)
     _refuse_digits(spec, "size_increment", FIXED_PRECISION)
@@ -99,9 +98,9 @@ def _refuse_digits(spec: InstrumentSpec, name: str, most: int) -> None:
 def instrument_differences(
     known: InstrumentSpec, other: InstrumentSpec, words: tuple[str, str] = ("there", "here")
 ) -> list[str]:
-    """Return what differs between two definitions, one text a field, empty where they mean the same.
+    """Return one text for each field in which two definitions differ; empty if they are equivalent.
 
-    The texts call the two by `words`.
+    `words` says in the texts where each of the two comes from.
     """
     texts = []
     for field in fields(InstrumentSpec):
@@ -113,7 +112,7 @@ def instrument_differences(
 
 
 def quotable(instruments: Iterable[Any]) -> tuple[list[InstrumentSpec], dict[str, str]]:
-    """Return the definitions of the engine's instruments that can be quoted, and why the others cannot, by id."""
+    """Return the specs of the instruments that can be quoted, and by id the reasons why the others cannot."""
     specs: list[InstrumentSpec] = []
     refused: dict[str, str] = {}
     for instrument in instruments:
@@ -125,17 +124,17 @@ def quotable(instruments: Iterable[Any]) -> tuple[list[InstrumentSpec], dict[str
 
 
 def by_symbol(refused: Mapping[str, str]) -> dict[str, str]:
-    """Return texts by symbol that are given by id."""
+    """Return reasons keyed by symbol instead of instrument id."""
     return {InstrumentId.from_str(name).symbol.value: text for name, text in refused.items()}
 
 
 def instrument_spec(instrument: Any) -> InstrumentSpec:
-    """Read an engine's instrument back; rates are None where its ``info`` has none.
+    """Return the spec of an engine's instrument; fee rates are None if its ``info`` has none.
 
     Raises
     ------
     ValueError
-        If it is anything else than a spot pair whose sizes are amounts of its base currency.
+        If it is not a spot pair with a multiplier of 1.
     """
     if not isinstance(instrument, CurrencyPair):
         raise ValueError(f"{instrument.id} is a {type(instrument).__name__}; {ONLY_PAIRS}")
@@ -170,7 +169,7 @@ def instrument_spec(instrument: Any) -> InstrumentSpec:
 
 
 def rounded_money(instrument: CurrencyPair) -> str | None:
-    """Return what the engine would round of an instrument that was made before this layer was imported, or None."""
+    """Return the problem of an instrument created before currency precision was raised, or None."""
     least = {instrument.base_currency: instrument.size_precision, instrument.quote_currency: LEAST_DIGITS}
     for currency, digits in least.items():
         if currency.precision < digits:
@@ -183,10 +182,9 @@ def rounded_money(instrument: CurrencyPair) -> str | None:
 
 
 def keep_size_digits(specs: Iterable[InstrumentSpec]) -> None:
-    """Make the engine keep as many digits of each base currency as the venue's sizes have, also beyond eight.
+    """Give each base currency at least as many decimal places as its order sizes have, also beyond eight.
 
-    With fewer, a fill of a part of an order would leave a balance that differs in its last digits from the sum of
-    the fills.
+    With fewer, balances after partial fills would differ from the sum of the fills in the last digits.
     """
     for spec in specs:
         keep_digits([spec.base], spec.size_precision)

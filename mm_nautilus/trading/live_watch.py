@@ -1,4 +1,4 @@
-"""What only a live run can notice: connections, the wall clock, what the venue takes, and the kill switch."""
+"""Watch what only a live run has: connections, the wall clock, the venue's status and the kill switch."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -26,34 +26,34 @@ from mm_nautilus.trading.messages import (
 __all__ = ["CLOCK_SETTLE_SECONDS", "LiveWatch", "read_clocks"]
 
 CLOCK_SETTLE_SECONDS: Final = 3.0
-"""How long the clocks have to agree again after a step."""
+"""How long wall and monotonic clock must agree after a step before times are trusted, seconds."""
 
 _TIMER: Final = "live-guard"
 _LOOK_INTERVAL_NS: Final = SECOND_NS // 4
 
 
 def read_clocks(engine_ns: int) -> ClockReading:
-    """Read the system's clocks at a time of the engine."""
+    """Read the system's clocks together with the engine's time in nanoseconds since the epoch."""
     return ClockReading(time.time_ns(), time.monotonic_ns(), engine_ns)
 
 
 class LiveWatch(GuardedActor):
-    """Inform the strategies of connections, a clock that was set, what the venue takes, and the kill switch's files.
+    """Publish connection changes, steps of the wall clock, the venue's status and the kill switch's commands.
 
-    Start the actor before the strategies, and set `is_live` in the `conditions` of these.
+    Start this actor before the strategies, and set `is_live` in their `conditions`.
 
     Parameters
     ----------
     kill_switch
-        The run's files.
+        The run's halt and resume files.
     max_clock_step_seconds
-        Largest step of the wall clock that is still none.
+        Largest change of the wall clock against the monotonic clock that does not count as a step, seconds.
     kill_signals
-        Returns how many signals have asked for a halt so far.
+        Returns the number of halt signals received so far.
     venue_states
-        Returns what the venue takes of each pair at present, by symbol.
+        Returns the venue's status of each pair, by symbol.
     clocks
-        Reads the clocks at a time of the engine.
+        Reads the clocks together with the engine's time; tests replace it.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
@@ -84,21 +84,21 @@ class LiveWatch(GuardedActor):
         self._may_resume = True
 
     def on_start(self) -> None:
-        """Listen to connections, strategies and commands, and set the timer."""
+        """Subscribe to connections, strategy events and commands, and start the timer."""
         self.subscribe_socket_state()
         self.subscribe_topic(EVENTS_TOPIC, self._on_message)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
         self.clock.set_timer_ns(_TIMER, _LOOK_INTERVAL_NS)
 
     def _on_message(self, message: object) -> None:
-        """Look at the venue and at the kill switch before the strategy sends its first order."""
+        """Check venue and kill switch when a strategy starts, before it sends its first order."""
         if isinstance(message, StrategyStarted):
             self._reported_states = {}
             self._look_at_venue()
             self._look_at_kill_switch()
 
     def on_socket_state(self, event: Any) -> None:
-        """Inform the strategies when the first connection is lost, and when all are back."""
+        """Publish when the first connection is lost and when all are back."""
         connection = (str(event.client_id), event.endpoint)
         was_connected = not self._lost
         if event.state == SocketState.DISCONNECTED:
@@ -112,7 +112,7 @@ class LiveWatch(GuardedActor):
             self.publish_message(COMMANDS_TOPIC, FeedConnection(is_connected))
 
     def on_time_event(self, event: Any) -> None:
-        """Look at the clocks, at the venue and at the kill switch."""
+        """Check the clocks, the venue's status and the kill switch."""
         if event.name == _TIMER:
             self._look_at_clocks()
             self._look_at_venue()
@@ -143,7 +143,7 @@ class LiveWatch(GuardedActor):
             self.publish_message(COMMANDS_TOPIC, ResumeQuoting("the resume command"))
 
     def _on_command(self, message: object) -> None:
-        """Keep a halt from whatever source over a restart, in the file that the resume command clears."""
+        """Write every halt command to the halt file, so that it survives a restart until a resume command."""
         if isinstance(message, ResumeQuoting):
             self._order = None
             self._forget_halt()
@@ -168,7 +168,7 @@ class LiveWatch(GuardedActor):
             self.log.error(f"MM: {self._kill_switch.halt_path} cannot be removed and halts again: {error}")
 
     def _take_resume(self) -> bool:
-        """Remove the wish to go on before it is fulfilled: one that stayed would clear every halt to come."""
+        """Remove the resume file before resuming, else it would clear every later halt; return whether that worked."""
         try:
             self._kill_switch.take_resume()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""One symbol's market as its feed sends it: book, mid, volatility and trades, in ticks and lots."""
+"""One symbol's market data: book, mid price, volatility and trades, in ticks and lots."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -27,28 +27,28 @@ class Market:
     instrument
         The engine's instrument.
     spec
-        The same as plain values.
+        The instrument's definition as plain values.
     params
         The symbol's merged parameters.
     inputs
-        What the quote model takes from a calibration, None where it takes nothing, or not yet.
+        Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
     calibrated_volatility_pct
-        One-minute volatility that a calibration measured, %; None where there is none.
+        One-minute volatility from a calibration, %, or None.
 
     Attributes
     ----------
     guards
-        What may keep the symbol from being quoted.
+        The risk guards of the symbol.
     model
-        Its quote model, which may estimate its figures from this market.
+        The quote model; it may recalibrate itself from this market.
     volatility
         One-minute volatility of the mid.
     mid_price
-        The mid of the last sound book in quote currency, None before the first.
+        Mid price of the last valid book, in quote currency; None before the first.
     follows_touch
-        Whether the engine keeps the book.
+        Whether the engine keeps the book and reports only changes at the touch.
     hears_all
-        Whether changes behind the touch are heard of for the time being, where the engine keeps the book.
+        Whether changes behind the touch are subscribed to as well, where the engine keeps the book.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Market:
         self._callback: Callable[[int], None] = lambda _ns: None
 
     def _make_book(self, instrument: Any) -> OwnBook | SizedBook:
-        """Return a book that reads sizes where something depends on them; reading them costs time."""
+        """Return a book that reads sizes only if the configuration needs them, because reading them costs time."""
         tick_raw = instrument.price_increment.raw
         takes_sizes, rolling = self.params.fair_price != "mid", self.model.rolling
         if not takes_sizes and rolling is None:
@@ -89,7 +89,7 @@ class Market:
         return SizedBook(instrument.id, tick_raw, self._lot_raw, moves_with_size=takes_sizes, record=record)
 
     def _record_touch(self, ts_ns: int) -> None:
-        """Keep a touch for the next estimate of the market's figures."""
+        """Store the touch as an observation for the next recalibration."""
         book, rolling = self.book, self.model.rolling
         if rolling is None:
             return
@@ -123,14 +123,14 @@ class Market:
 
     @property
     def touch(self) -> tuple[float, float] | None:
-        """Best bid and best ask in quote currency, None unless the book is sound."""
+        """Best bid and best ask in quote currency, None if the book is empty, one-sided or crossed."""
         if self.book_guard.condition is not BookCondition.SOUND:
             return None
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         return (bid * self.tick, ask * self.tick)  # type: ignore[operator]
 
     def _follow_touch(self, ts_ns: int) -> tuple[float, float] | None:
-        """Follow mid and volatility after a change of the touch; return the touch as `touch` does."""
+        """Update mid price and volatility after a change of the touch, and return the touch as `touch` does."""
         touch = self.touch
         if touch is not None:
             self._sound_ticks = (self.book.best_bid_ticks, self.book.best_ask_ticks)  # type: ignore[assignment]
@@ -139,7 +139,7 @@ class Market:
         return touch
 
     def follow_touch(self, cache: Any) -> None:
-        """Let the engine keep the book, which reports what changes at the touch; the rest is in its cache."""
+        """Let the engine keep the book: it reports changes at the touch, and depth is read from its cache."""
         self._cache, self.follows_touch = cache, True
 
     @property
@@ -152,11 +152,11 @@ class Market:
         return book.best_bid_price(), book.best_bid_size(), book.best_ask_price(), book.best_ask_size()
 
     def look_at_book(self, now_ns: int) -> bool:
-        """Look for what no quote has reported of the engine's book; return whether it is to be followed as an event.
+        """Check the engine's book for changes that no quote reported; return whether to process one as an event.
 
-        A quote is made only of a book with two sides, and not of changes behind the touch. The last of those is taken
-        to have come now: the book has the venue's times alone. It is an event where the touch is another one, or where
-        the book was stale, which has to recover then.
+        The engine publishes no quote for a one-sided book or for a change behind the touch. Such a change is dated
+        now, because the book knows the venue's times only. It counts as an event if the touch differs from the last
+        one, or if the book was stale and has to recover.
         """
         updates = self._cache.book_update_count(self.instrument_id)
         if updates == self._updates:
@@ -172,13 +172,13 @@ class Market:
         return True
 
     def is_gap(self, now_ns: int) -> bool:
-        """Return whether no book event has come for longer than a gap takes."""
+        """Return whether the silence of the book is a gap, see `BookGuard.is_gap`."""
         return self.book_guard.is_gap(now_ns)
 
     def imbalance(self) -> float | None:
-        """Return the imbalance of the ten best levels, in [-1, 1]; None unless the book is sound.
+        """Return the imbalance of the ten best levels, in [-1, 1]; None if the book is not valid.
 
-        Where the feed has best quotes alone it is that of the two sizes.
+        A feed of best quotes has one level a side.
         """
         if self.touch is None:
             return None
@@ -188,12 +188,12 @@ class Market:
 
     @property
     def takes_trades(self) -> bool:
-        """Whether anything here depends on the trade tape."""
+        """Whether the configuration uses trades."""
         by_signal = self.params.quoting == "signal" and self.params.use_trade_flow
         return by_signal or self.model.rolling is not None
 
     def add_trade(self, trade: Any) -> None:
-        """Add a trade to the tape; one without a known taker is left out."""
+        """Add a trade to trade flow and recalibration; a trade of unknown aggressor is left out."""
         if trade.aggressor_side == AggressorSide.NO_AGGRESSOR:
             return
         is_buy = trade.aggressor_side == AggressorSide.BUY
@@ -204,26 +204,26 @@ class Market:
 
     @property
     def last_mid(self) -> Decimal | None:
-        """The exact mid of the last sound book in quote currency, None before the first."""
+        """The exact mid price of the last valid book, in quote currency; None before the first."""
         if self._sound_ticks is None:
             return None
         return sum(self._sound_ticks) * self.spec.price_increment / 2
 
     def last_mid_price(self) -> Price:
-        """Return `last_mid` as the engine's price: half a tick needs one digit more than the instrument's prices."""
+        """Return `last_mid` as the engine's price, with one more digit than the instrument's for half a tick."""
         return Price.from_decimal_dp(self.last_mid or Decimal(0), self.spec.price_precision + 1)
 
     def call_before_next_touch(self, after_ns: int | None, callback: Callable[[int], None]) -> None:
-        """Have `callback` called with the time of the first change of the touch after a moment, ahead of the change.
+        """Call `callback` just before the first change of the touch after a time, with the time of that change.
 
-        The mid that was in force at that moment can be read then. A timer would do as well, but every timer makes the
-        simulated venue process what is in flight, and so changes the run that it was to observe.
+        The callback can read the mid price that was in force at `after_ns`. A timer is no alternative: every timer
+        makes the simulated venue process orders in flight, which changes fills.
 
         Parameters
         ----------
         after_ns
-            The moment, nanoseconds since the epoch; None calls it no more.
+            Nanoseconds since the epoch; None removes the callback.
         callback
-            What to call.
+            Takes the time of the change, nanoseconds since the epoch.
         """
         self._call_after_ns, self._callback = after_ns, callback

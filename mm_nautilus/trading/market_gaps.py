@@ -1,4 +1,4 @@
-"""Gaps of a backtest's data, over which a strategy and its actors have nothing to do."""
+"""Gaps in a backtest's data, during which the strategy and its actors pause their timers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,9 @@ __all__ = ["MarketGaps"]
 
 
 class MarketGaps:
-    """Pause the look once a second while it would find nothing new before the next book event.
+    """Pause the one-second timer while it cannot find anything new before the next book event.
 
-    Actors that spend time in gaps too hear of them as `MarketGap`.
+    Publishes a `MarketGap` at the begin and at the end, for actors that pause too.
 
     Parameters
     ----------
@@ -26,14 +26,14 @@ class MarketGaps:
     symbols
         Its symbols.
     timer
-        The timer of its look, which pauses in a backtest only.
+        The strategy's one-second timer; it pauses in a backtest only.
     feed, orders
-        What it hears by, and its orders: while one is working or on its way there is no rest.
+        The strategy's feed and orders; a gap begins only when no order is open or in flight.
 
     Attributes
     ----------
     is_open
-        Whether a gap has begun and is not over.
+        Whether a gap is in progress.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MarketGaps:
         self.is_open = False
 
     def begin_at_rest(self, now_ns: int) -> None:
-        """Begin a gap where no symbol's book has changed for so long and nothing is left to do."""
+        """Begin a gap if every symbol's book has been silent for long enough and nothing is left to do."""
         symbols = self._symbols.values()
         if not self._timer.may_pause or not self._orders.is_idle:
             return
@@ -66,7 +66,7 @@ class MarketGaps:
             self._strategy.publish_message(EVENTS_TOPIC, MarketGap(is_over=False))
 
     def end(self) -> None:
-        """Look once a second again: a book is about to change."""
+        """End the gap and restart the timer; call it before a book changes."""
         self.is_open = False
         self._timer.resume()
         self._strategy.publish_message(EVENTS_TOPIC, MarketGap(is_over=True))

@@ -1,4 +1,4 @@
-"""What the strategy publishes, and the commands it takes: three topics on the message bus."""
+"""Events that the strategy publishes and commands that it takes, on three topics of the message bus."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,15 +41,15 @@ __all__ = [
 ]
 
 EVENTS_TOPIC: Final = "mm.events"
-"""A strategy's facts: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
+"""Topic of strategy events: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
 ACCOUNT_TOPIC: Final = "mm.account"
-"""The metrics actor's account snapshots, each with its time in nanoseconds since the epoch."""
+"""Topic of the metrics actor's account snapshots, each with its time in nanoseconds since the epoch."""
 COMMANDS_TOPIC: Final = "mm.commands"
-"""Commands to all strategies, and what a live run notices of its feed and clock."""
+"""Topic of commands to all strategies, and of changes of a live feed, clock and venue."""
 
 
 class BookingOrder(IntEnum):
-    """Who takes a `Fill` in before whom: the message bus calls the highest priority first."""
+    """Order in which subscribers receive a `Fill`: the message bus calls the highest priority first."""
 
     SAVE = 0
     PUBLISH = 1
@@ -58,21 +58,20 @@ class BookingOrder(IntEnum):
 
 
 class MarketSample(NamedTuple):
-    """What a strategy knows of one symbol at one moment; prices in quote, sizes in base currency.
+    """Market and position of one symbol at one moment; prices in quote, sizes in base currency.
 
     Attributes
     ----------
     best_bid, best_ask
-        The touch, None unless the book is sound.
+        The touch, None if the book is not valid.
     mid_price
-        The mid of the last sound book, None before the first.
+        Mid price of the last valid book, None before the first.
     reservation_price
-        What the quotes stand around, None while none can be planned.
+        Centre of the quotes, None while none can be computed.
     inventory, inventory_cap
-        Signed position since the start, and the largest size it may have, as quotes were last planned with; None
-        before.
+        Signed position since the start, and its cap as of the last quotes (None before them).
     entry_price, trailing_stop_price
-        Of the open position, None where there is none or it is not armed.
+        Of the open position; None without a position, or while the stop is not armed.
     """
 
     best_bid: float | None
@@ -97,9 +96,9 @@ class QuoteState(NamedTuple):
     bid_price, bid_size, ask_price, ask_size
         The orders the venue has confirmed, with their open size; None where it has none.
     bid_reason, ask_reason
-        Why a side is not quoted, None where it is wanted.
+        Why a side is not quoted, None if it is.
     reservation_price
-        What the quotes stand around, None while none can be planned.
+        Centre of the quotes, None while none can be computed.
     """
 
     ts_event: int
@@ -114,12 +113,12 @@ class QuoteState(NamedTuple):
 
 
 class SymbolView(Protocol):
-    """What a strategy shows of one symbol, read when somebody asks.
+    """What other components can read of one symbol; values are computed when they are read.
 
     Attributes
     ----------
     volatility
-        One-minute volatility of its mid.
+        One-minute volatility of the mid price.
     on_quotes_changed
         Called with a `QuoteState` whenever a working order, or the reason for none, changes.
     """
@@ -131,17 +130,17 @@ class SymbolView(Protocol):
 
     @property
     def last_mid(self) -> Decimal | None:
-        """The exact mid of the last sound book in quote currency, None before the first."""
+        """The exact mid price of the last valid book, in quote currency; None before the first."""
 
     def last_mid_price(self) -> Any:
         """Return `last_mid` as the engine's price."""
 
     @property
     def indicators(self) -> Mapping[str, float | int | None]:
-        """v1.4.0's indicators, computed when they are read; None where there is none."""
+        """v1.4.0's indicators by name, see `SymbolViews.indicators`."""
 
     def current_reservation_price(self) -> float | None:
-        """Return the reservation price at the present book and position, the mid where there is none."""
+        """Return the reservation price at the current book and position; the mid if the model has none."""
 
     @property
     def trailing_stop_price(self) -> float | None:
@@ -152,7 +151,7 @@ class SymbolView(Protocol):
         """Order commands, executions and refusals so far, by name."""
 
     def sample(self) -> MarketSample:
-        """Return market, position and reservation price as they are now."""
+        """Return the current market, position and reservation price."""
 
     def quote_state(self, now_ns: int) -> QuoteState:
         """Return the working orders and the reasons for missing ones."""
@@ -162,10 +161,10 @@ class SymbolView(Protocol):
         """Time of the book's last event, nanoseconds since the epoch; None before the first."""
 
     def is_gap(self, now_ns: int) -> bool:
-        """Return whether no book event has come for longer than a gap takes."""
+        """Return whether the silence of the book is a gap, see `BookGuard.is_gap`."""
 
     def call_before_next_touch(self, after_ns: int | None, callback: Callable[[int], None]) -> None:
-        """Have `callback` called with the time of the first change of the touch after a moment, ahead of it."""
+        """Call `callback` just before the first change of the touch after a time, see `Market`."""
 
     def guard_state(self, now_ns: int) -> GuardState:
         """Return what the symbol is doing and why."""
@@ -173,7 +172,7 @@ class SymbolView(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StrategyStarted:
-    """A strategy begins to quote: its portfolio and the symbols it trades.
+    """A strategy starts quoting; carries its portfolio and the symbols it trades.
 
     Parameters
     ----------
@@ -184,9 +183,9 @@ class StrategyStarted:
     report_currency
         Currency of totals.
     views
-        What there is to see of each instrument.
+        Read access to each symbol, by instrument.
     catch_up
-        Books the executions that reached no callback and yields them; for the end of a run.
+        Books executions that reached no callback and yields them; call it at the end of a run.
     """
 
     strategy: str
@@ -198,7 +197,7 @@ class StrategyStarted:
 
 @dataclass(frozen=True, slots=True)
 class FirstPrices:
-    """All symbols of a strategy have had a sound book by now: equity can be measured from here.
+    """Every symbol of a strategy has had a valid book; equity is measured from now on.
 
     Parameters
     ----------
@@ -211,22 +210,22 @@ class FirstPrices:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an order command was decided on; prices in quote, sizes in base currency.
+    """The inputs of an order command; prices in quote, sizes in base currency.
 
     Parameters
     ----------
     ts_event
         When, nanoseconds since the epoch.
     price, quantity
-        What was wanted of the order: its price, None at market, and its whole size.
+        The order's target price, None for a market order, and its total size.
     market
         Market, position and reservation price.
     volatility_pct
         One-minute volatility, %.
     imbalance, trade_flow
-        What v1.4.0's rule looks at, None where it is not in force.
+        Inputs of v1.4.0's signal rule, None with ``quoting: two_sided``.
     trigger_price
-        The price of the exit rule that fired, None for anything but an exit.
+        Price of the exit rule that fired; None for a quote or entry.
     """
 
     ts_event: int
@@ -241,12 +240,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class OrderOrigin:
-    """What an order rests on.
+    """Where an order comes from.
 
     Parameters
     ----------
     decision
-        The decision that its present price and size are from.
+        The decision behind its current price and size.
     placed_ns
         When it was sent, nanoseconds since the epoch.
     amends
@@ -281,15 +280,15 @@ class Fill:
     trade_pnl
         Result of the trade where the execution reduced a position, else None.
     open_fees
-        Fees of the open position that no trade's result has been charged with yet.
+        Fees of the open position that are not yet part of a trade's result.
     position
-        Signed position after it, in base currency.
+        Signed position after the execution, in base currency.
     cycle_pnl
         Realised PnL of the position that the execution closed, None where it closed none.
     origin
-        What the order rested on, None where that is not known any more.
+        Where the order came from, None if that is no longer known.
     market
-        Market and position when the execution came, before it was booked; None where nobody looked.
+        Market and position when the execution arrived, before it was booked; None if it was booked late.
     """
 
     ts_event: int
@@ -316,12 +315,12 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class MarketGap:
-    """No book has changed for longer than a gap takes, or, where that is over, one is about to change.
+    """A gap in a backtest's data has begun or is over.
 
     Parameters
     ----------
     is_over
-        Which of the two.
+        False at its begin; True just before the next book change.
     """
 
     is_over: bool
@@ -329,7 +328,7 @@ class MarketGap:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """Something that a strategy keeps over a restart has changed, and all of it is of one moment.
+    """The state that a strategy saves for a restart has changed and is consistent.
 
     Parameters
     ----------
@@ -342,17 +341,17 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class StartQuoting:
-    """Begin: the engine is as it was saved. Strategies that do not wait for it do nothing."""
+    """Start quoting: the engine's saved state is restored. Strategies that do not wait for this ignore it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HaltQuoting:
-    """Halt everything until a `ResumeQuoting` comes, also over a restart.
+    """Halt all symbols until a `ResumeQuoting`, also across restarts.
 
     Parameters
     ----------
     reason
-        Who or what wants it; logged and published.
+        Who or what asks for it; logged and published.
     flatten
         Whether positions are closed at market; None leaves it to the configuration.
     """
@@ -363,12 +362,12 @@ class HaltQuoting:
 
 @dataclass(frozen=True, slots=True)
 class ResumeQuoting:
-    """Clear every halt, whatever caused it, and quote again.
+    """Clear every halt and quote again.
 
     Parameters
     ----------
     reason
-        Who or what wants it; logged and published.
+        Who or what asks for it; logged and published.
     """
 
     reason: str
@@ -376,12 +375,12 @@ class ResumeQuoting:
 
 @dataclass(frozen=True, slots=True)
 class StopQuoting:
-    """Cancel everything and quote no more.
+    """Cancel all orders and stop quoting for good.
 
     Parameters
     ----------
     reason
-        What is logged.
+        Text of the log line.
     flatten
         Whether positions are closed at market.
     """
@@ -405,17 +404,17 @@ class FeedConnection:
 
 @dataclass(frozen=True, slots=True)
 class FeedRequest:
-    """End a subscription to an instrument's data, or begin it anew.
+    """Unsubscribe from an instrument's data, or subscribe again.
 
-    The engine informs its data client of the end of a subscription only when the last subscriber has ended his. So the
-    end comes first, to all of them, and then the beginning.
+    The engine unsubscribes at the venue only when its last subscriber has unsubscribed. To resubscribe, publish the
+    request with ``is_wanted=False`` to all strategies first, and then the one with ``is_wanted=True``.
 
     Parameters
     ----------
     instrument_id
         The instrument.
     data
-        What of it.
+        Book or trades.
     is_wanted
         Whether to subscribe.
     """
@@ -427,12 +426,12 @@ class FeedRequest:
 
 @dataclass(frozen=True, slots=True)
 class VenueChange:
-    """What a live venue takes has changed.
+    """A live venue's status has changed.
 
     Parameters
     ----------
     states
-        What it takes of each pair from now on, by symbol.
+        The new status of each pair, by symbol.
     """
 
     states: Mapping[str, VenueState]
@@ -440,14 +439,14 @@ class VenueChange:
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """The wall clock was set, or times can be reckoned with again.
+    """The wall clock was set, or has settled again.
 
     Parameters
     ----------
     is_settled
-        Whether they can.
+        Whether wall and monotonic clock agree again.
     step_seconds
-        How far the clock was set last, positive for forward.
+        Size of the last step, seconds; positive is forward.
     """
 
     is_settled: bool
@@ -456,7 +455,7 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class GuardChange:
-    """A guard's change of one symbol's state.
+    """A guard has changed one symbol's state.
 
     Parameters
     ----------
@@ -465,9 +464,9 @@ class GuardChange:
     symbol
         The pair.
     state
-        What it is doing from now on, as far as guards are concerned.
+        The new state: quoting, paused or halted.
     text
-        Why, with its figures.
+        The reason, with its numbers.
     """
 
     ts_event: int

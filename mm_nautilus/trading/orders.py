@@ -1,4 +1,4 @@
-"""Place, amend and cancel a symbol's quotes, close its position, and follow what becomes of the orders."""
+"""Place, amend and cancel quotes, close positions, and track the orders' states."""
 
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ from mm_nautilus.trading.working_order import ENTRY, QUOTE, OrderState, QuoteSid
 __all__ = ["MAX_AMENDS", "OrderManager"]
 
 MAX_AMENDS: Final = 20
-"""An order is replaced after this many amends: the engine's cost of an amend grows with the order's history."""
+"""Amends after which an order is replaced: the engine's cost of an amend grows with the order's history."""
 
 _OUTCOMES: Final = frozenset(
     {
@@ -45,11 +45,11 @@ _OUTCOMES: Final = frozenset(
         OrderCancelRejected,
     }
 )
-"""Order events that say what became of a command. The others come while the engine is still inside of it."""
+"""Order events that answer a command; the other events come while the engine still processes the command."""
 
 
 class OrderManager:
-    """Send a strategy's order commands, as few as possible, and follow their fate.
+    """Send a strategy's order commands, as few as possible, and track their outcome.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class OrderManager:
     amend_orders
         Whether working orders are amended rather than cancelled and replaced.
     max_actions_per_second
-        Cap on new, amended and cancelled quotes in any second; exits, halts and cancels because of an unsound
-        book pass it.
+        Cap on new, amended and cancelled quotes in any second; exits, halts and cancels on an invalid book are
+        exempt.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class OrderManager:
     # -- Quotes -----------------------------------------------------------------------------------------
 
     def align(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
-        """Bring one side's order to its target, or note why there is none; what is in flight is waited for."""
+        """Bring one side's order to its target, or record why it is not quoted; wait for commands in flight."""
         order, target = side.order, side.target
         if order is not None and (order.state is not OrderState.WORKING or order.is_marketable):
             return
@@ -112,7 +112,7 @@ class OrderManager:
 
     @staticmethod
     def _keeping_size(symbol: SymbolState, resting: Quote, target: Quote) -> Quote:
-        """Amend a price alone where the order's size may stay."""
+        """Return the target with the order's open size if that may stay, so that only the price is amended."""
         if resting.size_lots != target.size_lots and size_is_right(resting, target, symbol.size_tolerance):
             return target._replace(size_lots=resting.size_lots)
         return target
@@ -125,7 +125,7 @@ class OrderManager:
         target: Quote | NotQuoting,
         now_ns: int,
     ) -> NotQuoting | None:
-        """Send what `action` asks for and return why the side is not quoted, if it is not."""
+        """Send the command of `action` and return why the side is not quoted, None if it is."""
         reason = None if isinstance(target, Quote) else target
         if action is OrderAction.NOTHING:
             return reason
@@ -184,7 +184,7 @@ class OrderManager:
         quote: Quote,
         now_ns: int,
     ) -> None:
-        """Send a new order and follow it."""
+        """Send a new order and track it."""
         order_id, takes = order.client_order_id, purpose != QUOTE
         price_ticks, lots, _ = quote
         grounds = symbol.grounds(None if takes else price_ticks, lots, now_ns)
@@ -221,7 +221,7 @@ class OrderManager:
     # -- Cancels and exits ------------------------------------------------------------------------------
 
     def pull(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
-        """Cancel a symbol's settled quotes whatever the action rate; those in flight follow when confirmed."""
+        """Cancel a symbol's quotes regardless of the rate cap; those in flight are cancelled once confirmed."""
         symbol.reservation_price = None
         for side in (symbol.bid, symbol.ask):
             order = side.order
@@ -230,9 +230,10 @@ class OrderManager:
             side.set_reason(reason, symbol.report_ns(now_ns))
 
     def close_position(self, symbol: SymbolState, purpose: ExitReason, now_ns: int) -> None:
-        """Send one reduce-only marketable order over the position, or a first piece of it, unless one is in flight.
+        """Send one reduce-only market order for the position, unless an exit order is in flight.
 
-        On a cash account the order waits until the cancelled quotes have released the balance it needs.
+        A position above the venue's largest order is closed by several orders, one after the other. On a cash account
+        the order waits until the cancelled quotes have released the balance it needs.
         """
         if (
             symbol.position.lots == 0
@@ -245,13 +246,13 @@ class OrderManager:
             self._send_exit(symbol, purpose, lots, now_ns)
 
     def close_at_last(self, symbol: SymbolState, now_ns: int) -> None:
-        """Send all the pieces that close the position at once: nobody hears of fills while the strategy stops.
+        """Send all exit orders of a position at once, because no fills are received while the strategy stops.
 
-        On prices that are not believed the position is kept.
+        The position is kept if the feed is not trusted.
         """
         if symbol.position.lots == 0:
             return
-        doubt = symbol.guards.doubt(now_ns)
+        doubt = symbol.guards.distrust_reason(now_ns)
         if doubt is not None:
             symbol.closing.kept_for = f"prices are not trusted ({doubt})"
             return
@@ -267,10 +268,9 @@ class OrderManager:
         self._submit(order, symbol, None, purpose.value, Quote(most_ticks(symbol), lots), now_ns)
 
     def _exit_lots(self, symbol: SymbolState) -> int:
-        """Return how much of the position can be closed now; 0 while that is nothing a venue would take.
+        """Return the lots that can be closed now; 0 if that is below the venue's minimum order.
 
-        A cash account may lack the balance: as long as quotes hold some of it, the exit waits for their cancel,
-        then it closes what there is balance for.
+        On a cash account the exit waits while quotes still lock balance, then closes as much as the balance allows.
         """
         if not symbol.closing.is_possible or not symbol.guards.venue.takes_market_orders:
             return 0
@@ -286,20 +286,20 @@ class OrderManager:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no order is working or on its way."""
+        """Whether no order is open or in flight."""
         return not self._live
 
     def find(self, event: Any) -> WorkingOrder | None:
-        """Return the order that an event says the fate of, or None if it is not one of ours."""
+        """Return the order of an event that answers a command; None for other events and other orders."""
         return self._live.get(event.client_order_id) if type(event) in _OUTCOMES else None
 
     def on_event(self, event: Any, order: WorkingOrder) -> bool:
-        """Note what became of an order; return whether it is a confirmation, after which its side is settled again.
+        """Update an order from an event; return whether the event confirms a command, so that the side is settled.
 
         Parameters
         ----------
         event
-            The engine's event, any but an execution.
+            The engine's order event, any but a fill.
         order
             The order it belongs to.
         """
@@ -320,7 +320,7 @@ class OrderManager:
             case OrderCancelRejected():
                 order.cancel_refused()
             case OrderCanceled() | OrderExpired():
-                # What is left of a marketable order found no liquidity: the next one waits as after a refusal.
+                # The rest of a market order found no liquidity: the next one waits as after a refusal.
                 self._close(order, _retry_ns(symbol, now_ns) if order.is_marketable else 0)
             case OrderRejected() | OrderDenied():
                 self._note_refusal(symbol, now_ns, denied=isinstance(event, OrderDenied))
@@ -330,7 +330,7 @@ class OrderManager:
         return False
 
     def on_filled(self, event: OrderFilled, order: WorkingOrder, *, is_closed: bool) -> None:
-        """Note that one of our orders was executed."""
+        """Update an order after a fill."""
         symbol = order.symbol
         side = order.side or (symbol.bid if event.is_buy else symbol.ask)
         side.last_fill_ns = event.ts_init

@@ -1,30 +1,30 @@
-"""A component's timer that pauses over gaps of the data, in which a backtest would only spend time and rows."""
+"""A timer that pauses in gaps of a backtest's data, where it would cost time and write rows for nothing."""
 
 from typing import Any, Final
 
 __all__ = ["PausingTimer"]
 
 _STINT: Final = 10
-"""Ticks that are set at a time."""
+"""Number of timer ticks scheduled at a time."""
 _NEVER_NS: Final = 2**63 - 1
 
 
 class PausingTimer:
-    """A timer that can stop while nothing comes, and goes on as if it had ticked all along.
+    """A timer that can pause and resume without shifting the times of its ticks.
 
-    The engine of a backtest works out all ticks of a timer up to the next market event before it calls for the first
-    one, so that a timer cancelled in a gap still ticks through it. One that is set for a few ticks at a time does not.
+    The backtest engine computes all ticks up to the next market event before it calls the first one, so a timer
+    that is cancelled in a gap still ticks through it. This timer is therefore scheduled a few ticks at a time.
 
     Parameters
     ----------
     clock
         The component's clock.
     name
-        Of the timer.
+        Name of the timer.
     interval_ns
         Time between two ticks, nanoseconds.
     may_pause
-        Whether it may; False is the engine's own timer, which a live run needs.
+        Whether `pause` is allowed; False uses the engine's repeating timer, as a live run needs.
     """
 
     def __init__(self, clock: Any, name: str, interval_ns: int, *, may_pause: bool) -> None:
@@ -44,7 +44,7 @@ class PausingTimer:
         )
 
     def ticks(self, event: Any) -> bool:
-        """Return whether a time event is a tick of this timer, and set the ticks after it where they are due."""
+        """Return whether a time event is a tick of this timer; schedule further ticks after the last one."""
         if event.name != self._name or self.is_paused:
             return False
         if self.may_pause and event.ts_event >= self._end_ns:
@@ -52,17 +52,17 @@ class PausingTimer:
         return True
 
     def next_ns(self, now_ns: int) -> int:
-        """Return when it ticks next after a moment, nanoseconds since the epoch; never while it pauses."""
+        """Return the first tick after `now_ns`, nanoseconds since the epoch; `_NEVER_NS` while paused."""
         if self.is_paused:
             return _NEVER_NS
         return now_ns - (now_ns - self._origin_ns) % self._interval_ns + self._interval_ns
 
     def pause(self) -> None:
-        """Tick no more until `resume`."""
+        """Stop ticking until `resume`."""
         self.is_paused = self.may_pause
 
     def resume(self) -> None:
-        """Tick again, at the moments at which it would have ticked."""
+        """Tick again, at the same times as without the pause."""
         now_ns = self._clock.timestamp_ns()
         self.is_paused = False
         if self.may_pause and now_ns >= self._end_ns:

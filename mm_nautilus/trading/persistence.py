@@ -1,4 +1,4 @@
-"""What a strategy keeps over a restart."""
+"""The state that a strategy saves for a restart."""
 
 import json
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ _STATE_KEY: Final = "market_maker"
 
 
 class Persistence:
-    """Save entries, extremes, realised PnL and halts as one JSON document, and take them up again.
+    """Save entries, extreme prices, realised PnL and halts as one JSON document, and restore them.
 
     Parameters
     ----------
     strategy
-        The strategy that publishes when what is kept has changed.
+        The strategy; it publishes a `StateChanged` when the state has changed.
     """
 
     def __init__(self, strategy: Any) -> None:
@@ -37,18 +37,18 @@ class Persistence:
 
     @property
     def is_restored(self) -> bool:
-        """Whether the strategy has taken up what was saved, and so may be saved itself."""
+        """Whether the saved state has been restored, so that the strategy may be saved."""
         return self._drawdowns is not None
 
     def load(self, state: Mapping[str, bytes]) -> None:
-        """Keep a saved document until `restore`."""
+        """Store a saved document for `restore`."""
         if _STATE_KEY in state:
             self._loaded = json.loads(bytes(state[_STATE_KEY]))
 
     def restore(
         self, symbols: Mapping[InstrumentId, SymbolState], drawdowns: Drawdowns, portfolio: Any, now_ns: int
     ) -> None:
-        """Set symbols and drawdowns to the engine's positions and to what was saved."""
+        """Restore symbols and drawdowns from the engine's positions and the saved document."""
         self._symbols, self._drawdowns = symbols, drawdowns
         for symbol in symbols.values():
             symbol.hold_position(portfolio, now_ns)
@@ -60,7 +60,7 @@ class Persistence:
         drawdowns.restore(self._loaded)
 
     def save(self) -> dict[str, bytes]:
-        """Return the document; one that was loaded, where the strategy did not get to quote."""
+        """Return the document; the loaded one if the strategy never started quoting."""
         if self._drawdowns is None:
             return {_STATE_KEY: json.dumps(self._loaded).encode()}
         symbols = {symbol.name: _saved_symbol(symbol) for symbol in self._symbols.values()}
@@ -68,11 +68,11 @@ class Persistence:
 
     @property
     def is_settled(self) -> bool:
-        """Whether positions, entries and PnL are of one moment: no execution's position event is still to come."""
+        """Whether positions, entries and PnL are consistent: no execution still waits for its position event."""
         return not any(symbol.position.awaits_event for symbol in self._symbols.values())
 
     def publish_change(self) -> None:
-        """Publish that what is kept has changed, once all of it is of one moment."""
+        """Publish a `StateChanged` if the state is consistent."""
         if self.is_settled:
             self._strategy.publish_message(EVENTS_TOPIC, StateChanged(self._strategy.strategy_id.value))
 
@@ -101,8 +101,8 @@ def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
 def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> None:
     """Set a symbol to what `_saved_symbol` returned; an entry only where the engine still has the position.
 
-    The symbol has to know the engine's position. A fill that is
-    dated ahead, as the clock was set back since, starts its cooldown now.
+    The symbol's position must have been taken from the engine before. The cooldown of a fill in the future, after the
+    clock was set back, starts now.
     """
     position = symbol.position
     position.realized = Decimal(saved["realized"])

@@ -1,4 +1,4 @@
-"""One symbol's position since the start: its size, its entry, and what it has realised."""
+"""One symbol's net position: size, entry price and realised PnL."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ __all__ = ["Position", "PositionResults"]
 
 _ZERO: Final = Decimal(0)
 _SAME_PRICE: Final = 1e-9
-"""Share of a price by which the engine's average may miss the saved one and still be the same position's."""
+"""Relative difference up to which the engine's average price counts as the saved one."""
 
 
 @dataclass(slots=True)
 class PositionResults:
     """Split a position's cumulative realised PnL into results of trades.
 
-    An execution that opens or adds realises only its fee. That fee is carried with the position and charged
-    to the executions that reduce it, in proportion to the size they close, so that a trade's result is net of
-    the fees on both ends and the results of a closed position add up to its realised PnL to the last digit.
+    An execution that opens a position or adds to it realises only its fee. That fee is charged to the executions
+    that reduce the position, in proportion to the size they close. A trade's result is thus net of both fees, and
+    the results of a closed position add up exactly to its realised PnL.
 
     Parameters
     ----------
     decimals
-        Digits the quote currency is kept with.
+        Decimal places of the quote currency.
     """
 
     decimals: int
@@ -34,11 +34,11 @@ class PositionResults:
     _cycle_realized: Decimal = field(default=_ZERO)
 
     def resume(self, quantity: Decimal, cycle_realized: Decimal, open_fees: Decimal) -> None:
-        """Go on with a position that was open before, as it is now."""
+        """Continue with a position that was open before a restart."""
         self.quantity, self._cycle_realized, self.open_fees = quantity, cycle_realized, open_fees
 
     def on_position(self, quantity: Decimal, cycle_realized: Decimal) -> Decimal | None:
-        """Take in a position event.
+        """Process a position event and return the result of the trade, if it was one.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class PositionResults:
         """
         change = cycle_realized - self._cycle_realized
         before, self.quantity, self._cycle_realized = self.quantity, quantity, cycle_realized
-        # A position that closes without having been seen open, after a restart, still is a trade.
+        # After a restart a position may close without having been seen open; that is a trade too.
         if quantity >= before and quantity > 0:
             self.open_fees -= change
             return None
@@ -72,16 +72,16 @@ class PositionResults:
 
 @dataclass(slots=True)
 class Booked:
-    """What the executions since the last complete booking did, in quote currency.
+    """Effect of the executions since the last complete booking, in quote currency.
 
     Parameters
     ----------
     realized_change
         Change of realised PnL, net of fees.
     trade_pnl
-        Result of the trade, None where nothing was reduced.
+        Result of the trade, None if no position was reduced.
     cycle_pnl
-        Realised PnL of the position that was closed, None where none was.
+        Realised PnL of the position that was closed, None if none was.
     """
 
     realized_change: Decimal = _ZERO
@@ -95,7 +95,7 @@ class Position:
     Parameters
     ----------
     decimals
-        Digits the quote currency is kept with.
+        Decimal places of the quote currency.
 
     Attributes
     ----------
@@ -104,15 +104,15 @@ class Position:
     entry
         Average price and extremes, None while flat.
     entry_lots
-        Unsigned size that `entry` is of.
+        Unsigned size at which `entry` was last updated, in lots.
     exit
-        The decision to close it, None while there is none.
+        The exit in force, or None.
     realized, cycle_realized
         Realised PnL net of fees in quote currency: since the first start, and of the open position alone.
     results
-        What splits realised PnL into trades.
+        Splits realised PnL into results of trades.
     awaits_event
-        Whether an execution's position event is still to come.
+        Whether an execution still waits for its position event.
     """
 
     __slots__ = (
@@ -143,7 +143,7 @@ class Position:
         self._first_ns: int | None = None
 
     def hold(self, lots: int, now_ns: int) -> None:
-        """Note a new net size and the time the last one was held."""
+        """Set the net size from `now_ns` on."""
         if self._first_ns is None:
             self._first_ns = self._since_ns = now_ns
         self._held_lot_ns += abs(self.lots) * (now_ns - self._since_ns)
@@ -167,7 +167,7 @@ class Position:
         *,
         now_ns: int,
     ) -> None:
-        """Follow the entry after an execution; a flip, and an add to what could not be closed, begin anew.
+        """Update the entry after an execution; a flip, or an add to an unclosable remainder, starts a new entry.
 
         Parameters
         ----------
@@ -176,9 +176,9 @@ class Position:
         average_price, last_price
             Its average price and the execution's, in quote currency.
         lots
-            Its unsigned size, 0 where it is closed.
+            Its unsigned size; 0 if closed.
         smallest_lots
-            The venue's smallest exit.
+            The venue's minimum order size.
         now_ns
             Time of the execution, nanoseconds since the epoch.
         """
@@ -194,15 +194,15 @@ class Position:
             self.entry.average(average_price, min(1.0, before / lots))
 
     def book(self, quantity: Decimal, cycle_realized: Decimal) -> Booked | None:
-        """Take in a position event: unsigned size, and realised PnL since the position opened, in quote currency.
+        """Process a position event: unsigned size, and realised PnL since the position opened, in quote currency.
 
-        Between an execution and the position event that says what it did, entry and PnL are still the old ones;
-        an execution that flips the position has two events, of which only the second completes it.
+        Between an execution and its position event, entry and PnL are still the old ones. An execution that flips the
+        position has two position events, and only the second completes it.
 
         Returns
         -------
         Booked or None
-            What the execution did, once that is complete.
+            The effect of the execution, None until it is complete.
         """
         is_flat, booked = quantity == 0, self._booked
         change = cycle_realized - self.cycle_realized
@@ -218,12 +218,12 @@ class Position:
         return booked
 
     def pnl_at(self, mid_price: float, lot: float) -> float:
-        """Return the total PnL, net of fees, with what is open marked at a mid; all in quote currency.
+        """Return realised plus unrealised PnL at a mid price, net of fees, in quote currency.
 
         Parameters
         ----------
         mid_price
-            The mid.
+            Mid price in quote currency.
         lot
             Size of a lot in base currency.
         """
@@ -231,10 +231,10 @@ class Position:
         return float(self.realized) + unrealized
 
     def take_over(self, position: Any) -> None:
-        """Follow a position that the engine has open although no event has come of it.
+        """Take over an open position of the engine for which no event has come, as after a restart.
 
-        A restored entry that is this position's keeps its extremes and takes the engine's price, to the last bit: a
-        lower one would count as an add at a loss, which begins the extremes anew.
+        A restored entry with the same price keeps its extreme prices and takes the engine's exact price: a price
+        lower by rounding would count as an add at a loss and reset the extremes.
         """
         realized = position.realized_pnl
         self.cycle_realized = _ZERO if realized is None else realized.as_decimal()

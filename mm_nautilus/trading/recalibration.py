@@ -1,4 +1,4 @@
-"""Keep quote models that estimate their own figures up to date, and say what they quote on."""
+"""Recalibrate quote models on schedule, and log what they quote on."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ __all__ = ["ModelReview"]
 
 
 class ModelReview:
-    """Estimate models anew where that is due; log their figures, refusals and risks, each once a change.
+    """Recalibrate models when due; log their parameters, refusals and risks once per change.
 
     Parameters
     ----------
     log
         The strategy's logger.
     warnings
-        Where risks of figures are added.
+        List to which risks of the estimates are added.
     """
 
     def __init__(self, log: Any, warnings: list[str]) -> None:
@@ -29,12 +29,12 @@ class ModelReview:
         self._reported: set[tuple[str, ...]] = set()
 
     def review(self, symbol: SymbolState, now_ns: int) -> None:
-        """Look at one symbol's model, where it is the configured one."""
+        """Check one symbol's model, unless it is a custom pricing model."""
         name = symbol.name
         if symbol.pricing is not symbol.model:
             return
         try:
-            is_new = _estimated_anew(symbol, now_ns)
+            is_new = _recalibrated(symbol, now_ns)
         except CalibrationError as error:
             state = "still has no figures" if symbol.model.is_waiting else "continues with its last figures"
             self._log.warning(f"MM: {name} {state}: {error}")
@@ -59,22 +59,20 @@ class ModelReview:
                 self._warnings.append(risk.text())
 
 
-def _estimated_anew(symbol: SymbolState, now_ns: int) -> bool:
-    """Estimate a quote model's figures where that is due, and return whether there are new ones.
-
-    While the feed is silent the estimate waits.
+def _recalibrated(symbol: SymbolState, now_ns: int) -> bool:
+    """Recalibrate a quote model if that is due and the feed is not stale; return whether it has new inputs.
 
     Raises
     ------
     CalibrationError
-        If they cannot be estimated, or no model can be made of them; the last ones stay in force.
+        If the inputs cannot be estimated or give no valid model; the last ones stay in force.
     """
     waits = symbol.model.rolling is None or symbol.book_guard.is_stale(now_ns)
     limits = None if waits else symbol.sizes.at(symbol.mid_price)
     quotes_at_cap = None if limits is None else symbol.sizes.quotes_at_cap(limits)
     if quotes_at_cap is None:
         return False
-    is_new = symbol.model.estimate_anew(now_ns, symbol.volatility.volatility_pct, quotes_at_cap)
+    is_new = symbol.model.recalibrate(now_ns, symbol.volatility.volatility_pct, quotes_at_cap)
     if is_new and symbol.model.market is not None:
         symbol.volatility.load_calibrated(one_minute_pct(symbol.model.market.volatility_bps), now_ns)
     symbol.needs_requote = symbol.needs_requote or is_new
@@ -82,12 +80,12 @@ def _estimated_anew(symbol: SymbolState, now_ns: int) -> bool:
 
 
 def _has_new_metrics(symbol: SymbolState) -> bool:
-    """Return whether the figures are still to be noted at the present source of the volatility."""
+    """Return whether the quote metrics have not been logged yet with the current source of volatility."""
     return symbol.quote_metrics is None or symbol.quoted_source is not symbol.volatility.source
 
 
 def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:
-    """Compute and keep what the quotes are like now; None without a sound book, sizes or a model."""
+    """Compute and store the quote metrics; return None without a valid book, sizes or a model."""
     touch, limits, volatility_pct = (
         symbol.touch,
         symbol.sizes.at(symbol.mid_price),

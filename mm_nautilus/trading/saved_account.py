@@ -1,4 +1,4 @@
-"""An account as it was saved: balances and open positions of one moment, in exact decimals."""
+"""A saved account: balances and open positions at one moment, as exact decimals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class SavedPosition:
     average_price
         The engine's average entry price in `quote`, bit for bit.
     realized
-        What the position has realised since it opened, net of fees, in `quote`.
+        Realised PnL since the position opened, net of fees, in `quote`.
 
     Raises
     ------
@@ -110,16 +110,16 @@ class SavedAccount:
         return cls(balances, tuple(SavedPosition.from_dict(position) for position in values["positions"]))
 
     def before_positions(self, *, is_cash: bool) -> dict[str, Decimal]:
-        """Return balances with which the positions can be opened again, in any order, without an overdraft.
+        """Return balances that allow the positions to be reopened in any order without an overdraft.
 
-        That is the saved balances and, in whole units on top, what opening each position takes: on a cash
-        account its value in quote currency or, for a short one, its size in base currency; and the losses it
-        has realised. What remains afterwards differs from the saved balances, which have to be set again.
+        These are the saved balances plus, rounded up to whole units, what opening each position costs: on a cash
+        account its value in quote currency, or its size in base currency if short, and its realised losses. The
+        balances after reopening differ from the saved ones, so the caller must set them again.
 
         Parameters
         ----------
         is_cash
-            Whether the account exchanges base for quote.
+            Whether it is a cash account.
         """
         needed = dict(self.balances)
         for position in self.positions:

@@ -1,4 +1,4 @@
-"""From a configuration and the engine's instruments to the symbols that are traded, or to the reasons for none."""
+"""Build the symbols to trade from a configuration and the engine's instruments, or report why that fails."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -26,30 +26,30 @@ from mm_nautilus.trading.symbol import SymbolState
 __all__ = ["NEVER_NS", "Conditions", "Symbols", "build_symbols", "engine_config", "validated"]
 
 NEVER_NS: Final = 2**63 - 1
-"""A time that does not come."""
+"""A time that is never reached."""
 _TAG: Final = "001"
 
 
 @dataclass(slots=True)
 class Conditions:
-    """Under which conditions a strategy runs; set before it starts.
+    """Conditions of a strategy's run; set them before it starts.
 
     Parameters
     ----------
     start_ns
-        First moment at which quotes are sent and anything is counted, nanoseconds since the epoch: a backtest that
-        starts in mid-recording has to build its books first. At `NEVER_NS` the strategy waits for `StartQuoting`.
+        Time from which the strategy quotes and counts, nanoseconds since the epoch: a backtest that starts in the
+        middle of a recording has to build its books first. With `NEVER_NS` it waits for `StartQuoting`.
     is_live
-        Whether to quote only on books that a live feed has sent whole since it was connected. The node needs a
-        `LiveWatch` then.
+        Whether to quote only on books with a full snapshot since the feed connected. The node then needs a
+        `LiveWatch`.
     book_depth
-        Levels a side that a live feed is asked for, one of the numbers that the venue offers.
+        Levels a side to subscribe to on a live feed, one of the numbers that the venue offers.
     pauses_in_gaps
-        Whether to do nothing, once quotes are pulled, while no book changes for longer than a gap takes; for backtests.
+        Whether the timers pause in gaps of the data once quotes are pulled; for backtests only.
     followed
-        Symbols of which to take from the engine's own books what changes the touch, and no more, where quotes depend
-        on no more; for backtests, as a live feed is watched event by event. Their data must announce no breaks: the
-        engine reports nothing of a book that is emptied.
+        Symbols for which changes at the touch suffice, so that the engine keeps the book and the strategy is not
+        called for changes behind the touch; for backtests only. Their data must have no breaks, because the engine
+        does not report that a book was cleared.
     """
 
     start_ns: int = 0
@@ -66,9 +66,9 @@ class Symbols:
     Parameters
     ----------
     by_id
-        By the engine's name of the instrument.
+        The symbols' states, by instrument id.
     rates
-        What converts between their currencies at the present mids.
+        Conversion rates between their currencies at the current mid prices.
     """
 
     by_id: dict[InstrumentId, SymbolState]
@@ -76,7 +76,7 @@ class Symbols:
 
 
 def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
-    """Return the engine's own options; ids that it does not take are left to validation, which names them."""
+    """Return the engine's strategy options; invalid ids are left out, as validation reports them."""
     given = config.model_dump() if isinstance(config, MarketMakerConfig) else config
     ids: dict[str, Any] = {}
     if isinstance(given, Mapping):
@@ -92,16 +92,16 @@ def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
 def validated(
     config: Any, warnings: list[str], pricing: PricingModel | Mapping[str, PricingModel] | None
 ) -> tuple[MarketMakerConfig | None, dict[str, OwnPricing]]:
-    """Return a configuration that may be traded and the models of one's own by symbol, None where it has errors.
+    """Return the validated configuration, None if it has errors, and the custom pricing models by symbol.
 
     Parameters
     ----------
     config
         The configuration, or a mapping of the same shape.
     warnings
-        Where validation adds what it says.
+        List to which validation adds its errors and warnings.
     pricing
-        One model for all symbols, or the models that the configuration names by symbol; None imports these.
+        One model for all symbols, or models by symbol; None imports those that the configuration names.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def validated(
 
 
 def _priced_by(config: Any, name: str) -> Any:
-    """Return a configuration that names the model which replaces those of all its symbols."""
+    """Return the configuration with `pricing` set to `name` for all symbols."""
     given = config.model_dump(exclude_unset=True) if isinstance(config, MarketMakerConfig) else config
     if not isinstance(given, Mapping):
         return given
@@ -132,7 +132,7 @@ def _priced_by(config: Any, name: str) -> Any:
 
 
 def _validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
-    """Return a configuration that may be traded, None where it has errors; add what validation says to `warnings`."""
+    """Return the validated configuration, None if it has errors; add errors and warnings to `warnings`."""
     raw = config.model_dump(exclude_unset=True) if isinstance(config, MarketMakerConfig) else config
     warnings += validate(raw)
     if any(not text.startswith("Warning:") for text in warnings):
@@ -149,18 +149,18 @@ def _validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
 def build_symbols(
     settings: MarketMakerConfig, cache: Any, warnings: list[str], pricing: Mapping[str, OwnPricing]
 ) -> Symbols | None:
-    """Return the symbols of a configuration, None where it does not fit its instruments.
+    """Return the symbols of a configuration, None if it does not fit the instruments.
 
     Parameters
     ----------
     settings
         The configuration.
     cache
-        The engine's, which knows the instruments.
+        The engine's cache, which holds the instruments.
     warnings
-        Where errors and risks are added.
+        List to which errors and risks are added.
     pricing
-        Models of one's own by symbol, in the place of the configured formulas.
+        Custom pricing models by symbol, which replace the built-in ones.
     """
     known, refused = _instruments(cache, settings.venue)
     calibration, problems = configured_calibration(settings)
@@ -194,9 +194,9 @@ def build_symbols(
 
 
 def _instruments(cache: Any, venue: str | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
-    """Return the venue's pairs, and why its other instruments cannot be quoted, by symbol.
+    """Return the specs of the venue's pairs, and the reasons why other instruments cannot be quoted, by symbol.
 
-    Without a venue, the pairs are those that only one venue lists.
+    Without a venue, the pairs are those listed by exactly one venue.
     """
     specs, refused = quotable(cache.instruments())
     listed = Counter(spec.symbol for spec in specs)

@@ -1,4 +1,4 @@
-"""How large a symbol's orders are: the configured amounts and the venue's limits, in whole lots."""
+"""A symbol's order sizes: the configured amounts and the venue's limits in whole lots."""
 
 import math
 from collections.abc import Callable
@@ -13,19 +13,19 @@ __all__ = ["Sizes"]
 
 
 class _Size(NamedTuple):
-    """An amount of the configuration, ready for reckoning in floats."""
+    """A configured amount as a float."""
 
     value: float
     currency: str
 
     @classmethod
     def of(cls, amount: Amount) -> Self:
-        """Return an amount, its digits made binary once and for all."""
+        """Convert an amount."""
         return cls(float(amount.value), amount.currency)
 
 
 def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float, float]]:
-    """Return the venue's smallest and its largest order: each in lots, and as a value in ticks times lots."""
+    """Return the venue's (min, max) order size in lots and (min, max) order value in ticks times lots."""
     unit = spec.price_increment * spec.size_increment
     least = max(1, math.ceil((spec.min_quantity or 0) / spec.size_increment))
     most = math.inf if spec.max_quantity is None else spec.max_quantity // spec.size_increment
@@ -34,7 +34,7 @@ def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float,
 
 
 class Sizes:
-    """A symbol's full quote, its cap and its target, and the venue's smallest and largest order.
+    """A symbol's quote size, inventory cap and target, and the venue's order limits.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ class Sizes:
     params
         The symbol's merged parameters.
     report_currency
-        Currency of bare amounts.
+        Currency of amounts given as bare numbers.
     rate
-        Value of one unit of a currency in another one, None while unknown.
+        Returns the value of one unit of a currency in another, None while unknown.
 
     Attributes
     ----------
     order_limits
-        The venue's smallest and largest order.
+        The venue's smallest and largest order, in lots.
     follow_own_mid
-        Whether all sizes follow from the symbol's own mid, and none from another pair's.
+        Whether all sizes depend on the symbol's own mid price only, and not on another pair's.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Sizes:
         self.order_limits = SizeLimits(0, 0, *self._least, 0, *self._most)
 
     def _lots_of(self, amount: _Size, mid_price: float | None) -> int | None:
-        """Return an amount of any currency as whole lots, rounded towards zero."""
+        """Return an amount in whole lots, rounded towards zero; None while its conversion lacks a price."""
         value = amount.value
         if amount.currency != self._spec.base:
             is_quote = amount.currency == self._spec.quote
@@ -95,16 +95,16 @@ class Sizes:
         return SizeLimits(size, cap, *self._least, target, *self._most, self._moves_with_mid)
 
     def quotes_at_cap(self, limits: SizeLimits) -> float | None:
-        """Return the cap in full quotes, None where a full quote is less than a lot.
+        """Return the inventory cap in full quotes, None if a full quote is less than a lot.
 
-        Two amounts of one currency have one ratio; that of others moves with prices, and is taken to two digits after
-        the point so that the model is not computed anew with every tick.
+        With cap and quote in different currencies the ratio moves with prices; it is then rounded to two decimal
+        places, so that the model is not recomputed on every tick.
         """
         if self._quotes_at_cap is not None:
             return self._quotes_at_cap
         return round(limits.cap_lots / limits.full_lots, 2) if limits.full_lots > 0 else None
 
     def cap_value(self, mid_price: float | None) -> float | None:
-        """Return the cap on the position at a mid, both in quote currency."""
+        """Return the inventory cap's value in quote currency at a mid price, None while a conversion lacks a price."""
         lots = self._lots_of(self._cap, mid_price)
         return None if lots is None or mid_price is None else lots * self._lot * mid_price

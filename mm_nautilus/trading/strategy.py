@@ -54,24 +54,23 @@ class MarketMaker(GuardedStrategy):
         The configuration, or a mapping of the same shape. A strategy whose configuration has errors starts,
         logs them as errors and does not quote.
     takes_over
-        Whether positions that a live node finds before the strategy starts are its own. The configuration has to
-        name the venue then.
+        Whether the strategy owns the positions that a live node finds before it starts. The configuration must then
+        name the venue.
     pricing
-        A model of one's own that prices every symbol in the place of the configured one, or the models that the
-        configuration names by symbol, which are imported where none are given.
+        Custom pricing model for all symbols, or models by symbol; None imports those that the configuration names.
 
     Attributes
     ----------
     conditions
-        Live or over a catalog, and from when on; to be set before the strategy starts.
+        Live or backtest, and the start of quoting; set it before the strategy starts.
     config_warnings
-        What validation had to say, errors first.
+        Errors and warnings of validation, errors first.
     """
 
     def __new__(
         cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False, **_options: Any
     ) -> Self:
-        """Hand the engine's own options to its base class."""
+        """Pass the engine's options to its base class."""
         return super().__new__(cls, engine_config(config, takes_over=takes_over))  # type: ignore[call-arg]
 
     def __init__(
@@ -93,7 +92,7 @@ class MarketMaker(GuardedStrategy):
     # -- Start ------------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Resolve the instruments and subscribe; or say why the strategy does not quote."""
+        """Resolve the instruments and subscribe, or log why the strategy does not quote."""
         settings = self.settings
         found = (
             None
@@ -145,7 +144,7 @@ class MarketMaker(GuardedStrategy):
         self._drawdowns, self._timer, self._symbols = drawdowns, timer, symbols
 
     def _start_quoting(self) -> None:
-        """Take up what was saved and announce the strategy."""
+        """Restore the saved state and publish `StrategyStarted`."""
         if self.settings is None:
             return
         now_ns = self.clock.timestamp_ns()
@@ -168,7 +167,7 @@ class MarketMaker(GuardedStrategy):
         self.persistence.publish_change()
 
     def _publish_first_prices(self, now_ns: int) -> None:
-        """Publish once that every symbol has had a sound book, the moment that equity is measured from."""
+        """Publish `FirstPrices` once every symbol has had a valid book; equity is measured from then on."""
         if all(symbol.mid_price is not None for symbol in self._symbols.values()):
             self._is_priced = True
             self._drawdowns.note_start()
@@ -177,12 +176,12 @@ class MarketMaker(GuardedStrategy):
     # -- Market events ----------------------------------------------------------------------------------
 
     def on_book_deltas(self, deltas: Any) -> None:
-        """Apply level changes to the symbol's own book, and requote where that can change an order."""
+        """Apply deltas to the symbol's own book, and requote if that can change an order."""
         symbol = self._symbols.get(deltas.instrument_id)
         if symbol is None:
             return
         if symbol.follows_touch:
-            if deltas.ts_init != symbol.last_event_ns:  # else a quote has come of it
+            if deltas.ts_init != symbol.last_event_ns:  # otherwise a quote has already reported it
                 self._follow(symbol, deltas.ts_init)
             return
         if symbol.book_events == 0 and self.feed.refuses(symbol, deltas):
@@ -194,28 +193,28 @@ class MarketMaker(GuardedStrategy):
         self._follow(symbol, deltas.ts_init)
 
     def on_book_depth(self, depth: Any) -> None:
-        """Replace the symbol's own book by a snapshot, and requote where that can change an order."""
+        """Replace the symbol's own book by a depth snapshot, and requote if that can change an order."""
         symbol = self._symbols.get(depth.instrument_id)
         if symbol is not None:
             symbol.book.apply_depth(depth)
             self._follow(symbol, depth.ts_init)
 
     def on_quote(self, quote: Any) -> None:
-        """Replace the symbol's own book by its best quotes, and requote where that can change an order."""
+        """Replace the symbol's touch by a quote, and requote if that can change an order."""
         symbol = self._symbols.get(quote.instrument_id)
         if symbol is not None:
             symbol.book.apply_quote(quote)
-            # Quotes that the engine makes from a book carry the venue's time alone.
+            # Quotes that the engine derives from a book carry the venue's time only.
             self._follow(symbol, self.clock.timestamp_ns() if symbol.follows_touch else quote.ts_init)
 
     def on_trade(self, trade: Any) -> None:
-        """Add a trade to the symbol's tape."""
+        """Add a trade to trade flow and recalibration."""
         symbol = self._symbols.get(trade.instrument_id)
         if symbol is not None and self.feed.counts_trade(symbol, trade):
             symbol.add_trade(trade)
 
     def on_historical_bars(self, bars: Sequence[Any]) -> None:
-        """Take a symbol's volatility from the minutes before the start."""
+        """Start a symbol's volatility from one-minute bars before the start."""
         symbol = self._symbols.get(bars[0].bar_type.instrument_id) if bars else None
         if symbol is not None:
             self.feed.on_minute_bars(symbol, bars, self.clock.timestamp_ns())
@@ -228,7 +227,7 @@ class MarketMaker(GuardedStrategy):
             self._requote(symbol, now_ns)
 
     def _requote(self, symbol: SymbolState, now_ns: int) -> None:
-        """Ask the guards, check the exits, then quote; or pull the quotes and close the position."""
+        """Check guards and exits, then align the quotes with their targets, or pull them and exit."""
         if now_ns < self.conditions.start_ns:
             symbol.needs_requote = True
             return
@@ -253,19 +252,19 @@ class MarketMaker(GuardedStrategy):
         self.feed.listen(symbol, now_ns)
 
     def _pull_and_exit(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
-        """Keep both sides without orders, and close the position where that was decided."""
+        """Cancel both sides' orders, and close the position if an exit is in force."""
         symbol.forget_plan()
         self.orders.pull(symbol, reason, now_ns)
         purpose = symbol.closing.purpose
-        if purpose is None or not symbol.guards.is_feed_believed:
+        if purpose is None or not symbol.guards.is_feed_trusted:
             return
-        if purpose is not ExitReason.STOP or symbol.guards.doubt(now_ns) is None:
+        if purpose is not ExitReason.STOP or symbol.guards.distrust_reason(now_ns) is None:
             self.orders.close_position(symbol, purpose, now_ns)
 
     # -- Order and position events ----------------------------------------------------------------------
 
     def on_order_event(self, event: Any) -> None:
-        """Note what became of one of our orders, and act on it."""
+        """Update the order from its event, and requote its side once it is settled."""
         order = self.orders.find(event) if self._symbols else None
         if order is None:
             return
@@ -288,7 +287,7 @@ class MarketMaker(GuardedStrategy):
             self._requote(symbol, now_ns)
 
     def _on_fill(self, event: OrderFilled, order: WorkingOrder) -> None:
-        """Note an execution; the position event that follows says what it did."""
+        """Record an execution; its position event follows."""
         self.fill_book.note(event, order)
         self.orders.on_filled(event, order, is_closed=self.cache.is_order_closed(event.client_order_id))
         order.symbol.needs_requote = True
@@ -296,7 +295,7 @@ class MarketMaker(GuardedStrategy):
             order.side.has_changed = True
 
     def on_position_event(self, event: Any) -> None:
-        """Book what an execution did, publish it once it is complete, and act on the new position."""
+        """Book the effect of an execution, publish the complete `Fill`, and requote at the new position."""
         symbol = self._symbols.get(event.instrument_id)
         if symbol is None:
             return
@@ -306,15 +305,15 @@ class MarketMaker(GuardedStrategy):
             self.halts.check_losses(symbol, fill, event.ts_init)
         if self.is_running():
             self._requote(symbol, event.ts_init)
-        self.persistence.publish_change()  # last: whoever saves waits for a disk
+        self.persistence.publish_change()  # last: a subscriber writes it to disk, which takes time
 
     # -- Once a second ----------------------------------------------------------------------------------
 
     def on_time_event(self, event: Any) -> None:
-        """Look once a second at what no book event would show: silence, drawdown, the end of a pause."""
+        """Check once a second what no book event shows: a silent feed, drawdowns, the end of a pause."""
         if event.name == _START_ALERT:
             self._start_quoting()
-        # A live engine's timers keep their old schedule when the wall clock is set.
+        # A live engine's timers keep their old schedule after the wall clock was set.
         now_ns = self.clock.timestamp_ns()
         if now_ns >= self.conditions.start_ns and self._timer.ticks(event):
             self._on_second(now_ns)
@@ -326,7 +325,7 @@ class MarketMaker(GuardedStrategy):
         self.halts.check_drawdowns(now_ns)
         for symbol in self._symbols.values():
             self._models.review(symbol, now_ns)
-            self.feed.look(symbol, now_ns, may_ask=self.halts.stopping is None)
+            self.feed.look(symbol, now_ns, may_resubscribe=self.halts.stopping is None)
             if symbol.needs_attention(now_ns):
                 self._requote(symbol, now_ns)
             else:
@@ -362,13 +361,13 @@ class MarketMaker(GuardedStrategy):
             self._requote(symbol, now_ns)
 
     def stop_quoting(self, reason: str, *, flatten: bool) -> None:
-        """Cancel everything, quote no more and, if asked to, close the positions at market."""
+        """Cancel all orders, stop quoting and, if `flatten`, close the positions at market."""
         self.log.info(f"MM: winding down: {reason}")
         self.halts.stop(flatten=flatten)
         self._requote_all()
 
     def on_stop(self) -> None:
-        """Cancel everything, close the positions if so configured, and report why sides were not quoted."""
+        """Cancel all orders, close the positions if so configured, and log why sides were not quoted."""
         now_ns = self.clock.timestamp_ns()
         if self._symbols:
             self.halts.stopping = NotQuoting.STOPPING
@@ -382,26 +381,26 @@ class MarketMaker(GuardedStrategy):
             for name, side in (("bid", symbol.bid), ("ask", symbol.ask)):
                 side.stats.close(symbol.report_ns(now_ns))
                 self.log.info(f"MM: {symbol.name} {name} not quoted: {side.stats.to_dict()}")
-            symbol.publish_quotes(now_ns, in_any_case=True)
+            symbol.publish_quotes(now_ns, force=True)
 
     # -- State and views --------------------------------------------------------------------------------
 
     def on_save(self) -> dict[str, bytes]:
-        """Return what is kept over a restart."""
+        """Return the state to save for a restart."""
         return self.persistence.save()
 
     def on_load(self, state: dict[str, bytes]) -> None:
-        """Keep a saved document; it is applied when the strategy starts to quote."""
+        """Store a saved document; it is restored when the strategy starts quoting."""
         self.persistence.load(state)
 
     @property
     def symbols(self) -> Mapping[str, SymbolState]:
-        """What is known of each symbol."""
+        """State of each symbol, by symbol name."""
         return {symbol.name: symbol for symbol in self._symbols.values()}
 
     @property
     def run_warnings(self) -> list[str]:
-        """What validation said, and what has happened since that somebody should know."""
+        """Warnings of validation and of the run so far."""
         return [
             *self.config_warnings,
             *(text for symbol in self._symbols.values() for text in symbol.warnings),
@@ -415,5 +414,5 @@ class MarketMaker(GuardedStrategy):
 
     @property
     def indicators(self) -> dict[str, dict[str, float | int | None]]:
-        """v1.4.0's indicators of each symbol, see `SymbolState.indicators`."""
+        """v1.4.0's indicators of each symbol, see `SymbolViews.indicators`."""
         return {symbol.name: symbol.indicators for symbol in self._symbols.values()}

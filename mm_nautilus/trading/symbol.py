@@ -1,4 +1,4 @@
-"""One symbol: its market, its position, and what it wants to quote; it sends nothing itself."""
+"""One symbol's market, position and target quotes; it sends no orders itself."""
 
 import math
 from collections.abc import Callable
@@ -40,43 +40,43 @@ from mm_nautilus.trading.working_order import OrderCounts, QuoteSide
 __all__ = ["SymbolState"]
 
 _LEAST_SILENCE_NS: Final = 5 * SECOND_NS
-"""Shortest silence that counts and is found by looking at a book's changes once a second."""
+"""Shortest `stale_after_seconds` that checking the book once a second is precise enough for."""
 
 
 class SymbolState(SymbolViews):
-    """Everything the strategy knows of one symbol.
+    """State of one symbol: market, position, targets and guards.
 
     Parameters
     ----------
     instrument
         The engine's instrument.
     spec
-        The same as plain values.
+        The instrument's definition as plain values.
     params
         The symbol's merged parameters.
     report_currency
-        Currency of bare amounts.
+        Currency of amounts given as bare numbers.
     rate
-        Value of one unit of a currency in another one, None while unknown.
+        Returns the value of one unit of a currency in another, None while unknown.
     market
-        What the quote model takes from a calibration, None where it takes nothing, or not yet.
+        Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
     calibration
-        What was measured of the symbol, None where nothing was.
+        The symbol's calibration, or None.
     pricing
-        A model of one's own in the place of the configured one.
+        Custom pricing model, which replaces the configured one.
 
     Attributes
     ----------
     position
-        Its position since the start.
+        Net position since the start.
     guards, pause
-        What may keep the symbol from being quoted, and why neither side is to be quoted as of the last `check_risk`.
+        The risk guards, and the reason why neither side may be quoted as of the last `check_risk`.
     needs_requote, next_requote_ns
-        Whether quotes have to be planned at the next event, and from when on at any event.
+        Whether to plan quotes at the next event, and the time from which any event must plan them.
     closing
-        How the position is closed.
+        The exit of the position.
     has_plan
-        Whether both sides' targets are what would be planned now.
+        Whether both sides' targets are current.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SymbolState(SymbolViews):
         self.has_plan = False
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []
         self._planned: tuple[QuoteInputs, float | None, QuotePlan] | None = None
-        # Nothing but the symbol's own mid and position moves its quotes.
+        # Quotes depend on the symbol's own mid price and position only.
         self._may_keep_band = (
             params.quoting == "two_sided"
             and params.entry_order == "maker"
@@ -127,9 +127,9 @@ class SymbolState(SymbolViews):
     # -- Market -----------------------------------------------------------------------------------------
 
     def on_book(self, ts_ns: int) -> bool:
-        """Take the book's touch in after an event, and return whether an order may have to move.
+        """Read the touch after a book event, and return whether an order may have to change.
 
-        An event that leaves the touch alone, or within the band in which nothing can follow, costs next to nothing.
+        An event that leaves the touch unchanged, or within the no-action band, is cheap.
         """
         self.book_events += 1
         guard = self.book_guard
@@ -162,14 +162,14 @@ class SymbolState(SymbolViews):
         )
 
     def _take_touch(self, ts_ns: int) -> float:
-        """Follow the market and the position's extremes; return the price one could exit at, 0 where flat."""
+        """Update the market and the position's extreme prices; return the current exit price, 0 if flat."""
         touch, entry = self._follow_touch(ts_ns), self.position.entry
         return 0.0 if touch is None or entry is None else entry.observe(*touch)
 
     # -- Position ---------------------------------------------------------------------------------------
 
     def hold_position(self, portfolio: Any, now_ns: int) -> None:
-        """Take the engine's net position over, in whole lots."""
+        """Set the position to the engine's net position, in whole lots."""
         lots: int = round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
         self.position.hold(lots, now_ns)
 
@@ -178,7 +178,7 @@ class SymbolState(SymbolViews):
         return self.position.average_lots(now_ns) * self.lot
 
     def follow_position(self, event: Any) -> None:
-        """Follow the entry of the position after an execution, by its position event."""
+        """Update the position's entry from the position event of an execution."""
         lots = 0 if event.side == PositionSide.FLAT else self.lots(event.quantity)
         last_price = float(event.last_px)
         smallest = self.sizes.order_limits.min_lots_at(
@@ -194,7 +194,7 @@ class SymbolState(SymbolViews):
         )
 
     def count_fill(self, event: Any) -> bool:
-        """Count one execution, and return whether a trade that should not have come has made it."""
+        """Count an execution, and return whether an old or repeated trade caused it."""
         is_maker = event.liquidity_side == LiquiditySide.MAKER
         is_phantom = is_maker and self.trades.is_phantom(event)
         self.counts.fills += 1
@@ -205,12 +205,12 @@ class SymbolState(SymbolViews):
     # -- Quotes -----------------------------------------------------------------------------------------
 
     def check_risk(self, now_ns: int) -> bool:
-        """Ask the guards, and return whether there is something new to report of a pause."""
+        """Check the guards, and return whether a pause has to be reported."""
         self.pause = self.guards.reason(now_ns)
         return self.pause is not self.guards.reported
 
     def plan(self, now_ns: int) -> None:
-        """Plan both sides' quotes, or say why a side has none; the guards have been asked."""
+        """Set both sides' targets: a quote, or the reason for none; call `check_risk` before."""
         self.reservation_price = self._planned = self._band = None
         self._is_band_due = False
         bid, ask = self._targets(now_ns)
@@ -227,7 +227,9 @@ class SymbolState(SymbolViews):
             return NotQuoting.EXITING, NotQuoting.EXITING
         limits = self.sizes.at(self.mid_price)
         if limits is None:
-            self.next_requote_ns = now_ns  # Another pair's book brings the rate, not an event of this one.
+            self.next_requote_ns = (
+                now_ns  # The conversion rate comes from another pair's book, not from an event of this one.
+            )
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
         self.cap_lots = limits.cap_lots
         bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
@@ -243,7 +245,7 @@ class SymbolState(SymbolViews):
         return plan.bid, plan.ask
 
     def keep_band(self) -> None:
-        """Have it found out how far the touch may move before an order has to; after the plan has been carried out."""
+        """Request the no-action band of the current plan; call it after the orders have been sent."""
         planned = self._planned
         self._band = None
         self._is_band_due = self._may_keep_band and planned is not None and planned[1] is not None
@@ -265,13 +267,13 @@ class SymbolState(SymbolViews):
         )
 
     def forget_plan(self) -> None:
-        """Take back what was planned: the sides are to have no orders."""
+        """Drop the current plan, because the sides are to have no orders."""
         self.has_plan, self._planned, self._band, self._is_band_due = False, None, None, False
 
     def keeps_plan(self, side: QuoteSide, now_ns: int) -> bool:
-        """Return whether the last plan still holds for a side that has been confirmed, and set its target by it.
+        """Return whether the last plan still holds for a side after a confirmation, and set the side's target from it.
 
-        The other side must have nothing to do: one that waits for a balance is tried again at every event.
+        It does not hold while the other side has work left: a side without balance is retried at every event.
         """
         planned = self._planned
         other = self.ask if side.is_bid else self.bid
@@ -288,7 +290,7 @@ class SymbolState(SymbolViews):
         return True
 
     def _priced(self, inputs: QuoteInputs) -> PricedQuote | NotQuoting:
-        """Have the pricing model price the symbol, or return why it is not priced."""
+        """Return the pricing model's prices, or the reason for none."""
         limits, tick, lot = inputs.limits, self.tick, self.lot
         quotes_at_cap = self.sizes.quotes_at_cap(limits)
         if quotes_at_cap is None:
@@ -327,7 +329,7 @@ class SymbolState(SymbolViews):
         )
 
     def _timed(self, side: QuoteSide, target: Quote | NotQuoting, now_ns: int) -> Quote | NotQuoting:
-        """Send nothing new after a fill or a refusal on a side; an order that is still right works on."""
+        """Return no target in the cooldown after a fill or refusal, unless the side's order already fits it."""
         if not isinstance(target, Quote):
             return target
         if now_ns < side.retry_at_ns:
@@ -337,7 +339,7 @@ class SymbolState(SymbolViews):
         return target
 
     def _kept(self, side: QuoteSide, target: Quote) -> Quote | None:
-        """Return the settled order where it is near its target and no larger."""
+        """Return the side's working order if it is within tolerance of the target and not larger, else None."""
         working = side.working
         if working is None:
             return None
@@ -346,24 +348,24 @@ class SymbolState(SymbolViews):
         return working._replace(room_lots=target.room_lots) if near and fits else None
 
     def cooldown_until_ns(self, side: QuoteSide) -> int:
-        """Return when a side's cooldown ends."""
+        """Return the end of a side's cooldown, nanoseconds since the epoch."""
         if side.last_fill_ns is None:
             return 0
         return side.last_fill_ns + self._cooldown_ns
 
     @property
     def may_follow_touch(self) -> bool:
-        """Whether its quotes depend on best prices alone: on no depth, no size, no figure that is still measured."""
+        """Whether quotes depend on best prices only: not on depth, sizes or inputs that are still estimated."""
         by_touch = self.params.quoting == "two_sided" and not isinstance(self.book, SizedBook)
         return by_touch and self.book_guard.stale_after_ns >= _LEAST_SILENCE_NS
 
     @property
     def tolerance_ticks(self) -> float:
-        """Requote tolerance in ticks at the present mid."""
+        """Requote tolerance in ticks at the current mid price."""
         return self.params.requote_tolerance_bps / 10_000.0 * (self.mid_price or 0.0) / self.tick
 
     def schedule(self, now_ns: int) -> None:
-        """Note when the targets may change although the touch does not; until then nothing has to be planned."""
+        """Set the next time at which targets may change without a change of the touch."""
         self.needs_requote = False
         if self.params.quoting == "signal" or self.closing.is_wanted:
             self.next_requote_ns = now_ns
@@ -378,21 +380,21 @@ class SymbolState(SymbolViews):
         self.next_requote_ns = self.guards.next_ns(now_ns, due)
 
     def needs_attention(self, now_ns: int) -> bool:
-        """Return whether something may have changed without a book event: a pause over, the feed silent."""
+        """Return whether something may have changed without a book event: the end of a pause, a stale feed."""
         is_due = self.needs_requote or now_ns >= self.next_requote_ns
         return is_due or self.book_guard.is_stale(now_ns) or self.guards.is_tape_stale(now_ns)
 
     def is_at_rest(self, now_ns: int) -> bool:
-        """Return whether nothing is left to be done before the next book event, which a gap keeps waiting."""
+        """Return whether nothing can change before the next book event, so that timers may pause."""
         is_silent = self.last_event_ns is None or self.is_gap(now_ns)
         return is_silent and not (self.closing.is_wanted and self.closing.is_possible)
 
     # -- Views ------------------------------------------------------------------------------------------
 
     def current_reservation_price(self) -> float | None:
-        """Return the reservation price at the present book and position, the mid where the model has none.
+        """Return the reservation price at the current book and position; the mid if the model has none.
 
-        A model of one's own may keep a state, so that it is not asked by whoever looks: it is its last price then.
+        A custom model may keep a state, so it is not called here; its last price is returned.
         """
         if isinstance(self.pricing, OwnPricing):
             last = self.pricing.last.get(self.name)

@@ -1,4 +1,4 @@
-"""What a symbol shows of itself: figures that are read when somebody asks, and changes of its quotes."""
+"""Read access to a symbol for other components: current values, and changes of its quotes."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,7 +17,7 @@ __all__ = ["SymbolViews"]
 
 
 class SymbolViews(Market):
-    """The views of a `SymbolState`, which has what they show."""
+    """Views of a `SymbolState`, which sets the attributes they read."""
 
     position: Position
     closing: Closing
@@ -31,12 +31,12 @@ class SymbolViews(Market):
     _reported_ns: int
 
     def current_reservation_price(self) -> float | None:
-        """Return the reservation price at the present book and position, the mid where there is none."""
+        """Return the reservation price at the current book and position; the mid if the model has none."""
         raise NotImplementedError
 
     @property
     def warnings(self) -> list[str]:
-        """What somebody should know of the position and the fills."""
+        """Warnings about exits and about fills by old or repeated trades."""
         return self.closing.warnings + self.trades.warnings
 
     @property
@@ -45,14 +45,14 @@ class SymbolViews(Market):
         return asdict(self.counts)
 
     def grounds(self, price_ticks: int | None, size_lots: int, now_ns: int) -> Grounds:
-        """Return what an order command is sent on now.
+        """Return the inputs of an order command sent now.
 
         Parameters
         ----------
         price_ticks
-            The wanted price, None at market.
+            The target price, None for a market order.
         size_lots
-            The order's whole size.
+            The order's total size.
         now_ns
             Nanoseconds since the epoch.
         """
@@ -78,19 +78,19 @@ class SymbolViews(Market):
         )
 
     def sample(self) -> MarketSample:
-        """Return market, position and reservation price as they are now, in prices and sizes."""
+        """Return the current market, position and reservation price."""
         return self.grounds(None, 0, 0).market(self.spec)
 
     def report_ns(self, now_ns: int) -> int:
-        """Return the time of a change of quotes or reasons: none is reported to be older than the one before it.
+        """Return the time to report for a change of quotes; it never goes backward.
 
-        An event that has waited for its turn is older than the clock was at the last look.
+        A book event that waited in a queue is older than the timer event processed before it.
         """
         self._reported_ns = max(self._reported_ns, now_ns)
         return self._reported_ns
 
     def follow_clock(self) -> None:
-        """Take any time for the next change's: the wall clock was set."""
+        """Let the next reported time be earlier than the last one: the wall clock was set."""
         self._reported_ns = 0
 
     def quote_state(self, now_ns: int) -> QuoteState:
@@ -107,16 +107,16 @@ class SymbolViews(Market):
         )
 
     def _resting(self, side: QuoteSide) -> tuple[float | None, float | None]:
-        """Return price and open size of the order the venue has, if it has one."""
+        """Return price and open size of a side's order at the venue, None for both without one."""
         order = side.order
         if order is None or not order.is_resting:
             return None, None
         price = round(order.resting.price_ticks * self.tick, self.spec.price_precision)
         return price, round(order.resting.size_lots * self.lot, self.spec.size_precision)
 
-    def publish_quotes(self, now_ns: int, *, in_any_case: bool = False) -> None:
-        """Publish what changed of the quotes to those who listen, if anything did."""
-        if self.bid.has_changed or self.ask.has_changed or in_any_case:
+    def publish_quotes(self, now_ns: int, *, force: bool = False) -> None:
+        """Publish the quotes to the listeners if they have changed, or always with `force`."""
+        if self.bid.has_changed or self.ask.has_changed or force:
             self.bid.has_changed = self.ask.has_changed = False
             if self.on_quotes_changed:
                 state = self.quote_state(now_ns)
@@ -125,7 +125,7 @@ class SymbolViews(Market):
 
     @property
     def is_halted(self) -> bool:
-        """Whether the symbol is not quoted until somebody resumes."""
+        """Whether the symbol is halted until a resume command."""
         return self.guards.halt is not None
 
     def guard_state(self, now_ns: int) -> GuardState:
@@ -139,10 +139,10 @@ class SymbolViews(Market):
     def indicators(self) -> dict[str, float | int | None]:
         """v1.4.0's indicators, computed when they are read.
 
-        ``reservation_price`` (or mid) and ``trailing_stop_price`` in quote currency, ``volatility_pct`` of a minute,
+        ``reservation_price`` (or mid) and ``trailing_stop_price`` in quote currency, one-minute ``volatility_pct``,
         ``imbalance`` of the book and ``trade_flow`` in [-1, 1], ``pnl_symbol``, realised net of fees in quote currency,
-        and ``trades_symbol``. None stands for what there is not, or not yet: a trail that is not armed, a volatility
-        before its first estimate, an imbalance without a sound book, the flow where nothing depends on the trades.
+        and ``trades_symbol``. A value is None if it does not exist yet: a stop that is not armed, a volatility before
+        its first estimate, the imbalance of an invalid book, trade flow if the configuration uses no trades.
         """
         volatility = self.volatility
         return {

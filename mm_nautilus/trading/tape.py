@@ -1,4 +1,4 @@
-"""A symbol's trades: which of them count, and executions by those that do not."""
+"""Filter a symbol's trades by age and id, and find fills caused by trades that were left out."""
 
 from collections import deque
 from typing import Any, Final
@@ -8,25 +8,25 @@ from mm_nautilus.risk.gate import SymbolGuards
 __all__ = ["TradeFilter"]
 
 _MOST_TRADES: Final = 64
-"""Trades of a live feed that are remembered; a venue repeats its last fifty at once."""
+"""Number of live trades kept; Kraken repeats its last 50 after a subscription."""
 _SAME_MOMENT_NS: Final = 100_000_000
-"""Longest time between a trade and the execution that the simulated venue makes of it."""
+"""Longest time between a trade and the simulated fill it causes, nanoseconds."""
 
 
 class TradeFilter:
-    """Leave out trades that are too old when they come, or have come before.
+    """Leave out trades that are too old on arrival or repeated.
 
-    The simulated venue is shown every trade of a live feed, whatever its age, and fills quotes by it: such executions
-    are recognised, as they cannot be prevented.
+    The simulated venue sees every trade of a live feed, whatever its age, and may fill quotes from it. Such fills
+    cannot be prevented; they are detected and counted.
 
     Parameters
     ----------
     name
         The pair.
     guards
-        What says how old a trade may be, and knows the ids of a live feed's last trades.
+        The guards, which hold the largest age of a trade and the ids of recent ones.
     counts
-        Where what is left out is counted: ``old_trades`` and ``repeated_trades``.
+        Counters of trades left out: ``old_trades`` and ``repeated_trades``.
     """
 
     def __init__(self, name: str, guards: SymbolGuards, counts: Any) -> None:
@@ -48,7 +48,7 @@ class TradeFilter:
 
     @property
     def warnings(self) -> list[str]:
-        """What the run's figures contain because of such trades."""
+        """A warning about fills caused by such trades, if there were any."""
         if not self._counts.phantom_fills:
             return []
         return [
@@ -57,7 +57,7 @@ class TradeFilter:
         ]
 
     def is_phantom(self, fill: Any) -> bool:
-        """Return whether the last trade that has just gone through the filled order's price should not have come."""
+        """Return whether a fill was caused by an old or repeated trade."""
         for trade, is_fresh in reversed(self._last):
             if fill.ts_event - trade.ts_init >= _SAME_MOMENT_NS:
                 return False

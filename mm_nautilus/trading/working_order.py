@@ -1,4 +1,4 @@
-"""One order, the decision it rests on, and the side it belongs to: at most one a side, and those in flight count."""
+"""An order, the decision behind it, and the side it belongs to: at most one order a side, in flight or open."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,18 +19,18 @@ ENTRY = "entry"
 
 
 class Grounds(NamedTuple):
-    """What an order command is sent on, in ticks and lots: hardly any order is filled and asked for more.
+    """The inputs of an order command in ticks and lots; converted to a `Decision` only if the order is filled.
 
     Attributes
     ----------
     now_ns
         Nanoseconds since the epoch.
     price_ticks
-        The wanted price, None at market.
+        The target price, None for a market order.
     size_lots
-        The order's whole size.
+        The order's total size.
     bid_ticks, ask_ticks
-        The touch, None unless the book is sound.
+        The touch, None if the book is not valid.
     mid_price, reservation_price, entry_price, trailing_stop_price, trigger_price
         In quote currency, None where there is none; the trigger is that of an exit rule.
     inventory_lots, cap_lots
@@ -38,7 +38,7 @@ class Grounds(NamedTuple):
     volatility_pct
         One-minute volatility, %.
     imbalance, trade_flow
-        What v1.4.0's rule looks at, None where it is not in force.
+        Inputs of v1.4.0's signal rule, None with ``quoting: two_sided``.
     """
 
     now_ns: int
@@ -58,7 +58,7 @@ class Grounds(NamedTuple):
     trigger_price: float | None
 
     def market(self, spec: InstrumentSpec) -> MarketSample:
-        """Return market and position in prices and sizes, rounded to what the instrument has."""
+        """Return market and position in prices and sizes, at the instrument's precision."""
         tick, lot = float(spec.price_increment), float(spec.size_increment)
         price_digits, size_digits = spec.price_precision, spec.size_precision
         return MarketSample(
@@ -97,7 +97,7 @@ class OrderState(StrEnum):
 
 @dataclass(slots=True)
 class WorkingOrder:
-    """An order that is not closed yet: a side's quote or entry, or an exit.
+    """An open or in-flight order: a side's quote or entry, or an exit.
 
     Attributes
     ----------
@@ -110,19 +110,19 @@ class WorkingOrder:
     is_buy
         Direction.
     resting
-        Price and unfilled size, as last confirmed; of a new order, as it was sent.
+        Price and open size as last confirmed; for a new order, as sent.
     sent
-        Price and size as it was sent, with the price that it may cost at most.
+        Price and size as sent; for a market order, the highest price assumed for it.
     pending
         Price and size of an insert or amend in flight, or None.
     grounds
-        The decision that its price and size at the venue rest on.
+        The decision behind its price and size at the venue.
     state
         Where it is.
     filled_lots
         Filled size in lots.
     amends, amends_confirmed
-        How often it was amended: as sent, and as confirmed.
+        Number of amends sent, and confirmed.
     """
 
     symbol: Any
@@ -148,7 +148,7 @@ class WorkingOrder:
 
     @property
     def is_marketable(self) -> bool:
-        """Whether the order takes liquidity at once; it is never amended or cancelled."""
+        """Whether it is a market order, which is never amended or cancelled."""
         return self.purpose != QUOTE
 
     @property
@@ -158,31 +158,31 @@ class WorkingOrder:
 
     @property
     def worst_case_lots(self) -> int:
-        """The most that may still be filled, whichever of the commands in flight arrives first."""
+        """The largest size that may still be filled, whatever the outcome of commands in flight, in lots."""
         return max(self.resting.size_lots, self.pending.size_lots if self.pending else 0)
 
     def origin(self, spec: InstrumentSpec) -> OrderOrigin:
-        """Return what the order rests on, the same object until an amend changes it."""
+        """Return the decision behind the order; the same object until an amend changes it."""
         if self._origin is None:
             self._origin = OrderOrigin(self.grounds.decision(spec), self._placed_ns, self.amends_confirmed)
         return self._origin
 
     def amending(self, quote: Quote, grounds: Grounds) -> None:
-        """Note that an amend was sent; its size is the open size wanted."""
+        """Record that an amend was sent; `quote` has the target open size."""
         self.state, self.pending, self._sent_grounds = OrderState.PENDING_AMEND, quote, grounds
         self.amends += 1
 
     def cancelling(self) -> None:
-        """Note that a cancel was sent."""
+        """Record that a cancel was sent."""
         self.state = OrderState.PENDING_CANCEL
 
     def accepted(self) -> None:
-        """Note that the venue confirmed the insert."""
+        """Record that the venue accepted the order."""
         if self.state is OrderState.PENDING_NEW:
             self.state, self.pending = OrderState.WORKING, None
 
     def amended(self, price_ticks: int, total_lots: int) -> None:
-        """Note that the venue confirmed an amend; `total_lots` includes what has been filled."""
+        """Record that the venue confirmed an amend; `total_lots` includes the filled size."""
         self.resting = Quote(price_ticks, max(0, total_lots - self.filled_lots))
         self.pending = None
         if self._sent_grounds is not None:
@@ -192,45 +192,45 @@ class WorkingOrder:
             self.state = OrderState.WORKING
 
     def amend_refused(self) -> None:
-        """Note that the venue refused an amend; the order stands as it was."""
+        """Record that the venue refused an amend; the order is unchanged."""
         self.pending = self._sent_grounds = None
         if self.state is OrderState.PENDING_AMEND:
             self.state = OrderState.WORKING
 
     def cancel_refused(self) -> None:
-        """Note that the venue refused a cancel of an order that is still open."""
+        """Record that the venue refused to cancel an order that is still open."""
         if self.state is OrderState.PENDING_CANCEL:
             self.state = OrderState.WORKING if self.pending is None else OrderState.PENDING_AMEND
 
     def filled(self, lots: int) -> None:
-        """Note that lots were filled; an order that is done is closed by its caller."""
+        """Record a fill; the caller closes a fully filled order."""
         self.filled_lots += lots
         self.resting = self.resting._replace(size_lots=max(0, self.resting.size_lots - lots))
         if self.pending is not None:
-            # The venue counts what is filled since then against the size in flight.
+            # The venue deducts fills since then from the size in flight.
             self.pending = self.pending._replace(size_lots=max(0, self.pending.size_lots - lots))
 
 
 @dataclass(slots=True)
 class QuoteSide:
-    """One side of a symbol: its only order, its last fill and why it is not quoted.
+    """One side of a symbol: its order, its last fill and why it is not quoted.
 
     Attributes
     ----------
     is_bid
-        Which side.
+        Whether it is the bid.
     order
         Its order, or None.
     target
-        What was last planned for it: a `Quote`, or the reason for none.
+        Its target: a `Quote`, or the reason for none.
     stats
-        How often and how long each reason for not quoting held.
+        Counts and durations of the reasons for not quoting.
     last_fill_ns
         Time of its last execution.
     retry_at_ns
-        No new order before this time, after a refusal.
+        Earliest time of a new order after a refusal, nanoseconds since the epoch.
     has_changed
-        Whether order or reason have changed since they were last published.
+        Whether the order or the reason has changed since it was last published.
     """
 
     is_bid: bool
@@ -248,12 +248,12 @@ class QuoteSide:
 
     @property
     def working(self) -> Quote | None:
-        """The settled order, or None."""
+        """Price and open size of the settled order, or None."""
         order = self.order
         return order.resting if order is not None and order.state is OrderState.WORKING else None
 
     def set_reason(self, reason: NotQuoting | None, now_ns: int) -> None:
-        """Note why the side is not quoted from now on; None while it is."""
+        """Set why the side is not quoted from `now_ns` on; None if it is."""
         if reason is not self.stats.current:
             self.stats.set(reason, now_ns)
             self.has_changed = True
@@ -261,24 +261,24 @@ class QuoteSide:
 
 @dataclass(slots=True)
 class OrderCounts:
-    """What was sent and received for a symbol.
+    """Counts of a symbol's order commands, executions and refusals.
 
     Attributes
     ----------
     placed, amended, cancelled
         Order commands sent.
     fills, maker_fills
-        Executions, and those of them that provided liquidity.
+        Executions, and those of them as maker.
     trades
-        Executions that reduced a position, and so realised a result.
+        Executions that reduced a position.
     rejected, denied
         Orders and amends refused by the venue, and by the engine's own risk checks.
     exits_refused
-        Those of the refused orders that were to close the position.
+        Refused exit orders.
     old_trades, repeated_trades
-        Trades left out because they were too old when they came, or had come before.
+        Trades left out because they were too old on arrival, or repeated.
     phantom_fills
-        Executions by such trades, which the simulated venue takes for new ones.
+        Fills that the simulated venue made from such trades.
     """
 
     placed: int = 0

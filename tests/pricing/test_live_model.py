@@ -75,14 +75,14 @@ def test_only_a_calibrated_model_in_force_waits_and_estimates(changes, waits):
 
 def test_estimates_come_into_force_when_they_are_due(estimates):
     live = LiveModel(GLFT, None)
-    assert not live.estimate_anew(0, 0.0, 5.0), "nothing was seen yet"
+    assert not live.recalibrate(0, 0.0, 5.0), "nothing was seen yet"
     live.rolling.add_touch(1, 9_999, 10_001, 5, 5)
-    assert not live.estimate_anew(MINUTE, 0.0, 5.0)
+    assert not live.recalibrate(MINUTE, 0.0, 5.0)
     estimates.extend([MARKET, ModelInputs(1.6, 0.5, 1.0, "later")])
-    assert live.estimate_anew(MINUTE + 1, 0.0, 5.0)
+    assert live.recalibrate(MINUTE + 1, 0.0, 5.0)
     before = live.at(0.0, 5.0)
-    assert not live.estimate_anew(MINUTE + 2, 0.0, 5.0)
-    assert live.estimate_anew(2 * MINUTE + 1, 0.0, 5.0)
+    assert not live.recalibrate(MINUTE + 2, 0.0, 5.0)
+    assert live.recalibrate(2 * MINUTE + 1, 0.0, 5.0)
     assert (live.market.source, live.estimates, live.refused_estimates) == ("later", 2, 0)
     assert live.at(0.0, 5.0).skew_bps > before.skew_bps
 
@@ -101,7 +101,7 @@ def test_an_estimate_that_is_refused_keeps_the_last_one(estimates, bad):
     model = live.at(0.0, 5.0)
     estimates.append(bad)
     with pytest.raises(CalibrationError):
-        live.estimate_anew(MINUTE, 0.0, 5.0)
+        live.recalibrate(MINUTE, 0.0, 5.0)
     assert live.at(0.0, 5.0) is model
     assert (live.market, live.estimates, live.refused_estimates) == (MARKET, 0, 1)
-    assert not live.estimate_anew(MINUTE + 1, 0.0, 5.0), "the next try waits for its time"
+    assert not live.recalibrate(MINUTE + 1, 0.0, 5.0), "the next try waits for its time"

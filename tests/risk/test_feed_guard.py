@@ -34,11 +34,11 @@ def test_a_quote_is_dangerous_to_leave_without_a_believed_book(state):
 
 def test_the_first_snapshot_is_waited_for_and_then_held_off(guard):
     assert guard.reason(0) == "waiting for a snapshot"
-    assert not guard.is_believed
+    assert not guard.is_trusted
 
     guard.on_snapshot(5)
 
-    assert guard.is_believed
+    assert guard.is_trusted
     assert guard.reason(5) == guard.reason(5 + HOLD - 1) == "book recovering"
     assert guard.resume_at_ns == 5 + HOLD
     assert guard.reason(5 + HOLD) is None
@@ -84,7 +84,7 @@ def test_a_connection_without_a_loss_asks_for_nothing():
 
 def test_a_cleared_book_that_was_asked_for_is_waited_for_anew():
     guard = connected()
-    guard.on_asked(HOLD)
+    guard.on_resubscribed(HOLD)
     guard.on_clear()
 
     assert guard.reason(10 * HOLD) == "waiting for a snapshot"
@@ -117,12 +117,12 @@ def test_after_a_loss_nothing_but_a_snapshot_that_follows_a_new_beginning_opens_
             has_begun, is_open = True, False
         elif event == "on_snapshot" and has_begun:
             is_open = True
-        assert is_open or not guard.is_believed
+        assert is_open or not guard.is_trusted
     guard.on_connected()
-    guard.on_asked(len(events))
+    guard.on_resubscribed(len(events))
     guard.on_clear()
     guard.on_snapshot(len(events))
-    assert guard.is_believed, "there is always a way back"
+    assert guard.is_trusted, "there is always a way back"
 
 
 # -- Checksums ----------------------------------------------------------------------------------------
@@ -139,16 +139,16 @@ def broken(at: int) -> FeedGuard:
 def test_a_book_that_was_emptied_for_no_other_reason_is_asked_for_before_it_is_believed():
     guard = broken(10 * HOLD)
     assert guard.reason(20 * HOLD) == "waiting for a snapshot"
-    assert guard.has_to_be_asked(20 * HOLD)
+    assert guard.needs_resubscription(20 * HOLD)
 
-    guard.on_asked(20 * HOLD)
-    assert not guard.has_to_be_asked(20 * HOLD)
+    guard.on_resubscribed(20 * HOLD)
+    assert not guard.needs_resubscription(20 * HOLD)
     guard.on_clear()
     guard.on_snapshot(21 * HOLD)
 
-    assert guard.is_believed
+    assert guard.is_trusted
     assert guard.reason(22 * HOLD) is None
-    assert not guard.has_to_be_asked(100 * HOLD)
+    assert not guard.needs_resubscription(100 * HOLD)
 
 
 def test_the_clearing_of_a_new_connection_asks_for_nothing():
@@ -158,28 +158,28 @@ def test_the_clearing_of_a_new_connection_asks_for_nothing():
     guard.on_clear()
     guard.on_snapshot(HOLD)
 
-    assert guard.is_believed
-    assert not guard.has_to_be_asked(100 * HOLD)
+    assert guard.is_trusted
+    assert not guard.needs_resubscription(100 * HOLD)
 
 
 def test_nobody_is_asked_while_the_feed_is_lost_but_afterwards():
     guard = broken(HOLD)
     guard.on_disconnected()
-    assert not guard.has_to_be_asked(2 * HOLD)
+    assert not guard.needs_resubscription(2 * HOLD)
     guard.on_connected()
     guard.on_clear()
     guard.on_snapshot(3 * HOLD)
 
-    assert not guard.is_believed, "a new connection does not make the client check again"
-    assert guard.has_to_be_asked(3 * HOLD)
+    assert not guard.is_trusted, "a new connection does not make the client check again"
+    assert guard.needs_resubscription(3 * HOLD)
 
 
 def test_what_was_asked_for_and_did_not_come_is_asked_for_again():
     guard = broken(0)
-    guard.on_asked(0)
+    guard.on_resubscribed(0)
 
-    assert not guard.has_to_be_asked(10 * SECOND_NS - 1)
-    assert guard.has_to_be_asked(10 * SECOND_NS)
+    assert not guard.needs_resubscription(10 * SECOND_NS - 1)
+    assert guard.needs_resubscription(10 * SECOND_NS)
 
 
 def asked_at(until: int) -> list[int]:
@@ -187,8 +187,8 @@ def asked_at(until: int) -> list[int]:
     guard, found = connected(), []
     for second in range(until):
         now = second * SECOND_NS
-        if guard.has_to_be_asked(now):
-            guard.on_asked(now)
+        if guard.needs_resubscription(now):
+            guard.on_resubscribed(now)
             found.append(second)
             guard.on_clear()
         guard.on_snapshot(now)
@@ -206,13 +206,13 @@ def test_a_book_that_stays_wrong_is_asked_for_ever_more_seldom():
 def test_the_wait_is_forgotten_after_a_while_of_sound_books():
     guard = broken(0)
     for now in (0, SECOND_NS, 3 * SECOND_NS):
-        guard.on_asked(now)
+        guard.on_resubscribed(now)
     later = 200 * SECOND_NS
-    guard.on_asked(later)
+    guard.on_resubscribed(later)
     guard.on_clear()
     guard.on_snapshot(later)
     guard.on_clear()
-    assert guard.has_to_be_asked(later + SECOND_NS)
+    assert guard.needs_resubscription(later + SECOND_NS)
 
 
 # -- Trades -------------------------------------------------------------------------------------------
@@ -262,17 +262,17 @@ def test_trades_are_asked_for_once_a_minute_while_none_come(tape):
     tape.begin(0)
     found = []
     for second in range(599, 800):
-        if tape.has_to_be_asked(second * SECOND_NS):
-            tape.on_asked(second * SECOND_NS)
+        if tape.needs_resubscription(second * SECOND_NS):
+            tape.on_resubscribed(second * SECOND_NS)
             found.append(second)
     assert found == [600, 660, 720, 780]
     tape.on_trade(800 * SECOND_NS)
-    assert not tape.has_to_be_asked(1_399 * SECOND_NS)
-    assert tape.has_to_be_asked(1_400 * SECOND_NS)
+    assert not tape.needs_resubscription(1_399 * SECOND_NS)
+    assert tape.needs_resubscription(1_400 * SECOND_NS)
 
 
 def test_a_tape_that_is_never_doubted():
     tape = TapeGuard(None, HOLD)
     tape.begin(0)
     assert tape.reason(100 * STALE) is None
-    assert not tape.has_to_be_asked(100 * STALE)
+    assert not tape.needs_resubscription(100 * STALE)

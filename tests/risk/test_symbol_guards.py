@@ -178,20 +178,20 @@ def test_what_a_live_feed_is_to_be_asked_for_is_told_once():
     guards.feed.on_snapshot(0)
     guards.tape.begin(0)
     sound(guards, 59 * S)
-    assert guards.to_ask(59 * S) == []
+    assert guards.data_to_resubscribe(59 * S) == []
     assert guards.reason(60 * S) is NotQuoting.STALE_TAPE
-    assert guards.to_ask(60 * S) == [FeedData.TRADES]
-    assert guards.to_ask(61 * S) == []
+    assert guards.data_to_resubscribe(60 * S) == [FeedData.TRADES]
+    assert guards.data_to_resubscribe(61 * S) == []
 
     guards.feed.on_clear()
-    assert guards.to_ask(62 * S) == [FeedData.BOOK], "trades wait for the book"
-    assert guards.to_ask(200 * S) == [FeedData.BOOK], "as nothing came of it"
+    assert guards.data_to_resubscribe(62 * S) == [FeedData.BOOK], "trades wait for the book"
+    assert guards.data_to_resubscribe(200 * S) == [FeedData.BOOK], "as nothing came of it"
 
 
 def test_a_catalog_is_asked_for_nothing():
     guards = make(stale_tape_after_seconds=1.0)
     sound(guards, 0)
-    assert guards.to_ask(1_000 * S) == []
+    assert guards.data_to_resubscribe(1_000 * S) == []
     assert guards.reason(29 * S) is None
     assert not guards.is_tape_stale(1_000 * S)
 
