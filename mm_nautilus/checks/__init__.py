@@ -1,4 +1,4 @@
-"""Whether a configuration is sensible, for these instruments and fees."""
+"""Checks of a configuration: errors, and risks given the instruments, prices and fees."""
 
 from mm_nautilus.checks.validation import validate
 

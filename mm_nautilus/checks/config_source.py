@@ -1,4 +1,4 @@
-"""From a YAML file, and ``--set`` overrides, to a validated configuration; and back."""
+"""Read a YAML file and ``--set`` overrides as a validated configuration, and write it back."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,34 +34,34 @@ __all__ = [
 ]
 
 DEFAULT_SOURCE: Final = "default"
-"""Source of a value that is not given anywhere."""
+"""Source of a default value."""
 
 OVERRIDE_SOURCE: Final = "--set"
-"""Source of a value that is given on the command line."""
+"""Source of a value from the command line."""
 
 _PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calibration"))
-"""Keys whose paths are relative to the file they stand in."""
+"""Keys whose paths are relative to the configuration file."""
 _REFERENCES: Final = ("class", "pricing")
-"""Keys of the strategy, or of a symbol, that name classes and functions of one's own."""
+"""Keys of the strategy or a symbol that name custom classes and functions."""
 _FEED: Final = "feed"
-"""Key that a sandbox's configuration has and a backtest's has not."""
+"""Key of sandbox configurations only."""
 _CATALOG: Final = "catalog"
-"""Key that a backtest's configuration has and a sandbox's has not."""
+"""Key of backtest configurations only."""
 _OF_SANDBOXES: Final = frozenset(SandboxConfig.model_fields) - frozenset(RunConfig.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
-    """A validated configuration and where its values come from.
+    """A validated configuration with the source of each value.
 
     Parameters
     ----------
     config
         The configuration; its catalog and its calibration are absolute paths.
     warnings
-        Risks that show without any market data; each starts with ``Warning:`` and ends with its place.
+        Risks visible without market data; each starts with ``Warning:`` and ends with its place.
     sources
-        Where each value that is given comes from, by its path: ``FILE:LINE`` or ``--set``.
+        Source of each given value by its path: ``FILE:LINE`` or ``--set``.
     """
 
     config: Config
@@ -70,25 +70,25 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
 
     @property
     def kind(self) -> Literal["backtest", "sandbox"]:
-        """What the configuration is of."""
+        """Whether it configures a backtest or a sandbox run."""
         return "sandbox" if isinstance(self.config, SandboxConfig) else "backtest"
 
     def all_warnings(self) -> list[str]:
-        """Return the warnings, and the risks of the fees that the configuration itself names."""
+        """Return the warnings, including risks of the fees given in the configuration."""
         risks: list[Problem] = check_fees(self.config.strategy, configured_fees(self.config))
         return [*self.warnings, *(self.located(risk.under("strategy")) for risk in risks)]
 
     def source(self, *path: str) -> str:
-        """Return where the value at `path` comes from: ``FILE:LINE``, ``--set`` or ``default``."""
+        """Return the source of the value at `path`: ``FILE:LINE``, ``--set`` or ``default``."""
         return self.sources.get(path, DEFAULT_SOURCE)
 
     def located(self, problem: Problem) -> str:
-        """Return the text of a problem that was found later, with the place of its key."""
+        """Return a problem's text with the place of its key."""
         return _placed_text(place_of(self.sources, problem.path), problem)
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Tell what a run is refused for within the block with the places of its keys.
+        """Add the places of the keys to a `RefusedRunError` raised within the block.
 
         Raises
         ------
@@ -106,7 +106,7 @@ type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
 
 
 def _placed_text(place: str, problem: Problem) -> str:
-    """Return an error after its place and its path, a warning before its place; what has none without."""
+    """Return an error with place and path in front, or a warning with its place behind, if it has one."""
     if not place:
         return problem.text() if problem.is_warning else problem.located()
     if problem.is_warning:
@@ -128,7 +128,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunCo
     Raises
     ------
     ConfigError
-        With everything that is wrong: one line a problem, with file and line (or ``--set``), the path of the
+        With all problems, one per line: file and line (or ``--set``), the path of the
         key, the value given and what is allowed.
     """
     source = _read_source(path, overrides)
@@ -144,7 +144,7 @@ def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
     Raises
     ------
     ConfigError
-        With everything that is wrong, as `load_config` tells it but for the places.
+        With all problems as in `load_config`, but without places.
     """
     config, found = _checked(values, RunConfig)
     errors = [problem.located() for problem in found if not problem.is_warning]
@@ -154,7 +154,7 @@ def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
 
 
 def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
-    """Read a sandbox run's configuration; parameters and errors as of `load_config`."""
+    """Read a sandbox run's configuration; parameters and errors as for `load_config`."""
     source = _read_source(path, overrides)
     if _FEED not in source.values and _CATALOG in source.values:
         text = "a sandbox needs a feed; this is a backtest's configuration, for mm-nautilus backtest"
@@ -163,9 +163,9 @@ def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConf
 
 
 def load_any_config(path: Path, overrides: Sequence[str] = ()) -> AnyLoadedConfig:
-    """Read a configuration of either kind; one with a feed is a sandbox's. Errors as of `load_config`.
+    """Read a configuration of either kind; one with ``feed`` is a sandbox's. Errors as for `load_config`.
 
-    One with neither a feed nor a catalog is what its other keys belong to, so that a misspelt ``feed`` is told as such.
+    Without ``feed`` and ``catalog``, the other keys decide, so that a misspelt ``feed`` is reported as such.
     """
     source = _read_source(path, overrides)
     return _loaded(source, SandboxConfig) if _is_sandbox(source.values) else _loaded(source, RunConfig)
@@ -187,7 +187,7 @@ def _read_source(path: Path, overrides: Sequence[str]) -> FileMapping:
 
 
 def _place_references(section: Any, folder: Path) -> None:
-    """Have the modules that a strategy or a symbol names looked for beside the file."""
+    """Set the file's folder as the first place to look for modules of custom classes and functions."""
     if not isinstance(section, dict):
         return
     for key in _REFERENCES:
@@ -214,7 +214,7 @@ def _loaded[Config: (RunConfig, SandboxConfig)](
 def _checked[Config: (RunConfig, SandboxConfig)](
     values: Mapping[str, Any], model: type[Config]
 ) -> tuple[Config | None, list[Problem]]:
-    """Read values as a model, and return what is wrong with it or risky."""
+    """Read values as a model, and return it with all errors and risks."""
     config, found = check_model(model, values)
     if config is None:
         return None, found
@@ -224,12 +224,12 @@ def _checked[Config: (RunConfig, SandboxConfig)](
 
 
 def _line(place: str) -> float:
-    """Return a place's line; overrides come last."""
+    """Return a place's line number; infinity for overrides, so that they sort last."""
     return math.inf if place == OVERRIDE_SOURCE else int(place.rpartition(":")[2])
 
 
 def _apply(source: FileMapping, override: str, seen: set[str]) -> None:
-    """Put one override into the values; what is wrong with it goes to the source's problems."""
+    """Apply one override to the values; errors are added to the source's problems."""
     dotted, equals, text = override.partition("=")
     keys = tuple(part.strip() for part in dotted.split("."))
     if not equals or not all(keys):
@@ -276,7 +276,7 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> str | Non
 
 
 def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str | None:
-    """Refuse to add a symbol by setting one of its keys, which is a misspelt symbol far more often."""
+    """Refuse an override of a key of an unknown symbol, which is most likely misspelt."""
     strategy = values.get("strategy")
     symbols = strategy.get("symbols") if isinstance(strategy, dict) else None
     if not isinstance(symbols, dict) or symbol in symbols:
@@ -286,7 +286,7 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
 
 
 def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
-    """Make a path absolute: relative to the file or, where it is set, to the working directory and what is shipped."""
+    """Make a path absolute: relative to the file, or for an override to the working directory or shipped files."""
     holder: Any = source.values
     for key in keys[:-1]:
         holder = holder.get(key) if isinstance(holder, dict) else None
@@ -299,7 +299,7 @@ def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
 
 
 def resolved_yaml(config: RunConfig | SandboxConfig) -> str:
-    """Return a configuration as YAML, defaults included, which is read back as an equal one."""
+    """Return a configuration as YAML with all defaults; reading it gives an equal configuration."""
     values = as_yaml_values(config.model_dump())
     if isinstance(config, RunConfig):
         values["catalog"] = str(config.catalog.absolute())

@@ -1,4 +1,4 @@
-"""Risks that only show once the fees are known: what a symbol's parameters earn net of them."""
+"""Risks of a symbol's parameters net of fees."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ LEAST_REWARD_TO_RISK: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """What a venue takes from a trade.
+    """Maker and taker fee.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class Fees:
 
     @classmethod
     def of(cls, params: SymbolParams) -> Self | None:
-        """Return the fees a symbol's parameters name, None where they do not name both."""
+        """Return the fees in a symbol's parameters, None unless both are given."""
         maker, taker = params.maker_fee_pct, params.taker_fee_pct
         return None if maker is None or taker is None else cls(maker, taker)
 
 
 def configured_fees(config: TradingConfig) -> dict[str, Fees]:
-    """Return the fees of the symbols whose fees the configuration itself gives.
+    """Return the fees of all symbols whose fees are given in the configuration.
 
     A symbol's own ``maker_fee_pct`` and ``taker_fee_pct`` come before ``venue.symbol_fees``, and those before
     ``venue.fees``.
@@ -61,7 +61,7 @@ def configured_fees(config: TradingConfig) -> dict[str, Fees]:
 
 
 def with_venue_fees(venue: VenueConfig, spec: InstrumentSpec) -> InstrumentSpec:
-    """Return an instrument with the fees that a venue charges: ``symbol_fees`` before ``fees`` before its own."""
+    """Return an instrument with the venue's fees: ``symbol_fees`` before ``fees`` before its own."""
     fees = _charged(venue, spec.symbol)
     if fees is None:
         return spec
@@ -70,7 +70,7 @@ def with_venue_fees(venue: VenueConfig, spec: InstrumentSpec) -> InstrumentSpec:
 
 
 def with_instrument_fees(params: SymbolParams, spec: InstrumentSpec) -> SymbolParams:
-    """Fill in the instrument's fees where the configuration leaves them to the venue."""
+    """Fill in the instrument's fees for those the configuration leaves open."""
     maker, taker = (
         None if rate is None else float(100 * rate) for rate in (spec.maker_fee_rate, spec.taker_fee_rate)
     )
@@ -89,7 +89,7 @@ def _filled(params: SymbolParams, maker_pct: float | None, taker_pct: float | No
 
 
 def locked_in_pct(activation_pct: float, distance_pct: float) -> float:
-    """Return the profit, % of the entry price, that a trailing stop locks in at the moment it is armed.
+    """Return the profit that a trailing stop locks in when it is armed, % of the entry price.
 
     A long's best price is then ``1 + activation`` times the entry, and the stop lies `distance_pct` below it.
     """
@@ -121,7 +121,7 @@ def _risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
 
 
 def _entry(params: SymbolParams, fees: Fees) -> tuple[str, float]:
-    """Return who an entry is and what it pays; exits are marketable and pay the taker fee."""
+    """Return the role of an entry, maker or taker, and its fee; exits pay the taker fee."""
     return ("taker", fees.taker_pct) if params.entry_order == "taker" else ("maker", fees.maker_pct)
 
 
@@ -154,7 +154,7 @@ def _exit_risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
 
 def _width_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
     least = 2 * fees.maker_pct
-    if params.pricing is not None:  # Its widths are its own.
+    if params.pricing is not None:  # A custom model sets its own widths.
         return
     if params.entry_order == "taker" or params.min_edge_bps is not None or params.min_spread_pct >= least:
         return

@@ -1,4 +1,4 @@
-"""Warnings as they are told to people: one line a rule, with the symbols that it concerns in brackets."""
+"""Group warnings for display: one line per rule, with its symbols in parentheses."""
 
 import re
 from collections.abc import Iterable
@@ -22,16 +22,15 @@ class _OfSymbol(NamedTuple):
 
 
 def grouped_warnings(warnings: Iterable[str]) -> list[str]:
-    """Return warnings with those that differ in their symbol and their numbers alone as one.
+    """Merge warnings that differ only in symbol and numbers.
 
-    A number that differs becomes the range from the least to the greatest, and what explains the rule, after the
-    message's first colon, is left out: the summary and the report have every text in full. A warning that stands alone
-    stays as it is.
+    Differing numbers become a range, and the explanation after the message's first colon is left out; summary and
+    report have the full texts. A warning without a match stays as it is.
 
     Parameters
     ----------
     warnings
-        Texts such as those of `validate`; they keep their order.
+        Texts such as those of `validate`; their order is kept.
     """
     groups: dict[str, list[_OfSymbol]] = {}
     for text in dict.fromkeys(warnings):

@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration once the instruments, and later their prices, are known."""
+"""Checks of a configuration against instruments and, once known, their prices."""
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
@@ -48,17 +48,17 @@ def check_instruments(
     instruments
         Everything the venue or the catalog has, by symbol.
     mids
-        Mid prices by symbol, in quote currency. What needs a price that is not there is left out; call again
-        once prices are known.
+        Mid prices by symbol, in quote currency. Checks that need a missing price are left out; call again once prices
+        are known.
     volatility_pct
-        One-minute volatility by symbol, %; where it is not known, ``base_volatility_pct`` stands in, or the
-        calibration's for the models that take one.
+        One-minute volatility by symbol, %; a missing one is taken from the calibration, or from
+        ``base_volatility_pct`` for the simplified model.
     calibration
-        What ``config.calibration`` names, where that holds all that the configuration takes from it.
+        The file at ``config.calibration``, None if it lacks something the configuration needs.
     refused
         Why other instruments cannot be quoted, by symbol.
     listed
-        The symbols of everything there is, where `instruments` has not all of it.
+        All listed symbols, if `instruments` has only some of them.
     """
     known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
     prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
@@ -88,12 +88,12 @@ def check_instruments(
 def model_inputs(
     config: MarketMakerConfig, calibration: Calibration | None, symbol: str
 ) -> ModelInputs | None:
-    """Return what a symbol's model takes from a calibration, None where it takes nothing or finds nothing.
+    """Return the inputs of a symbol's model from a calibration, None if it needs none or there are none.
 
     Raises
     ------
     CalibrationError
-        If the figures cannot be believed; `configured_calibration` has said so before.
+        If the inputs are implausible; `configured_calibration` reports this first.
     """
     if calibration is None or symbol not in calibration.symbols or config.calibration is None:
         return None
@@ -173,7 +173,7 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
 def _target_problems(
     config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
 ) -> Iterator[Problem]:
-    """Check a target in another currency than the cap's; the same one needs no instrument."""
+    """Check an inventory target given in another currency than the cap."""
     params, report = config.for_symbol(spec.symbol), config.report_currency
     target, cap, key = params.target(report), params.inventory_cap(report), "inventory_target"
     if target.currency == cap.currency or not target.value:
@@ -220,7 +220,7 @@ def _model_problems(
     market: ModelInputs | None,
     volatility_pct: float,
 ) -> Iterator[Problem]:
-    """Yield what the figures of a symbol's quote model show; a model without any yet, or without a price, nothing."""
+    """Yield errors and risks of a symbol's quote model; nothing while inputs or a price are missing."""
     params = config.for_symbol(spec.symbol)
     size = _converted(
         params.size(config.report_currency), rates, params.inventory_cap(config.report_currency).currency
@@ -251,7 +251,7 @@ def _model_problems(
 
 
 def quote_metric_risks(spec: InstrumentSpec, figures: QuoteMetrics, mid_price: float) -> Iterator[Problem]:
-    """Warn where a full inventory moves the reservation price by less than one tick."""
+    """Warn if full inventory moves the reservation price by less than one tick."""
     if figures.model == "none" or figures.skew_ticks >= 1:
         return
     shift = figures.skew_bps / 10_000 * mid_price
@@ -278,7 +278,7 @@ def check_run(
     Parameters
     ----------
     config
-        The run's configuration; its fees come before the instruments' own.
+        The run's configuration; its fees override the instruments'.
     instruments
         Everything the catalog has, by symbol.
     mids, volatility_pct, calibration, refused, listed
@@ -331,7 +331,7 @@ def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]
 
 
 def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
-    """Refuse a margin account without the currency a pair's profits, losses and fees are settled in."""
+    """Refuse a margin account without the quote currencies, in which PnL and fees are settled."""
     held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
     given = ", ".join(str(balance) for balance in config.venue.starting_balances)
     for quote in sorted({spec.quote for spec in specs.values()} - held):
@@ -342,7 +342,7 @@ def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec])
 
 
 def _empty_sides(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
-    """Warn of pairs that start with neither currency; refuse a run where that holds for all of them."""
+    """Warn of pairs that start with neither of their currencies; refuse a run in which all do."""
     held = {balance.currency for balance in config.venue.starting_balances if balance.value > 0}
     empty = [spec for spec in specs.values() if held.isdisjoint((spec.base, spec.quote))]
     given = ", ".join(str(balance) for balance in config.venue.starting_balances)

@@ -1,4 +1,4 @@
-"""A configuration as it is in force: every value, merged for each symbol, with where it comes from."""
+"""The effective configuration: every value, merged for each symbol, with its source."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _INDENT: Final = "  "
 
 @dataclass(frozen=True, slots=True)
 class MergedValue:
-    """One value in force.
+    """One effective value.
 
     Parameters
     ----------
     path
-        The keys that lead to it; those of a symbol's parameters name the symbol, wherever they were given.
+        The keys that lead to it; a symbol's parameters have the symbol's path, wherever they were given.
     value
-        The value as YAML and JSON write it.
+        The value as plain YAML and JSON data.
     source
         ``FILE:LINE``, ``--set`` or ``default``.
     """
@@ -39,12 +39,12 @@ class MergedValue:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is not given anywhere."""
+        """Whether it is a default."""
         return self.source == DEFAULT_SOURCE
 
 
 def common_values(loaded: AnyLoadedConfig) -> list[MergedValue]:
-    """Return the values that are no symbol's own, in the order of the model's keys, the strategy's last."""
+    """Return the values that are common to all symbols, in the model's order, the strategy's last."""
     found = _section_values(loaded, loaded.config, ())
     return sorted(found, key=lambda value: value.path[0] == _STRATEGY)
 
@@ -67,7 +67,7 @@ def _section_values(
 
 
 def symbol_values(loaded: AnyLoadedConfig, symbol: str) -> list[MergedValue]:
-    """Return one symbol's merged parameters; those that another one stands in for are left out.
+    """Return one symbol's merged parameters, without those replaced by another one.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _source(
     merged: SymbolParams,
     name: str,
 ) -> str | None:
-    """Return the place of the most specific level that gave a value, None where that was replaced."""
+    """Return the source of a value from the most specific level, None if the value was replaced."""
     value = getattr(merged, name)
     for path, level in levels:
         if name in level.model_fields_set:
@@ -103,8 +103,7 @@ def _source(
 def values_text(values: Iterable[MergedValue]) -> str:
     """Return values as YAML, each with its source as a comment.
 
-    All of a configuration's values, as `common_values` and then `symbol_values` of each symbol return them, are
-    read back as an equal configuration.
+    The text of `common_values` followed by `symbol_values` of each symbol reads back as an equal configuration.
     """
     lines: list[tuple[str, str]] = []
     above: tuple[str, ...] = ()
@@ -118,7 +117,7 @@ def values_text(values: Iterable[MergedValue]) -> str:
 
 
 def _new_sections(above: tuple[str, ...], parents: tuple[str, ...]) -> Iterator[str]:
-    """Return the headings of the sections that begin before a value."""
+    """Yield the headings of sections that begin before a value."""
     shared = 0
     while shared < min(len(above), len(parents)) and above[shared] == parents[shared]:
         shared += 1

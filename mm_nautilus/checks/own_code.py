@@ -1,4 +1,4 @@
-"""Find and import the classes and functions of one's own that a configuration names."""
+"""Find and import the custom classes and functions that a configuration names."""
 
 import importlib
 import sys
@@ -21,17 +21,16 @@ from mm_nautilus.system.raised import raised_text
 __all__ = ["ObjectRefusedError", "OwnModules", "names_own_code", "own_pricing", "takes_arguments"]
 
 _PREFIX: Final = "mm_nautilus_own_"
-"""Before the name under which a module from a file is known to Python: the file may be called as a module of the
-standard library is."""
+"""Prefix of the Python name of a module from a file, because the file may have the name of a standard module."""
 
 
 class ObjectRefusedError(Exception):
-    """What a configuration names cannot be had; the message completes ``KEY must ``."""
+    """A configured class or function cannot be imported or used; the message completes ``KEY must ``."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """An imported module; `place` is its file, `copy` what a run's folder calls its copy, `source` its text."""
+    """An imported module with its file (`place`), the name of its copy in a run's folder, and its source text."""
 
     module: ModuleType
     place: str
@@ -40,10 +39,10 @@ class _Loaded:
 
 
 class OwnModules:
-    """The modules of one run: each is imported once, and from its file anew for each run.
+    """The custom modules of one run; each run imports each module once, from its file.
 
-    A module is looked for beside the configuration file, then in the current folder, then among what is installed.
-    The folder that it is found in is from then on the last of ``sys.path``, so that it can import its neighbours.
+    A module is looked for beside the configuration file, then in the current folder, then among installed modules. Its
+    folder is appended to ``sys.path``, so that it can import its neighbours.
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,7 @@ class OwnModules:
 
     @property
     def sources(self) -> dict[Path, bytes]:
-        """The text of each module as it was imported, by what a run's folder calls its copy."""
+        """Source text of each imported module, by the name of its copy in a run's folder."""
         return {each.copy: each.source for each in self._loaded.values() if each.copy is not None}
 
     def get(self, reference: ObjectReference, kind: str, is_one: Callable[[Any], bool]) -> Any:
@@ -62,14 +61,14 @@ class OwnModules:
         reference
             The module and the name in it.
         kind
-            What it has to be, in words.
+            The required kind of object, in words.
         is_one
             Returns whether an object is of that kind.
 
         Raises
         ------
         ObjectRefusedError
-            If there is no such module, it fails on import, it lacks the name, or that is of another kind.
+            If the module does not exist, fails on import or lacks the name, or the object is of another kind.
         """
         if reference.module not in self._loaded:
             self._loaded[reference.module] = _from_file(reference) or _installed(reference)
@@ -86,7 +85,7 @@ class OwnModules:
 
 
 def _described(found: Any) -> str:
-    """Return what an object is instead, as far as that tells anything."""
+    """Describe an object of the wrong kind."""
     if isinstance(found, type):
         return ", a class"
     if not callable(found):
@@ -95,7 +94,7 @@ def _described(found: Any) -> str:
 
 
 def takes_arguments(function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
-    """Return whether a function takes such arguments, as far as it tells."""
+    """Return whether a function accepts such arguments; True if its signature is unknown."""
     try:
         taken = signature(function)
     except ValueError:  # a compiled one
@@ -112,7 +111,7 @@ def _is_pricing(found: Any) -> bool:
 
 
 def _folders(reference: ObjectReference) -> dict[Path, str]:
-    """Return where a module's file is looked for, in this order, and what messages call it."""
+    """Return the folders in which a module is looked for, in order, with their names in messages."""
     here = {Path.cwd(): "in the current folder"}
     return here if reference.folder is None else {reference.folder: "beside the configuration file"} | here
 
@@ -127,7 +126,7 @@ def _from_file(reference: ObjectReference) -> _Loaded | None:
 
 
 def _executed(reference: ObjectReference, file: Path, folder: Path) -> _Loaded:
-    """Import a file without leaving anything beside it."""
+    """Import a file without writing a bytecode cache."""
     try:
         source = file.read_bytes()
     except OSError as error:
@@ -179,7 +178,7 @@ def _failed(reference: ObjectReference, error: BaseException, file: Path | None 
 
 
 def names_own_code(config: TradingConfig) -> bool:
-    """Return whether a run's configuration names a class or a function of one's own."""
+    """Return whether a configuration names a custom class or function."""
     strategy = config.strategy
     return strategy.strategy_class is not None or any(
         strategy.for_symbol(symbol).pricing is not None for symbol in strategy.symbols
@@ -189,7 +188,7 @@ def names_own_code(config: TradingConfig) -> bool:
 def own_pricing(
     config: MarketMakerConfig, modules: OwnModules
 ) -> tuple[dict[str, PricingModel], list[Problem]]:
-    """Return the configured pricing functions by symbol, and why they cannot be had."""
+    """Return the configured pricing functions by symbol, and the problems of those that cannot be used."""
     kind = "a function of market, position and parameters"
     models: dict[ObjectReference, PricingModel] = {}
     refusals: dict[ObjectReference, str] = {}

@@ -1,4 +1,4 @@
-"""Why a run is refused before it begins, by the keys of its configuration."""
+"""Errors that refuse a run before it begins, with the configuration keys to change."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +15,7 @@ class RefusedRunError(ConfigError):
     Parameters
     ----------
     found
-        What is wrong, each with the key to change. The message tells the keys; whoever read the file, and knows where
-        they stand in it, tells that, too (`LoadedConfig.placing`).
+        The problems, each with the key to change. The message names the keys; `LoadedConfig.placing` adds their lines.
     """
 
     def __init__(self, found: Sequence[Problem]) -> None:
@@ -26,7 +25,7 @@ class RefusedRunError(ConfigError):
 
 @contextmanager
 def refused_for(*key: str) -> Iterator[None]:
-    """Make what data is refused for within the block a problem of the key that names the data.
+    """Turn a `DataError` within the block into a problem of the key that names the data.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ def refused_for(*key: str) -> Iterator[None]:
     Raises
     ------
     RefusedRunError
-        In place of a DataError, with a problem a line.
+        Replaces a `DataError`, with one problem per line.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with, or risky about, a configuration before a run starts."""
+"""Validate a configuration before a run: errors, and risks visible without market data."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -25,7 +25,7 @@ _NESTED_KEYS: Final = frozenset(MarketMakerConfig.model_fields) - frozenset(Symb
 
 
 def validate(config: Mapping[str, Any]) -> list[str]:
-    """Return one text a problem; those that start with ``Warning:`` are risks, the others errors.
+    """Return one text per problem; those that start with ``Warning:`` are risks, the others errors.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ def validate(config: Mapping[str, Any]) -> list[str]:
     Returns
     -------
     list[str]
-        Empty where nothing is wrong. A text that concerns one symbol names it first.
+        Empty if nothing is wrong. A text about one symbol names it first.
     """
     return [problem.text() for problem in problems(config)]
 
 
 def problems(config: Any) -> list[Problem]:
-    """Return what `validate` reports with the path of each problem, relative to `config`."""
+    """Return the problems that `validate` reports, with paths relative to `config`."""
     if not isinstance(config, Mapping):
         return [Problem((), f"a configuration must be a mapping of keys, was {shown(config)}")]
     plain, found = _with_text_keys(config, ())
@@ -53,7 +53,7 @@ def problems(config: Any) -> list[Problem]:
 
 
 def _with_text_keys(config: Mapping[Any, Any], path: tuple[str, ...]) -> tuple[dict[str, Any], list[Problem]]:
-    """Copy the mappings a strategy is made of, without the keys that are no texts, which are reported."""
+    """Copy a strategy's mappings without keys that are not text, and report these keys."""
     plain: dict[str, Any] = {}
     found: list[Problem] = []
     for key, value in config.items():
@@ -75,7 +75,7 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
     missing = [name for name in REQUIRED if config.get(name) is None]
     if config.get("position_size") is not None and "position_size_usd" in missing:
         missing.remove("position_size_usd")
-    # A required key that is null is refused as such, so that nothing is looked for behind its default.
+    # A required key that is null is refused itself, so that its default causes no further errors.
     params, refused = check_model(SymbolParams, {**config, **dict.fromkeys(missing)})
     found = [Problem((name,), f"{MISSING}: {name}") for name in missing]
     found += [problem for problem in refused if problem.path[0] not in missing]
@@ -86,7 +86,7 @@ def _flat_problems(config: Mapping[str, Any]) -> list[Problem]:
 
 
 def strategy_risks(strategy: MarketMakerConfig) -> list[Problem]:
-    """Return the risks that show without any market data, each once, as warnings."""
+    """Return the risks visible without market data, each once, as warnings."""
     unread = () if strategy.strategy_class else strategy.problems(_unread_parameters, is_warning=True)
     return [*strategy.problems(_risks, is_warning=True), *unread]
 
@@ -107,7 +107,7 @@ def _unread_parameters(params: SymbolParams) -> Iterator[Finding]:
 
 
 def _replaced(params: SymbolParams) -> Iterator[Finding]:
-    """Warn of what only the model that `pricing` replaces takes; other parameters it may read itself."""
+    """Warn of parameters that only the model replaced by `pricing` uses; it may read any other itself."""
     given = {
         "use_reservation_price": params.use_reservation_price,
         "reservation_model": params.reservation_model != "simplified",

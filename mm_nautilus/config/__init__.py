@@ -1,1 +1,1 @@
-"""What a run is, and reading it from YAML."""
+"""The configuration model of runs, and reading it from YAML."""

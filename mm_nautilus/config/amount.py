@@ -1,4 +1,4 @@
-"""An exact amount of one currency; amounts of different currencies refuse to be added."""
+"""Exact amounts with a currency; adding different currencies raises an error."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Amount:
     Raises
     ------
     ValueError
-        If the value is not finite or the code is not one to ten capital letters and digits.
+        If the value is not finite, or the code is not one to ten capital letters and digits.
     """
 
     value: Decimal
@@ -49,8 +49,8 @@ class Amount:
         Raises
         ------
         ValueError
-            If `text` is anything else, also a number with an exponent or with more than 20 digits on one side
-            of the point.
+            If `text` has another form, including numbers with an exponent or more than 20 digits on a side of the
+            point.
         """
         joined = " ".join(text.split())
         if _AMOUNT.fullmatch(joined) is None:
@@ -60,12 +60,12 @@ class Amount:
 
     @classmethod
     def of(cls, number: float, currency: str) -> Self:
-        """Return `number` units of `currency`, with the decimal digits that `number` is printed with.
+        """Return `number` units of `currency`, with the decimal digits of `str(number)`.
 
         Raises
         ------
         ValueError
-            If the number is not finite or the code is not a currency code.
+            If the number is not finite or the code is not valid.
         """
         value = Decimal(repr(float(number)))
         if value.is_finite() and value == value.to_integral_value():

@@ -1,4 +1,4 @@
-"""The kinds of value a configuration is made of: amounts, symbols, names, paths and moments."""
+"""Field types of the configuration: amounts, symbols, names, paths, moments and durations."""
 
 import math
 import re
@@ -45,9 +45,9 @@ __all__ = [
 
 
 class Section(BaseModel):
-    """What every configuration model reads by: no unknown key, no conversion between types, no inf or NaN.
+    """Base of all configuration models: no unknown keys, no type conversion, no inf or NaN.
 
-    The docstrings of attributes are what schema, reference and template say of the keys.
+    The docstrings of attributes are the descriptions in schema, reference and template.
     """
 
     model_config = ConfigDict(
@@ -61,15 +61,15 @@ class Section(BaseModel):
 
 
 LARGEST_AMOUNT: Final = 1_000_000_000_000
-"""Largest amount a configuration may name; the engine's own amounts end a little above it."""
+"""Largest amount in a configuration, just below the engine's own limit."""
 
 BALANCE_DIGITS: Final = 8
-"""Most decimal places of a starting balance: so many the engine keeps of every currency."""
+"""Most decimal places of a starting balance, which is the engine's precision of every currency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a value may be, in words: for messages and for the reference."""
+    """Allowed values in words, for messages and the reference."""
 
     text: str
 
@@ -98,7 +98,7 @@ def _read_balance(value: Any) -> Amount:
 
 
 def finite_number(value: Any) -> float | None:
-    """Return a finite real number as a float, None for anything else; booleans and texts are no numbers."""
+    """Return a finite real number as a float, None for anything else, including booleans and texts."""
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return None
     try:
@@ -209,10 +209,10 @@ MOMENT_TEXT: Final = (
     "a date from 1970 to 2261, with or without a time, in UTC unless it has an offset, such as 2025-12-13 or "
     "2025-12-13T12:30:00Z"
 )
-"""What a moment may be, in words."""
+"""Allowed texts of a moment, in words."""
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
-"""What 64 bits of nanoseconds since 1970 can name."""
+"""Range of 64-bit nanoseconds since 1970."""
 
 
 def _read_moment(value: Any) -> datetime:
@@ -267,7 +267,7 @@ Duration = Annotated[
     ),
     Allowed("a length of time up to ten years in days, hours, minutes and seconds such as 2h, 90s or 1d12h"),
 ]
-"""A length of time that names its units; a bare number is refused, as seconds and minutes would be mixed up."""
+"""A length of time with units; a bare number is refused because its unit would be ambiguous."""
 
 
 def _read_plain_values(value: Any) -> dict[str, Any]:
@@ -292,7 +292,7 @@ PlainValues = Annotated[
     ),
     Allowed("a mapping of names to numbers, texts, true, false or null such as {width_bps: 3.0}"),
 ]
-"""Values that the configuration itself gives no meaning."""
+"""Values without meaning to the package, such as parameters of a custom model."""
 
 
 def _read_path(value: Any) -> Path:

@@ -1,4 +1,4 @@
-"""Which file or folder was most likely meant by a path that leads nowhere."""
+"""Suggest the file or folder that a nonexistent path most likely means."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,25 +12,25 @@ _MOST_NAMES: Final = 12
 
 
 def near_file_hint(path: Path, patterns: Sequence[str], noun: str, maker: str | None = None) -> str:
-    """Return the file beside a missing one that is most likely meant, all of them, or that there are none.
+    """Return a hint for a missing file: the most similar file beside it, or a list of the files there.
 
     Parameters
     ----------
     path
-        The path that leads nowhere.
+        The nonexistent path.
     patterns
-        Which files come into question, as shell patterns; hidden ones never do.
+        Shell patterns of the files to suggest; hidden files are left out.
     noun
-        What such a file is called, without an article.
+        Name of this kind of file in messages, without an article.
     maker
-        The command that writes such a file, told where none is near; None where there is no such command.
+        Command that writes such a file, named if no similar file exists; None if there is no such command.
     """
     likely, words = _beside(path, patterns, noun)
     return words if likely or maker is None else f"{words}; `{maker}` writes one"
 
 
 def _beside(path: Path, patterns: Sequence[str], noun: str) -> tuple[bool, str]:
-    """Return whether a file is near, and what to tell."""
+    """Return whether a similar file exists, and the hint."""
     folder = path.parent
     found = {file.name for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
     names = sorted(name for name in found if not name.startswith("."))
@@ -46,16 +46,16 @@ def _beside(path: Path, patterns: Sequence[str], noun: str) -> tuple[bool, str]:
 
 
 def near_folder_hint(path: Path, file: str, noun: str) -> str:
-    """Return the folder beside a missing one that is most likely meant, or the last of them by name.
+    """Return a hint for a missing folder: the most similar folder beside it, or the last one by name.
 
     Parameters
     ----------
     path
-        The path that leads nowhere.
+        The nonexistent path.
     file
-        The file that folders of the right kind have.
+        Name of a file that marks folders of the right kind.
     noun
-        What such a folder is called, without an article.
+        Name of this kind of folder in messages, without an article.
     """
     beside = path.parent
     names = sorted(found.parent.name for found in beside.glob(f"*/{file}"))

@@ -1,4 +1,4 @@
-"""A class or function of one's own, named in a configuration as ``my_module:my_model``."""
+"""Reference to a custom class or function, written ``my_module:my_model`` in a configuration."""
 
 import re
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class ObjectReference:
     Parameters
     ----------
     module, name
-        As Python writes them; the module may be one of a package, ``my_package.my_module``.
+        Python names; the module may be in a package, ``my_package.my_module``.
     folder
-        Where the module is looked for first: that of the configuration file, None where there is no file.
+        First folder to look for the module: that of the configuration file, None without a file.
     """
 
     module: str
@@ -48,7 +48,7 @@ class ObjectReference:
 
     @classmethod
     def of(cls, model: Callable[..., Any]) -> Self:
-        """Return how messages and reports call a function, or any object that can be called."""
+        """Return a reference to a callable, for its name in messages and reports."""
         named = model if hasattr(model, "__name__") else type(model)
         return cls(named.__module__, named.__name__)
 
@@ -57,12 +57,12 @@ class ObjectReference:
 
     @property
     def file(self) -> Path:
-        """The module's file, relative to the folder it is looked for in."""
+        """The module's file, relative to the folder that is searched."""
         return Path(*self.module.split(".")).with_suffix(".py")
 
     @property
     def copy_of_installed(self) -> Path:
-        """What a run's folder calls its copy of an installed module, which no import takes for the module."""
+        """Name of the copy of an installed module in a run's folder; no import finds it under this name."""
         return Path(f"{self.module}.installed.py")
 
 

@@ -1,4 +1,4 @@
-"""From what the models refuse to texts that name the key, the value given and what is allowed."""
+"""Turn errors of the models into texts that name the key, the value given and what is allowed."""
 
 import reprlib
 import types
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MISSING: Final = "Missing required config"
-"""How v1.4.0 reports a key that has to be given."""
+"""v1.4.0's text for a missing required key."""
 
 REQUIRED: Final = (
     "position_size_usd",
@@ -43,25 +43,25 @@ REQUIRED: Final = (
     "take_profit_pct",
     "cooldown_seconds",
 )
-"""Keys that v1.4.0 requires of a flat configuration, and whose texts say "must be positive"."""
+"""Keys that v1.4.0 requires in a flat configuration, and whose errors say "must be positive"."""
 _BETWEEN_TEXT: Final = ("gamma", "inventory_skew")
 _KEY: Final = "[key]"
 _CONTRADICTIONS: Final = "contradictions"
-"""Error type of a model whose keys are each right but contradict each other."""
+"""Error type of a model whose keys are valid but contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with, or risky about, a configuration.
+    """One error or risk of a configuration.
 
     Parameters
     ----------
     path
-        Keys that lead to the value at fault, empty for the whole.
+        Keys that lead to the value, empty for the whole configuration.
     message
-        What is wrong, with the value given and what is allowed; without the path.
+        The text without the path: what is wrong, the value given and what is allowed.
     is_warning
-        Whether a run may go on all the same.
+        Whether it is a risk, which does not prevent a run.
     """
 
     path: tuple[str, ...]
@@ -70,7 +70,7 @@ class Problem:
 
     @property
     def symbol(self) -> str | None:
-        """The symbol whose parameters are concerned, or None where all symbols' or none's are."""
+        """The symbol it concerns, None if it concerns all symbols or none."""
         for parent, name in zip(self.path, self.path[1:], strict=False):
             if parent == "symbols":
                 return name
@@ -92,7 +92,7 @@ class Problem:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise what a pydantic validator raises for keys that contradict each other; nothing where there are none.
+    """Raise a pydantic error for contradicting keys; do nothing without problems.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """What the model says about the value at one path.
+    """The model's type and limits of the value at one path.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class _ShortRepr(reprlib.Repr):
         return super().repr_int(x, level)
 
     def repr_str(self, x: str, level: int) -> str:
-        # Shortened, an address could not be told from its password any more.
+        # Not shortened here: in a shortened address a password could not be recognised.
         return super().repr_str(without_passwords(x), level)
 
 
@@ -142,7 +142,7 @@ _SHORT: Final = _ShortRepr()
 
 
 def shown(value: Any) -> str:
-    """Return a value as messages show it: as YAML writes it, on one line, shortened."""
+    """Format a value for messages: as YAML, on one line, shortened."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -157,14 +157,14 @@ def shown(value: Any) -> str:
 
 
 def shown_key(key: str) -> str:
-    """Return a key as messages show it: printable, on one line, shortened."""
+    """Format a key for messages: printable, on one line, shortened."""
     key = without_passwords(key)
     text = key if key.isprintable() and key == key.strip() else repr(key)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def is_section(annotation: Any) -> TypeIs[type[BaseModel]]:
-    """Return whether a type is that of a section: a mapping with keys of its own."""
+    """Return whether a type is a section: a mapping with keys of its own."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
@@ -183,7 +183,7 @@ def _unwrap(annotation: Any, metadata: Iterable[Any] = ()) -> KeyDescription:
 
 
 def describe(model: type[BaseModel], path: Iterable[str]) -> KeyDescription | None:
-    """Return what `model` says about the value at `path`, or None where it has no such key."""
+    """Return type and limits of the value at `path`, None if `model` has no such key."""
     current: KeyDescription | None = KeyDescription(model, (), False)
     for part in path:
         current = None if current is None else _step(current.annotation, part)
@@ -230,12 +230,12 @@ def _kind_text(description: KeyDescription) -> str:
 
 
 def allowed_text(description: KeyDescription) -> str:
-    """Return what is allowed at a key, in words and with its limits.
+    """Return the allowed values of a key in words, with limits.
 
     Parameters
     ----------
     description
-        As `describe` returns it.
+        Result of `describe`.
     """
     words = next((item.text for item in description.metadata if isinstance(item, Allowed)), None)
     text = words or f"{_kind_text(description)} {_range_text(description)}".strip()
@@ -243,7 +243,7 @@ def allowed_text(description: KeyDescription) -> str:
 
 
 def _not_positive(value: Any) -> bool:
-    """Return whether v1.4.0's "must be positive" is the right text for a refused value."""
+    """Return whether v1.4.0's "must be positive" fits a refused value."""
     if isinstance(value, str):
         try:
             value = Amount.parse(value)
@@ -271,7 +271,7 @@ def _value_message(name: str, value: Any, description: KeyDescription | None, er
 
 
 def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> list[str]:
-    """Return where `model` has a key `name`: at the top or under a section's dotted path."""
+    """Return the places where `model` has a key `name`: at the top or under a section's dotted path."""
     home = f"under {'.'.join(prefix)}" if prefix else "at the top"
     found = [home] if name in model.model_fields else []
     for key, field in model.model_fields.items():
@@ -314,7 +314,7 @@ def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Proble
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return what messages call a value: its key, with a number where it is an entry of a list."""
+    """Return a value's name in messages: its key, with an index for an entry of a list."""
     if not location:
         return "a configuration"
     *parents, last = location
@@ -324,19 +324,19 @@ def _name(location: tuple[int | str, ...]) -> str:
 def check_model[Model: BaseModel](
     model: type[Model], data: Mapping[str, Any]
 ) -> tuple[Model | None, list[Problem]]:
-    """Read `data` as a model; what is wrong with its keys is reported before what contradicts between valid ones.
+    """Read `data` as a model; contradictions are reported only if every key is valid.
 
     Parameters
     ----------
     model
         The model to read.
     data
-        Plain mappings, lists and scalars, with texts as keys.
+        Plain mappings with text keys, lists and scalars.
 
     Returns
     -------
     tuple[Model | None, list[Problem]]
-        The model, None where there are problems, and these in the order of the model's keys.
+        The model, None if there are problems, and the problems in the order of the model's keys.
     """
     try:
         return model.model_validate(data), []

@@ -1,4 +1,4 @@
-"""What the configuration model says about itself: a JSON schema for editors and a table for people."""
+"""Generate the JSON schema and the reference tables from the configuration model."""
 
 import json
 from collections.abc import Iterator
@@ -61,24 +61,24 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
 
 
 def run_schema() -> dict[str, Any]:
-    """Return the JSON schema of a backtest's configuration, as editors use it."""
+    """Return the JSON schema of a backtest's configuration, for editors."""
     return _schema(RunConfig)
 
 
 def sandbox_schema() -> dict[str, Any]:
-    """Return the JSON schema of a sandbox run's configuration, as editors use it."""
+    """Return the JSON schema of a sandbox run's configuration, for editors."""
     return _schema(SandboxConfig)
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    # Descriptions are docstrings of attributes, whose lines are one paragraph.
+    # Descriptions are docstrings of attributes: join their lines to one paragraph.
     text = json.dumps(model.model_json_schema(mode="validation")).replace(r"\n", " ")
     schema = json.loads(text)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def schema_text(*, sandbox: bool = False) -> str:
-    """Return `run_schema`, or `sandbox_schema`, as the text of the file that is checked in."""
+    """Return `run_schema` or `sandbox_schema` as the text of the checked-in file."""
     return json.dumps(sandbox_schema() if sandbox else run_schema(), indent=2) + "\n"
 
 

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 DEFAULT_LATENCY_MS: Final = 50.0
-"""Order latency assumed where nothing is configured: a retail link to a venue on another continent."""
+"""Default order latency: a retail connection to a venue on another continent."""
 
 
 class FeeConfig(Section):
@@ -140,7 +140,7 @@ EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
 
 
 class TradingConfig(Protocol):
-    """What backtests and sandbox runs have in common: a simulated venue and a strategy on it."""
+    """Common part of backtest and sandbox configurations: a simulated venue and a strategy on it."""
 
     @property
     def name(self) -> str:
@@ -213,7 +213,7 @@ def venue_problems(config: TradingConfig) -> Iterator[Problem]:
 
 
 def as_yaml_values(value: Any) -> Any:
-    """Turn a model's dump into plain values that YAML and JSON write."""
+    """Convert a model's dump to plain values for YAML and JSON."""
     if isinstance(value, dict):
         return {str(key): as_yaml_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -62,7 +62,7 @@ Speed = Annotated[
     ),
     Allowed(f"a number above 0 and at most {_FASTEST:g}, or max"),
 ]
-"""Seconds of data a second, or ``max`` for as fast as it is consumed."""
+"""Seconds of data per second, or ``max`` for as fast as it is consumed."""
 
 RestUrl = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Files and folders that come with the package."""
+"""Find configurations, catalogs and calibrations that come with the repository."""
 
 from pathlib import Path
 from typing import Final
@@ -10,13 +10,13 @@ _FOLDERS: Final = frozenset({"calibration", "catalog", "configs"})
 
 
 def shipped_file(path: Path) -> Path:
-    """Return where a file or folder is that may have come with the package.
+    """Return a path, or the shipped file or folder of that name if the path does not exist.
 
     Parameters
     ----------
     path
-        A path from the working directory. Where nothing is there, and it names something in `configs`, `catalog` or
-        `calibration` that the repository has, that is returned.
+        A path relative to the working directory. If it does not exist, but names something in the repository's
+        `configs`, `catalog` or `calibration`, that is returned.
     """
     is_named = path.parts[:1] and path.parts[0] in _FOLDERS and ".." not in path.parts
     if not is_named or path.exists() or not (_ROOT / path).exists():

@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 REPORT_CURRENCY: Final = "USDT"
-"""Currency of bare amounts and of reports where nothing else is configured."""
+"""Default currency of bare amounts and reports."""
 
 
 class SymbolParams(Section):
@@ -181,7 +181,7 @@ class SymbolParams(Section):
     """Trades older than this on arrival, seconds, are reported and left out of the trade tape and of estimates:
     a feed may send past trades again when it connects."""
 
-    # Fees the strategy reckons with
+    # Fees assumed by the strategy
     maker_fee_pct: float | None = Field(None, ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)
     """Maker fee assumed by the strategy, % of value; null takes the venue's."""
     taker_fee_pct: float | None = Field(None, ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)
@@ -190,7 +190,7 @@ class SymbolParams(Section):
     @model_validator(mode="before")
     @classmethod
     def _leave_out_what_is_replaced(cls, data: Any) -> Any:
-        """Leave ``position_size_usd``'s default out where ``position_size`` is given."""
+        """Remove ``position_size_usd``'s default if ``position_size`` is given."""
         if isinstance(data, dict) and data.get("position_size") is not None:
             data = {"position_size_usd": None, **data}
         return _without_null_gamma(data)
@@ -203,7 +203,7 @@ class SymbolParams(Section):
 
     @model_serializer(mode="wrap")
     def _leave_replaced_gamma_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave ``gamma``'s default out where ``skew_bps_at_max_inventory`` is given."""
+        """Remove ``gamma``'s default if ``skew_bps_at_max_inventory`` is given."""
         written: dict[str, Any] = handler(self)
         if self.skew_bps_at_max_inventory is not None and "gamma" not in self.model_fields_set:
             written.pop("gamma", None)
@@ -211,7 +211,7 @@ class SymbolParams(Section):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether a model that takes its figures from the market is in force."""
+        """Whether the quote model needs calibrated inputs."""
         return self.pricing is None and self.use_reservation_price and self.reservation_model != "simplified"
 
     def size(self, report_currency: str) -> Amount:
@@ -220,7 +220,7 @@ class SymbolParams(Section):
         Raises
         ------
         ValueError
-            If no size is given, which no validated configuration of a symbol leaves open.
+            If no size is given; validation ensures that one is.
         """
         if self.position_size is not None:
             return self.position_size
@@ -235,21 +235,21 @@ class SymbolParams(Section):
         return Amount.of(self.max_inventory, report_currency)
 
     def target(self, report_currency: str) -> Amount:
-        """Return the position that quotes lean towards with its currency."""
+        """Return the target position with its currency."""
         if isinstance(self.inventory_target, Amount):
             return self.inventory_target
         return Amount.of(self.inventory_target, report_currency)
 
 
 def _without_null_gamma(data: Any) -> Any:
-    """Read ``gamma: null`` as not given where ``skew_bps_at_max_inventory`` stands in for it."""
+    """Treat ``gamma: null`` as not given if ``skew_bps_at_max_inventory`` replaces it."""
     if not isinstance(data, dict) or data.get("skew_bps_at_max_inventory") is None:
         return data
     return {name: value for name, value in data.items() if name != "gamma" or value is not None}
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
-    """Take the defaults out of a JSON schema: an override that is not given leaves the value for all."""
+    """Remove defaults from a JSON schema, because an override that is not given keeps the common value."""
     for described in schema.get("properties", {}).values():
         described.pop("default", None)
 
@@ -313,7 +313,7 @@ OrderTag = Annotated[
 
 if TYPE_CHECKING:
     _WithClass = SymbolParams
-else:  # no annotation can name a key that is a keyword
+else:  # the key is a Python keyword, which an annotation cannot name
     _WithClass = create_model(
         "_WithClass",
         __base__=SymbolParams,
@@ -367,7 +367,7 @@ class MarketMakerConfig(_WithClass):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        """Check what is used: the merged parameters of every symbol, not the ones given for all."""
+        """Check the merged parameters of every symbol, not the common ones."""
         found = [Problem(finding.names[:1], finding.message) for finding in level_findings(self)]
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         if self.calibration is None:
@@ -377,7 +377,7 @@ class MarketMakerConfig(_WithClass):
 
     @property
     def strategy_class(self) -> ObjectReference | None:
-        """What the key ``class`` names."""
+        """Value of the key ``class``."""
         return getattr(self, "class")  # type: ignore[no-any-return]
 
     def for_symbol(self, symbol: str) -> SymbolParams:
@@ -399,13 +399,13 @@ class MarketMakerConfig(_WithClass):
         Returns
         -------
         list[Problem]
-            Each once, at the symbol's key where one of its keys is given there, else at the key for all.
+            Each once, at the symbol's key if one of the parameters is given there, else at the common key.
         """
         above, found = _given(self), dict[Problem, None]()
         for symbol, overrides in self.symbols.items():
             here = _given(overrides)
             for finding in rule(self.for_symbol(symbol)):
-                # What is given for the symbol comes first, then what is given for all, then defaults.
+                # The symbol's own values come first, then the common ones, then defaults.
                 name = min(finding.names, key=lambda name: 0 if name in here else 1 if name in above else 2)
                 path = ("symbols", symbol, name) if name in here else (name,)
                 found[Problem(path, finding.message, is_warning)] = None
@@ -418,10 +418,10 @@ def _given(level: BaseModel) -> dict[str, Any]:
 
 
 def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one symbol's parameters over those given for all.
+    """Merge one symbol's parameters over the common ones.
 
-    Either of ``position_size`` and ``position_size_usd`` replaces the other when it is the more specific one, and
-    so does either of ``gamma`` and ``skew_bps_at_max_inventory``.
+    A symbol's ``position_size`` replaces a common ``position_size_usd`` and vice versa; the same holds for ``gamma``
+    and ``skew_bps_at_max_inventory``.
     """
     merged = {**defaults, **overrides}
     for given, other in (("position_size", "position_size_usd"), ("position_size_usd", "position_size")):

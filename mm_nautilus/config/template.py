@@ -1,4 +1,4 @@
-"""A configuration file to begin with: every key with its meaning, those left at their defaults commented out."""
+"""Write a configuration template: every key with its description, defaults commented out."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,19 +30,18 @@ def template_text(
 ) -> str:
     """Return a commented configuration file.
 
-    A comment that explains begins with ``# ``; a key at its default is behind a ``#`` alone, and taking that away
-    changes nothing.
+    Descriptions begin with ``# ``; a key at its default begins with ``#`` alone, and uncommenting it changes nothing.
 
     Parameters
     ----------
     model
         The configuration's model.
     values
-        What is given, plain values by the keys that lead to them. Required keys must be among them.
+        Given values by their path; they must include all required keys.
     heading
-        Paragraphs that the file begins with.
+        Paragraphs at the top of the file.
     notes
-        Why a symbol's own value is what it is, by the keys that lead to it.
+        Explanations of a symbol's own values, by their path.
     """
     paragraphs = ["\n".join(_comment(paragraph, 0)) for paragraph in heading]
     return (
@@ -51,7 +50,7 @@ def template_text(
 
 
 def _section(model: type[BaseModel], path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:
-    """Yield the lines of a section's keys; the symbols, which refer to all others, are the last."""
+    """Yield the lines of a section's keys, ``symbols`` last."""
     depth = len(path)
     for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] == _SYMBOLS):
         described, here = describe(model, (name,)), (*path, name)
@@ -72,7 +71,7 @@ def _section(model: type[BaseModel], path: tuple[str, ...], values: Values, note
 
 
 def _pair(name: str, value: Any, start: str) -> Iterator[str]:
-    """Yield a key with its value; a mapping of mappings has a line for each."""
+    """Yield a key with its value; a mapping of mappings has one line for each."""
     if not (isinstance(value, dict) and any(isinstance(inner, dict) for inner in value.values())):
         yield f"{start}{yaml_pair(name, value)}"
         return
@@ -86,7 +85,7 @@ def _is_given(path: tuple[str, ...], values: Values) -> bool:
 
 
 def _symbols(path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:
-    """Yield each symbol's own values; what they mean is said above them."""
+    """Yield each symbol's own values, without descriptions."""
     depth = len(path)
     for symbol in dict.fromkeys(given[depth] for given in values if given[:depth] == path):
         yield f"{_INDENT * depth}{symbol}:"
@@ -102,7 +101,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _example(described: KeyDescription) -> str:
-    """Return an example of a section that is not there by default."""
+    """Return an example of a section that is absent by default."""
     inner = described.annotation
     if get_origin(inner) is dict:
         entry = get_args(inner)[1]

@@ -1,4 +1,4 @@
-"""Mappings in YAML files: read with the line of every key, written so that they are read back as they were."""
+"""Read YAML files with the line of every key, and write values that read back equal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _LARGEST_FILE: Final = 1_000_000
 _LINE_WIDTH: Final = 110
 _NO_WRAP: Final = 1_000_000
 _MAKERS: Final = {"configuration": "mm-nautilus config init", "calibration": "mm-nautilus calibrate"}
-"""Commands that write the kinds of file that are read here."""
+"""Commands that write these kinds of file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """What a file holds.
+    """Content of a YAML file.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class FileMapping:
     places
         ``FILE:LINE`` of each value, by its path.
     problems
-        What is wrong with the text itself, one text a problem.
+        Problems of the text itself, one text per problem.
     """
 
     path: Path
@@ -43,14 +43,14 @@ class FileMapping:
     problems: list[str]
 
     def place(self, path: tuple[str, ...]) -> str:
-        """Return the place of the value at `path`, or of what it should be in."""
+        """Return the place of the value at `path`, or of its nearest parent."""
         return place_of(self.places, path) or f"{self.path}:1"
 
 
 def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
-    """Return the place of a value, or of what it should be in; empty where that has none either.
+    """Return the place of a value or its nearest parent; empty if there is none.
 
-    A symbol's parameter may stand under the strategy.
+    A symbol's parameter may be given for all symbols, under the strategy.
     """
     if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
         path = ("strategy", *path[3:4])
@@ -69,16 +69,16 @@ def read_mapping(
     path
         The file.
     noun
-        What messages call its content, without an article.
+        Name of the content in messages, without an article.
     largest
         Largest size of the file, bytes.
     most_values
-        Largest number of values and keys, counted as often as aliases repeat them.
+        Largest number of values and keys after expanding aliases.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read or holds no mapping.
+        If the file cannot be read or is not a mapping.
     """
     read = read_yaml(_decoded(path, _bytes(path, noun, largest), noun), most_values)
     texts = [_source_text(path, problem) for problem in read.problems]
@@ -141,13 +141,13 @@ def yaml_text(values: Any, *, compact: bool = False) -> str:
     values
         Mappings, lists and scalars.
     compact
-        Whether lists and mappings of scalars alone are written on one line.
+        Whether to write lists and mappings of scalars on one line.
     """
     return _dump(values, _LINE_WIDTH, is_flow=None if compact else False)
 
 
 def yaml_pair(key: str, value: Any) -> str:
-    """Return one key with its value on one line; a list or a mapping has scalars alone in it."""
+    """Return a key with its value on one line; a list or mapping must hold only scalars."""
     flow = None if isinstance(value, list | dict) else False
     return _dump({key: value}, _NO_WRAP, is_flow=flow).rstrip("\n")
 

@@ -1,4 +1,4 @@
-"""YAML text to plain values that remember their lines, refusing what YAML 1.1 would quietly misread."""
+"""Parse YAML into plain values with line numbers, without YAML 1.1's surprising conversions."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ __all__ = ["MOST_VALUES", "SourceProblem", "YamlText", "read_yaml", "scalar_valu
 
 _MOST_DEPTH: Final = 20
 MOST_VALUES: Final = 20_000
-"""Values a text may expand to; aliases of aliases would otherwise grow without limit."""
+"""Most values a text may expand to; nested aliases would otherwise grow without limit."""
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -27,7 +27,7 @@ _MERGE_KEY: Final = "<<"
 
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
-    """Something wrong with the text itself.
+    """A problem of the text itself.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class SourceProblem:
     message
         What is wrong, with the value given and what is allowed.
     column
-        Column of the line, from 1, where the text cannot be read at all.
+        Column of the line, from 1, of a syntax error.
     """
 
     line: int
@@ -46,14 +46,14 @@ class SourceProblem:
 
 @dataclass(slots=True)
 class YamlText:
-    """What a text says.
+    """A parsed text.
 
     Parameters
     ----------
     value
-        Its mappings, lists and scalars; None where it is empty or cannot be read.
+        Its mappings, lists and scalars; None if it is empty or cannot be read.
     lines
-        Line of each value, from 1, by its path: of the key that has it, or of the value where it has none.
+        Line of each value, from 1, by its path: that of its key, or of the value if it has no key.
     problems
         Everything wrong with the text.
     """
@@ -66,8 +66,8 @@ class YamlText:
 def scalar_value(text: str) -> Any:
     """Return what an unquoted scalar means: null, true, false, a plain decimal number, or else a text.
 
-    What YAML 1.1 would also read as a number or a boolean (``no``, ``1_000``, ``1:30``, ``010``, dates) stays
-    a text, and is refused where none belongs.
+    What YAML 1.1 would also convert to a number or boolean (``no``, ``1_000``, ``1:30``, ``010``, dates) stays a text,
+    which is then refused for a key that takes no text.
     """
     if text in _NULLS:
         return None
@@ -87,7 +87,7 @@ class _StopReadingError(Exception):
 
 
 class _Composer(yaml.SafeLoader):
-    """Composes nodes that have a tag only where one is written; what scalars mean is `scalar_value`'s to say."""
+    """Composes nodes without implicit tags; `scalar_value` interprets the scalars."""
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> None:
         return None
@@ -102,14 +102,14 @@ class _Composer(yaml.SafeLoader):
 
 @dataclass(slots=True)
 class _Reader:
-    """Turns nodes into plain values and remembers their lines."""
+    """Converts nodes to plain values and stores their lines."""
 
     read: YamlText
     most_values: int
     count: int = 0
 
     def value(self, node: yaml.Node, path: tuple[str, ...], line: int) -> Any:
-        """Return one value; aliases repeat it with the lines of the original."""
+        """Return one value; an alias has the lines of the original."""
         self._count(node)
         if len(path) > _MOST_DEPTH:
             raise _too_deep(_line(node))
@@ -151,7 +151,7 @@ class _Reader:
         return found
 
     def _key(self, node: yaml.Node) -> str | None:
-        """Return a key, or None, with a problem, where it is no text."""
+        """Return a key, or None and record a problem if it is not text."""
         self._count(node)
         if not isinstance(node, yaml.ScalarNode):
             text = "a key must be text, was a list or a mapping"
@@ -198,7 +198,7 @@ def read_yaml(text: str, most_values: int = MOST_VALUES) -> YamlText:
     text
         The document.
     most_values
-        Largest number of values and keys, counted as often as aliases repeat them.
+        Largest number of values and keys after expanding aliases.
     """
     read = YamlText()
     try:

@@ -1,1 +1,1 @@
-"""What is traded: instruments, rows of market data, exchange rates; plain values without the engine."""
+"""Instruments, market data and exchange rates as plain values without the engine."""

@@ -1,4 +1,4 @@
-"""Currencies that people count in cents, yen or the like, and what counts as dollars."""
+"""Fiat currency codes, and the currencies written with a dollar sign."""
 
 from typing import Final
 
@@ -11,4 +11,4 @@ FIAT: Final = frozenset({
     "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
     "MXN", "NOK", "NZD", "PLN", "RUB", "SAR", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
 })  # fmt: skip
-"""Codes of those that venues list; the engine by itself keeps two decimal places of them, or none."""
+"""Fiat currencies that venues list; the engine's default precision of them is two decimal places or none."""

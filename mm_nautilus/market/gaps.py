@@ -1,4 +1,4 @@
-"""Silences of a recording that count as gaps: time of which nothing is known."""
+"""Find gaps in recorded data: silences that are too long to know what happened."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ __all__ = ["SilenceFinder", "Silences"]
 
 @dataclass(frozen=True, slots=True)
 class Silences:
-    """The silence ahead of each of some rows, one entry a row.
+    """The silence before each row, one entry per row.
 
     Parameters
     ----------
     since_ns
-        Time of the row before, nanoseconds since the epoch; the first row of all has its own.
+        Time of the previous row, nanoseconds since the epoch; for the very first row its own time.
     length_ns
-        How long nothing had come, nanoseconds; negative where times go backwards.
+        Time since the previous row, nanoseconds; negative if times go backwards.
     is_gap
-        Whether that is longer than what may be.
+        Whether it is longer than the longest allowed silence.
     """
 
     since_ns: Ints
@@ -35,7 +35,7 @@ class SilenceFinder:
     Parameters
     ----------
     gap_seconds
-        Longest silence that is no gap, seconds; infinity knows none.
+        Longest silence that is not a gap, seconds; infinity allows any.
     """
 
     __slots__ = ("_gap_ns", "_last_ns")
@@ -45,7 +45,7 @@ class SilenceFinder:
         self._last_ns: int | None = None
 
     def add(self, ts_ns: Ints) -> Silences:
-        """Return the silences ahead of the next rows, at least one."""
+        """Return the silences before the next rows; `ts_ns` has at least one."""
         first = ts_ns[0] if self._last_ns is None else self._last_ns
         before = np.append(first, ts_ns)
         self._last_ns = int(ts_ns[-1])

@@ -1,4 +1,4 @@
-"""What a market maker needs to know about an instrument, as plain exact values."""
+"""Definition of a spot instrument: increments, order limits and fees as exact values."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,14 +8,14 @@ from typing import Final
 __all__ = ["LARGEST_FEE_PCT", "ORDER_LIMITS", "InstrumentSpec", "decimal_places", "names_currencies"]
 
 LARGEST_FEE_PCT: Final = 5
-"""Largest fee, and with a minus the largest rebate, in % of the traded value, wherever one is named."""
+"""Largest absolute fee or rebate accepted anywhere, % of the traded value."""
 
 ORDER_LIMITS: Final = ("min_quantity", "min_notional", "max_quantity", "max_notional")
-"""What a venue may say of the least and the largest order."""
+"""Names of the fields with a venue's order limits."""
 
 
 def decimal_places(value: Decimal) -> int:
-    """Return the number of digits after the decimal point that `value` is written with.
+    """Return the number of decimal places that `value` is written with.
 
     Trailing zeros count, so ``Decimal("0.10")`` has two.
     """
@@ -26,9 +26,9 @@ def decimal_places(value: Decimal) -> int:
 
 
 def names_currencies(symbol: str, base: str, quote: str) -> bool:
-    """Return whether a symbol can be that of these currencies.
+    """Return whether a symbol can belong to these currencies.
 
-    One with a slash has to be ``BASE/QUOTE``; any other has to name the base before the quote, as ``BTCUSDT``,
+    A symbol with a slash must be ``BASE/QUOTE``; any other must name the base before the quote, as ``BTCUSDT``,
     ``BTC-USD`` and ``tBTC:UST`` do.
     """
     if "/" in symbol:
@@ -53,17 +53,17 @@ class InstrumentSpec:
     size_increment
         Smallest size step (lot), in `base`; its written digits are the size precision.
     min_quantity
-        Smallest order size in `base`, or None where the venue sets none.
+        Smallest order size in `base`, None if the venue sets none.
     min_notional
-        Smallest order value in `quote`, or None where the venue sets none.
+        Smallest order value in `quote`, None if the venue sets none.
     max_quantity
-        Largest order size in `base`, or None where the venue sets none.
+        Largest order size in `base`, None if the venue sets none.
     max_notional
-        Largest order value in `quote`, or None where the venue sets none.
+        Largest order value in `quote`, None if the venue sets none.
     maker_fee_rate, taker_fee_rate
-        Fees as a fraction of the traded value (0.0025 is 0.25 %), or None where unknown.
+        Fees as a fraction of the traded value (0.0025 is 0.25 %), None if unknown.
     simulated
-        Whether the data stored with this instrument was simulated rather than recorded.
+        Whether the data stored with this instrument is simulated.
 
     Raises
     ------
@@ -107,15 +107,15 @@ class InstrumentSpec:
 
     @property
     def instrument_id(self) -> str:
-        """The engine's name of the instrument: symbol and venue joined by a dot."""
+        """The engine's instrument id: symbol and venue joined by a dot."""
         return f"{self.symbol}.{self.venue}"
 
     @cached_property
     def price_precision(self) -> int:
-        """Digits after the decimal point of a price."""
+        """Decimal places of a price."""
         return decimal_places(self.price_increment)
 
     @cached_property
     def size_precision(self) -> int:
-        """Digits after the decimal point of a size."""
+        """Decimal places of a size."""
         return decimal_places(self.size_increment)

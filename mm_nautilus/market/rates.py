@@ -1,4 +1,4 @@
-"""Exchange rates through the pairs themselves."""
+"""Exchange rates between currencies, computed from the traded pairs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Leg:
     symbol
         The pair.
     inverse
-        Whether its price divides: from quote to base.
+        Whether to divide by its price, from quote to base currency.
     """
 
     symbol: str
@@ -24,18 +24,18 @@ class Leg:
 
 
 class Rates[Number: (float, Decimal)]:
-    """Convert between the currencies of a set of pairs by their present prices, over at most two pairs.
+    """Convert between currencies at current mid prices, over at most two pairs.
 
-    Prices are floats where a quote is sized and decimals where money is counted.
+    Prices are floats for sizing quotes and decimals for accounting.
 
     Parameters
     ----------
     pairs
         Base and quote currency of each symbol.
     price_of
-        Returns the present mid of a symbol, or None while it has none.
+        Returns the current mid price of a symbol, None while it has none.
     one
-        The number 1 of the prices' type.
+        The number 1 in the type of the prices.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Rates[Number: (float, Decimal)]:
         self._paths: dict[tuple[str, str], tuple[Leg, ...] | None] = {}
 
     def path(self, source: str, target: str) -> tuple[Leg, ...] | None:
-        """Return the pairs that lead from `source` to `target`, fewest first, or None where none do."""
+        """Return the shortest chain of pairs from `source` to `target`, None if there is none."""
         key = (source, target)
         if key not in self._paths:
             self._paths[key] = self._find(source, target)
@@ -59,7 +59,7 @@ class Rates[Number: (float, Decimal)]:
     def rate(self, source: str, target: str) -> Number | None:
         """Return the value of one unit of `source` in `target`.
 
-        None where no pairs connect the two, or one of them has no price yet.
+        None if no pairs connect the two, or one of these has no price yet.
         """
         path = self.path(source, target)
         if path is None:

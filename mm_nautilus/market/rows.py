@@ -1,4 +1,4 @@
-"""Blocks of recorded market data as arrays, in ticks and lots, independent of any file format."""
+"""Blocks of market data as arrays, in ticks and lots, independent of file formats."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ SIDE_BID: Final = 1
 SIDE_ASK: Final = 2
 
 FLAG_LAST: Final = 128
-"""Set on the last delta of an atomic group; the book is only consistent after it."""
+"""Set on the last delta of a group; the book is consistent only after it."""
 FLAG_SNAPSHOT: Final = 32
 """Set on every delta of a full snapshot, its leading clear included."""
 
@@ -53,7 +53,7 @@ class _Columns:
 
 @dataclass(frozen=True, slots=True)
 class DeltaBlock(_Columns):
-    """Level-2 book changes of one instrument, one row a level.
+    """Level-2 order book deltas of one instrument, one row per level.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class DeltaBlock(_Columns):
     flags
         Bits `FLAG_LAST` and `FLAG_SNAPSHOT`.
     sequence
-        The venue's or the importer's running number of the group.
+        Sequence number of the group, from the venue or the importer.
     """
 
     ts_event: Ints
@@ -86,7 +86,7 @@ class DeltaBlock(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class TradeBlock(_Columns):
-    """Trades of one instrument, one row a trade.
+    """Trades of one instrument, one row per trade.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class TradeBlock(_Columns):
 
 
 def joined_blocks[Block: (DeltaBlock, TradeBlock)](blocks: Sequence[Block]) -> Block:
-    """Return the rows of one or more blocks, one after the other, as one block."""
+    """Concatenate one or more blocks."""
     if len(blocks) == 1:
         return blocks[0]
     columns = [[getattr(block, field.name) for block in blocks] for field in fields(blocks[0])]

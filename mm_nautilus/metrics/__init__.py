@@ -1,4 +1,4 @@
-"""Profit and counts of each symbol, from the engine's portfolio."""
+"""Per-symbol PnL and trade counts from the engine's portfolio."""
 
 from mm_nautilus.metrics.ledger import SymbolLedger
 

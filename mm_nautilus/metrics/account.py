@@ -1,4 +1,4 @@
-"""The account marked at mid in one currency, through the pairs themselves."""
+"""Value an account at mid prices in the report currency, converted through the traded pairs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,9 +45,9 @@ class SymbolPnl:
 
 
 def net_position(portfolio: Any, view: SymbolView) -> Decimal:
-    """Return a symbol's net position since the start in base currency, in whole lots.
+    """Return a symbol's net position since the start in base currency, rounded to whole lots.
 
-    The engine keeps it as a binary float: 3.104382 XRP may come back as 3.104382000000015.
+    The engine stores it as a binary float: 3.104382 XRP may come back as 3.104382000000015.
     """
     position: Decimal = portfolio.net_position(view.instrument_id)
     return position.quantize(view.spec.size_increment)
@@ -87,7 +87,7 @@ class AccountValuer:
         return dict(self._starting)
 
     def state(self) -> dict[str, Any]:
-        """Return what equity and drawdown are measured from, amounts as decimal text, for `restore`."""
+        """Return the bases of equity and drawdown for `restore`, amounts as decimal text."""
         rates = self._start_rates
         return {
             "starting_balances": _as_text(self._starting),
@@ -97,7 +97,7 @@ class AccountValuer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on measuring from what `state` returned: the balances and rates of the first start."""
+        """Restore what `state` returned: the balances and rates at the first start."""
         self._starting = _as_amounts(state["starting_balances"])
         rates = state["start_rates"]
         self._start_rates = None if rates is None else _as_amounts(rates)
@@ -111,9 +111,9 @@ class AccountValuer:
     def symbol_pnl(self, symbol: str, realized: Decimal) -> SymbolPnl:
         """Return a symbol's PnL.
 
-        In the report currency, both legs of the position are valued at the rates that the account's equity
-        uses. The pair's own mid may differ from these by the triangle's slack, so a total that was converted as
-        one amount would not add up to the change in equity.
+        In the report currency, both legs of the position are valued at the rates that the account's equity uses. The
+        pair's own mid may differ from these rates, so converting the total PnL as one amount would not add up to the
+        change in equity.
 
         Parameters
         ----------
@@ -141,14 +141,14 @@ class AccountValuer:
     def snapshot(
         self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
     ) -> AccountSnapshot | None:
-        """Return the account's figures, or None while a price that values a balance is missing.
+        """Return the account's values, None while a price to value a balance is missing.
 
         Parameters
         ----------
         pnls
-            `symbol_pnl` of every symbol, at the same moment.
+            `symbol_pnl` of every symbol at the same time.
         counts_for_drawdown
-            Whether this is a point of the equity curve, from which the drawdown is measured.
+            Whether this is a point of the equity curve, which updates the drawdown.
         """
         balances = self._balances.totals()
         rates = {code: self.rate(code) for code in balances}
@@ -178,12 +178,12 @@ class AccountValuer:
     def _values(
         self, balances: Mapping[str, Decimal], rates: Mapping[str, Decimal], pnls: Mapping[str, SymbolPnl]
     ) -> dict[str, Decimal]:
-        """Return the value of every balance; a margin account's open PnL counts with its currency."""
+        """Return the value of every balance; a margin account's unrealised PnL is added to its currency."""
         values = {code: amount * rates[code] for code, amount in balances.items()}
         if not self._balances.is_cash:
             for symbol, pnl in pnls.items():
                 quote = self._views[symbol].spec.quote
-                # The account may not hold the quote currency yet; with a mark its rate is known all the same.
+                # The account may not hold the quote currency yet, but its rate is known.
                 rate = self.rate(quote) or _ZERO
                 values[quote] = values.get(quote, _ZERO) + pnl.unrealized * rate
         return values

@@ -1,4 +1,4 @@
-"""The actor that publishes per-symbol figures from the engine's portfolio."""
+"""The actor that publishes per-symbol metrics from the engine's portfolio."""
 
 import json
 from collections import deque
@@ -53,7 +53,7 @@ class MetricsActorConfig(BaseModel):
 
 @dataclass(slots=True)
 class _SymbolBook:
-    """What the actor keeps of one symbol between events."""
+    """The actor's counts of one symbol."""
 
     view: SymbolView
     currency_decimals: int
@@ -65,32 +65,32 @@ class _SymbolBook:
     earlier_realized: Decimal = _ZERO
 
     def state(self) -> dict[str, Any]:
-        """Return what a restart has to know besides the ledger, amounts as decimal text."""
+        """Return the counts to save for a restart, amounts as decimal text."""
         return {"fills": self.fills, "maker_fills": self.maker_fills, "fees": str(self.fees)}
 
 
 class MetricsActor(GuardedActor):
-    """Publish `SymbolMetrics` on a timer and after every fill, and keep the account's figures.
+    """Publish `SymbolMetrics` on a timer and after every fill, and account snapshots on the timer.
 
-    Amounts come from the engine's portfolio, which the strategy hands over when it announces itself; counts come
-    from its fill and position events. Start the actor before the strategies.
+    Amounts come from the engine's portfolio, which `StrategyStarted` carries; counts come from `Fill` events. Start the
+    actor before the strategies.
 
     Parameters
     ----------
     config
-        Interval and id; the defaults where it is None.
+        Interval and id; None takes the defaults.
 
-    Counts and results survive a restart through `on_save` and `on_load`; what the engine's portfolio realised
-    before the actor's own figures began is left out of them.
+    Counts and results survive a restart through `on_save` and `on_load`; PnL that the engine's portfolio realised
+    before the actor started is left out.
 
     Attributes
     ----------
     ledger
-        Trades, wins, losses and realised PnL of each symbol; None before a strategy has announced itself.
+        Trades, wins, losses and realised PnL of each symbol; None before the first `StrategyStarted`.
     """
 
     def __new__(cls, config: MetricsActorConfig | None = None) -> Self:
-        """Hand the engine's own options to its base class."""
+        """Pass the engine's options to its base class."""
         actor_id = (config or MetricsActorConfig()).actor_id
         return super().__new__(cls, DataActorConfig(actor_id=ActorId(actor_id)))  # type: ignore[call-arg]
 
@@ -110,18 +110,18 @@ class MetricsActor(GuardedActor):
     # -- Events -----------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        """Listen to strategies and set the timer."""
+        """Subscribe to strategy events and start the timer."""
         self.subscribe_topic(EVENTS_TOPIC, self._on_event, BookingOrder.BOOK)
         self.subscribe_topic(EVENTS_TOPIC, self._on_booked, BookingOrder.PUBLISH)
         interval_ns = round(self.settings.interval_seconds * SECOND_NS)
         self._timer = PausingTimer(self.clock, _TIMER, interval_ns, may_pause=self._pauses_in_gaps)
 
     def pause_in_gaps(self) -> None:
-        """Publish nothing on the timer while the strategy pauses in a gap of the data; for backtests."""
+        """Pause the timer during the strategy's `MarketGap`; for backtests."""
         self._pauses_in_gaps = True
 
     def _follow_gap(self, *, is_over: bool) -> None:
-        """Pause; or publish what was so until now, and go on."""
+        """Pause the timer, or publish the metrics of the gap and resume the timer."""
         if is_over:
             self._timer.resume()
             self._publish_all()
@@ -129,7 +129,7 @@ class MetricsActor(GuardedActor):
             self._timer.pause()
 
     def _on_event(self, message: object) -> None:
-        """Take a strategy on, or book a fill, before anybody else hears of it."""
+        """Add a strategy or book a fill, before other subscribers receive the event."""
         if isinstance(message, Fill):
             self._unbooked.append(message)
             self._book_all()
@@ -142,13 +142,13 @@ class MetricsActor(GuardedActor):
             self._take_on(message)
 
     def _on_booked(self, message: object) -> None:
-        """Publish a symbol's figures after a fill has been booked and recorded."""
+        """Publish a symbol's metrics after its fill has been booked and recorded."""
         if isinstance(message, Fill):
             book = self._books[message.instrument_id]
             self._publish_metrics(book, self._pnl(book), message.ts_event)
 
     def _take_on(self, message: StrategyStarted) -> None:
-        """Take a strategy's portfolio and symbols on."""
+        """Add a strategy's portfolio and symbols; raise if another strategy quotes one of them."""
         self._portfolio = message.portfolio
         self._catch_up.append(message.catch_up)
         self._report_currency = message.report_currency
@@ -170,7 +170,7 @@ class MetricsActor(GuardedActor):
         self._resume()
 
     def _resume(self) -> None:
-        """Take up saved figures, and the positions that the engine still has open."""
+        """Restore saved counts and results, and the engine's open positions."""
         ledger = self._require_ledger()
         if self._restored and self._valuer is not None:
             ledger.restore(self._restored["ledger"])
@@ -185,7 +185,7 @@ class MetricsActor(GuardedActor):
             book.earlier_realized = self._portfolio_realized(book) - ledger.realized_pnl(symbol)
 
     def on_save(self) -> dict[str, bytes]:
-        """Return counts and results as one JSON document; without any, what was loaded."""
+        """Return counts and results as one JSON document; the loaded one if no strategy has started."""
         if self.ledger is None or self._valuer is None:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
         symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
@@ -193,18 +193,18 @@ class MetricsActor(GuardedActor):
         return {_STATE_KEY: json.dumps(document).encode()}
 
     def on_load(self, state: dict[str, bytes]) -> None:
-        """Keep a saved document; it is taken up when a strategy announces itself."""
+        """Store a saved document; it is restored on the first `StrategyStarted`."""
         if _STATE_KEY in state:
             self._restored = json.loads(bytes(state[_STATE_KEY]))
 
     def _book_all(self) -> None:
-        """Book the executions that are not booked yet, each once whatever fails."""
+        """Book executions that are not booked yet, each exactly once even if a subscriber fails."""
         while self._unbooked:
             self._book(self._unbooked[0])
             self._unbooked.popleft()
 
     def _book(self, fill: Fill) -> None:
-        """Count an execution and take in what it did."""
+        """Add an execution to counts and results."""
         book, ledger = self._books[fill.instrument_id], self._require_ledger()
         if fill.trade_pnl is not None:
             in_report = self._in_report_currency(fill.trade_pnl, fill.currency)
@@ -218,14 +218,14 @@ class MetricsActor(GuardedActor):
             book.closed_cycles = [*book.closed_cycles[-1:], fill.cycle_pnl]
 
     def on_time_event(self, event: Any) -> None:
-        """Publish every symbol's figures and the account's."""
+        """Publish every symbol's metrics and an account snapshot."""
         if self._timer.ticks(event):
             self._publish_all()
 
     def _publish_all(self) -> None:
         if self._valuer is None:
             return
-        # A live engine's timers keep their old schedule when the wall clock is set.
+        # A live engine's timers keep their old schedule after the wall clock was set.
         now_ns = self.clock.timestamp_ns()
         pnls = self._pnls()
         for book in self._books.values():
@@ -244,10 +244,10 @@ class MetricsActor(GuardedActor):
         return None if rate is None else amount * rate
 
     def _check_realized(self, book: _SymbolBook) -> None:
-        """Compare the portfolio's realised PnL with the position events.
+        """Raise `AccountingError` if the portfolio's realised PnL differs from the position events'.
 
-        The engine counts a closed cycle once where the two last ones had the same result and the position is
-        flat; it mends itself with the next position. In that case alone the events are believed.
+        One difference is a known engine bug and accepted: while the position is flat, and the last two closed
+        positions had equal results, the portfolio counts only one of them until the next position opens.
         """
         symbol = book.view.spec.symbol
         expected = self._require_ledger().realized_pnl(symbol) + book.earlier_realized
@@ -336,10 +336,9 @@ class MetricsActor(GuardedActor):
     # -- Views ------------------------------------------------------------------------------------------
 
     def catch_up(self) -> Iterator[Fill]:
-        """Book executions that reached no callback, and yield what they did; for the end of a run.
+        """Book executions that reached no callback, and yield their fills; call it at the end of a run.
 
-        Such are those of orders that a strategy sent, or that were filled, while it stopped, and what came after a
-        callback had failed.
+        Such executions happen while a strategy stops, or after a callback has failed.
         """
         self._book_all()
         for missed in self._catch_up:
@@ -350,20 +349,20 @@ class MetricsActor(GuardedActor):
             self._check_realized(book)
 
     def final(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
-        """Return `figures` after `catch_up`; for the end of a run."""
+        """Return `figures` after `catch_up`; call it at the end of a run."""
         deque(self.catch_up(), maxlen=0)
         return self.figures(ts_ns)
 
     def figures(self, ts_ns: int) -> tuple[list[SymbolMetrics], AccountSnapshot | None]:
-        """Return every symbol's figures and the account's, without publishing them."""
+        """Return every symbol's metrics and an account snapshot without publishing them."""
         pnls = self._pnls()
         metrics = [self._metrics(book, pnls[book.view.spec.symbol], ts_ns) for book in self._books.values()]
         return metrics, self._snapshot(pnls)
 
     def portfolio(self) -> dict[str, Any] | None:
-        """Return v1.4.0's portfolio dictionary as of now, None before a strategy has announced itself.
+        """Return v1.4.0's portfolio dictionary at the current time, None before the first `StrategyStarted`.
 
-        The drawdown in it is that of the account's published figures.
+        Its drawdown is measured at published account snapshots.
         """
         if self.ledger is None:
             return None
@@ -371,7 +370,7 @@ class MetricsActor(GuardedActor):
         return self.ledger.to_dict()
 
     def maker_fills(self, symbol: str) -> int:
-        """Return how many executions of a symbol provided liquidity."""
+        """Return the number of a symbol's maker fills."""
         return next(book.maker_fills for book in self._books.values() if book.view.spec.symbol == symbol)
 
     @property
@@ -381,7 +380,7 @@ class MetricsActor(GuardedActor):
 
 
 def _money(amount: Decimal | None, currency: str, decimals: int) -> str:
-    """Return an amount with its currency, or an empty text where it is not known."""
+    """Return an amount with its currency, or an empty text if it is unknown."""
     return "" if amount is None else f"{amount.quantize(Decimal(1).scaleb(-decimals)):f} {currency}"
 
 

@@ -1,4 +1,4 @@
-"""The package's custom data type as the message bus and the catalog carry it."""
+"""`SymbolMetrics`, the custom data type on the message bus and in the catalog."""
 
 from dataclasses import fields
 from typing import Any, Final
@@ -12,16 +12,15 @@ __all__ = ["SYMBOL_METRICS", "SymbolMetrics", "metrics_data", "metrics_row", "me
 
 @customdataclass
 class SymbolMetrics:
-    """Figures of one symbol at one moment.
+    """Metrics of one symbol at one moment.
 
-    Every amount of money is decimal text with its currency, for example ``-0.01250000 USDT``, and empty where
-    it is not known, because a price for the conversion is still missing. Prices are floats in quote currency,
-    NaN where there is none. Counts start with the run.
+    Every amount of money is decimal text with its currency, for example ``-0.01250000 USDT``, and empty while a price
+    for its conversion is missing. Prices are floats in quote currency, NaN if there is none. Counts start with the run.
 
     Attributes
     ----------
     instrument_id, symbol
-        The instrument and its symbol.
+        The instrument's id and its symbol.
     fills, trades, wins, losses
         Executions; executions that reduced a position; those of them with a profit and with a loss.
     win_rate
@@ -36,12 +35,12 @@ class SymbolMetrics:
     mid_price, reservation_price, trailing_stop_price
         In quote currency.
     volatility_pct, volatility_source, volatility_since_ns
-        One-minute volatility of the mid, %, NaN while it is not known; what it was measured from, in words, and from
-        when on, nanoseconds since the epoch.
+        One-minute volatility of the mid, %, NaN while unknown; its source, in words; and the start of its measurement,
+        nanoseconds since the epoch.
     state, reason
-        ``quoting``, ``paused`` or ``halted``, and why a side, or neither, is quoted; empty where both are.
+        ``quoting``, ``paused`` or ``halted``, and why one or both sides are not quoted; empty if both are.
     feed_age_seconds
-        Time since the feed's last event.
+        Time since the last book event, seconds.
     """
 
     instrument_id: InstrumentId
@@ -76,17 +75,17 @@ register_custom_data_class(SymbolMetrics)
 _FIELDS: Final = tuple(field.name for field in fields(SymbolMetrics))
 
 SYMBOL_METRICS: Final = DataType("SymbolMetrics")
-"""What to subscribe to for every symbol's metrics."""
+"""Data type to subscribe to for every symbol's metrics."""
 
 
 def metrics_data(metrics: SymbolMetrics) -> CustomData:
-    """Wrap metrics for publishing and for the catalog."""
+    """Wrap metrics as the engine's custom data, for the message bus and the catalog."""
     return CustomData(SYMBOL_METRICS, metrics)
 
 
 def metrics_row(metrics: SymbolMetrics) -> dict[str, Any]:
-    """Return metrics as plain values, one a column of `metrics_schema`."""
-    # What the class's own `to_dict` returns, which looks every annotation up anew and takes several times as long.
+    """Return metrics as plain values, one per column of `metrics_schema`."""
+    # Equal to the class's own `to_dict`, which is several times slower.
     row: dict[str, Any] = {name: getattr(metrics, name) for name in _FIELDS}
     row["instrument_id"] = str(metrics.instrument_id)
     row["type"] = SymbolMetrics.__name__
@@ -95,6 +94,6 @@ def metrics_row(metrics: SymbolMetrics) -> dict[str, Any]:
 
 
 def metrics_schema() -> pa.Schema:
-    """Return the Arrow schema that metrics are stored with."""
+    """Return the Arrow schema of stored metrics."""
     schema: pa.Schema = SymbolMetrics.arrow_schema_py()  # type: ignore[attr-defined]
     return schema

@@ -1,4 +1,4 @@
-"""Per-symbol trade results and the account's totals, in exact decimals and one currency a number."""
+"""Per-symbol trade results and account totals, as exact decimals, each in one currency."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _ZERO = Decimal(0)
 
 
 def quote_currency(symbol: str) -> str:
-    """Return the quote currency that a symbol such as ``XRP/BTC`` names after its slash.
+    """Return the quote currency of a symbol such as ``XRP/BTC``.
 
     Raises
     ------
@@ -60,15 +60,15 @@ class AccountSnapshot:
     prices
         Value of one unit of each of these currencies.
     values
-        Value of each balance; with a margin account the open PnL counts with its currency.
+        Value of each balance; a margin account's unrealised PnL is added to its currency.
     start_equity
-        Value of the starting balances at the first moment at which everything had a price.
+        Value of the starting balances when every price was first known.
     revaluation
-        What the starting balances gained or lost by price moves alone; no trading profit.
+        Change in value of the starting balances by price moves alone; not trading profit.
     trading_pnl
         Total PnL of all symbols, net of fees, in the report currency.
     max_drawdown_pct
-        Largest fall of trading PnL from its best so far, % of `start_equity`.
+        Largest fall of trading PnL from its peak so far, % of `start_equity`.
     open_positions
         Number of symbols whose net position since the start is not zero.
     """
@@ -90,7 +90,7 @@ class AccountSnapshot:
 
     @property
     def roi_pct(self) -> float:
-        """Trading PnL as % of the equity at the start; 0 where that was 0."""
+        """Trading PnL as % of the equity at the start; 0 if that was 0."""
         return float(100 * self.trading_pnl / self.start_equity) if self.start_equity else 0.0
 
 
@@ -100,13 +100,13 @@ class SymbolLedger:
     Parameters
     ----------
     symbols
-        Symbols that are listed from the start, with zeros.
+        Symbols to list from the start, with zeros.
     strategy
         Name of the strategy in `to_dict`.
     report_currency
         Currency of totals over symbols.
     currencies
-        Quote currency of symbols whose name does not tell it; others are read off the name.
+        Quote currency of symbols whose name has no slash.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class SymbolLedger:
         pnl
             Its result net of fees, in the symbol's quote currency.
         report_pnl
-            The same in the report currency; needed for totals where the quote currency is another one.
+            The same in the report currency; required for totals if the quote currency differs.
 
         Raises
         ------
@@ -171,11 +171,11 @@ class SymbolLedger:
             self._gross_loss -= report_pnl
 
     def set_open_fees(self, symbol: str, fees: Decimal) -> None:
-        """Set the fees paid for the open position, which no trade has been charged with yet."""
+        """Set the fees of the open position that are not yet part of a trade's result."""
         self._of(symbol).open_fees = fees
 
     def open_fees(self, symbol: str) -> Decimal:
-        """Return the fees paid for the open position that no trade has been charged with yet."""
+        """Return the fees of the open position that are not yet part of a trade's result."""
         return self._of(symbol).open_fees
 
     def realized_pnl(self, symbol: str) -> Decimal:
@@ -188,7 +188,7 @@ class SymbolLedger:
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols listed, in the order they came."""
+        """The symbols in order of their first appearance."""
         return list(self._results)
 
     @property
@@ -259,7 +259,7 @@ class SymbolLedger:
         return {"symbols": results, "totals": totals}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what `state` returned; symbols that are not listed any more are left out."""
+        """Restore what `state` returned; symbols that are no longer listed are left out."""
         for symbol, saved in state["symbols"].items():
             if symbol not in self._results:
                 continue
@@ -275,7 +275,7 @@ class SymbolLedger:
     def profit_factor(self) -> float | None:
         """Sum of winning trades over the sum of losing ones, in the report currency.
 
-        None without losses, or where a trade's result could not be converted.
+        None without losses, or if a trade's result could not be converted.
         """
         if self._unconverted_trades or not self._gross_loss:
             return None
@@ -283,7 +283,7 @@ class SymbolLedger:
 
     @property
     def average_trade_pnl(self) -> float | None:
-        """Mean result of all trades in the report currency; None where a result could not be converted."""
+        """Mean result of all trades in the report currency; None if a result could not be converted."""
         trades = sum(self.trades_by_symbol.values())
         if self._unconverted_trades:
             return None
@@ -292,9 +292,9 @@ class SymbolLedger:
     def to_dict(self) -> dict[str, Any]:
         """Return v1.4.0's portfolio dictionary; values are in the report currency, named under ``currency``.
 
-        What is told per symbol is in the symbol's quote currency, named under ``currencies``. Account
-        figures are None before the first `account` snapshot. Amounts stand as floats for display and, under
-        ``exact``, as decimal text with their currency.
+        Per-symbol values are in the symbol's quote currency, named under ``currencies``. Account values are None before
+        the first `account` snapshot. Amounts are floats for display and, under ``exact``, decimal text with their
+        currency.
         """
         trades = sum(self.trades_by_symbol.values())
         return {
@@ -353,7 +353,7 @@ class SymbolLedger:
 
 
 def _asset_value(account: AccountSnapshot, currency: str) -> dict[str, float]:
-    """Return v1.4.0's ``amount, price, value_usd`` of a balance; the last is named after the report currency."""
+    """Return v1.4.0's ``amount, price, value_usd`` of a balance; the last key names the report currency."""
     report = account.report_currency
     return {
         "amount": float(account.balances[currency]),

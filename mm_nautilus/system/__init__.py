@@ -1,1 +1,1 @@
-"""What needs nothing of ours: signals, whole and private files, printable text, near names."""
+"""Helpers that import nothing else of the package: signals, files, printable text, similar names."""

@@ -10,10 +10,9 @@ __all__ = ["ending_signals", "handled_by"]
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return SIGINT, SIGTERM and SIGHUP, which a terminal that is closed sends.
+    """Return SIGINT, SIGTERM and SIGHUP, which is sent when the terminal closes.
 
-    SIGHUP is left out where it is ignored, as under ``nohup``: whoever started the process so wants it to outlive its
-    terminal.
+    SIGHUP is left out if the process ignores it, as under ``nohup``.
     """
     always = (signal.SIGINT, signal.SIGTERM)
     return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)
@@ -21,7 +20,7 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 @contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], Any], numbers: Iterable[int]) -> Iterator[None]:
-    """Let a handler take these signals during the block, and those that took them before after it."""
+    """Install a handler for these signals during the block, then restore the previous handlers."""
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Locks that keep other processes away; the system gives them free when a process ends, however it ends."""
+"""File locks between processes; the operating system releases them when the process ends in any way."""
 
 import fcntl
 import os
@@ -17,18 +17,18 @@ def take_lock(path: Path, patience_seconds: float = 0.0, *, flags: int = os.O_RD
     Parameters
     ----------
     path
-        What is locked; a file is made, for its owner alone, unless `flags` say otherwise.
+        The file or folder; a missing file is created with permissions for its owner only, unless `flags` differ.
     patience_seconds
-        How long another process that has it is waited for.
+        How long to wait while another process holds the lock, seconds.
     flags
-        How it is opened.
+        Flags of `os.open`.
 
     Raises
     ------
     BlockingIOError
-        If another process has it.
+        If another process holds the lock.
     OSError
-        If it cannot be opened.
+        If the path cannot be opened.
     """
     handle = os.open(path, flags, 0o600)
     deadline = time.monotonic() + patience_seconds

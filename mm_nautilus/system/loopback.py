@@ -1,4 +1,4 @@
-"""Which addresses, and which names in requests, only this machine has."""
+"""Recognise addresses and host names that only this machine can reach."""
 
 import ipaddress
 from typing import Final
@@ -10,7 +10,7 @@ _LOOPBACK_NAME: Final = "localhost"
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address or a host's name."""
+    """Return whether an address or host name can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -18,9 +18,9 @@ def is_loopback(host: str) -> bool:
 
 
 def names_loopback(header: str | None) -> bool:
-    """Return whether a request's ``Host`` is a loopback address or name, with any port, as through a tunnel.
+    """Return whether a request's ``Host`` header is a loopback address or name, with any port.
 
-    A site of the internet whose name points to this machine sends its own name.
+    This refuses requests through a foreign host name that resolves to this machine (DNS rebinding).
     """
     try:
         name = urlsplit(f"//{header or ''}").hostname

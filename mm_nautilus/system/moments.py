@@ -16,10 +16,10 @@ def nanoseconds(moment: datetime) -> int: ...
 @overload
 def nanoseconds(moment: None) -> None: ...
 def nanoseconds(moment: datetime | None) -> int | None:
-    """Return nanoseconds since 1970; None of none."""
+    """Return nanoseconds since 1970, None for None."""
     return None if moment is None else (moment - _EPOCH) // _MICROSECOND * 1_000
 
 
 def moment(nanoseconds: int) -> datetime:
-    """Return a moment in UTC; what is below a microsecond is left out."""
+    """Return a datetime in UTC, truncated to microseconds."""
     return _EPOCH + timedelta(microseconds=nanoseconds // 1_000)

@@ -1,4 +1,4 @@
-"""Which known name a mistyped one most likely means."""
+"""Suggest the known name that a mistyped one most likely means."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -9,14 +9,14 @@ _MOST_NAMES = 20
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `name` most likely means, or None where none is near; never `name` itself."""
+    """Return the known name most similar to `name`, None if none is close; never `name` itself."""
     by_folded = {candidate.casefold(): candidate for candidate in known if candidate != name}
     found = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1)
     return by_folded[found[0]] if found else None
 
 
 def known_names(name: str, known: Collection[str]) -> str:
-    """Return the first known names and which of all is meant, such as ``A, B; did you mean B?``."""
+    """Return the first known names and a suggestion, such as ``A, B; did you mean B?``."""
     more = ", ..." if len(known) > _MOST_NAMES else ""
     names = ", ".join(list(known)[:_MOST_NAMES]) or "there is none"
     likely = nearest(name, known)

@@ -1,4 +1,4 @@
-"""Text from outside as it may be printed."""
+"""Make text from outside safe to print."""
 
 import re
 from typing import Final
@@ -6,13 +6,13 @@ from typing import Final
 __all__ = ["printable", "without_passwords"]
 
 _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
-"""User and password in an address, also where it was taken for a path; a password may have slashes of its own."""
+"""User and password in an address, also in one with a single slash; a password may contain slashes."""
 
 
 def printable(text: str) -> str:
-    """Return a text whose control characters, terminal escapes and line breaks are written as Python escapes.
+    """Return a text with control characters, terminal escapes and line breaks as Python escapes.
 
-    Whatever is read from a file, a catalog or a venue goes through here before it reaches a terminal or a log.
+    Everything read from a file, a catalog or a venue passes through here before it is printed or logged.
     """
     if text.isprintable():
         return text
@@ -20,5 +20,5 @@ def printable(text: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with stars for users and passwords that stand in addresses, such as ``https://me:secret@host``."""
+    """Return a text with stars for user and password in addresses such as ``https://me:secret@host``."""
     return _USER_OF_AN_ADDRESS.sub(r"\1***@", text)

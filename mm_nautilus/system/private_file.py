@@ -1,4 +1,4 @@
-"""Small files that whoever runs this keeps for himself: read without waiting, and replaced as a whole."""
+"""Small files readable by their owner only: read without blocking and replaced atomically."""
 
 import contextlib
 import errno
@@ -10,26 +10,26 @@ from typing import Final
 __all__ = ["PRIVATE", "read_at_once", "replace_file"]
 
 PRIVATE: Final = 0o600
-"""Permissions: nobody else may read or write."""
+"""Permissions: read and write for the owner only."""
 
 
 def read_at_once(path: Path, most_bytes: int | None = None) -> bytes:
-    """Return what is in a regular file; nothing else is opened, as a pipe or a device might never answer.
+    """Return the content of a regular file; pipes and devices are refused, because they might block.
 
     Parameters
     ----------
     path
         The file, or a link to one.
     most_bytes
-        How much of it is read; None reads all.
+        Largest number of bytes to read; None reads all.
 
     Raises
     ------
     OSError
-        If it is not there, is no regular file, or cannot be read.
+        If the file does not exist, is not a regular file, or cannot be read.
     """
     _refuse_other_than_regular(path.stat(), path)
-    # What stands there may be another thing by now; opening it in this way waits for nobody.
+    # The path may have been replaced since the check; opening it this way does not block.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         _refuse_other_than_regular(os.fstat(file.fileno()), path)
         return file.read() if most_bytes is None else file.read(most_bytes)
@@ -43,28 +43,27 @@ def _refuse_other_than_regular(status: os.stat_result, path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, temporary: Path | None = None) -> None:
-    """Replace a file as a whole: whatever ends the process or the machine, the old or the new content is there.
+    """Replace a file atomically: after any crash it has the old or the new content.
 
-    Nobody but its owner may read the new one. The new name itself is left to the file system: after a power cut the
-    file may be one or a few replacements old, but never in part. Waiting for the disk takes a fraction of a
-    millisecond where it is idle, and some where it is busy.
+    Only its owner may read the new file. The content is synced to disk, but not the folder: after a power cut the file
+    may be a few replacements old, but never partial. The sync takes less than a millisecond on an idle disk.
 
     Parameters
     ----------
     path
         The file.
     content
-        What is to be in it.
+        The new content.
     temporary
-        Where it is written to first, in the same folder; one name for each that may write at the same time.
+        Temporary file in the same folder; concurrent writers need different names.
 
     Raises
     ------
     OSError
-        If the file cannot be written; the old content is there then.
+        If the file cannot be written; it then has its old content.
     """
     temporary = temporary or path.with_name(f"{path.name}.tmp")
-    # A new file each time: what has been put under that name, a pipe or a link, is not written to.
+    # A new file each time, so that a pipe or link placed under that name is never written to.
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:

@@ -1,4 +1,4 @@
-"""What code that is not ours raised, in one line."""
+"""Describe an exception of a user's code in one line."""
 
 import traceback
 from typing import Final
@@ -14,9 +14,9 @@ def raised_text(error: BaseException, file: str | None = None) -> str:
     Parameters
     ----------
     error
-        The exception, just caught by our own code, whose frame is not its place.
+        The exception as caught; the catching frame is not reported as its place.
     file
-        What stands for the place where the exception has none.
+        File to report if the exception has no other place.
     """
     frames = [each for each in traceback.extract_tb(error.__traceback__)[1:] if each.filename[:1] != "<"]
     place, reason = file, str(error)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what is told where one cannot be written."""
+"""Write files completely or not at all, and describe why one cannot be written."""
 
 import errno
 import os
@@ -10,26 +10,26 @@ from typing import Final
 __all__ = ["failure_text", "naming", "reason", "remove_unfinished", "whole_file", "write_whole"]
 
 _UNFINISHED: Final = ".{name}.part"
-"""What a file is called until it is whole."""
+"""Name of a file until it is complete."""
 _HINTS: Final = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; free some there, or give another folder")
-"""What to do, by the number of the error."""
+"""Advice for the user, by error number."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield the path to write a file to, which takes the place of `path` at the end of the block.
+    """Yield a temporary path, which replaces `path` at the end of the block.
 
-    Where the block fails, what was written is removed and what was there before stays.
+    If the block fails, the temporary file is removed and `path` is unchanged.
 
     Parameters
     ----------
     path
-        The file, which may exist; its folder has to.
+        The file; its folder must exist.
 
     Raises
     ------
     OSError
-        If it cannot be written, with its name.
+        If it cannot be written; the error names the file.
     """
     unfinished = path.with_name(_UNFINISHED.format(name=path.name))
     with naming(path):
@@ -41,19 +41,19 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text to a file, as `whole_file` does."""
+    """Write a text to a file atomically, see `whole_file`."""
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give errors of the system within the block the name of the file that they are about.
+    """Add the file's name to OS errors within the block.
 
     Raises
     ------
     OSError
-        In place of one that has another name or, as those of a full disk, none.
+        Replaces an error that names another file or, as for a full disk, none.
     """
     try:
         yield
@@ -63,16 +63,16 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what was not brought to its end of files in a folder, which nobody writes any more."""
+    """Remove unfinished files in a folder; call it only when no process writes there."""
     for left in folder.glob(_UNFINISHED.format(name="*")):
         left.unlink()
 
 
 def failure_text(error: OSError) -> str:
-    """Return what is told of an error of the system: the file, the reason and, of a full disk, what to do."""
+    """Return the text of an OS error: file, reason and, for a full disk, advice."""
     return f"{'' if error.filename is None else f'{error.filename}: '}{reason(error)}"
 
 
 def reason(error: OSError) -> str:
-    """Return why the system refused and, of a full disk, what to do."""
+    """Return the reason of an OS error and, for a full disk, advice."""
     return f"{error.strerror or error}{_HINTS.get(error.errno or 0, '')}"
