@@ -9,8 +9,6 @@ from typing import NoReturn
 
 from mm_nautilus.cli.leaving import leave_on_signals
 
-__all__ = ["main", "process_main"]
-
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave the process with its exit code.

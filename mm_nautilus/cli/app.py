@@ -22,8 +22,6 @@ from mm_nautilus.cli.venue import VenueHelp, venue_command
 from mm_nautilus.cli.version import print_version
 from mm_nautilus.system.ending_signals import ending_signals
 
-__all__ = ["app", "exit_code"]
-
 app = typer.Typer(
     name=PROGRAM,
     no_args_is_help=True,

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
     from mm_nautilus.runs.winding_down import RunOutcome
 
-__all__ = ["backtest_command"]
-
 _DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mm_nautilus.calibration.figures import Calibration
     from mm_nautilus.runs.calibration import CalibrationOutcome
 
-__all__ = ["calibrate_command"]
-
 _FOLDER: Final = Path("calibration")
 _UNIT_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 

@@ -10,8 +10,6 @@ import typer
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["catalog_symbols", "config_files", "config_symbols", "sandbox_files", "setting_keys"]
-
 _SYMBOLS: Final = "symbols"
 _OF_SANDBOXES: Final = frozenset({"sandbox", "halt", "resume"})
 """Commands whose configuration is a sandbox's, also where no file is given."""

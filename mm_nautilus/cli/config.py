@@ -15,8 +15,6 @@ from mm_nautilus.system.whole_file import reason, write_whole
 if TYPE_CHECKING:
     from mm_nautilus.checks.config_source import AnyLoadedConfig
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="Create, check, show and explain configurations.\n\n"
     "Example: mm-nautilus config show configs/backtest.yaml",

@@ -17,8 +17,6 @@ from mm_nautilus.errors import ConfigError
 if TYPE_CHECKING:
     from mm_nautilus.runs.starter import Starter
 
-__all__ = ["init_command"]
-
 type Values = dict[tuple[str, ...], Any]
 
 _DEFAULT_CATALOG: Final = Path("catalog")

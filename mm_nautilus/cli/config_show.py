@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from mm_nautilus.checks.config_source import AnyLoadedConfig
     from mm_nautilus.checks.merged_config import MergedValue
 
-__all__ = ["show_command"]
-
 
 def show_command(
     *,

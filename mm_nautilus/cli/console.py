@@ -13,15 +13,6 @@ from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import printable
 
-__all__ = [
-    "ending_on_signals",
-    "output_console",
-    "print_json",
-    "print_line",
-    "print_table",
-    "progress_bar",
-]
-
 if TYPE_CHECKING:
     from rich.console import Console
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mm_nautilus.data.recording_folder import RecoveryReport
     from mm_nautilus.data.tardis import ImportReport
 
-__all__ = ["data_app"]
-
 data_app = typer.Typer(
     help="Get, list, check and export market data.\n\nExample: mm-nautilus data list catalog",
     no_args_is_help=True,

@@ -10,8 +10,6 @@ from mm_nautilus.cli.options import AsJson, CatalogFolder, EndMoment, Force, Sta
 from mm_nautilus.cli.values import moment_value, symbol_names
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["export_command"]
-
 _INTERRUPTED: Final = "the export was interrupted; nothing was written"
 
 

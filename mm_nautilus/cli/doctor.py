@@ -14,8 +14,6 @@ from mm_nautilus.config.shipped import shipped_file
 if TYPE_CHECKING:
     from mm_nautilus.runs.health import Check
 
-__all__ = ["doctor_command"]
-
 _DEFAULT_CONFIG: Final = Path("configs") / "backtest.yaml"
 
 

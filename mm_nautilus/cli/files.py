@@ -6,8 +6,6 @@ from pathlib import Path
 from mm_nautilus.errors import ConfigError, MarketMakingError
 from mm_nautilus.system.whole_file import naming, reason, write_whole
 
-__all__ = ["refuse_targets", "target_problems", "write_target"]
-
 
 def target_problems(targets: Mapping[str, Path | None], *, force: bool) -> list[str]:
     """Return why files cannot be written, one text a problem.

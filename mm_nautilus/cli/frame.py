@@ -16,8 +16,6 @@ from mm_nautilus.errors import ConfigError, MarketMakingError, StoppedRunError
 from mm_nautilus.system.plain_text import printable, without_passwords
 from mm_nautilus.system.whole_file import failure_text
 
-__all__ = ["PROGRAM", "Failure", "leave_at_once", "open_closed_streams", "run_command"]
-
 PROGRAM: Final = "mm-nautilus"
 """The program's name in messages."""
 

@@ -13,8 +13,6 @@ from mm_nautilus.errors import ConfigError, MarketMakingError
 if TYPE_CHECKING:
     from mm_nautilus.risk.kill_switch import KillSwitch
 
-__all__ = ["halt_command", "resume_command"]
-
 _STATE_FILE: Final = ".json"
 
 _Run = Annotated[

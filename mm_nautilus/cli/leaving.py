@@ -9,8 +9,6 @@ from typing import Final
 
 from mm_nautilus.system.ending_signals import ending_signals
 
-__all__ = ["leave_on_signals"]
-
 _PATIENCE_SECONDS: Final = 0.5
 
 

@@ -14,25 +14,6 @@ from mm_nautilus.errors import ConfigError
 if TYPE_CHECKING:
     from mm_nautilus.config.run import OutputConfig
 
-__all__ = [
-    "AsJson",
-    "BacktestFile",
-    "CatalogFolder",
-    "ConfigFile",
-    "EndMoment",
-    "Force",
-    "GapSeconds",
-    "Overrides",
-    "Quiet",
-    "RunsFolder",
-    "StartMoment",
-    "SymbolList",
-    "Verbose",
-    "may_be_shipped",
-    "output_words",
-    "trade_lines",
-]
-
 
 def may_be_shipped(path: Path | None) -> Path | None:
     """Return where a file or folder is that is read, and may have come with the package; for arguments' callbacks."""

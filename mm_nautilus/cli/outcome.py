@@ -12,8 +12,6 @@ from mm_nautilus.errors import ConfigError
 if TYPE_CHECKING:
     from mm_nautilus.runs.winding_down import RunOutcome
 
-__all__ = ["OpenReport", "print_outcome", "refuse_unopened"]
-
 OpenReport = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")]
 """Whether the report is opened."""
 _REPORT = "report.html"

@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TextIO
 
-__all__ = ["MOST_BYTES", "UnhurriedStream", "run_unhurried"]
-
 MOST_BYTES: Final = 1 << 18
 """How much may wait to be taken, but for a single text that is longer."""
 _PIECE_BYTES: Final = 4_096

@@ -12,8 +12,6 @@ from mm_nautilus.cli.options import AsJson, Force
 if TYPE_CHECKING:
     from mm_nautilus.report.compare import Comparison
 
-__all__ = ["compare_command", "report_command"]
-
 
 def report_command(
     *,

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from mm_nautilus.live_view.terminal import TerminalView
     from mm_nautilus.runs.winding_down import RunOutcome
 
-__all__ = ["sandbox_command"]
-
 _DEFAULT_CONFIG = Path("configs") / "sandbox.yaml"
 
 

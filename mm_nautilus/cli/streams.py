@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["BYTES_THAT_ARE_NO_TEXT", "take_any_text"]
-
 _ESCAPED: Final = "mm_nautilus.escaped"
 """Name of the error handler that writes what an encoding lacks in ASCII."""
 _KEPT: Final = "mm_nautilus.kept"

@@ -8,8 +8,6 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["outlive_terminals"]
-
 
 class _Terminal(io.FileIO):
     """A terminal that takes what is written to it also after it has been closed, and loses it."""

@@ -4,8 +4,6 @@ from datetime import datetime
 
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["moment_value", "symbol_names"]
-
 
 def symbol_names(text: str | None) -> list[str] | None:
     """Return the names of a list with commas, None where none is given.

@@ -19,8 +19,6 @@ from mm_nautilus.system.loopback import is_loopback
 if TYPE_CHECKING:
     from mm_nautilus.mock_kraken.server import VenueAddresses
 
-__all__ = ["VenueHelp", "venue_command"]
-
 _DEFAULT_CATALOG = Path("catalog")
 
 

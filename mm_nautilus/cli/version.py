@@ -5,8 +5,6 @@ from importlib import metadata
 
 import typer
 
-__all__ = ["print_version"]
-
 
 def print_version(wanted: bool) -> None:
     """Print the versions of package, engine and Python, and end the command; nothing where it is not wanted."""

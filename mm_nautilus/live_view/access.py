@@ -11,8 +11,6 @@ from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.loopback import is_loopback, names_loopback
 
-__all__ = ["LEAST_TOKEN_CHARACTERS", "Access", "page_access"]
-
 LEAST_TOKEN_CHARACTERS: Final = 16
 _SESSION_WORDS: Final = b"mm_nautilus live page"
 _BEARER: Final = "Bearer "

@@ -18,8 +18,6 @@ from mm_nautilus.live_view.page import Page, live_page, sign_in_page
 from mm_nautilus.live_view.publisher import Publisher
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
-__all__ = ["LiveApp", "PageParts"]
-
 _HALT_REASON: Final = "the live page"
 _LARGEST_BODY: Final = 4_096
 _REFUSAL_SECONDS: Final = 0.5

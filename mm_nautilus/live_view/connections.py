@@ -6,8 +6,6 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["BACKLOG", "BoundedConnection", "most_connections"]
-
 BACKLOG: Final = 32
 """How many connections are taken on at once: each has a file handle before it can be counted."""
 _MOST: Final = 100

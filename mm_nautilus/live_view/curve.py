@@ -5,8 +5,6 @@ from typing import Final
 
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = ["Curve", "Point"]
-
 type Point = tuple[int, float]
 """Moment in nanoseconds since the epoch, and value."""
 

@@ -22,20 +22,6 @@ from mm_nautilus.report.rows import NONE, size_text
 from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.moments import moment
 
-__all__ = [
-    "ACCOUNT_FIGURES",
-    "ENDED",
-    "FILL_COLUMNS",
-    "SYMBOL_FIGURES",
-    "Document",
-    "Label",
-    "age_text",
-    "curve_document",
-    "fill_documents",
-    "length_text",
-    "state_document",
-]
-
 type Document = dict[str, Any]
 
 ENDED: Final = frozenset({"completed", "interrupted", "failed"})

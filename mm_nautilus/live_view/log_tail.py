@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LogTail"]
-
 _PATTERN: Final = "run_*.log"
 _LINES: Final = 50
 _BYTES: Final = 32_768

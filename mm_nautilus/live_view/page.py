@@ -11,8 +11,6 @@ from markupsafe import Markup
 
 from mm_nautilus.live_view.document import ACCOUNT_FIGURES, FILL_COLUMNS, SYMBOL_FIGURES
 
-__all__ = ["Page", "live_page", "sign_in_page"]
-
 _STYLES: Final = ("page.css", "live.css")
 """The reports' own, and what the live page adds."""
 

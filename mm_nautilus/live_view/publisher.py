@@ -11,8 +11,6 @@ from mm_nautilus.live_view.document import Document, curve_document, fill_docume
 from mm_nautilus.live_view.log_tail import LogTail
 from mm_nautilus.live_view.state import LiveState
 
-__all__ = ["Publisher"]
-
 _LOOK_SECONDS: Final = 0.05
 """How soon a fill is shown."""
 _IDLE_LOOK_SECONDS: Final = 0.2

@@ -12,18 +12,6 @@ from mm_nautilus.live_view.curve import Curve, Point
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.risk.state import QuotingState
 
-__all__ = [
-    "Fill",
-    "GuardNote",
-    "LiveState",
-    "Quotes",
-    "RunInfo",
-    "Snapshot",
-    "SymbolInfo",
-    "SymbolRow",
-    "SymbolSnapshot",
-]
-
 _MOST_FILLS: Final = 50
 _MOST_GUARD_NOTES: Final = 20
 

@@ -24,8 +24,6 @@ from mm_nautilus.live_view.document import (
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.report.rows import NONE
 
-__all__ = ["TerminalView", "terminal_tables"]
-
 _SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 0.5
 _NAME_WIDTH: Final = 17

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from mm_nautilus.live_view.publisher import Publisher
 
-__all__ = ["LivePage"]
-
 _PACKAGES: Final = ("starlette", "uvicorn")
 _BACKLOG: Final = 64
 _GRACE_SECONDS: Final = 1

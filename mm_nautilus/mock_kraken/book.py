@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-__all__ = ["DEPTHS", "BookView", "Change", "Level", "VenueBook", "view_changes"]
-
 type Level = tuple[int, int]
 """Price in ticks and size in lots."""
 

@@ -16,26 +16,6 @@ from mm_nautilus.mock_kraken.frames import Digits, cut_frame, trade_frame, trade
 if TYPE_CHECKING:
     from mm_nautilus.mock_kraken.exchange import Exchange
 
-__all__ = [
-    "COMMANDS",
-    "FAULTS",
-    "ClockSkew",
-    "Command",
-    "CrossedBook",
-    "Deaf",
-    "DropPair",
-    "LastingFault",
-    "OddPair",
-    "PairStatus",
-    "Quiet",
-    "RefuseReconnect",
-    "RestFault",
-    "Silence",
-    "SystemStatus",
-    "UnknownSymbol",
-    "WrongChecksum",
-]
-
 _LONGEST_SECONDS: Final = 86_400
 
 COMMANDS: Final[dict[str, type["Command"]]] = {}

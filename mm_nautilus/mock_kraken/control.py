@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from mm_nautilus.errors import ConfigError, RunFailedError
 from mm_nautilus.mock_kraken.commands import COMMANDS
 
-__all__ = ["VenueControl"]
-
 _TIMEOUT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
 _OK: Final = 200

@@ -37,8 +37,6 @@ from mm_nautilus.mock_kraken.player import Player
 from mm_nautilus.mock_kraken.session import BookSubscription, Session
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = ["Exchange"]
-
 _DEFAULT_DEPTH: Final = 10
 _REQUESTS_KEPT: Final = 10_000
 _COUNTS: Final = ("connections", "lagged", "frames", "books", "trades")

@@ -24,19 +24,6 @@ from mm_nautilus.mock_kraken.book import Change
 from mm_nautilus.mock_kraken.options import AtEnd, VenueOptions
 from mm_nautilus.mock_kraken.pairs import Pair, kraken_pairs
 
-__all__ = [
-    "BookGroup",
-    "Event",
-    "LapEnd",
-    "Trade",
-    "TradeGroup",
-    "book_groups",
-    "catalog_feed",
-    "open_feed",
-    "simulated_feed",
-    "trade_groups",
-]
-
 _BATCH_ROWS: Final = 8_192
 """Rows read at a time of each pair and type; what bounds the memory of playing a catalog."""
 _LONGEST_SIMULATION_SECONDS: Final = 31 * 86_400

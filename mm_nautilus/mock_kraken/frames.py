@@ -12,19 +12,6 @@ from zlib import crc32
 
 from mm_nautilus.mock_kraken.book import BookView, Level
 
-__all__ = [
-    "CHECKSUM_LEVELS",
-    "HEARTBEAT",
-    "Digits",
-    "book_checksum",
-    "book_frame",
-    "cut_frame",
-    "reply_frame",
-    "status_frame",
-    "trade_frame",
-    "trade_row",
-]
-
 CHECKSUM_LEVELS: Final = 10
 """Levels a side that a book's checksum covers, whatever the depth of the subscription."""
 

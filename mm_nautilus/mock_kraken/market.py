@@ -8,8 +8,6 @@ from typing import Final
 from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook
 from mm_nautilus.mock_kraken.pairs import Pair
 
-__all__ = ["LAST_TRADES", "Market"]
-
 LAST_TRADES: Final = 50
 """Trades that a subscription to trades is answered with."""
 _MINUTES_KEPT: Final = 720

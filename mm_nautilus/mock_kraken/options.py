@@ -7,8 +7,6 @@ from typing import Final, Literal
 
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["AtEnd", "Speed", "VenueOptions", "parse_speed"]
-
 type Speed = float | Literal["max"]
 type AtEnd = Literal["loop", "stop"]
 

@@ -9,8 +9,6 @@ from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.frames import Digits
 
-__all__ = ["Pair", "asset_pair", "kraken_pairs"]
-
 _SHORT_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 """Currencies that Kraken's REST side calls by another name."""
 

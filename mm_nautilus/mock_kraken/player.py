@@ -14,8 +14,6 @@ from mm_nautilus.system.moments import SECOND_NS
 if TYPE_CHECKING:
     from mm_nautilus.mock_kraken.exchange import Exchange
 
-__all__ = ["Player", "PlayerState"]
-
 _READ_AHEAD_EVENTS: Final = 2_000
 _EVENTS_BETWEEN_YIELDS: Final = 50
 _CALM_FRAMES: Final = 200

@@ -9,8 +9,6 @@ from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.pairs import Pair, asset_pair
 from mm_nautilus.system.moments import moment
 
-__all__ = ["answer"]
-
 _MOST_LEVELS: Final = 500
 _DEFAULT_LEVELS: Final = "100"
 _UNKNOWN_PAIR: Final = {"error": ["EQuery:Unknown asset pair"]}

@@ -18,8 +18,6 @@ from mm_nautilus.mock_kraken.session import Session
 from mm_nautilus.system.ending_signals import ending_signals
 from mm_nautilus.system.loopback import is_loopback, names_loopback
 
-__all__ = ["VenueAddresses", "run_venue", "serve"]
-
 _HEARTBEAT_SECONDS: Final = 1.0
 _SHUTDOWN_SECONDS: Final = 1.0
 _PORT_RETRY_SECONDS: Final = 0.1

@@ -11,8 +11,6 @@ from aiohttp import web
 
 from mm_nautilus.mock_kraken.book import BookView
 
-__all__ = ["Session"]
-
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """The socket option that makes a close discard what waits and reset the connection."""
 

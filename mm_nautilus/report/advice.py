@@ -12,8 +12,6 @@ from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts, counted
 
-__all__ = ["RULES", "spoken"]
-
 type Figures = Mapping[str, Any]
 
 LEAST_TRADES: Final = 20

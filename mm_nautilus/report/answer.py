@@ -13,8 +13,6 @@ from mm_nautilus.report.advice import spoken
 from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
 from mm_nautilus.report.run_facts import RunFacts, counted, turnover_of
 
-__all__ = ["answer"]
-
 type Figures = Mapping[str, Any]
 
 _BPS: Final = 10_000

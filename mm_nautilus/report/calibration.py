@@ -24,8 +24,6 @@ from mm_nautilus.calibration.figures import (
     VolatilityFigures,
 )
 
-__all__ = ["calibration_view", "print_calibration", "recorded_words", "source_words"]
-
 _NONE: Final = "-"
 _PLUS_MINUS: Final = "+-"
 _MOST_DECIMALS: Final = 10

@@ -14,8 +14,6 @@ from plotly.subplots import make_subplots
 from mm_nautilus.calibration.figures import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
 from mm_nautilus.report.calibration import recorded_words, source_words
 
-__all__ = ["calibration_figure", "calibration_page"]
-
 _BID_COLOUR: Final = "#0072b2"
 _ASK_COLOUR: Final = "#d55e00"
 _VOLATILITY_COLOUR: Final = "#333333"

@@ -26,17 +26,6 @@ from mm_nautilus.report.run_files import RunFiles, numbers, times
 from mm_nautilus.report.session import moment_text, short_data_text
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = [
-    "ComparedRun",
-    "Comparison",
-    "Curve",
-    "FigureRow",
-    "compare_runs",
-    "comparison_parts",
-    "plain_comparison",
-    "value_text",
-]
-
 type Floats = NDArray[np.float64]
 
 _LEFT_OUT: Final = ("output",)

@@ -13,8 +13,6 @@ from mm_nautilus.report.compare import Comparison, Curve, value_text
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.rows import NONE
 
-__all__ = ["comparison_view", "print_comparison", "sparkline"]
-
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH: Final = 40
 

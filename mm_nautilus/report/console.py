@@ -23,8 +23,6 @@ from mm_nautilus.report.rows import (
 )
 from mm_nautilus.report.session import moment_text
 
-__all__ = ["print_summary", "status_line", "summary_view"]
-
 type Symbol = Mapping[str, Any]
 type Cells = Sequence[Text]
 

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["min_max_rows", "thinned_rows"]
-
 type Floats = NDArray[np.float64]
 type Rows = NDArray[np.int64]
 

@@ -20,8 +20,6 @@ from mm_nautilus.report.run_facts import AnswerFill, RunFacts, SymbolFacts, Valu
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["complete_summary", "fill_quality_of", "read_run"]
-
 _LIQUIDITY = {"maker": "MAKER", "taker": "TAKER"}
 _NO_ROW = -1
 _BPS = 10_000

@@ -13,8 +13,6 @@ from mm_nautilus.report.mids import MidPaths
 from mm_nautilus.report.money import amount_decimals
 from mm_nautilus.report.run_files import RunFiles, amounts, numbers, times
 
-__all__ = ["EquityPaths", "ProfitPath", "equity_figure", "equity_paths"]
-
 type Floats = NDArray[np.float64]
 type Moments = NDArray[np.int64]
 

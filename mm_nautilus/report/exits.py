@@ -12,8 +12,6 @@ from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
-__all__ = ["ExitEntry", "TrailPath", "exit_entries", "trail_figure", "trail_paths"]
-
 type Floats = NDArray[np.float64]
 
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)

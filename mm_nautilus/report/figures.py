@@ -6,20 +6,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "HOVER_ANYWHERE",
-    "SERIES",
-    "Figure",
-    "axis",
-    "bars",
-    "figure",
-    "line",
-    "milliseconds",
-    "row_title",
-    "significant",
-    "time_axis",
-]
-
 type Figure = dict[str, Any]
 type Floats = NDArray[np.float64]
 

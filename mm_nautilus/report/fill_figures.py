@@ -5,8 +5,6 @@ from typing import Any
 
 from mm_nautilus.report.figures import Figure, bars, figure
 
-__all__ = ["fill_quality_figure"]
-
 
 def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
     """Return, for each symbol and horizon, the parts of a fill that made liquidity, and their sum.

@@ -13,8 +13,6 @@ from mm_nautilus.report.journal import journal_files
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.risk.state import QuotingState
 
-__all__ = ["GuardEntry", "GuardLog", "StateTime", "read_guard_log", "state_times"]
-
 _JOURNAL: Final = "journal.jsonl"
 _BEGINNING: Final = '{"type": "guard"'
 """How the journal writes such a line; the others are left unread, as there may be millions."""

@@ -16,8 +16,6 @@ from mm_nautilus.metrics.ledger import quote_currency
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.system.whole_file import naming
 
-__all__ = ["Journal", "journal_files"]
-
 _MIN_PRICE_DECIMALS: Final = 6
 _UNKNOWN: Final = "unknown"
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.run_files import RunFiles, numbers, times
 
-__all__ = ["MidPaths"]
-
 type Floats = NDArray[np.float64]
 type Moments = NDArray[np.int64]
 

@@ -5,8 +5,6 @@ from typing import Final, Literal
 
 from mm_nautilus.market.fiat import DOLLARS, FIAT
 
-__all__ = ["amount_decimals", "decimal_text", "is_dollar", "signed_amount", "unsigned_amount"]
-
 _CENTS: Final = 2
 """Digits after the decimal point of dollars and of what people count in cents, yen or the like."""
 _MOST_DECIMALS: Final = 8

@@ -10,8 +10,6 @@ from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, bars, fig
 from mm_nautilus.report.run_files import RunFiles, numbers, times
 from mm_nautilus.report.symbol_view import PATTERNS, REASON_COLOURS
 
-__all__ = ["actions_figure", "reasons_figure"]
-
 type Floats = NDArray[np.float64]
 
 _MINUTE_NS: Final = 60_000_000_000

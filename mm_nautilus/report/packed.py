@@ -8,8 +8,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MISSING", "pack", "unpack"]
-
 MISSING: Final = -(2**31)
 """What stands for a gap among whole numbers."""
 _LARGEST: Final = 2**31 - 1

@@ -39,8 +39,6 @@ from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.whole_file import write_whole
 
-__all__ = ["REPORT", "Cell", "page_parts", "render", "write_report"]
-
 REPORT: Final = "report.html"
 """The report's name in the run's folder."""
 _MOST_LISTED: Final = 100

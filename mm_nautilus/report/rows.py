@@ -6,19 +6,6 @@ from typing import Any, Final, Literal, NamedTuple
 from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 
-__all__ = [
-    "EQUITY_ROWS",
-    "FILL_ROWS",
-    "MODEL_ROWS",
-    "NONE",
-    "SYMBOL_ROWS",
-    "Row",
-    "maker_quality",
-    "pnl_text",
-    "reason_text",
-    "size_text",
-]
-
 type Figures = Mapping[str, Any]
 
 NONE: Final = "-"

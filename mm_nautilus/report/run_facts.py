@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-__all__ = ["AnswerFill", "RunFacts", "SymbolFacts", "Valuation", "counted", "turnover_of"]
-
 type Figures = Mapping[str, Any]
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from mm_nautilus.config.near_files import near_folder_hint
 from mm_nautilus.errors import DataError
 
-__all__ = ["RunFiles", "amounts", "numbers", "recorded_times", "texts", "times"]
-
 _SUMMARY: Final = "summary.json"
 _CONFIG: Final = "config.yaml"
 _PARTS_SUFFIX: Final = ".parts"

@@ -6,8 +6,6 @@ from typing import Any
 
 from mm_nautilus.report.rows import NONE
 
-__all__ = ["data_text", "ending_note", "moment_text", "resumed_note", "session_rows", "short_data_text"]
-
 type Summary = Mapping[str, Any]
 
 

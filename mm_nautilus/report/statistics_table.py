@@ -6,8 +6,6 @@ from typing import Any, Final
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.rows import NONE
 
-__all__ = ["statistics_rows"]
-
 type Statistic = dict[str, str]
 
 _FEW_DAYS: Final = 30

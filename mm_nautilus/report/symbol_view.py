@@ -15,18 +15,6 @@ from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds,
 from mm_nautilus.report.packed import pack
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
-__all__ = [
-    "OVERVIEW_BUCKETS",
-    "PATTERNS",
-    "REASON_COLOURS",
-    "SHARE_BUCKETS",
-    "SymbolTraces",
-    "price_decimals",
-    "reason_shares",
-    "symbol_traces",
-    "symbol_view",
-]
-
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 

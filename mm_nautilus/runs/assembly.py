@@ -46,20 +46,6 @@ from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor, Guarded
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = [
-    "ORDER_RATE",
-    "RUN_ID",
-    "BacktestParts",
-    "Parts",
-    "build_backtest",
-    "fee_rates",
-    "latency_model",
-    "log_config",
-    "sandbox_venue",
-    "simulated_venue",
-    "strategy_config",
-]
-
 RUN_ID: Final = "backtest"
 """The engine's name of the run."""
 _NS_PER_MS: Final = 1_000_000

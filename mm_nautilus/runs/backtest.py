@@ -18,8 +18,6 @@ from mm_nautilus.runs.tables import write_positions
 from mm_nautilus.runs.winding_down import Run, RunOutcome
 from mm_nautilus.trading.instruments import keep_size_digits
 
-__all__ = ["run_backtest"]
-
 
 def run_backtest(
     config: RunConfig | Mapping[str, Any] | Path | str,

@@ -34,8 +34,6 @@ from mm_nautilus.risk.limits import GAP_SECONDS
 from mm_nautilus.runs.inputs import book_bounds, books_before
 from mm_nautilus.system.moments import moment, nanoseconds
 
-__all__ = ["CalibrationOutcome", "calibrate_catalog"]
-
 _BPS: Final = 10_000.0
 _SHORT_SHARE: Final = 0.99
 """Share of a wanted span below which what was used of it is told."""

@@ -17,15 +17,6 @@ from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedReque
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = [
-    "WIND_DOWN_SECONDS",
-    "RunControl",
-    "SessionControl",
-    "StopCause",
-    "StopController",
-    "StopRequest",
-]
-
 _TIMER: Final = "run-control"
 _END_ALERT: Final = "run-control-end"
 _FLATTEN_SECONDS: Final = 3

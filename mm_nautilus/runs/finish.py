@@ -30,8 +30,6 @@ from mm_nautilus.runs.tables import FILLS
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
 from mm_nautilus.system.file_lock import take_lock
 
-__all__ = ["equity_statistics", "finish_run", "only_writer", "write_completed"]
-
 _ENDED: Final = frozenset({"completed", "interrupted", "failed"})
 """What a summary's status is called after the end; before, its process may still write."""
 _DAYS_A_YEAR: Final = 365

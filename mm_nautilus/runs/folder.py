@@ -16,14 +16,6 @@ from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
-__all__ = [
-    "begun_run_folder",
-    "new_run_folder",
-    "refuse_unwritable_folders",
-    "write_refusal",
-    "write_summary",
-]
-
 
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
     """Refuse folders that could not be made or written, without making them.

@@ -27,8 +27,6 @@ from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.folder import write_refusal
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 
-__all__ = ["Check", "CheckState", "OnProgress", "environment_checks", "run_checks"]
-
 _PYTHON: Final = (3, 13)
 _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", re.MULTILINE)

@@ -20,8 +20,6 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.runs.own_code import OwnCode, import_own_code
 from mm_nautilus.system.moments import nanoseconds
 
-__all__ = ["Inputs", "RunInputs", "book_bounds", "books_before", "checked_run", "first_mid", "prepare"]
-
 _BATCH_ROWS = 2_000
 
 

@@ -6,8 +6,6 @@ from mm_nautilus.metrics.data_types import SymbolMetrics, metrics_row
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.trading.messages import Fill, OrderOrigin
 
-__all__ = ["JournalLinks"]
-
 
 class JournalLinks:
     """Write signals and orders when they are filled, and the metrics of that moment, under the order's id.

@@ -26,19 +26,6 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.risk.venue_state import VenueState, strictest
 from mm_nautilus.trading.instruments import by_symbol, quotable
 
-__all__ = [
-    "KRAKEN_PUBLIC",
-    "FeedAddress",
-    "ListedPairs",
-    "VenueAnswerError",
-    "VenueWatch",
-    "data_client_config",
-    "engine_pairs",
-    "first_mid_of",
-    "listed_pairs",
-    "served_pairs",
-]
-
 _HOST: Final = "127.0.0.1"
 _SERVER_PATIENCE_SECONDS: Final = 5.0
 _WATCH_PATIENCE_SECONDS: Final = 10.0

@@ -26,8 +26,6 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.messages import Fill as FillEvent
 
-__all__ = ["LiveViewBridge", "Screen", "Views"]
-
 _ROW: Final = attrgetter(*SymbolRow._fields)
 _QUOTES: Final = attrgetter(*Quotes._fields)
 _FILL: Final = attrgetter(*Fill._fields[:-1])

@@ -19,8 +19,6 @@ from mm_nautilus.market.rows import DeltaBlock, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = ["MarketLook", "look_at"]
-
 _MOST_ROWS: Final = 300_000
 _MOST_SECONDS: Final = 3600
 _BATCH_ROWS: Final = 20_000

@@ -9,8 +9,6 @@ from nautilus_trader.model import OrderFilled, OrderType
 from mm_nautilus.runs.row_files import RowFile
 from mm_nautilus.runs.tables import FILLS, ORDERS
 
-__all__ = ["OrderTables"]
-
 _KEPT_SECONDS: Final = 60
 """How long the engine keeps a closed order: whoever hears late of an execution still finds what its order was for."""
 

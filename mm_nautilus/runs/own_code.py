@@ -15,8 +15,6 @@ from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.raised import raised_text
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["OwnCode", "import_own_code"]
-
 
 @dataclass(frozen=True, slots=True)
 class OwnCode:

@@ -34,8 +34,6 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.pausing import PausingTimer
 
-__all__ = ["EQUITY", "ExitTotals", "RunRecorder"]
-
 STRATEGY_NAME: Final = "market_making"
 """The strategy's name in the journal (v1.4.0's)."""
 _SNAPSHOT_INTERVAL_NS: Final = 60 * SECOND_NS

@@ -55,19 +55,6 @@ from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 from mm_nautilus.trading.setup import NEVER_NS
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = [
-    "RESTORED_ORDER",
-    "AccountRestorer",
-    "RestorationClient",
-    "RestorationError",
-    "add_restoration_client",
-    "money_before_positions",
-    "opening_fills",
-    "refuse_coarser_lots",
-    "restore",
-    "simulated_account_id",
-]
-
 RESTORED_ORDER: Final = "RESTORED-"
 """How the ids of the orders begin that stand for restored positions; they are no trading."""
 

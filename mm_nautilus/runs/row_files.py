@@ -9,8 +9,6 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.system.whole_file import naming, whole_file
 
-__all__ = ["Row", "RowFile", "RowParts", "Rows", "join_parts", "parts_folder"]
-
 type Row = tuple[Any, ...]
 """A row in the order of the columns."""
 

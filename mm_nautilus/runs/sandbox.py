@@ -37,8 +37,6 @@ from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
-__all__ = ["run_sandbox"]
-
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
 """Longest wait for the recording to be finished; what is left over is brought in by the next one."""

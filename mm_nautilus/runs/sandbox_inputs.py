@@ -34,8 +34,6 @@ from mm_nautilus.runs.own_code import OwnCode
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 
-__all__ = ["Feed", "SandboxInputs", "open_feed", "prepare_sandbox"]
-
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
 _NOT_TOLD: Final = (
     *("min_notional", "max_quantity", "max_notional"),

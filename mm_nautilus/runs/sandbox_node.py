@@ -50,8 +50,6 @@ from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = ["Beside", "SandboxParts", "build_sandbox", "kill_switch"]
-
 _NODE_NAME: Final = "SANDBOX"
 _TRADER_ID: Final = "SANDBOX-001"
 _LOG_ROTATE: Final = (32_000_000, 8)

@@ -13,8 +13,6 @@ from typing import Final, Self
 from mm_nautilus.errors import InterruptedRunError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
-__all__ = ["SignalListener", "signal_words"]
-
 _KILL: Final = signal.SIGUSR1
 _LOOK_SECONDS: Final = 0.1
 """Time between two looks for a signal that has come."""

@@ -19,8 +19,6 @@ from mm_nautilus.market.rates import Rates
 from mm_nautilus.runs.inputs import first_mid
 from mm_nautilus.runs.market_look import MarketLook, look_at
 
-__all__ = ["Starter", "StarterFees", "starter_config", "starter_sandbox"]
-
 _DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
 """Currencies of totals, the first that all others can be converted to; a unit of each is about a dollar."""
 _QUOTE_VALUE: Final = Decimal(20)

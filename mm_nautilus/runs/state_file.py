@@ -26,17 +26,6 @@ from mm_nautilus.trading.messages import EVENTS_TOPIC, BookingOrder, StateChange
 from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.strategy import MarketMaker
 
-__all__ = [
-    "METRICS",
-    "STRATEGY",
-    "Fingerprint",
-    "RunState",
-    "StateFile",
-    "StateSaver",
-    "StateWriteError",
-    "fingerprint_of",
-]
-
 _VERSION: Final = 1
 """Version of the file's layout; a file of another one is refused."""
 

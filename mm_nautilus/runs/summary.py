@@ -18,8 +18,6 @@ from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QuoteSide
 
-__all__ = ["account_summary", "exit_summary", "model_summary", "run_summary", "symbol_summary"]
-
 
 def _number(amount: str) -> float | None:
     """Return the number of an amount such as ``1.25 USDT``, None for an unknown one."""

@@ -7,8 +7,6 @@ import pyarrow as pa
 
 from mm_nautilus.runs.row_files import RowFile
 
-__all__ = ["FILLS", "ORDERS", "write_positions"]
-
 _AMOUNT: Final = pa.decimal128(38, 18)
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 

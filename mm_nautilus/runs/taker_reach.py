@@ -5,8 +5,6 @@ from typing import Any, Final
 import numpy as np
 from nautilus_trader.model import InstrumentId
 
-__all__ = ["taker_reach"]
-
 _USUAL_PCT: Final = 99.0
 """Share of trades that reach no farther than what is called usual, %."""
 _BPS: Final = 10_000.0

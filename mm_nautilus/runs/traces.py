@@ -28,8 +28,6 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.pausing import PausingTimer
 
-__all__ = ["ACTIONS", "MARKET", "MARK_OUTS", "QUOTES", "TraceRecorder"]
-
 _TIMER: Final = "traces"
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 _NUMBER: Final = pa.float64()

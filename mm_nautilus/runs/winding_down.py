@@ -26,8 +26,6 @@ from mm_nautilus.trading.fail_fast import CallbackFailure
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Failure", "Run", "RunOutcome", "first_fault", "note_failed", "raised_by", "run_failed"]
-
 type Failure = CallbackFailure | Exception | str
 """What made a run fail: what a callback or the engine raised, or words."""
 
