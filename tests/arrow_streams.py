@@ -2,17 +2,17 @@
 
 import pyarrow as pa
 
-from mm_nautilus.data.catalog_files import delta_table, trade_table
+from mm_nautilus.data.catalog_files import block_table
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 
 
 def delta_stream(spec: InstrumentSpec, block: DeltaBlock) -> bytes:
-    return _stream(delta_table(spec, block))
+    return _stream(block_table(spec, block))
 
 
 def trade_stream(spec: InstrumentSpec, block: TradeBlock) -> bytes:
-    return _stream(trade_table(spec, block))
+    return _stream(block_table(spec, block))
 
 
 def _stream(table: pa.Table) -> bytes:

@@ -216,17 +216,17 @@ def list_command(
 
     Example: mm-nautilus data list catalog
     """
-    from mm_nautilus.data.contents import catalog_contents  # noqa: PLC0415
+    from mm_nautilus.data.catalog import catalog_contents  # noqa: PLC0415
 
     contents = catalog_contents(catalog)
     if as_json:
-        print_json([entry.to_dict() for entry in contents])
+        print_json(contents)
         return
     print_table(
         ("instrument", "type", "files", "rows", "first", "last", "source"),
-        [tuple(entry.to_dict().values())[:-1] for entry in contents],
+        [tuple(entry.values())[:-1] for entry in contents],
     )
-    for reason in dict.fromkeys(entry.refused for entry in contents if entry.refused):
+    for reason in dict.fromkeys(entry["refused"] for entry in contents if entry["refused"]):
         typer.echo(f"cannot be quoted: {reason}")
 
 

@@ -1,42 +1,56 @@
-"""Reading Parquet catalogs: instruments, files and array blocks."""
+"""Reading Parquet catalogs: what they hold, instruments, files and array blocks."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from mm_nautilus.data.catalog_files import (
     CatalogFile,
     DataKind,
-    announces_breaks,
     catalog_files,
+    codes,
     folder_name,
     format_time,
-    read_delta_blocks,
-    read_trade_blocks,
-    require_multiples,
+    multiples,
+    read_batches,
+    read_blocks,
 )
 from mm_nautilus.data.catalog_instruments import CatalogInstruments, read_instruments
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import ACTION_CLEAR, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
 from mm_nautilus.system.near_names import nearest
 
-__all__ = ["CatalogReader", "DataKind", "files_within", "format_time", "refuse_overlaps"]
+__all__ = [
+    "CatalogReader",
+    "DataKind",
+    "catalog_contents",
+    "engine_path",
+    "files_within",
+    "format_time",
+    "refuse_overlaps",
+]
 
-_MOST_REASONS = 5
-_BATCH_ROWS = 65_536
-_HOW_TO_FILL = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"
+_MOST_REASONS: Final = 5
+_BATCH_ROWS: Final = 65_536
+_HOW_TO_FILL: Final = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"
+_PLAIN: Final = re.compile(r"[\w/.,:@=+~-]*")
 
 
 class CatalogReader:
     """Read a catalog's instruments and market data as array blocks, with flat memory.
 
     Files are read directly, column by column, because the engine's own queries build one object a row and
-    do not name the file that is damaged.
+    do not name the file that is damaged. Every method raises a `DataError` if a file that it reads is empty, cut off,
+    damaged or of another instrument; what else it refuses is said there. Times are ``ts_init``, nanoseconds since
+    1970; spans include both ends, of which None is unbounded.
 
     Parameters
     ----------
@@ -62,9 +76,11 @@ class CatalogReader:
         self.folder = folder
         self._at = at
 
+    # -- Instruments ------------------------------------------------------------------------------------
+
     @cached_property
     def definitions(self) -> CatalogInstruments:
-        """What the catalog defines; reading it raises a `DataError` for a damaged file."""
+        """What the catalog defines."""
         return read_instruments(self.folder, self._at)
 
     def ambiguous(self, instrument_ids: Iterable[str]) -> tuple[Any, ...]:
@@ -73,23 +89,11 @@ class CatalogReader:
         return tuple(found.pairs[name] for name in instrument_ids if name in found.repeated)
 
     def instruments(self) -> list[InstrumentSpec]:
-        """Return the spot pairs that can be quoted, ordered by id.
-
-        Raises
-        ------
-        DataError
-            If an instrument's file is empty, cut off or damaged.
-        """
+        """Return the spot pairs that can be quoted, ordered by id."""
         return list(self.definitions.specs)
 
     def some_instruments(self) -> list[InstrumentSpec]:
-        """Return `instruments`, of which there is at least one.
-
-        Raises
-        ------
-        DataError
-            As for `instruments`, or if there is none; the message says what there is, or how to fill a catalog.
-        """
+        """Return `instruments`; a `DataError` says what there is, or how to fill a catalog, where there are none."""
         specs, refused = self.instruments(), self.definitions.refused
         if not specs and refused:
             reasons = list(refused.values())[:_MOST_REASONS]
@@ -113,17 +117,13 @@ class CatalogReader:
         found = [spec for spec in specs if wanted in (spec.instrument_id, spec.symbol)]
         if len(found) == 1:
             return found[0]
-        if not found and (reason := self._refusal(wanted)) is not None:
-            raise DataError(f"{self.folder} holds {wanted}, which cannot be quoted: {reason}")
         if found:
             several = ", ".join(spec.instrument_id for spec in found)
             raise DataError(f"{self.folder} holds {name} of several venues ({several}); name one of them")
+        for refused, reason in self.definitions.refused.items():
+            if wanted in (refused, refused.rpartition(".")[0]):
+                raise DataError(f"{self.folder} holds {wanted}, which cannot be quoted: {reason}")
         raise DataError(f"{self.folder} holds no instrument {wanted}; {_nearest(wanted, specs)}")
-
-    def _refusal(self, wanted: str) -> str | None:
-        """Return why an instrument with this id or symbol cannot be quoted, None where none has it."""
-        refused = self.definitions.refused.items()
-        return next((text for name, text in refused if wanted in (name, name.rpartition(".")[0])), None)
 
     def choose(self, names: Sequence[str] | None) -> list[InstrumentSpec]:
         """Return the instruments of some names, each once and in their order; all for None.
@@ -133,10 +133,9 @@ class CatalogReader:
         DataError
             If the catalog holds no instruments, or not these; one line a name.
         """
-        specs = self.some_instruments()
         found: dict[str, InstrumentSpec] = {}
         problems = []
-        for name in names or [spec.instrument_id for spec in specs]:
+        for name in names or [spec.instrument_id for spec in self.some_instruments()]:
             try:
                 spec = self.instrument(name)
             except DataError as error:
@@ -147,45 +146,47 @@ class CatalogReader:
             raise DataError("\n".join(dict.fromkeys(problems)))
         return list(found.values())
 
+    # -- Files ------------------------------------------------------------------------------------------
+
     def stored_folders(self, kind: DataKind) -> list[Path]:
         """Return the folders that hold files of one type, one an instrument, whether defined or not."""
         root = self.folder / "data" / kind
         return sorted(path for path in root.glob("*") if path.is_dir() and any(path.glob("*.parquet")))
 
     def files(self, instrument_id: str, kind: DataKind) -> list[CatalogFile]:
-        """Return the files of one instrument and type in time order.
-
-        Raises
-        ------
-        DataError
-            If a file is damaged or holds another instrument.
-        """
+        """Return the files of one instrument and type in time order."""
         files = catalog_files(self.folder / "data" / kind / folder_name(instrument_id), kind)
         for file in files:
             if file.instrument_id != instrument_id:
                 raise DataError(f"{file.path} holds {file.instrument_id}, not {instrument_id}; remove it")
         return files
 
-    def intervals(self, instrument_id: str, kind: DataKind) -> list[tuple[int, int]]:
-        """Return first and last ``ts_init`` (nanoseconds, inclusive) of each file, by the files' names.
-
-        Raises
-        ------
-        DataError
-            As for `files`.
-        """
-        return [(file.start, file.end) for file in self.files(instrument_id, kind)]
-
     def bounds(self, instrument_id: str, kind: DataKind) -> tuple[int, int] | None:
-        """Return first and last ``ts_init`` (nanoseconds) of all files together, or None if there are none.
+        """Return the first and the last time of all files together, by their names, or None if there are none."""
+        files = self.files(instrument_id, kind)
+        return (files[0].start, max(file.end for file in files)) if files else None
 
-        Raises
-        ------
-        DataError
-            As for `files`.
+    def require_grid(self, instrument_id: str, kind: DataKind, start: int | None, end: int | None) -> None:
+        """Read the prices and sizes of the files in a span and raise a `DataError` if one is off the instrument's grid.
+
+        The engine takes what is off it as it is.
         """
-        intervals = self.intervals(instrument_id, kind)
-        return (intervals[0][0], max(end for _, end in intervals)) if intervals else None
+        spec = self.instrument(instrument_id)
+        for file in files_within(self.files(spec.instrument_id, kind), start, end):
+            for batch in read_batches(file.path, ["price", "size"]):
+                for name in ("price", "size"):
+                    multiples(file, batch, name, spec)
+
+    def announces_breaks(self, instrument_id: str, start: int | None, end: int | None) -> bool:
+        """Return whether a book is ever emptied without a new one in the same group, within the files of a span."""
+        for file in files_within(self.files(instrument_id, DataKind.DELTAS), start, end):
+            for batch in read_batches(file.path, ["action", "flags"]):
+                flags: Ints = np.from_dlpack(batch.column("flags")).astype(np.int64)
+                if np.any((codes(file, batch, "action") == ACTION_CLEAR) & (flags & FLAG_LAST > 0)):
+                    return True
+        return False
+
+    # -- Rows -------------------------------------------------------------------------------------------
 
     def snapshot_before(self, instrument_id: str, moment: int) -> int | None:
         """Return the last of `full_books`, None if there is none; raises as it does."""
@@ -193,13 +194,7 @@ class CatalogReader:
         return found[-1] if found else None
 
     def full_books(self, instrument_id: str, moment: int) -> list[int]:
-        """Return the ``ts_init`` (nanoseconds) of the full books at or before a moment, oldest first.
-
-        Raises
-        ------
-        DataError
-            As for `iter_deltas`.
-        """
+        """Return the times of the full books at or before a moment, oldest first; raises as `iter_deltas` does."""
         found: list[int] = []
         for block in self.iter_deltas(instrument_id, end=moment):
             found += block.ts_init[block.action == ACTION_CLEAR].tolist()
@@ -220,17 +215,17 @@ class CatalogReader:
         instrument_id
             Symbol and venue joined by a dot.
         start, end
-            First and last ``ts_init`` wanted, nanoseconds, both inclusive; None is unbounded.
+            The span wanted.
         batch_rows
             Most rows in one block. A block may end in the middle of a group.
 
         Raises
         ------
         DataError
-            If the instrument is unknown, or a file is damaged, unsorted, overlaps another or holds times
-            outside the span its name promises.
+            If the instrument is unknown, or a file is unsorted, overlaps another or holds times outside the span its
+            name promises.
         """
-        yield from self._iterate(instrument_id, DataKind.DELTAS, read_delta_blocks, (start, end), batch_rows)
+        yield from self._rows(instrument_id, DataKind.DELTAS, start, end, batch_rows)
 
     def iter_trades(
         self,
@@ -241,54 +236,21 @@ class CatalogReader:
         batch_rows: int = _BATCH_ROWS,
     ) -> Iterator[TradeBlock]:
         """Yield an instrument's trades in time order; parameters and errors as for `iter_deltas`."""
-        yield from self._iterate(instrument_id, DataKind.TRADES, read_trade_blocks, (start, end), batch_rows)
+        yield from self._rows(instrument_id, DataKind.TRADES, start, end, batch_rows)
 
-    def require_grid(self, instrument_id: str, kind: DataKind, start: int | None, end: int | None) -> None:
-        """Read the prices and sizes of an instrument's files in a span, which all have to be on its grid.
-
-        The engine takes what is off it as it is.
-
-        Raises
-        ------
-        DataError
-            If one is not, or a file is damaged.
-        """
-        spec = self.instrument(instrument_id)
-        for file in files_within(self.files(spec.instrument_id, kind), start, end):
-            require_multiples(file, spec)
-
-    def announces_breaks(self, instrument_id: str, start: int | None, end: int | None) -> bool:
-        """Return whether an instrument's book is ever emptied without a new one in the same group, within a span.
-
-        Raises
-        ------
-        DataError
-            If a file is damaged.
-        """
-        files = files_within(self.files(instrument_id, DataKind.DELTAS), start, end)
-        return any(announces_breaks(file) for file in files)
-
-    def _iterate[Block: (DeltaBlock, TradeBlock)](
-        self,
-        instrument_id: str,
-        kind: DataKind,
-        read: Callable[[CatalogFile, InstrumentSpec, int], Iterator[Block]],
-        span: tuple[int | None, int | None],
-        batch_rows: int,
-    ) -> Iterator[Block]:
+    def _rows(
+        self, instrument_id: str, kind: DataKind, start: int | None, end: int | None, batch_rows: int
+    ) -> Iterator[Any]:
         spec = self.instrument(instrument_id)
         files = self.files(spec.instrument_id, kind)
         refuse_overlaps(files)
-        first = 0 if span[0] is None else span[0]
-        last = np.iinfo(np.int64).max if span[1] is None else span[1]
-        for file in files:
-            if file.end < first or file.start > last:
-                continue
+        for file in files_within(files, start, end):
             previous = file.start
-            for block in read(file, spec, batch_rows):
-                previous = _checked_end(file, block.ts_init, previous)
-                low = int(np.searchsorted(block.ts_init, first, side="left"))
-                high = int(np.searchsorted(block.ts_init, last, side="right"))
+            for block in read_blocks(file, spec, batch_rows):
+                times = block.ts_init
+                previous = _checked_end(file, times, previous)
+                low = 0 if start is None else int(np.searchsorted(times, start, side="left"))
+                high = len(times) if end is None else int(np.searchsorted(times, end, side="right"))
                 if low < high:
                     yield block.slice(low, high)
 
@@ -304,16 +266,17 @@ def _checked_end(file: CatalogFile, times: Ints, previous: int) -> int:
 
 
 def refuse_overlaps(files: Sequence[CatalogFile]) -> None:
-    """Check that files in time order are disjoint.
-
-    Raises
-    ------
-    DataError
-        If two of them overlap; the message names both.
-    """
+    """Raise a `DataError` that names both, where two of some files in time order overlap."""
     for before, after in pairwise(files):
         if after.start <= before.end:
             raise DataError(f"{after.path} overlaps {before.path.name} in time; remove one of them")
+
+
+def files_within(files: Iterable[CatalogFile], start: int | None, end: int | None) -> list[CatalogFile]:
+    """Return the files that may hold rows of a span, nanoseconds, both inclusive; None is unbounded."""
+    return [
+        file for file in files if (start is None or file.end >= start) and (end is None or file.start <= end)
+    ]
 
 
 def _other_catalog(folder: Path) -> str:
@@ -330,8 +293,66 @@ def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
     return f"it holds {', '.join(ids)}" if likely is None else f"did you mean {likely}?"
 
 
-def files_within(files: Iterable[CatalogFile], start: int | None, end: int | None) -> list[CatalogFile]:
-    """Return the files that may hold rows of a span, nanoseconds, both inclusive; None is unbounded."""
-    return [
-        file for file in files if (start is None or file.end >= start) and (end is None or file.start <= end)
-    ]
+def catalog_contents(folder: Path) -> list[dict[str, str | int]]:
+    """List a catalog's instruments with their book changes and trades, without reading a row.
+
+    Returns
+    -------
+    list[dict[str, str | int]]
+        An entry an instrument and type: times as text, empty without files; ``refused`` says why the instrument cannot
+        be quoted, empty where it can.
+
+    Raises
+    ------
+    DataError
+        If the folder is no catalog or an empty one, or one of its files is damaged.
+    """
+    reader = CatalogReader(folder)
+    simulated = {spec.instrument_id: spec.simulated for spec in reader.some_instruments()}
+    refused = reader.definitions.refused
+    entries: list[dict[str, str | int]] = []
+    for instrument_id in (*simulated, *sorted(refused)):
+        for kind in DataKind:
+            files = reader.files(instrument_id, kind)
+            entries.append(
+                {
+                    "instrument": instrument_id,
+                    "type": kind.label,
+                    "files": len(files),
+                    "rows": sum(file.rows for file in files),
+                    "first": format_time(files[0].start) if files else "",
+                    "last": format_time(max(file.end for file in files)) if files else "",
+                    "source": "simulated" if simulated.get(instrument_id) else "recorded",
+                    "refused": refused.get(instrument_id, ""),
+                }
+            )
+    return entries
+
+
+@contextmanager
+def engine_path(catalog: Path) -> Iterator[str]:
+    """Yield a path by which the engine can read a catalog while the block runs.
+
+    The engine puts the path into a URL as it is, so that ``#`` and ``?`` cut it off and ``%20`` means another folder.
+    No way of writing the path helps, as the folder is also opened as it is. A folder with such a name is reached by
+    a link among the temporary files.
+
+    Raises
+    ------
+    DataError
+        If the folder for temporary files has such a name too.
+    """
+    folder = str(catalog.resolve())
+    if _PLAIN.fullmatch(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="mm-nautilus-") as beside:
+        link = Path(beside).resolve() / "catalog"
+        odd = _PLAIN.sub("", str(link))
+        if odd:
+            raise DataError(
+                f"TMPDIR must be a folder without {odd[0]!r} in its path, as the catalog {catalog} needs a link "
+                f"there, was {tempfile.gettempdir()}"
+            )
+        link.symlink_to(folder, target_is_directory=True)
+        yield str(link)

@@ -1,13 +1,13 @@
 """The files of a Parquet catalog: their names, their footers, and array blocks to and from their columns."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,6 @@ from mm_nautilus.market.rows import (
     ACTION_CLEAR,
     ACTION_DELETE,
     ACTION_UPDATE,
-    FLAG_LAST,
     SIDE_ASK,
     SIDE_BID,
     SIDE_NONE,
@@ -29,39 +28,52 @@ from mm_nautilus.market.rows import (
     Ints,
     TradeBlock,
 )
+from mm_nautilus.system.moments import moment, nanoseconds
 
 __all__ = [
+    "TIME",
     "CatalogFile",
     "DataKind",
-    "announces_breaks",
+    "OnProgress",
+    "Progress",
+    "batch_block",
+    "block_table",
     "catalog_files",
+    "codes",
     "decimals",
-    "delta_block",
-    "delta_table",
     "file_interval",
     "file_name",
+    "file_spans",
     "folder_name",
     "format_time",
-    "last_flags",
+    "last_row",
+    "multiples",
     "named_instrument",
     "open_parquet",
     "read_batches",
-    "read_columns",
-    "read_delta_blocks",
-    "read_trade_blocks",
-    "require_multiples",
+    "read_blocks",
     "row_times",
-    "trade_block",
-    "trade_table",
 ]
 
-_DECIMAL = pa.decimal128(38, FIXED_PRECISION)
-_TIME = pa.timestamp("ns", tz="UTC")
-_ACTION_NAMES = {"ADD": ACTION_ADD, "UPDATE": ACTION_UPDATE, "DELETE": ACTION_DELETE, "CLEAR": ACTION_CLEAR}
-_SIDE_NAMES = {"NO_ORDER_SIDE": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}
-_AGGRESSOR_NAMES = {"NO_AGGRESSOR": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}
-_FILE_TIME = r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{9})Z"
+TIME: Final = pa.timestamp("ns", tz="UTC")
+_DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
+_SIDES: Final = {"NO_ORDER_SIDE": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}
+_CODES: Final = {
+    "action": {"ADD": ACTION_ADD, "UPDATE": ACTION_UPDATE, "DELETE": ACTION_DELETE, "CLEAR": ACTION_CLEAR},
+    "side": _SIDES,
+    "aggressor_side": {"NO_AGGRESSOR": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK},
+}
+"""Columns of the engine's files that hold words, and what a block has for each word."""
+_NUMBERS: Final = {"flags": pa.uint8(), "sequence": pa.uint64(), "ts_event": TIME, "ts_init": TIME}
+"""Columns that a block has the numbers of, and how files hold them."""
+_BLOCK_NAMES: Final = {"price": "price_ticks", "size": "size_lots", "aggressor_side": "aggressor"}
+"""What a block calls a column, where that is another name."""
+_FILE_TIME = r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{9})Z"
 _FILE_NAME = re.compile(rf"{_FILE_TIME}_{_FILE_TIME}\.parquet")
+_BATCH_ROWS: Final = 65_536
+
+type OnProgress = Callable[[int, int], None]
+"""Called with what is done (rows or bytes read) and what there is in all."""
 
 
 class DataKind(StrEnum):
@@ -111,8 +123,7 @@ class CatalogFile:
 
 def format_time(nanoseconds: int) -> str:
     """Return a time in nanoseconds since 1970 as ISO 8601 text in UTC, with microseconds."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{rest // 1000:06d}Z"
+    return moment(nanoseconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def folder_name(instrument_id: str) -> str:
@@ -123,25 +134,22 @@ def folder_name(instrument_id: str) -> str:
 def file_interval(name: str) -> tuple[int, int] | None:
     """Return first and last ``ts_init`` (nanoseconds) a file name promises, or None if it is no such name."""
     match = _FILE_NAME.fullmatch(name)
-    if match is None:
-        return None
-    parts = match.groups()
-    return _nanoseconds(*parts[:5]), _nanoseconds(*parts[5:])
+    return None if match is None else (_time(match[1], match[2]), _time(match[3], match[4]))
+
+
+def file_spans(paths: Iterable[Path]) -> list[tuple[int, int]]:
+    """Return the spans that the files' names promise, in order; files of other names are left out."""
+    return sorted(span for span in (file_interval(path.name) for path in paths) if span is not None)
 
 
 def file_name(start: int, end: int) -> str:
     """Return the name of a file with this first and last ``ts_init`` (nanoseconds, both inclusive)."""
-    return f"{_name_time(start)}_{_name_time(end)}.parquet"
+    times = (moment(ns).strftime("%Y-%m-%dT%H-%M-%S-") + f"{ns % 10**9:09d}Z" for ns in (start, end))
+    return f"{'_'.join(times)}.parquet"
 
 
-def _name_time(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H-%M-%S") + f"-{rest:09d}Z"
-
-
-def _nanoseconds(day: str, hour: str, minute: str, second: str, fraction: str) -> int:
-    moment = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}+00:00")
-    return int(moment.timestamp()) * 1_000_000_000 + int(fraction)
+def _time(second: str, fraction: str) -> int:
+    return nanoseconds(datetime.strptime(f"{second}Z", "%Y-%m-%dT%H-%M-%S%z")) + int(fraction)
 
 
 def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:
@@ -152,56 +160,42 @@ def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:
     DataError
         If a file is empty, cut off, damaged, not named by a time span, or names no instrument.
     """
-    files = [describe_file(path, kind) for path in sorted(folder.glob("*.parquet"))]
-    return sorted(files, key=lambda file: (file.start, file.end))
+    files = [_described(path, kind) for path in folder.glob("*.parquet")]
+    return sorted(files, key=lambda file: (file.start, file.end, file.path))
 
 
-def describe_file(path: Path, kind: DataKind) -> CatalogFile:
-    """Read one file's name and footer.
-
-    Raises
-    ------
-    DataError
-        As for `catalog_files`.
-    """
+def _described(path: Path, kind: DataKind) -> CatalogFile:
     span = file_interval(path.name)
     if span is None:
         raise DataError(f"{path} is not named by the time span it holds; remove it from the catalog")
     with open_parquet(path) as parquet:
-        metadata = parquet.schema_arrow.metadata or {}
+        identity = _instrument(path, parquet)
+        metadata = parquet.schema_arrow.metadata
         rows = parquet.metadata.num_rows
         has_order_ids = kind is DataKind.DELTAS and _may_hold_order_ids(parquet)
-    identity = _identity(path, metadata)
     digits = [metadata.get(name, b"") for name in (b"price_precision", b"size_precision")]
     if not all(text.isdigit() for text in digits):
         raise DataError(
             f"{path} does not say with how many digits it holds prices and sizes; remove it from the catalog"
         )
-    price_precision, size_precision = map(int, digits)
-    return CatalogFile(path, kind, identity, *span, rows, price_precision, size_precision, has_order_ids)
+    return CatalogFile(path, kind, identity, *span, rows, int(digits[0]), int(digits[1]), has_order_ids)
 
 
 def named_instrument(path: Path) -> str:
-    """Return the instrument that a file's footer names.
-
-    Raises
-    ------
-    DataError
-        If it is empty, cut off, damaged, or names none.
-    """
+    """Return the instrument that a file's footer names; raises a `DataError` as `catalog_files` does."""
     with open_parquet(path) as parquet:
-        return _identity(path, parquet.schema_arrow.metadata or {})
+        return _instrument(path, parquet)
 
 
-def _identity(path: Path, metadata: Mapping[bytes, bytes]) -> str:
-    identity = metadata.get(b"instrument_id")
+def _instrument(path: Path, parquet: pq.ParquetFile) -> str:
+    identity = (parquet.schema_arrow.metadata or {}).get(b"instrument_id")
     if identity is None:
         raise DataError(f"{path} does not say which instrument it holds; remove it from the catalog")
     return identity.decode()
 
 
 def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:
-    """Return whether a file of book changes holds any order id but 0, by its footer; what that leaves open may be."""
+    """Return whether the footer of a file of book changes leaves room for an order id other than 0."""
     column = parquet.schema_arrow.get_field_index("order_id")
     if column < 0:
         return False
@@ -210,21 +204,22 @@ def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:
     return any(found is None or not found.has_min_max or found.max != 0 for found in statistics)
 
 
-def last_flags(file: CatalogFile) -> int:
-    """Return the flags of a file's last row, of which only the last row group is read.
+def last_row(path: Path, columns: list[str]) -> dict[str, Any]:
+    """Return some columns of a file's last row, of which only the last row group is read.
 
     Raises
     ------
     DataError
         If the file is damaged there.
     """
-    with open_parquet(file.path) as parquet:
+    with open_parquet(path) as parquet:
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         last = max(group for group, rows in enumerate(sizes) if rows)
         try:
-            return int(parquet.read_row_group(last, columns=["flags"]).column("flags")[-1].as_py())
+            rows = parquet.read_row_group(last, columns=columns)
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(file.path, error) from error
+            raise _damaged(path, error) from error
+    return dict(rows.slice(rows.num_rows - 1).to_pylist()[0])
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
@@ -248,109 +243,10 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is cut off or damaged ({reason}); remove it and import its data again")
 
 
-def read_delta_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) -> Iterator[DeltaBlock]:
-    """Yield a file's rows as blocks of at most `batch_rows`, in the file's own order.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or holds what does not fit the instrument's increments.
-    """
-    for batch in read_batches(file.path, batch_rows):
-        yield delta_block(file, batch, spec)
-
-
-def delta_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> DeltaBlock:
-    """Return an Arrow batch of book changes, which came from `file`, as a block.
-
-    Raises
-    ------
-    DataError
-        If it holds what does not fit the instrument's increments.
-    """
-    return DeltaBlock(
-        ts_event=_times(batch.column("ts_event")),
-        ts_init=_times(batch.column("ts_init")),
-        action=_codes(file, batch.column("action"), _ACTION_NAMES),
-        side=_codes(file, batch.column("side"), _SIDE_NAMES),
-        price_ticks=_multiples(file, batch, "price", spec.price_increment),
-        size_lots=_multiples(file, batch, "size", spec.size_increment),
-        flags=_integers(batch.column("flags")),
-        sequence=_integers(batch.column("sequence")),
-    )
-
-
-def read_trade_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) -> Iterator[TradeBlock]:
-    """Yield a file's trades as blocks of at most `batch_rows`, in the file's own order.
-
-    Raises
-    ------
-    DataError
-        As for `read_delta_blocks`.
-    """
-    for batch in read_batches(file.path, batch_rows):
-        yield trade_block(file, batch, spec)
-
-
-def trade_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> TradeBlock:
-    """Return an Arrow batch of trades, which came from `file`, as a block.
-
-    Raises
-    ------
-    DataError
-        As for `delta_block`.
-    """
-    return TradeBlock(
-        ts_event=_times(batch.column("ts_event")),
-        ts_init=_times(batch.column("ts_init")),
-        price_ticks=_multiples(file, batch, "price", spec.price_increment),
-        size_lots=_multiples(file, batch, "size", spec.size_increment),
-        aggressor=_codes(file, batch.column("aggressor_side"), _AGGRESSOR_NAMES),
-        trade_id=batch.column("trade_id").to_pylist(),
-    )
-
-
-def read_columns(file: CatalogFile, columns: list[str], batch_rows: int = 65_536) -> Iterator[Any]:
-    """Yield some columns of a file as Arrow batches, in the file's own order.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
-    """
-    return read_batches(file.path, batch_rows, columns)
-
-
-def announces_breaks(file: CatalogFile) -> bool:
-    """Return whether a file of book changes empties a book without giving the new one in the same group.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
-    """
-    for batch in read_columns(file, ["action", "flags"]):
-        is_clear = _codes(file, batch.column("action"), _ACTION_NAMES) == ACTION_CLEAR
-        if np.any(is_clear & (_integers(batch.column("flags")) & FLAG_LAST > 0)):
-            return True
-    return False
-
-
-def require_multiples(file: CatalogFile, spec: InstrumentSpec) -> None:
-    """Read a file's prices and sizes and check that all of them are on the instrument's grid.
-
-    Raises
-    ------
-    DataError
-        If one is not, or the file is damaged.
-    """
-    for batch in read_columns(file, ["price", "size"]):
-        _multiples(file, batch, "price", spec.price_increment)
-        _multiples(file, batch, "size", spec.size_increment)
-
-
-def read_batches(path: Path, batch_rows: int, columns: list[str] | None = None) -> Iterator[Any]:
-    """Yield the rows of a Parquet file as Arrow batches.
+def read_batches(
+    path: Path, columns: list[str] | None = None, batch_rows: int = _BATCH_ROWS
+) -> Iterator[Any]:
+    """Yield the rows of a Parquet file as Arrow batches, of some columns or all of them.
 
     Raises
     ------
@@ -369,27 +265,90 @@ def read_batches(path: Path, batch_rows: int, columns: list[str] | None = None) 
             yield batch
 
 
-def _times(column: Any) -> Ints:
-    return _integers(column.cast(pa.int64()))
-
-
-def _integers(column: Any) -> Ints:
-    # Through DLPack, as `to_numpy` imports pandas, for which no run waits to begin.
-    values: Ints = np.from_dlpack(column).astype(np.int64)
+def row_times(table: Any) -> Ints:
+    """Return the times that rows are ordered by, nanoseconds: of receipt, or of the event where there are no others."""
+    name = "ts_init" if "ts_init" in table.schema.names else "ts_event"
+    values: Ints = table.column(name).cast(pa.int64()).to_numpy()
     return values
 
 
-def _codes(file: CatalogFile, column: Any, codes: dict[str, int]) -> Ints:
+class Progress:
+    """Report how many rows of a known total have been read."""
+
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self._done, self._total, self._on_progress = 0, total, on_progress
+
+    def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield blocks and count their rows."""
+        for block in blocks:
+            self._done += len(block)
+            if self._on_progress is not None:
+                self._on_progress(min(self._done, self._total), self._total)
+            yield block
+
+
+# -- Blocks -------------------------------------------------------------------------------------------------
+
+_LAYOUTS: Final[dict[DataKind, tuple[type[Any], str, tuple[str, ...]]]] = {
+    DataKind.DELTAS: (
+        DeltaBlock,
+        "OrderBookDelta",
+        ("action", "side", "price", "size", "order_id", "flags", "sequence", "ts_event", "ts_init"),
+    ),
+    DataKind.TRADES: (
+        TradeBlock,
+        "TradeTick",
+        ("price", "size", "aggressor_side", "trade_id", "ts_event", "ts_init"),
+    ),
+}
+"""The block, the engine's name and the columns of each type."""
+
+
+def read_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) -> Iterator[Any]:
+    """Yield a file's rows as `DeltaBlock` or `TradeBlock` of at most `batch_rows`, in the file's own order.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or holds what does not fit the instrument's increments.
+    """
+    for batch in read_batches(file.path, batch_rows=batch_rows):
+        yield batch_block(file, batch, spec)
+
+
+def batch_block(file: CatalogFile, batch: Any, spec: InstrumentSpec) -> Any:
+    """Return an Arrow batch, which came from `file`, as a block; raises a `DataError` as `read_blocks` does."""
+    block_type, _, names = _LAYOUTS[file.kind]
+    columns = {
+        _BLOCK_NAMES.get(name, name): _values(file, batch, name, spec) for name in names if name != "order_id"
+    }
+    return block_type(**columns)
+
+
+def _values(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) -> Any:
+    if name in _CODES:
+        return codes(file, batch, name)
+    if name in _NUMBERS:
+        # Through DLPack, as `to_numpy` imports pandas, for which no run waits to begin.
+        return np.from_dlpack(batch.column(name).cast(pa.int64(), safe=False)).astype(np.int64)
+    return batch.column(name).to_pylist() if name == "trade_id" else multiples(file, batch, name, spec)
+
+
+def codes(file: CatalogFile, batch: Any, name: str) -> Ints:
+    """Return the ``ACTION_`` or ``SIDE_`` constants of a column of words."""
+    column, known = batch.column(name), _CODES[name]
     names = column.dictionary.to_pylist()
-    unknown = [name for name in names if name not in codes]
+    unknown = [word for word in names if word not in known]
     if unknown:
-        raise DataError(f"{file.path} holds {unknown[0]!r} where one of {', '.join(codes)} is expected")
-    table = np.array([codes[name] for name in names] or [0], dtype=np.int64)
+        raise DataError(f"{file.path} holds {unknown[0]!r} where one of {', '.join(known)} is expected")
+    table = np.array([known[word] for word in names] or [0], dtype=np.int64)
     values: Ints = table[np.from_dlpack(column.indices)]
     return values
 
 
-def _multiples(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> Ints:
+def multiples(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) -> Ints:
+    """Return the column ``price`` or ``size`` as whole numbers of the instrument's increments."""
+    increment: Decimal = getattr(spec, f"{name}_increment")
     digits = decimal_places(increment)
     try:
         column = batch.column(name)
@@ -400,10 +359,10 @@ def _multiples(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> 
     words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
     words = words[column.offset : column.offset + len(column)]
     low, high = words[:, 0], words[:, 1]
-    multiples, rest = np.divmod(low, int(increment.scaleb(digits)))
+    found, rest = np.divmod(low, int(increment.scaleb(digits)))
     if rest.any() or (high != low >> 63).any():
         raise _off_grid(file, batch, name, increment)
-    return multiples
+    return found
 
 
 def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> DataError:
@@ -416,68 +375,52 @@ def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> D
     )
 
 
-def row_times(table: Any) -> Ints:
-    """Return the times that rows are ordered by, nanoseconds: of receipt, or of the event where there are no others."""
-    name = "ts_init" if "ts_init" in table.schema.names else "ts_event"
-    values: Ints = table.column(name).cast(pa.int64()).to_numpy()
-    return values
-
-
-def delta_table(spec: InstrumentSpec, block: DeltaBlock) -> pa.Table:
-    """Return a block with the columns and the metadata of the engine's own files of book changes."""
-    columns = {
-        "action": _dictionary(block.action, _ACTION_NAMES),
-        "side": _dictionary(block.side, _SIDE_NAMES),
-        "price": decimals(block.price_ticks, spec.price_increment).cast(_DECIMAL),
-        "size": decimals(block.size_lots, spec.size_increment).cast(_DECIMAL),
-        "order_id": pa.array(np.zeros(len(block), dtype=np.uint64)),
-        "flags": pa.array(block.flags.astype(np.uint8)),
-        "sequence": pa.array(block.sequence.astype(np.uint64)),
-        "ts_event": pa.array(block.ts_event).cast(_TIME),
-        "ts_init": pa.array(block.ts_init).cast(_TIME),
-    }
-    # The engine marks these two as nullable, and a file of another schema cannot be read with its files.
-    return _table(columns, spec, "OrderBookDelta", ("price", "size"))
-
-
-def trade_table(spec: InstrumentSpec, block: TradeBlock) -> pa.Table:
-    """Return a block with the columns and the metadata of the engine's own files of trades."""
-    columns = {
-        "price": decimals(block.price_ticks, spec.price_increment).cast(_DECIMAL),
-        "size": decimals(block.size_lots, spec.size_increment).cast(_DECIMAL),
-        "aggressor_side": _dictionary(block.aggressor, _AGGRESSOR_NAMES),
-        "trade_id": pa.array(block.trade_id, pa.string()),
-        "ts_event": pa.array(block.ts_event).cast(_TIME),
-        "ts_init": pa.array(block.ts_init).cast(_TIME),
-    }
-    return _table(columns, spec, "TradeTick", ())
-
-
-def _table(
-    columns: dict[str, Any], spec: InstrumentSpec, type_name: str, nullable: tuple[str, ...]
-) -> pa.Table:
+def block_table(spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> pa.Table:
+    """Return a block with the columns and the metadata of the engine's own files of its type."""
+    # The engine marks price and size of book changes as nullable; a file of another schema cannot be read with its own.
+    kind, nullable = (
+        (DataKind.DELTAS, ("price", "size")) if isinstance(block, DeltaBlock) else (DataKind.TRADES, ())
+    )
+    _, type_name, names = _LAYOUTS[kind]
     metadata: dict[bytes | str, bytes | str] = {
         "instrument_id": spec.instrument_id,
         "price_precision": str(spec.price_precision),
         "size_precision": str(spec.size_precision),
         "type_name": type_name,
     }
-    fields = [pa.field(name, column.type, nullable=name in nullable) for name, column in columns.items()]
-    return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields, metadata=metadata))
+    columns = [_column(spec, block, name) for name in names]
+    fields = [
+        pa.field(name, column.type, nullable=name in nullable)
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=metadata))
 
 
-def _dictionary(values: Ints, codes: dict[str, int]) -> Any:
-    table = np.full(max(codes.values()) + 1, -1, dtype=np.int8)
-    for index, code in enumerate(codes.values()):
+def _column(spec: InstrumentSpec, block: DeltaBlock | TradeBlock, name: str) -> Any:
+    if name == "order_id":
+        return pa.array(np.zeros(len(block), dtype=np.uint64))
+    values = getattr(block, _BLOCK_NAMES.get(name, name))
+    if name in _CODES:
+        return _dictionary(values, _CODES[name])
+    if name in _NUMBERS:
+        return pa.array(values).cast(_NUMBERS[name])
+    if name == "trade_id":
+        return pa.array(values, pa.string())
+    return decimals(values, getattr(spec, f"{name}_increment")).cast(_DECIMAL)
+
+
+def _dictionary(values: Ints, known: dict[str, int]) -> Any:
+    table = np.full(max(known.values()) + 1, -1, dtype=np.int8)
+    for index, code in enumerate(known.values()):
         table[code] = index
     indices: Any = pa.array(table[values])
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(codes), pa.string()))
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(known), pa.string()))
 
 
-def decimals(multiples: Ints, increment: Decimal) -> Any:
+def decimals(values: Ints, increment: Decimal) -> Any:
     """Return whole numbers of increments as decimals with the increment's digits."""
     digits = decimal_places(increment)
-    words = np.zeros((len(multiples), 2), dtype=np.int64)
-    words[:, 0] = np.asarray(multiples, dtype=np.int64) * int(increment.scaleb(digits))
+    words = np.zeros((len(values), 2), dtype=np.int64)
+    words[:, 0] = np.asarray(values, dtype=np.int64) * int(increment.scaleb(digits))
     words[:, 1] = words[:, 0] >> 63
-    return pa.Array.from_buffers(pa.decimal128(38, digits), len(multiples), [None, pa.py_buffer(words)])
+    return pa.Array.from_buffers(pa.decimal128(38, digits), len(values), [None, pa.py_buffer(words)])

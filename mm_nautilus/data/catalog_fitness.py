@@ -1,4 +1,4 @@
-"""Whether a catalog holds what a run asks for, and its market data is what a run takes it for."""
+"""Whether a catalog holds what a run asks for, in a form that a run reads correctly."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from mm_nautilus.data.catalog import CatalogReader, files_within, refuse_overlap
 from mm_nautilus.data.catalog_files import (
     CatalogFile,
     DataKind,
-    file_interval,
+    file_spans,
     folder_name,
     format_time,
-    last_flags,
-    read_columns,
+    last_row,
+    read_batches,
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -27,7 +27,6 @@ __all__ = [
     "refuse_other_span",
     "refuse_several_venues",
     "require_data",
-    "unfinished_problem",
 ]
 
 _ORDER_COLUMNS = ["action", "side", "price", "order_id", "ts_init"]
@@ -64,8 +63,8 @@ def require_data(
     ------
     DataError
         With one line a problem: no catalog, unknown instruments, damaged or overlapping files, no book
-        changes (or trades) at all or none in the span, an instrument that is defined anew within the span, or data
-        that is not what a run takes it for.
+        changes (or trades) at all or none in the span, an instrument that is redefined within the span, or data
+        that a run would misread.
     """
     reader = CatalogReader(folder, start)
     specs: list[InstrumentSpec] = []
@@ -91,52 +90,28 @@ def require_data(
 
 
 def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
-    """Check that instruments are of one venue.
-
-    Parameters
-    ----------
-    specs
-        The instruments.
-    noun
-        What messages call what they are for, without an article.
-
-    Raises
-    ------
-    DataError
-        If they are not; the message names their ids.
-    """
+    """Raise a `DataError` that names their ids if instruments are of several venues; `noun` names what they are for."""
     if len({spec.venue for spec in specs}) > 1:
         ids = ", ".join(spec.instrument_id for spec in specs)
         raise DataError(f"a {noun} must use one venue, was {ids}; name the symbols of one, by these ids")
 
 
 def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:
-    """Check that a catalog holds anything at all in a span, by its files' names.
-
-    Parameters
-    ----------
-    reader
-        The catalog.
-    start, end
-        First and last ``ts_init`` wanted, nanoseconds, both inclusive; None is unbounded.
+    """Check by its files' names that a catalog with data has some in a span, nanoseconds, both ends inclusive.
 
     Raises
     ------
     DataError
-        If it holds data, and none of it lies in the span.
+        If none of it lies in the span.
     """
-    names = (path.name for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
-    spans = [span for span in map(file_interval, names) if span is not None]
+    spans = file_spans(path for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
     if not spans or any(
         (start is None or start <= last) and (end is None or first <= end) for first, last in spans
     ):
         return
-    held = [
-        format_time(moment) for moment in (min(first for first, _ in spans), max(last for _, last in spans))
-    ]
     raise DataError(
-        f"start and end must leave some of what {reader.folder} holds, {held[0]} to {held[1]}, was "
-        f"{_span_text(start, end)}"
+        f"start and end must leave some of what {reader.folder} holds, "
+        f"{_span_text(spans[0][0], max(last for _, last in spans))}, was {_span_text(start, end)}"
     )
 
 
@@ -168,10 +143,9 @@ def _unfit_data(
     used = files_within(files, start, end)
     if used:
         return list(footer_problems(used, spec, end))
-    first, last = format_time(files[0].start), format_time(files[-1].end)
     return [
         f"{reader.folder} holds no {kind.label} of {spec.instrument_id} in the wanted time span; it holds them from "
-        f"{first} to {last}, was {_span_text(start, end)}"
+        f"{_span_text(files[0].start, files[-1].end)}, was {_span_text(start, end)}"
     ]
 
 
@@ -189,37 +163,23 @@ def _other_books(reader: CatalogReader, spec: InstrumentSpec, kind: DataKind) ->
 def footer_problems(
     files: Sequence[CatalogFile], spec: InstrumentSpec, end: int | None = None
 ) -> Iterator[str]:
-    """Yield what is wrong with files, by their footers and last rows; all rows are read only where there are order ids.
+    """Yield what is wrong with the files a run up to `end` (nanoseconds) reads, by their footers and last rows.
 
-    Parameters
-    ----------
-    files
-        The files that a run reads.
-    spec
-        Their instrument.
-    end
-        Last moment of the run, nanoseconds, beyond which no file's last row counts; None is unbounded.
-
-    Raises
-    ------
-    DataError
-        If a file is damaged.
+    All rows are read only where there are order ids. A damaged file raises a `DataError`.
     """
     for file in files:
         found = [precision_problem(file, spec), order_problem(file)]
         if end is None or file.end <= end:
-            found.append(unfinished_problem(file))
+            found.append(_unfinished_problem(file))
         yield from (text for text in found if text is not None)
 
 
 def precision_problem(file: CatalogFile, spec: InstrumentSpec) -> str | None:
     """Return what is wrong where prices or sizes have other digits than the instrument's, which the engine refuses."""
-    for name, stored, defined in (
-        ("price", file.price_precision, spec.price_precision),
-        ("size", file.size_precision, spec.size_precision),
-    ):
+    for name in ("price", "size"):
+        stored, defined = (getattr(owner, f"{name}_precision") for owner in (file, spec))
         if stored != defined:
-            increment = spec.price_increment if name == "price" else spec.size_increment
+            increment = getattr(spec, f"{name}_increment")
             return (
                 f"{file.path} must hold {name}s of {defined} decimal places, as the {name}_increment {increment:f} of "
                 f"{spec.instrument_id} has, was {stored}; the definition does not belong to this data"
@@ -228,18 +188,11 @@ def precision_problem(file: CatalogFile, spec: InstrumentSpec) -> str | None:
 
 
 def order_problem(file: CatalogFile) -> str | None:
-    """Return what is wrong where several orders stand at one level (market-by-order data).
+    """Return what is wrong where several orders rest at one level (market-by-order data).
 
     The book of a run holds levels: each would count as its last order alone. Ids that name levels do no harm.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
     """
-    if not file.has_order_ids:
-        return None
-    moment = _first_shared_level(file)
+    moment = _first_shared_level(file) if file.has_order_ids else None
     if moment is None:
         return None
     return (
@@ -249,10 +202,10 @@ def order_problem(file: CatalogFile) -> str | None:
 
 
 def _first_shared_level(file: CatalogFile) -> int | None:
-    """Return when two orders first stood at the same side and price, nanoseconds."""
+    """Return when two orders first rested at the same side and price, nanoseconds."""
     level_of: dict[int, tuple[str, int]] = {}
     orders: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for batch in read_columns(file, _ORDER_COLUMNS):
+    for batch in read_batches(file.path, _ORDER_COLUMNS):
         columns = (batch.column(name) for name in _ORDER_COLUMNS[:-1])
         times = batch.column("ts_init").cast(pa.int64())
         rows = zip(*(column.to_pylist() for column in columns), times.to_pylist(), strict=True)
@@ -271,17 +224,13 @@ def _first_shared_level(file: CatalogFile) -> int | None:
     return None
 
 
-def unfinished_problem(file: CatalogFile) -> str | None:
-    """Return what is wrong where a file of book changes ends within a group, which no book event would tell.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
-    """
-    if file.kind is not DataKind.DELTAS or not file.rows:
-        return None
-    if last_flags(file) & FLAG_LAST:
+def _unfinished_problem(file: CatalogFile) -> str | None:
+    """Return what is wrong where a file of book changes ends within a group, for which a run has no book event."""
+    if (
+        file.kind is not DataKind.DELTAS
+        or not file.rows
+        or last_row(file.path, ["flags"])["flags"] & FLAG_LAST
+    ):
         return None
     return (
         f"{file.path} must end with a finished group of book changes (its last row with F_LAST among its flags), "

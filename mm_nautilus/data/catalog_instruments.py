@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nautilus_trader.model import NautilusInstrumentType
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.catalog_files import (
     DataKind,
-    file_interval,
+    file_spans,
     folder_name,
     format_time,
     named_instrument,
@@ -32,17 +32,8 @@ _OTHER_TYPES: Final = {
 """The engine's other types of instrument, by the folder a catalog keeps them in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Redefinition:
-    """A definition that says something else than the one in force, from a later time on.
-
-    Parameters
-    ----------
-    since
-        Since when, nanoseconds.
-    text
-        What it changes.
-    """
+class Redefinition(NamedTuple):
+    """A definition that differs from the one in force: since when, nanoseconds, and what it changes."""
 
     since: int
     text: str
@@ -84,8 +75,8 @@ def read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
     folder
         The catalog's folder.
     at
-        The time whose definitions are wanted, nanoseconds; that of the first data where that is later, or None is
-        given. An instrument that is only defined later has its first definition.
+        The time whose definitions are wanted, nanoseconds; that of the instrument's first data where that is later or
+        none is given. An instrument that is only defined later has its first definition.
 
     Raises
     ------
@@ -133,12 +124,9 @@ def _pairs(folder: Path) -> list[Any]:
 
 
 def _first_data(folder: Path, instrument_id: str) -> int:
-    names = (
-        path.name
-        for kind in DataKind
-        for path in (folder / "data" / kind / folder_name(instrument_id)).glob("*.parquet")
-    )
-    return min((span[0] for span in map(file_interval, names) if span is not None), default=0)
+    folders = (folder / "data" / kind / folder_name(instrument_id) for kind in DataKind)
+    spans = file_spans(path for stored in folders for path in stored.glob("*.parquet"))
+    return spans[0][0] if spans else 0
 
 
 def _redefinitions(used: Any, later: Iterable[Any]) -> Iterator[Redefinition]:
@@ -150,10 +138,8 @@ def _redefinitions(used: Any, later: Iterable[Any]) -> Iterator[Redefinition]:
         except ValueError as error:
             changes = [str(error)]
         if changes:
-            since = int(pair.ts_init)
-            yield Redefinition(
-                since, f"{pair.id} is redefined at {format_time(since)} ({'; '.join(changes)})"
-            )
+            text = f"{pair.id} is redefined at {format_time(pair.ts_init)} ({'; '.join(changes)})"
+            yield Redefinition(int(pair.ts_init), text)
 
 
 def _others(folder: Path) -> dict[str, str]:

@@ -3,23 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import cycle
+from pathlib import Path
 from typing import Any, Final, Self
 
 from nautilus_trader.common import DataActorConfig, SocketState
 from nautilus_trader.model import ActorId, BookAction, BookType, InstrumentId, OrderBookDelta
 
-from mm_nautilus.data.recording_folder import (
-    RecoveryReport,
-    locked_recording,
-    new_session,
-    recover,
-    recover_locked,
-)
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.recording_folder import locked_recording, new_session, recover_locked
 from mm_nautilus.data.recording_rows import FILLS, METRICS, RecordedStream, fill_row, market_streams
-from mm_nautilus.data.recording_setup import RecordingOptions, stored_definitions
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -28,10 +23,10 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.risk.feed import FeedData, RecentTrades
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
-from mm_nautilus.trading.instruments import instrument_spec
+from mm_nautilus.trading.instruments import instrument_differences, instrument_spec
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, Fill
 
-__all__ = ["CatalogRecorder", "RecordingOptions", "recover"]
+__all__ = ["CatalogRecorder", "RecordingOptions"]
 
 _TIMER: Final = "recording"
 _ROWS_AT_ONCE: Final = 250
@@ -40,38 +35,52 @@ _MINUTE_NS: Final = 60 * SECOND_NS
 _BYTES_PER_MEGABYTE: Final = 1_000_000
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class RecordingOptions:
+    """Where and how to record; a `ValueError` is raised if a number is not positive.
+
+    Parameters
+    ----------
+    catalog
+        The catalog's folder; made if it does not exist, added to if it does.
+    rotate_minutes
+        Time after which what was recorded becomes files of the catalog, minutes; counted from midnight UTC.
+    rotate_megabytes
+        Size of the compressed logs at which that happens earlier, MB.
+    flush_seconds
+        Time after which what was received is in a log at the latest, seconds: what a kill can lose.
+    sync_seconds
+        Time after which it is on the disk itself at the latest, seconds: what a power cut can lose.
+    """
+
+    catalog: Path
+    rotate_minutes: float = 60.0
+    rotate_megabytes: float = 64.0
+    flush_seconds: float = 5.0
+    sync_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("rotate_minutes", "rotate_megabytes", "flush_seconds", "sync_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, was {getattr(self, name)}")
+
+
+@dataclass(slots=True)
 class _Rows:
     """Rows of one stream that wait for the next hand-over.
 
     Attributes
     ----------
-    stream
-        What they are, and where they go.
     last
         Time of the last row, nanoseconds, as it will be recorded.
+    is_live, since
+        Of a book: whether the recording knows the whole book, so that changes alone can follow, and the venue's time
+        of the last full one, nanoseconds.
     """
 
     stream: RecordedStream
     last: int = 0
     waiting: list[Any] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Book(_Rows):
-    """The rows of one book.
-
-    Attributes
-    ----------
-    instrument_id
-        Whose book it is.
-    is_live
-        Whether the recording knows the whole book, so that changes alone can follow.
-    since
-        The venue's time of the last full book, nanoseconds.
-    """
-
-    instrument_id: InstrumentId
     is_live: bool = False
     since: int = 0
 
@@ -89,7 +98,7 @@ class CatalogRecorder(GuardedActor):
         Where and how.
     specs
         The instruments whose market data is recorded, as a backtest is to find them: minimums, fees and whether
-        they are simulated come from here, as feeds tell little of that.
+        they are simulated come from here, as feeds have little of that.
     book_depth
         Depth to subscribe books with, levels a side, the same as the strategy's; None is the feed's own.
     fee_rates
@@ -124,10 +133,9 @@ class CatalogRecorder(GuardedActor):
         self.options = options
         self.failure: str | None = None
         self._book_depth = book_depth
-        self._books: dict[InstrumentId, _Book] = {}
+        self._books: dict[InstrumentId, _Rows] = {}
         self._tapes: dict[InstrumentId, _Rows] = {}
-        self._metrics = _Rows(stream=METRICS)
-        self._fills = _Rows(stream=FILLS)
+        self._metrics, self._fills = _Rows(METRICS), _Rows(FILLS)
         self._writer: RecordingWriter | None = None
         self._is_recording = False
         self._is_connected = True
@@ -137,23 +145,18 @@ class CatalogRecorder(GuardedActor):
         self._turns: Iterator[_Rows] = iter(())
         self._left_out = 0
         self._recent: dict[InstrumentId, RecentTrades] = defaultdict(RecentTrades)
-        self._lock = ExitStack()
-        self._lock_descriptor = self._lock.enter_context(locked_recording(options.catalog))
-        try:
-            self.recovered: RecoveryReport = recover_locked(options.catalog)
-            self._stored, kept_fees = stored_definitions(options.catalog, specs, fee_rates or {})
-            rejected = [
-                f"a part was not added to the catalog: {reason}" for reason in self.recovered.rejected
-            ]
-            self._notes = rejected + kept_fees
-        except BaseException:
-            self._lock.close()
-            raise
+        with ExitStack() as lock:
+            self._lock_descriptor = lock.enter_context(locked_recording(options.catalog))
+            self.recovered = recover_locked(options.catalog)
+            self._stored, self._notes = _stored_definitions(options.catalog, specs, fee_rates or {})
+            self._lock = lock.pop_all()
 
     # -- Events -----------------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         """Prepare the files, subscribe, and set the timer."""
+        for reason in self.recovered.rejected:
+            self.log.warning(f"a part was not added to the catalog: {reason}")
         for note in self._notes:
             self.log.warning(note)
         self._begin()
@@ -184,16 +187,14 @@ class CatalogRecorder(GuardedActor):
         elif message.data is FeedData.BOOK:
             self.unsubscribe_book_deltas(instrument_id)
         elif message.is_wanted:
-            self._forget_trades_until_now(instrument_id)
+            book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
+            if (
+                known is not None
+            ):  # The venue may repeat trades from before, which would fill a backtest's orders.
+                book.since = max(book.since, known.ts_event)
             self.subscribe_trades(instrument_id)
         else:
             self.unsubscribe_trades(instrument_id)
-
-    def _forget_trades_until_now(self, instrument_id: InstrumentId) -> None:
-        """Leave out what happened before: the venue may tell it again, and a backtest would fill orders with it."""
-        book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
-        if known is not None:
-            book.since = max(book.since, known.ts_event)
 
     def on_book_deltas(self, deltas: Any) -> None:
         """Take a group of changes; where the book is not known, a whole one has to come first."""
@@ -219,18 +220,17 @@ class CatalogRecorder(GuardedActor):
             self._left_out += 1
 
     def on_socket_state(self, event: Any) -> None:
-        """Say in the recording that the books of a lost connection are not known any more."""
+        """Record that the books of a lost connection are not known any more."""
         self._is_connected = event.state != SocketState.DISCONNECTED
         if not self._is_connected:
             self._break_books(event.ts_init)
 
     def on_data(self, data: Any) -> None:
-        """Take one symbol's metrics."""
+        """Keep one symbol's metrics."""
         if isinstance(data.data, SymbolMetrics):
             self.write_metrics(data.data)
 
     def _on_event(self, message: object) -> None:
-        """Take one fill."""
         if isinstance(message, Fill):
             self.write_fill(message)
 
@@ -241,13 +241,11 @@ class CatalogRecorder(GuardedActor):
         self._hand_over(next(self._turns))
         if self._writer.failure is not None:
             self._end(self._writer.failure)
-        elif self._is_rotation_due(
-            self.clock.timestamp_ns()
-        ):  # The timer keeps its schedule when the clock is set.
-            self._rotate()
+        elif self._is_rotation_due(self._writer):
+            self._rotate(self._writer)
 
     def on_stop(self) -> None:
-        """Say that the books are not known any more, and hand everything over."""
+        """Record that the books are not known any more, and hand everything over."""
         self._break_books(self.clock.timestamp_ns())
         self._hand_over_all()
         if self._left_out:
@@ -260,25 +258,18 @@ class CatalogRecorder(GuardedActor):
     # -- After the engine -------------------------------------------------------------------------------
 
     def write_metrics(self, metrics: SymbolMetrics) -> None:
-        """Take one symbol's metrics; also after the engine has stopped, for a run's last figures."""
+        """Keep one symbol's metrics; also after the engine has stopped, for a run's last figures."""
         self._take_row(self._metrics, metrics_row(metrics), "ts_init")
 
     def write_fill(self, result: Fill) -> None:
-        """Take one fill; also after the engine has stopped."""
+        """Keep one fill; also after the engine has stopped."""
         self._take_row(self._fills, fill_row(result), "ts_event")
 
     def close(self, timeout_seconds: float | None = None) -> bool:
-        """Bring the recording into the catalog after the engine has stopped, and give the catalog free.
+        """Bring the recording into the catalog after the engine has stopped, and release the catalog.
 
-        Parameters
-        ----------
-        timeout_seconds
-            How long to wait; what is not finished then is left for the next recording or `recover`.
-
-        Returns
-        -------
-        bool
-            Whether everything is in the catalog; `failure` says why not, where something went wrong.
+        What is not finished after `timeout_seconds` is left for the next recording or `recover`. Returns whether
+        everything is in the catalog; `failure` says why not, where something went wrong.
         """
         self._hand_over_all()
         self._is_recording = False
@@ -318,9 +309,9 @@ class CatalogRecorder(GuardedActor):
             f"{self._shift / SECOND_NS:.3f} s later than they are until this recording ends"
         )
 
-    def _resume(self, book: _Book, deltas: Any) -> None:
+    def _resume(self, book: _Rows, deltas: Any) -> None:
         """Begin with the whole book as the engine keeps it, where changes come without one."""
-        known = self.cache.order_book(book.instrument_id) if self._is_connected else None
+        known = self.cache.order_book(deltas.instrument_id) if self._is_connected else None
         if known is None:
             self._left_out += 1
             return
@@ -328,28 +319,26 @@ class CatalogRecorder(GuardedActor):
         self._take(book, known.to_deltas(deltas.ts_event, deltas.ts_init).deltas, deltas.ts_init)
 
     def _break_books(self, moment: int) -> None:
-        for book in self._books.values():
+        for instrument_id, book in self._books.items():
             if book.is_live and self._is_recording:
                 book.is_live = False
-                self._take(book, (_break_row(book.instrument_id, moment),), moment)
+                self._take(book, (_break_row(instrument_id, moment),), moment)
 
-    def _is_rotation_due(self, now: int) -> bool:
+    def _is_rotation_due(self, writer: RecordingWriter) -> bool:
         """Return whether new files are to be begun, and note when the next are."""
-        period = round(self.options.rotate_minutes * _MINUTE_NS)
+        # Not the event's time, as the timer keeps its schedule when the clock is set.
+        now, period = self.clock.timestamp_ns(), round(self.options.rotate_minutes * _MINUTE_NS)
         due = self._next_rotation is not None and now >= self._next_rotation
         if due or self._next_rotation is None:
             self._next_rotation = (now // period + 1) * period
-        part_bytes = 0 if self._writer is None else self._writer.part_bytes
-        return due or part_bytes >= self.options.rotate_megabytes * _BYTES_PER_MEGABYTE
+        return due or writer.part_bytes >= self.options.rotate_megabytes * _BYTES_PER_MEGABYTE
 
-    def _rotate(self) -> None:
+    def _rotate(self, writer: RecordingWriter) -> None:
         """Begin new files, each with the whole book, so that a backtest can start with any of them."""
         self._hand_over_all()
-        if self._writer is None:
-            return
-        self._writer.rotate()
-        for book in self._books.values():
-            known = self.cache.order_book(book.instrument_id) if book.is_live else None
+        writer.rotate()
+        for instrument_id, book in self._books.items():
+            known = self.cache.order_book(instrument_id) if book.is_live else None
             if known is not None:
                 # Rows that are on their way here are younger than the last one, but may be older than now.
                 moment = book.last + 1 - self._shift
@@ -394,8 +383,7 @@ class CatalogRecorder(GuardedActor):
                 if instrument is None:
                     raise DataError(f"the feed has no instrument {instrument_id}")
                 book, tape = market_streams(instrument_spec(instrument), stored)
-                self._books[instrument_id] = _Book(stream=book, instrument_id=instrument_id)
-                self._tapes[instrument_id] = _Rows(stream=tape)
+                self._books[instrument_id], self._tapes[instrument_id] = _Rows(book), _Rows(tape)
             folder = new_session(catalog, self._stored.values())
         except (DataError, OSError) as error:
             self._end(str(error))
@@ -407,6 +395,38 @@ class CatalogRecorder(GuardedActor):
             rows.last = earliest
         self._writer = RecordingWriter(session, self.options.sync_seconds)
         self._is_recording = True
+
+
+def _stored_definitions(
+    catalog: Path, specs: Iterable[InstrumentSpec], fee_rates: Mapping[str, tuple[Decimal, Decimal]]
+) -> tuple[dict[InstrumentId, InstrumentSpec], list[str]]:
+    """Return the definitions to store, which are the catalog's own where it has them, and notes of other fees.
+
+    A `DataError` is raised where they differ in anything but fees.
+    """
+    found, notes = {}, []
+    held = CatalogReader(catalog).instruments() if (catalog / "data").is_dir() else []
+    known = {spec.instrument_id: spec for spec in held}
+    for spec in specs:
+        maker, taker = fee_rates.get(spec.symbol, (spec.maker_fee_rate, spec.taker_fee_rate))
+        wanted = replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
+        stored = known.get(spec.instrument_id, wanted)
+        same_fees = replace(
+            wanted, maker_fee_rate=stored.maker_fee_rate, taker_fee_rate=stored.taker_fee_rate
+        )
+        differences = instrument_differences(stored, same_fees)
+        if differences:
+            raise DataError(
+                f"{catalog} already holds {spec.instrument_id} with another definition "
+                f"({'; '.join(differences)}); choose another catalog"
+            )
+        if same_fees != wanted:
+            notes.append(
+                f"the catalog keeps its own fees of {spec.symbol}, {stored.maker_fee_rate} and "
+                f"{stored.taker_fee_rate}; this run has {maker} and {taker}"
+            )
+        found[InstrumentId.from_str(spec.instrument_id)] = stored
+    return found, notes
 
 
 def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:

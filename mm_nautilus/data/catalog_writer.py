@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -15,27 +15,27 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import (
     DataKind,
-    delta_table,
-    file_interval,
+    block_table,
     file_name,
+    file_spans,
     folder_name,
     format_time,
     row_times,
-    trade_table,
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import DeltaBlock, Ints, TradeBlock
+from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.whole_file import reason
 from mm_nautilus.trading.instruments import currency_pair, instrument_differences
 
-__all__ = ["CatalogWriter", "staged_catalog"]
+__all__ = ["CatalogWriter", "staged_catalog", "staged_folder"]
 
 _RISING: Final = ("sequence", "ts_event", "ts_init")
 """Columns whose rows differ little from the row before: stored as differences they take half the room and time."""
 
 
 class CatalogWriter:
-    """Write instruments, book deltas and trades of array blocks into a catalog folder.
+    """Write instruments, book changes and trades of array blocks into a catalog folder.
 
     Blocks of one instrument and type must come in time order, and a block's first ``ts_init`` must be later
     than the last one of the block before it. They become the row groups of one file, which is there after `close`:
@@ -54,8 +54,13 @@ class CatalogWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._catalog = ParquetDataCatalog(str(folder.resolve()))
-        self._known, self._refused = _known_instruments(target)
         self._target = target
+        self._known: dict[str, InstrumentSpec] = {}
+        self._refused: dict[str, str] = {}
+        if target is not None and (target / "data").is_dir():
+            found = CatalogReader(target).definitions
+            self._known = {folder_name(spec.instrument_id): spec for spec in found.specs}
+            self._refused = {folder_name(name): text for name, text in found.refused.items()}
         self._open: dict[Path, tuple[pq.ParquetWriter, int, int]] = {}
 
     def write_instrument(self, spec: InstrumentSpec) -> None:
@@ -67,54 +72,43 @@ class CatalogWriter:
             If another definition of the instrument is already there, a different symbol already uses its
             folder, or the engine cannot keep its numbers exactly.
         """
-        known = self._known.get(folder_name(spec.instrument_id))
-        refused = self._refused.get(folder_name(spec.instrument_id))
-        if refused is not None:
+        folder = folder_name(spec.instrument_id)
+        if folder in self._refused:
             raise DataError(
-                f"{self._target} already holds another definition: {refused}; choose another catalog"
+                f"{self._target} already holds another definition: {self._refused[folder]}; choose another catalog"
             )
-        if known is not None:
-            _refuse_conflict(known, spec)
+        if folder in self._known:
+            _refuse_conflict(self._known[folder], spec)
             return
         try:
             instrument = currency_pair(spec)
         except ValueError as error:
             raise DataError(str(error)) from error
         self._catalog.write_instruments([instrument])
-        self._known[folder_name(spec.instrument_id)] = spec
+        self._known[folder] = spec
 
-    def write_deltas(self, spec: InstrumentSpec, block: DeltaBlock) -> None:
-        """Write one block of book changes; an empty block writes nothing.
+    def write_block(self, spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> None:
+        """Write one block of book changes or trades; an empty block writes nothing.
 
         Raises
         ------
         ValueError
             If the block is not in time order or does not start after the one before it.
         DataError
-            If the target already holds book changes of the instrument in the span written so far.
+            If the target already holds such data of the instrument in the span written so far.
         """
-        if len(block):
-            self._write(spec, DataKind.DELTAS, block.ts_init, lambda: delta_table(spec, block))
-
-    def write_trades(self, spec: InstrumentSpec, block: TradeBlock) -> None:
-        """Write one block of trades; an empty block writes nothing.
-
-        Raises
-        ------
-        ValueError, DataError
-            As for `write_deltas`.
-        """
-        if len(block):
-            self._write(spec, DataKind.TRADES, block.ts_init, lambda: trade_table(spec, block))
-
-    def close(self) -> list[Path]:
-        """Finish the files, name them by the spans they hold, and return them."""
-        finished = []
-        for path, (writer, first, last) in self._open.items():
-            writer.close()
-            finished.append(path.rename(path.with_name(file_name(first, last))))
-        self._open.clear()
-        return finished
+        if not len(block):
+            return
+        kind = DataKind.DELTAS if isinstance(block, DeltaBlock) else DataKind.TRADES
+        stored, times = Path("data", kind, folder_name(spec.instrument_id)), block.ts_init
+        _, first, last = self._open.get(
+            self._folder / stored / "unfinished", (None, int(times[0]), int(times[0]) - 1)
+        )
+        if (np.diff(times) < 0).any() or times[0] <= last:
+            raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
+        if self._target is not None:
+            _refuse_overlap((first, int(times[-1])), self._target / stored)
+        self.write_table(stored, block_table(spec, block))
 
     def write_table(self, folder: Path, table: pa.Table) -> None:
         """Write rows in time order, whose columns are as they are stored, to a folder relative to the catalog's.
@@ -130,18 +124,14 @@ class CatalogWriter:
         self._open[path] = writer, first, int(times[-1])
         writer.write_table(table)
 
-    def _write(
-        self, spec: InstrumentSpec, kind: DataKind, times: Ints, make_table: Callable[[], pa.Table]
-    ) -> None:
-        stored = Path("data", kind, folder_name(spec.instrument_id))
-        _, first, last = self._open.get(
-            self._folder / stored / "unfinished", (None, int(times[0]), int(times[0]) - 1)
-        )
-        if (np.diff(times) < 0).any() or times[0] <= last:
-            raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
-        if self._target is not None:
-            _refuse_overlap((first, int(times[-1])), self._target / stored)
-        self.write_table(stored, make_table())
+    def close(self) -> list[Path]:
+        """Finish the files, name them by the spans they hold, and return them."""
+        finished = []
+        for path, (writer, first, last) in self._open.items():
+            writer.close()
+            finished.append(path.rename(path.with_name(file_name(first, last))))
+        self._open.clear()
+        return finished
 
 
 def _open_file(path: Path, table: pa.Table) -> pq.ParquetWriter:
@@ -157,15 +147,6 @@ def _open_file(path: Path, table: pa.Table) -> pq.ParquetWriter:
     )
 
 
-def _known_instruments(target: Path | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:
-    """Return what a catalog defines and why the rest cannot be quoted, by folder."""
-    if target is None or not (target / "data").is_dir():
-        return {}, {}
-    found = CatalogReader(target).definitions
-    specs = {folder_name(spec.instrument_id): spec for spec in found.specs}
-    return specs, {folder_name(name): text for name, text in found.refused.items()}
-
-
 def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
     if known.instrument_id != spec.instrument_id:
         raise DataError(
@@ -178,6 +159,42 @@ def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
             f"the catalog already holds {known.instrument_id} with another definition "
             f"({'; '.join(differences)}); use the same definition or choose another catalog"
         )
+
+
+def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
+    for start, end in file_spans(existing.glob("*.parquet")):
+        if start <= span[1] and span[0] <= end:
+            raise DataError(
+                f"{existing} already holds data from {format_time(start)} to {format_time(end)}, which the "
+                f"new data from {format_time(span[0])} on would overlap; remove it first or choose another "
+                "catalog"
+            )
+
+
+# -- Whole or not at all ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `target` to write files into, which is removed at the end of the block.
+
+    Folders above the target are not made, so that what is refused leaves none of them.
+
+    Raises
+    ------
+    DataError
+        In place of an `OSError` within the block or before it.
+    """
+    staging = None
+    try:
+        beside = next(folder for folder in target.absolute().parents if folder.exists())
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
+        yield staging
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {reason(error)}") from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 @contextmanager
@@ -197,21 +214,11 @@ def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
     """
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file; a catalog is a folder")
-    # Folders above a new catalog are made when it lands, so that a refused one leaves none of them.
-    beside = next(folder for folder in target.absolute().parents if folder.exists())
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from error
-    try:
+    with staged_folder(target) as staging:
         writer = CatalogWriter(staging, target)
         yield writer
         writer.close()
         _move_into(staging, target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _move_into(staging: Path, target: Path) -> None:
@@ -222,28 +229,9 @@ def _move_into(staging: Path, target: Path) -> None:
         return
     files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
     for folder in sorted({file.parent for file in files}):
-        new = _folder_intervals(staging / folder)
+        new = file_spans((staging / folder).glob("*.parquet"))
         if new:
             _refuse_overlap((new[0][0], new[-1][1]), target / folder)
-    _move_files(staging, target, files)
-
-
-def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
-    for start, end in _folder_intervals(existing):
-        if start <= span[1] and span[0] <= end:
-            raise DataError(
-                f"{existing} already holds data from {format_time(start)} to {format_time(end)}, which the "
-                f"new data from {format_time(span[0])} on would overlap; remove it first or choose another "
-                "catalog"
-            )
-
-
-def _folder_intervals(folder: Path) -> list[tuple[int, int]]:
-    spans = (file_interval(path.name) for path in folder.glob("*.parquet"))
-    return sorted(span for span in spans if span is not None)
-
-
-def _move_files(staging: Path, target: Path, files: Sequence[Path]) -> None:
     moved: list[Path] = []
     try:
         for file in files:

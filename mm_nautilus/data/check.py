@@ -1,31 +1,21 @@
 """Check a catalog: what it holds, and everything in it that would spoil a backtest."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.data.book_tops import BookReplay, GroupTops
 from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
-from mm_nautilus.data.catalog_files import (
-    CatalogFile,
-    folder_name,
-    read_delta_blocks,
-    read_trade_blocks,
-)
+from mm_nautilus.data.catalog_files import CatalogFile, OnProgress, Progress, folder_name, read_blocks
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
-from mm_nautilus.data.check_report import (
-    CatalogReport,
-    Happenings,
-    InstrumentReport,
-    Problem,
-    TypeReport,
-)
+from mm_nautilus.data.check_report import CatalogReport, InstrumentReport, OutsideTrades, Problem, TypeReport
 from mm_nautilus.data.recording_folder import waiting_sessions
 from mm_nautilus.data.row_streams import RecentIds
-from mm_nautilus.data.tape_check import OutsideTrades, TapeComparison, book_pace
+from mm_nautilus.data.tape_check import TapeComparison, book_pace
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.gaps import SilenceFinder
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -42,10 +32,8 @@ from mm_nautilus.risk.limits import GAP_SECONDS
 
 __all__ = ["check_catalog"]
 
-_BATCH_ROWS = 65_536
-_LEAST_WINDOW_NS = 1_000_000_000
-
-type OnProgress = Callable[[int, int], None]
+_BATCH_ROWS: Final = 65_536
+_LEAST_WINDOW_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +86,9 @@ def check_catalog(
             "`mm-nautilus data recover`"
         )
     checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]
-    progress = _Progress(sum(check.rows for check in checks), on_progress)
+    progress = Progress(sum(check.rows for check in checks), on_progress)
     reports = tuple(check.run(progress) for check in checks)
     return CatalogReport(folder, gap_seconds, reports, tuple(problems), tuple(notes))
-
-
-class _Progress:
-    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
-        self._done, self._total, self._on_progress = 0, total, on_progress
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        if self._on_progress is not None:
-            self._on_progress(self._done, self._total)
 
 
 def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[InstrumentSpec]:
@@ -158,13 +136,10 @@ class _SpanCheck:
         announced = self._announced(block)
         report.breaks.add(silences.since_ns[announced & silences.is_gap])
         report.gaps.add(silences.since_ns[~announced & silences.is_gap])
-        longest_break = float(steps[announced].max(initial=0)) / 1e9
-        report.longest_break_seconds = max(report.longest_break_seconds, longest_break)
-        steps = np.where(announced, 0, steps)
-        longest = int(np.argmax(steps))
-        if steps[longest] / 1e9 > report.longest_gap_seconds:
-            report.longest_gap_seconds = float(steps[longest]) / 1e9
-            report.longest_gap_at = int(silences.since_ns[longest])
+        for is_announced, lengths in ((True, steps * announced), (False, steps * ~announced)):
+            longest = int(np.argmax(lengths))
+            begin, length = int(silences.since_ns[longest]), int(lengths[longest])
+            self._note_longest(begin, length, is_announced=is_announced)
 
     def add_ends(self, other: TypeReport) -> None:
         """Count the silences before the first and after the last row, as the other type of data shows them."""
@@ -175,16 +150,19 @@ class _SpanCheck:
         self._add_silence(report.last, other.last - report.last, is_announced=self._is_announced)
 
     def _add_silence(self, begin: int, length: int, *, is_announced: bool) -> None:
-        report, moment, seconds = self.report, np.array([begin]), length / 1e9
         if length > self._gap_ns:
-            (report.breaks if is_announced else report.gaps).add(moment)
+            (self.report.breaks if is_announced else self.report.gaps).add(np.array([begin]))
+        self._note_longest(begin, length, is_announced=is_announced)
+
+    def _note_longest(self, begin: int, length: int, *, is_announced: bool) -> None:
+        report, seconds = self.report, length / 1e9
         if is_announced:
             report.longest_break_seconds = max(report.longest_break_seconds, seconds)
         elif seconds > report.longest_gap_seconds:
             report.longest_gap_seconds, report.longest_gap_at = seconds, begin
 
     def _announced(self, block: DeltaBlock | TradeBlock) -> NDArray[np.bool_]:
-        """Return for each row whether the one before it said that the book is not known from there on."""
+        """Return for each row whether the one before it announced that the book is not known from there on."""
         if isinstance(block, TradeBlock):
             return np.zeros(len(block), dtype=np.bool_)
         emptied = (block.action == ACTION_CLEAR) & ((block.flags & FLAG_LAST) != 0)
@@ -216,14 +194,16 @@ class _InstrumentCheck:
         self.rows = sum(file.rows for file in (*self._book_files, *self._trade_files))
         self._judge_definition()
 
-    def run(self, progress: _Progress) -> InstrumentReport:
+    def run(self, progress: Progress) -> InstrumentReport:
         """Read everything and report."""
-        tape = TapeComparison(
-            self._trade_blocks(progress),
-            self._window(),
-            self._limits.gap_seconds * 1e9,
-            self._limits.tolerance_bps,
+        gap_ns, lag_seconds = self._limits.gap_seconds * 1e9, self._limits.lag_seconds
+        window_ns = (
+            max(_LEAST_WINDOW_NS, book_pace(self._book_files, gap_ns))
+            if lag_seconds is None
+            else int(lag_seconds * 1e9)
         )
+        trades = self._trade_blocks(progress)
+        tape = TapeComparison(trades, window_ns, gap_ns, self._limits.tolerance_bps)
         for tops in self._book_tops(progress):
             tape.follow(tops)
         outside = tape.finish()
@@ -235,12 +215,6 @@ class _InstrumentCheck:
         return InstrumentReport(
             self._spec.instrument_id, self._spec.simulated, self._book, self._trades, outside
         )
-
-    def _window(self) -> int:
-        """Return how long before and after a trade the book is looked at, nanoseconds."""
-        if self._limits.lag_seconds is not None:
-            return int(self._limits.lag_seconds * 1e9)
-        return max(_LEAST_WINDOW_NS, book_pace(self._book_files, self._limits.gap_seconds * 1e9))
 
     def _problem(self, kind: str, text: str) -> None:
         self._problems.append(Problem(kind, self._spec.instrument_id, text))
@@ -275,7 +249,7 @@ class _InstrumentCheck:
                 self._problem(kind, text)
 
     def _judge_definition(self) -> None:
-        """Tell of definitions that come too late for some of the data, or for all of it."""
+        """Report definitions that come too late for some of the data, or for all of it."""
         name, found = self._spec.instrument_id, self._reader.definitions
         files = (*self._book_files, *self._trade_files)
         if not files:
@@ -294,20 +268,13 @@ class _InstrumentCheck:
                 f"{name} is not defined before {since}, and its data begins at {format_time(first)}"
             )
 
-    def _blocks[Block: (DeltaBlock, TradeBlock)](
-        self,
-        files: Sequence[CatalogFile],
-        read: Callable[[CatalogFile, InstrumentSpec, int], Iterator[Block]],
-        span: _SpanCheck,
-        progress: _Progress,
-    ) -> Iterator[Block]:
+    def _blocks(self, files: Sequence[CatalogFile], span: _SpanCheck, progress: Progress) -> Iterator[Any]:
         for file in files:
             outside = 0
             try:
-                for block in read(file, self._spec, _BATCH_ROWS):
+                for block in progress.counting(read_blocks(file, self._spec, _BATCH_ROWS)):
                     span.add(block)
                     outside += int(((block.ts_init < file.start) | (block.ts_init > file.end)).sum())
-                    progress.add(len(block))
                     yield block
             except DataError as error:
                 # What comes after a hole in the data would only be reported as crossed or outside the book.
@@ -318,10 +285,10 @@ class _InstrumentCheck:
                 text = f"{file.path} holds {outside} rows outside the time span its name promises"
                 self._problem("wrong_span", text)
 
-    def _book_tops(self, progress: _Progress) -> Iterator[GroupTops]:
+    def _book_tops(self, progress: Progress) -> Iterator[GroupTops]:
         report = self._book
         previous: DeltaBlock | None = None
-        for block in self._blocks(self._book_files, read_delta_blocks, self._book_span, progress):
+        for block in self._blocks(self._book_files, self._book_span, progress):
             if previous is None:
                 report.starts_clear = bool(block.action[0] == ACTION_CLEAR)
             self._note_groups(block if previous is None else joined_blocks([previous, block]))
@@ -344,9 +311,9 @@ class _InstrumentCheck:
         begins = is_full[1:] & (is_later | has_ended[:-1] | ~is_full[:-1])
         self._book.uncleared.add(times[1:][begins & ~is_clear[1:] & ~is_clear[:-1]])
 
-    def _trade_blocks(self, progress: _Progress) -> Iterator[TradeBlock]:
+    def _trade_blocks(self, progress: Progress) -> Iterator[TradeBlock]:
         recent = RecentIds()
-        for block in self._blocks(self._trade_files, read_trade_blocks, self._tape_span, progress):
+        for block in self._blocks(self._trade_files, self._tape_span, progress):
             self._trades.duplicated_ids.add(block.ts_init[recent.repeated(block.trade_id)])
             self._trades.unknown_takers += int((block.aggressor == SIDE_NONE).sum())
             yield block
@@ -385,8 +352,7 @@ class _InstrumentCheck:
         if trades.duplicated_ids.count:
             self._problem("duplicated_id", f"{name} has trades with a repeated id: {trades.duplicated_ids}")
         if outside.count and self._book.complete:
-            seen = Happenings(outside.count, outside.first)
-            text = f"{name} has trades outside the book: {seen}, up to {outside.farthest_bps:.1f} bps away"
+            text = f"{name} has trades outside the book: {outside}, up to {outside.farthest_bps:.1f} bps away"
             text += f" from what it showed within {outside.window_seconds:.3g} s of them"
             self._problem("outside_book", text)
         if trades.unknown_takers:

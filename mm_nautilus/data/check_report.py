@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mm_nautilus.data.catalog_files import format_time
-from mm_nautilus.data.tape_check import OutsideTrades
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["CatalogReport", "Happenings", "InstrumentReport", "Problem", "TypeReport"]
+__all__ = ["CatalogReport", "InstrumentReport", "Occurrences", "OutsideTrades", "Problem", "TypeReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Happenings:
+class Occurrences:
     """How often something was seen, and when first (nanoseconds)."""
 
     count: int = 0
@@ -45,6 +44,26 @@ class Happenings:
 
     def __str__(self) -> str:
         return f"{self.count}, first at {format_time(self.first or 0)}"
+
+
+@dataclass(slots=True)
+class OutsideTrades(Occurrences):
+    """Trades outside the book.
+
+    Parameters
+    ----------
+    compared
+        Trades that could be compared with the book.
+    farthest_bps
+        The largest distance of any compared trade beyond the touch range, in basis points of its price;
+        trades within the tolerance included.
+    window_seconds
+        How long before and after a trade the book was looked at.
+    """
+
+    compared: int = 0
+    farthest_bps: float = 0.0
+    window_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,7 +83,7 @@ class TypeReport:
         type has rows; the longest silence of all, and when it began (nanoseconds).
     breaks, longest_break_seconds
         Silences that the data itself announces: groups that do nothing but empty the book, as a recording does
-        when it ends or its feed is lost. They are no gaps, as nobody is misled by an old book.
+        when it ends or its feed is lost. They are no gaps, as no quote can follow an old book there.
     unsorted, crossed, one_sided, unfinished, duplicated_ids
         Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
         without the last-flag; trade ids seen shortly before.
@@ -73,7 +92,7 @@ class TypeReport:
     starts_clear
         Whether the first row clears the book, as a snapshot does (book changes only).
     unknown_takers
-        Trades that do not say who took (trades only).
+        Trades without the taker's side (trades only).
     unknown_deletes
         Deletes of prices that were not in the book; common and harmless in real feeds.
     complete
@@ -85,17 +104,17 @@ class TypeReport:
     first: int | None = None
     last: int | None = None
     groups: int = 0
-    gaps: Happenings = field(default_factory=Happenings)
+    gaps: Occurrences = field(default_factory=Occurrences)
     longest_gap_seconds: float = 0.0
     longest_gap_at: int | None = None
-    breaks: Happenings = field(default_factory=Happenings)
+    breaks: Occurrences = field(default_factory=Occurrences)
     longest_break_seconds: float = 0.0
-    unsorted: Happenings = field(default_factory=Happenings)
-    crossed: Happenings = field(default_factory=Happenings)
-    one_sided: Happenings = field(default_factory=Happenings)
-    unfinished: Happenings = field(default_factory=Happenings)
-    duplicated_ids: Happenings = field(default_factory=Happenings)
-    uncleared: Happenings = field(default_factory=Happenings)
+    unsorted: Occurrences = field(default_factory=Occurrences)
+    crossed: Occurrences = field(default_factory=Occurrences)
+    one_sided: Occurrences = field(default_factory=Occurrences)
+    unfinished: Occurrences = field(default_factory=Occurrences)
+    duplicated_ids: Occurrences = field(default_factory=Occurrences)
+    uncleared: Occurrences = field(default_factory=Occurrences)
     starts_clear: bool = True
     unknown_takers: int = 0
     unknown_deletes: int = 0
@@ -104,19 +123,7 @@ class TypeReport:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentReport:
-    """What a catalog holds of one instrument.
-
-    Parameters
-    ----------
-    instrument_id
-        Symbol and venue.
-    simulated
-        Whether its data was simulated.
-    book, trades
-        Per type.
-    outside
-        The comparison of its trades with its book.
-    """
+    """What a catalog holds of one instrument; `outside` compares its trades with its book."""
 
     instrument_id: str
     simulated: bool
@@ -127,21 +134,7 @@ class InstrumentReport:
 
 @dataclass(frozen=True, slots=True)
 class CatalogReport:
-    """The result of `check_catalog`.
-
-    Parameters
-    ----------
-    folder
-        The catalog.
-    gap_seconds
-        The silence that counts as a gap.
-    instruments
-        One entry a defined instrument.
-    problems
-        Everything that is wrong; empty for a clean catalog.
-    notes
-        What is worth knowing and not wrong, in words.
-    """
+    """The result of `check_catalog`: all that is wrong are its problems; notes say in words what is harmless."""
 
     folder: Path
     gap_seconds: float

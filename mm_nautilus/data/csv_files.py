@@ -5,6 +5,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from io import BufferedReader
 from pathlib import Path
@@ -17,7 +18,6 @@ from mm_nautilus.system.plain_text import printable
 
 __all__ = [
     "BOOK_HEADER",
-    "TIME_PATTERN",
     "TRADES_HEADER",
     "CsvKind",
     "blocks",
@@ -25,12 +25,11 @@ __all__ = [
     "first_row",
     "shape_problem",
     "shown",
-    "time_rule",
 ]
 
 BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
-TIME_PATTERN: Final = r"^[1-8][0-9]{15}$"
+_TIME_PATTERN: Final = r"^[1-8][0-9]{15}$"
 """Microseconds since 1970, from 2001 to 2255."""
 _BLOCK_BYTES = 4 << 20
 _LONGEST_LINE: Final = 4096
@@ -58,14 +57,8 @@ _HEADERS: Final = {BOOK_HEADER: CsvKind.BOOK, TRADES_HEADER: CsvKind.TRADES}
 
 
 def detect_kind(path: Path) -> CsvKind:
-    """Return which type of data a file holds, by its header.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, unreadable, empty, or its header is another one.
-    """
-    with _OpenedFile(path) as (_, stream):
+    """Return which type of data a file holds, by its header; a `DataError` says why it is no file of these."""
+    with _opened(path) as (_, stream):
         header = _header(path, stream)
     if not header:
         raise DataError(f"{path} is empty; a Tardis file starts with its header")
@@ -82,13 +75,10 @@ def detect_kind(path: Path) -> CsvKind:
 def first_row(path: Path) -> list[str] | None:
     """Return the eight fields of a file's first row that has them and two times, None where there is no row at all.
 
-    Raises
-    ------
-    DataError
-        If none of the first lines is such a row, or the file cannot be read.
+    A `DataError` says why none of the first lines is such a row.
     """
     problem: str | None = None
-    with _OpenedFile(path) as (_, stream):
+    with _opened(path) as (_, stream):
         _header(path, stream)
         for number in range(2, _FIRST_LINES + 2):
             line = _line(path, stream)
@@ -112,15 +102,15 @@ def shape_problem(text: str) -> str | None:
     if len(fields) != 8:
         return f"a row has 8 fields, was {len(fields)}: `{shown(text)}`"
     for name, value in zip(("timestamp", "local_timestamp"), fields[2:4], strict=True):
-        allowed = time_rule(value)
+        allowed = _time_rule(value)
         if allowed is not None:
             return f"{name} must be {allowed}, was {f'`{shown(value)}`' if value else 'empty'}"
     return None
 
 
-def time_rule(text: str) -> str | None:
-    """Return what a time must be, with the unit that its digits speak for; None where it is right."""
-    if re.fullmatch(TIME_PATTERN, text, re.ASCII):
+def _time_rule(text: str) -> str | None:
+    """Return what a time must be, with the unit that its number of digits suggests; None where it is right."""
+    if re.fullmatch(_TIME_PATTERN, text, re.ASCII):
         return None
     digits = _WHOLE_DIGITS.fullmatch(text)
     count = 0 if digits is None else len(digits[1])
@@ -133,27 +123,19 @@ def shown(text: str, most: int = _SHOWN_CHARACTERS) -> str:
     return printable(text if len(text) <= most else text[: most - 1] + "…")
 
 
-class _OpenedFile:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BufferedReader, BufferedReader]]:
     """Open a plain or gzip file by its first bytes; yields the stored file and the text stream."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> tuple[BufferedReader, BufferedReader]:
-        try:
-            self._stored = self._path.open("rb")
-            compressed = self._stored.peek(2)[:2] == b"\x1f\x8b"
-        except FileNotFoundError as error:
-            hint = near_file_hint(self._path, ("*.csv", "*.csv.gz"), "CSV file")
-            raise DataError(f"{self._path} does not exist ({hint})") from error
-        except OSError as error:
-            raise DataError(f"{self._path} cannot be read: {error.strerror}") from error
-        if not compressed:
-            return self._stored, self._stored
-        return self._stored, cast(BufferedReader, gzip.open(self._stored, "rb"))
-
-    def __exit__(self, *_: object) -> None:
-        self._stored.close()
+    try:
+        stored = path.open("rb")
+        compressed = stored.peek(2)[:2] == b"\x1f\x8b"
+    except FileNotFoundError as error:
+        hint = near_file_hint(path, ("*.csv", "*.csv.gz"), "CSV file")
+        raise DataError(f"{path} does not exist ({hint})") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    with stored:
+        yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored)) if compressed else stored
 
 
 def _guarded(path: Path, read: Callable[[], bytes]) -> bytes:
@@ -182,17 +164,10 @@ def _header(path: Path, stream: BufferedReader) -> str:
 def blocks(path: Path) -> Iterator[tuple[bytes, int, bool]]:
     """Yield the lines behind a file's header, some megabytes at a time; empty lines at the end are left out.
 
-    Yields
-    ------
-    tuple[bytes, int, bool]
-        Whole lines, how far into the stored file they reach in bytes, and whether the last one has a line break.
-
-    Raises
-    ------
-    DataError
-        If the file is cut off or damaged.
+    Each entry is whole lines, how far into the stored file they reach in bytes, and whether the last one has a line
+    break. A `DataError` says where the file is cut off or damaged.
     """
-    with _OpenedFile(path) as (stored, stream):
+    with _opened(path) as (stored, stream):
         _header(path, stream)
         rest = b""
         while chunk := _guarded(path, lambda: stream.read(_BLOCK_BYTES)):

@@ -15,11 +15,12 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from mm_nautilus.data.csv_files import CsvKind, blocks, shape_problem, shown
+from mm_nautilus.data.findings import FindingKind, Findings
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["CsvRows", "Stretch", "read_rows"]
+__all__ = ["CsvRows", "read_rows"]
 
 type Mask = NDArray[np.bool_]
 
@@ -31,7 +32,7 @@ _MARKS: Final = {
 """What the column is_snapshot may hold; pandas and spreadsheets write capitals."""
 _MOST_MULTIPLES = 10**17
 _FIRST_US, _LAST_US = 10**15, 9 * 10**15 - 1
-"""Microseconds since 1970 with 16 digits, as `mm_nautilus.data.csv_files.TIME_PATTERN` says."""
+"""Microseconds since 1970 with 16 digits, as `mm_nautilus.data.csv_files.shape_problem` checks."""
 _MOST_DIGITS: Final = 18
 _POWERS: Final = 10 ** np.arange(_MOST_DIGITS + 1, dtype=np.int64)
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
@@ -39,7 +40,7 @@ _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
 
 @dataclass(frozen=True, slots=True)
 class CsvRows:
-    """Well-formed rows of one file, and what was wrong with the others of the same stretch.
+    """Well-formed rows of one file.
 
     Parameters
     ----------
@@ -83,79 +84,6 @@ class CsvRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """What one block of a file came to.
-
-    Parameters
-    ----------
-    rows
-        The well-formed rows.
-    bad_lines
-        Line numbers of the others.
-    reasons
-        What is wrong with the first of them, in the same order.
-    rounded_lines
-        Line numbers of the rows whose size was rounded down to whole lots.
-    rounded_texts
-        The first of these sizes, in words, in the same order.
-    bytes_read
-        How far into the file (as stored, compressed or not) the block reaches.
-    terminated
-        Whether its last line ends with a line break; where not, the file may be cut off.
-    """
-
-    rows: CsvRows
-    bad_lines: Ints
-    reasons: list[str]
-    rounded_lines: Ints
-    rounded_texts: list[str]
-    bytes_read: int
-    terminated: bool
-
-
-def read_rows(
-    path: Path,
-    kind: CsvKind,
-    spec: InstrumentSpec,
-    source: tuple[str, str],
-    *,
-    round_sizes_down: bool,
-    reasons_wanted: int,
-) -> Iterator[Stretch]:
-    """Yield a file's rows block by block, in the file's order, with flat memory.
-
-    Parameters
-    ----------
-    path
-        A plain or gzip file.
-    kind
-        What its header said.
-    spec
-        The instrument whose increments the numbers must be multiples of.
-    source
-        The exchange and symbol every row must name.
-    round_sizes_down
-        Whether a size that is no whole number of lots is rounded down instead of being malformed.
-    reasons_wanted
-        For how many malformed rows of a block to write out what is wrong.
-
-    Raises
-    ------
-    DataError
-        If the file is cut off or damaged.
-    """
-    line = 2
-    for text, bytes_read, terminated in blocks(path):
-        count = text.count(b"\n")
-        block = _Block(path, kind, spec, source, round_sizes_down, text, line)
-        rows, bad, rounded = _parse(block, count)
-        reasons = [_reason(block, row) for row in _lines(block, bad[:reasons_wanted])]
-        sizes = [_rounded_text(block, row) for row in _lines(block, rounded[:reasons_wanted])]
-        yield Stretch(rows, bad, reasons, rounded, sizes, bytes_read, terminated)
-        line += count
-
-
-@dataclass(frozen=True, slots=True)
 class _Block:
     """Lines of one file together with what they must fit."""
 
@@ -167,9 +95,64 @@ class _Block:
     text: bytes
     first_line: int
 
+    def line(self, number: int) -> str:
+        """Return one line by its number in the file."""
+        row = number - self.first_line
+        return self.text.split(b"\n", row + 1)[row].decode(errors="replace").rstrip("\r")
 
-def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
-    """Return the well-formed rows, and the line numbers of the malformed and of the rounded ones."""
+
+def read_rows(
+    path: Path,
+    kind: CsvKind,
+    spec: InstrumentSpec,
+    source: tuple[str, str],
+    findings: Findings,
+    *,
+    round_sizes_down: bool,
+) -> Iterator[tuple[CsvRows, int, int]]:
+    """Yield a file's well-formed rows block by block, in the file's order, with flat memory.
+
+    Parameters
+    ----------
+    path
+        A plain or gzip file.
+    kind
+        What its header said.
+    spec
+        The instrument whose increments the numbers must be multiples of.
+    source
+        The exchange and symbol every row must name.
+    findings
+        Where malformed and rounded rows, and a last line without a line break, are noted.
+    round_sizes_down
+        Whether a size that is no whole number of lots is rounded down instead of being malformed.
+
+    Yields
+    ------
+    tuple[CsvRows, int, int]
+        The rows of a block, how many there were with the malformed ones, and how far into the file (as stored,
+        compressed or not) the block reaches, bytes.
+
+    Raises
+    ------
+    DataError
+        If the file is cut off or damaged.
+    """
+    line = 2
+    for text, bytes_read, terminated in blocks(path):
+        count = text.count(b"\n")
+        yield (
+            _parse(_Block(path, kind, spec, source, round_sizes_down, text, line), count, findings),
+            count,
+            bytes_read,
+        )
+        if not terminated:
+            findings.count(path, FindingKind.UNTERMINATED, 1)
+        line += count
+
+
+def _parse(block: _Block, count: int, findings: Findings) -> CsvRows:
+    """Return the well-formed rows, and note the malformed and the rounded ones."""
     table, misshapen = _table(block, count)
     line = np.delete(np.arange(block.first_line, block.first_line + count), misshapen - block.first_line)
     exchange, symbol, event, local, fifth, side, price, amount = (
@@ -179,12 +162,10 @@ def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
     ok = np.ones(len(line), dtype=np.bool_)
     for column, wanted in zip((exchange, symbol), block.source, strict=True):
         ok &= _choices(column, {wanted: 0})[1]
-    ts_event, fine = _times(event)
-    ok &= fine
-    ts_init, fine = _times(local)
-    ok &= fine
-    sides, fine = _choices(side, block.kind.sides)
-    ok &= fine
+    ts_event, is_time = _times(event)
+    ts_init, is_local_time = _times(local)
+    sides, is_side = _choices(side, block.kind.sides)
+    ok &= is_time & is_local_time & is_side
     ticks, fine, _ = _multiples(price, block.spec.price_increment)
     ok &= fine & (ticks > 0)
     lots, fine, between = _multiples(amount, block.spec.size_increment)
@@ -198,8 +179,12 @@ def _parse(block: _Block, count: int) -> tuple[CsvRows, Ints, Ints]:
         snapshot, ids = flags == 1, np.full(len(ok), "", dtype=object)
         ok &= fine
     rows = CsvRows(line, ts_event * 1000, ts_init * 1000, sides, ticks, lots, snapshot, ids)
-    bad = np.sort(np.concatenate([misshapen, line[~ok]]))
-    return rows if ok.all() else rows.select(ok), bad, line[ok & rounded]
+    bad, cut = np.sort(np.concatenate([misshapen, line[~ok]])), line[ok & rounded]
+    findings.add(block.path, FindingKind.MALFORMED, bad, lambda row: _reason(block, block.line(bad[row])))
+    findings.add(
+        block.path, FindingKind.ROUNDED_SIZE, cut, lambda row: _rounded_text(block, block.line(cut[row]))
+    )
+    return rows if ok.all() else rows.select(ok)
 
 
 def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
@@ -215,7 +200,7 @@ def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
     text = block.text.replace(b"\r\n", b"\n") if b"\r" in block.text else block.text
     if (
         not text.isascii()
-    ):  # the reader fails on bytes that are no UTF-8; the fields they stand in are malformed
+    ):  # The reader fails on bytes that are no UTF-8; the fields that have them are malformed.
         text = text.decode(errors="replace").encode()
     source: Any = pa.BufferReader(text)
     table = arrow_csv.read_csv(
@@ -308,7 +293,7 @@ def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
 def _multiple(text: str, increment: Decimal) -> tuple[int, bool]:
     """Return a number's multiple of `increment`, rounded down, and whether it is exact.
 
-    The ValueError of a text that is no such number says what is allowed.
+    The `ValueError` for a text that is no such number says what is allowed.
     """
     if _NUMBER.fullmatch(text) is None:
         raise ValueError("a number that is not negative")
@@ -316,16 +301,6 @@ def _multiple(text: str, increment: Decimal) -> tuple[int, bool]:
     if multiple >= _MOST_MULTIPLES:
         raise ValueError(f"less than {_MOST_MULTIPLES} times {increment}")
     return int(multiple), multiple.denominator == 1
-
-
-def _lines(block: _Block, lines: Ints) -> list[str]:
-    if not len(lines):
-        return []
-    ends = np.flatnonzero(np.frombuffer(block.text, np.uint8) == ord("\n"))
-    starts = np.append(0, ends + 1)
-    rows = lines - block.first_line
-    spans = zip(starts[rows].tolist(), ends[rows].tolist(), strict=True)
-    return [block.text[start:end].decode(errors="replace").rstrip("\r") for start, end in spans]
 
 
 def _rounded_text(block: _Block, text: str) -> str:
@@ -346,25 +321,18 @@ def _reason(block: _Block, text: str) -> str:
 def _field_rules(block: _Block, fields: list[str]) -> Iterator[tuple[str, str, str | None]]:
     trades = block.kind is CsvKind.TRADES
     exchange, symbol, _, _, fifth, side, price, amount = fields
-    yield (
-        "exchange",
-        exchange,
-        None if exchange == block.source[0] else f"{shown(block.source[0])} as in the first row",
-    )
+    wanted = shown(block.source[0])
+    yield "exchange", exchange, None if exchange == block.source[0] else f"{wanted} as in the first row"
     yield "symbol", symbol, None if symbol == block.source[1] else shown(block.source[1])
     if trades:
-        fine = re.fullmatch(_TRADE_ID_PATTERN, fifth)
-        yield (
-            "id",
-            fifth,
-            None if fine else f"at most {_TRADE_ID_CHARACTERS} printable characters without spaces",
-        )
+        rule = f"at most {_TRADE_ID_CHARACTERS} printable characters without spaces"
+        yield "id", fifth, None if re.fullmatch(_TRADE_ID_PATTERN, fifth) else rule
     else:
         yield "is_snapshot", fifth, None if fifth in _MARKS else "true or false"
     yield "side", side, None if side in block.kind.sides else f"one of {', '.join(block.kind.sides)}"
     yield "price", price, _number_rule(price, block.spec.price_increment, positive=True, between=False)
-    rule = _number_rule(amount, block.spec.size_increment, positive=trades, between=block.round_sizes_down)
-    yield "amount", amount, rule
+    between = block.round_sizes_down
+    yield "amount", amount, _number_rule(amount, block.spec.size_increment, positive=trades, between=between)
 
 
 def _number_rule(text: str, increment: Decimal, *, positive: bool, between: bool) -> str | None:

@@ -1,47 +1,57 @@
 """From a catalog to flat files: CSV in Tardis' form, which can be imported again, or Parquet tables."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.config.yaml_file import yaml_text
 from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog_files import TIME, OnProgress, Progress, decimals
 from mm_nautilus.data.catalog_fitness import refuse_other_span
+from mm_nautilus.data.catalog_writer import staged_folder
 from mm_nautilus.data.csv_files import CsvKind
-from mm_nautilus.data.flat_tables import FlatTable, book_columns, touch_columns, trade_columns
 from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec
-from mm_nautilus.market.rows import DeltaBlock, TradeBlock
-from mm_nautilus.system.whole_file import reason
+from mm_nautilus.market.rows import (
+    ACTION_ADD,
+    ACTION_CLEAR,
+    ACTION_DELETE,
+    ACTION_UPDATE,
+    FLAG_LAST,
+    FLAG_SNAPSHOT,
+    SIDE_ASK,
+    SIDE_BID,
+    SIDE_NONE,
+    DeltaBlock,
+    Ints,
+    TradeBlock,
+)
 
 __all__ = ["ExportForm", "ExportReport", "ExportedFile", "export_catalog"]
 
 type ExportForm = Literal["tardis", "parquet"]
-type OnProgress = Callable[[int, int], None]
 
 _END_OF_TIME_NS: Final = 2**63 - 1
 _TARDIS_ENDS: Final = (*(f"_{kind.value}.csv.gz" for kind in CsvKind), ".yaml")
 _PARQUET_ENDS: Final = ("_book_changes.parquet", "_trades.parquet", "_touches.parquet")
+_TOUCH_ROWS: Final = 100_000
+_ACTIONS: Final = {ACTION_ADD: "add", ACTION_UPDATE: "update", ACTION_DELETE: "delete", ACTION_CLEAR: "clear"}
+_SIDES: Final = {SIDE_NONE: None, SIDE_BID: "bid", SIDE_ASK: "ask"}
+_TAKERS: Final = {SIDE_NONE: None, SIDE_BID: "buy", SIDE_ASK: "sell"}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """One file.
-
-    Parameters
-    ----------
-    name
-        Its name in the folder.
-    instrument_id
-        Whose data it holds.
-    rows
-        How many rows; a definition of an instrument has none.
-    """
+    """One file: its name in the folder, the instrument, and how many rows; a definition has None."""
 
     name: str
     instrument_id: str
@@ -50,17 +60,7 @@ class ExportedFile:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What an export wrote.
-
-    Parameters
-    ----------
-    folder
-        Where to.
-    files
-        The files.
-    notes
-        What the format cannot express, one text each.
-    """
+    """What an export wrote; notes say what the format cannot express."""
 
     folder: Path
     files: tuple[ExportedFile, ...]
@@ -123,21 +123,18 @@ def export_catalog(
         raise ConfigError(f"end must be after start ({format_time(start_ns)}), was {format_time(end_ns)}")
     refuse_other_span(reader, start_ns, end_ns)
     _refuse_target(target, specs, form, force=force)
-    beside = next(folder for folder in target.absolute().parents if folder.exists())
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {reason(error)}") from error
-    try:
-        progress = _Progress(reader, specs, on_progress)
+    rows = sum(
+        file.rows for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
+    )
+    progress = Progress(rows, on_progress)
+    with staged_folder(target) as staging:
         exports = [_SymbolExport(reader, spec, staging, (start_ns, end_ns), progress) for spec in specs]
         for export in exports:
-            export.write(form)
+            if form == "tardis":
+                export.write_tardis()
+            else:
+                export.write_parquet()
         _move_into(staging, target, force=force)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {reason(error)}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return ExportReport(
         target,
         tuple(file for export in exports for file in export.files),
@@ -182,24 +179,6 @@ def _move_into(staging: Path, target: Path, *, force: bool) -> None:
         path.replace(target / path.name)
 
 
-class _Progress:
-    def __init__(
-        self, reader: CatalogReader, specs: Sequence[InstrumentSpec], on_progress: OnProgress | None
-    ) -> None:
-        files = (
-            file for spec in specs for kind in DataKind for file in reader.files(spec.instrument_id, kind)
-        )
-        self._total, self._done, self._on_progress = sum(file.rows for file in files), 0, on_progress
-
-    def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Yield blocks and count their rows."""
-        for block in blocks:
-            yield block
-            self._done += len(block)
-            if self._on_progress is not None:
-                self._on_progress(min(self._done, self._total), self._total)
-
-
 class _SymbolExport:
     """One instrument's files."""
 
@@ -209,7 +188,7 @@ class _SymbolExport:
         spec: InstrumentSpec,
         folder: Path,
         span: tuple[int | None, int | None],
-        progress: _Progress,
+        progress: Progress,
     ) -> None:
         self._reader, self._spec, self._folder = reader, spec, folder
         self._start_ns, self._end_ns = span
@@ -217,67 +196,53 @@ class _SymbolExport:
         self.files: list[ExportedFile] = []
         self.notes: list[str] = []
 
-    def write(self, form: ExportForm) -> None:
-        """Write the instrument's files in one of the two forms."""
-        if form == "tardis":
-            self._write_tardis_book()
-            self._write_tardis_trades()
-            self._write_definition()
-        else:
-            self._write_book_table()
-            self._write_trade_table()
-            self._write_touch_table()
-
-    def _write_tardis_book(self) -> None:
-        with TardisBook(self._folder, self._spec) as book:
-            for block in self._deltas():
-                book.write(block)
+    def write_tardis(self) -> None:
+        """Write the CSV files and the instrument's definition."""
+        with closing(TardisBook(self._folder, self._spec)) as book:
+            for changes in self._deltas():
+                book.write(changes)
         self._keep(book.path, book.rows)
-        self._note(
-            book.joined_groups,
-            "groups of book changes share a microsecond with the previous one and are merged into it",
-        )
-        self._note(
-            book.empty_clears, "times the book was emptied for a while, which the format cannot express"
-        )
-
-    def _write_tardis_trades(self) -> None:
-        with TardisTrades(self._folder, self._spec) as trades:
-            for block in self._trades():
-                trades.write(block)
-        self._keep(trades.path, trades.rows)
-
-    def _write_definition(self) -> None:
+        for count, words in (
+            (
+                book.joined_groups,
+                "groups of book changes share a microsecond with the previous one and are merged into it",
+            ),
+            (book.empty_clears, "times the book was emptied for a while, which the format cannot express"),
+        ):
+            if count:
+                self.notes.append(f"{self._spec.instrument_id}: {count:,} {words}")
+        with closing(TardisTrades(self._folder, self._spec)) as tape:
+            for trades in self._trades():
+                tape.write(trades)
+        self._keep(tape.path, tape.rows)
         path = self._folder / f"{source_symbol(self._spec)}.yaml"
         path.write_text(yaml_text(_definition(self._spec)), encoding="utf-8")
         self.files.append(ExportedFile(path.name, self._spec.instrument_id, None))
 
-    def _write_book_table(self) -> None:
-        with self._table("book_changes") as table:
-            for block in self._deltas():
-                table.write(book_columns(self._spec, block))
-        self._keep(table.path, table.rows)
-
-    def _write_trade_table(self) -> None:
-        with self._table("trades") as table:
-            for block in self._trades():
-                table.write(trade_columns(self._spec, block))
-        self._keep(table.path, table.rows)
-
-    def _write_touch_table(self) -> None:
+    def write_parquet(self) -> None:
+        """Write the tables."""
+        spec = self._spec
+        self._write_table("book_changes", (_book_columns(spec, block) for block in self._deltas()))
+        self._write_table("trades", (_trade_columns(spec, block) for block in self._trades()))
         start_ns, end_ns = self._start_ns or 0, self._end_ns or _END_OF_TIME_NS
         try:
             touches = replay_touches(self._deltas(), start_ns, end_ns).touches
         except CalibrationError as error:
-            self.notes.append(f"{self._spec.instrument_id}: no touches: {error}")
-            return
-        with self._table("touches") as table:
-            for columns in touch_columns(self._spec, touches):
-                table.write(columns)
-        self._keep(table.path, table.rows)
+            self.notes.append(f"{spec.instrument_id}: no touches: {error}")
+        else:
+            self._write_table("touches", _touch_columns(spec, touches))
 
-    def _table(self, name: str) -> FlatTable:
-        return FlatTable(self._folder / f"{source_symbol(self._spec)}_{name}.parquet")
+    def _write_table(self, name: str, parts: Iterable[dict[str, Any]]) -> None:
+        path = self._folder / f"{source_symbol(self._spec)}_{name}.parquet"
+        rows, writer = 0, None
+        with ExitStack() as files:
+            for columns in parts:
+                table = pa.table(columns)
+                if writer is None:
+                    writer = files.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+                writer.write_table(table)
+                rows += table.num_rows
+        self._keep(path, rows)
 
     def _deltas(self) -> Iterator[DeltaBlock]:
         """Yield book changes from the last full book at or before the start on."""
@@ -303,9 +268,53 @@ class _SymbolExport:
         path.unlink(missing_ok=True)
         self.notes.append(f"{self._spec.instrument_id}: nothing for {path.name} in the span")
 
-    def _note(self, count: int, words: str) -> None:
-        if count:
-            self.notes.append(f"{self._spec.instrument_id}: {count:,} {words}")
+
+def _times(values: Ints) -> Any:
+    return pa.array(values).cast(TIME)
+
+
+def _words(codes: Ints, words: Mapping[int, str | None]) -> Any:
+    texts: Any = pa.array([words[code] for code in sorted(words)], pa.string())
+    return texts.take(np.searchsorted(sorted(words), codes))
+
+
+def _book_columns(spec: InstrumentSpec, block: DeltaBlock) -> dict[str, Any]:
+    """Return book changes: what happened to which level, its new size, and where groups and full books are."""
+    return {
+        "ts_event": _times(block.ts_event),
+        "ts_init": _times(block.ts_init),
+        "action": _words(block.action, _ACTIONS),
+        "side": _words(block.side, _SIDES),
+        "price": decimals(block.price_ticks, spec.price_increment),
+        "size": decimals(block.size_lots, spec.size_increment),
+        "is_snapshot": pa.array((block.flags & FLAG_SNAPSHOT) != 0),
+        "is_last_of_group": pa.array((block.flags & FLAG_LAST) != 0),
+    }
+
+
+def _trade_columns(spec: InstrumentSpec, block: TradeBlock) -> dict[str, Any]:
+    """Return trades with the taker's side, null where it is not known."""
+    return {
+        "ts_event": _times(block.ts_event),
+        "ts_init": _times(block.ts_init),
+        "taker_side": _words(block.aggressor, _TAKERS),
+        "price": decimals(block.price_ticks, spec.price_increment),
+        "size": decimals(block.size_lots, spec.size_increment),
+        "trade_id": pa.array(block.trade_id, pa.string()),
+    }
+
+
+def _touch_columns(spec: InstrumentSpec, touches: TouchSeries) -> Iterator[dict[str, Any]]:
+    """Yield the touch after every change of its prices or sizes, in parts."""
+    for start in range(0, len(touches), _TOUCH_ROWS):
+        part = slice(start, start + _TOUCH_ROWS)
+        yield {
+            "ts_init": _times(touches.ts_ns[part]),
+            "bid_price": decimals(touches.bid_ticks[part], spec.price_increment),
+            "bid_size": decimals(touches.bid_lots[part], spec.size_increment),
+            "ask_price": decimals(touches.ask_ticks[part], spec.price_increment),
+            "ask_size": decimals(touches.ask_lots[part], spec.size_increment),
+        }
 
 
 def _definition(spec: InstrumentSpec) -> dict[str, Any]:

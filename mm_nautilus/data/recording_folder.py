@@ -3,10 +3,15 @@
 ``.recording`` holds a lock, one folder a session, and in each session one folder a part with the logs of that time,
 each in the folder that its file will have in the catalog. Everything that follows can be done again after it was
 interrupted: the same log always gives the same file, and a log is only deleted when its file is in its place.
+
+As a program, the module brings one part of a running recording into its catalog, and ends with the process that
+started it, in whatever way that ends.
 """
 
 import os
 import shutil
+import sys
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_nautilus.data.catalog import CatalogReader
-from mm_nautilus.data.catalog_files import DataKind, file_interval, folder_name, open_parquet, read_batches
+from mm_nautilus.data.catalog_files import (
+    DataKind,
+    file_interval,
+    file_spans,
+    folder_name,
+    last_row,
+    read_batches,
+)
 from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_log import LogReader
 from mm_nautilus.data.recording_rows import break_table, is_recorded, stored_table
@@ -50,7 +62,7 @@ INSTRUMENTS: Final = "instruments"
 """Folder of a session for definitions the catalog does not have yet, laid out as the catalog is."""
 _DAY_NS: Final = 86_400 * SECOND_NS
 _LOCK_PATIENCE_SECONDS: Final = 5.0
-_ROWS_AT_ONCE: Final = 65_536
+_NICENESS: Final = 10
 
 
 @dataclass(slots=True)
@@ -97,35 +109,25 @@ def locked_recording(catalog: Path) -> Iterator[int]:
     DataError
         If another process does so now and for some more seconds, or the folder cannot be written.
     """
-    handle = _lock(catalog)
+    if catalog.exists() and not catalog.is_dir():
+        raise DataError(f"{catalog} is a file; a catalog is a folder")
+    try:
+        (catalog / _FOLDER).mkdir(parents=True, exist_ok=True)
+        # The process that makes the files of a recording needs a moment to notice that the recording was killed.
+        handle = take_lock(catalog / _FOLDER / "lock", _LOCK_PATIENCE_SECONDS)
+    except BlockingIOError as error:
+        text = f"another process is recording into {catalog}; end it or choose another catalog"
+        raise DataError(text) from error
+    except OSError as error:
+        raise DataError(f"{catalog} cannot be recorded into: {error}") from error
     try:
         yield handle
     finally:
         os.close(handle)
 
 
-def _lock(catalog: Path) -> int:
-    if catalog.exists() and not catalog.is_dir():
-        raise DataError(f"{catalog} is a file; a catalog is a folder")
-    try:
-        (catalog / _FOLDER).mkdir(parents=True, exist_ok=True)
-        # The process that makes the files of a recording needs a moment to notice that the recording was killed.
-        return take_lock(catalog / _FOLDER / "lock", _LOCK_PATIENCE_SECONDS)
-    except BlockingIOError as error:
-        text = f"another process is recording into {catalog}; end it or choose another catalog"
-        raise DataError(text) from error
-    except OSError as error:
-        raise DataError(f"{catalog} cannot be recorded into: {error}") from error
-
-
 def new_session(catalog: Path, specs: Iterable[InstrumentSpec]) -> Path:
-    """Make and return the folder of a session that records instruments with these definitions.
-
-    Raises
-    ------
-    OSError, DataError
-        If it cannot be written; nothing is left of it then.
-    """
+    """Make and return the folder of a session that records these instruments; nothing is left of it after an error."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     session = catalog / _FOLDER / f"session-{stamp}-{os.getpid()}"
     try:
@@ -216,8 +218,11 @@ def _sync(path: Path) -> None:
 
 def last_time(catalog: Path, folder: Path) -> int:
     """Return the last time (nanoseconds) a folder of the catalog holds, by its files' names, 0 without files."""
-    spans = (file_interval(path.name) for path in (catalog / folder).glob("*.parquet"))
-    return max((span[1] for span in spans if span is not None), default=0)
+    return _last_time((catalog / folder).glob("*.parquet"))
+
+
+def _last_time(paths: Iterable[Path]) -> int:
+    return max((end for _, end in file_spans(paths)), default=0)
 
 
 # -- After a crash ------------------------------------------------------------------------------------------
@@ -225,11 +230,6 @@ def last_time(catalog: Path, folder: Path) -> int:
 
 def recover(catalog: Path) -> RecoveryReport:
     """Bring everything that interrupted recordings have left into a catalog; does nothing where nothing is left.
-
-    Parameters
-    ----------
-    catalog
-        The catalog's folder.
 
     Raises
     ------
@@ -245,13 +245,7 @@ def recover(catalog: Path) -> RecoveryReport:
 
 
 def recover_locked(catalog: Path) -> RecoveryReport:
-    """Do what `recover` does in a process that holds the lock.
-
-    Raises
-    ------
-    DataError
-        If the catalog cannot be written.
-    """
+    """Do what `recover` does in a process that holds the lock; a `DataError` says why the catalog cannot be written."""
     report = RecoveryReport(catalog)
     try:
         _finish_join(catalog)
@@ -284,14 +278,9 @@ def _recover_session(catalog: Path, session: Path, report: RecoveryReport) -> No
 
 
 def mark_breaks(catalog: Path, session: Path) -> int:
-    """Say after the last recorded changes of each book that it is not known from there on; returns for how many.
+    """Record after the last changes of each book that it is not known from there on; returns for how many books.
 
-    Parameters
-    ----------
-    catalog
-        The catalog.
-    session
-        A folder on the same disk for files that are not finished.
+    Files are written into the folder of the session before they are moved into the catalog.
     """
     books = catalog / "data" / DataKind.DELTAS
     aside = session / "breaks"
@@ -300,18 +289,12 @@ def mark_breaks(catalog: Path, session: Path) -> int:
     for name, spec in _specs_by_folder(catalog).items():
         folder = books / name
         paths = sorted(folder.glob("*.parquet"))
-        if paths and _recorded_schema(paths[-1]) is not None and not _ends_with_break(paths[-1]):
-            stored = folder.relative_to(catalog)
-            writer.write_table(stored, break_table(spec, last_time(catalog, stored) + 1))
+        if paths and _recorded_schema(paths[-1]) is not None:
+            last = last_row(paths[-1], ["action", "flags"])
+            if last["action"] != "CLEAR" or not last["flags"] & FLAG_LAST:
+                writer.write_table(folder.relative_to(catalog), break_table(spec, _last_time(paths) + 1))
     writer.close()
     return _place_files(aside, catalog)
-
-
-def _ends_with_break(path: Path) -> bool:
-    with open_parquet(path) as file:
-        rows = file.read_row_group(file.num_row_groups - 1, columns=["action", "flags"])
-    last = rows.slice(rows.num_rows - 1).to_pylist()[0]
-    return last["action"] == "CLEAR" and bool(last["flags"] & FLAG_LAST)
 
 
 # -- One file a day -----------------------------------------------------------------------------------------
@@ -328,7 +311,7 @@ def join_days(catalog: Path) -> int:
     OSError
         If something cannot be written; the files stay as they are then, or `recover` finishes the work.
     """
-    joined, today = 0, _latest(catalog) // _DAY_NS
+    joined, today = 0, _last_time((catalog / "data").glob("*/*/*.parquet")) // _DAY_NS
     folders = [*(catalog / "data").glob("*/*"), catalog / "fills"]
     for folder in sorted(path for path in folders if path.is_dir()):
         for paths in _runs_of_a_day(folder, today):
@@ -371,7 +354,7 @@ def _join(catalog: Path, paths: Sequence[Path]) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     writer = CatalogWriter(aside)
     for path in paths:
-        for batch in read_batches(path, _ROWS_AT_ONCE):
+        for batch in read_batches(path):
             writer.write_table(path.parent.relative_to(catalog), pa.Table.from_batches([batch]))
     for path in writer.close():
         _sync(path)
@@ -391,12 +374,8 @@ def _finish_join(catalog: Path) -> None:
         start, end = file_interval(path.name) or (0, 0)
         for other in target.parent.glob("*.parquet"):
             span = file_interval(other.name)
-            if (
-                span is not None
-                and start <= span[0]
-                and span[1] <= end
-                and _recorded_schema(other) is not None
-            ):
+            is_within = span is not None and start <= span[0] and span[1] <= end
+            if is_within and _recorded_schema(other) is not None:
                 other.unlink()
         path.rename(target)
     for folder in (_joined(catalog), catalog / _FOLDER / "joining"):
@@ -404,6 +383,21 @@ def _finish_join(catalog: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _latest(catalog: Path) -> int:
-    spans = (file_interval(path.name) for path in (catalog / "data").glob("*/*/*.parquet"))
-    return max((span[1] for span in spans if span is not None), default=0)
+# -- In a process of its own --------------------------------------------------------------------------------
+
+
+def _promote_beside(catalog: Path, part: Path) -> None:
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    promote_part(catalog, part, RecoveryReport(catalog))
+    join_days(catalog)
+
+
+def _end_with_parent() -> None:
+    """End this process when the other end of its standard input is gone."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _promote_beside(*map(Path, sys.argv[1:]))

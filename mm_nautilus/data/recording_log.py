@@ -14,24 +14,13 @@ from mm_nautilus.errors import DataError
 __all__ = ["LogReader", "LogWriter"]
 
 _BLOCK: Final = struct.Struct("<II")
-"""What precedes a table: its size as it is compressed, and the checksum of that."""
+"""What precedes a table: its compressed size, and the checksum of that."""
 _CODEC: Final = "zstd"
 _ROWS_AT_ONCE: Final = 65_536
 
 
 class LogWriter:
-    """Append tables to a new file; nothing is held back in this process.
-
-    Parameters
-    ----------
-    path
-        The file; it must not exist.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be made; the methods raise it if it cannot be written.
-    """
+    """Append tables to a new file, unbuffered; every method raises an `OSError` if the file cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("xb", buffering=0)
@@ -62,11 +51,6 @@ class LogWriter:
 
 class LogReader:
     """Read a log up to the first table that is not whole.
-
-    Parameters
-    ----------
-    path
-        The file.
 
     Attributes
     ----------
@@ -104,10 +88,8 @@ class LogReader:
                 if not length or len(body) < length or zlib.crc32(body) != checksum:
                     return
                 self.torn_bytes -= _BLOCK.size + length
-                yield self._table(body)
-
-    def _table(self, body: bytes) -> pa.Table:
-        try:
-            return pa.ipc.open_stream(pa.CompressedInputStream(pa.BufferReader(body), _CODEC)).read_all()
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self._path} holds what is no table: {error}") from error
+                try:
+                    packed = pa.CompressedInputStream(pa.BufferReader(body), _CODEC)
+                    yield pa.ipc.open_stream(packed).read_all()
+                except (pa.ArrowException, OSError) as error:
+                    raise DataError(f"{self._path} holds what is no table: {error}") from error

@@ -15,15 +15,7 @@ from nautilus_trader.serialization import (
     trades_to_arrow_record_batch_bytes,
 )
 
-from mm_nautilus.data.catalog_files import (
-    CatalogFile,
-    DataKind,
-    delta_block,
-    delta_table,
-    folder_name,
-    trade_block,
-    trade_table,
-)
+from mm_nautilus.data.catalog_files import TIME, CatalogFile, DataKind, batch_block, block_table, folder_name
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
@@ -54,56 +46,51 @@ __all__ = [
 ]
 
 _AMOUNT: Final[pa.DataType] = pa.decimal128(38, 18)
-_TEXT: Final[pa.DataType] = pa.string()
 _RECORDED_BY: Final = {b"recorded_by": b"mm_nautilus"}
 """In a file's metadata, tells a recording of this package from other files of the catalog."""
 _SIZE_PRECISION: Final = b"size_precision"
 """In a log's metadata, the digits of the feed's sizes."""
 
-FILL_SCHEMA: Final = pa.schema(
-    [
-        ("ts_event", pa.timestamp("ns", tz="UTC")),
-        ("symbol", _TEXT),
-        ("side", _TEXT),
-        ("price", _AMOUNT),
-        ("quantity", _AMOUNT),
-        ("commission", _AMOUNT),
-        ("commission_currency", _TEXT),
-        ("liquidity", _TEXT),
-        ("order_type", _TEXT),
-        ("client_order_id", _TEXT),
-        ("trade_id", _TEXT),
-        ("purpose", _TEXT),
-        ("realized_pnl", _AMOUNT),
-        ("trade_pnl", _AMOUNT),
-        ("position", _AMOUNT),
-    ]
-)
-"""Columns of recorded fills: those of a run's own table, then what is known besides. The currency of the commission
-is also that of price and PnL."""
-
-_FILL_NAMES: Final = {
+_FILL_COLUMNS: Final = {
+    "ts_event": "ts_event",
+    "symbol": "symbol",
+    "side": "side",
+    "price": "price",
+    "quantity": "quantity",
     "commission": "fee",
     "commission_currency": "currency",
+    "liquidity": "liquidity",
+    "order_type": "order_type",
     "client_order_id": "order_id",
+    "trade_id": "trade_id",
+    "purpose": "purpose",
     "realized_pnl": "realized_change",
+    "trade_pnl": "trade_pnl",
+    "position": "position",
 }
-"""What a `Fill` calls a column, where that is another name."""
+"""Columns of recorded fills, and what a `Fill` calls them. The commission's currency is also that of price and PnL."""
+_FILL_AMOUNTS: Final = {"price", "quantity", "commission", "realized_pnl", "trade_pnl", "position"}
+_FILL_SCHEMA: Final = pa.schema(
+    [
+        (name, TIME if name == "ts_event" else _AMOUNT if name in _FILL_AMOUNTS else pa.string())
+        for name in _FILL_COLUMNS
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedStream:
-    """One sequence of rows that ends up in one folder of the catalog.
+    """Rows that end up in one folder of the catalog.
 
     Parameters
     ----------
     folder
-        Its folder, relative to the catalog's.
+        That folder, relative to the catalog's.
     to_table
-        Makes a table for the log of what is handed over, on any thread; raises `DataError` where it has more digits
+        Makes a table for the log from what is handed over, on any thread; raises `DataError` where it has more digits
         than the instrument, and `pa.ArrowInvalid` where it does not fit its columns.
     encode
-        Makes bytes of the engine's objects, on the engine's thread; None for rows of plain values.
+        Makes bytes from the engine's objects, on the engine's thread; None for rows of plain values.
     """
 
     folder: Path
@@ -132,8 +119,8 @@ def with_times(table: pa.Table, times: Ints) -> pa.Table:
 
 
 def fill_row(fill: Fill) -> dict[str, Any]:
-    """Return one execution as plain values, one a column of `FILL_SCHEMA`."""
-    return {name: getattr(fill, _FILL_NAMES.get(name, name)) for name in FILL_SCHEMA.names}
+    """Return one execution as plain values by the names of its columns."""
+    return {name: getattr(fill, field) for name, field in _FILL_COLUMNS.items()}
 
 
 def _metrics_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -141,15 +128,13 @@ def _metrics_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     name = SYMBOL_METRICS.type_name
     data_type = json.dumps({"type_name": name, "metadata": None}, separators=(",", ":"))
     column = pa.field("data_type", pa.string(), nullable=False)
-    schema = metrics_schema().append(column).with_metadata({"type_name": _METRICS_NAME})
-    rows = [{**row, "type": _METRICS_NAME, "data_type": data_type} for row in rows]
-    return _marked(pa.Table.from_pylist(rows, schema=schema))
+    schema = metrics_schema().append(column).with_metadata({"type_name": name})
+    return _marked(pa.Table.from_pylist([{**row, "data_type": data_type} for row in rows], schema=schema))
 
 
-_METRICS_NAME: Final = "SymbolMetrics"
-METRICS: Final = RecordedStream(Path("data/custom", _METRICS_NAME), _metrics_table)
+METRICS: Final = RecordedStream(Path("data/custom", SYMBOL_METRICS.type_name), _metrics_table)
 FILLS: Final = RecordedStream(
-    Path("fills"), lambda rows: _marked(pa.Table.from_pylist(list(rows), schema=FILL_SCHEMA))
+    Path("fills"), lambda rows: _marked(pa.Table.from_pylist(rows, schema=_FILL_SCHEMA))
 )
 
 
@@ -159,15 +144,8 @@ FILLS: Final = RecordedStream(
 def market_streams(received: InstrumentSpec, stored: InstrumentSpec) -> tuple[RecordedStream, RecordedStream]:
     """Return the streams of an instrument's book changes and trades, which take the engine's Arrow bytes.
 
-    Parameters
-    ----------
-    received, stored
-        The instrument as the venue's adapter describes it and as the catalog keeps it; their lots may differ.
-
-    Raises
-    ------
-    DataError
-        If the catalog's lot is no multiple of the venue's.
+    The instrument is given as the venue's adapter describes it and as the catalog keeps it. A `DataError` is raised if
+    the catalog's lot is no multiple of the venue's.
     """
     if stored.size_increment % received.size_increment:
         raise DataError(
@@ -198,23 +176,19 @@ def _received_table(spec: InstrumentSpec, payload: bytes) -> pa.Table:
 def stored_table(log: Path, kind: DataKind, spec: InstrumentSpec, table: pa.Table) -> pa.Table:
     """Return rows of a log of market data as the catalog keeps them.
 
-    Raises
-    ------
-    DataError
-        If prices or sizes are no whole number of the instrument's increments.
+    A `DataError` is raised if prices or sizes are no whole number of the instrument's increments.
     """
     digits = int(table.schema.metadata[_SIZE_PRECISION])
     received = replace(spec, size_increment=Decimal(1).scaleb(-digits))
     lot_ratio = int(spec.size_increment / received.size_increment)
     batch = table.unify_dictionaries().combine_chunks().to_batches()[0]
     origin = CatalogFile(log, kind, spec.instrument_id, 0, 0, 0, spec.price_precision, digits, False)
-    if kind is DataKind.DELTAS:
-        changes = _as_stored(delta_block(origin, batch, received), lot_ratio)
-        return _marked(delta_table(spec, changes))
-    return _marked(trade_table(spec, _whole_lots(trade_block(origin, batch, received), lot_ratio)))
+    block = batch_block(origin, batch, received)
+    convert = _stored_changes if kind is DataKind.DELTAS else _whole_lots
+    return _marked(block_table(spec, convert(block, lot_ratio)))
 
 
-def _as_stored(block: DeltaBlock, lot_ratio: int) -> DeltaBlock:
+def _stored_changes(block: DeltaBlock, lot_ratio: int) -> DeltaBlock:
     """Return book changes with whole lots, the two flags a catalog knows, and one time a group.
 
     A level that holds less than one lot is deleted.
@@ -236,17 +210,19 @@ def _as_stored(block: DeltaBlock, lot_ratio: int) -> DeltaBlock:
 def _whole_lots(block: TradeBlock, lot_ratio: int) -> TradeBlock:
     """Return trades in whole lots; one of less than a lot is left out."""
     kept = np.flatnonzero(block.size_lots >= lot_ratio)
-    return TradeBlock(
-        block.ts_event[kept],
-        block.ts_init[kept],
-        block.price_ticks[kept],
-        block.size_lots[kept] // lot_ratio,
-        block.aggressor[kept],
-        [block.trade_id[row] for row in kept.tolist()],
+    ids = [block.trade_id[row] for row in kept.tolist()]
+    columns = (
+        block.ts_event,
+        block.ts_init,
+        block.price_ticks,
+        block.size_lots // lot_ratio,
+        block.aggressor,
     )
+    event, init, price, size, aggressor = (column[kept] for column in columns)
+    return TradeBlock(event, init, price, size, aggressor, ids)
 
 
 def break_table(spec: InstrumentSpec, moment: int) -> pa.Table:
     """Return the one row that says that from `moment` (nanoseconds) on the book is not known."""
     row = [moment, moment, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT | FLAG_LAST, 0]
-    return _marked(delta_table(spec, DeltaBlock(*(np.array([value], dtype=np.int64) for value in row))))
+    return _marked(block_table(spec, DeltaBlock(*(np.array([value], dtype=np.int64) for value in row))))

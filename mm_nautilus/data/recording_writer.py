@@ -1,9 +1,13 @@
 """Write a recording from a thread of its own, so that a slow disk never makes the engine wait.
 
-The thread sees bytes, plain values and files; nothing of the engine's is ever handed to it.
+The thread sees bytes, plain values and files, and no object of the engine. Finished parts become files of the catalog
+in a process of low priority: a thread would share the interpreter with the engine and make it wait for seconds.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -15,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from mm_nautilus.data import recording_folder
 from mm_nautilus.data.catalog_files import row_times
 from mm_nautilus.data.recording_folder import (
     LOG_NAME,
@@ -25,18 +30,35 @@ from mm_nautilus.data.recording_folder import (
     promote_part,
 )
 from mm_nautilus.data.recording_log import LogWriter
-from mm_nautilus.data.recording_promotion import Promotion
 from mm_nautilus.data.recording_rows import RecordedStream, with_times
 
 __all__ = ["RecordingSession", "RecordingWriter"]
 
 _MOST_WAITING_BYTES: Final = 256_000_000
 """What may wait for the disk before recording is given up, so that memory stays bounded."""
-
 _PAUSE_SECONDS: Final = 1.0
 """How often the thread looks around when nothing comes, seconds."""
 
 type Payload = bytes | Sequence[Mapping[str, Any]]
+
+
+def start_promotion(catalog: Path, part: Path, lock: int) -> subprocess.Popen[str]:
+    """Start the process that brings a finished part into the catalog; it ends when this process does.
+
+    It holds the recording's lock too, so that no other recording or recovery begins before it has ended.
+    """
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(  # noqa: S603 (our own module, with paths of our own)
+        [sys.executable, "-m", recording_folder.__name__, str(catalog), str(part)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        pass_fds=(lock,),
+        # Signals of the terminal are meant for the run, which waits for this process.
+        start_new_session=True,
+    )
 
 
 class RecordingSession:
@@ -65,7 +87,7 @@ class RecordingSession:
         self._catalog, self._folder, self._lock = catalog, folder, lock
         self._parts = 0
         self._finished: deque[Path] = deque()
-        self._promotion: Promotion | None = None
+        self._promotion: subprocess.Popen[str] | None = None
         self._logs: dict[Path, LogWriter] = {}
         self.part_bytes = 0
         self.last = {stream.folder: last_time(catalog, stream.folder) for stream in streams}
@@ -102,35 +124,45 @@ class RecordingSession:
     def rotate(self) -> None:
         """Begin the next part; the present one waits to be brought into the catalog."""
         if self._logs:
-            self._close_logs()
+            self.close_logs()
             self._finished.append(self._part)
             self._floors = dict(self.last)
             self._parts += 1
             self.part_bytes = 0
 
     def promote(self) -> None:
-        """Bring finished parts into the catalog, one after the other, without waiting for it."""
-        if self._promotion is not None and self._promotion.is_done():
-            self._promotion = None
+        """Bring finished parts into the catalog, one after the other, without waiting for it.
+
+        An `OSError` says why one could not be brought in; its logs are still there.
+        """
+        if self._promotion is not None and self._promotion.poll() is not None:
+            self._end_promotion()
         if self._promotion is None and self._finished:
-            self._promotion = Promotion(self._catalog, self._finished.popleft(), self._lock)
+            self._promotion = start_promotion(self._catalog, self._finished.popleft(), self._lock)
+
+    def _end_promotion(self) -> None:
+        """Wait for the process that makes files, and raise an `OSError` if it has failed."""
+        if self._promotion is None:
+            return
+        with self._promotion as process:
+            errors = process.stderr.read() if process.stderr is not None else ""
+        self._promotion = None
+        if process.returncode != 0:
+            reason = (errors.splitlines() or [f"it ended with code {process.returncode}"])[-1]
+            raise OSError(f"what was recorded could not be brought into the catalog: {reason}")
 
     def finish(self) -> None:
         """Bring everything into the catalog and leave nothing behind."""
         self.rotate()
-        if self._promotion is not None:
-            self._promotion.wait()
+        self._end_promotion()
         while self._finished:
             promote_part(self._catalog, self._finished.popleft(), RecoveryReport(self._catalog))
         join_days(self._catalog)
         mark_breaks(self._catalog, self._folder)
         shutil.rmtree(self._folder)
 
-    def abandon(self) -> None:
-        """Close the logs as they are, for a recovery."""
-        self._close_logs()
-
-    def _close_logs(self) -> None:
+    def close_logs(self) -> None:
+        """Close the logs as they are; a recovery can read them."""
         for log in self._logs.values():
             log.close()
         self._logs = {}
@@ -193,6 +225,8 @@ class RecordingWriter:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
+    # -- In the thread ----------------------------------------------------------------------------------
+
     def _append(self, stream: RecordedStream, payload: Payload, shift: int) -> None:
         self._session.append(stream, payload, shift)
         self._bytes_out += len(payload)
@@ -208,7 +242,7 @@ class RecordingWriter:
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self._work = SimpleQueue()  # what waits is thrown away
-            self._session.abandon()
+            self._session.close_logs()
 
     def _work_until_closed(self) -> None:
         next_sync = time.monotonic() + self._sync_seconds

@@ -64,7 +64,7 @@ class _RowStream:
         self._pending: CsvRows | None = None
 
     def start_file(self, file: Path) -> None:
-        """Say which file the next rows come from."""
+        """Take the next rows as those of this file."""
         self._previous_file = self._file if self._latest else None
         self._file = file
 
@@ -88,7 +88,7 @@ class _RowStream:
         return kept
 
     def end_file(self) -> None:
-        """Say that the file has no more rows; its last group is whole then."""
+        """Take the last group of the file as whole."""
         if self._pending is not None and len(self._pending):
             self._emit(self._pending)
         self._pending = None

@@ -300,7 +300,7 @@ def write_sample(
         done = 0
         for slices in simulate(config):
             for part in slices:
-                writer.write_deltas(part.spec, part.deltas)
-                writer.write_trades(part.spec, part.trades)
+                writer.write_block(part.spec, part.deltas)
+                writer.write_block(part.spec, part.trades)
             done += _SLICE_SECONDS
             report(min(1.0, done / config.duration_seconds))

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from mm_nautilus.data.book_tops import GroupTops
-from mm_nautilus.data.catalog_files import CatalogFile, read_columns
+from mm_nautilus.data.catalog_files import CatalogFile, read_batches
+from mm_nautilus.data.check_report import OutsideTrades
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import Ints, TradeBlock
 
-__all__ = ["OutsideTrades", "TapeComparison", "book_pace"]
+__all__ = ["TapeComparison", "book_pace"]
 
 _TOLERANCE_TICKS = 2
 _EDGE_NS = 1_000_000_000
@@ -22,50 +22,18 @@ _PACE_SHARE = 0.95
 _BINS_PER_OCTAVE = 8
 
 
-@dataclass(slots=True)
-class OutsideTrades:
-    """Trades outside the book.
-
-    Parameters
-    ----------
-    compared
-        Trades that could be compared with the book.
-    count
-        How many of them were outside.
-    first
-        Time of the first one, nanoseconds, or None.
-    farthest_bps
-        The largest distance of any compared trade beyond the touch range, in basis points of its price;
-        trades within the tolerance included.
-    window_seconds
-        How long before and after a trade the book was looked at.
-    """
-
-    compared: int = 0
-    count: int = 0
-    first: int | None = None
-    farthest_bps: float = 0.0
-    window_seconds: float = 0.0
-
-
 def book_pace(files: Sequence[CatalogFile], gap: float) -> int:
-    """Return how long a book is silent at most at 95 % of all moments, gaps left aside, in nanoseconds.
+    """Return how long a book is silent at most at 95 % of all moments, silences beyond `gap` left aside, nanoseconds.
 
-    Only times are read, and memory stays flat. Reading ends at the first damage, which is not told here.
-
-    Parameters
-    ----------
-    files
-        A book's files in time order.
-    gap
-        The silence that counts as a gap, nanoseconds.
+    Only times of the files, which are in time order, are read, with flat memory. Reading ends at the first damage,
+    which is reported elsewhere.
     """
     edges = np.append(0, np.exp2(np.arange(0, 64 * _BINS_PER_OCTAVE) / _BINS_PER_OCTAVE))
     lengths = np.zeros(len(edges) + 1)
     last: int | None = None
     with suppress(DataError):
         for file in files:
-            for batch in read_columns(file, ["ts_init"]):
+            for batch in read_batches(file.path, ["ts_init"]):
                 times = batch.column(0).cast(pa.int64()).to_numpy()
                 steps = np.diff(times, prepend=times[:1] if last is None else last)
                 steps = steps[(steps > 0) & (steps <= gap)]
@@ -138,7 +106,7 @@ class TapeComparison:
     def _compare(self, times: Ints, prices: Ints) -> None:
         low = np.maximum(np.searchsorted(self._times, times - self._lag, side="right") - 1, 0)
         high = np.searchsorted(self._times, times + self._lag, side="right")
-        known = (high > low) & self._is_believed(times)
+        known = (high > low) & self._is_live(times)
         if not known.any():
             return
         times, prices, low, high = times[known], prices[known], low[known], high[known]
@@ -146,26 +114,21 @@ class TapeComparison:
         asks = _windows(np.maximum, self._asks, low, high)
         beyond = np.maximum(np.maximum(prices - asks, bids - prices), 0)
         outside = beyond > np.maximum(_TOLERANCE_TICKS, prices * self._tolerance)
-        self._note(times, beyond / prices, outside)
+        found = self.outside
+        found.compared += len(times)
+        found.farthest_bps = max(found.farthest_bps, float((beyond / prices).max()) * 10_000)
+        found.add(times[outside])
 
-    def _is_believed(self, times: Ints) -> NDArray[np.bool_]:
+    def _is_live(self, times: Ints) -> NDArray[np.bool_]:
         """Return for each time whether the book was live then: between two states and in no gap, or close to one."""
         place = np.searchsorted(self._times, times, side="right")
         far = np.iinfo(np.int64).max // 4
         padded = np.concatenate([[-far], self._times, [far]])
         before, after = times - padded[place], padded[place + 1] - times
-        believed: NDArray[np.bool_] = np.minimum(before, after) <= np.where(
+        live: NDArray[np.bool_] = np.minimum(before, after) <= np.where(
             before + after <= self._gap, self._gap, self._edge
         )
-        return believed
-
-    def _note(self, times: Ints, beyond: NDArray[np.float64], outside: NDArray[np.bool_]) -> None:
-        found = self.outside
-        found.compared += len(times)
-        found.farthest_bps = max(found.farthest_bps, float(beyond.max()) * 10_000)
-        if outside.any():
-            found.count += int(outside.sum())
-            found.first = int(times[outside][0]) if found.first is None else found.first
+        return live
 
 
 def _windows(reduce: np.ufunc, values: Ints, low: Ints, high: Ints) -> Ints:

@@ -1,15 +1,15 @@
 """Import of Tardis CSV files (`incremental_book_L2` and `trades`) into a catalog."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mm_nautilus.data.catalog import format_time
+from mm_nautilus.data.catalog_files import OnProgress, format_time
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.csv_files import CsvKind, detect_kind, first_row
-from mm_nautilus.data.csv_rows import Stretch, read_rows
-from mm_nautilus.data.findings import SHOWN_ROWS, Finding, FindingKind, Findings
+from mm_nautilus.data.csv_rows import read_rows
+from mm_nautilus.data.findings import Finding, FindingKind, Findings
 from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -19,7 +19,6 @@ __all__ = ["FileReport", "ImportReport", "import_tardis"]
 
 type OnBadRows = Literal["refuse", "skip"]
 type OffLotSizes = Literal["refuse", "round_down"]
-type OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,8 @@ class FileReport:
 
     Parameters
     ----------
-    path
-        The file.
-    kind
-        What its header said.
+    path, kind
+        The file, and what its header said.
     rows_read, rows_kept
         Rows after the header, and how many of them are in the catalog.
     first, last
@@ -47,14 +44,9 @@ class FileReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
-            "path": str(self.path),
-            "kind": self.kind.value,
-            "rows_read": self.rows_read,
-            "rows_kept": self.rows_kept,
-            "first": None if self.first is None else format_time(self.first),
-            "last": None if self.last is None else format_time(self.last),
-        }
+        times = {"first": self.first, "last": self.last}
+        texts = {name: None if time is None else format_time(time) for name, time in times.items()}
+        return {**asdict(self), "path": str(self.path), "kind": self.kind.value, **texts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,36 +59,31 @@ class ImportReport:
         The instrument the rows were stored as.
     exchange, source_symbol
         What the files call it.
-    files
-        One entry a file, in the order they were read.
-    findings
-        Everything remarkable, with counts and the first line numbers.
     deltas, trades
         Rows written; the deltas include one clear row a snapshot.
     groups, snapshots
         Messages (rows with the same local time), and how many snapshots they hold.
+    files
+        One entry a file, in the order they were read.
+    findings
+        Everything remarkable, with counts and the first line numbers.
     """
 
     instrument_id: str
     exchange: str
     source_symbol: str
-    files: tuple[FileReport, ...]
-    findings: tuple[Finding, ...]
     deltas: int
     trades: int
     groups: int
     snapshots: int
+    files: tuple[FileReport, ...]
+    findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+        names = self.__slots__
         return {
-            "instrument_id": self.instrument_id,
-            "exchange": self.exchange,
-            "source_symbol": self.source_symbol,
-            "deltas": self.deltas,
-            "trades": self.trades,
-            "groups": self.groups,
-            "snapshots": self.snapshots,
+            **{name: getattr(self, name) for name in names},
             "files": [file.to_dict() for file in self.files],
             "findings": [finding.to_dict() for finding in self.findings],
         }
@@ -141,16 +128,11 @@ def import_tardis(
         `on_bad_rows` is ``refuse``; no usable row is left, or none of the files has a row; or the catalog already
         holds data of that time.
     """
-    job = _Import(
-        spec,
-        skip=on_bad_rows == "skip",
-        round_sizes_down=off_lot_sizes == "round_down",
-        on_progress=on_progress,
-    )
     plan, (exchange, symbol) = _plan(files)
     source = (exchange, source_symbol or symbol)
+    job = _Import(spec, source, skip=on_bad_rows == "skip", round_sizes_down=off_lot_sizes == "round_down")
     with staged_catalog(target) as writer:
-        return job.run(plan, source, writer)
+        return job.run(plan, writer, on_progress or (lambda _done, _total: None))
 
 
 def _plan(files: Sequence[Path]) -> tuple[list[tuple[Path, CsvKind]], tuple[str, str]]:
@@ -169,99 +151,68 @@ class _Import:
     """One import's state while its files go by."""
 
     def __init__(
-        self,
-        spec: InstrumentSpec,
-        *,
-        skip: bool,
-        round_sizes_down: bool,
-        on_progress: OnProgress | None,
+        self, spec: InstrumentSpec, source: tuple[str, str], *, skip: bool, round_sizes_down: bool
     ) -> None:
-        self._spec, self._skip, self._round_sizes_down = spec, skip, round_sizes_down
-        self._on_progress = on_progress
+        self._spec, self._source, self._skip, self._round_sizes_down = spec, source, skip, round_sizes_down
         self._findings = Findings()
-        self._book = BookStream(spec, self._findings, self._write_deltas)
-        self._tape = TradeStream(self._findings, self._write_trades)
+        self._book = BookStream(spec, self._findings, self._write)
+        self._tape = TradeStream(self._findings, self._write)
         self._writer: CatalogWriter
-        self._deltas = self._trades = 0
-        self._bytes_done = self._bytes_total = 0
+        self._written = {DeltaBlock: 0, TradeBlock: 0}
 
     def run(
-        self, plan: Sequence[tuple[Path, CsvKind]], source: tuple[str, str], writer: CatalogWriter
+        self, plan: Sequence[tuple[Path, CsvKind]], writer: CatalogWriter, on_progress: OnProgress
     ) -> ImportReport:
         """Read every file of the plan and write what is good."""
         self._writer = writer
-        self._bytes_total = sum(path.stat().st_size for path, _ in plan)
+        sizes = [path.stat().st_size for path, _ in plan]
         writer.write_instrument(self._spec)
-        reports = [self._read_file(path, kind, source) for path, kind in plan]
-        self._refuse_bad_rows()
-        self._refuse_nothing(reports)
+        reports = []
+        for number, (path, kind) in enumerate(plan):
+            done, total = sum(sizes[:number]), sum(sizes)
+            reports.append(self._read_file(path, kind, lambda read: on_progress(done + read, total)))  # noqa: B023
+        self._refuse(reports)
         return ImportReport(
             instrument_id=self._spec.instrument_id,
-            exchange=source[0],
-            source_symbol=source[1],
-            files=tuple(reports),
-            findings=tuple(self._findings.all()),
-            deltas=self._deltas,
-            trades=self._trades,
+            exchange=self._source[0],
+            source_symbol=self._source[1],
+            deltas=self._written[DeltaBlock],
+            trades=self._written[TradeBlock],
             groups=self._book.groups,
             snapshots=self._book.snapshots,
+            files=tuple(reports),
+            findings=tuple(self._findings.all()),
         )
 
-    def _read_file(self, path: Path, kind: CsvKind, source: tuple[str, str]) -> FileReport:
+    def _read_file(self, path: Path, kind: CsvKind, on_progress: Callable[[int], None]) -> FileReport:
         stream = self._book if kind is CsvKind.BOOK else self._tape
         stream.start_file(path)
         rows_read = rows_kept = 0
-        first: int | None = None
-        last: int | None = None
-        for stretch in self._stretches(path, kind, source):
-            rows = stretch.rows
-            rows_read += len(rows) + len(stretch.bad_lines)
+        times: list[int] = []
+        for rows, count, bytes_read in read_rows(
+            path, kind, self._spec, self._source, self._findings, round_sizes_down=self._round_sizes_down
+        ):
+            rows_read += count
             rows_kept += stream.feed(rows)
             if len(rows):
-                first = int(rows.ts_init[0]) if first is None else first
-                last = int(rows.ts_init[-1])
-            self._progress(stretch.bytes_read)
+                times = [*times[:1], int(rows.ts_init[0]), int(rows.ts_init[-1])]
+            on_progress(bytes_read)
         stream.end_file()
         if not rows_read:
             self._findings.count(path, FindingKind.NO_ROWS, 1)
-        self._bytes_done += path.stat().st_size
+        first, last = (times[0], times[-1]) if times else (None, None)
         return FileReport(path, kind, rows_read, rows_kept, first, last)
 
-    def _stretches(self, path: Path, kind: CsvKind, source: tuple[str, str]) -> Iterator[Stretch]:
-        for stretch in read_rows(
-            path, kind, self._spec, source, round_sizes_down=self._round_sizes_down, reasons_wanted=SHOWN_ROWS
-        ):
-            add = self._findings.add
-            add(path, FindingKind.MALFORMED, stretch.bad_lines, stretch.reasons.__getitem__)
-            add(path, FindingKind.ROUNDED_SIZE, stretch.rounded_lines, stretch.rounded_texts.__getitem__)
-            if not stretch.terminated:
-                self._findings.count(path, FindingKind.UNTERMINATED, 1)
-            yield stretch
+    def _write(self, block: DeltaBlock | TradeBlock) -> None:
+        if self._skip or not self._findings.refused():
+            self._writer.write_block(self._spec, block)
+        self._written[type(block)] += len(block)
 
-    def _progress(self, bytes_read: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(self._bytes_done + bytes_read, self._bytes_total)
-
-    def _refused(self) -> list[Finding]:
-        return [] if self._skip else self._findings.refused()
-
-    def _write_deltas(self, block: DeltaBlock) -> None:
-        if not self._refused():
-            self._writer.write_deltas(self._spec, block)
-        self._deltas += len(block)
-
-    def _write_trades(self, block: TradeBlock) -> None:
-        if not self._refused():
-            self._writer.write_trades(self._spec, block)
-        self._trades += len(block)
-
-    def _refuse_bad_rows(self) -> None:
-        refused = self._refused()
-        if refused:
-            raise DataError("\n".join(finding.message for finding in refused))
-
-    def _refuse_nothing(self, reports: Sequence[FileReport]) -> None:
+    def _refuse(self, reports: Sequence[FileReport]) -> None:
+        """Refuse bad rows, unless they are skipped, and files of which nothing is left."""
+        refused = [finding.message for finding in self._findings.refused()]
+        if refused and not self._skip:
+            raise DataError("\n".join(refused))
         empty = [str(report.path) for report in reports if report.rows_read and not report.rows_kept]
         if empty:
-            found = [finding.message for finding in self._findings.all() if finding.kind.refused]
-            raise DataError("\n".join([f"no usable row is left of {', '.join(empty)}", *found]))
+            raise DataError("\n".join([f"no usable row is left of {', '.join(empty)}", *refused]))

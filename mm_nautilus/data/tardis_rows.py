@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,30 +51,11 @@ def _decimals(multiples: Ints, increment: Decimal) -> list[str]:
     return [f"{a}.{b:0{digits}d}" for a, b in zip(whole.tolist(), rest.tolist(), strict=True)]
 
 
-class _CsvFile:
-    """One compressed CSV file; the same rows give the same bytes."""
-
-    def __init__(self, path: Path, header: str) -> None:
-        self.path = path
-        self._stored = path.open("wb")
-        self._text = gzip.GzipFile(filename="", mode="wb", fileobj=self._stored, mtime=0)
-        self._text.write(f"{header}\n".encode())
-
-    def write(self, lines: Iterable[str]) -> None:
-        self._text.write("".join(lines).encode())
-
-    def close(self) -> None:
-        self._text.close()
-        self._stored.close()
-
-
 class _Rows:
-    """The file of one instrument and kind, closed with the block.
+    """The compressed CSV file of one instrument and kind; the same rows give the same bytes.
 
     Attributes
     ----------
-    path
-        The file.
     rows
         Rows written.
     """
@@ -85,15 +65,30 @@ class _Rows:
         self._start = f"{spec.venue.lower()},{source_symbol(spec)}"
         self.path = folder / f"{source_symbol(spec)}_{kind.value}.csv.gz"
         self.rows = 0
-        self._file = _CsvFile(self.path, header)
+        self._stored = self.path.open("wb")
+        self._text = gzip.GzipFile(filename="", mode="wb", fileobj=self._stored, mtime=0)
+        self._text.write(f"{header}\n".encode())
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Finish the file."""
+        self._text.close()
+        self._stored.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def _write_rows(
+        self, block: DeltaBlock | TradeBlock, fifth: Iterable[str], sides: Iterable[str], lots: Ints
     ) -> None:
-        self._file.close()
+        columns = zip(
+            repeat(self._start),
+            (block.ts_event // _US).tolist(),
+            (block.ts_init // _US).tolist(),
+            fifth,
+            sides,
+            _decimals(block.price_ticks, self._spec.price_increment),
+            _decimals(lots, self._spec.size_increment),
+        )  # fmt: skip
+        lines = (f"{a},{b},{c},{d},{e},{f},{g}\n" for a, b, c, d, e, f, g in columns)
+        self._text.write("".join(lines).encode())
+        self.rows += len(block)
 
 
 class TardisBook(_Rows):
@@ -103,19 +98,12 @@ class TardisBook(_Rows):
     marked, whether the catalog calls it a snapshot or not, and nothing else is: a reader begins a new book with the
     first marked row of a time.
 
-    Parameters
-    ----------
-    folder
-        Where to write.
-    spec
-        The instrument.
-
     Attributes
     ----------
     joined_groups
         Groups of changes within the microsecond of the one before, which a reader takes for one.
     empty_clears
-        Moments at which the book was emptied and not filled again at once, which the format cannot tell.
+        Moments at which the book was emptied and not filled again at once, which the format cannot express.
     """
 
     def __init__(self, folder: Path, spec: InstrumentSpec) -> None:
@@ -154,9 +142,10 @@ class TardisBook(_Rows):
         if not self.rows:
             self._is_cleared |= bool(rows.flags[0] & FLAG_SNAPSHOT)
         marked = self._marked(rows)
-        self._file.write(self._lines(rows, marked))
+        lots = np.where(rows.action == ACTION_DELETE, 0, rows.size_lots)
+        sides = map(_BOOK_SIDES.__getitem__, rows.side.tolist())
+        self._write_rows(rows, np.where(marked, "true", "false").tolist(), sides, lots)
         self._ends_marked, self._last_us = bool(marked[-1]), int(rows.ts_init[-1]) // _US
-        self.rows += len(rows)
 
     def _marked(self, rows: DeltaBlock) -> NDArray[np.bool_]:
         """Return which rows are of a full book: what the first group behind a clear has of its first microsecond."""
@@ -179,44 +168,14 @@ class TardisBook(_Rows):
                 "format cannot distinguish; export it as parquet"
             )
 
-    def _lines(self, rows: DeltaBlock, marked: NDArray[np.bool_]) -> Iterable[str]:
-        lots = np.where(rows.action == ACTION_DELETE, 0, rows.size_lots)
-        columns = zip(
-            repeat(self._start),
-            (rows.ts_event // _US).tolist(),
-            (rows.ts_init // _US).tolist(),
-            np.where(marked, "true", "false").tolist(),
-            map(_BOOK_SIDES.__getitem__, rows.side.tolist()),
-            _decimals(rows.price_ticks, self._spec.price_increment),
-            _decimals(lots, self._spec.size_increment),
-        )  # fmt: skip
-        return (f"{a},{b},{c},{d},{e},{f},{g}\n" for a, b, c, d, e, f, g in columns)
-
 
 class TardisTrades(_Rows):
-    """Write trades.
-
-    Parameters
-    ----------
-    folder
-        Where to write.
-    spec
-        The instrument.
-    """
+    """Write trades."""
 
     def __init__(self, folder: Path, spec: InstrumentSpec) -> None:
         super().__init__(folder, spec, CsvKind.TRADES, TRADES_HEADER)
 
     def write(self, block: TradeBlock) -> None:
         """Write a block's rows, in order."""
-        columns = zip(
-            repeat(self._start),
-            (block.ts_event // _US).tolist(),
-            (block.ts_init // _US).tolist(),
-            block.trade_id,
-            map(_TAKERS.__getitem__, block.aggressor.tolist()),
-            _decimals(block.price_ticks, self._spec.price_increment),
-            _decimals(block.size_lots, self._spec.size_increment),
-        )  # fmt: skip
-        self._file.write(f"{a},{b},{c},{d},{e},{f},{g}\n" for a, b, c, d, e, f, g in columns)
-        self.rows += len(block)
+        takers = map(_TAKERS.__getitem__, block.aggressor.tolist())
+        self._write_rows(block, block.trade_id, takers, block.size_lots)

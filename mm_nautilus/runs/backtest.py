@@ -8,7 +8,7 @@ from typing import Any
 
 from mm_nautilus.checks.config_source import load_config, read_config
 from mm_nautilus.config.run import RunConfig
-from mm_nautilus.data.catalog_path import engine_path
+from mm_nautilus.data.catalog import engine_path
 from mm_nautilus.runs.assembly import RUN_ID, BacktestParts, build_backtest
 from mm_nautilus.runs.folder import refuse_unwritable_folders
 from mm_nautilus.runs.inputs import RunInputs, prepare

@@ -86,21 +86,21 @@ def catalog(tmp_path):
     for start in (T0, T0 + 1000):
         with staged_catalog(folder) as writer:
             writer.write_instrument(XRP)
-            writer.write_deltas(XRP, deltas(start))
-            writer.write_trades(XRP, trades(start))
+            writer.write_block(XRP, deltas(start))
+            writer.write_block(XRP, trades(start))
     return folder
 
 
 def write_book(folder, *starts):
     with staged_catalog(folder) as writer:
         for start in starts:
-            writer.write_deltas(XRP, deltas(start))
+            writer.write_block(XRP, deltas(start))
 
 
 def write_both(folder, start):
     with staged_catalog(folder) as writer:
-        writer.write_deltas(XRP, deltas(start))
-        writer.write_trades(XRP, trades(start))
+        writer.write_block(XRP, deltas(start))
+        writer.write_block(XRP, trades(start))
 
 
 def book_files(catalog):
@@ -154,7 +154,7 @@ def test_long_numbers_stay_exact(tmp_path):
     block = deltas(prices=(2_000_000_000_001, 2_000_000_000_002))
     with staged_catalog(tmp_path / "catalog") as writer:
         writer.write_instrument(BTC)
-        writer.write_deltas(BTC, block)
+        writer.write_block(BTC, block)
     assert rows(CatalogReader(tmp_path / "catalog").iter_deltas(BTC.instrument_id)) == rows([block])
 
 
@@ -196,23 +196,24 @@ def test_one_session_makes_one_file_a_type(tmp_path):
 def test_bounds_and_intervals(catalog):
     reader = CatalogReader(catalog)
     assert reader.bounds(ID, DataKind.DELTAS) == (T0, T0 + 1020)
-    assert reader.intervals(ID, DataKind.TRADES) == [(T0, T0 + 5), (T0 + 1000, T0 + 1005)]
+    spans = [(file.start, file.end) for file in reader.files(ID, DataKind.TRADES)]
+    assert spans == [(T0, T0 + 5), (T0 + 1000, T0 + 1005)]
     assert reader.bounds("BTC/USDT.KRAKEN", DataKind.TRADES) is None
 
 
 def test_blocks_must_be_written_in_time_order(tmp_path):
     writer = CatalogWriter(tmp_path / "catalog")
-    writer.write_deltas(XRP, deltas())
+    writer.write_block(XRP, deltas())
     with pytest.raises(ValueError, match=r"book changes of XRP/USDT\.KRAKEN must be written in time order"):
-        writer.write_deltas(XRP, deltas(T0 + 20))
+        writer.write_block(XRP, deltas(T0 + 20))
     with pytest.raises(ValueError, match="in time order"):
-        writer.write_trades(XRP, TradeBlock(*([ints(5, 4)] * 5), ["a", "b"]))
+        writer.write_block(XRP, TradeBlock(*([ints(5, 4)] * 5), ["a", "b"]))
 
 
 def test_empty_blocks_write_nothing(tmp_path):
     writer = CatalogWriter(tmp_path / "catalog")
-    writer.write_deltas(XRP, deltas().slice(0, 0))
-    writer.write_trades(XRP, trades().slice(0, 0))
+    writer.write_block(XRP, deltas().slice(0, 0))
+    writer.write_block(XRP, trades().slice(0, 0))
     assert list((tmp_path / "catalog").rglob("*.parquet")) == []
 
 
@@ -239,7 +240,7 @@ def test_an_instrument_is_written_once_and_never_contradicted(catalog):
 
 def test_a_second_writer_cannot_overlap(catalog):
     with pytest.raises(DataError, match="already holds data from"), staged_catalog(catalog) as writer:
-        writer.write_deltas(XRP, deltas(T0 + 7))
+        writer.write_block(XRP, deltas(T0 + 7))
     # New data around old data would tear the old book apart, although no file overlaps.
     with pytest.raises(DataError, match="already holds data from"):
         write_book(catalog, T0 - 1000, T0 + 5000)
@@ -310,7 +311,7 @@ def damage_rename(catalog):
 
 def damage_swap_instrument(catalog):
     with staged_catalog(catalog.parent / "other") as writer:
-        writer.write_deltas(BTC, deltas())
+        writer.write_block(BTC, deltas())
     (path,) = (catalog.parent / "other").rglob("*.parquet")
     path.rename(book_files(catalog)[0])
 
@@ -379,7 +380,7 @@ def test_every_problem_is_said_at_once(catalog):
 def test_a_span_that_only_one_symbol_misses_is_told_of_it(catalog):
     with staged_catalog(catalog) as writer:
         writer.write_instrument(BTC)
-        writer.write_deltas(BTC, deltas(T0 + 10**12))
+        writer.write_block(BTC, deltas(T0 + 10**12))
     with pytest.raises(DataError) as caught:
         require_data(catalog, ["XRP/USDT", "BTC/USDT"], "KRAKEN", start=T0 + 10**12)
     (line,) = str(caught.value).split("\n")

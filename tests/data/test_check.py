@@ -10,9 +10,9 @@ import pytest
 
 from mm_nautilus.data import check
 from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.catalog import catalog_contents
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.contents import catalog_contents
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
@@ -62,9 +62,9 @@ def build(folder, book=(*OPENING, *QUIET), tape=TAPE, spec=XRP):
     with staged_catalog(folder) as writer:
         writer.write_instrument(spec)
         if book:
-            writer.write_deltas(spec, delta_block(book))
+            writer.write_block(spec, delta_block(book))
         if tape:
-            writer.write_trades(spec, trade_block(tape))
+            writer.write_block(spec, trade_block(tape))
     return folder
 
 
@@ -298,7 +298,7 @@ def test_trades_without_a_known_taker_are_noted_and_compared(tmp_path):
     tape = trade_block(TAPE)
     tape.aggressor[::3] = SIDE_NONE
     with staged_catalog(folder) as writer:
-        writer.write_trades(XRP, tape)
+        writer.write_block(XRP, tape)
     report = check_catalog(folder)
     assert report.ok
     assert report.notes == (f"{ID} has 4 trades without a known taker",)
@@ -347,7 +347,7 @@ def test_folders_that_are_no_catalog(tmp_path):
 def test_contents_are_listed_without_reading_rows(tmp_path):
     folder = build(tmp_path / "c", spec=BTC)
     book, tape = catalog_contents(build(folder, tape=()))[:2]
-    assert book.to_dict() == {
+    assert book == {
         "instrument": "BTC/USDT.KRAKEN",
         "type": "book changes",
         "files": 1,
@@ -357,8 +357,8 @@ def test_contents_are_listed_without_reading_rows(tmp_path):
         "source": "simulated",
         "refused": "",
     }
-    assert (tape.kind.label, tape.rows) == ("trades", 10)
-    assert catalog_contents(folder)[3].to_dict()["first"] == ""
+    assert (tape["type"], tape["rows"]) == ("trades", 10)
+    assert catalog_contents(folder)[3]["first"] == ""
 
 
 def test_the_replayed_touch_equals_a_plain_book():

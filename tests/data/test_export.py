@@ -78,7 +78,7 @@ def write(
     stamps = T0 + times * scale
     with staged_catalog(folder) as writer:
         writer.write_instrument(BTC)
-        writer.write_deltas(
+        writer.write_block(
             BTC, DeltaBlock(stamps - US, stamps, action, side, price, size, flags, stamps // US)
         )
         if trades:
@@ -86,7 +86,7 @@ def write(
             ones = np.ones(len(trades), dtype=np.int64)
             sides = np.array([taker for _, taker in trades])
             ids = [f"t{number}" for number in range(len(trades))]
-            writer.write_trades(BTC, TradeBlock(moments, moments, 105 * ones, ones, sides, ids))
+            writer.write_block(BTC, TradeBlock(moments, moments, 105 * ones, ones, sides, ids))
     return folder
 
 

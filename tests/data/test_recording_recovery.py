@@ -109,7 +109,7 @@ class Recording:
         self.book(change(start + 2 * SECOND, 4))
 
     def crash(self):
-        self.session.abandon()
+        self.session.close_logs()
 
 
 @pytest.fixture
@@ -453,7 +453,7 @@ def test_files_of_others_and_their_neighbours_stay_as_they_are(tmp_path):
     record(catalog, T0)
     record(catalog, T0 + 2 * HOUR)
     with staged_catalog(catalog) as writer:
-        writer.write_deltas(XRP, whole_book(T0 + HOUR))
+        writer.write_block(XRP, whole_book(T0 + HOUR))
     record(catalog, T0 + 3 * HOUR, T0 + DAY)
     spans = [file_interval(name) for name in files(catalog)]
     assert (T0 + HOUR, T0 + HOUR) in spans
@@ -475,7 +475,7 @@ def test_a_join_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
     catalog = tmp_path / "c"
     record(catalog, T0, T0 + HOUR)
     with staged_catalog(catalog) as writer:
-        writer.write_trades(XRP, one_trade(T0 + DAY))
+        writer.write_block(XRP, one_trade(T0 + DAY))
     before = contents(catalog)
 
     def full(*_arguments):

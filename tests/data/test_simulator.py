@@ -346,7 +346,7 @@ def test_failing_in_the_middle_leaves_nothing(tmp_path, monkeypatch, existing, f
     if existing:
         target.mkdir()
         (target / "README.md").write_text("mine")
-    original, calls = CatalogWriter.write_trades, []
+    original, calls = CatalogWriter.write_block, []
 
     def fail_at_the_second(self, spec, block):
         calls.append(spec)
@@ -354,7 +354,7 @@ def test_failing_in_the_middle_leaves_nothing(tmp_path, monkeypatch, existing, f
             raise failure
         original(self, spec, block)
 
-    monkeypatch.setattr(CatalogWriter, "write_trades", fail_at_the_second)
+    monkeypatch.setattr(CatalogWriter, "write_block", fail_at_the_second)
     with pytest.raises(type(failure)):
         write_sample(target, SimulationConfig(duration_seconds=20))
     assert len(calls) == 2

@@ -25,12 +25,11 @@ from nautilus_trader.model import (
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.cli import main
-from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog import CatalogReader, catalog_contents
 from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.contents import catalog_contents
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.errors import DataError
 
@@ -207,7 +206,7 @@ def test_the_check_finds_it_and_a_run_is_refused_before_it_writes(
 
 def test_the_others_of_a_catalog_are_listed_and_imported_beside(catalog: Path) -> None:
     as_perpetual(catalog)
-    refused = {entry.instrument_id: entry.refused for entry in catalog_contents(catalog)}
+    refused = {entry["instrument"]: entry["refused"] for entry in catalog_contents(catalog)}
     assert [name for name, reason in refused.items() if not reason] == ["BTC/USDT.KRAKEN", "XRP/BTC.KRAKEN"]
     assert "CryptoPerpetual" in refused[ID]
     (spec,) = (spec for spec in CatalogReader(catalog).instruments() if spec.symbol == "BTC/USDT")

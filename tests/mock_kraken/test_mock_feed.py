@@ -110,8 +110,8 @@ def small_catalog(tmp_path: Path) -> CatalogReader:
         for spec, shift in ((XRP, 0), (BTC, 1)):
             writer.write_instrument(spec)
             rows = [(time + shift, *rest) for time, *rest in SNAPSHOT]
-            writer.write_deltas(spec, deltas(*rows, (20 + shift, ACTION_ADD, SIDE_BID, 99, 1, FLAG_LAST)))
-        writer.write_trades(XRP, trades((20, SIDE_ASK, 100, 1)))
+            writer.write_block(spec, deltas(*rows, (20 + shift, ACTION_ADD, SIDE_BID, 99, 1, FLAG_LAST)))
+        writer.write_block(XRP, trades((20, SIDE_ASK, 100, 1)))
     return CatalogReader(tmp_path / "small")
 
 
@@ -204,6 +204,6 @@ def test_a_catalog_of_full_books_is_not_played_before_the_venue_listens(tmp_path
     rows = deltas(*((time + later, *rest) for later in (0, 5, 9) for time, *rest in SNAPSHOT))
     with staged_catalog(tmp_path / "books") as writer:
         writer.write_instrument(XRP)
-        writer.write_deltas(XRP, rows)
+        writer.write_block(XRP, rows)
 
     assert Exchange(VenueOptions(catalog=tmp_path / "books", paused=True)).player.events_played == 1

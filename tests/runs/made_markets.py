@@ -87,9 +87,9 @@ class MadeMarket:
         trades = self._trades(generator, mids)
         with staged_catalog(folder) as writer:
             writer.write_instrument(spec)
-            writer.write_deltas(spec, _book(mids, trades, generator, self.start_ns))
+            writer.write_block(spec, _book(mids, trades, generator, self.start_ns))
             if with_trades:
-                writer.write_trades(spec, trades)
+                writer.write_block(spec, trades)
 
     def _trades(self, generator: np.random.Generator, mids: np.ndarray) -> TradeBlock:
         times, sides = [], []

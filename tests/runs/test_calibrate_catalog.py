@@ -140,7 +140,7 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
     path.unlink()
     trades.aggressor[::3] = SIDE_NONE
     with staged_catalog(tmp_path / "c") as writer:
-        writer.write_trades(instrument(), trades)
+        writer.write_block(instrument(), trades)
     found = calibrate_catalog(tmp_path / "c")
     left_out = len(trades.aggressor[::3])
     assert (
@@ -151,7 +151,7 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
     trades.aggressor[:] = SIDE_NONE
     path.unlink()
     with staged_catalog(tmp_path / "c") as writer:
-        writer.write_trades(instrument(), trades)
+        writer.write_block(instrument(), trades)
     with pytest.raises(CalibrationError, match=r"none of .* trades has a known taker"):
         calibrate_catalog(tmp_path / "c")
 
@@ -223,7 +223,7 @@ def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
         sequence=times,
     )
     with staged_catalog(tmp_path / "c") as writer:
-        writer.write_deltas(instrument(), one_sided)
+        writer.write_block(instrument(), one_sided)
     (note,) = calibrate_catalog(tmp_path / "c").notes
     assert note == (
         "AAA/USDT: the book was crossed or lacked a side for 50.0 s of 650 s; the previous touch is used for these"

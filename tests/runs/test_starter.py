@@ -200,7 +200,7 @@ def test_silences_of_a_quiet_book_are_no_fault_of_its_feed(tmp_path: Path) -> No
     time, action, side, price, lots, flags = np.array(rows, dtype=np.int64).T
     with staged_catalog(tmp_path / "slow") as writer:
         writer.write_instrument(spec)
-        writer.write_deltas(spec, DeltaBlock(time, time, action, side, price, lots, flags, time // 1000))
+        writer.write_block(spec, DeltaBlock(time, time, action, side, price, lots, flags, time // 1000))
     starter = starter_config(tmp_path / "slow")
     assert starter.values["strategy", "symbols", "BBB/USDT", "stale_after_seconds"] == 80.0
     assert starter.expectations == (

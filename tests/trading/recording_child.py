@@ -18,9 +18,9 @@ from nautilus_trader.model import ActorId
 from recorded_markets import SAMPLE, Pacer, play, recorder
 from scripting import SECOND, config
 
+from mm_nautilus.data import recording_writer
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_recorder import CatalogRecorder
-from mm_nautilus.data.recording_promotion import Promotion
 from mm_nautilus.trading.strategy import MarketMaker
 
 SYMBOL = "XRP/USDT"
@@ -76,13 +76,13 @@ def killed(recording: CatalogRecorder, at_second: int) -> None:
 
 def killed_while_promoting(recording: CatalogRecorder) -> None:
     """Be killed while another process brings the first files into the catalog."""
-    begin = Promotion.__init__
+    start = recording_writer.start_promotion
 
-    def begin_and_die(self: Promotion, *arguments: Any) -> None:
-        begin(self, *arguments)
+    def start_and_die(*arguments: Any) -> None:
+        start(*arguments)
         die()
 
-    Promotion.__init__ = begin_and_die  # type: ignore[method-assign]
+    recording_writer.start_promotion = start_and_die  # type: ignore[assignment]
     play(SAMPLE, recording, Pacer(recording))
 
 

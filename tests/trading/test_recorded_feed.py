@@ -41,9 +41,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for spec in SPECS:
             writer.write_instrument(spec)
             for block in reader.iter_deltas(spec.instrument_id, end=end):
-                writer.write_deltas(spec, block)
+                writer.write_block(spec, block)
             for trades in reader.iter_trades(spec.instrument_id, end=end):
-                writer.write_trades(spec, trades)
+                writer.write_block(spec, trades)
     return folder
 
 

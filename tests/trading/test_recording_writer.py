@@ -49,8 +49,8 @@ class Paper:
     def finish(self) -> None:
         self.done.append("finish")
 
-    def abandon(self) -> None:
-        self.done.append("abandon")
+    def close_logs(self) -> None:
+        self.done.append("close_logs")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_first_error_is_kept_and_nothing_is_written_after_it(paper: Paper) -
         writer.append(FILLS, b"x", number)
     assert writer.close(10)
     assert writer.failure == "OSError: [Errno 28] No space left on device"
-    assert paper.done == [(FILLS, b"x", 0), "abandon"]
+    assert paper.done == [(FILLS, b"x", 0), "close_logs"]
 
 
 def test_a_disk_that_is_too_slow_ends_the_recording_before_memory_does(
@@ -159,7 +159,7 @@ def test_a_part_that_cannot_be_brought_in_says_why_and_stays(
     blocker.write_text("a file where a folder should be")
     with pytest.raises(OSError, match=r"could not be brought into the catalog: .*Error: .*data"):
         wait_for_promotion(session)
-    session.abandon()
+    session.close_logs()
     blocker.unlink()
     report = recover_locked(tmp_path / "c")
     assert report.rows == 2_000
@@ -174,7 +174,7 @@ def test_sync_reaches_every_open_log(session: RecordingSession, monkeypatch: pyt
     session.append(BOOK, delta_stream(SPEC, BLOCK), 0)
     session.sync()
     assert len(synced) == 1
-    session.abandon()
+    session.close_logs()
 
 
 def test_an_empty_session_leaves_nothing(session: RecordingSession, tmp_path: Path) -> None:
