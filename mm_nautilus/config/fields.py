@@ -36,8 +36,10 @@ __all__ = [
     "InventoryCap",
     "InventoryTarget",
     "Moment",
+    "OrderTag",
     "PlainValues",
     "Section",
+    "StrategyName",
     "SymbolName",
     "VenueName",
     "finite_number",
@@ -202,6 +204,16 @@ VenueName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$"),
     Allowed("a venue's name of letters, digits and _ - such as KRAKEN"),
+]
+StrategyName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}-[A-Za-z0-9_]{1,20}$"),
+    Allowed("a name, a hyphen and a tag, of letters, digits and _, such as MarketMaker-001"),
+]
+OrderTag = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,20}$"),
+    Allowed("a text of one to twenty letters, digits and _"),
 ]
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mm_nautilus.config.problems import allowed_text, describe, shown
+from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.run import (
     FeeConfig,
     LatencyConfig,
@@ -46,6 +47,12 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
         "venue.fees",
         FeeConfig,
         "Also under `venue.symbol_fees.SYMBOL`. Where the section is given, both keys must be.",
+    ),
+    (
+        "Rate limit",
+        "venue.rate_limit",
+        RateLimitConfig,
+        "What [a venue's limit on order commands](venue-limits.md) is; also under `strategy.rate_limit`.",
     ),
     ("Latency", "venue.latency", LatencyConfig, "Time between a command and the venue acting on it."),
     (

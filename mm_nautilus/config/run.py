@@ -17,6 +17,7 @@ from mm_nautilus.config.fields import (
     VenueName,
 )
 from mm_nautilus.config.problems import Problem, refuse
+from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
 
@@ -75,6 +76,8 @@ class VenueConfig(Section):
     """Fees of single pairs, which replace the above."""
     latency: LatencyConfig = LatencyConfig()
     """Order latency of the venue."""
+    rate_limit: RateLimitConfig | None = None
+    """Limit on order commands, beyond which the venue refuses them; null has none."""
     queue_position: bool = True
     """Whether a quote waits behind the size that was displayed when it arrived."""
     liquidity_consumption: bool = True
@@ -210,6 +213,13 @@ def venue_problems(config: TradingConfig) -> Iterator[Problem]:
     if config.strategy.venue not in (None, config.venue.name):
         text = f"venue must be venue.name ({config.venue.name}) or not given, was {config.strategy.venue}"
         yield Problem(("strategy", "venue"), text)
+    limit, own = config.venue.rate_limit, config.strategy.rate_limit
+    if own not in (None, limit):
+        known = "null" if limit is None else limit.words
+        text = f"rate_limit must be venue.rate_limit ({known}) or not given, was {own.words}"
+        yield Problem(("strategy", "rate_limit"), text)
+    elif own is None and limit is not None and config.strategy.rate_limit_policy == "budget":
+        yield from limit.problems_of_budget(len(config.strategy.symbols), "venue", "rate_limit")
 
 
 def as_yaml_values(value: Any) -> Any:

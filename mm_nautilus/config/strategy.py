@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    StringConstraints,
     create_model,
     model_serializer,
     model_validator,
@@ -25,19 +24,21 @@ from mm_nautilus.config.contradictions import (
 )
 from mm_nautilus.config.fields import (
     LARGEST_AMOUNT,
-    Allowed,
     AmountField,
     CurrencyCode,
     FilePath,
     InventoryCap,
     InventoryTarget,
+    OrderTag,
     PlainValues,
     Section,
+    StrategyName,
     SymbolName,
     VenueName,
 )
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import Problem, refuse
+from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
 
 __all__ = [
@@ -78,6 +79,8 @@ class SymbolParams(Section):
     """A working order is kept while its price is within this distance of its target, basis points of mid."""
     requote_size_tolerance_pct: float = Field(50.0, ge=0, le=100)
     """A working order is kept while its open size is within this % of its target."""
+    min_quote_life_seconds: float = Field(0.0, ge=0, le=3_600)
+    """A working order younger than this is not requoted for its price alone, seconds."""
     cooldown_seconds: float = Field(5.0, gt=0, le=86_400)
     """Least time between a fill on a side and a new quote there, seconds."""
 
@@ -299,18 +302,6 @@ _SymbolEntry = Annotated[
 ]
 
 
-StrategyName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,40}-[A-Za-z0-9_]{1,20}$"),
-    Allowed("a name, a hyphen and a tag, of letters, digits and _, such as MarketMaker-001"),
-]
-OrderTag = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_]{1,20}$"),
-    Allowed("a text of one to twenty letters, digits and _"),
-]
-
-
 if TYPE_CHECKING:
     _WithClass = SymbolParams
 else:  # the key is a Python keyword, which an annotation cannot name
@@ -350,6 +341,11 @@ class MarketMakerConfig(_WithClass):
     max_order_actions_per_second: int = Field(20, ge=1, le=1000)
     """Cap on new, amended and cancelled orders per second; exits, halts and cancels on an unsound book are
     exempt."""
+    rate_limit: RateLimitConfig | None = None
+    """The venue's limit on order commands; null takes the one of venue in a run, and none elsewhere."""
+    rate_limit_policy: Literal["budget", "ignore"] = "budget"
+    """With a rate_limit: budget sends what moves quotes furthest and keeps enough to cancel and to exit, so that
+    nothing is refused; ignore sends all, and what is beyond the limit is refused."""
     max_account_drawdown_pct: float | None = Field(None, gt=0, le=100)
     """Fall of all symbols' total PnL from its best, % of the equity at the start, that halts everything; null never
     halts."""
@@ -372,6 +368,8 @@ class MarketMakerConfig(_WithClass):
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         if self.calibration is None:
             found += self.problems(calibration_findings)
+        if self.rate_limit is not None and self.rate_limit_policy == "budget":
+            found += self.rate_limit.problems_of_budget(len(self.symbols), "rate_limit")
         refuse(found)
         return self
 

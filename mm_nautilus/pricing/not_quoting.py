@@ -44,6 +44,7 @@ class NotQuoting(StrEnum):
     STOPPING = "stopping"
     ORDER_REFUSED = "order refused, waiting"
     ACTION_RATE_CAP = "action rate cap"
+    WAITING_FOR_POINTS = "waiting for points"
 
 
 UNSAFE_BOOK: Final = frozenset(

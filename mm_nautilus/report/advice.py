@@ -67,6 +67,7 @@ def _longest_reason(figures: Figures, seconds: float) -> str:
 _ADVICE_ON_LIMITS: Final[Mapping[str, str]] = {
     NotQuoting.INSUFFICIENT_BALANCE: "start with larger balances or quote smaller sizes",
     NotQuoting.ACTION_RATE_CAP: "raise requote_tolerance_bps, which sends less, or max_order_actions_per_second",
+    NotQuoting.WAITING_FOR_POINTS: "raise requote_tolerance_bps or min_quote_life_seconds, which spend less",
     NotQuoting.REFUSED_TOO_OFTEN: "the log says why orders were refused",
     NotQuoting.ORDER_REFUSED: "the log says why orders were refused",
 }

@@ -130,6 +130,11 @@ def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[s
     return rates
 
 
+def answer_ns(latency: LatencyConfig) -> int:
+    """Return how long the answer to a command takes, nanoseconds: the engine answers at once when it has arrived."""
+    return round(latency.insert_ms * _NS_PER_MS)
+
+
 def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:
     """Return the engine's latency model, None without any latency.
 
@@ -203,9 +208,11 @@ def sandbox_venue(
 
 
 def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:
-    """Return the strategy's configuration with the venue and the fees of this run filled in."""
+    """Return the strategy's configuration with the venue, its rate limit and the fees of this run filled in."""
     given = config.strategy.model_dump(exclude_unset=True)
     given["venue"] = config.venue.name
+    if config.venue.rate_limit is not None:
+        given["rate_limit"] = config.venue.rate_limit.model_dump(exclude_none=True)
     for symbol, rates in fee_rates(config.venue, specs).items():
         params = config.strategy.for_symbol(symbol)
         for name, rate in zip(("maker_fee_pct", "taker_fee_pct"), rates, strict=True):
@@ -264,7 +271,10 @@ def build_backtest(
         node.build()
     strategy = inputs.code.strategy(strategy_config(config, inputs.specs))
     strategy.conditions = Conditions(
-        start_ns=inputs.quote_ns, pauses_in_gaps=True, followed=inputs.specs.keys() - inputs.broken
+        start_ns=inputs.quote_ns,
+        pauses_in_gaps=True,
+        followed=inputs.specs.keys() - inputs.broken,
+        answer_ns=answer_ns(config.venue.latency),
     )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()

@@ -26,6 +26,7 @@ from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.assembly import (
     ORDER_RATE,
     Parts,
+    answer_ns,
     latency_model,
     log_config,
     sandbox_venue,
@@ -139,7 +140,11 @@ def build_sandbox(
     saved = None if state is None else state.account
     node = _builder(inputs, folder, saved, beside.listing_url).build()
     strategy = inputs.code.strategy(strategy_config(config, inputs.specs), takes_over=True)
-    strategy.conditions = Conditions(is_live=True, book_depth=config.feed.book_depth)
+    strategy.conditions = Conditions(
+        is_live=True,
+        book_depth=config.feed.book_depth,
+        answer_ns=answer_ns(config.venue.latency),
+    )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     control = _session_control(inputs, session, strategy, on_report)
     guard = LiveWatch(

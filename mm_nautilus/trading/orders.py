@@ -22,8 +22,10 @@ from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import UNSAFE_BOOK, NotQuoting
 from mm_nautilus.pricing.quotes import OrderAction, Quote, decide_action, size_is_right
 from mm_nautilus.risk.limits import SECOND_NS, ActionBudget, LogThrottle
+from mm_nautilus.risk.rate_limit import Command
 from mm_nautilus.trading.affordability import Affordability, most_ticks
 from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.command_door import CommandDoor
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import ENTRY, QUOTE, OrderState, QuoteSide, WorkingOrder
 
@@ -57,6 +59,8 @@ class OrderManager:
         The strategy that owns the orders.
     balances
         The account's balances.
+    door
+        What sends commands, and knows when the venue's rate limit lets them pass.
     amend_orders
         Whether working orders are amended rather than cancelled and replaced.
     max_actions_per_second
@@ -65,9 +69,15 @@ class OrderManager:
     """
 
     def __init__(
-        self, strategy: Any, balances: Balances, *, amend_orders: bool, max_actions_per_second: int
+        self,
+        strategy: Any,
+        balances: Balances,
+        door: CommandDoor,
+        *,
+        amend_orders: bool,
+        max_actions_per_second: int,
     ) -> None:
-        self._strategy = strategy
+        self._strategy, self._door = strategy, door
         self._amend_orders = amend_orders
         self._budget = ActionBudget(max_actions_per_second)
         self._rate_cap_log = LogThrottle(MINUTE_NS)
@@ -127,6 +137,14 @@ class OrderManager:
     ) -> NotQuoting | None:
         """Send the command of `action` and return why the side is not quoted, None if it is."""
         reason = None if isinstance(target, Quote) else target
+        if action is not OrderAction.NOTHING and isinstance(target, Quote):
+            until_ns, order = self._held_until_ns(action, symbol, side, target, now_ns), side.order
+            if until_ns is not None and order is not None and order.resting.size_lots > target.room_lots:
+                action = OrderAction.CANCEL  # the position's cap does not wait, and a cancel can be afforded
+            elif until_ns is not None:
+                symbol.next_requote_ns = min(symbol.next_requote_ns, until_ns)
+                return NotQuoting.WAITING_FOR_POINTS if order is None else None
+        side.wait.end(now_ns)
         if action is OrderAction.NOTHING:
             return reason
         if not self._budget.allows(now_ns) and reason not in UNSAFE_BOOK:
@@ -147,6 +165,17 @@ class OrderManager:
         else:
             self._place(symbol, side, target, now_ns)
         return None
+
+    def _held_until_ns(
+        self, action: OrderAction, symbol: SymbolState, side: QuoteSide, target: Quote, now_ns: int
+    ) -> int | None:
+        """Return when a quote that may not be placed or moved now is to be looked at again, None where it may."""
+        order = side.order
+        if order is not None and symbol.min_quote_life_ns:
+            settled_ns = order.grounds.now_ns + symbol.min_quote_life_ns
+            if now_ns < settled_ns and size_is_right(order.resting, target, symbol.size_tolerance):
+                return settled_ns
+        return self._door.held_until_ns(action, symbol, side, target, now_ns)
 
     def _place(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
         order = self._strategy.order_factory.limit(
@@ -198,7 +227,7 @@ class OrderManager:
             side.order = live
         symbol.counts.placed += 1
         self._budget.spend(now_ns)
-        self._strategy.submit_order(order)
+        self._door.submit(order, live, now_ns)
 
     def _amend(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
         order = side.order
@@ -208,15 +237,20 @@ class OrderManager:
         order.amending(quote, symbol.grounds(quote.price_ticks, whole_lots, now_ns))
         symbol.counts.amended += 1
         self._budget.spend(now_ns)
-        self._strategy.modify_order(order.order_id, quantity=quantity, price=symbol.price(quote.price_ticks))
+        self._door.amend(order, quantity, symbol.price(quote.price_ticks), now_ns)
 
     def _cancel(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
         order = side.order
         assert order is not None  # noqa: S101 - callers have looked
+        if now_ns < order.cancel_again_ns:
+            symbol.next_requote_ns = min(symbol.next_requote_ns, order.cancel_again_ns)
+            return
+        if not self._door.may_send(symbol, Command.CANCEL, order.order_id, now_ns):
+            return
         order.cancelling()
         symbol.counts.cancelled += 1
         self._budget.spend(now_ns)
-        self._strategy.cancel_order(order.order_id)
+        self._door.cancel(order, now_ns)
 
     # -- Cancels and exits ------------------------------------------------------------------------------
 
@@ -227,6 +261,7 @@ class OrderManager:
             order = side.order
             if order is not None and order.state is OrderState.WORKING and not order.is_marketable:
                 self._cancel(symbol, side, now_ns)
+            side.wait.end(now_ns)
             side.set_reason(reason, symbol.report_ns(now_ns))
 
     def close_position(self, symbol: SymbolState, purpose: ExitReason, now_ns: int) -> None:
@@ -239,6 +274,7 @@ class OrderManager:
             symbol.position.lots == 0
             or symbol.closing.order_id is not None
             or now_ns < symbol.closing.retry_ns
+            or not self._door.may_send(symbol, Command.ADD, None, now_ns)
         ):
             return
         lots = symbol.closing.piece_of(self._exit_lots(symbol))
@@ -259,6 +295,9 @@ class OrderManager:
         in_flight = self._live.get(symbol.closing.order_id)
         left = self._exit_lots(symbol) - (0 if in_flight is None else in_flight.sent.size_lots)
         while left > 0:
+            if not self._door.may_send(symbol, Command.ADD, None, now_ns):
+                symbol.closing.kept_for = "the venue's rate limit is reached"
+                return
             piece = symbol.closing.piece_of(left)
             left -= piece
             self._send_exit(symbol, ExitReason.STOP, piece, now_ns)
@@ -318,7 +357,7 @@ class OrderManager:
                 if order.side is not None:
                     order.side.retry_at_ns = _retry_ns(symbol, now_ns)
             case OrderCancelRejected():
-                order.cancel_refused()
+                order.cancel_refused(_retry_ns(symbol, now_ns))
             case OrderCanceled() | OrderExpired():
                 # The rest of a market order found no liquidity: the next one waits as after a refusal.
                 self._close(order, _retry_ns(symbol, now_ns) if order.is_marketable else 0)
@@ -355,6 +394,7 @@ class OrderManager:
 
     def _close(self, order: WorkingOrder, retry_ns: int = 0) -> None:
         self._live.pop(order.order_id, None)
+        self._door.forget(order)
         symbol, side = order.symbol, order.side
         if side is not None:
             side.order = None

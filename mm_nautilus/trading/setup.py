@@ -50,6 +50,8 @@ class Conditions:
         Symbols for which changes at the touch suffice, so that the engine keeps the book and the strategy is not
         called for changes behind the touch; for backtests only. Their data must have no breaks, because the engine
         does not report that a book was cleared.
+    answer_ns
+        How long the refusal of a command beyond the venue's rate limit takes to arrive, nanoseconds.
     """
 
     start_ns: int = 0
@@ -57,6 +59,7 @@ class Conditions:
     book_depth: int | None = None
     pauses_in_gaps: bool = False
     followed: Collection[str] = ()
+    answer_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

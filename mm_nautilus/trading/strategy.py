@@ -11,6 +11,7 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.trading.balances import Balances
+from mm_nautilus.trading.command_door import CommandDoor
 from mm_nautilus.trading.drawdowns import Drawdowns
 from mm_nautilus.trading.fail_fast import GuardedStrategy
 from mm_nautilus.trading.feed_monitor import FeedMonitor
@@ -131,9 +132,17 @@ class MarketMaker(GuardedStrategy):
             timer,
             is_live=conditions.is_live,
         )
+        door = CommandDoor(
+            self,
+            symbols.values(),
+            settings.rate_limit,
+            spends_wisely=settings.rate_limit_policy == "budget",
+            answer_ns=conditions.answer_ns,
+        )
         self.orders = OrderManager(
             self,
             balances,
+            door,
             amend_orders=settings.amend_orders,
             max_actions_per_second=settings.max_order_actions_per_second,
         )
@@ -380,6 +389,7 @@ class MarketMaker(GuardedStrategy):
             self.feed.report_missing_book(symbol)
             for name, side in (("bid", symbol.bid), ("ask", symbol.ask)):
                 side.stats.close(symbol.report_ns(now_ns))
+                side.wait.end(symbol.report_ns(now_ns))
                 self.log.info(f"MM: {symbol.name} {name} not quoted: {side.stats.to_dict()}")
             symbol.publish_quotes(now_ns, force=True)
 

@@ -109,6 +109,7 @@ class SymbolState(SymbolViews):
         self.cap_lots: int | None = None
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0
         self.size_tolerance = params.requote_size_tolerance_pct / 100.0
+        self.min_quote_life_ns = round(params.min_quote_life_seconds * SECOND_NS)
         self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []

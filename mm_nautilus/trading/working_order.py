@@ -8,6 +8,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.quotes import Quote
 from mm_nautilus.risk.not_quoting_stats import NotQuotingStats
+from mm_nautilus.risk.points_budget import PointsWait
 from mm_nautilus.trading.messages import Decision, MarketSample, OrderOrigin
 
 __all__ = ["ENTRY", "QUOTE", "Grounds", "OrderCounts", "OrderState", "QuoteSide", "WorkingOrder"]
@@ -123,6 +124,8 @@ class WorkingOrder:
         Filled size in lots.
     amends, amends_confirmed
         Number of amends sent, and confirmed.
+    cancel_again_ns
+        No cancel before this time, after one that was refused.
     """
 
     symbol: Any
@@ -138,6 +141,7 @@ class WorkingOrder:
     filled_lots: int = 0
     amends: int = 0
     amends_confirmed: int = 0
+    cancel_again_ns: int = 0
     _placed_ns: int = 0
     _sent_grounds: Grounds | None = None
     _origin: OrderOrigin | None = None
@@ -197,8 +201,9 @@ class WorkingOrder:
         if self.state is OrderState.PENDING_AMEND:
             self.state = OrderState.WORKING
 
-    def cancel_refused(self) -> None:
-        """Record that the venue refused to cancel an order that is still open."""
+    def cancel_refused(self, again_ns: int = 0) -> None:
+        """Record that the venue refused to cancel an order that is still open, and when to try again."""
+        self.cancel_again_ns = again_ns
         if self.state is OrderState.PENDING_CANCEL:
             self.state = OrderState.WORKING if self.pending is None else OrderState.PENDING_AMEND
 
@@ -225,6 +230,8 @@ class QuoteSide:
         Its target: a `Quote`, or the reason for none.
     stats
         Counts and durations of the reasons for not quoting.
+    wait
+        How often and how long its order was off its target for want of points.
     last_fill_ns
         Time of its last execution.
     retry_at_ns
@@ -237,6 +244,7 @@ class QuoteSide:
     order: WorkingOrder | None = None
     target: Quote | NotQuoting = NotQuoting.NO_BOOK
     stats: NotQuotingStats = field(default_factory=NotQuotingStats)
+    wait: PointsWait = field(default_factory=PointsWait)
     last_fill_ns: int | None = None
     retry_at_ns: int = 0
     has_changed: bool = False
@@ -273,6 +281,10 @@ class OrderCounts:
         Executions that reduced a position.
     rejected, denied
         Orders and amends refused by the venue, and by the engine's own risk checks.
+    rate_limited
+        Commands refused because of the venue's rate limit, cancels among them.
+    points
+        Points of the venue's rate limit that commands have cost.
     exits_refused
         Refused exit orders.
     old_trades, repeated_trades
@@ -289,6 +301,8 @@ class OrderCounts:
     trades: int = 0
     rejected: int = 0
     denied: int = 0
+    rate_limited: int = 0
+    points: int = 0
     exits_refused: int = 0
     old_trades: int = 0
     repeated_trades: int = 0

@@ -243,6 +243,36 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "  symbol_fees: {ETH/USDT: {maker_fee_pct: 0, taker_fee_pct: 0}}\n  fees:",
         ("must be one of strategy.symbols (XRP/USDT, BTC/USDT), was ETH/USDT",),
     ),
+    "unknown tier": (
+        "  fees:",
+        "  rate_limit: {kraken: gold}\n  fees:",
+        ("rate_limit.kraken", "starter, intermediate or pro, or null, was 'gold'"),
+    ),
+    "half a bucket": (
+        "  fees:",
+        "  rate_limit: {actions: 50}\n  fees:",
+        ("rate_limit", "both of actions and seconds must be given, was {actions: 50}"),
+    ),
+    "tier and bucket": (
+        "  fees:",
+        "  rate_limit: {kraken: pro, seconds: 2}\n  fees:",
+        ("kraken must not be given together with actions or seconds, was {kraken: pro, seconds: 2.0}",),
+    ),
+    "bucket too small to budget": (
+        "  fees:",
+        "  rate_limit: {actions: 7, seconds: 1}\n  fees:",
+        ("rate_limit.actions", "at least 8 for 2 symbols", "was 7"),
+    ),
+    "another limit than the venue's": (
+        "gamma: 0.1",
+        "rate_limit: {kraken: pro}",
+        ("strategy.rate_limit", "must be venue.rate_limit (null) or not given, was {kraken: pro}"),
+    ),
+    "quote life negative": (
+        "gamma: 0.1",
+        "min_quote_life_seconds: -1",
+        ("min_quote_life_seconds", "between 0 and 3600, was -1"),
+    ),
     "other venue": ("gamma: 0.1", "venue: BINANCE", ("must be venue.name (KRAKEN)", "was BINANCE")),
     "log level": ("venue:", "output: {log_level: loud}\nvenue:", ("ERROR, WARNING, INFO or DEBUG", "'loud'")),
     "tab": ("  gamma: 0.1", "\tgamma: 0.1", (":13:1: not valid YAML", "indent with spaces")),

@@ -1,0 +1,47 @@
+"""The venue's limit on order commands, as a configuration names it."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from mm_nautilus.config.fields import Section
+from mm_nautilus.config.problems import Problem, refuse
+
+
+class RateLimitConfig(Section):
+    """The venue's limit on order commands: a tier of Kraken's, or a number of actions in a time."""
+
+    kraken: Literal["starter", "intermediate", "pro"] | None = Field(None, examples=["intermediate"])
+    """Tier of Kraken's rate counter, which each pair has for itself; instead of actions and seconds."""
+    actions: int | None = Field(None, ge=1, le=1_000_000)
+    """Order commands of all pairs together that the venue takes at once; they are given back evenly within seconds."""
+    seconds: float | None = Field(None, ge=0.001, le=86_400)
+    """Time within which all actions are given back, seconds."""
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        given = (self.actions is not None) + (self.seconds is not None)
+        if self.kraken is None and given < 2:
+            text = f"either kraken or both of actions and seconds must be given, was {self.words}"
+            refuse([Problem((), text)])
+        if self.kraken is not None and given:
+            text = f"kraken must not be given together with actions or seconds, was {self.words}"
+            refuse([Problem(("kraken",), text)])
+        return self
+
+    @property
+    def words(self) -> str:
+        """What is given, as a configuration writes it."""
+        values = self.model_dump(exclude_none=True)
+        return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+    def problems_of_budget(self, symbols: int, *path: str) -> Iterator[Problem]:
+        """Refuse a limit that leaves a budget nothing once all quotes can be cancelled and all positions closed."""
+        least = 3 * symbols + 2
+        if self.actions is not None and self.actions < least:
+            text = (
+                f"actions must be at least {least} for {symbols} symbols with rate_limit_policy: budget, which keeps "
+                f"three a symbol to cancel and to exit, was {self.actions}"
+            )
+            yield Problem((*path, "actions"), text)

@@ -1,0 +1,173 @@
+"""A venue's limit on order commands: what a command costs, and the counter that takes it or refuses it.
+
+Kraken counts points for each pair, whichever way commands come in ("Spot Trading Limits" in its API guides). An
+order's age is the time since it was "created or amended". The fixed part of a cost "is always applied on receipt of the
+transaction (even if the transaction fails validation)", so a refused order or amend costs its one point and a refused
+cancel none. The refusal reads ``EOrder:Rate limit exceeded``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from mm_nautilus.system.moments import SECOND_NS
+
+
+class Command(StrEnum):
+    """What is sent to a venue."""
+
+    ADD = "add"
+    AMEND = "amend"
+    CANCEL = "cancel"
+
+
+type _AgeCosts = Mapping[Command, tuple[tuple[int, int], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class RateRules:
+    """What commands cost at a venue and how many it takes.
+
+    Parameters
+    ----------
+    name
+        What the rules are called, for messages.
+    threshold
+        Most points that the counter may reach.
+    decay_points, decay_ns
+        By how many points the counter falls in how many nanoseconds, evenly.
+    fixed
+        Points of a command whatever the order's age.
+    counts_refused
+        Whether a refused command costs its fixed points.
+    by_age
+        Points added for an order younger than so many nanoseconds, youngest first.
+    is_per_pair
+        Whether each pair has a counter of its own.
+    refusal
+        The venue's text.
+    """
+
+    name: str
+    threshold: int
+    decay_points: int
+    decay_ns: int
+    fixed: Mapping[Command, int]
+    by_age: _AgeCosts
+    counts_refused: bool
+    is_per_pair: bool
+    refusal: str
+
+    def cost(self, command: Command, age_ns: int = 0) -> int:
+        """Return the points of a command to an order of an age; a new order has none."""
+        added = (points for below_ns, points in self.by_age.get(command, ()) if age_ns < below_ns)
+        return self.fixed.get(command, 0) + next(added, 0)
+
+    def cost_refused(self, command: Command) -> int:
+        """Return the points of a command that the venue does not take."""
+        return self.fixed.get(command, 0) if self.counts_refused else 0
+
+    def next_age_ns(self, age_ns: int) -> int | None:
+        """Return the next age at which a command becomes cheaper, None where none does."""
+        bounds = [below for costs in self.by_age.values() for below, _ in costs if below > age_ns]
+        return min(bounds, default=None)
+
+    @property
+    def points_per_second(self) -> float:
+        """By how many points the counter falls in a second."""
+        return self.decay_points * SECOND_NS / self.decay_ns
+
+
+KRAKEN_TIERS: Final[Mapping[str, tuple[int, int]]] = {
+    "starter": (60, 100),
+    "intermediate": (125, 234),
+    "pro": (180, 375),
+}
+"""Threshold in points, and decay in points per 100 seconds, as published."""
+
+_KRAKEN_FIXED: Final = {Command.ADD: 1, Command.AMEND: 1}
+_KRAKEN_BY_AGE: Final = {
+    Command.AMEND: ((5 * SECOND_NS, 3), (10 * SECOND_NS, 2), (15 * SECOND_NS, 1)),
+    Command.CANCEL: (
+        (5 * SECOND_NS, 8),
+        (10 * SECOND_NS, 6),
+        (15 * SECOND_NS, 5),
+        (45 * SECOND_NS, 4),
+        (90 * SECOND_NS, 2),
+        (300 * SECOND_NS, 1),
+    ),
+}
+
+
+def kraken_rules(tier: str) -> RateRules:
+    """Return the rules of one of `KRAKEN_TIERS`, a counter for each pair."""
+    threshold, decay = KRAKEN_TIERS[tier]
+    return RateRules(
+        f"Kraken's tier {tier}",
+        threshold,
+        decay,
+        100 * SECOND_NS,
+        _KRAKEN_FIXED,
+        _KRAKEN_BY_AGE,
+        counts_refused=True,
+        is_per_pair=True,
+        refusal="EOrder:Rate limit exceeded",
+    )
+
+
+def action_rules(actions: int, seconds: float) -> RateRules:
+    """Return a token bucket for all pairs together: so many commands at once, refilled evenly in so many seconds.
+
+    A refused command takes no token.
+    """
+    return RateRules(
+        f"{actions} actions in {seconds:g} s",
+        actions,
+        actions,
+        round(seconds * SECOND_NS),
+        dict.fromkeys(Command, 1),
+        {},
+        counts_refused=False,
+        is_per_pair=False,
+        refusal="Too many order commands",
+    )
+
+
+@dataclass(slots=True)
+class RateCounter:
+    """Points spent of a limit, kept as whole numbers, so that boundaries are exact.
+
+    Parameters
+    ----------
+    rules
+        What commands cost and how fast points fall.
+    """
+
+    rules: RateRules
+    _units: int = field(default=0, init=False)  # points times `decay_ns`
+    _at_ns: int = field(default=0, init=False)
+
+    def points(self, now_ns: int) -> float:
+        """Return the points at a moment, nanoseconds since the epoch."""
+        return self._units_at(now_ns) / self.rules.decay_ns
+
+    def would_take(self, cost: int, now_ns: int) -> bool:
+        """Return whether so many points more stay within the threshold."""
+        return (
+            self._units_at(now_ns) + cost * self.rules.decay_ns <= self.rules.threshold * self.rules.decay_ns
+        )
+
+    def take(self, command: Command, now_ns: int, age_ns: int = 0) -> bool:
+        """Count a command to an order of an age and return whether the venue takes it."""
+        cost = self.rules.cost(command, age_ns)
+        is_taken = self.would_take(cost, now_ns)
+        counted = cost if is_taken else self.rules.cost_refused(command)
+        self._units, self._at_ns = (
+            self._units_at(now_ns) + counted * self.rules.decay_ns,
+            max(self._at_ns, now_ns),
+        )
+        return is_taken
+
+    def _units_at(self, now_ns: int) -> int:
+        return max(0, self._units - self.rules.decay_points * max(0, now_ns - self._at_ns))

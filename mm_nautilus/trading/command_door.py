@@ -1,0 +1,162 @@
+"""The one door by which order commands leave: it counts what they cost and refuses what the venue would."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from nautilus_trader.core import UUID4
+from nautilus_trader.model import OrderCancelRejected, OrderModifyRejected, OrderRejected
+
+from mm_nautilus.config.rate_limit import RateLimitConfig
+from mm_nautilus.pricing.quotes import OrderAction, Quote
+from mm_nautilus.risk.points_budget import PointsBudget, requote_worth
+from mm_nautilus.risk.rate_limit import Command, RateRules, action_rules, kraken_rules
+from mm_nautilus.trading.symbol import SymbolState
+from mm_nautilus.trading.working_order import QuoteSide, WorkingOrder
+
+_COMMANDS = {
+    OrderAction.PLACE: (Command.ADD,),
+    OrderAction.AMEND: (Command.AMEND,),
+    OrderAction.CANCEL: (Command.CANCEL, Command.ADD),
+}
+"""What bringing an order to its target takes; a cancel is followed by a new order."""
+
+
+def rate_rules(config: RateLimitConfig) -> RateRules:
+    """Return the rules that a configuration names."""
+    if config.kraken is not None:
+        return kraken_rules(config.kraken)
+    assert config.actions is not None and config.seconds is not None  # noqa: S101, PT018 - validated
+    return action_rules(config.actions, config.seconds)
+
+
+class CommandDoor:
+    """Send a strategy's commands, or answer as the venue does to those beyond its rate limit.
+
+    The engine's simulated exchange has no rate limit and takes no hook, so its limit is kept here. A refused command
+    does not reach it; the engine's own event of a refusal comes to the strategy after the time an answer takes.
+
+    Parameters
+    ----------
+    strategy
+        The strategy that sends.
+    symbols
+        Its symbols.
+    limit
+        The venue's limit, None for none.
+    spends_wisely
+        Whether points are budgeted, so that nothing is refused.
+    answer_ns
+        How long a refusal takes to arrive, nanoseconds.
+    """
+
+    def __init__(
+        self,
+        strategy: Any,
+        symbols: Iterable[SymbolState],
+        limit: RateLimitConfig | None,
+        *,
+        spends_wisely: bool,
+        answer_ns: int,
+    ) -> None:
+        self._strategy, self._spends_wisely, self._answer_ns = strategy, spends_wisely, max(1, answer_ns)
+        self._budgets: dict[Any, PointsBudget] = {}
+        self._refused = 0
+        if limit is not None:
+            rules, ids = rate_rules(limit), [symbol.instrument_id for symbol in symbols]
+            shared = PointsBudget(rules, exits=len(ids))
+            self._budgets = {key: PointsBudget(rules) if rules.is_per_pair else shared for key in ids}
+
+    # -- When -------------------------------------------------------------------------------------------
+
+    def held_until_ns(
+        self, action: OrderAction, symbol: SymbolState, side: QuoteSide, target: Quote, now_ns: int
+    ) -> int | None:
+        """Return None where a quote may be placed or moved now, else when to ask again; note that it waits."""
+        budget = self._budgets.get(symbol.instrument_id)
+        if budget is None or not self._spends_wisely:
+            return None
+        order, other = side.order, symbol.ask if side.is_bid else symbol.bid
+        resting = None if order is None else order.resting
+        until_ns = budget.try_again_ns(
+            _COMMANDS[action],
+            None if order is None else order.order_id,
+            requote_worth(
+                resting, target, (symbol.book.best_ask_ticks or 0) - (symbol.book.best_bid_ticks or 0)
+            ),
+            kept=budget.share(None if other.order is None else other.order.order_id, now_ns),
+            now_ns=now_ns,
+        )
+        if until_ns is not None and resting is not None:
+            off_bps = 10_000.0 * abs(resting.price_ticks - target.price_ticks) / target.price_ticks
+            side.wait.hold(off_bps, symbol.report_ns(now_ns))
+        return until_ns
+
+    def may_send(self, symbol: SymbolState, command: Command, order_id: Any, now_ns: int) -> bool:
+        """Return whether a command that protects is sent now: where points are budgeted, not into a sure refusal."""
+        budget = self._budgets.get(symbol.instrument_id)
+        if budget is None or not self._spends_wisely:
+            return True
+        return budget.counter.would_take(budget.cost(command, order_id, now_ns), now_ns)
+
+    # -- Commands ---------------------------------------------------------------------------------------
+
+    def submit(self, order: Any, live: WorkingOrder, now_ns: int) -> None:
+        """Send a new order."""
+        if self._takes(Command.ADD, live, now_ns):
+            self._strategy.submit_order(order)
+        else:
+            self._refuse(OrderRejected, live, account_id=self._account_id(live))
+
+    def amend(self, live: WorkingOrder, quantity: Any, price: Any, now_ns: int) -> None:
+        """Send an amend."""
+        if self._takes(Command.AMEND, live, now_ns):
+            self._strategy.modify_order(live.order_id, quantity=quantity, price=price)
+        else:
+            self._refuse(OrderModifyRejected, live)
+
+    def cancel(self, live: WorkingOrder, now_ns: int) -> None:
+        """Send a cancel."""
+        if self._takes(Command.CANCEL, live, now_ns):
+            self._strategy.cancel_order(live.order_id)
+        else:
+            self._refuse(OrderCancelRejected, live)
+
+    def forget(self, live: WorkingOrder) -> None:
+        """Note that an order is closed."""
+        budget = self._budgets.get(live.symbol.instrument_id)
+        if budget is not None:
+            budget.forget(live.order_id)
+
+    def _takes(self, command: Command, live: WorkingOrder, now_ns: int) -> bool:
+        budget, counts = self._budgets.get(live.symbol.instrument_id), live.symbol.counts
+        if budget is None:
+            return True
+        cost = budget.cost(command, live.order_id, now_ns)
+        is_taken = budget.take(command, live.order_id, now_ns, rests=not live.is_marketable)
+        counts.points += cost if is_taken else budget.rules.cost_refused(command)
+        counts.rate_limited += not is_taken
+        return is_taken
+
+    def _refuse(self, event: type, live: WorkingOrder, **more: Any) -> None:
+        """Answer with the engine's own event, which takes the way of any refusal of the venue."""
+        strategy, symbol = self._strategy, live.symbol
+        self._refused += 1
+        at_ns = strategy.clock.timestamp_ns() + self._answer_ns
+        rejected = event(
+            strategy.trader_id,
+            strategy.strategy_id,
+            symbol.instrument_id,
+            live.order_id,
+            reason=self._budgets[symbol.instrument_id].rules.refusal,
+            event_id=UUID4(),
+            ts_event=at_ns,
+            ts_init=at_ns,
+            reconciliation=False,
+            **more,
+        )
+        strategy.clock.set_time_alert_ns(
+            f"rate-limit-{self._refused}", at_ns, lambda _event: strategy.on_order_event(rejected)
+        )
+
+    def _account_id(self, live: WorkingOrder) -> Any:
+        return self._strategy.portfolio.account(venue=live.symbol.instrument_id.venue).id

@@ -1,0 +1,109 @@
+"""A venue's rate limit at the door of commands: what is refused, and what a budget of its points sends instead."""
+
+import itertools
+from typing import Any
+
+import pytest
+from guard_scripting import Commander
+from scripting import XRP_USDT, Watched, around, book, config, ns, restless, trade
+
+from mm_nautilus.config.rate_limit import RateLimitConfig
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.risk.rate_limit import Command, RateCounter
+from mm_nautilus.trading.command_door import rate_rules
+from mm_nautilus.trading.messages import HaltQuoting
+
+LIMITS: dict[str, dict[str, Any]] = {
+    "starter": {"kraken": "starter"},
+    "intermediate": {"kraken": "intermediate"},
+    "pro": {"kraken": "pro"},
+    "bucket": {"actions": 8, "seconds": 8.0},
+}
+COMMANDS = {
+    "OrderInitialized": Command.ADD,
+    "OrderPendingUpdate": Command.AMEND,
+    "OrderPendingCancel": Command.CANCEL,
+}
+EXITS = {"stop_loss_pct": 0.2, "take_profit_pct": 0.3, "requote_tolerance_bps": 0.0}
+MARKET = restless(7, steps=600, stir=0.0009)
+LAST_NS = max(event.ts_init for event in MARKET)
+
+
+def replayed(outcome: Any, rules: Any) -> list[bool]:
+    """Return of each command that the engine saw whether a counter of the venue's own takes it."""
+    counter, since_ns, taken = RateCounter(rules), {}, []
+    events = [(event, command) for name, command in COMMANDS.items() for event in outcome.events(name)]
+    for event, command in sorted(events, key=lambda item: item[0].ts_init):
+        if event.ts_init >= LAST_NS:  # the cancels of the stop
+            break
+        order_id, now_ns = event.client_order_id, event.ts_init
+        taken.append(counter.take(command, now_ns, now_ns - since_ns.get(order_id, now_ns)))
+        if command is not Command.CANCEL:
+            since_ns[order_id] = now_ns
+    return taken
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_budget_has_nothing_refused_where_sending_all_has_much(run, name):
+    given, rules = LIMITS[name], rate_rules(RateLimitConfig(**LIMITS[name]))
+    plain = run(Watched(config(**EXITS)), MARKET, latency_ms=20)
+    assert replayed(plain, rules).count(False) > 20, "the market moves more than the venue takes"
+    mm = Watched(config(rate_limit=given, **EXITS))
+    outcome = run(mm, MARKET, latency_ms=20)
+    taken, counts = replayed(outcome, rules), mm.symbols[XRP_USDT].counts
+    assert len(taken) > 15
+    assert all(taken)
+    assert counts.rate_limited == 0
+    assert counts.points > 0
+    assert len(outcome.fills) > 5
+    waits = [side.wait.to_dict() for side in (mm.symbols[XRP_USDT].bid, mm.symbols[XRP_USDT].ask)]
+    assert all(wait["count"] and wait["seconds"] > 0 and wait["mean_off_bps"] > 0 for wait in waits)
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_sending_all_is_refused_in_the_venues_words_and_trips_the_guard(run, name):
+    mm = Watched(config(rate_limit=LIMITS[name], rate_limit_policy="ignore", **EXITS))
+    run(mm, MARKET, latency_ms=20)
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.counts.rate_limited > 20
+    assert symbol.counts.rejected > 0
+    assert held(symbol, NotQuoting.ORDER_REFUSED) > 0 or held(symbol, NotQuoting.REFUSED_TOO_OFTEN) > 0
+
+
+def held(symbol: Any, reason: NotQuoting) -> int:
+    return sum(side.stats.times_ns.get(reason, 0) for side in (symbol.bid, symbol.ask))
+
+
+SHORT = [book(0, 2.3495, 2.3505), *(around(1 + 0.1 * step, 2.35 + 0.002 * (step % 2)) for step in range(60))]
+"""A market that jumps ten times a second for six seconds, with which a starter's points are spent."""
+
+
+@pytest.mark.parametrize("what", ["an unsafe book", "a halt", "an exit"])
+def test_what_protects_is_sent_at_once_when_no_quote_may_move_any_more(run, what):
+    events = {
+        "an unsafe book": [book(7.1, 2.3506, 2.3505)],
+        "a halt": [around(7.1, 2.35)],
+        "an exit": [trade(7.05, 2.34, 10, "sell"), around(7.1, 2.3375)],
+    }
+    commands = {7.1: HaltQuoting("a test", flatten=False)} if what == "a halt" else {}
+    mm = Watched(config(rate_limit={"kraken": "starter"}, **EXITS | {"stop_loss_pct": 0.45}))
+    outcome = run(mm, [*SHORT, *events[what], around(7.2, 2.35)], actors=[Commander(commands)])
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.bid.wait.count + symbol.ask.wait.count > 0
+    cancelled = [event.ts_init for event in outcome.events("OrderCanceled")]
+    assert cancelled.count(ns(7.1)) == (1 if what == "an exit" else 2)
+    assert [order.ts_init for order in outcome.of("stop_loss")] == ([ns(7.1)] if what == "an exit" else [])
+    assert symbol.counts.rate_limited == 0
+
+
+def test_a_young_quote_is_not_moved_for_its_price_alone(run):
+    """The book moves at every tenth of a second, and nobody trades; an order stands for two seconds."""
+    mm = Watched(config(min_quote_life_seconds=2.0, min_spread_pct=0.5))
+    outcome = run(mm, SHORT)
+    moves: dict[Any, list[int]] = {}
+    for name in ("OrderInitialized", "OrderPendingUpdate"):
+        for event in outcome.events(name):
+            moves.setdefault(event.client_order_id, []).append(event.ts_init)
+    times = sorted(moves.values())
+    assert [len(of_order) for of_order in times] == [4, 4]
+    assert all(b - a >= ns(2) - ns(0) for of_order in times for a, b in itertools.pairwise(of_order))
