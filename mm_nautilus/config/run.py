@@ -120,8 +120,7 @@ class OutputConfig(Section):
     """Whether the run writes `market`, `quotes`, `mark_outs` and `actions`, the tables that charts and fill quality are
     made of."""
     compare_fee_pct: float | None = Field(None, ge=-1, le=10)
-    """Fee of both sides, % of value, at which the run's fills are reckoned once more beside its own result; null leaves
-    that out."""
+    """Fee of both sides, % of value, at which a run values its fills a second time; null leaves that out."""
     journal: Literal["full", "fills", "none"] = "full"
     """Content of the journal, and of the log with it: full has fills, the decisions behind them, portfolio snapshots
     and guards; fills has only fills; none writes no journal."""

@@ -116,7 +116,7 @@ class StateConfig(Section):
     """What a sandbox run keeps over restarts."""
 
     directory: FolderPath | None = Path("state")
-    """Folder of the state files, one a run's name; relative to the working directory. null keeps nothing: every run
+    """Folder of the state files, one per run name; relative to the working directory. null keeps nothing: every run
     starts fresh."""
 
 
