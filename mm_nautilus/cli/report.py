@@ -54,17 +54,19 @@ def compare_command(
     Example: mm-nautilus compare runs/20251213T120000Z-backtest runs/20251213T120100Z-backtest --html both.html
     """
     refuse_targets({"--html": html}, force=force)
-    from mm_nautilus.report.compare import compare_runs, plain_comparison  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.report.compare import (  # noqa: PLC0415 (keeps --help fast)
+        compare_runs,
+        plain_comparison,
+        print_comparison,
+    )
 
     comparison = compare_runs(runs)
     if html is not None:
         _write_page(comparison, html)
     if as_json:
         print_json(plain_comparison(comparison))
-        return
-    from mm_nautilus.report.compare_console import print_comparison  # noqa: PLC0415
-
-    print_comparison(comparison, output_console())
+    else:
+        print_comparison(comparison, output_console())
 
 
 def _write_page(comparison: "Comparison", path: Path) -> None:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,6 +23,7 @@ from mm_nautilus.live_view.document import (
     state_document,
 )
 from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.report.decimation import sparkline
 from mm_nautilus.report.rows import NONE
 
 _SECONDS: Final = 1.0
@@ -43,7 +45,7 @@ _FILL_WIDTHS: Final = {
     "position": 110,
 }
 """Columns of fills, and the width of the terminal from which on there is room for them."""
-_BARS: Final = "▁▂▃▄▅▆▇█"
+_CURVE_WIDTH: Final = 24
 _STYLES: Final = {"quoting": "green", "paused": "yellow", "halted": "bold red"}
 _LEFT_OUT: Final = frozenset({"average_pnl", "fees"})
 """Figures that a terminal has no room for; the page and the summary have them."""
@@ -161,20 +163,7 @@ def _account_words(document: Document, equity: Sequence[float]) -> str:
         for label in ACCOUNT_FIGURES
         if label.key in figures and label.key != "roi"
     ]
-    return "  ".join([*words, _sparkline(equity)])
-
-
-def _sparkline(values: Sequence[float], width: int = 24) -> str:
-    """Return a line as bars, the last ones of as many stretches."""
-    if len(values) < 2:
-        return ""
-    step = max(1, len(values) / width)
-    chosen = [
-        values[min(len(values) - 1, int((index + 1) * step) - 1)] for index in range(min(width, len(values)))
-    ]
-    low, high = min(chosen), max(chosen)
-    span = (high - low) or 1.0
-    return "".join(_BARS[min(len(_BARS) - 1, int((value - low) / span * len(_BARS)))] for value in chosen)
+    return "  ".join([*words, sparkline(np.array(equity), _CURVE_WIDTH) if len(equity) > 1 else ""])
 
 
 def _symbol_table(symbols: Sequence[Mapping[str, Any]]) -> Table:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +22,7 @@ from mm_nautilus.calibration.figures import (
     SymbolCalibration,
     VolatilityFigures,
 )
+from mm_nautilus.report.console import text_table
 
 _NONE: Final = "-"
 _PLUS_MINUS: Final = "+-"
@@ -52,13 +52,6 @@ def _seldom(value: float) -> str:
     return f"below {_TINY_RATE}" if 0 <= value < _TINY_RATE else _number(value, 3)
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    return table
-
-
 def source_words(source: CalibrationSource) -> str:
     """Return where the data comes from, with its venue; simulated data is named in capitals."""
     data = "SIMULATED data" if source.simulated else "recorded data"
@@ -67,7 +60,7 @@ def source_words(source: CalibrationSource) -> str:
 
 def _figure_table(title: str, rows: Iterable[tuple[str, str, str]]) -> Table:
     """Return a table of name, value and unit."""
-    table = _table(title, ["", "", ""])
+    table = text_table(title, ["", "", ""])
     table.show_header = False
     table.columns[2].justify = "left"
     for row in rows:
@@ -100,7 +93,7 @@ def _market_table(spread: SpreadFigures, volatility: VolatilityFigures) -> Table
 
 def _signature_table(points: Sequence[SignaturePoint]) -> Table:
     title = "Signature: volatility by sampling interval, bps per square root of a second"
-    table = _table(title, ["", *(f"{point.interval_seconds:g} s" for point in points)])
+    table = text_table(title, ["", *(f"{point.interval_seconds:g} s" for point in points)])
     table.add_row(
         "volatility", *(_measured(point.volatility_bps, point.standard_error_bps) for point in points)
     )
@@ -110,7 +103,7 @@ def _signature_table(points: Sequence[SignaturePoint]) -> Table:
 
 def _intensity_table(symbol: SymbolCalibration) -> Table:
     title = "Market orders that reach a depth: A * exp(-kappa * depth), a side"
-    table = _table(title, ["", "both sides", "bids (sell orders)", "asks (buy orders)"])
+    table = text_table(title, ["", "both sides", "bids (sell orders)", "asks (buy orders)"])
     columns = [
         _intensity_cells(fit, symbol.spread.tick_bps)
         for fit in (symbol.intensity, symbol.intensity_bid, symbol.intensity_ask)
@@ -149,7 +142,7 @@ def _intensity_cells(fit: IntensityFit | None, tick_bps: float) -> list[str]:
 
 def _mark_out_table(mark_outs: Sequence[MarkOut]) -> Table:
     title = "Mark-outs of trades for the maker, before fees, bps"
-    table = _table(title, ["", *(f"after {mark.seconds:g} s" for mark in mark_outs)])
+    table = text_table(title, ["", *(f"after {mark.seconds:g} s" for mark in mark_outs)])
     table.add_row("mean", *(_measured(mark.mark_out_bps, mark.standard_error_bps) for mark in mark_outs))
     table.add_row("trades", *(f"{mark.trades:,}" for mark in mark_outs))
     return table
@@ -162,7 +155,7 @@ def _microprice_table(figures: MicropriceFigures) -> Table:
     shown = sorted(half | {count - 1 - bucket for bucket in half})
     title = "Micro-price minus mid, ticks, by spread and by the bid's share of the size at the touch"
     shares = [f"{index / count:.2f} to {(index + 1) / count:.2f}" for index in shown]
-    table = _table(title, ["spread, ticks", *shares, "observations"])
+    table = text_table(title, ["spread, ticks", *shares, "observations"])
     names = _spread_names(figures.spread_ticks)
     rows = list(zip(names, figures.adjustment_ticks, figures.observations, strict=True))
     for name, adjustments, observations in rows[:_MOST_SPREADS]:

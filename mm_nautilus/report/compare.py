@@ -1,19 +1,22 @@
 """Runs side by side: the parameters that differ, the figures, and what each had earned over time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
 
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.decimation import min_max_rows
+from mm_nautilus.report.console import text_table
+from mm_nautilus.report.decimation import min_max_rows, sparkline
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, significant
-from mm_nautilus.report.money import amount_decimals
+from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, milliseconds, significant
+from mm_nautilus.report.money import amount_decimals, signed_amount
 from mm_nautilus.report.rows import (
     EQUITY_ROWS,
     FILL_ROWS,
@@ -32,42 +35,20 @@ _LEFT_OUT: Final = ("output",)
 """Sections of the configuration that say nothing about a run's results."""
 _FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark-out"), (30.0, "mark-out"))
 _BUCKETS: Final = 400
+_CURVE_WIDTH: Final = 40
 _UNITS: Final = (("h", 3_600.0), ("min", 60.0), ("s", 1.0))
 """Units of the time since a run's start, the longest first."""
-_NS_PER_MS: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """What a run had earned over time.
-
-    Parameters
-    ----------
-    ts_ns
-        Moments, nanoseconds since the epoch.
-    trading_pnl
-        Trading PnL since the start, net of fees, report currency.
-    """
+class Curve(NamedTuple):
+    """What a run had earned over time: nanoseconds since the epoch, and trading PnL net of fees, report currency."""
 
     ts_ns: NDArray[np.int64]
     trading_pnl: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedRun:
-    """One of the runs.
-
-    Parameters
-    ----------
-    label
-        What it is called: its folder's name.
-    files
-        Its folder.
-    parameters
-        Its configuration, one value a dotted key.
-    curve
-        What it had earned over time.
-    """
+class ComparedRun(NamedTuple):
+    """One of the runs: its folder's name, its files, its configuration by dotted keys, and its curve."""
 
     label: str
     files: RunFiles
@@ -75,16 +56,13 @@ class ComparedRun:
     curve: Curve
 
 
-@dataclass(frozen=True, slots=True)
-class FigureRow:
+class FigureRow(NamedTuple):
     """One figure of every run.
 
-    Parameters
+    Attributes
     ----------
     group
         ``account`` or a symbol.
-    name
-        What it is called.
     texts
         As it is shown, one a run.
     values
@@ -97,18 +75,13 @@ class FigureRow:
     values: tuple[Mapping[str, Any] | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Runs side by side.
+class Comparison(NamedTuple):
+    """Runs side by side, in the order given.
 
-    Parameters
+    Attributes
     ----------
-    runs
-        The runs, in the order given.
     parameters
         Keys whose values differ, with the value of each run; None where a run lacks the key.
-    figures
-        The figures.
     notes
         Why the runs may not be comparable.
     """
@@ -117,6 +90,11 @@ class Comparison:
     parameters: tuple[tuple[str, tuple[Any, ...]], ...]
     figures: tuple[FigureRow, ...]
     notes: tuple[str, ...]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether any run had simulated data."""
+        return any(run.files.summary["simulated_data"] for run in self.runs)
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:
@@ -270,7 +248,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
 def _plain_curve(curve: Curve) -> dict[str, list[Any]]:
     rows = min_max_rows(curve.trading_pnl, _BUCKETS)
     return {
-        "ts_ms": (curve.ts_ns[rows] // _NS_PER_MS).tolist(),
+        "ts_ms": milliseconds(curve.ts_ns[rows]),
         "trading_pnl": significant(curve.trading_pnl[rows]),
     }
 
@@ -290,7 +268,7 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
     return {
         "labels": [run.label for run in comparison.runs],
         "summaries": [run.files.summary for run in comparison.runs],
-        "is_simulated": any(run.files.summary["simulated_data"] for run in comparison.runs),
+        "is_simulated": comparison.is_simulated,
         "notes": comparison.notes,
         "parameters": [
             (key, [value_text(value) for value in values]) for key, values in comparison.parameters
@@ -308,7 +286,7 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     for number, run in enumerate(runs):
         rows = min_max_rows(run.curve.trading_pnl, _BUCKETS)
         moments, currency = run.curve.ts_ns[rows], run.files.summary["report_currency"]
-        x: list[Any] = (moments // _NS_PER_MS).tolist()
+        x: list[Any] = milliseconds(moments)
         if len(periods) > 1 and len(moments):
             x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
         colour, dash = SERIES[number % len(SERIES)]
@@ -336,3 +314,54 @@ def _unit(lengths: Iterable[float]) -> tuple[str, float]:
     """Return the unit in which the longest of so many seconds is more than two, and its seconds."""
     longest = max(lengths)
     return next((unit for unit in _UNITS if longest > 2 * unit[1]), _UNITS[-1])
+
+
+# -- On a terminal --------------------------------------------------------------------------------------------
+
+
+def _curve_table(comparison: Comparison) -> Table:
+    table = text_table("Trading PnL over time, net of fees", ["run", "", "lowest", "highest", "at the end"])
+    for run in comparison.runs:
+        known = run.curve.trading_pnl[~np.isnan(run.curve.trading_pnl)]
+        currency = run.files.summary["report_currency"]
+        figures = [known.min(), known.max(), known[-1]] if len(known) else []
+        texts = [signed_amount(float(value), currency) for value in figures] or [NONE] * 3
+        table.add_row(Text(run.label), sparkline(known, _CURVE_WIDTH), *texts)
+    return table
+
+
+def _parameter_table(comparison: Comparison) -> Table | Text:
+    if not comparison.parameters:
+        return Text("Parameters: the same in all runs\n")
+    labels = (run.label for run in comparison.runs)
+    table = text_table("Parameters that differ", ["", *labels], is_numeric=False)
+    for key, values in comparison.parameters:
+        table.add_row(Text(key), *(Text(value_text(value)) for value in values))
+    return table
+
+
+def _figure_tables(comparison: Comparison) -> list[Table]:
+    tables: dict[str, Table] = {}
+    for row in comparison.figures:
+        if row.group not in tables:
+            title = "Account" if row.group == "account" else row.group
+            tables[row.group] = text_table(title, ["", *(run.label for run in comparison.runs)])
+        tables[row.group].add_row(row.name, *row.texts)
+    return list(tables.values())
+
+
+def comparison_view(comparison: Comparison) -> Group:
+    """Return a comparison as something rich can print."""
+    heading = [Text("SIMULATED data: these figures say nothing about a market")]
+    return Group(
+        *(heading if comparison.is_simulated else []),
+        *(Text(f"note: {note}") for note in comparison.notes),
+        _parameter_table(comparison),
+        *_figure_tables(comparison),
+        _curve_table(comparison),
+    )
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a comparison."""
+    console.print(comparison_view(comparison))

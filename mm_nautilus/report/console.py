@@ -10,21 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from mm_nautilus.report.money import signed_amount, unsigned_amount
-from mm_nautilus.report.rows import (
-    FILL_ROWS,
-    MODEL_ROWS,
-    NONE,
-    SYMBOL_ROWS,
-    Row,
-    maker_quality,
-    pnl_text,
-    reason_text,
-    size_text,
-)
+from mm_nautilus.report.rows import FILL_ROWS, MODEL_ROWS, NONE, SYMBOL_ROWS, maker_quality, size_text
 from mm_nautilus.report.session import moment_text
+from mm_nautilus.report.tables import (
+    Cell,
+    Rows,
+    cell,
+    exit_table,
+    model_table,
+    reason_table,
+    symbol_table,
+    with_total,
+)
 
 type Symbol = Mapping[str, Any]
-type Cells = Sequence[Text]
 
 _FILL_TABLE: Final = (
     (0.0, ("spread captured", "fees")),
@@ -34,32 +33,24 @@ _FILL_TABLE: Final = (
 )
 """Horizons, seconds, and the rows of fills that are shown of each."""
 _WIDEST: Final = 10_000
-_TOTAL: Final = "TOTAL"
+
+
+def text_table(title: str | None, columns: Iterable[str], *, is_numeric: bool = True) -> Table:
+    """Return a table without rows; the columns after the first are set right unless they hold words."""
+    heading = None if title is None else Text(title, style="table.title")
+    table = Table(title=heading, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(Text(column), justify="right" if index and is_numeric else "left", overflow="fold")
+    return table
 
 
 class _Grid:
     """A table of figures that is parted between columns where the terminal is too narrow for it.
 
-    Parameters
-    ----------
-    title
-        What is above it.
-    columns
-        Names of the columns after the first, which names the rows.
-    rows
-        Name of each row, and its cells.
-    may_wrap
-        Whether cells may take several lines before the table is parted.
+    With `may_wrap` cells take several lines before it is parted.
     """
 
-    def __init__(
-        self,
-        title: str,
-        columns: Sequence[str],
-        rows: Sequence[tuple[str, Cells]],
-        *,
-        may_wrap: bool = False,
-    ) -> None:
+    def __init__(self, title: str, columns: Sequence[str], rows: Rows, *, may_wrap: bool = False) -> None:
         self._title, self._columns, self._rows, self._may_wrap = title, columns, rows, may_wrap
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -79,107 +70,72 @@ class _Grid:
             yield self._table(first, first + size)
 
     def _table(self, first: int, last: int) -> Table:
-        title = self._title if first == 0 else None
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("", no_wrap=True)
-        for column in self._columns[first:last]:
-            table.add_column(Text(column), justify="right", overflow="fold")
+        table = text_table(self._title if first == 0 else None, ["", *self._columns[first:last]])
+        table.columns[0].no_wrap = True
         for name, cells in self._rows:
-            if any(cell.plain for cell in cells[first:last]):
-                table.add_row(Text(name), *cells[first:last])
+            if any(each.text for each in cells[first:last]):
+                table.add_row(Text(name), *map(_text, cells[first:last]))
         return table
 
 
-def _cell(text: str, *, is_result: bool = False) -> Text:
+def _text(cell: Cell) -> Text:
     """Return a figure, a profit green and a loss red; the terminal leaves colours out where nobody wants them."""
-    is_nothing = not any(digit in text for digit in "123456789")
-    if not is_result or is_nothing:
-        return Text(text)
-    return Text(text, style={"+": "green", "-": "red"}.get(text[:1], ""))
+    is_nothing = not any(digit in cell.text for digit in "123456789")
+    if not cell.is_result or is_nothing:
+        return Text(cell.text)
+    return Text(cell.text, style={"+": "green", "-": "red"}.get(cell.text[:1], ""))
 
 
-def _symbol_table(summary: Mapping[str, Any]) -> _Grid:
-    symbols, total = summary["symbols"], summary["total"]
-    # Of a single symbol they are its own figures.
-    has_total = len(symbols) > 1
-    rows = []
-    for row in SYMBOL_ROWS:
-        cells = [_cell(row.text(symbol), is_result=row.is_result) for symbol in symbols.values()]
-        if row.is_fault and not any(symbol[key] for symbol in symbols.values() for key in row.keys):
-            continue
-        if has_total:
-            is_added = all(key in total for key in row.keys)
-            cells.append(_cell(row.text(total) if is_added else "", is_result=row.is_result))
-        rows.append((row.name, cells))
-    return _Grid("Symbols", [*symbols, *([_TOTAL] if has_total else [])], rows)
+def _told(rows: Rows) -> Rows:
+    """Return the rows that have a figure."""
+    return [(name, cells) for name, cells in rows if any(each.text != NONE for each in cells)]
+
+
+def _symbol_part(summary: Mapping[str, Any]) -> list[RenderableType]:
+    symbols = summary["symbols"]
+    rows = [
+        row
+        for row in SYMBOL_ROWS
+        if not row.is_fault or any(symbol[key] for symbol in symbols.values() for key in row.keys)
+    ]
+    return [_Grid("Symbols", with_total(symbols), symbol_table(summary, rows))] if symbols else []
 
 
 def _fill_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     """Return the table of fills, or why there is none; nothing where none made liquidity."""
     if any(symbol["fill_quality"] is None for symbol in symbols.values()):
         return [Text("Fills that made liquidity: not recorded (output.traces: false)\n")]
-    table = _fill_rows(symbols)
+    rows = {row.name: row for row in FILL_ROWS}
+    table = _told(
+        [
+            (
+                name if seconds == 0 else f"{name} after {seconds:g} s",
+                [cell(rows[name], maker_quality(symbol, seconds)) for symbol in symbols.values()],
+            )
+            for seconds, names in _FILL_TABLE
+            for name in names
+        ]
+    )
     return [_Grid("Fills that made liquidity, of their value", list(symbols), table)] if table else []
-
-
-def _fill_rows(symbols: Mapping[str, Symbol]) -> list[tuple[str, Cells]]:
-    """Return what fills that made liquidity were worth."""
-    found, rows = [], {row.name: row for row in FILL_ROWS}
-    for seconds, names in _FILL_TABLE:
-        for name in names:
-            label = name if seconds == 0 else f"{name} after {seconds:g} s"
-            qualities = [maker_quality(symbol, seconds) for symbol in symbols.values()]
-            found.append((label, _row_cells(rows[name], qualities)))
-    return _told(found)
-
-
-def _row_cells(row: Row, figures: Iterable[Mapping[str, Any] | None]) -> list[Text]:
-    return [_cell(NONE if each is None else row.text(each), is_result=row.is_result) for each in figures]
-
-
-def _told(rows: Iterable[tuple[str, Cells]]) -> list[tuple[str, Cells]]:
-    """Return the rows that have a figure."""
-    return [(name, cells) for name, cells in rows if any(cell.plain != NONE for cell in cells)]
 
 
 def _model_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     """Return how wide each symbol was quoted and how far its inventory moved the quotes, where that was anything."""
-    models = [symbol["quote_model"] for symbol in symbols.values()]
-    known = [model for model in models if model is not None]
+    known = [symbol["quote_model"] for symbol in symbols.values() if symbol["quote_model"] is not None]
     unused = set() if any(model["model"] != "none" for model in known) else {"model"}
     unused |= set() if any(model["skew_bps"] for model in known) else {"skew_bps"}
-    rows = _told((row.name, _row_cells(row, models)) for row in MODEL_ROWS if not unused & set(row.keys))
+    rows = _told(model_table(symbols, [row for row in MODEL_ROWS if not unused & set(row.keys)]))
     return [_Grid("Quote model", list(symbols), rows, may_wrap=True)] if rows else []
 
 
 def _reason_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
-    """Return how long each reason kept a side without a quote, bid and ask apart."""
-    sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
-    reasons = {reason for symbol, side in sides for reason in symbols[symbol]["not_quoting"][side]}
-    rows = [
-        (
-            reason,
-            [Text(reason_text(symbols[symbol]["not_quoting"][side].get(reason))) for symbol, side in sides],
-        )
-        for reason in sorted(reasons)
-    ]
-    columns = [f"{symbol} {side}" for symbol, side in sides]
+    columns, rows = reason_table(symbols)
     return [_Grid("Not quoting, seconds (times)", columns, rows)] if rows else []
 
 
 def _exit_part(exits: Mapping[str, Any]) -> list[RenderableType]:
-    rows = [
-        (
-            reason.replace("_", " "),
-            [
-                Text(f"{totals['count']:,}"),
-                Text(f"{totals['trades']:,}"),
-                _cell(pnl_text(totals["pnl"]), is_result=len(totals["pnl"]) == 1),
-            ],
-        )
-        for reason, totals in exits.items()
-    ]
-    return [_Grid("Exits", ["count", "trades", "PnL of the trades, net of fees"], rows)] if rows else []
+    columns = ["count", "trades", "PnL of the trades, net of fees"]
+    return [_Grid("Exits", columns, exit_table(exits))] if exits else []
 
 
 def _equity_text(equity: Mapping[str, Any] | None) -> str:
@@ -222,7 +178,7 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
     symbols = summary["symbols"]
     return Group(
         Text(_heading(summary)),
-        *([_symbol_table(summary)] if symbols else []),
+        *_symbol_part(summary),
         *_fill_part(symbols),
         *_model_part(symbols),
         *_exit_part(summary["exits"]),

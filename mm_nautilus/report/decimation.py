@@ -1,10 +1,14 @@
 """Fewer points that look the same: what is drawn of a long series before anybody zooms into it."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
 type Rows = NDArray[np.int64]
+
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
 
 
 def min_max_rows(values: Floats, buckets: int) -> Rows:
@@ -55,3 +59,13 @@ def thinned_rows(count: int, most: int) -> Rows:
         return np.arange(count)
     rows: Rows = np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
     return rows
+
+
+def sparkline(values: Floats, width: int) -> str:
+    """Return at most so many points of a line without gaps as blocks, from its lowest to its highest."""
+    if not len(values):
+        return ""
+    picked = values[thinned_rows(len(values), width)]
+    low, high = float(values.min()), float(values.max())
+    levels = ((picked - low) / ((high - low) or 1.0) * (len(_LEVELS) - 1)).round().astype(int)
+    return "".join(_LEVELS[level] for level in levels.tolist())

@@ -46,20 +46,3 @@ def pack(columns: Mapping[str, tuple[ArrayLike, float]]) -> dict[str, Any]:
 def _differences(whole: NDArray[np.float64]) -> bytes:
     units = np.where(np.isnan(whole), MISSING, whole).astype("<i4")
     return np.diff(units, prepend=np.zeros(1, dtype="<i4")).astype("<i4").tobytes()
-
-
-def unpack(packed: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """Return the columns that `pack` has packed; a page's script does the same."""
-    data = gzip.decompress(base64.b64decode(packed["data"]))
-    found: dict[str, NDArray[np.float64]] = {}
-    offset = 0
-    for entry in packed["columns"]:
-        rows = entry["rows"]
-        if entry["is_whole"]:
-            units = np.cumsum(np.frombuffer(data, "<i4", rows, offset), dtype="<i4")
-            found[entry["name"]] = np.where(units == MISSING, np.nan, units * entry["unit"])
-            offset += 4 * rows
-        else:
-            found[entry["name"]] = np.frombuffer(data, "<f8", rows, offset).copy()
-            offset += 8 * rows
-    return found

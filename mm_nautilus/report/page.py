@@ -1,40 +1,40 @@
 """A run's report: one HTML page that holds all it needs and opens without a network."""
 
-import base64
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from mm_nautilus.report.charts import (
+    actions_figure,
+    equity_figure,
+    equity_paths,
+    fill_quality_figure,
+    reasons_figure,
+)
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.equity_figures import equity_figure, equity_paths
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
 from mm_nautilus.report.figures import Figure
-from mm_nautilus.report.fill_figures import fill_quality_figure
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
+from mm_nautilus.report.html import digest, html, source, templates
 from mm_nautilus.report.money import decimal_text, signed_amount
-from mm_nautilus.report.order_figures import actions_figure, reasons_figure
-from mm_nautilus.report.rows import (
-    EQUITY_ROWS,
-    FILL_ROWS,
-    MODEL_ROWS,
-    NONE,
-    SYMBOL_ROWS,
-    Row,
-    pnl_text,
-    reason_text,
-)
+from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
 from mm_nautilus.report.session import data_text, ending_note, moment_text, resumed_note, session_rows
 from mm_nautilus.report.statistics_table import statistics_rows
 from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
+from mm_nautilus.report.tables import (
+    Cell,
+    cell,
+    exit_table,
+    model_table,
+    pointer,
+    reason_table,
+    symbol_table,
+    with_total,
+)
 from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.whole_file import write_whole
@@ -43,25 +43,7 @@ REPORT: Final = "report.html"
 """The report's name in the run's folder."""
 _MOST_LISTED: Final = 100
 """Exits, and changes of guards, that are listed: the last ones."""
-"""How far the clock has to be set back to be worth a word."""
 _FAILURE: Final = "failure.txt"
-_SCRIPTS: Final = ("page.js",)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure of a table.
-
-    Parameters
-    ----------
-    text
-        What is shown.
-    keys
-        Where the figure stands in the summary: paths of keys, with slashes between them as ``~1``.
-    """
-
-    text: str
-    keys: tuple[str, ...] = ()
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
@@ -88,51 +70,15 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 
 
 def render(template: str, **parts: Any) -> str:
-    """Return a page from one of the package's templates; texts are escaped, scripts are allowed by their hashes.
-
-    Parameters
-    ----------
-    template
-        The template's name.
-    parts
-        What it shows; ``figures`` and ``views`` become the data that its script draws.
-    """
-    environment = Environment(
-        loader=PackageLoader("mm_nautilus.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    """Return a page from one of the package's templates; ``figures`` and ``views`` are what its script draws."""
+    environment = templates("mm_nautilus.report")
+    scripts = [get_plotlyjs(), source(environment, "page.js")]
+    policy = (
+        f"default-src 'none'; script-src {' '.join(map(digest, scripts))}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    loader = environment.loader
-    assert loader is not None  # noqa: S101 - given above
-    sources = [loader.get_source(environment, name)[0] for name in _SCRIPTS]
-    scripts = [get_plotlyjs(), *sources]
-    style = loader.get_source(environment, "page.css")[0]
-    made: str = environment.get_template(template).render(
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - the package's own, and plotly's
-        policy=_policy(scripts),
-        style=Markup(style),  # noqa: S704 - the package's own
-        data=lambda value: Markup(_json(value)),  # noqa: S704 - escaped for where it stands
-        **parts,
-    )
-    return made
-
-
-def _policy(scripts: Iterable[str]) -> str:
-    """Return a content security policy that lets the page's own scripts run and nothing else, nor any request."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _json(value: Any) -> str:
-    """Return JSON that can stand inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    style = source(environment, "page.css")
+    return html(environment, template, style=style, scripts=scripts, policy=policy, **parts)
 
 
 def page_parts(files: RunFiles) -> dict[str, Any]:
@@ -172,18 +118,18 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "tiles": _tiles(summary),
         "answer": _answer_cells(summary["answer"]),
         "answer_table": _answer_table(summary["answer"]),
-        "symbol_columns": [*symbols, "TOTAL"] if len(symbols) > 1 else list(symbols),
-        "symbol_table": _symbol_table(summary),
+        "symbol_columns": with_total(symbols),
+        "symbol_table": symbol_table(summary),
         "has_traces": files.has_traces,
         "fill_table": _fill_table(symbols) if files.has_traces else [],
-        "model_table": _model_table(symbols),
-        "reason_table": _reason_table(symbols),
+        "model_table": model_table(symbols),
+        "reason_table": dict(zip(("sides", "rows"), reason_table(symbols), strict=True)),
         "guard_table": [] if guards is None else _guard_table(guards, list(symbols), start_ns, end_ns),
         "guard_list": None if guards is None else [_guard_cells(entry) for entry in changes[-_MOST_LISTED:]],
         "keeps_guards": files.has_guards,
         "guards_left_out": max(0, len(changes) - _MOST_LISTED),
         "has_all_guards": guards is not None and guards.is_whole,
-        "exit_table": _exit_table(summary["exits"]),
+        "exit_table": exit_table(summary["exits"]),
         "exit_list": [
             _exit_cells(entry, price_decimals(symbols[entry.symbol])) for entry in exits[-_MOST_LISTED:]
         ],
@@ -252,30 +198,21 @@ def _length(seconds: float) -> str:
     return f"{seconds / 3_600:.1f} h"
 
 
-def _path(*keys: str) -> str:
-    """Return a path of keys as a JSON pointer, which knows how to write a slash inside a key."""
-    return "/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
-
-
-def _cell(row: Row, figures: Mapping[str, Any], *where: str) -> Cell:
-    return Cell(row.text(figures), tuple(_path(*where, key) for key in row.keys))
-
-
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """Return the account's figures; none where a balance never had a price."""
     equity = summary["equity"]
     if equity is None:
         return []
-    return [(row.name, _cell(row, equity, "equity")) for row in EQUITY_ROWS]
+    return [(row.name, cell(row, equity, "equity")) for row in EQUITY_ROWS]
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
     """Return the three lines, and every suggestion where there are more than the one in the third."""
     lines = [
-        Cell(line, (_path("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
+        Cell(line, (pointer("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
     ]
     spoken = [
-        Cell(entry["text"], (_path("answer", "next", str(index), "text"),))
+        Cell(entry["text"], (pointer("answer", "next", str(index), "text"),))
         for index, entry in enumerate(answer["next"])
     ]
     return {"lines": lines, "next": spoken[1:]}
@@ -301,42 +238,15 @@ def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
             (
                 name,
                 [
-                    Cell(NONE if amount is None else signed_amount(amount, currency), (_path(*where),)),
+                    Cell(NONE if amount is None else signed_amount(amount, currency), (pointer(*where),)),
                     Cell(
                         NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps",
-                        (_path("answer", "bps", key),),
+                        (pointer("answer", "bps", key),),
                     ),
                 ],
             )
         )
     return rows
-
-
-def _symbol_table(summary: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    """Return the rows of every symbol, and what can be added up where there are several."""
-    symbols, total = summary["symbols"], summary["total"]
-    rows = []
-    for row in SYMBOL_ROWS:
-        cells = [_cell(row, figures, "symbols", symbol) for symbol, figures in symbols.items()]
-        if len(symbols) > 1:
-            cells.append(_cell(row, total, "total") if all(key in total for key in row.keys) else Cell(""))
-        rows.append((row.name, cells))
-    return rows
-
-
-def _model_table(symbols: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    return [
-        (
-            row.name,
-            [
-                Cell(NONE)
-                if figures["quote_model"] is None
-                else _cell(row, figures["quote_model"], "symbols", symbol, "quote_model")
-                for symbol, figures in symbols.items()
-            ],
-        )
-        for row in MODEL_ROWS
-    ]
 
 
 def _fill_table(symbols: Mapping[str, Any]) -> list[tuple[str, str, str, list[Cell]]]:
@@ -350,25 +260,8 @@ def _fill_table(symbols: Mapping[str, Any]) -> list[tuple[str, str, str, list[Ce
                 after = "at the fill" if quality["seconds"] == 0 else f"{quality['seconds']:g} s"
                 money = {**quality, "currency": figures["currency"]}
                 where = ("symbols", symbol, "fill_quality", kind, str(index))
-                found.append((symbol, kind, after, [_cell(row, money, *where) for row in FILL_ROWS]))
+                found.append((symbol, kind, after, [cell(row, money, *where) for row in FILL_ROWS]))
     return found
-
-
-def _reason_table(symbols: Mapping[str, Any]) -> dict[str, Any]:
-    sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
-    reasons = sorted({reason for symbol, side in sides for reason in symbols[symbol]["not_quoting"][side]})
-
-    def cell(symbol: str, side: str, reason: str) -> Cell:
-        entry = symbols[symbol]["not_quoting"][side].get(reason)
-        where = ("symbols", symbol, "not_quoting", side, reason)
-        return Cell(
-            reason_text(entry), () if entry is None else (_path(*where, "seconds"), _path(*where, "count"))
-        )
-
-    return {
-        "sides": [f"{symbol} {side}" for symbol, side in sides],
-        "rows": [(reason, [cell(symbol, side, reason) for symbol, side in sides]) for reason in reasons],
-    }
 
 
 def _guard_table(
@@ -399,23 +292,6 @@ def _guard_cells(entry: GuardEntry) -> dict[str, Any]:
         "state": entry.state.value,
         "text": entry.text,
     }
-
-
-def _exit_table(exits: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    return [
-        (
-            reason.replace("_", " "),
-            [
-                Cell(f"{totals['count']:,}", (_path("exits", reason, "count"),)),
-                Cell(f"{totals['trades']:,}", (_path("exits", reason, "trades"),)),
-                Cell(
-                    pnl_text(totals["pnl"]),
-                    tuple(_path("exits", reason, "pnl", code) for code in totals["pnl"]),
-                ),
-            ],
-        )
-        for reason, totals in exits.items()
-    ]
 
 
 def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:

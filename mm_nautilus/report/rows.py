@@ -203,13 +203,3 @@ def maker_quality(symbol: Figures, seconds: float) -> dict[str, Any] | None:
         return None
     found = next(quality for quality in symbol["fill_quality"]["maker"] if quality["seconds"] == seconds)
     return {**found, "currency": symbol["currency"]}
-
-
-def reason_text(entry: Mapping[str, float] | None) -> str:
-    """Return how long and how often a reason held."""
-    return NONE if entry is None else f"{entry['seconds']:,.1f} ({entry['count']:,})"
-
-
-def pnl_text(amounts: Mapping[str, float]) -> str:
-    """Return results in several currencies."""
-    return ", ".join(signed_amount(value, currency) for currency, value in amounts.items()) or NONE

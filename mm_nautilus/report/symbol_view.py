@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
 from mm_nautilus.report.decimation import min_max_rows, thinned_rows
-from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds, significant
+from mm_nautilus.report.figures import (
+    PATTERNS,
+    REASON_COLOURS,
+    Figure,
+    bars,
+    figure,
+    line,
+    milliseconds,
+    significant,
+)
 from mm_nautilus.report.packed import pack
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
@@ -32,10 +41,6 @@ _NS_PER_MS: Final = 1_000_000
 _MOST_MS: Final = 2**31 - 1
 _BPS: Final = 10_000.0
 _SHIFT_DIGITS: Final = 4
-PATTERNS: Final = ("", "/", "x", ".", "\\", "-", "|", "+")
-"""Hatchings of one reason after the other."""
-REASON_COLOURS: Final = ("@s1", "@s0", "@s2", "@s3", "@s4", "@warn", "@muted", "@mid")
-"""Colours of one reason after the other."""
 
 
 @dataclass(frozen=True, slots=True)

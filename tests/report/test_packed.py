@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from unpacked import unpack
 
-from mm_nautilus.report.packed import pack, unpack
+from mm_nautilus.report.packed import pack
 
 ticks = st.lists(st.one_of(st.integers(-(2**31) + 1, 2**31 - 1), st.none()), max_size=50)
 

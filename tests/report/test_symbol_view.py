@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from unpacked import unpack
 
-from mm_nautilus.report.packed import unpack
 from mm_nautilus.report.symbol_view import SymbolTraces, reason_shares, symbol_view
 
 SECOND_NS = 1_000_000_000

@@ -15,8 +15,8 @@ from whole_runs import FinishedRun
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.compare import Comparison, compare_runs, plain_comparison
-from mm_nautilus.report.compare_console import print_comparison, sparkline
+from mm_nautilus.report.compare import Comparison, compare_runs, plain_comparison, print_comparison
+from mm_nautilus.report.decimation import sparkline
 from mm_nautilus.report.page import render
 
 Runs = Callable[..., FinishedRun]
@@ -108,7 +108,7 @@ def test_terminal_shows_parameters_figures_and_curves(comparison: Comparison, fi
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest(comparison: Comparison) -> None:
-    line = sparkline(comparison.runs[0].curve, width=20)
+    line = sparkline(comparison.runs[0].curve.trading_pnl, 20)
     assert len(line) == 20
     assert {"▁", "█"} <= set(line)
 

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from whole_runs import FinishedRun
 
+from mm_nautilus.report.charts import (
+    actions_figure,
+    equity_figure,
+    equity_paths,
+    fill_quality_figure,
+    reasons_figure,
+)
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.equity_figures import equity_figure, equity_paths
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_paths
-from mm_nautilus.report.fill_figures import fill_quality_figure
 from mm_nautilus.report.guard_changes import read_guard_log, state_times
-from mm_nautilus.report.order_figures import actions_figure, reasons_figure
 from mm_nautilus.report.run_files import RunFiles, times
 from mm_nautilus.report.symbol_view import reason_shares, symbol_traces
 from mm_nautilus.risk.state import QuotingState

@@ -31,9 +31,9 @@ from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
+from mm_nautilus.report.charts import equity_paths
 from mm_nautilus.report.compare import compare_runs, plain_comparison
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.equity_figures import equity_paths
 from mm_nautilus.report.page import write_report
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.report.symbol_view import reason_shares, symbol_traces

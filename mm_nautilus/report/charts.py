@@ -1,0 +1,363 @@
+"""The charts of a run but for its symbols' markets: money, what fills were worth, orders, reasons for not quoting."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.market.rates import Rates
+from mm_nautilus.report.decimation import min_max_rows
+from mm_nautilus.report.figures import (
+    HOVER_ANYWHERE,
+    PATTERNS,
+    REASON_COLOURS,
+    SERIES,
+    Figure,
+    bars,
+    figure,
+    line,
+    milliseconds,
+    significant,
+)
+from mm_nautilus.report.money import amount_decimals
+from mm_nautilus.report.run_files import RunFiles, amounts, numbers, times
+
+type Floats = NDArray[np.float64]
+type Moments = NDArray[np.int64]
+
+_BUCKETS: Final = 750
+"""Stretches a line of money is drawn with; each has its lowest and its highest point."""
+_MINUTE_NS: Final = 60_000_000_000
+_NS_PER_MS: Final = 1_000_000
+_MOST_BARS: Final = 360
+_KINDS: Final = (
+    ("placed", "@s0", ""),
+    ("amended", "@s3", "/"),
+    ("cancelled", "@s1", "x"),
+    ("rejected", "@warn", "."),
+    ("denied", "@mid", "|"),
+)
+
+# -- Money --------------------------------------------------------------------------------------------------
+
+
+class ProfitPath(NamedTuple):
+    """Profit over time in the report currency, marked at mid.
+
+    Attributes
+    ----------
+    ts_ns
+        Moments, nanoseconds since the epoch.
+    net
+        Total PnL since the start, net of fees; NaN while a price for it was missing.
+    fees
+        Fees charged so far, at the mids of the moment.
+    """
+
+    ts_ns: Moments
+    net: Floats
+    fees: Floats
+
+    @property
+    def before_fees(self) -> Floats:
+        """What the same fills would have made had they cost nothing."""
+        return self.net + self.fees
+
+    @property
+    def drawdown(self) -> Floats:
+        """How far `net` is below its best so far, where the best starts at 0; never positive."""
+        known = np.where(np.isnan(self.net), -np.inf, self.net)
+        best = np.maximum(np.maximum.accumulate(known), 0.0) if len(known) else known
+        return self.net - best
+
+
+class EquityPaths(NamedTuple):
+    """The money of a run over time, in the report currency.
+
+    Attributes
+    ----------
+    equity
+        Value of all balances at the moments of `total`.
+    revaluation
+        Change in value of the starting balances by prices alone, at the same moments.
+    total, symbols
+        Trading profit of all symbols together, and of each.
+    """
+
+    currency: str
+    equity: Floats
+    revaluation: Floats
+    total: ProfitPath
+    symbols: Mapping[str, ProfitPath]
+
+
+def equity_paths(files: RunFiles) -> EquityPaths:
+    """Read a run's money over time; a DataError where a table is missing or damaged."""
+    currency, rate = files.summary["report_currency"], _rates_over_time(files)
+    table = files.table("equity", ["ts_event", "equity", "trading_pnl", "revaluation"])
+    ts_ns = times(table)
+    symbols, total_fees = {}, np.zeros(len(ts_ns))
+    for symbol, figures in files.summary["symbols"].items():
+        rows = files.table("metrics", ["ts_event", "total_pnl_report", "fees"], symbol)
+        moments, fees, quote = times(rows), amounts(rows, "fees"), figures["currency"]
+        symbols[symbol] = ProfitPath(
+            moments, amounts(rows, "total_pnl_report"), fees * rate(quote, currency, moments)
+        )
+        total_fees = total_fees + _in_force(moments, fees, ts_ns, 0.0) * rate(quote, currency, ts_ns)
+    return EquityPaths(
+        currency,
+        numbers(table, "equity"),
+        numbers(table, "revaluation"),
+        ProfitPath(ts_ns, numbers(table, "trading_pnl"), total_fees),
+        symbols,
+    )
+
+
+def _in_force(moments: Moments, values: Floats, ts_ns: Moments, before: float) -> Floats:
+    """Return the last of the values at each moment, and `before` ahead of the first."""
+    return np.concatenate([[before], values])[np.searchsorted(moments, ts_ns, side="right")]
+
+
+def _rates_over_time(files: RunFiles) -> Callable[[str, str, Moments], Floats]:
+    """Return what tells the value of one unit of a currency in another at moments; NaN where it is not known."""
+    paths, pairs = {}, {}
+    for symbol, figures in files.summary["symbols"].items():
+        table = files.table(files.mids, ["ts_event", "mid_price"], symbol)
+        ts_ns, mids = times(table), numbers(table, "mid_price")
+        known = ~np.isnan(mids)
+        paths[symbol] = ts_ns[known], mids[known]
+        pairs[symbol] = (figures["base_currency"], figures["currency"])
+    rates = Rates(pairs, lambda _symbol: 1.0, 1.0)
+
+    def rate(source: str, target: str, ts_ns: Moments) -> Floats:
+        legs = rates.path(source, target)
+        found = np.full(len(ts_ns), np.nan if legs is None else 1.0)
+        for leg in legs or ():
+            mids = _in_force(*paths[leg.symbol], ts_ns, np.nan)
+            found = found / mids if leg.inverse else found * mids
+        return found
+
+    return rate
+
+
+def equity_figure(paths: EquityPaths) -> Figure:
+    """Return the figure: equity with and without fees, profit of all symbols, drawdown."""
+    currency, total = paths.currency, paths.total
+    decimals = amount_decimals(currency)
+    whole, fine = f"%{{y:,.{decimals}f}} {currency}", f"%{{y:,.{max(4, decimals)}f}} {currency}"
+    start = paths.equity - total.net - paths.revaluation
+    moments = total.ts_ns
+    net, gross, alone = ("@total", "solid"), ("@gross", "dash"), ("@muted", "dot")
+    traces = [
+        _line("equity", moments, paths.equity, whole, net, row=1),
+        _line("equity without fees", moments, paths.equity + total.fees, whole, gross, row=1),
+        _line("without trading", moments, start + paths.revaluation, whole, alone, row=1),
+        _line("trading PnL, all", moments, total.net, whole, net, row=2, width=2.5),
+        _line("all, before fees", moments, total.before_fees, whole, gross, row=2),
+    ]
+    for number, (symbol, path) in enumerate(paths.symbols.items()):
+        look = SERIES[number % len(SERIES)]
+        before = _line(f"{symbol}, before fees", path.ts_ns, path.before_fees, fine, look, row=2, width=0.9)
+        drawdown = _line(f"{symbol}, drawdown", path.ts_ns, path.drawdown, fine, look, row=3)
+        traces += [
+            _line(symbol, path.ts_ns, path.net, fine, look, row=2),
+            before | {"visible": "legendonly"},
+            drawdown | {"showlegend": False},
+        ]
+    drawdown = _line("drawdown, all", moments, total.drawdown, whole, net, row=3, width=2.5)
+    titles = (
+        f"equity marked to market, {currency}",
+        f"trading PnL, {currency}",
+        f"drawdown of trading PnL, {currency}",
+    )
+    return figure(
+        [*traces, drawdown | {"showlegend": False}],
+        titles,
+        (3, 3, 2),
+        pixels=760,
+        hoverdistance=HOVER_ANYWHERE,
+    )
+
+
+def _line(
+    name: str,
+    ts_ns: Moments,
+    values: Floats,
+    hover: str,
+    look: tuple[str, str],
+    *,
+    row: int,
+    width: float = 1.5,
+) -> Figure:
+    """Return a line with its colour and dash, of as many points as can be seen."""
+    rows = min_max_rows(values, _BUCKETS)
+    x, y = milliseconds(ts_ns[rows]), significant(values[rows])
+    return line(name, x, y, colour=look[0], dash=look[1], hover=hover, row=row, width=width)
+
+
+# -- Fills --------------------------------------------------------------------------------------------------
+
+
+def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
+    """Return, for each symbol and horizon, the parts of a fill that made liquidity, and their sum."""
+    entries = [
+        (symbol, quality)
+        for symbol, figures in symbols.items()
+        for quality in figures["fill_quality"]["maker"]
+        if quality["seconds"] > 0 and quality["fills"]
+    ]
+    x = [[symbol for symbol, _ in entries], [f"{quality['seconds']:g} s" for _, quality in entries]]
+    traces = [
+        _part("spread captured", x, [quality["spread_bps"] for _, quality in entries], "@s0", ""),
+        _part("adverse selection", x, [-quality["adverse_bps"] for _, quality in entries], "@ask", "/"),
+        _part("fees", x, [-quality["fees_bps"] for _, quality in entries], "@muted", ""),
+        _mark("mark-out, before fees", x, entries, "mark_out_bps", "diamond-open"),
+        _mark("net of fees", x, entries, "net_bps", "line-ew-open"),
+    ]
+    return figure(
+        traces,
+        ["bps of the fills' value"],
+        [1],
+        pixels=420,
+        barmode="relative",
+        hovermode="closest",
+        xaxis={
+            "type": "multicategory",
+            "linecolor": "@axis",
+            "anchor": "y",
+            "automargin": True,
+            "tickangle": 0,
+        },
+        yaxis={"ticksuffix": " bps"},
+    )
+
+
+def _part(name: str, x: Sequence[Any], y: Sequence[float], colour: str, pattern: str) -> Figure:
+    return bars(name, x, y, colour=colour, pattern=pattern, hover="%{x}: %{y:+.2f} bps", width=0.6)
+
+
+def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: str, symbol: str) -> Figure:
+    errors = [quality["standard_error_bps"] or 0.0 for _, quality in entries]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": list(x),
+        "y": [quality[key] for _, quality in entries],
+        "customdata": [
+            [quality["fills"], error] for (_, quality), error in zip(entries, errors, strict=True)
+        ],
+        "error_y": {
+            "type": "data",
+            "array": errors,
+            "visible": key == "mark_out_bps",
+            "color": "@text",
+            "thickness": 1,
+        },
+        "marker": {"symbol": symbol, "size": 12, "color": "@text", "line": {"width": 2, "color": "@text"}},
+        "hovertemplate": (
+            f"%{{x}}: {name} %{{y:+.2f}} bps, standard error %{{customdata[1]:.2f}} bps, "
+            "%{customdata[0]:,} fills<extra></extra>"
+        ),
+    }
+
+
+# -- Orders -------------------------------------------------------------------------------------------------
+
+
+def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
+    """Return requotes a minute of each symbol, and order actions a minute by kind.
+
+    A run of more minutes than there are bars is drawn in stretches of several minutes, as means a minute.
+    """
+    first, last = start_ns // _MINUTE_NS, end_ns // _MINUTE_NS
+    stretch = -(-(last - first + 1) // _MOST_BARS)
+    count = -(-(last - first + 1) // stretch)
+    minutes = [(first + number * stretch) * _MINUTE_NS // _NS_PER_MS for number in range(count)]
+    width = stretch * _MINUTE_NS // _NS_PER_MS
+    names = [name for name, _, _ in _KINDS]
+    totals = {name: np.zeros(count) for name in names}
+    traces = []
+    for number, symbol in enumerate(files.summary["symbols"]):
+        table = files.table("actions", ["ts_event", *names], symbol)
+        bar = (times(table) // _MINUTE_NS - first) // stretch
+        rows = np.clip(bar, 0, count - 1)
+        counts = {name: np.bincount(rows, numbers(table, name), count) / stretch for name in names}
+        for name in names:
+            totals[name] += counts[name]
+        colour, dash = SERIES[number % len(SERIES)]
+        requotes = counts["placed"] + counts["amended"]
+        traces.append(
+            line(
+                symbol,
+                [*minutes, minutes[-1] + width],
+                significant(np.append(requotes, requotes[-1])),
+                colour=colour,
+                dash=dash,
+                is_step=True,
+                hover="%{y:.1f} requotes a minute",
+            )
+        )
+    traces += [
+        bars(
+            name,
+            [minute + width / 2 for minute in minutes],
+            significant(totals[name]),
+            colour=colour,
+            pattern=pattern,
+            hover="%{y:.1f} a minute",
+            row=2,
+            width=width,
+        )
+        for name, colour, pattern in _KINDS
+    ]
+    titles = ("requotes (placed + amended) a minute", "order actions a minute, all symbols")
+    return figure(
+        traces,
+        titles,
+        (1, 1),
+        pixels=520,
+        barmode="stack",
+        bargap=0,
+        hoverdistance=HOVER_ANYWHERE,
+        yaxis={"rangemode": "tozero"},
+    )
+
+
+def reasons_figure(symbols: Mapping[str, Any]) -> Figure:
+    """Return the time in each reason for not quoting, one bar a side of each of a summary's symbols."""
+    held = {
+        f"{symbol} {side}": reasons
+        for symbol, figures in symbols.items()
+        for side, reasons in figures["not_quoting"].items()
+    }
+    known = sorted({reason for reasons in held.values() for reason in reasons})
+    traces = [
+        bars(
+            reason,
+            [reasons[reason]["seconds"] if reason in reasons else 0.0 for reasons in held.values()],
+            list(held),
+            colour=REASON_COLOURS[number % len(REASON_COLOURS)],
+            pattern=PATTERNS[number % len(PATTERNS)],
+            hover="%{x:,.1f} s",
+            orientation="h",
+        )
+        for number, reason in enumerate(known)
+    ]
+    return figure(
+        traces,
+        ["seconds without a quote"],
+        [1],
+        pixels=140 + 34 * len(held),
+        barmode="stack",
+        hovermode="closest",
+        xaxis={
+            "gridcolor": "@grid",
+            "linecolor": "@axis",
+            "automargin": True,
+            "tickformat": ",d",
+            "anchor": "y",
+        },
+        yaxis={"autorange": "reversed", "type": "category"},
+    )

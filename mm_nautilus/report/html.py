@@ -1,0 +1,52 @@
+"""Pages that hold their own scripts and style, and allow no others."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+
+def templates(*packages: str) -> Environment:
+    """Return the templates of packages, the first ones' before the others'; texts are escaped."""
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def source(environment: Environment, *names: str) -> str:
+    """Return the text of scripts or styles that lie beside the templates, one after the other."""
+    loader = environment.loader
+    assert loader is not None  # noqa: S101 - `templates` gives one
+    return "\n".join(loader.get_source(environment, name)[0] for name in names)
+
+
+def digest(text: str) -> str:
+    """Return what allows a script or a style by its text in a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def html(
+    environment: Environment, template: str, *, style: str, scripts: list[str], policy: str, **parts: Any
+) -> str:
+    """Return a page with the package's own style and scripts; what it shows is in `parts`."""
+    made: str = environment.get_template(template).render(
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - the package's own, and plotly's
+        policy=policy,
+        style=Markup(style),  # noqa: S704 - the package's own
+        data=lambda value: Markup(_json(value)),  # noqa: S704 - escaped for where it stands
+        **parts,
+    )
+    return made
+
+
+def _json(value: Any) -> str:
+    """Return JSON that can stand inside a script element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

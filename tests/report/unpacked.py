@@ -1,0 +1,28 @@
+"""What a page's script makes of the columns that `pack` has packed."""
+
+import base64
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_nautilus.report.packed import MISSING
+
+
+def unpack(packed: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that `pack` has packed; a page's script does the same."""
+    data = gzip.decompress(base64.b64decode(packed["data"]))
+    found: dict[str, NDArray[np.float64]] = {}
+    offset = 0
+    for entry in packed["columns"]:
+        rows = entry["rows"]
+        if entry["is_whole"]:
+            units = np.cumsum(np.frombuffer(data, "<i4", rows, offset), dtype="<i4")
+            found[entry["name"]] = np.where(units == MISSING, np.nan, units * entry["unit"])
+            offset += 4 * rows
+        else:
+            found[entry["name"]] = np.frombuffer(data, "<f8", rows, offset).copy()
+            offset += 8 * rows
+    return found
