@@ -34,21 +34,13 @@ _RULE: Final = re.compile(r"Input should be (.+?)(, unable to parse .*)?")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a command ends, and with which exit code.
-
-    Parameters
-    ----------
-    exit_code
-        What the shell gets.
-    lines
-        What is printed on stderr, one text a problem.
-    is_error
-        Whether something went wrong, and not as somebody wanted it.
-    """
+    """Why a command ends, and with which exit code."""
 
     exit_code: int
     lines: tuple[str, ...]
+    """What is printed on stderr, one text a problem."""
     is_error: bool = True
+    """Whether something went wrong, and not as somebody wanted it."""
 
     def show(self, *, as_json: bool) -> None:
         """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""

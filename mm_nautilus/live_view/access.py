@@ -18,19 +18,13 @@ _BEARER: Final = "Bearer "
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is asked of a request.
-
-    Parameters
-    ----------
-    is_loopback
-        Whether the page listens on a loopback address, where the host's name in a request has to be one, too: another
-        site whose name points here must not read the page.
-    token
-        What every request has to know, or None.
-    """
+    """What is asked of a request."""
 
     is_loopback: bool
+    """Whether the page listens on a loopback address, where the host's name in a request has to be one, too: another
+    site whose name points here must not read the page."""
     token: str | None
+    """What every request has to know, or None."""
 
     def is_host_allowed(self, header: str | None) -> bool:
         """Return whether a request's ``Host`` is a name that the page goes by; ports may differ, as tunnels do."""

@@ -36,41 +36,22 @@ _CLOSED: Final = "default-src 'none'; frame-ancestors 'none'"
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What the page is made from.
-
-    Parameters
-    ----------
-    name
-        The run's name.
-    access
-        What is asked of requests.
-    token_variable
-        Where the token is found, as the sign-in says.
-    port
-        The page's port: browsers keep cookies by host alone, so the cookie's name has it.
-    publisher
-        Makes what is shown.
-    kill_switch
-        What the halt button works; None leaves button and route out.
-    """
+    """What the page is made from."""
 
     name: str
     access: Access
     token_variable: str
+    """Where the token is found, as the sign-in says."""
     port: int
+    """The page's port: browsers keep cookies by host alone, so the cookie's name has it."""
     publisher: Publisher
     kill_switch: KillSwitch | None
+    """What the halt button works; None leaves button and route out."""
 
 
 @dataclass(slots=True)
 class LiveApp:
-    """The page as an ASGI application.
-
-    Parameters
-    ----------
-    parts
-        What it is made from.
-    """
+    """The page as an ASGI application."""
 
     parts: PageParts
     _app: ASGIApp = field(init=False)

@@ -29,21 +29,13 @@ ENDED: Final = frozenset({"completed", "interrupted", "failed"})
 
 
 class Label(NamedTuple):
-    """How a figure is called.
-
-    Attributes
-    ----------
-    key
-        Its name in the document.
-    text
-        What people read.
-    meaning
-        What it is, with its unit.
-    """
+    """How a figure is called."""
 
     key: str
+    """Its name in the document."""
     text: str
     meaning: str
+    """What it is, with its unit."""
 
 
 ACCOUNT_FIGURES: Final = (

@@ -18,33 +18,17 @@ _MOST_GUARD_NOTES: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a run is, from its start to its end.
-
-    Parameters
-    ----------
-    name
-        The configuration's name.
-    folder
-        The run's folder.
-    report_currency
-        Currency of totals.
-    is_simulated
-        Whether the market data was simulated.
-    feed
-        ``live`` or ``local``.
-    venue
-        The simulated venue's name.
-    started_ns
-        When it began, nanoseconds since the epoch.
-    """
+    """What a run is, from its start to its end."""
 
     name: str
     folder: str
     report_currency: str
     is_simulated: bool
     feed: str
+    """``live`` or ``local``."""
     venue: str
     started_ns: int
+    """When it began, nanoseconds since the epoch."""
 
 
 class SymbolInfo(NamedTuple):
@@ -57,51 +41,37 @@ class SymbolInfo(NamedTuple):
 
 
 class SymbolRow(NamedTuple):
-    """One symbol's published metrics.
-
-    Attributes
-    ----------
-    ts_event
-        Their moment, nanoseconds since the epoch.
-    symbol
-        The pair.
-    fills, trades, wins, losses
-        Executions; executions that reduced a position; those of them with a profit and with a loss.
-    win_rate
-        Wins as % of trades.
-    realized_pnl, total_pnl, average_pnl, fees, total_pnl_report, inventory
-        Decimal text with a currency, empty where it is not known.
-    mid_price, reservation_price, trailing_stop_price
-        In quote currency, NaN where there is none.
-    volatility_pct, volatility_source
-        One-minute volatility of the mid, %, NaN while it is not known, and what it was measured from.
-    state, reason
-        What it is doing, and why a side, or neither, is quoted.
-    feed_age_seconds
-        Time since the feed's last event, NaN before the first.
-    """
+    """One symbol's published metrics."""
 
     ts_event: int
+    """Their moment, nanoseconds since the epoch."""
     symbol: str
     fills: int
     trades: int
     wins: int
     losses: int
+    """Executions; executions that reduced a position; those of them with a profit and with a loss."""
     win_rate: float
+    """Wins as % of trades."""
     realized_pnl: str
     total_pnl: str
     average_pnl: str
     fees: str
     total_pnl_report: str
     inventory: str
+    """Decimal text with a currency, empty where it is not known."""
     mid_price: float
     reservation_price: float
     trailing_stop_price: float
+    """In quote currency, NaN where there is none."""
     volatility_pct: float
     volatility_source: str
+    """One-minute volatility of the mid, %, NaN while it is not known, and what it was measured from."""
     state: str
     reason: str
+    """What it is doing, and why a side, or neither, is quoted."""
     feed_age_seconds: float
+    """Time since the feed's last event, NaN before the first."""
 
 
 class Quotes(NamedTuple):
@@ -142,63 +112,37 @@ class GuardNote(NamedTuple):
 
 
 class SymbolSnapshot(NamedTuple):
-    """What is known of one symbol at one moment.
-
-    Attributes
-    ----------
-    info
-        The pair.
-    row
-        Its last metrics, None before the first.
-    quotes
-        Its quotes.
-    state, reason
-        What it is doing, from whichever of metrics and guards spoke last.
-    feed_age_seconds
-        How old the feed's last event is at most; None before the first.
-    """
+    """What is known of one symbol at one moment."""
 
     info: SymbolInfo
     row: SymbolRow | None
+    """Its last metrics, None before the first."""
     quotes: Quotes
     state: str
     reason: str
+    """What it is doing, from whichever of metrics and guards spoke last."""
     feed_age_seconds: float | None
+    """How old the feed's last event is at most; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is shown, at one moment.
-
-    Parameters
-    ----------
-    run
-        The run.
-    status, status_text
-        ``starting``, ``running`` or how it ended, and why.
-    uptime_seconds
-        Time since its start.
-    symbols
-        Each symbol, in the configuration's order.
-    account
-        The account's last figures, None before the first.
-    fills
-        The last executions, the newest first.
-    fills_seen
-        How many executions there have been in this run.
-    guards
-        The guards' last changes, the newest first.
-    """
+    """Everything that is shown, at one moment."""
 
     run: RunInfo
     status: str
     status_text: str
+    """``starting``, ``running`` or how it ended, and why."""
     uptime_seconds: float
     symbols: tuple[SymbolSnapshot, ...]
     account: AccountSnapshot | None
+    """The account's last figures, None before the first."""
     fills: tuple[Fill, ...]
+    """The last executions, the newest first."""
     fills_seen: int
+    """How many executions there have been in this run."""
     guards: tuple[GuardNote, ...]
+    """The guards' last changes, the newest first."""
 
 
 @dataclass(slots=True)

@@ -25,19 +25,13 @@ _TWO_BYTES_OF_LENGTH: Final = 126
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """How a pair's prices and sizes are written.
-
-    Parameters
-    ----------
-    price_decimals, size_decimals
-        Digits after the decimal point, always all of them.
-    units_per_tick
-        A tick, as a multiple of the price's last digit: 5 for a tick of 0.05 written with two digits.
-    """
+    """How a pair's prices and sizes are written."""
 
     price_decimals: int
     size_decimals: int
+    """Digits after the decimal point, always all of them."""
     units_per_tick: int = 1
+    """A tick, as a multiple of the price's last digit: 5 for a tick of 0.05 written with two digits."""
 
     def price(self, ticks: int) -> str:
         """Return a price of so many ticks as decimal text."""

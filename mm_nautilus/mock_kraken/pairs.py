@@ -27,25 +27,18 @@ _PERCENT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A pair at the venue.
-
-    Parameters
-    ----------
-    symbol
-        Its name in WebSocket v2, such as ``XRP/BTC``.
-    key, altname, wsname
-        Its key and its other names in REST answers, such as ``XXRPXXBT``, ``XRPXBT`` and ``XRP/XBT``.
-    base, quote
-        The currencies' codes there, such as ``XXRP`` and ``XXBT``.
-    """
+    """A pair at the venue."""
 
     spec: InstrumentSpec
     symbol: str
+    """Its name in WebSocket v2, such as ``XRP/BTC``."""
     key: str
     altname: str
     wsname: str
+    """Its key and its other names in REST answers, such as ``XXRPXXBT``, ``XRPXBT`` and ``XRP/XBT``."""
     base: str
     quote: str
+    """The currencies' codes there, such as ``XXRP`` and ``XXBT``."""
     digits: Digits
 
     def ticks_and_lots(self, price: Decimal, size: Decimal) -> tuple[int, int]:

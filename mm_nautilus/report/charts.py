@@ -43,21 +43,14 @@ _KINDS: Final = (
 
 
 class ProfitPath(NamedTuple):
-    """Profit over time in the report currency, marked at mid.
-
-    Attributes
-    ----------
-    ts_ns
-        Moments, nanoseconds since the epoch.
-    net
-        Total PnL since the start, net of fees; NaN while a price for it was missing.
-    fees
-        Fees charged so far, at the mids of the moment.
-    """
+    """Profit over time in the report currency, marked at mid."""
 
     ts_ns: Moments
+    """Moments, nanoseconds since the epoch."""
     net: Floats
+    """Total PnL since the start, net of fees; NaN while a price for it was missing."""
     fees: Floats
+    """Fees charged so far, at the mids of the moment."""
 
     @property
     def before_fees(self) -> Floats:
@@ -73,23 +66,16 @@ class ProfitPath(NamedTuple):
 
 
 class EquityPaths(NamedTuple):
-    """The money of a run over time, in the report currency.
-
-    Attributes
-    ----------
-    equity
-        Value of all balances at the moments of `total`.
-    revaluation
-        Change in value of the starting balances by prices alone, at the same moments.
-    total, symbols
-        Trading profit of all symbols together, and of each.
-    """
+    """The money of a run over time, in the report currency."""
 
     currency: str
     equity: Floats
+    """Value of all balances at the moments of `total`."""
     revaluation: Floats
+    """Change in value of the starting balances by prices alone, at the same moments."""
     total: ProfitPath
     symbols: Mapping[str, ProfitPath]
+    """Trading profit of all symbols together, and of each."""
 
 
 def equity_paths(files: RunFiles) -> EquityPaths:

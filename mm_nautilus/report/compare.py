@@ -57,39 +57,26 @@ class ComparedRun(NamedTuple):
 
 
 class FigureRow(NamedTuple):
-    """One figure of every run.
-
-    Attributes
-    ----------
-    group
-        ``account`` or a symbol.
-    texts
-        As it is shown, one a run.
-    values
-        The figures themselves, by their keys in the summary; None where a run has none.
-    """
+    """One figure of every run."""
 
     group: str
+    """``account`` or a symbol."""
     name: str
     texts: tuple[str, ...]
+    """As it is shown, one a run."""
     values: tuple[Mapping[str, Any] | None, ...]
+    """The figures themselves, by their keys in the summary; None where a run has none."""
 
 
 class Comparison(NamedTuple):
-    """Runs side by side, in the order given.
-
-    Attributes
-    ----------
-    parameters
-        Keys whose values differ, with the value of each run; None where a run lacks the key.
-    notes
-        Why the runs may not be comparable.
-    """
+    """Runs side by side, in the order given."""
 
     runs: tuple[ComparedRun, ...]
     parameters: tuple[tuple[str, tuple[Any, ...]], ...]
+    """Keys whose values differ, with the value of each run; None where a run lacks the key."""
     figures: tuple[FigureRow, ...]
     notes: tuple[str, ...]
+    """Why the runs may not be comparable."""
 
     @property
     def is_simulated(self) -> bool:

@@ -22,31 +22,19 @@ _BPS: Final = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class ExitEntry:
-    """One exit that was filled: orders of one rule that no other execution of the symbol stands between.
-
-    Parameters
-    ----------
-    ts_ns
-        When it was filled first, nanoseconds since the epoch.
-    symbol, reason
-        The pair and the rule.
-    is_long
-        Whether a long position was closed.
-    entry_price, price
-        The position's average price, None where it was not recorded, and the exit's, quote currency.
-    quantity
-        What was closed, base currency.
-    trade_id
-        The first execution's id.
-    """
+    """One exit that was filled: orders of one rule that no other execution of the symbol stands between."""
 
     ts_ns: int
+    """When it was filled first, nanoseconds since the epoch."""
     symbol: str
     reason: str
+    """The pair and the rule."""
     is_long: bool
     entry_price: float | None
     price: float
+    """The position's average price, None where it was not recorded, and the exit's, quote currency."""
     quantity: float
+    """What was closed, base currency."""
     trade_id: str | None
 
     @property
@@ -104,22 +92,14 @@ def _entry_prices(files: RunFiles, symbol: str) -> dict[str | None, float]:
 
 @dataclass(frozen=True, slots=True)
 class TrailPath:
-    """A trailing stop from its arming, or five minutes before, to the exit.
-
-    Parameters
-    ----------
-    exit
-        The exit it led to.
-    seconds
-        Time before the exit, negative.
-    price_bps, trail_bps
-        The price one could exit at and the stop, bps from the entry in the position's favour.
-    """
+    """A trailing stop from its arming, or five minutes before, to the exit."""
 
     exit: ExitEntry
     seconds: Floats
+    """Time before the exit, negative."""
     price_bps: Floats
     trail_bps: Floats
+    """The price one could exit at and the stop, bps from the entry in the position's favour."""
 
 
 def trail_paths(files: RunFiles, entries: Sequence[ExitEntry]) -> list[TrailPath]:

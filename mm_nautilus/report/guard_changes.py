@@ -22,41 +22,26 @@ _REMOVAL: Final = '{"type": "journal"'
 
 @dataclass(frozen=True, slots=True)
 class GuardEntry:
-    """One change of a guard.
-
-    Parameters
-    ----------
-    ts_ns
-        When, nanoseconds since the epoch.
-    symbol
-        The pair.
-    state
-        What it was doing from then on.
-    text
-        Why, with its figures.
-    """
+    """One change of a guard."""
 
     ts_ns: int
+    """When, nanoseconds since the epoch."""
     symbol: str
     state: QuotingState
+    """What it was doing from then on."""
     text: str
+    """Why, with its figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardLog:
-    """The changes of a run's guards.
-
-    Parameters
-    ----------
-    entries
-        Every change that the journal has, in the order in which they came; times never step back, as in
-        `run_files.times`.
-    is_whole
-        Whether the journal still has its beginning; the oldest files of a long one are removed.
-    """
+    """The changes of a run's guards."""
 
     entries: tuple[GuardEntry, ...]
+    """Every change that the journal has, in the order in which they came; times never step back, as in
+    `run_files.times`."""
     is_whole: bool
+    """Whether the journal still has its beginning; the oldest files of a long one are removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,27 +13,17 @@ NONE: Final = "-"
 
 
 class Row(NamedTuple):
-    """One row of a table.
-
-    Attributes
-    ----------
-    name
-        What it is called.
-    keys
-        Keys of the figures it shows.
-    text
-        Writes them, with their unit.
-    is_result
-        Whether it is money made or lost, or a share of it, whose sign is worth a colour.
-    is_fault
-        Whether it counts what should not have come, and is not worth a row on a terminal while it is 0.
-    """
+    """One row of a table."""
 
     name: str
     keys: tuple[str, ...]
+    """Keys of the figures it shows."""
     text: Callable[[Figures], str]
+    """Writes them, with their unit."""
     is_result: bool = False
+    """Whether it is money made or lost, or a share of it, whose sign is worth a colour."""
     is_fault: bool = False
+    """Whether it counts what should not have come, and is not worth a row on a terminal while it is 0."""
 
 
 def _count(name: str, key: str, *, is_fault: bool = False) -> Row:

@@ -9,41 +9,26 @@ type Figures = Mapping[str, Any]
 
 
 class Valuation(NamedTuple):
-    """What a symbol's money and its base currency were worth at the end, in the report currency.
-
-    Attributes
-    ----------
-    quote
-        One unit of its quote currency.
-    base
-        One unit of its base currency, as the equity values a position.
-    """
+    """What a symbol's money and its base currency were worth at the end, in the report currency."""
 
     quote: Decimal
+    """One unit of its quote currency."""
     base: Decimal
+    """One unit of its base currency, as the equity values a position."""
 
 
 class AnswerFill(NamedTuple):
-    """One execution.
-
-    Attributes
-    ----------
-    ts_ns
-        When, nanoseconds since the epoch.
-    is_buy
-        Whether we bought.
-    price, quantity, fee
-        In quote, base and quote currency.
-    mid_price
-        The mid when it came, in quote currency; None where nobody looked.
-    """
+    """One execution."""
 
     ts_ns: int
+    """When, nanoseconds since the epoch."""
     is_buy: bool
     price: Decimal
     quantity: Decimal
     fee: Decimal
+    """In quote, base and quote currency."""
     mid_price: Decimal | None
+    """The mid when it came, in quote currency; None where nobody looked."""
 
     @property
     def signed(self) -> Decimal:
@@ -53,65 +38,39 @@ class AnswerFill(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SymbolFacts:
-    """One symbol of a run.
-
-    Parameters
-    ----------
-    figures
-        What the summary has of it.
-    fills
-        This run's executions of it, as far as the summary knows them.
-    valuation
-        None where a price for it never came.
-    move_pct
-        How far its mid moved from the first to the last, %, None where there was none.
-    uses_trailing_stop
-        Whether its trailing stop is switched on.
-    """
+    """One symbol of a run."""
 
     figures: Figures
     fills: Sequence[AnswerFill] = ()
+    """This run's executions of it, as far as the summary knows them."""
     valuation: Valuation | None = None
+    """None where a price for it never came."""
     move_pct: float | None = None
+    """How far its mid moved from the first to the last, %, None where there was none."""
     uses_trailing_stop: bool = False
+    """Whether its trailing stop is switched on."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run, as far as it has got.
-
-    Parameters
-    ----------
-    currency
-        The report currency.
-    seconds
-        Length of the run.
-    symbols
-        Its symbols by name.
-    exits
-        How each kind of exit did, as in the summary; amounts by currency.
-    trading_pnl, fees
-        Result and fees of all symbols in the report currency, None where a price for the conversion never came.
-    is_resumed
-        Whether money and counts are since an earlier session's start.
-    has_traces
-        Whether the mids at fills were recorded.
-    status
-        As in the summary.
-    compare_fee_pct
-        Fee of both sides, % of value, at which the fills are reckoned once more; None leaves that out.
-    """
+    """A run, as far as it has got."""
 
     currency: str
     seconds: float
+    """Length of the run."""
     symbols: Mapping[str, SymbolFacts]
     exits: Mapping[str, Figures] = field(default_factory=dict)
+    """How each kind of exit did, as in the summary; amounts by currency."""
     trading_pnl: Decimal | None = None
     fees: Decimal | None = None
+    """Result and fees of all symbols in the report currency, None where a price for the conversion never came."""
     is_resumed: bool = False
+    """Whether money and counts are since an earlier session's start."""
     has_traces: bool = True
+    """Whether the mids at fills were recorded."""
     status: str = "completed"
     compare_fee_pct: float | None = None
+    """Fee of both sides, % of value, at which the fills are reckoned once more; None leaves that out."""
 
     @property
     def fills(self) -> int:

@@ -22,17 +22,7 @@ _PARTS_SUFFIX: Final = ".parts"
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """A run's folder.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    summary
-        What ``summary.json`` holds.
-    config_text
-        What ``config.yaml`` holds.
-    """
+    """A run's folder."""
 
     folder: Path
     summary: dict[str, Any]

@@ -10,21 +10,13 @@ type Figures = Mapping[str, Any]
 
 
 class Cell(NamedTuple):
-    """One figure of a table.
-
-    Attributes
-    ----------
-    text
-        What is shown.
-    keys
-        Where the figure stands in the summary: JSON pointers.
-    is_result
-        Whether it is money made or lost, or a share of it, whose sign is worth a colour.
-    """
+    """One figure of a table."""
 
     text: str
     keys: tuple[str, ...] = ()
+    """Where the figure stands in the summary: JSON pointers."""
     is_result: bool = False
+    """Whether it is money made or lost, or a share of it, whose sign is worth a colour."""
 
 
 type Rows = list[tuple[str, list[Cell]]]

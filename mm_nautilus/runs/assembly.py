@@ -69,27 +69,18 @@ that thousands a second. The strategy tells it once."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts[Node, Control: GuardedActor]:
-    """The engine, the strategy and the actors of one run.
-
-    Parameters
-    ----------
-    node
-        The engine.
-    traces
-        What records the tables of charts, None where the run writes none.
-    control
-        What begins, watches and ends the run.
-    others
-        Actors that only some runs have.
-    """
+    """The engine, the strategy and the actors of one run."""
 
     node: Node
     strategy: MarketMaker
     metrics: MetricsActor
     recorder: RunRecorder
     traces: TraceRecorder | None
+    """What records the tables of charts, None where the run writes none."""
     control: Control
+    """What begins, watches and ends the run."""
     others: Sequence[GuardedActor] = ()
+    """Actors that only some runs have."""
 
     @property
     def actors(self) -> Sequence[GuardedActor]:

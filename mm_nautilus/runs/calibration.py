@@ -45,21 +45,13 @@ type OnProgress = Callable[[float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOutcome:
-    """What a calibration gave.
-
-    Parameters
-    ----------
-    calibration
-        The content of the file.
-    failures
-        Why a symbol has no entry, in words, by symbol.
-    notes
-        What is worth knowing of those that have one; each names its symbol.
-    """
+    """What a calibration gave."""
 
     calibration: Calibration
     failures: dict[str, str]
+    """Why a symbol has no entry, in words, by symbol."""
     notes: tuple[str, ...]
+    """What is worth knowing of those that have one; each names its symbol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,24 +43,14 @@ class StopCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """The first thing that asked a run to end.
-
-    Parameters
-    ----------
-    cause
-        What it was.
-    text
-        The same in words.
-    asked_at
-        When, or when it was put off last, seconds of the monotonic clock.
-    events
-        How many book events and trades are to be worked through before.
-    """
+    """The first thing that asked a run to end."""
 
     cause: StopCause
     text: str
     asked_at: float
+    """When, or when it was put off last, seconds of the monotonic clock."""
     events: int = 0
+    """How many book events and trades are to be worked through before."""
 
 
 class StopController:

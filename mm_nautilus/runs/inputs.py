@@ -25,53 +25,34 @@ _BATCH_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A configuration with what the catalog, or the venue, has of it.
-
-    Parameters
-    ----------
-    config
-        The run.
-    specs
-        The instruments traded, by symbol.
-    warnings
-        Risks that validation named.
-    code
-        The strategy and pricing functions that the configuration names.
-    """
+    """A configuration with what the catalog, or the venue, has of it."""
 
     config: RunConfig | SandboxConfig
     specs: Mapping[str, InstrumentSpec]
     warnings: tuple[str, ...]
+    """Risks that validation named."""
     code: OwnCode
+    """The strategy and pricing functions that the configuration names."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunInputs(Inputs):
-    """A backtest's configuration with what its catalog holds.
-
-    Parameters
-    ----------
-    data_ns
-        First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
-        recording reads from the last full book before it, and before the minutes that its volatility is measured
-        from, as far as there are any.
-    quote_ns, end_ns
-        First and last moment of the run itself.
-    risks
-        The same warnings with the keys that they are about.
-    pinned
-        The engine's instruments among them that the catalog defines several times, as they are in force here.
-    broken
-        The symbols whose data announce breaks, in which nobody knows the book.
-    """
+    """A backtest's configuration with what its catalog holds."""
 
     config: RunConfig
     data_ns: int
+    """First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
+    recording reads from the last full book before it, and before the minutes that its volatility is measured from,
+    as far as there are any."""
     quote_ns: int
     end_ns: int
+    """First and last moment of the run itself."""
     risks: tuple[Problem, ...]
+    """The same warnings with the keys that they are about."""
     pinned: tuple[Any, ...]
+    """The engine's instruments among them that the catalog defines several times, as they are in force here."""
     broken: frozenset[str]
+    """The symbols whose data announce breaks, in which nobody knows the book."""
 
 
 def prepare(config: RunConfig) -> RunInputs:

@@ -60,24 +60,15 @@ class VenueAnswerError(MarketMakingError):
 
 @dataclass(frozen=True, slots=True)
 class ListedPairs:
-    """The pairs that a venue lists.
-
-    Parameters
-    ----------
-    symbols
-        The names of all of them.
-    entries
-        What the venue says of those asked for, under its own key for each, as the engine's client can read it.
-    keys
-        The venue's own key of each of them, by symbol.
-    states
-        What each of them takes at present, by symbol.
-    """
+    """The pairs that a venue lists."""
 
     symbols: tuple[str, ...]
     entries: Mapping[str, Mapping[str, Any]]
+    """What the venue says of those asked for, under its own key for each, as the engine's client can read it."""
     keys: Mapping[str, str]
+    """The venue's own key of each of them, by symbol."""
     states: Mapping[str, VenueState]
+    """What each of them takes at present, by symbol."""
 
 
 def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> ListedPairs:

@@ -28,36 +28,24 @@ _USUAL_SHARE: Final = 0.99
 
 @dataclass(frozen=True, slots=True)
 class MarketLook:
-    """What the beginning of a pair's data shows.
-
-    Parameters
-    ----------
-    seconds
-        Time that was looked at, gaps left out, seconds.
-    spread_pct
-        Median spread over time, % of mid.
-    volatility_pct
-        One-minute volatility, % of price; 0 where the mid stood.
-    silence_seconds
-        The silence of the book that one in a hundred exceeds, seconds.
-    market_orders
-        How often takers came.
-    median_trade
-        Median size of a trade, lots; 0 without trades.
-    reach_pct
-        Distance from the mid that one market order in twenty goes beyond, % of mid; 0 without any.
-    choice
-        The width that market orders speak for; None without any.
-    """
+    """What the beginning of a pair's data shows."""
 
     seconds: float
+    """Time that was looked at, gaps left out, seconds."""
     spread_pct: float
+    """Median spread over time, % of mid."""
     volatility_pct: float
+    """One-minute volatility, % of price; 0 where the mid stood."""
     silence_seconds: float
+    """The silence of the book that one in a hundred exceeds, seconds."""
     market_orders: int
+    """How often takers came."""
     median_trade: int
+    """Median size of a trade, lots; 0 without trades."""
     reach_pct: float
+    """Distance from the mid that one market order in twenty goes beyond, % of mid; 0 without any."""
     choice: WidthChoice | None
+    """The width that market orders speak for; None without any."""
 
 
 def look_at(

@@ -18,21 +18,13 @@ from mm_nautilus.trading.strategy import MarketMaker
 
 @dataclass(frozen=True, slots=True)
 class OwnCode:
-    """What a run trades with.
-
-    Parameters
-    ----------
-    strategy_class
-        The strategy.
-    pricing
-        Pricing functions by symbol; the other symbols have the configured model.
-    sources
-        The text of each module that was imported, by what the run's folder calls its copy.
-    """
+    """What a run trades with."""
 
     strategy_class: type[MarketMaker]
     pricing: Mapping[str, PricingModel]
+    """Pricing functions by symbol; the other symbols have the configured model."""
     sources: Mapping[Path, bytes]
+    """The text of each module that was imported, by what the run's folder calls its copy."""
 
     def strategy(self, config: MarketMakerConfig, *, takes_over: bool = False) -> MarketMaker:
         """Return the strategy with a configuration; `takes_over` as of `MarketMaker`.

@@ -61,21 +61,14 @@ _EQUITY_DIGITS: Final = Decimal("1e-12")
 
 @dataclass(slots=True)
 class ExitTotals:
-    """Exits of one kind.
-
-    Attributes
-    ----------
-    count
-        How many exits there were, each counted once however many orders and executions it took.
-    trades
-        Their executions that reduced a position.
-    pnl
-        Sum of their trades' results by quote currency.
-    """
+    """Exits of one kind."""
 
     count: int = 0
+    """How many exits there were, each counted once however many orders and executions it took."""
     trades: int = 0
+    """Their executions that reduced a position."""
     pnl: dict[str, Decimal] = field(default_factory=dict)
+    """Sum of their trades' results by quote currency."""
 
     def add(self, result: Fill, *, is_first: bool) -> None:
         """Count one execution of an exit; the first one follows an execution of something else."""

@@ -51,42 +51,27 @@ _LONGEST_WAIT_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """An open feed.
-
-    Parameters
-    ----------
-    address
-        Where the engine connects to.
-    sent_until_end
-        Returns how many book events and trades a feed has sent that has come to an end and does not go on from there,
-        None before.
-    stored
-        The instruments a local venue plays, by symbol: its protocol leaves out some of what they say.
-    mids
-        The first mids of those that are traded, in quote currency, where a catalog tells them.
-    """
+    """An open feed."""
 
     address: FeedAddress
+    """Where the engine connects to."""
     sent_until_end: Callable[[], int | None] = lambda: None
+    """Returns how many book events and trades a feed has sent that has come to an end and does not go on from there,
+    None before."""
     stored: Mapping[str, InstrumentSpec] = field(default_factory=dict)
+    """The instruments a local venue plays, by symbol: its protocol leaves out some of what they say."""
     mids: Mapping[str, float] = field(default_factory=dict)
+    """The first mids of those that are traded, in quote currency, where a catalog tells them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxInputs(Inputs):
-    """A sandbox's configuration with what the venue lists.
-
-    Parameters
-    ----------
-    feed
-        Where the market data comes from.
-    listed
-        What the venue said of the instruments before the run.
-    """
+    """A sandbox's configuration with what the venue lists."""
 
     config: SandboxConfig
     feed: Feed
     listed: ListedPairs
+    """What the venue said of the instruments before the run."""
 
 
 @contextmanager

@@ -65,42 +65,25 @@ _MOST_POST_STOP_SECONDS: Final = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxParts(Parts[LiveNode, SessionControl]):
-    """The live node and the components of one sandbox run.
-
-    Parameters
-    ----------
-    saver
-        What writes the state file, or None where no state is kept.
-    bridge
-        What feeds a live view, or None where there is none.
-    """
+    """The live node and the components of one sandbox run."""
 
     saver: StateSaver | None
+    """What writes the state file, or None where no state is kept."""
     bridge: LiveViewBridge | None
+    """What feeds a live view, or None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands beside a run's engine while it runs.
-
-    Parameters
-    ----------
-    listing_url
-        Where the engine's client reads the pairs.
-    watch
-        Knows what the venue takes.
-    state
-        The open state file, which is gone on from; None keeps no state.
-    recording
-        What records into a catalog, or None.
-    say_trades
-        Receives the journal's lines for people.
-    """
+    """What stands beside a run's engine while it runs."""
 
     listing_url: str
+    """Where the engine's client reads the pairs."""
     watch: VenueWatch
     state: StateFile | None
+    """The open state file, which is gone on from; None keeps no state."""
     recording: CatalogRecorder | None
+    """What records into a catalog, or None."""
     say_trades: Callable[[str], None]
 
 

@@ -79,27 +79,17 @@ def _fee_rate(given_pct: float | None, own: Decimal | None) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """What a first configuration is made of.
-
-    Parameters
-    ----------
-    values
-        Values by the keys that lead to them, of those that are not left at their defaults.
-    notes
-        Why a value is what it is, by the same keys.
-    simulated
-        Whether any of the data is.
-    sizes
-        A sentence that says what the sizes were taken from.
-    expectations
-        What to expect, a sentence a symbol.
-    """
+    """What a first configuration is made of."""
 
     values: Mapping[Keys, Any]
+    """Values by the keys that lead to them, of those that are not left at their defaults."""
     notes: Mapping[Keys, str]
+    """Why a value is what it is, by the same keys."""
     simulated: bool
     sizes: str
+    """A sentence that says what the sizes were taken from."""
     expectations: tuple[str, ...]
+    """What to expect, a sentence a symbol."""
 
 
 def starter_config(
@@ -203,24 +193,15 @@ def _fee_pct(rate: Decimal | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """One symbol's parameters and what to say of them.
-
-    Parameters
-    ----------
-    spec
-        The instrument with the fees that are reckoned with.
-    look
-        What its market shows.
-    size
-        Size of a quote, base currency.
-    mid
-        The first mid, quote currency.
-    """
+    """One symbol's parameters and what to say of them."""
 
     spec: InstrumentSpec
+    """The instrument with the fees that are reckoned with."""
     look: MarketLook
     size: Decimal
+    """Size of a quote, base currency."""
     mid: float
+    """The first mid, quote currency."""
 
     @property
     def _maker_pct(self) -> float:

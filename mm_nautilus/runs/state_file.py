@@ -86,18 +86,11 @@ def _shown(value: str | Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """All that is kept, of one moment.
-
-    Parameters
-    ----------
-    account
-        Balances and open positions.
-    components
-        What each component saves, by the component's name and the names it saves under: JSON documents.
-    """
+    """All that is kept, of one moment."""
 
     account: SavedAccount
     components: Mapping[str, Mapping[str, bytes]]
+    """What each component saves, by the component's name and the names it saves under: JSON documents."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values."""

@@ -76,19 +76,13 @@ ACTIONS: Final = pa.schema(
 
 @dataclass(slots=True)
 class _Watched:
-    """One symbol, and the fills after which the mid is still to be looked at.
-
-    Attributes
-    ----------
-    counted
-        The order counts that have been written.
-    due
-        Heap of (moment in nanoseconds, seconds after the fill, the fill's trade id).
-    """
+    """One symbol, and the fills after which the mid is still to be looked at."""
 
     view: SymbolView
     counted: Mapping[str, int]
+    """The order counts that have been written."""
     due: list[tuple[int, float, str]] = field(default_factory=list)
+    """Heap of (moment in nanoseconds, seconds after the fill, the fill's trade id)."""
 
 
 class TraceRecorder(GuardedActor):

@@ -36,19 +36,10 @@ _MOST_PARTS_IN_HURRY: Final = 150
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run leaves: its figures and, as pandas frames that are read from the folder when asked for, its tables.
-
-    Parameters
-    ----------
-    summary
-        The run's figures, as in ``summary.json``.
-    folder
-        Where everything was written.
-    warnings
-        Risks that validation named.
-    """
+    """What a run leaves: its figures and, as pandas frames that are read from the folder when asked for, its tables."""
 
     summary: dict[str, Any]
+    """The run's figures, as in ``summary.json``."""
     folder: Path
     warnings: tuple[str, ...]
 
