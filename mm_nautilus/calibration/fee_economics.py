@@ -5,8 +5,6 @@ from typing import Final
 
 from mm_nautilus.calibration.figures import FeeFigures, IntensityFit
 
-__all__ = ["LEAST_FILLS_PER_HOUR", "best_half_width_bps", "fee_figures"]
-
 LEAST_FILLS_PER_HOUR: Final = 1.0
 """How often a side must be filled at its best distance for a market to count as one that pays the fee."""
 

@@ -7,21 +7,6 @@ from pydantic import Field, model_validator
 from mm_nautilus.config.fields import Moment, Section, SymbolName, VenueName
 from mm_nautilus.config.problems import Problem, refuse
 
-__all__ = [
-    "CALIBRATION_VERSION",
-    "Calibration",
-    "CalibrationSource",
-    "FeeFigures",
-    "IntensityFit",
-    "IntensityPoint",
-    "MarkOut",
-    "MicropriceFigures",
-    "SignaturePoint",
-    "SpreadFigures",
-    "SymbolCalibration",
-    "VolatilityFigures",
-]
-
 CALIBRATION_VERSION: Final = 1
 """Version of the file's format."""
 

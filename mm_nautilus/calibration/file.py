@@ -13,8 +13,6 @@ from mm_nautilus.config.yaml_file import read_mapping, yaml_text
 from mm_nautilus.errors import CalibrationError, ConfigError
 from mm_nautilus.system.near_names import known_names
 
-__all__ = ["configured_calibration", "dump_calibration", "load_calibration"]
-
 _LARGEST_FILE: Final = 20_000_000
 _MOST_VALUES: Final = 400_000
 _HEADER: Final = """\

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from mm_nautilus.calibration.mark_outs import clustered_mean
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["AT_FILL_SECONDS", "FillQuality", "OwnFills", "fill_quality"]
-
 type Floats = NDArray[np.float64]
 
 AT_FILL_SECONDS: Final = 0.0

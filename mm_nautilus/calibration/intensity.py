@@ -32,8 +32,6 @@ from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, Ints, TradeBlock
 
-__all__ = ["LEAST_ARRIVALS", "MarketOrders", "fit_intensity", "market_orders"]
-
 LEAST_ARRIVALS: Final = 30
 """Arrivals in the fitted range below which nothing is fitted."""
 

@@ -10,8 +10,6 @@ from mm_nautilus.calibration.figures import MarkOut
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["HORIZONS_SECONDS", "clustered_mean", "mark_outs"]
-
 HORIZONS_SECONDS: Final = (1.0, 5.0, 30.0)
 """Times after a trade at which the mid is looked at, seconds."""
 

@@ -11,8 +11,6 @@ from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["LEAST_OBSERVATIONS", "MOST_SPREAD_TICKS", "estimate_microprice", "microprice_adjustment"]
-
 LEAST_OBSERVATIONS: Final = 100
 """How often a bucket of the imbalance and its mirror image must be seen together, at each spread."""
 MOST_SPREAD_TICKS: Final = 50

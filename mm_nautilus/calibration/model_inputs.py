@@ -7,9 +7,6 @@ from typing import Final
 from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.errors import CalibrationError
 
-__all__ = ["ModelInputs", "calibrated_inputs", "check_market"]
-
-
 _KAPPA_PER_BPS: Final = (0.001, 100.0)
 """Decays that are believed: market orders reach 1 / kappa deep, 0.01 bps to 10 % of the mid."""
 

@@ -14,8 +14,6 @@ from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.market.rows import Ints
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = ["LEAST_FILLS_PER_HOUR", "TakerReach", "WidthChoice", "choose_width"]
-
 LEAST_FILLS_PER_HOUR: Final = 12.0
 """Fills an hour, both sides together, below which a width is not proposed: one in five minutes."""
 _LEAST_SEEN: Final = 5

@@ -10,14 +10,6 @@ from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.calibration.volatility import deviation_pct
 from mm_nautilus.errors import CalibrationError
 
-__all__ = [
-    "INTERVALS_SECONDS",
-    "LEAST_RETURNS",
-    "LONGEST_MODEL_INTERVAL_SECONDS",
-    "signature_point",
-    "volatility_figures",
-]
-
 INTERVALS_SECONDS: Final = (1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Sampling intervals of the signature plot, seconds."""
 LONGEST_MODEL_INTERVAL_SECONDS: Final = 60.0

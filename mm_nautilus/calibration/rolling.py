@@ -15,8 +15,6 @@ from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, Ints, TradeBlock
 from mm_nautilus.system.moments import moment
 
-__all__ = ["RollingCalibration"]
-
 _SIDES: Final = 2
 
 

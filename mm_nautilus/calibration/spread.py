@@ -6,8 +6,6 @@ from numpy.typing import NDArray
 from mm_nautilus.calibration.figures import SpreadFigures
 from mm_nautilus.calibration.touches import TouchSeries
 
-__all__ = ["spread_figures"]
-
 _BPS = 10_000.0
 
 

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["TouchSeries"]
-
 type Floats = NDArray[np.float64]
 
 _END_OF_TIME_NS: Final = np.iinfo(np.int64).max

@@ -7,16 +7,6 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-__all__ = [
-    "MINUTE_NS",
-    "VolatilityEstimate",
-    "VolatilitySource",
-    "deviation_pct",
-    "one_minute_pct",
-    "volatility_bps",
-    "volatility_pct",
-]
-
 MINUTE_NS: Final = 60_000_000_000
 """Nanoseconds in a minute."""
 FINE_NS: Final = 5_000_000_000

@@ -189,7 +189,7 @@ def _print_check(report: "CatalogReport") -> None:
 
 
 def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
-    from mm_nautilus.data.catalog import format_time  # noqa: PLC0415
+    from mm_nautilus.data.catalog_files import format_time  # noqa: PLC0415
 
     name = f"{entry.instrument_id}{' (simulated)' if entry.simulated else ''}"
     return [

@@ -3,19 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mm_nautilus.market.rows import (
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    FLAG_LAST,
-    SIDE_ASK,
-    DeltaBlock,
-    Ints,
-)
-
-__all__ = ["BookReplay", "GroupTops"]
-
-_NO_PRICE = np.iinfo(np.int64).min
+from mm_nautilus.market.rows import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +20,21 @@ class GroupTops:
         The group's time, nanoseconds.
     bid, ask
         Best prices in ticks; 0 where that side is empty.
+    bid_lots, ask_lots
+        Sizes at these prices in lots; 0 where that side is empty.
     """
 
     row: Ints
     ts_init: Ints
     bid: Ints
     ask: Ints
+    bid_lots: Ints
+    ask_lots: Ints
+
+    @property
+    def is_sound(self) -> NDArray[np.bool_]:
+        """Whether each group leaves two sides, uncrossed."""
+        return (self.bid > 0) & (self.ask > self.bid)
 
     @property
     def crossed(self) -> Ints:
@@ -49,7 +48,7 @@ class GroupTops:
 
 
 class BookReplay:
-    """Follow an order book through blocks and say what its touch was after every group.
+    """Follow an order book through blocks and return its touch after every group.
 
     Attributes
     ----------
@@ -60,6 +59,7 @@ class BookReplay:
     def __init__(self) -> None:
         self._levels: Ints = np.empty(0, dtype=np.int64)
         """Twice the price in ticks of each level in the book, and one more for an ask."""
+        self._lots: Ints = np.empty(0, dtype=np.int64)
         self.unknown_deletes = 0
 
     def apply(self, block: DeltaBlock) -> GroupTops:
@@ -73,34 +73,41 @@ class BookReplay:
         level = np.append(self._levels, 2 * block.price_ticks[given] + (block.side[given] == SIDE_ASK))
         order = np.argsort(level, kind="stable")
         level, row = level[order], np.append(np.arange(known), given + known)[order]
-        stands = np.append(np.ones(known, np.bool_), block.action[given] != ACTION_DELETE)[order]
-        # A level stands from its row to the next one of its price, or the next clear.
+        lots = np.append(self._lots, block.size_lots[given])[order]
+        is_removed = (block.action[given] == ACTION_DELETE) | (block.size_lots[given] == 0)
+        rests = np.append(np.ones(known, np.bool_), ~is_removed)[order]
+        # A level rests from its row to the next one of its price, or the next clear.
         is_again = level[1:] == level[:-1]
         clears = np.append(np.flatnonzero(is_clear) + known, count)
         until = np.append(np.where(is_again, row[1:], count), np.full(min(len(row), 1), count))
         until = np.minimum(until, clears[np.searchsorted(clears, row)])
-        stood = np.append(False, is_again & stands[:-1] & (until[:-1] == row[1:]))[: len(row)]
-        self.unknown_deletes += int((~stands & ~stood).sum())
-        self._levels = level[stands & (until == count)]
-        sides = [stands & (level % 2 == side) & (group[until] > group[row]) for side in (0, 1)]
-        bid, ask = (
-            _best(sign * (level[side] // 2), group[row[side]], group[until[side]], len(ends))
-            for sign, side in zip((1, -1), sides, strict=True)
-        )
-        return GroupTops(ends, block.ts_init[ends], bid, -ask)
+        rested = np.append(False, is_again & rests[:-1] & (until[:-1] == row[1:]))[: len(row)]
+        self.unknown_deletes += int((~rests & ~rested).sum())
+        kept = rests & (until == count)
+        self._levels, self._lots = level[kept], lots[kept]
+        touch = []
+        for side, step in ((0, 1), (1, -1)):
+            shown = rests & (level % 2 == side) & (group[until] > group[row])
+            worst_first = np.flatnonzero(shown)[::step]
+            best = _last_span(group[row[worst_first]], group[until[worst_first]], len(ends))
+            found = np.append(worst_first, len(level))[
+                best
+            ]  # The number of none, -1, is that of the zero behind all.
+            touch += [np.append(column, 0)[found] for column in (level // 2, lots)]
+        bid, bid_lots, ask, ask_lots = touch
+        return GroupTops(ends, block.ts_init[ends], bid, ask, bid_lots, ask_lots)
 
 
-def _best(price: Ints, first: Ints, stop: Ints, groups: int) -> Ints:
-    """Return for each group the greatest price of the spans `first` to `stop` (exclusive) it lies in, 0 without one.
+def _last_span(first: Ints, stop: Ints, groups: int) -> Ints:
+    """Return for each group the number of the last span `first` to `stop` (exclusive) it lies in, -1 without one.
 
     Two spans of a power of two in length cover any span; those of each power are handed down to the next lower one.
     """
-    best = np.full(groups, _NO_PRICE)
+    last, number = np.full(groups, -1), np.arange(len(first))
     power = np.frexp(stop - first)[1] - 1
     for exponent in range(int(power.max(initial=0)), -1, -1):
         width, chosen = 1 << exponent, power == exponent
-        best[width:] = np.maximum(best[width:], best[:-width])
-        np.maximum.at(best, first[chosen], price[chosen])
-        np.maximum.at(best, stop[chosen] - width, price[chosen])
-    best[best == _NO_PRICE] = 0
-    return best
+        last[width:] = np.maximum(last[width:], last[:-width])
+        np.maximum.at(last, first[chosen], number[chosen])
+        np.maximum.at(last, stop[chosen] - width, number[chosen])
+    return last

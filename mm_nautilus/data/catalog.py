@@ -28,16 +28,6 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
 from mm_nautilus.system.near_names import nearest
 
-__all__ = [
-    "CatalogReader",
-    "DataKind",
-    "catalog_contents",
-    "engine_path",
-    "files_within",
-    "format_time",
-    "refuse_overlaps",
-]
-
 _MOST_REASONS: Final = 5
 _BATCH_ROWS: Final = 65_536
 _HOW_TO_FILL: Final = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"

@@ -30,31 +30,6 @@ from mm_nautilus.market.rows import (
 )
 from mm_nautilus.system.moments import moment, nanoseconds
 
-__all__ = [
-    "TIME",
-    "CatalogFile",
-    "DataKind",
-    "OnProgress",
-    "Progress",
-    "batch_block",
-    "block_table",
-    "catalog_files",
-    "codes",
-    "decimals",
-    "file_interval",
-    "file_name",
-    "file_spans",
-    "folder_name",
-    "format_time",
-    "last_row",
-    "multiples",
-    "named_instrument",
-    "open_parquet",
-    "read_batches",
-    "read_blocks",
-    "row_times",
-]
-
 TIME: Final = pa.timestamp("ns", tz="UTC")
 _DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
 _SIDES: Final = {"NO_ORDER_SIDE": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}

@@ -20,15 +20,6 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import FLAG_LAST
 
-__all__ = [
-    "footer_problems",
-    "order_problem",
-    "precision_problem",
-    "refuse_other_span",
-    "refuse_several_venues",
-    "require_data",
-]
-
 _ORDER_COLUMNS = ["action", "side", "price", "order_id", "ts_init"]
 _OTHER_BOOKS = {"order_book_depths": "snapshots of some levels", "quotes": "best quotes"}
 

@@ -21,8 +21,6 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.trading.instruments import ONLY_PAIRS, instrument_differences, instrument_spec, quotable
 
-__all__ = ["INSTRUMENT_FOLDER", "CatalogInstruments", "Redefinition", "read_instruments"]
-
 INSTRUMENT_FOLDER: Final = "currency_pair"
 _OTHER_TYPES: Final = {
     re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): name

@@ -26,8 +26,6 @@ from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.instruments import instrument_differences, instrument_spec
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, Fill
 
-__all__ = ["CatalogRecorder", "RecordingOptions"]
-
 _TIMER: Final = "recording"
 _ROWS_AT_ONCE: Final = 250
 """Rows that are handed to the writer at the latest; a multiple of it would be felt as a pause in a burst."""

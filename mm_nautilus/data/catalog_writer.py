@@ -28,8 +28,6 @@ from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 from mm_nautilus.system.whole_file import reason
 from mm_nautilus.trading.instruments import currency_pair, instrument_differences
 
-__all__ = ["CatalogWriter", "staged_catalog", "staged_folder"]
-
 _RISING: Final = ("sequence", "ts_event", "ts_init")
 """Columns whose rows differ little from the row before: stored as differences they take half the room and time."""
 

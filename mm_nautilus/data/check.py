@@ -9,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.data.book_tops import BookReplay, GroupTops
-from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
-from mm_nautilus.data.catalog_files import CatalogFile, OnProgress, Progress, folder_name, read_blocks
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import (
+    CatalogFile,
+    DataKind,
+    OnProgress,
+    Progress,
+    folder_name,
+    format_time,
+    read_blocks,
+)
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
 from mm_nautilus.data.check_report import CatalogReport, InstrumentReport, OutsideTrades, Problem, TypeReport
 from mm_nautilus.data.recording_folder import waiting_sessions
@@ -29,8 +37,6 @@ from mm_nautilus.market.rows import (
     joined_blocks,
 )
 from mm_nautilus.risk.limits import GAP_SECONDS
-
-__all__ = ["check_catalog"]
 
 _BATCH_ROWS: Final = 65_536
 _LEAST_WINDOW_NS: Final = 1_000_000_000

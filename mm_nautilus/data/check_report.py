@@ -7,8 +7,6 @@ from typing import Any
 from mm_nautilus.data.catalog_files import format_time
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["CatalogReport", "InstrumentReport", "Occurrences", "OutsideTrades", "Problem", "TypeReport"]
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -16,17 +16,6 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, SIDE_NONE
 from mm_nautilus.system.plain_text import printable
 
-__all__ = [
-    "BOOK_HEADER",
-    "TRADES_HEADER",
-    "CsvKind",
-    "blocks",
-    "detect_kind",
-    "first_row",
-    "shape_problem",
-    "shown",
-]
-
 BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
 _TIME_PATTERN: Final = r"^[1-8][0-9]{15}$"

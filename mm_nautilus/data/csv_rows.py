@@ -20,8 +20,6 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["CsvRows", "read_rows"]
-
 type Mask = NDArray[np.bool_]
 
 _TRADE_ID_CHARACTERS = 36

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.config.yaml_file import yaml_text
-from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
-from mm_nautilus.data.catalog_files import TIME, OnProgress, Progress, decimals
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import TIME, DataKind, OnProgress, Progress, decimals, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span
 from mm_nautilus.data.catalog_writer import staged_folder
 from mm_nautilus.data.csv_files import CsvKind
@@ -35,8 +35,6 @@ from mm_nautilus.market.rows import (
     Ints,
     TradeBlock,
 )
-
-__all__ = ["ExportForm", "ExportReport", "ExportedFile", "export_catalog"]
 
 type ExportForm = Literal["tardis", "parquet"]
 

@@ -8,8 +8,6 @@ from typing import Any, Final, Self
 
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["Finding", "FindingKind", "Findings"]
-
 _SHOWN_ROWS: Final = 10
 """How many rows of a kind are kept with line number and text."""
 

@@ -24,8 +24,6 @@ from mm_nautilus.market.instrument import (
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import printable
 
-__all__ = ["InstrumentSource", "load_instrument"]
-
 type _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([/_:-][A-Za-z0-9]+)*$")]
 type _Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 type _Step = Annotated[Decimal, Field(gt=0, le=10**9)]

@@ -2,9 +2,10 @@
 
 import math
 from bisect import insort
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,6 @@ from mm_nautilus.market.rows import (
     DeltaBlock,
     TradeBlock,
 )
-
-__all__ = ["MIN_LEVELS", "FlowConfig", "FlowSlice", "Kind", "PairFlow", "SideBook"]
 
 MIN_LEVELS: Final = 12
 """Levels a side that are never taken or cancelled below."""
@@ -92,11 +91,11 @@ class FlowConfig:
     @property
     def rates(self) -> tuple[float, ...]:
         """The rates in the order of `Kind`."""
-        return (self.limit_rate, self.cancel_rate, self.market_rate, self.informed_rate, self.refresh_rate)
+        return tuple(getattr(self, f"{kind.name.lower()}_rate") for kind in Kind)
 
     def times(self, factor: float) -> Self:
         """Return the same flow with all rates multiplied."""
-        names = ("limit_rate", "cancel_rate", "market_rate", "informed_rate", "refresh_rate")
+        names = (f"{kind.name.lower()}_rate" for kind in Kind)
         return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 
@@ -104,11 +103,6 @@ class SideBook:
     """One side's levels: total lots by price, best first.
 
     Keys are prices in ticks with the sign that makes the best one the smallest: negative for bids.
-
-    Parameters
-    ----------
-    is_bid
-        Which side.
     """
 
     __slots__ = ("_keys", "_lots", "sign")
@@ -140,7 +134,7 @@ class SideBook:
         return self._lots.get(self.sign * ticks, 0)
 
     def set(self, ticks: int, lots: int) -> int:
-        """Set a level's size and return the action that tells of it."""
+        """Set a level's size and return the action of that change."""
         key = self.sign * ticks
         if lots <= 0:
             del self._lots[key]
@@ -158,41 +152,38 @@ class SideBook:
 
 
 @dataclass(frozen=True, slots=True)
-class FlowSlice:
-    """What happened to one book over one slice of time.
+class PairSlice:
+    """One pair's data over one slice of time.
 
     Parameters
     ----------
+    spec
+        The instrument.
     deltas, trades
         Book changes and trades; both may be empty.
     informed
-        Whether each trade's taker was an informed one.
+        Whether each trade's taker was an informed one; a catalog does not hold it.
+    efficient_price
+        The efficient price at each step of the slice, in quote currency; a catalog does not hold it.
     """
 
+    spec: InstrumentSpec
     deltas: DeltaBlock
     trades: TradeBlock
     informed: NDArray[np.bool_]
+    efficient_price: NDArray[np.float64]
 
 
-@dataclass(slots=True)
-class _Draws:
-    """Random numbers of one slice, one of each an event."""
+class _Draw(NamedTuple):
+    """The random numbers of one event."""
 
-    times_ns: list[int]
-    kinds: list[int]
-    bid_sides: list[bool]
-    distances: list[float]
-    limit_values: list[float]
-    market_values: list[float]
-    shares: list[float]
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Output of one slice, as lists of rows."""
-
-    deltas: list[tuple[int, ...]] = field(default_factory=list)
-    trades: list[tuple[int, ...]] = field(default_factory=list)
+    ts_ns: int
+    kind: int
+    is_bid: bool
+    distance_bps: float
+    limit_value: float
+    market_value: float
+    share: float
 
 
 class PairFlow:
@@ -215,14 +206,15 @@ class PairFlow:
     """
 
     def __init__(self, config: FlowConfig, spec: InstrumentSpec, generator: np.random.Generator) -> None:
-        self._config = config
+        self._config, self._spec = config, spec
         self._tick = float(spec.price_increment)
         self._lot = float(spec.size_increment)
         self._min_lots = math.ceil((spec.min_quantity or spec.size_increment) / spec.size_increment)
         self._prefix = f"SIM-{spec.symbol}-"
         self._generator = generator
         self._bids, self._asks = SideBook(is_bid=True), SideBook(is_bid=False)
-        self._rows = _Rows()
+        self._deltas: list[tuple[int, ...]] = []
+        self._trades: list[tuple[int, ...]] = []
         self._sequence = 0
         self._trade_count = 0
         self._last_ns = 0
@@ -242,14 +234,18 @@ class PairFlow:
             Value of one unit of base currency in the currency order values are counted in.
         """
         self._last_ns = ts_ns
-        draws = self._draw(np.full(6 * self._config.max_levels, ts_ns))
-        rows = zip(draws.bid_sides, draws.distances, draws.limit_values, strict=True)
-        for is_bid, distance, value in rows:
-            self._add_limit(price, distance, self._in_lots(value, value_price), is_bid=is_bid)
+        for draw in self._draws(np.full(6 * self._config.max_levels, ts_ns)):
+            lots = self._in_lots(draw.limit_value, value_price)
+            self._add_limit(price, draw.distance_bps, lots, is_bid=draw.is_bid)
         for book in (self._bids, self._asks):
             self._apply(self._deeper(book, 0, self._in_lots(self._config.limit_value, value_price)))
-        self._rows = _Rows()
-        self._record_snapshot(ts_ns)
+        self._deltas = [(ts_ns, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT, 0)]
+        for book, side in ((self._bids, SIDE_BID), (self._asks, SIDE_ASK)):
+            self._deltas += [
+                (ts_ns, ACTION_ADD, side, ticks, lots, FLAG_SNAPSHOT, 0) for ticks, lots in book.levels()
+            ]
+        self._deltas[-1] = (*self._deltas[-1][:5], FLAG_SNAPSHOT | FLAG_LAST, 0)
+        self._sequence = 0
 
     def run(
         self,
@@ -258,7 +254,7 @@ class PairFlow:
         prices: NDArray[np.float64],
         value_prices: NDArray[np.float64],
         end_ns: int,
-    ) -> FlowSlice:
+    ) -> PairSlice:
         """Evolve the book over one slice and return what happened.
 
         Parameters
@@ -273,53 +269,46 @@ class PairFlow:
             Moment before which to stop, nanoseconds since the epoch. Random numbers are drawn for the whole
             slice whatever it is, so that a shorter simulation is the beginning of a longer one.
         """
-        draws = self._draw(self._arrival_times(start_ns, step_ns * len(prices)))
+        count = self._generator.poisson(sum(self._config.rates) * step_ns * len(prices) / 1e9)
+        # The end of the slice is left free, so that the last event's minimum gaps stay inside it.
+        last_ns = start_ns + step_ns * len(prices) - _SLICE_MARGIN_NS
+        times = np.sort(self._generator.integers(start_ns, last_ns, count))
         efficient, values = prices.tolist(), value_prices.tolist()
         last_step = len(efficient) - 1
-        for number, ts_ns in enumerate(draws.times_ns):
-            if ts_ns >= end_ns:
+        for draw in self._draws(times):
+            if draw.ts_ns >= end_ns:
                 break
-            step = min((ts_ns - start_ns) // step_ns, last_step)
-            self._last_ns = max(ts_ns, self._last_ns + _MIN_GAP_NS)
-            self._happen(draws, number, efficient[step], values[step])
-        return self._collect()
+            step = min((draw.ts_ns - start_ns) // step_ns, last_step)
+            self._last_ns = max(draw.ts_ns, self._last_ns + _MIN_GAP_NS)
+            self._happen(draw, efficient[step], values[step])
+        return self._collect(prices[: round((end_ns - start_ns) / step_ns)])
 
-    def _happen(self, draws: _Draws, number: int, price: float, value_price: float) -> None:
+    def _happen(self, draw: _Draw, price: float, value_price: float) -> None:
         """Let one event happen at an efficient price."""
-        kind, is_bid = draws.kinds[number], draws.bid_sides[number]
-        lots = self._in_lots(draws.limit_values[number], value_price)
+        kind, is_bid = draw.kind, draw.is_bid
+        lots = self._in_lots(draw.limit_value, value_price)
         if kind == Kind.LIMIT:
-            self._add_limit(price, draws.distances[number], lots, is_bid=is_bid)
+            self._add_limit(price, draw.distance_bps, lots, is_bid=is_bid)
         elif kind == Kind.CANCEL:
-            self._cancel(draws.shares[number], lots, is_bid=is_bid)
+            self._cancel(draw.share, lots, is_bid=is_bid)
         elif kind == Kind.REFRESH:
             self._refresh(price, lots, is_bid=is_bid)
         else:
             informed = kind == Kind.INFORMED
-            value = draws.market_values[number] * (INFORMED_SIZE if informed else 1)
+            value = draw.market_value * (INFORMED_SIZE if informed else 1)
             wanted = self._in_lots(value, value_price)
             self._take(wanted, price if informed else None, lots, is_buy=is_bid)
 
-    def _arrival_times(self, start_ns: int, span_ns: int) -> NDArray[np.int64]:
-        count = self._generator.poisson(sum(self._config.rates) * span_ns / 1e9)
-        # The end of the slice is left free, so that the last event's minimum gaps stay inside it.
-        return np.sort(self._generator.integers(start_ns, start_ns + span_ns - _SLICE_MARGIN_NS, count))
-
-    def _draw(self, times_ns: NDArray[np.int64]) -> _Draws:
+    def _draws(self, times_ns: NDArray[np.int64]) -> Iterator[_Draw]:
         config, generator, count = self._config, self._generator, len(times_ns)
         rates = np.array(config.rates)
         kinds = np.searchsorted(np.cumsum(rates / rates.sum()), generator.random(count), side="right")
         limits = config.limit_value * np.exp(config.limit_spread * generator.standard_normal(count))
         markets = config.market_value * np.exp(config.market_spread * generator.standard_normal(count))
-        return _Draws(
-            times_ns.tolist(),
-            np.minimum(kinds, len(rates) - 1).tolist(),
-            (generator.random(count) < 0.5).tolist(),
-            generator.exponential(config.decay_bps, count).tolist(),
-            limits.tolist(),
-            markets.tolist(),
-            generator.random(count).tolist(),
-        )
+        sides, distances = generator.random(count) < 0.5, generator.exponential(config.decay_bps, count)
+        shares, kinds = generator.random(count), np.minimum(kinds, len(rates) - 1)
+        columns = (times_ns, kinds, sides, distances, limits, markets, shares)
+        return map(_Draw._make, zip(*(column.tolist() for column in columns), strict=True))
 
     def _in_lots(self, value: float, value_price: float) -> int:
         return max(self._min_lots, round(value / value_price / self._lot))
@@ -415,31 +404,23 @@ class PairFlow:
             action = book.set(ticks, lots)
             side = SIDE_BID if book is self._bids else SIDE_ASK
             flags = FLAG_LAST if index == last else 0
-            self._rows.deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))
-
-    def _record_snapshot(self, ts_ns: int) -> None:
-        rows = [(ts_ns, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT, 0)]
-        for book, side in ((self._bids, SIDE_BID), (self._asks, SIDE_ASK)):
-            rows += [
-                (ts_ns, ACTION_ADD, side, ticks, lots, FLAG_SNAPSHOT, 0) for ticks, lots in book.levels()
-            ]
-        rows[-1] = (*rows[-1][:5], FLAG_SNAPSHOT | FLAG_LAST, 0)
-        self._rows.deltas.extend(rows)
-        self._sequence = 0
+            self._deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))
 
     def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool, informed: bool) -> None:
         aggressor = SIDE_BID if is_buy else SIDE_ASK
         for ticks, size in taken:
             self._trade_count += 1
-            self._rows.trades.append((self._last_ns, ticks, size, aggressor, self._trade_count, informed))
+            self._trades.append((self._last_ns, ticks, size, aggressor, self._trade_count, informed))
 
-    def _collect(self) -> FlowSlice:
-        rows, self._rows = self._rows, _Rows()
-        deltas = np.array(rows.deltas, dtype=np.int64).reshape(-1, 7).T.copy()
-        trades = np.array(rows.trades, dtype=np.int64).reshape(-1, 6).T.copy()
+    def _collect(self, prices: NDArray[np.float64]) -> PairSlice:
+        deltas = np.array(self._deltas, dtype=np.int64).reshape(-1, 7).T.copy()
+        trades = np.array(self._trades, dtype=np.int64).reshape(-1, 6).T.copy()
+        self._deltas, self._trades = [], []
         ids = [f"{self._prefix}{number}" for number in trades[4].tolist()]
-        return FlowSlice(
+        return PairSlice(
+            self._spec,
             DeltaBlock(deltas[0], deltas[0] + FEED_DELAY_NS, *deltas[1:]),
             TradeBlock(trades[0], trades[0] + FEED_DELAY_NS, trades[1], trades[2], trades[3], ids),
             trades[5].astype(np.bool_),
+            prices,
         )

@@ -41,21 +41,6 @@ from mm_nautilus.market.rows import FLAG_LAST
 from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.system.file_lock import take_lock
 
-__all__ = [
-    "INSTRUMENTS",
-    "LOG_NAME",
-    "RecoveryReport",
-    "join_days",
-    "last_time",
-    "locked_recording",
-    "mark_breaks",
-    "new_session",
-    "promote_part",
-    "recover",
-    "recover_locked",
-    "waiting_sessions",
-]
-
 LOG_NAME: Final = "log"
 _FOLDER: Final = ".recording"
 INSTRUMENTS: Final = "instruments"

@@ -11,8 +11,6 @@ import pyarrow as pa
 
 from mm_nautilus.errors import DataError
 
-__all__ = ["LogReader", "LogWriter"]
-
 _BLOCK: Final = struct.Struct("<II")
 """What precedes a table: its compressed size, and the checksum of that."""
 _CODEC: Final = "zstd"

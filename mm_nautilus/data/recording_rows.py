@@ -33,18 +33,6 @@ from mm_nautilus.market.rows import (
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, metrics_schema
 from mm_nautilus.trading.messages import Fill
 
-__all__ = [
-    "FILLS",
-    "METRICS",
-    "RecordedStream",
-    "break_table",
-    "fill_row",
-    "is_recorded",
-    "market_streams",
-    "stored_table",
-    "with_times",
-]
-
 _AMOUNT: Final[pa.DataType] = pa.decimal128(38, 18)
 _RECORDED_BY: Final = {b"recorded_by": b"mm_nautilus"}
 """In a file's metadata, tells a recording of this package from other files of the catalog."""

@@ -32,8 +32,6 @@ from mm_nautilus.data.recording_folder import (
 from mm_nautilus.data.recording_log import LogWriter
 from mm_nautilus.data.recording_rows import RecordedStream, with_times
 
-__all__ = ["RecordingSession", "RecordingWriter"]
-
 _MOST_WAITING_BYTES: Final = 256_000_000
 """What may wait for the disk before recording is given up, so that memory stays bounded."""
 _PAUSE_SECONDS: Final = 1.0

@@ -29,8 +29,6 @@ from mm_nautilus.market.rows import (
     TradeBlock,
 )
 
-__all__ = ["RECENT_TRADE_IDS", "BookStream", "RecentIds", "TradeStream"]
-
 RECENT_TRADE_IDS = 200_000
 """How many trades back a repeated id is noticed; a bound keeps memory flat."""
 

@@ -1,35 +1,36 @@
 """The simulator of order flow: SIMULATED books and trades of three pairs that belong together."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from mm_nautilus.data.catalog_writer import staged_catalog
-from mm_nautilus.data.efficient_price import STEP_SECONDS, EfficientPrices, PriceConfig
-from mm_nautilus.data.order_flow import FlowConfig, PairFlow
+from mm_nautilus.data.order_flow import FlowConfig, PairFlow, PairSlice
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.moments import SECOND_NS, nanoseconds
 
-__all__ = ["FLOWS", "KRAKEN_SPOT", "PairSlice", "SimulationConfig", "simulate", "write_sample"]
-
-_NS_PER_SECOND: Final = 1_000_000_000
+STEP_SECONDS: Final = 0.1
+"""Time between two steps of the efficient prices, seconds."""
+_STEPS_PER_MINUTE: Final = 60.0 / STEP_SECONDS
+_STEP_NS: Final = round(STEP_SECONDS * SECOND_NS)
+_MOST_LOG: Final = 100.0
+"""Bound that keeps absurd settings from overflowing; the simulator refuses such prices."""
 _SLICE_SECONDS: Final = 600
-_STEP_NS: Final = round(STEP_SECONDS * _NS_PER_SECOND)
 _STAGGER_NS: Final = 1_000
 """Shift between two pairs' snapshots, so that no two instruments' first events coincide."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_TICKS: Final = 500
 """Least price in ticks; below it a tick is more than 20 basis points."""
 _MOST_TICKS: Final = 1_000_000_000
+
+type Floats = NDArray[np.float64]
 
 
 def _kraken(
@@ -66,47 +67,23 @@ KRAKEN_SPOT: Final[Mapping[str, InstrumentSpec]] = MappingProxyType(
 )
 """The instruments simulated: ticks, minimums and fees of Kraken's lowest spot tier."""
 
+_FLOWS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "limit_rate": (7.0, 12.0, 6.0),
+    "cancel_rate": (7.0, 12.0, 9.0),
+    "market_rate": (0.5, 0.6, 0.4),
+    "informed_rate": (1.5, 2.0, 0.5),
+    "refresh_rate": (2.0, 3.0, 1.0),
+    "half_spread_bps": (0.5, 0.1, 0.5),
+    "decay_bps": (3.0, 2.0, 10.0),
+    "limit_value": (220.0, 400.0, 60.0),
+    "limit_spread": (0.8, 0.9, 0.6),
+    "market_value": (180.0, 350.0, 90.0),
+    "market_spread": (1.4, 1.5, 1.0),
+}
 FLOWS: Final[Mapping[str, FlowConfig]] = MappingProxyType(
     {
-        "XRP/USDT": FlowConfig(
-            limit_rate=7.0,
-            cancel_rate=7.0,
-            market_rate=0.5,
-            informed_rate=1.5,
-            refresh_rate=2.0,
-            half_spread_bps=0.5,
-            decay_bps=3.0,
-            limit_value=220.0,
-            limit_spread=0.8,
-            market_value=180.0,
-            market_spread=1.4,
-        ),
-        "BTC/USDT": FlowConfig(
-            limit_rate=12.0,
-            cancel_rate=12.0,
-            market_rate=0.6,
-            informed_rate=2.0,
-            refresh_rate=3.0,
-            half_spread_bps=0.1,
-            decay_bps=2.0,
-            limit_value=400.0,
-            limit_spread=0.9,
-            market_value=350.0,
-            market_spread=1.5,
-        ),
-        "XRP/BTC": FlowConfig(
-            limit_rate=6.0,
-            cancel_rate=9.0,
-            market_rate=0.4,
-            informed_rate=0.5,
-            refresh_rate=1.0,
-            half_spread_bps=0.5,
-            decay_bps=10.0,
-            limit_value=60.0,
-            limit_spread=0.6,
-            market_value=90.0,
-            market_spread=1.0,
-        ),
+        symbol: FlowConfig(**dict(zip(_FLOWS, values, strict=True)))
+        for symbol, values in zip(KRAKEN_SPOT, zip(*_FLOWS.values(), strict=True), strict=True)
     }
 )
 """Order flow of each pair; values are counted in USDT."""
@@ -162,7 +139,7 @@ class SimulationConfig(BaseModel):
     @property
     def start_ns(self) -> int:
         """First moment of the data, nanoseconds since the epoch."""
-        return (self.start - _EPOCH) // timedelta(microseconds=1) * 1_000
+        return nanoseconds(self.start)
 
     @model_validator(mode="after")
     def _check_first_prices(self) -> Self:
@@ -179,49 +156,64 @@ class SimulationConfig(BaseModel):
                 )
         return self
 
-    def prices(self) -> PriceConfig:
-        """Return the configuration of the efficient prices."""
-        return PriceConfig(
-            start=(self.xrp_usdt, self.btc_usdt),
-            volatility_pct=(self.xrp_volatility_pct, self.btc_volatility_pct),
-            correlation=self.correlation,
-            log_volatility_std=self.log_volatility_std,
-            log_volatility_minutes=self.log_volatility_minutes,
-            jumps_per_hour=self.jumps_per_hour,
-            jump_pct=self.jump_pct,
-        )
 
+class EfficientPrices:
+    """Draw the paths step by step, in slices that continue each other.
 
-@dataclass(frozen=True, slots=True)
-class PairSlice:
-    """One pair's data over one slice of time.
-
-    Parameters
-    ----------
-    spec
-        The instrument.
-    deltas, trades
-        Book changes and trades; both may be empty.
-    informed
-        Whether each trade's taker was an informed one; a catalog does not hold it.
-    efficient_price
-        The efficient price at each step of `STEP_SECONDS`, in quote currency; a catalog does not hold it.
-    """
-
-    spec: InstrumentSpec
-    deltas: DeltaBlock
-    trades: TradeBlock
-    informed: NDArray[np.bool_]
-    efficient_price: NDArray[np.float64]
-
-
-def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
-    """Yield the data of all pairs, slice by slice, so that memory stays flat however long it lasts.
+    The logarithm of each price is a random walk whose volatility is ``volatility_pct * exp(v)``, where v is
+    an Ornstein-Uhlenbeck process common to both, plus compound Poisson jumps of its own.
 
     Parameters
     ----------
     config
-        Seed, span and prices.
+        The first prices, their volatility, correlation and jumps.
+    generator
+        Source of randomness; all slices draw from it in order.
+    """
+
+    def __init__(self, config: SimulationConfig, generator: np.random.Generator) -> None:
+        self._config = config
+        self._generator = generator
+        self._log_prices = np.log(np.array([config.xrp_usdt, config.btc_usdt]))
+        self._log_volatility = generator.normal(0.0, config.log_volatility_std)
+
+    def next_slice(self, steps: int) -> Floats:
+        """Return the prices of the next steps of `STEP_SECONDS`, an array of shape (2, steps)."""
+        factor = np.exp(self._log_volatilities(steps))
+        volatilities_pct = np.array([self._config.xrp_volatility_pct, self._config.btc_volatility_pct])
+        scale = volatilities_pct[:, None] / 100.0 / np.sqrt(_STEPS_PER_MINUTE)
+        increments = scale * factor * self._correlated_normals(steps) + self._jumps(steps)
+        paths = self._log_prices[:, None] + np.cumsum(increments, axis=1)
+        self._log_prices = paths[:, -1]
+        prices: Floats = np.exp(np.clip(paths, -_MOST_LOG, _MOST_LOG))
+        return prices
+
+    def _log_volatilities(self, steps: int) -> Floats:
+        config = self._config
+        memory = float(np.exp(-1.0 / (config.log_volatility_minutes * _STEPS_PER_MINUTE)))
+        noise = self._generator.normal(0.0, config.log_volatility_std * np.sqrt(1.0 - memory**2), steps)
+        values, level = np.empty(steps), self._log_volatility
+        for step in range(steps):
+            level = memory * level + noise[step]
+            values[step] = level
+        self._log_volatility = level
+        return values
+
+    def _correlated_normals(self, steps: int) -> Floats:
+        rho = self._config.correlation
+        normals = self._generator.standard_normal((2, steps))
+        normals[1] = rho * normals[0] + np.sqrt(1.0 - rho**2) * normals[1]
+        return normals
+
+    def _jumps(self, steps: int) -> Floats:
+        chance = self._config.jumps_per_hour / 3600.0 * STEP_SECONDS
+        happens = self._generator.random((2, steps)) < chance
+        sizes = self._generator.normal(0.0, self._config.jump_pct / 100.0, (2, steps))
+        return np.where(happens, sizes, 0.0)
+
+
+def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
+    """Yield the data of all pairs, slice by slice, so that memory stays flat however long it lasts.
 
     Raises
     ------
@@ -230,15 +222,15 @@ def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
     """
     seeds = np.random.SeedSequence(config.seed).spawn(1 + len(KRAKEN_SPOT))
     generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
-    prices = EfficientPrices(config.prices(), generators[0])
+    prices = EfficientPrices(config, generators[0])
     flows = {
         symbol: PairFlow(FLOWS[symbol].times(config.activity), spec, generator)
         for (symbol, spec), generator in zip(KRAKEN_SPOT.items(), generators[1:], strict=True)
     }
     for done in range(0, config.duration_seconds, _SLICE_SECONDS):
         seconds = min(_SLICE_SECONDS, config.duration_seconds - done)
-        start_ns = config.start_ns + done * _NS_PER_SECOND
-        end_ns = start_ns + seconds * _NS_PER_SECOND
+        start_ns = config.start_ns + done * SECOND_NS
+        end_ns = start_ns + seconds * SECOND_NS
         # Whole slices are drawn even where the span ends within one: a shorter run begins as a longer one.
         xrp, btc = prices.next_slice(round(_SLICE_SECONDS / STEP_SECONDS))
         efficient = {"XRP/USDT": xrp, "BTC/USDT": btc, "XRP/BTC": xrp / btc}
@@ -250,8 +242,7 @@ def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
             _check_path(spec, price[:steps])
             if done == 0:
                 flow.open(start_ns + number * _STAGGER_NS, price[0], values[symbol][0])
-            part = flow.run(start_ns, _STEP_NS, price, values[symbol], end_ns)
-            slices.append(PairSlice(spec, part.deltas, part.trades, part.informed, price[:steps]))
+            slices.append(flow.run(start_ns, _STEP_NS, price, values[symbol], end_ns))
         yield slices
 
 
@@ -280,7 +271,7 @@ def write_sample(
     target
         The catalog's folder. Files that are no market data, such as a README, may be there already.
     config
-        What is simulated.
+        The simulation.
     on_progress
         Called with the share of the span done, 0..1.
 

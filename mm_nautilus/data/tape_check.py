@@ -13,8 +13,6 @@ from mm_nautilus.data.check_report import OutsideTrades
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import Ints, TradeBlock
 
-__all__ = ["TapeComparison", "book_pace"]
-
 _TOLERANCE_TICKS = 2
 _EDGE_NS = 1_000_000_000
 """How far from the only state beside it a trade is still compared."""

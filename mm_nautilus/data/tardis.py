@@ -15,8 +15,6 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 
-__all__ = ["FileReport", "ImportReport", "import_tardis"]
-
 type OnBadRows = Literal["refuse", "skip"]
 type OffLotSizes = Literal["refuse", "round_down"]
 

@@ -26,8 +26,6 @@ from mm_nautilus.market.rows import (
     TradeBlock,
 )
 
-__all__ = ["TardisBook", "TardisTrades", "source_symbol"]
-
 _US: Final = 1_000
 """Nanoseconds in a microsecond, the format's unit of time."""
 _NO_BOOK: Final = -1

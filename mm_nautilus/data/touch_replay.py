@@ -4,24 +4,21 @@ import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
 
 import numpy as np
 
 from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.gaps import SilenceFinder
-from mm_nautilus.market.rows import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock
+from mm_nautilus.market.rows import DeltaBlock
 
-__all__ = ["ReplayedTouches", "replay_touches"]
-
-_STALE_ALLOWANCE = 1024
 _COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedTouches:
-    """What a stream of book changes says of the touch.
+    """The touch over time, by a stream of book changes.
 
     Parameters
     ----------
@@ -49,7 +46,7 @@ def replay_touches(
     blocks
         Book changes in time order, from a full book at or before `start_ns` on; prices in ticks, sizes in lots.
     start_ns, end_ns
-        First and last moment wanted, nanoseconds since the epoch, both inclusive. The touch that stands at the
+        First and last moment wanted, nanoseconds since the epoch, both inclusive. The touch in force at the
         start is the first of the series, with the start as its time.
     gap_seconds
         Longest silence of the book that is no gap, seconds. A gap lasts until the book is sound again, and the touch of
@@ -66,38 +63,10 @@ def replay_touches(
     return replay.finish()
 
 
-class _Ladder:
-    """One side's sizes by signed price, the best price smallest; removed prices leave the heap later."""
-
-    __slots__ = ("heap", "lots")
-
-    def __init__(self) -> None:
-        self.lots: dict[int, int] = {}
-        self.heap: list[int] = []
-
-    def clear(self) -> None:
-        self.lots.clear()
-        self.heap.clear()
-
-    def put(self, key: int, lots: int) -> None:
-        if key not in self.lots:
-            heappush(self.heap, key)
-        self.lots[key] = lots
-
-    def best(self) -> int | None:
-        lots, heap = self.lots, self.heap
-        if len(heap) > 2 * len(lots) + _STALE_ALLOWANCE:
-            heap[:] = lots
-            heapify(heap)
-        while heap and heap[0] not in lots:
-            heappop(heap)
-        return heap[0] if heap else None
-
-
 class _Replay:
     def __init__(self, start_ns: int, end_ns: int, gap_seconds: float) -> None:
         self._start_ns, self._end_ns = start_ns, end_ns
-        self._bids, self._asks = _Ladder(), _Ladder()
+        self._book = BookReplay()
         self._rows = array("q")
         self._gaps = array("q")
         self._silences = SilenceFinder(gap_seconds)
@@ -111,46 +80,28 @@ class _Replay:
             return
         silences, first = self._silences.add(block.ts_init[:stop]), 0
         for row in np.flatnonzero(silences.is_gap).tolist():
-            self._apply_rows(block, first, row)
+            self._follow(block.slice(first, row))
             self._begin_gap(int(silences.since_ns[row]))
             first = row
-        self._apply_rows(block, first, stop)
+        self._follow(block.slice(first, stop))
 
-    def _apply_rows(self, block: DeltaBlock, first: int, stop: int) -> None:
-        rows = zip(
-            block.ts_init[first:stop].tolist(),
-            block.action[first:stop].tolist(),
-            block.side[first:stop].tolist(),
-            block.price_ticks[first:stop].tolist(),
-            block.size_lots[first:stop].tolist(),
-            ((block.flags[first:stop] & FLAG_LAST) != 0).tolist(),
-            strict=True,
-        )
-        for time_ns, action, side, price, lots, ends_group in rows:
-            self._apply_row(action, side, price, lots)
-            if ends_group:
-                self._look(max(time_ns, self._start_ns))
+    def _follow(self, block: DeltaBlock) -> None:
+        """Look at the first group of some rows, and at those that change the touch or whether the book is sound."""
+        tops = self._book.apply(block)
+        touch = np.stack([tops.bid, tops.ask, tops.bid_lots, tops.ask_lots])
+        state = np.where(tops.is_sound, touch, 0)
+        changed = np.append(True, (state[:, 1:] != state[:, :-1]).any(axis=0))[: len(tops.row)]
+        times = np.maximum(tops.ts_init, self._start_ns)[changed]
+        for time_ns, row in zip(times.tolist(), state[:, changed].T.tolist(), strict=True):
+            self._look(time_ns, array("q", row))
 
-    def _apply_row(self, action: int, side: int, price: int, lots: int) -> None:
-        if action == ACTION_CLEAR:
-            self._bids.clear()
-            self._asks.clear()
-            return
-        ladder, key = (self._asks, price) if side == SIDE_ASK else (self._bids, -price)
-        if action == ACTION_DELETE or lots == 0:
-            ladder.lots.pop(key, None)
-        else:
-            ladder.put(key, lots)
-
-    def _look(self, time_ns: int) -> None:
-        bid, ask = self._bids.best(), self._asks.best()
-        if bid is None or ask is None or -bid >= ask:
+    def _look(self, time_ns: int, touch: "array[int]") -> None:
+        if not any(touch):
             if self._rows and self._unsound_since is None and self._silent_since is None:
                 self._unsound_since = time_ns
             return
         self._end_unsound(time_ns)
         self._end_gap(time_ns)
-        touch = array("q", (-bid, ask, self._bids.lots[bid], self._asks.lots[ask]))
         if self._rows and self._rows[-_COLUMNS] == time_ns:
             del self._rows[-_COLUMNS:]
         begins_stretch = bool(self._gaps) and self._gaps[-1] == time_ns

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from mm_nautilus.data.catalog import format_time
+from mm_nautilus.data.catalog_files import format_time
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.mock_kraken.book import DEPTHS, BookView, view_changes
 from mm_nautilus.mock_kraken.commands import (

@@ -6,7 +6,8 @@ from itertools import chain, count
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.data.catalog_fitness import footer_problems
 from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, simulate
 from mm_nautilus.errors import ConfigError, DataError

@@ -24,7 +24,8 @@ from mm_nautilus.calibration.microprice import estimate_microprice
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
-from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, refuse_several_venues, require_data
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError

@@ -13,7 +13,8 @@ from mm_nautilus.config.run import RunConfig, TradingConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.catalog import CatalogReader, DataKind, format_time
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.data.order_flow import FlowConfig
-from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, PairSlice, SimulationConfig, simulate
+from mm_nautilus.data.order_flow import FlowConfig, PairSlice
+from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import (
     ACTION_CLEAR,

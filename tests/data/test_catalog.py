@@ -12,7 +12,8 @@ import pytest
 from nautilus_trader.model import NautilusDataType
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.errors import DataError

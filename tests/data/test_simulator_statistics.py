@@ -15,9 +15,8 @@ from market_statistics import (
     with_tables,
 )
 
-from mm_nautilus.data.efficient_price import EfficientPrices
 from mm_nautilus.data.order_flow import MIN_LEVELS
-from mm_nautilus.data.simulator import FLOWS, SimulationConfig
+from mm_nautilus.data.simulator import FLOWS, EfficientPrices, SimulationConfig
 from mm_nautilus.market.rows import ACTION_ADD, FLAG_LAST, SIDE_BID
 
 SEEDS = 40
@@ -36,7 +35,7 @@ def paths(jumps_per_hour: float, log_volatility_std: float):
     config = SimulationConfig(jumps_per_hour=jumps_per_hour, log_volatility_std=log_volatility_std)
     return np.array(
         [
-            np.log(EfficientPrices(config.prices(), np.random.default_rng(seed)).next_slice(STEPS))
+            np.log(EfficientPrices(config, np.random.default_rng(seed)).next_slice(STEPS))
             for seed in range(SEEDS)
         ]
     )
@@ -75,7 +74,7 @@ def test_jumps_come_as_often_as_configured():
     config = SimulationConfig(jumps_per_hour=60.0, xrp_volatility_pct=1e-6, btc_volatility_pct=1e-6)
     counts = []
     for seed in range(SEEDS):
-        path = EfficientPrices(config.prices(), np.random.default_rng(seed)).next_slice(STEPS)
+        path = EfficientPrices(config, np.random.default_rng(seed)).next_slice(STEPS)
         counts.append(np.mean((np.abs(np.diff(np.log(path), axis=1)) > 1e-6).sum(axis=1)))
     assert_near(counts, 30.0, loosest=0.1)
 
@@ -235,5 +234,5 @@ def test_levels_stay_near_the_price(symbol):
 @pytest.mark.parametrize("page", [SIMULATOR_PAGE, CATALOG_PAGE], ids=lambda page: page.name)
 def test_tables_of_the_documentation_are_what_the_sample_gives(page):
     assert with_tables(page) == page.read_text(encoding="utf-8"), (
-        "run python tests/data/market_statistics.py to write the tables anew"
+        "run python tests/data/market_statistics.py to write the tables again"
     )

@@ -26,7 +26,8 @@ from mm_nautilus.checks.fees import locked_in_pct
 from mm_nautilus.checks.instruments import check_run
 from mm_nautilus.cli.app import app
 from mm_nautilus.config.strategy import MarketMakerConfig
-from mm_nautilus.data.catalog import CatalogReader, DataKind
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.pricing.exits import trailing_stop_price
 from mm_nautilus.pricing.models import reservation_price
 from mm_nautilus.pricing.not_quoting import NotQuoting
