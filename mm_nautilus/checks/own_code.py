@@ -85,7 +85,6 @@ class OwnModules:
 
 
 def _described(found: Any) -> str:
-    """Describe an object of the wrong kind."""
     if isinstance(found, type):
         return ", a class"
     if not callable(found):

@@ -31,7 +31,7 @@ class Finding:
 
 
 def level_findings(level: BaseModel) -> Iterator[Finding]:
-    """Refuse two ways to say one thing at one level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
+    """Refuse alternatives given at the same level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
     for name, other in (("position_size", "position_size_usd"), ("skew_bps_at_max_inventory", "gamma")):
         value, second = getattr(level, name, None), getattr(level, other, None)
         if value is not None and second is not None and other in level.model_fields_set:
@@ -76,7 +76,7 @@ def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator
 
 
 def calibration_findings(params: "SymbolParams") -> Iterator[Finding]:
-    """Refuse what takes figures from the market where no calibration is given."""
+    """Refuse a calibrated model or fair price without a calibration."""
     if params.is_calibrated and params.recalibrate_minutes is None:
         text = (
             f"calibration or recalibrate_minutes must be given with reservation_model: "

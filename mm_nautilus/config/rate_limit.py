@@ -10,7 +10,7 @@ from mm_nautilus.config.problems import Problem, refuse
 
 
 class RateLimitConfig(Section):
-    """The venue's limit on order commands: a tier of Kraken's, or a number of actions in a time."""
+    """The venue's limit on order commands: a tier of Kraken, or a number of actions per time."""
 
     kraken: Literal["starter", "intermediate", "pro"] | None = Field(None, examples=["intermediate"])
     """Tier of Kraken's rate counter, which each pair has for itself; instead of actions and seconds."""

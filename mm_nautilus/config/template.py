@@ -101,7 +101,6 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _example(described: KeyDescription) -> str:
-    """Return an example of a section that is absent by default."""
     inner = described.annotation
     if get_origin(inner) is dict:
         entry = get_args(inner)[1]

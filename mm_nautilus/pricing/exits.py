@@ -190,7 +190,7 @@ class PositionEntry:
         )
 
     def profit_target(self, params: SymbolParams, now_ns: int) -> float:
-        """Return the price that takes the profit, in quote currency; it falls to the reference price with age."""
+        """Return the take-profit price in quote currency; it decays to the reference price with the position's age."""
         share = 1.0
         if params.take_profit_decay_seconds is not None:
             age_seconds = (now_ns - self.opened_ns) / _SECOND_NS
@@ -199,12 +199,12 @@ class PositionEntry:
         return self.reference_price * (1.0 + sign * share * params.take_profit_pct / 100.0)
 
     def expires_ns(self, params: SymbolParams) -> float:
-        """Return when the position has reached its greatest age, nanoseconds since the epoch; infinite without one."""
+        """Return when `max_position_seconds` is reached, nanoseconds since the epoch; infinity without that limit."""
         limit = params.max_position_seconds
         return math.inf if limit is None else self.opened_ns + limit * _SECOND_NS
 
     def next_ns(self, params: SymbolParams, now_ns: int, due_ns: int) -> int:
-        """Return when an exit may follow from the position's age alone, `due_ns` where that is not before."""
+        """Return the next time at which the position's age alone may cause an exit, at most `due_ns`."""
         decay = params.take_profit_decay_seconds
         if decay is not None and now_ns - self.opened_ns < decay * _SECOND_NS:
             due_ns = min(due_ns, now_ns + _SECOND_NS)
@@ -270,7 +270,7 @@ def exit_alerts(entry: PositionEntry, params: SymbolParams, now_ns: int = 0) -> 
     params
         Stop, trailing and profit parameters, in % of price.
     now_ns
-        The time, nanoseconds since the epoch. What follows from age alone is `PositionEntry.next_ns`'s.
+        Nanoseconds since the epoch. `PositionEntry.next_ns` covers exits by age.
     """
     sign = 1.0 if entry.side == "long" else -1.0
     losing = entry.reference_price * (1.0 - sign * params.stop_loss_pct / 100.0)

@@ -98,7 +98,7 @@ def avellaneda_stoikov_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the pa
     mid_price
         Mid price, in quote currency.
     q
-        Inventory in units of one fill, signed. A number where `mid_price` is one, an array where it is one.
+        Inventory in units of one fill, signed; a number or an array, as `mid_price`.
     gamma
         Risk aversion, 1 / (price * inventory unit), above 0.
     sigma
@@ -213,7 +213,7 @@ def glft_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' argument
     mid_price
         Mid price, in quote currency.
     q
-        Inventory in units of one fill, signed. A number where `mid_price` is one, an array where it is one.
+        Inventory in units of one fill, signed; a number or an array, as `mid_price`.
     gamma
         Risk aversion, 1 / (price * inventory unit), above 0.
     sigma

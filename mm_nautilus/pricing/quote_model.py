@@ -74,7 +74,7 @@ class QuoteModel:
     def priced(self, market: MarketView, position: PositionView) -> PricedQuote:
         """Return reservation price and widths at a market and a position.
 
-        The reservation price is ``fair * (1 - q * skew)``, below the fair price where the position is above its target.
+        The reservation price is ``fair * (1 - q * skew)``, below the fair price if the position is above its target.
         """
         half_width = 0.5 * (market.mid_price * self.full_width_pct / 100.0)
         reservation = market.fair_price * (1.0 - position.share * self.skew_bps / _BPS)

@@ -40,7 +40,7 @@ class ClockGuard:
     Attributes
     ----------
     step_ns
-        Size of the last step, positive where the wall clock went forward.
+        Size of the last step, positive for forward.
     """
 
     __slots__ = ("_last", "_limit_ns", "_settle_ns", "_stepped_at_ns", "step_ns")

@@ -121,7 +121,7 @@ class BookGuard:
         return "stale book" if self.is_stale(now_ns) else None
 
     def reason(self, now_ns: int) -> str | None:
-        """Return why the book may not be quoted on, or None where it may."""
+        """Return why the book must not be quoted on, or None."""
         return self.defect(now_ns) or ("book recovering" if now_ns < self._resume_at_ns else None)
 
 

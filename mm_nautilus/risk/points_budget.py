@@ -1,4 +1,4 @@
-"""Spend a venue's points where they move orders furthest, and keep enough to cancel every order and to exit."""
+"""Budget a venue's rate-limit points: requote the worst orders first, keep a reserve for cancels and exits."""
 
 import math
 from collections.abc import Hashable
@@ -10,25 +10,25 @@ from mm_nautilus.risk.rate_limit import Command, RateCounter, RateRules
 from mm_nautilus.system.moments import SECOND_NS
 
 URGENT: Final = math.inf
-"""Worth of what is sent as soon as the points suffice: a quote where a side has none."""
+"""Worth of a requote to send as soon as the points suffice, because the side has no order."""
 
 
 def requote_worth(working: Quote | None, target: Quote, spread_ticks: int) -> float:
-    """Return what it is worth to bring an order to its target.
+    """Return the worth of moving an order to its target, without unit.
 
     Parameters
     ----------
     working
-        The order, None where there is none.
+        The working order, or None.
     target
-        The wanted quote.
+        The target quote.
     spread_ticks
-        The market's spread.
+        The market's spread, ticks.
 
     Returns
     -------
     float
-        The distance in spreads, or the share of the size that is wrong where that is more.
+        The larger of the price distance in spreads and the relative difference in size.
     """
     if working is None:
         return URGENT
@@ -37,17 +37,17 @@ def requote_worth(working: Quote | None, target: Quote, spread_ticks: int) -> fl
 
 
 class PointsBudget:
-    """A venue's counter, the orders that it would cost points to cancel, and when a requote may be sent.
+    """A venue's rate counter with a reserve for cancels and exits, which decides when a requote may be sent.
 
-    Whatever is not protective leaves enough to cancel all live orders and to send one exit a pair, so that pulls and
-    exits are never refused. Cancels of older orders and points fall with time, so that what once was enough stays so.
+    Placing and amending leave enough points to cancel all live orders and to send one exit per pair, so that these are
+    never refused. A sufficient reserve stays sufficient, because spent points and costs of cancels fall with time.
 
     Parameters
     ----------
     rules
         The venue's rules.
     exits
-        How many exits are kept points for: one a pair that shares the counter.
+        Number of exits in the reserve: one per pair that shares the counter.
     """
 
     def __init__(self, rules: RateRules, exits: int = 1) -> None:
@@ -60,9 +60,9 @@ class PointsBudget:
         return self.rules.cost(command, self._age_ns(order_id, now_ns))
 
     def take(self, command: Command, order_id: Hashable, now_ns: int, *, rests: bool = True) -> bool:
-        """Count a command and return whether the venue takes it.
+        """Count a command and return whether the venue accepts it.
 
-        `rests` says whether a new order may have to be cancelled.
+        `rests` is whether a new order stays in the book and so may need a cancel.
         """
         is_taken = self.counter.take(command, now_ns, self._age_ns(order_id, now_ns))
         if is_taken and rests and command is not Command.CANCEL:
@@ -70,14 +70,14 @@ class PointsBudget:
         return is_taken
 
     def forget(self, order_id: Hashable) -> None:
-        """Note that an order is no longer live."""
+        """Remove an order that is closed."""
         self._since_ns.pop(order_id, None)
 
     def _age_ns(self, order_id: Hashable, now_ns: int) -> int:
         return now_ns - self._since_ns.get(order_id, now_ns)
 
     def _cancels(self, now_ns: int, except_id: Hashable) -> int:
-        """Return the points that it takes to cancel all live orders but one."""
+        """Return the points needed to cancel all live orders but one."""
         cost = self.rules.cost
         return sum(
             cost(Command.CANCEL, now_ns - since_ns)
@@ -86,7 +86,7 @@ class PointsBudget:
         )
 
     def share(self, order_id: Hashable | None, now_ns: int) -> int:
-        """Return the points that the next requote of a side takes: what its cost and the reserve grow by."""
+        """Return the points that a side's next requote needs: its cost and the growth of the reserve."""
         fresh = self.rules.cost(Command.CANCEL)
         if order_id is None:
             return self.rules.cost(Command.ADD) + fresh
@@ -103,25 +103,24 @@ class PointsBudget:
         kept: int,
         now_ns: int,
     ) -> int | None:
-        """Return None where commands that place or move a quote may be sent, else when it is worth to ask again.
+        """Return None if commands that place or move a quote may be sent, else when to try again.
 
-        They may where their worth times the points left is at least their cost times the points spent: the fewer points
-        are left, the further an order has to be off for each point that moving it costs, and the costlier a young order
-        is, the longer it waits. The moment is that at which the same worth suffices, or an order's command becomes
-        cheaper.
+        They may be sent if worth * points left >= cost * points spent: with fewer points left, an order must be further
+        off its target per point of cost, and a young order, whose amend costs more, waits longer. The next try is when
+        the same worth suffices, or when a live order's commands become cheaper.
 
         Parameters
         ----------
         commands
-            What is to be sent.
+            The commands to send.
         order_id
             The order, None for a new one.
         worth
-            See `requote_worth`.
+            Result of `requote_worth`.
         kept
-            Points left to the other side.
+            Points reserved for the other side.
         now_ns
-            The time, nanoseconds since the epoch.
+            Nanoseconds since the epoch.
         """
         cost = sum(self.cost(command, order_id, now_ns) for command in commands)
         spent = self.counter.points(now_ns)
@@ -134,13 +133,12 @@ class PointsBudget:
         if missing <= 0:
             return None
         cheaper_ns = self._next_age_ns(now_ns)
-        if room < 0:  # which no decay mends, but older orders, or fewer of them
+        if room < 0:  # decay does not help, only older or fewer orders
             return cheaper_ns
         decays_ns = math.ceil(min(missing, spent) / self.rules.points_per_second * SECOND_NS)
         return min(now_ns + max(1, decays_ns), cheaper_ns)
 
     def _next_age_ns(self, now_ns: int) -> int:
-        """Return when a live order's commands become cheaper next."""
         found = (
             (since_ns, self.rules.next_age_ns(now_ns - since_ns)) for since_ns in self._since_ns.values()
         )
@@ -149,14 +147,14 @@ class PointsBudget:
 
 @dataclass(slots=True)
 class PointsWait:
-    """How often, how long and how far off its target a side's order waited for points.
+    """Statistics of a side's waits for points.
 
     Attributes
     ----------
     count
-        Waits.
+        Number of waits.
     time_ns
-        Time in them, nanoseconds.
+        Total duration, nanoseconds.
     """
 
     count: int = 0
@@ -166,13 +164,13 @@ class PointsWait:
     _off_bps: float = field(default=0.0, init=False)
 
     def hold(self, off_bps: float, now_ns: int) -> None:
-        """Note that an order so far off its target waits from now on."""
+        """Start or update a wait of an order that is `off_bps` from its target."""
         self.count += self._since_ns is None
         self.end(now_ns)
         self._since_ns, self._off_bps = now_ns, off_bps
 
     def end(self, now_ns: int) -> None:
-        """Note that nothing waits any more."""
+        """End the wait."""
         if self._since_ns is not None:
             held_ns = max(0, now_ns - self._since_ns)
             self.time_ns += held_ns
@@ -180,6 +178,6 @@ class PointsWait:
             self._since_ns = None
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """Return count, seconds and the mean distance from the target over that time, None without any."""
+        """Return count, seconds and the time-weighted mean distance from the target in bps (None without waits)."""
         mean_off_bps = self._bps_ns / self.time_ns if self.time_ns else None
         return {"count": self.count, "seconds": self.time_ns / SECOND_NS, "mean_off_bps": mean_off_bps}

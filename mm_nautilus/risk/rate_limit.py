@@ -1,6 +1,6 @@
-"""A venue's limit on order commands: what a command costs, and the counter that takes it or refuses it.
+"""A venue's rate limit on order commands: the cost of each command, and the counter of points.
 
-Kraken counts points for each pair, whichever way commands come in ("Spot Trading Limits" in its API guides). An
+Kraken counts points per pair, for all connections together ("Spot Trading Limits" in its API guides). An
 order's age is the time since it was "created or amended". The fixed part of a cost "is always applied on receipt of the
 transaction (even if the transaction fails validation)", so a refused order or amend costs its one point and a refused
 cancel none. The refusal reads ``EOrder:Rate limit exceeded``.
@@ -15,7 +15,7 @@ from mm_nautilus.system.moments import SECOND_NS
 
 
 class Command(StrEnum):
-    """What is sent to a venue."""
+    """Kinds of order command."""
 
     ADD = "add"
     AMEND = "amend"
@@ -27,26 +27,26 @@ type _AgeCosts = Mapping[Command, tuple[tuple[int, int], ...]]
 
 @dataclass(frozen=True, slots=True)
 class RateRules:
-    """What commands cost at a venue and how many it takes.
+    """Costs of commands and the limit on their sum.
 
     Parameters
     ----------
     name
-        What the rules are called, for messages.
+        Name of the rules in messages.
     threshold
-        Most points that the counter may reach.
+        Largest number of points on the counter.
     decay_points, decay_ns
-        By how many points the counter falls in how many nanoseconds, evenly.
+        The counter falls evenly by `decay_points` in `decay_ns` nanoseconds.
     fixed
-        Points of a command whatever the order's age.
+        Points of a command regardless of the order's age.
     counts_refused
         Whether a refused command costs its fixed points.
     by_age
-        Points added for an order younger than so many nanoseconds, youngest first.
+        Extra points for an order younger than an age in nanoseconds, youngest first.
     is_per_pair
         Whether each pair has a counter of its own.
     refusal
-        The venue's text.
+        The venue's text of a refusal.
     """
 
     name: str
@@ -60,22 +60,22 @@ class RateRules:
     refusal: str
 
     def cost(self, command: Command, age_ns: int = 0) -> int:
-        """Return the points of a command to an order of an age; a new order has none."""
+        """Return the points of a command to an order of age `age_ns`, 0 for a new order."""
         added = (points for below_ns, points in self.by_age.get(command, ()) if age_ns < below_ns)
         return self.fixed.get(command, 0) + next(added, 0)
 
     def cost_refused(self, command: Command) -> int:
-        """Return the points of a command that the venue does not take."""
+        """Return the points of a refused command."""
         return self.fixed.get(command, 0) if self.counts_refused else 0
 
     def next_age_ns(self, age_ns: int) -> int | None:
-        """Return the next age at which a command becomes cheaper, None where none does."""
+        """Return the next age at which a command becomes cheaper, nanoseconds, or None."""
         bounds = [below for costs in self.by_age.values() for below, _ in costs if below > age_ns]
         return min(bounds, default=None)
 
     @property
     def points_per_second(self) -> float:
-        """By how many points the counter falls in a second."""
+        """Decay of the counter, points per second."""
         return self.decay_points * SECOND_NS / self.decay_ns
 
 
@@ -101,7 +101,7 @@ _KRAKEN_BY_AGE: Final = {
 
 
 def kraken_rules(tier: str) -> RateRules:
-    """Return the rules of one of `KRAKEN_TIERS`, a counter for each pair."""
+    """Return the rules of one of `KRAKEN_TIERS`, with one counter per pair."""
     threshold, decay = KRAKEN_TIERS[tier]
     return RateRules(
         f"Kraken's tier {tier}",
@@ -117,7 +117,7 @@ def kraken_rules(tier: str) -> RateRules:
 
 
 def action_rules(actions: int, seconds: float) -> RateRules:
-    """Return a token bucket for all pairs together: so many commands at once, refilled evenly in so many seconds.
+    """Return a token bucket of `actions` commands for all pairs together, refilled evenly in `seconds`.
 
     A refused command takes no token.
     """
@@ -136,12 +136,12 @@ def action_rules(actions: int, seconds: float) -> RateRules:
 
 @dataclass(slots=True)
 class RateCounter:
-    """Points spent of a limit, kept as whole numbers, so that boundaries are exact.
+    """Points spent of a limit, stored as whole numbers so that boundaries are exact.
 
     Parameters
     ----------
     rules
-        What commands cost and how fast points fall.
+        Costs, threshold and decay.
     """
 
     rules: RateRules
@@ -149,17 +149,17 @@ class RateCounter:
     _at_ns: int = field(default=0, init=False)
 
     def points(self, now_ns: int) -> float:
-        """Return the points at a moment, nanoseconds since the epoch."""
+        """Return the points at a time in nanoseconds since the epoch."""
         return self._units_at(now_ns) / self.rules.decay_ns
 
     def would_take(self, cost: int, now_ns: int) -> bool:
-        """Return whether so many points more stay within the threshold."""
+        """Return whether `cost` more points stay within the threshold."""
         return (
             self._units_at(now_ns) + cost * self.rules.decay_ns <= self.rules.threshold * self.rules.decay_ns
         )
 
     def take(self, command: Command, now_ns: int, age_ns: int = 0) -> bool:
-        """Count a command to an order of an age and return whether the venue takes it."""
+        """Count a command to an order of age `age_ns` and return whether the venue accepts it."""
         cost = self.rules.cost(command, age_ns)
         is_taken = self.would_take(cost, now_ns)
         counted = cost if is_taken else self.rules.cost_refused(command)

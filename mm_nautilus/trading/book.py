@@ -117,7 +117,7 @@ class SizedBook(OwnBook):
     Parameters
     ----------
     instrument_id, tick_raw
-        As of `OwnBook`.
+        As for `OwnBook`.
     lot_raw
         Size increment in the engine's raw fixed-point units.
     moves_with_size

@@ -1,4 +1,4 @@
-"""The one door by which order commands leave: it counts what they cost and refuses what the venue would."""
+"""Send order commands within the venue's rate limit: count their cost and simulate its refusals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,11 +18,11 @@ _COMMANDS = {
     OrderAction.AMEND: (Command.AMEND,),
     OrderAction.CANCEL: (Command.CANCEL, Command.ADD),
 }
-"""What bringing an order to its target takes; a cancel is followed by a new order."""
+"""Commands of an action; a cancel is followed by a new order."""
 
 
 def rate_rules(config: RateLimitConfig) -> RateRules:
-    """Return the rules that a configuration names."""
+    """Return the rules of a configured rate limit."""
     if config.kraken is not None:
         return kraken_rules(config.kraken)
     assert config.actions is not None and config.seconds is not None  # noqa: S101, PT018 - validated
@@ -30,23 +30,23 @@ def rate_rules(config: RateLimitConfig) -> RateRules:
 
 
 class CommandDoor:
-    """Send a strategy's commands, or answer as the venue does to those beyond its rate limit.
+    """Send a strategy's order commands, and refuse those beyond the venue's rate limit as the venue would.
 
-    The engine's simulated exchange has no rate limit and takes no hook, so its limit is kept here. A refused command
-    does not reach it; the engine's own event of a refusal comes to the strategy after the time an answer takes.
+    The engine's simulated exchange has no rate limit and no hook for one. A refused command is not sent to it; the
+    strategy receives the engine's rejection event after `answer_ns`.
 
     Parameters
     ----------
     strategy
-        The strategy that sends.
+        The strategy that owns the orders.
     symbols
         Its symbols.
     limit
-        The venue's limit, None for none.
+        The venue's rate limit, or None.
     spends_wisely
         Whether points are budgeted, so that nothing is refused.
     answer_ns
-        How long a refusal takes to arrive, nanoseconds.
+        Delay of a refusal, nanoseconds.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CommandDoor:
     def held_until_ns(
         self, action: OrderAction, symbol: SymbolState, side: QuoteSide, target: Quote, now_ns: int
     ) -> int | None:
-        """Return None where a quote may be placed or moved now, else when to ask again; note that it waits."""
+        """Return None if a quote may be placed or amended now, else record its wait and return when to try again."""
         budget = self._budgets.get(symbol.instrument_id)
         if budget is None or not self._spends_wisely:
             return None
@@ -92,7 +92,7 @@ class CommandDoor:
         return until_ns
 
     def may_send(self, symbol: SymbolState, command: Command, order_id: Any, now_ns: int) -> bool:
-        """Return whether a command that protects is sent now: where points are budgeted, not into a sure refusal."""
+        """Return whether to send a protective command now; with budgeted points, not if it would be refused."""
         budget = self._budgets.get(symbol.instrument_id)
         if budget is None or not self._spends_wisely:
             return True
@@ -122,7 +122,7 @@ class CommandDoor:
             self._refuse(OrderCancelRejected, live)
 
     def forget(self, live: WorkingOrder) -> None:
-        """Note that an order is closed."""
+        """Record that an order is closed."""
         budget = self._budgets.get(live.symbol.instrument_id)
         if budget is not None:
             budget.forget(live.order_id)
@@ -138,7 +138,7 @@ class CommandDoor:
         return is_taken
 
     def _refuse(self, event: type, live: WorkingOrder, **more: Any) -> None:
-        """Answer with the engine's own event, which takes the way of any refusal of the venue."""
+        """Schedule the engine's rejection event, which is processed like any refusal of the venue."""
         strategy, symbol = self._strategy, live.symbol
         self._refused += 1
         at_ns = strategy.clock.timestamp_ns() + self._answer_ns

@@ -48,7 +48,7 @@ class Market:
     follows_touch
         Whether the engine keeps the book and reports only changes at the touch.
     hears_all
-        Whether changes behind the touch are subscribed to as well, where the engine keeps the book.
+        Whether changes behind the touch are subscribed to as well, if the engine keeps the book.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ class QuoteState(NamedTuple):
     instrument_id
         The instrument.
     bid_price, bid_size, ask_price, ask_size
-        The orders the venue has confirmed, with their open size; None where it has none.
+        The orders confirmed by the venue, with their open size; None without one.
     bid_reason, ask_reason
         Why a side is not quoted, None if it is.
     reservation_price
@@ -278,13 +278,13 @@ class Fill:
     realized_change
         Change of realised PnL, net of fees, in quote currency.
     trade_pnl
-        Result of the trade where the execution reduced a position, else None.
+        Result of the trade if the execution reduced a position, else None.
     open_fees
         Fees of the open position that are not yet part of a trade's result.
     position
         Signed position after the execution, in base currency.
     cycle_pnl
-        Realised PnL of the position that the execution closed, None where it closed none.
+        Realised PnL of the position that the execution closed, None if it closed none.
     origin
         Where the order came from, None if that is no longer known.
     market

@@ -140,7 +140,9 @@ class OrderManager:
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
             until_ns, order = self._held_until_ns(action, symbol, side, target, now_ns), side.order
             if until_ns is not None and order is not None and order.resting.size_lots > target.room_lots:
-                action = OrderAction.CANCEL  # the position's cap does not wait, and a cancel can be afforded
+                action = (
+                    OrderAction.CANCEL
+                )  # an order beyond the inventory cap must not wait; the reserve covers a cancel
             elif until_ns is not None:
                 symbol.next_requote_ns = min(symbol.next_requote_ns, until_ns)
                 return NotQuoting.WAITING_FOR_POINTS if order is None else None
@@ -169,7 +171,7 @@ class OrderManager:
     def _held_until_ns(
         self, action: OrderAction, symbol: SymbolState, side: QuoteSide, target: Quote, now_ns: int
     ) -> int | None:
-        """Return when a quote that may not be placed or moved now is to be looked at again, None where it may."""
+        """Return None if a quote may be placed or amended now, else when to try again."""
         order = side.order
         if order is not None and symbol.min_quote_life_ns:
             settled_ns = order.grounds.now_ns + symbol.min_quote_life_ns
@@ -213,7 +215,6 @@ class OrderManager:
         quote: Quote,
         now_ns: int,
     ) -> None:
-        """Send a new order and track it."""
         order_id, takes = order.client_order_id, purpose != QUOTE
         price_ticks, lots, _ = quote
         grounds = symbol.grounds(None if takes else price_ticks, lots, now_ns)

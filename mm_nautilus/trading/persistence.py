@@ -99,7 +99,7 @@ def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
 
 
 def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> None:
-    """Set a symbol to what `_saved_symbol` returned; an entry only where the engine still has the position.
+    """Restore a symbol from `_saved_symbol`; its entry only if the engine still has the position.
 
     The symbol's position must have been taken from the engine before. The cooldown of a fill in the future, after the
     clock was set back, starts now.
@@ -123,7 +123,6 @@ def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> 
 
 
 def _saved_position(symbol: SymbolState) -> SavedPosition | None:
-    """Return a symbol's open position, None where it is flat."""
     position, spec = symbol.position, symbol.spec
     if position.entry is None or position.lots == 0:
         return None

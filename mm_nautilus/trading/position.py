@@ -50,7 +50,7 @@ class PositionResults:
         Returns
         -------
         Decimal or None
-            The trade's result in quote currency, or None where the event opened or added.
+            The trade's result in quote currency, or None if the event opened or increased the position.
         """
         change = cycle_realized - self._cycle_realized
         before, self.quantity, self._cycle_realized = self.quantity, quantity, cycle_realized

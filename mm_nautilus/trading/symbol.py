@@ -291,7 +291,6 @@ class SymbolState(SymbolViews):
         return True
 
     def _priced(self, inputs: QuoteInputs) -> PricedQuote | NotQuoting:
-        """Return the pricing model's prices, or the reason for none."""
         limits, tick, lot = inputs.limits, self.tick, self.lot
         quotes_at_cap = self.sizes.quotes_at_cap(limits)
         if quotes_at_cap is None:

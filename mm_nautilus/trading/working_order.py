@@ -33,7 +33,7 @@ class Grounds(NamedTuple):
     bid_ticks, ask_ticks
         The touch, None if the book is not valid.
     mid_price, reservation_price, entry_price, trailing_stop_price, trigger_price
-        In quote currency, None where there is none; the trigger is that of an exit rule.
+        In quote currency, None if there is none; the trigger is the price of an exit rule.
     inventory_lots, cap_lots
         Signed position and its largest size.
     volatility_pct
@@ -119,7 +119,7 @@ class WorkingOrder:
     grounds
         The decision behind its price and size at the venue.
     state
-        Where it is.
+        Its state.
     filled_lots
         Filled size in lots.
     amends, amends_confirmed
