@@ -155,7 +155,7 @@ class MetricsActor(GuardedActor):
         for instrument_id, view in message.views.items():
             if instrument_id in self._books:
                 raise MarketMakingError(
-                    f"{instrument_id} is quoted by two strategies; one symbol has one quoter"
+                    f"{instrument_id} is quoted by two strategies; only one may quote a symbol"
                 )
             decimals = Currency.from_str(view.spec.quote).precision
             self._books[instrument_id] = _SymbolBook(view, decimals)
@@ -236,7 +236,9 @@ class MetricsActor(GuardedActor):
 
     def _require_ledger(self) -> SymbolLedger:
         if self.ledger is None:
-            raise MarketMakingError("a position event came before any strategy had announced itself")
+            raise MarketMakingError(
+                "a fill arrived before StrategyStarted: start the metrics actor before the strategies"
+            )
         return self.ledger
 
     def _in_report_currency(self, amount: Decimal, currency: str) -> Decimal | None:
@@ -291,7 +293,7 @@ class MetricsActor(GuardedActor):
 
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
         if self._valuer is None:
-            raise MarketMakingError("PnL was asked for before any strategy had announced itself")
+            raise MarketMakingError("PnL is not available before StrategyStarted")
         symbol = book.view.spec.symbol
         return self._valuer.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
 

@@ -148,8 +148,8 @@ class FeedMonitor:
         late_seconds = symbol.guards.backward_seconds(deltas.ts_event, deltas.ts_init)
         if late_seconds is not None:
             self._strategy.log.warning(
-                f"MM: {symbol.name} has book changes that are dated before earlier ones, this one by "
-                f"{late_seconds:.1f} s: the venue's clock was ahead; they are applied in the order of arrival"
+                f"MM: {symbol.name} has book events dated before earlier ones, this one by "
+                f"{late_seconds:.1f} s: the venue's clock was ahead; events are applied in order of arrival"
             )
         if not deltas.is_snapshot:
             return
@@ -174,7 +174,7 @@ class FeedMonitor:
     def _log_old_trade(self, symbol: SymbolState, trade: Any) -> None:
         age_seconds = (trade.ts_init - trade.ts_event) / SECOND_NS
         self._strategy.log.warning(
-            f"MM: {symbol.name} leaves out trades that are too old or repeated; "
+            f"MM: {symbol.name} ignores trades that are too old or repeated; "
             f"this one is {age_seconds:.1f} s old"
         )
 

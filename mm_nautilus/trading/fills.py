@@ -65,7 +65,7 @@ class FillBook:
         symbol.position.awaits_event = True
         self._noted[symbol.name] = _Noted(event, order.purpose, order.origin(symbol.spec), symbol.sample())
         if symbol.count_fill(event):
-            self._log.warning(f"MM: {symbol.name} was filled by a trade that was left out: {event.last_qty}")
+            self._log.warning(f"MM: {symbol.name} was filled by an old or repeated trade: {event.last_qty}")
         symbol.hold_position(self._portfolio, event.ts_init)
 
     def booked(self, symbol: SymbolState, event: Any) -> Fill | None:

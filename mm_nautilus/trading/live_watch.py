@@ -158,14 +158,16 @@ class LiveWatch(GuardedActor):
             self._kill_switch.halt(order)
         except OSError as error:
             self.log.error(
-                f"MM: halted, but {path}, which keeps the halt over a restart, cannot be written: {error}"
+                f"MM: halted, but the halt would not survive a restart: {path} cannot be written: {error}"
             )
 
     def _forget_halt(self) -> None:
         try:
             self._kill_switch.clear_halt()
         except OSError as error:
-            self.log.error(f"MM: {self._kill_switch.halt_path} cannot be removed and halts again: {error}")
+            self.log.error(
+                f"MM: {self._kill_switch.halt_path} cannot be removed and will halt again: {error}"
+            )
 
     def _take_resume(self) -> bool:
         """Remove the resume file before resuming, else it would clear every later halt; return whether that worked."""

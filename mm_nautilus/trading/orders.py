@@ -152,9 +152,7 @@ class OrderManager:
         if not self._budget.allows(now_ns) and reason not in UNSAFE_BOOK:
             symbol.next_requote_ns = min(symbol.next_requote_ns, self._budget.next_ns)
             if self._rate_cap_log.begins(now_ns):
-                self._strategy.log.warning(
-                    f"MM: {symbol.name} held back by the cap on order actions per second"
-                )
+                self._strategy.log.warning(f"MM: {symbol.name} reached the cap on order actions per second")
             return reason or NotQuoting.ACTION_RATE_CAP
         if action is OrderAction.CANCEL:
             self._cancel(symbol, side, now_ns)
@@ -389,7 +387,7 @@ class OrderManager:
         symbol = order.symbol
         if symbol.closing.on_refused(reason, now_ns):
             self._strategy.log.warning(
-                f"MM: {symbol.name} cannot be closed ({order.purpose}), tried again every "
+                f"MM: {symbol.name} cannot be closed ({order.purpose}), retried every "
                 f"{symbol.params.retry_after_seconds:g} s: {reason}"
             )
 
