@@ -27,6 +27,15 @@ class SignaturePoint(Section):
     """Number of returns it is estimated from."""
 
 
+class VolatilityQuantile(Section):
+    """One point of the distribution of one-minute volatility."""
+
+    quantile: float = Field(..., ge=0, le=1)
+    """Share of the time in which volatility was at most volatility_pct."""
+    volatility_pct: NotNegative
+    """Population standard deviation of the last 20 one-minute returns, %."""
+
+
 class VolatilityFigures(Section):
     """Volatility of the mid."""
 
@@ -44,6 +53,9 @@ class VolatilityFigures(Section):
     """How often the mid moved."""
     signature: list[SignaturePoint]
     """Volatility by sampling interval."""
+    quantiles: list[VolatilityQuantile] = Field(default_factory=list)
+    """Distribution of one-minute volatility, ascending, as volatility_regimes take it; empty with less than 80
+    minutes."""
 
 
 class IntensityPoint(Section):

@@ -68,7 +68,7 @@ def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | Non
 def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -> Iterator[str]:
     """Yield what a symbol's parameters want of a calibration and do not find there."""
     params = config.for_symbol(symbol)
-    if not params.is_calibrated and params.fair_price != "microprice":
+    if not (params.is_calibrated or params.fair_price == "microprice" or params.volatility_regimes):
         return
     figures = calibration.symbols.get(symbol)
     if figures is None:
@@ -79,6 +79,11 @@ def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -
         yield (
             f"{symbol} must have a micro-price table for fair_price: microprice (none is estimated where the touch "
             "changes too rarely), was null"
+        )
+    if params.volatility_regimes and not figures.volatility.quantiles:
+        yield (
+            f"{symbol} must have the distribution of its volatility for volatility_regimes (calibrate measures it "
+            "from 80 minutes of data on), was empty"
         )
     if params.is_calibrated:
         try:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.calibration.figures import SignaturePoint, VolatilityFigures
+from mm_nautilus.calibration.figures import SignaturePoint, VolatilityFigures, VolatilityQuantile
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.calibration.volatility import deviation_pct
 from mm_nautilus.errors import CalibrationError
@@ -20,6 +20,10 @@ LEAST_RETURNS: Final = 20
 _LEAST_SIGNATURE_RETURNS: Final = 2
 _NORMAL_KURTOSIS: Final = 3.0
 _MINUTE_SECONDS: Final = 60.0
+_LOOKBACK: Final = 20
+"""One-minute returns of an estimate, v1.4.0's."""
+_LEAST_ESTIMATES: Final = 60
+_QUANTILES: Final = tuple(round(0.05 * step, 2) for step in range(21))
 _BPS: Final = 10_000.0
 
 type Floats = NDArray[np.float64]
@@ -70,6 +74,7 @@ def volatility_figures(touches: TouchSeries) -> VolatilityFigures:
         event_time_bps=float(moves.std()) if len(moves) else 0.0,
         mid_moves=len(moves),
         signature=signature,
+        quantiles=volatility_quantiles(touches),
     )
 
 
@@ -125,6 +130,24 @@ def _moves_bps(touches: TouchSeries) -> Floats:
     changes: Floats = _BPS * _returns(touches.mid_ticks)[touches.is_step]
     moves: Floats = changes[changes != 0]
     return moves
+
+
+def volatility_quantiles(touches: TouchSeries) -> list[VolatilityQuantile]:
+    """Return the distribution of the one-minute volatility that a strategy would have measured from minute to minute.
+
+    Empty where there are fewer than 60 estimates of 20 returns each, or all are alike.
+    """
+    returns = sampled_returns(touches, _MINUTE_SECONDS)
+    if len(returns) < _LOOKBACK + _LEAST_ESTIMATES - 1:
+        return []
+    estimates = 100.0 * np.lib.stride_tricks.sliding_window_view(returns, _LOOKBACK).std(axis=1)
+    values = np.quantile(estimates, _QUANTILES)
+    if values[0] == values[-1]:
+        return []
+    return [
+        VolatilityQuantile(quantile=quantile, volatility_pct=float(value))
+        for quantile, value in zip(_QUANTILES, values, strict=True)
+    ]
 
 
 def _one_minute_pct(touches: TouchSeries) -> float | None:

@@ -77,20 +77,20 @@ def deviation_pct(returns: Sequence[float]) -> float:
 class _Closes:
     """Closes at the end of every interval, and the returns between them."""
 
-    __slots__ = ("_close", "_index", "_interval_ns", "returns")
+    __slots__ = ("_close", "_interval_ns", "index", "returns")
 
     def __init__(self, interval_ns: int, kept: int) -> None:
         self._interval_ns = interval_ns
         self._close: float | None = None
-        self._index: int | None = None
+        self.index: int | None = None
         self.returns: deque[float] = deque(maxlen=kept)
 
     def advance(self, ts_ns: int, last_mid: float) -> int:
         """Close the intervals that have ended by a moment at the last mid; return how many returns that adds."""
         index = ts_ns // self._interval_ns
-        passed = 0 if self._index is None else index - self._index
-        if self._index is None or passed > 0:
-            self._index = index
+        passed = 0 if self.index is None else index - self.index
+        if self.index is None or passed > 0:
+            self.index = index
         if passed <= 0:
             return 0
         added = passed - 1
@@ -103,7 +103,7 @@ class _Closes:
 
     def restart(self) -> None:
         """Take the next price as the first one after a gap; the returns from before it stay."""
-        self._close = self._index = None
+        self._close = self.index = None
 
 
 class VolatilityEstimate:
@@ -157,6 +157,11 @@ class VolatilityEstimate:
     def returns(self) -> tuple[float, ...]:
         """The one-minute returns kept, oldest first."""
         return tuple(self._minutes.returns)
+
+    @property
+    def minute(self) -> int | None:
+        """The minute since the epoch after that of the last return, None before the first price."""
+        return self._minutes.index
 
     @property
     def is_known(self) -> bool:

@@ -69,6 +69,10 @@ def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator
     if target.currency == cap.currency and abs(target.value) > cap.value:
         text = f"inventory_target must be at most max_inventory ({cap}) in either direction, was {target}"
         yield Finding(("inventory_target", "max_inventory"), text)
+    quantiles = [regime.above_quantile for regime in params.volatility_regimes or ()]
+    if len(set(quantiles)) < len(quantiles):
+        text = f"volatility_regimes must have different above_quantile values, was {quantiles}"
+        yield Finding(("volatility_regimes",), text)
     interval, window = params.recalibrate_minutes, params.recalibrate_window_minutes
     if interval is not None and window < interval:
         text = f"recalibrate_window_minutes must be at least recalibrate_minutes ({interval}), was {window}"
@@ -86,3 +90,8 @@ def calibration_findings(params: "SymbolParams") -> Iterator[Finding]:
     if params.fair_price == "microprice":
         text = "calibration must be given with fair_price: microprice, which takes its table from there, was null"
         yield Finding(("fair_price",), text)
+    if params.volatility_regimes:
+        text = (
+            "calibration must be given with volatility_regimes, whose quantiles are measured there, was null"
+        )
+        yield Finding(("volatility_regimes",), text)

@@ -1,6 +1,6 @@
 """The configuration model: what every parameter means, its unit, its default and what is allowed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
@@ -36,6 +36,7 @@ from mm_nautilus.config.fields import (
     SymbolName,
     VenueName,
 )
+from mm_nautilus.config.moods import CorrelationPause, SessionHours, VolatilityRegime
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.rate_limit import RateLimitConfig
@@ -109,6 +110,22 @@ class SymbolParams(Section):
     """Number of one-minute returns in the volatility estimate."""
     volatility_threshold_mult: float = Field(1.5, ge=1, le=100)
     """Cap on the factor by which volatility widens quotes; 1 switches it off."""
+
+    # Moods of the market
+    volatility_regimes: list[VolatilityRegime] | None = Field(None, min_length=1)
+    """Factors on width and size, or a pause, while the one-minute volatility lies above quantiles of what the
+    calibration measured; the highest of them that is passed holds."""
+    session_hours: list[SessionHours] | None = Field(None, min_length=1)
+    """Factors on width and size at certain hours of the day, UTC; those of overlapping sessions are multiplied."""
+    trend_threshold_bps: float | None = Field(None, gt=0, le=10_000)
+    """Slope of the mid, basis points a minute, from which on a trend stops the side that would sell into a rise or buy
+    into a fall, unless it reduces the position; null has no trend filter."""
+    trend_window_seconds: float = Field(60.0, ge=15, le=86_400)
+    """How far back the slope is measured, seconds; it is measured every 5 seconds."""
+    trend_confirmations: int = Field(3, ge=1, le=1000)
+    """Number of such slopes in a row, all in one direction, that make a trend."""
+    correlation_pause: CorrelationPause | None = None
+    """Another pair whose position stops the side that would add to the same risk while both pairs move together."""
 
     # Reservation price
     use_reservation_price: bool = False
@@ -366,12 +383,20 @@ class MarketMakerConfig(_WithClass):
         """Check the merged parameters of every symbol, not the common ones."""
         found = [Problem(finding.names[:1], finding.message) for finding in level_findings(self)]
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
+        found += self.problems(self._unknown_pairs)
         if self.calibration is None:
             found += self.problems(calibration_findings)
         if self.rate_limit is not None and self.rate_limit_policy == "budget":
             found += self.rate_limit.problems_of_budget(len(self.symbols), "rate_limit")
         refuse(found)
         return self
+
+    def _unknown_pairs(self, params: SymbolParams) -> Iterator[Finding]:
+        pause = params.correlation_pause
+        if pause is not None and pause.symbol not in self.symbols:
+            known = ", ".join(self.symbols)
+            text = f"correlation_pause.symbol must be one of the symbols ({known}), was {pause.symbol}"
+            yield Finding(("correlation_pause",), text)
 
     @property
     def strategy_class(self) -> ObjectReference | None:

@@ -11,6 +11,7 @@ from mm_nautilus.calibration.volatility import VolatilityEstimate
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.live_model import LiveModel
+from mm_nautilus.pricing.moods import TrendFilter
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import BookCondition
@@ -43,6 +44,8 @@ class Market:
         The quote model; it may recalibrate itself from this market.
     volatility
         One-minute volatility of the mid.
+    trend
+        Its trend filter, None without one.
     mid_price
         Mid price of the last valid book, in quote currency; None before the first.
     follows_touch
@@ -71,6 +74,13 @@ class Market:
         self.book = self._make_book(instrument)
         self.flow = TradeFlow()
         self.volatility = VolatilityEstimate(params.volatility_lookback, calibrated_volatility_pct)
+        self.trend = (
+            None
+            if params.trend_threshold_bps is None
+            else TrendFilter(
+                params.trend_threshold_bps, params.trend_window_seconds, params.trend_confirmations
+            )
+        )
         self.mid_price: float | None = None
         self.book_events = 0
         self._cache: Any = None
@@ -136,6 +146,8 @@ class Market:
             self._sound_ticks = (self.book.best_bid_ticks, self.book.best_ask_ticks)  # type: ignore[assignment]
             self.mid_price = 0.5 * (touch[0] + touch[1])
             self.volatility.update(ts_ns, self.mid_price)
+            if self.trend is not None:
+                self.trend.update(ts_ns, self.mid_price)
         return touch
 
     def follow_touch(self, cache: Any) -> None:

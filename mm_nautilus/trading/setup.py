@@ -193,6 +193,12 @@ def build_symbols(
             calibration=None if calibration is None else calibration.symbols.get(name),
             pricing=pricing.get(name),
         )
+    for symbol in by_name.values():
+        pause = symbol.params.correlation_pause
+        if pause is not None and pause.symbol != symbol.name:
+            other = by_name[pause.symbol]
+            symbol.moods.correlate(other, other.position)
+            other.dependents.append(symbol)
     return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)
 
 

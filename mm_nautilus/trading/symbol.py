@@ -31,6 +31,7 @@ from mm_nautilus.risk.limits import SECOND_NS, book_condition
 from mm_nautilus.trading.book import SizedBook
 from mm_nautilus.trading.closing import Closing
 from mm_nautilus.trading.messages import QuoteState
+from mm_nautilus.trading.moods import SymbolMoods
 from mm_nautilus.trading.position import Position
 from mm_nautilus.trading.sizes import Sizes
 from mm_nautilus.trading.symbol_views import SymbolViews
@@ -77,6 +78,8 @@ class SymbolState(SymbolViews):
         The exit of the position.
     has_plan
         Whether both sides' targets are current.
+    moods, dependents
+        What regimes, sessions, trend and correlation change, and the symbols whose quotes depend on this position.
     """
 
     def __init__(
@@ -112,6 +115,8 @@ class SymbolState(SymbolViews):
         self.min_quote_life_ns = round(params.min_quote_life_seconds * SECOND_NS)
         self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
+        self.moods = SymbolMoods(params, self, self.position, calibration)
+        self.dependents: list[SymbolState] = []
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []
         self._planned: tuple[QuoteInputs, float | None, QuotePlan] | None = None
         # Quotes depend on the symbol's own mid price and position only.
@@ -148,6 +153,8 @@ class SymbolState(SymbolViews):
         if is_due or band is None or bid is None or ask is None or bid >= ask:
             if guard.is_gap(ts_ns):
                 self.volatility.restart()
+                if self.trend is not None:
+                    self.trend.restart()
                 self._record_touch(ts_ns)
             guard.on_event(ts_ns, book_condition(bid, ask))
             self._take_touch(ts_ns)
@@ -173,6 +180,8 @@ class SymbolState(SymbolViews):
         """Set the position to the engine's net position, in whole lots."""
         lots: int = round(portfolio.net_position(self.instrument_id) / self.spec.size_increment)
         self.position.hold(lots, now_ns)
+        for symbol in self.dependents:
+            symbol.needs_requote = True
 
     def average_inventory(self, now_ns: int) -> float:
         """Return the time-weighted mean of the absolute position, in base currency."""
@@ -222,15 +231,12 @@ class SymbolState(SymbolViews):
         self.has_plan = self._planned is not None
 
     def _targets(self, now_ns: int) -> tuple[Quote | NotQuoting, Quote | NotQuoting]:
-        if self.pause is not None:
-            return self.pause, self.pause
-        if self.position.exit is not None:
-            return NotQuoting.EXITING, NotQuoting.EXITING
+        blocked = self.pause or (None if self.position.exit is None else NotQuoting.EXITING)
+        if blocked is not None:
+            return blocked, blocked
         limits = self.sizes.at(self.mid_price)
         if limits is None:
-            self.next_requote_ns = (
-                now_ns  # The conversion rate comes from another pair's book, not from an event of this one.
-            )
+            self.next_requote_ns = now_ns  # The conversion rate comes from another pair's book.
             return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
         self.cap_lots = limits.cap_lots
         bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
@@ -238,7 +244,15 @@ class SymbolState(SymbolViews):
         priced = self._priced(inputs)
         if isinstance(priced, NotQuoting):
             return priced, priced
+        if self.moods.is_on:
+            scaled = self.moods.scaled(limits, priced, now_ns)
+            if scaled is None:
+                return NotQuoting.EXTREME_VOLATILITY, NotQuoting.EXTREME_VOLATILITY
+            limits, priced = scaled
+            inputs = inputs._replace(limits=limits)
         plan = plan_quotes(self.params, inputs, priced)
+        if self.moods.is_on:
+            plan = self.moods.allowed(plan)
         self._planned = (inputs, priced.skew_bps, plan)
         self.reservation_price = plan.reservation_price
         if self.params.quoting == "signal":
@@ -375,6 +389,8 @@ class SymbolState(SymbolViews):
             for at_ns in (side.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
                     due = min(due, at_ns)
+        if self.moods.is_on:
+            due = self.moods.next_ns(now_ns, due)
         if self.position.entry is not None:
             due = self.position.entry.next_ns(self.params, now_ns, due)
         self.next_requote_ns = self.guards.next_ns(now_ns, due)

@@ -215,6 +215,15 @@ def test_a_symbol_without_a_table_has_no_microprice(calibration_file, symbol_cal
     assert configured_calibration(config(path, ("XRP/USDT",), **GLFT))[1] == []
 
 
+def test_regimes_need_the_distribution_of_the_volatility(calibration_file, symbol_calibration):
+    path = calibration_file({"XRP/USDT": symbol_calibration()})
+    regimes = [{"above_quantile": 0.9, "pause": True}]
+    _, findings = configured_calibration(config(path, ("XRP/USDT",), volatility_regimes=regimes))
+    assert (
+        "XRP/USDT must have the distribution of its volatility for volatility_regimes" in findings[0].message
+    )
+
+
 def test_a_kappa_in_other_units_is_refused_with_the_symbol(calibration_file, symbol_calibration):
     per_price = 1.0 / (2.35 / 10_000)
     path = calibration_file({"XRP/USDT": symbol_calibration(kappa=per_price)})

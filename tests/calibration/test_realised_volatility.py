@@ -6,8 +6,14 @@ import pytest
 from recorded_market import SYMBOLS, needs_recordings, recorded_market
 from simulated_flow import simulated_market
 
-from mm_nautilus.calibration.realised_volatility import sampled_returns, signature_point, volatility_figures
+from mm_nautilus.calibration.realised_volatility import (
+    sampled_returns,
+    signature_point,
+    volatility_figures,
+    volatility_quantiles,
+)
 from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.volatility import volatility_pct
 from mm_nautilus.errors import CalibrationError
 
 SECOND_NS = 1_000_000_000
@@ -162,3 +168,16 @@ def test_recordings_have_a_plausible_volatility(symbol):
     assert figures.interval_seconds == 30.0
     assert 0.8 < figures.volatility_bps < 2.2
     assert 0.06 < figures.one_minute_pct < 0.2
+
+
+def test_quantiles_are_those_of_the_strategys_estimate():
+    """The mid moves each minute by 1 bp for 50 minutes and by 3 bp for the next 50."""
+    steps = [(100 if minute < 50 else 300) * (minute % 2) for minute in range(101)]
+    touches = touches_with_mids([1_000_000 + step for step in steps], step_seconds=60.0)
+    points = volatility_quantiles(touches)
+    assert [point.quantile for point in points[:3]] == [0.0, 0.05, 0.1]
+    assert points[0].volatility_pct == pytest.approx(0.01, rel=1e-3)
+    assert points[-1].volatility_pct == pytest.approx(0.03, rel=1e-3)
+    by_hand = [volatility_pct([1_000_000 + step for step in steps][: end + 1]) for end in range(20, 101)]
+    assert points[10].volatility_pct == pytest.approx(float(np.median(by_hand)))
+    assert volatility_quantiles(touches_with_mids(zigzag(80), step_seconds=60.0)) == []

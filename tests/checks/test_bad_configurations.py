@@ -187,6 +187,36 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "recalibrate_minutes: 61",
         ("recalibrate_window_minutes must be at least recalibrate_minutes (61.0), was 60.0",),
     ),
+    "regimes without a calibration": (
+        "gamma: 0.1",
+        "volatility_regimes: [{above_quantile: 0.9, pause: true}]",
+        ("calibration must be given with volatility_regimes",),
+    ),
+    "regimes alike": (
+        "gamma: 0.1",
+        "calibration: none.yaml\n  volatility_regimes: [{above_quantile: 0.9}, {above_quantile: 0.9, width: 2}]",
+        ("volatility_regimes must have different above_quantile values, was [0.9, 0.9]",),
+    ),
+    "session at no time of day": (
+        "gamma: 0.1",
+        "session_hours: [{start: '24:00', end: '08:00'}]",
+        ("a time of day in quotes", "was '24:00'"),
+    ),
+    "session without length": (
+        "gamma: 0.1",
+        "session_hours: [{start: '08:00', end: '08:00'}]",
+        ("end must differ from start (08:00), was 08:00",),
+    ),
+    "trend of no slope": (
+        "gamma: 0.1",
+        "trend_threshold_bps: 0",
+        ("above 0 and at most 10000, or null, was 0",),
+    ),
+    "correlation with an unknown pair": (
+        "gamma: 0.1",
+        "correlation_pause: {symbol: ETH/USDT, above: 0.8}",
+        ("correlation_pause.symbol must be one of the symbols (", "was ETH/USDT"),
+    ),
     "key misspelt": ("gamma: 0.1", "min_spred_pct: 0.1", ("min_spred_pct", "min_spread_pct?", "was 0.1")),
     "key of a symbol misspelt": (
         "cooldown_seconds",

@@ -1,0 +1,68 @@
+"""What a market's mood changes: volatility regimes, hours of the day, trends, and pairs that move together."""
+
+from typing import Annotated, Final, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from mm_nautilus.config.fields import Allowed, Section, SymbolName
+from mm_nautilus.config.problems import Problem, refuse
+
+__all__ = ["CorrelationPause", "SessionHours", "VolatilityRegime"]
+
+_MINUTES_PER_HOUR: Final = 60
+
+TimeOfDay = Annotated[
+    str,
+    StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$"),
+    Allowed('a time of day in quotes, such as "13:30"'),
+]
+
+
+class _Multipliers(Section):
+    width: float = Field(1.0, ge=0.1, le=100)
+    """Factor on the distance of both quotes from the reservation price."""
+    size: float = Field(1.0, gt=0, le=10)
+    """Factor on the size of a full quote."""
+
+
+class VolatilityRegime(_Multipliers):
+    """What holds while the one-minute volatility is in the upper part of what the calibration measured."""
+
+    above_quantile: float = Field(..., ge=0, lt=1, examples=[0.9])
+    """Quantile of the calibration's distribution of one-minute volatility above which the regime holds."""
+    pause: bool = False
+    """Whether the pair is not quoted in this regime."""
+
+
+class SessionHours(_Multipliers):
+    """What holds at certain hours of every day, UTC."""
+
+    start: TimeOfDay = Field(..., examples=["13:30"])
+    """First minute of the session, UTC."""
+    end: TimeOfDay = Field(..., examples=["15:00"])
+    """End of the session, UTC; before start where the session passes midnight."""
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        if self.start == self.end:
+            refuse([Problem(("end",), f"end must differ from start ({self.start}), was {self.end}")])
+        return self
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """Start and end in minutes after midnight UTC."""
+        return _minute(self.start), _minute(self.end)
+
+
+class CorrelationPause(Section):
+    """When a position in one pair keeps another pair from taking the same risk."""
+
+    symbol: SymbolName = Field(..., examples=["BTC/USDT"])
+    """The other pair, one of strategy.symbols."""
+    above: float = Field(..., gt=0, lt=1, examples=[0.8])
+    """Absolute correlation of both pairs' last volatility_lookback one-minute returns above which it holds."""
+
+
+def _minute(time: str) -> int:
+    hours, minutes = time.split(":")
+    return int(hours) * _MINUTES_PER_HOUR + int(minutes)

@@ -1,0 +1,86 @@
+"""What a symbol's mood changes of its plan: sizes and widths by regime and session, sides by trend and correlation."""
+
+from mm_nautilus.calibration.figures import SymbolCalibration
+from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.pricing.moods import MoodSchedule, aligned_correlation
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.pricing_model import PricedQuote
+from mm_nautilus.pricing.quotes import QuotePlan, SizeLimits
+from mm_nautilus.trading.market import Market
+from mm_nautilus.trading.position import Position
+
+__all__ = ["SymbolMoods"]
+
+
+class SymbolMoods:
+    """The moods of one symbol.
+
+    Parameters
+    ----------
+    params, market, position
+        The symbol's.
+    calibration
+        What was measured of it, None where nothing was.
+
+    Attributes
+    ----------
+    is_on
+        Whether anything is configured.
+    """
+
+    def __init__(
+        self, params: SymbolParams, market: Market, position: Position, calibration: SymbolCalibration | None
+    ) -> None:
+        self._market, self._position = market, position
+        self._pause, self._lookback = params.correlation_pause, params.volatility_lookback
+        self._schedule = MoodSchedule(params, () if calibration is None else calibration.volatility.quantiles)
+        self._correlated: tuple[Market, Position] | None = None
+        self.is_on = self._schedule.is_on or market.trend is not None or self._pause is not None
+
+    def correlate(self, market: Market, position: Position) -> None:
+        """Take the pair of ``correlation_pause``, another one than this."""
+        self._correlated = market, position
+
+    def next_ns(self, now_ns: int, due_ns: int) -> int:
+        """Return when a mood may change by time alone, `due_ns` where none does before."""
+        if self._market.trend is not None:
+            due_ns = min(due_ns, self._market.trend.next_ns(now_ns))
+        return self._schedule.next_ns(now_ns, due_ns)
+
+    def scaled(
+        self, limits: SizeLimits, priced: PricedQuote, now_ns: int
+    ) -> tuple[SizeLimits, PricedQuote] | None:
+        """Return sizes and widths with the mood's factors, None where the mood is not to quote."""
+        mood = self._schedule.mood(now_ns, self._market.volatility.volatility_pct)
+        if mood.pauses:
+            return None
+        return limits._replace(full_lots=int(limits.full_lots * mood.size)), priced._replace(
+            bid_width=priced.bid_width * mood.width, ask_width=priced.ask_width * mood.width
+        )
+
+    def allowed(self, plan: QuotePlan) -> QuotePlan:
+        """Take out the sides that trend or correlation stop; one that reduces the position stays."""
+        trend = self._market.trend
+        if trend is not None:
+            plan = self._without(plan, -trend.direction, NotQuoting.AGAINST_TREND)
+        return self._without(plan, self._shared_risk(), NotQuoting.CORRELATED_POSITION)
+
+    def _without(self, plan: QuotePlan, direction: int, reason: NotQuoting) -> QuotePlan:
+        if direction == 0 or direction * self._position.lots < 0:
+            return plan
+        return plan._replace(bid=reason) if direction > 0 else plan._replace(ask=reason)
+
+    def _shared_risk(self) -> int:
+        """Return 1 where buying adds to the risk of the other pair's position, -1 where selling does, 0 otherwise."""
+        if self._pause is None or self._correlated is None:
+            return 0
+        market, position = self._correlated
+        mine, theirs = self._market.volatility, market.volatility
+        if position.lots == 0 or mine.minute is None or theirs.minute is None:
+            return 0
+        together = aligned_correlation(
+            mine.returns, mine.minute, theirs.returns, theirs.minute, self._lookback
+        )
+        if together is None or abs(together) <= self._pause.above:
+            return 0
+        return 1 if together * position.lots > 0 else -1
