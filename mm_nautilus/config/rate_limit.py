@@ -1,4 +1,4 @@
-"""The venue's limit on order commands, as a configuration names it."""
+"""Configuration of the venue's rate limit on order commands."""
 
 from collections.abc import Iterator
 from typing import Literal, Self
@@ -13,11 +13,11 @@ class RateLimitConfig(Section):
     """The venue's limit on order commands: a tier of Kraken, or a number of actions per time."""
 
     kraken: Literal["starter", "intermediate", "pro"] | None = Field(None, examples=["intermediate"])
-    """Tier of Kraken's rate counter, which each pair has for itself; instead of actions and seconds."""
+    """Kraken tier, with one counter per pair; instead of actions and seconds."""
     actions: int | None = Field(None, ge=1, le=1_000_000)
-    """Order commands of all pairs together that the venue takes at once; they are given back evenly within seconds."""
+    """Size of a token bucket of order commands for all pairs together, refilled evenly within seconds."""
     seconds: float | None = Field(None, ge=0.001, le=86_400)
-    """Time within which all actions are given back, seconds."""
+    """Time in which an empty bucket is refilled, seconds."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
@@ -32,12 +32,12 @@ class RateLimitConfig(Section):
 
     @property
     def words(self) -> str:
-        """What is given, as a configuration writes it."""
+        """The limit as it is written in a configuration."""
         values = self.model_dump(exclude_none=True)
         return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
     def problems_of_budget(self, symbols: int, *path: str) -> Iterator[Problem]:
-        """Refuse a limit that leaves a budget nothing once all quotes can be cancelled and all positions closed."""
+        """Refuse a limit that leaves no points beyond the reserve for all cancels and exits."""
         least = 3 * symbols + 2
         if self.actions is not None and self.actions < least:
             text = (

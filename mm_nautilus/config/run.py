@@ -77,7 +77,7 @@ class VenueConfig(Section):
     latency: LatencyConfig = LatencyConfig()
     """Order latency of the venue."""
     rate_limit: RateLimitConfig | None = None
-    """Limit on order commands, beyond which the venue refuses them; null has none."""
+    """Rate limit beyond which the venue refuses order commands; null sets none."""
     queue_position: bool = True
     """Whether a quote waits behind the size that was displayed when it arrived."""
     liquidity_consumption: bool = True

@@ -359,10 +359,10 @@ class MarketMakerConfig(_WithClass):
     """Cap on new, amended and cancelled orders per second; exits, halts and cancels on an unsound book are
     exempt."""
     rate_limit: RateLimitConfig | None = None
-    """The venue's limit on order commands; null takes the one of venue in a run, and none elsewhere."""
+    """The venue's rate limit on order commands; null takes that of venue in a run, and none elsewhere."""
     rate_limit_policy: Literal["budget", "ignore"] = "budget"
-    """With a rate_limit: budget sends what moves quotes furthest and keeps enough to cancel and to exit, so that
-    nothing is refused; ignore sends all, and what is beyond the limit is refused."""
+    """With a rate_limit: budget requotes the worst orders first and keeps a reserve for cancels and exits, so that no
+    command is refused; ignore sends all commands, and the venue refuses those beyond the limit."""
     max_account_drawdown_pct: float | None = Field(None, gt=0, le=100)
     """Fall of all symbols' total PnL from its best, % of the equity at the start, that halts everything; null never
     halts."""
