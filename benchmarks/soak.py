@@ -91,7 +91,7 @@ def watched(
         state = venue.control.state()
         time.sleep(2.0)
         child.terminate()
-        if child.wait(30) != 143:
+        if child.wait(300) != 143:
             raise SystemExit(f"the run ended with {child.returncode}")
     (run,) = (folder / "runs").iterdir()
     return readings, json.loads((run / "summary.json").read_text(encoding="utf-8")), state, run
