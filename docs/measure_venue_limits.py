@@ -60,9 +60,9 @@ def row(name: str, summary: dict[str, Any]) -> str:
         if entry["seconds"] == _HORIZON_SECONDS and entry["fills"]
     ]
     mark_out = sum(e["fills"] * e["mark_out_bps"] for e in maker) / max(1, sum(e["fills"] for e in maker))
-    waits = [wait for figures in symbols for wait in figures["points_wait"].values() if wait["seconds"]]
-    seconds = sum(wait["seconds"] for wait in waits)
-    off_bps = sum(wait["seconds"] * wait["mean_off_bps"] for wait in waits) / seconds if waits else None
+    waits = [(f["points_wait_seconds"], f["points_wait_bps"]) for f in symbols if f["points_wait_seconds"]]
+    seconds = sum(wait for wait, _ in waits)
+    off_bps = sum(wait * bps for wait, bps in waits) / seconds if waits else None
     cells = (
         name,
         f"{total('fills'):,}",

@@ -1,7 +1,7 @@
 """The charts of a run but for its symbols' markets: money, what fills were worth, orders, reasons for not quoting."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from mm_nautilus.report.figures import (
 )
 from mm_nautilus.report.money import amount_decimals
 from mm_nautilus.report.run_files import RunFiles, amounts, numbers, times
+from mm_nautilus.risk.rate_limit import RateRules
 
 type Floats = NDArray[np.float64]
 type Moments = NDArray[np.int64]
@@ -252,24 +253,54 @@ def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: 
 # -- Orders -------------------------------------------------------------------------------------------------
 
 
+class _Stretches(NamedTuple):
+    """Whole minutes of a run, as many together as there is room for."""
+
+    first: int
+    """The first minute since the epoch."""
+    minutes: int
+    """Minutes in a stretch."""
+    count: int
+    """Number of stretches."""
+
+    @classmethod
+    def of(cls, start_ns: int, end_ns: int) -> Self:
+        """Return the stretches of a span, nanoseconds since the epoch."""
+        first, last = start_ns // _MINUTE_NS, end_ns // _MINUTE_NS
+        minutes = -(-(last - first + 1) // _MOST_BARS)
+        return cls(first, minutes, -(-(last - first + 1) // minutes))
+
+    @property
+    def starts_ms(self) -> list[int]:
+        """When each begins."""
+        return [
+            (self.first + number * self.minutes) * _MINUTE_NS // _NS_PER_MS for number in range(self.count)
+        ]
+
+    @property
+    def width_ms(self) -> int:
+        """Length of each."""
+        return self.minutes * _MINUTE_NS // _NS_PER_MS
+
+    def means(self, files: RunFiles, names: Sequence[str], symbol: str) -> dict[str, Floats]:
+        """Return a symbol's counts of the table of actions, as means a minute of each stretch."""
+        table = files.table("actions", ["ts_event", *names], symbol)
+        rows = np.clip((times(table) // _MINUTE_NS - self.first) // self.minutes, 0, self.count - 1)
+        return {name: np.bincount(rows, numbers(table, name), self.count) / self.minutes for name in names}
+
+
 def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
     """Return requotes a minute of each symbol, and order actions a minute by kind.
 
     A run of more minutes than there are bars is drawn in stretches of several minutes, as means a minute.
     """
-    first, last = start_ns // _MINUTE_NS, end_ns // _MINUTE_NS
-    stretch = -(-(last - first + 1) // _MOST_BARS)
-    count = -(-(last - first + 1) // stretch)
-    minutes = [(first + number * stretch) * _MINUTE_NS // _NS_PER_MS for number in range(count)]
-    width = stretch * _MINUTE_NS // _NS_PER_MS
+    stretches = _Stretches.of(start_ns, end_ns)
+    minutes, width = stretches.starts_ms, stretches.width_ms
     names = [name for name, _, _ in _KINDS]
-    totals = {name: np.zeros(count) for name in names}
+    totals = {name: np.zeros(stretches.count) for name in names}
     traces = []
     for number, symbol in enumerate(files.summary["symbols"]):
-        table = files.table("actions", ["ts_event", *names], symbol)
-        bar = (times(table) // _MINUTE_NS - first) // stretch
-        rows = np.clip(bar, 0, count - 1)
-        counts = {name: np.bincount(rows, numbers(table, name), count) / stretch for name in names}
+        counts = stretches.means(files, names, symbol)
         for name in names:
             totals[name] += counts[name]
         colour, dash = SERIES[number % len(SERIES)]
@@ -306,6 +337,46 @@ def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
         pixels=520,
         barmode="stack",
         bargap=0,
+        hoverdistance=HOVER_ANYWHERE,
+        yaxis={"rangemode": "tozero"},
+    )
+
+
+def points_figure(files: RunFiles, start_ns: int, end_ns: int, rules: RateRules) -> Figure:
+    """Return the points of a rate limit that each symbol spent a minute, and what the limit gives back in one."""
+    stretches = _Stretches.of(start_ns, end_ns)
+    moments = [*stretches.starts_ms, stretches.starts_ms[-1] + stretches.width_ms]
+    traces = []
+    for number, symbol in enumerate(files.summary["symbols"]):
+        points = stretches.means(files, ["points"], symbol)["points"]
+        colour, dash = SERIES[number % len(SERIES)]
+        traces.append(
+            line(
+                symbol,
+                moments,
+                significant(np.append(points, points[-1])),
+                colour=colour,
+                dash=dash,
+                is_step=True,
+                hover="%{y:.1f} points a minute",
+            )
+        )
+    given_back = 60.0 * rules.points_per_second
+    traces.append(
+        line(
+            f"given back, {'each pair' if rules.is_per_pair else 'all pairs'}",
+            [moments[0], moments[-1]],
+            [given_back, given_back],
+            colour="@warn",
+            dash="dash",
+            hover="%{y:.1f} points a minute given back",
+        )
+    )
+    return figure(
+        traces,
+        [f"points spent a minute, {rules.name}"],
+        [1],
+        pixels=300,
         hoverdistance=HOVER_ANYWHERE,
         yaxis={"rangemode": "tozero"},
     )

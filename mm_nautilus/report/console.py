@@ -96,7 +96,7 @@ def _symbol_part(summary: Mapping[str, Any]) -> list[RenderableType]:
     rows = [
         row
         for row in SYMBOL_ROWS
-        if not row.is_fault or any(symbol[key] for symbol in symbols.values() for key in row.keys)
+        if not row.hides_zero or any(symbol[key] for symbol in symbols.values() for key in row.keys)
     ]
     return [_Grid("Symbols", with_total(symbols), symbol_table(summary, rows))] if symbols else []
 

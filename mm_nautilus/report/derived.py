@@ -26,6 +26,7 @@ _BPS = 10_000
 _ADDED = (
     *("fills", "trades", "wins", "losses"),
     *("orders_placed", "orders_amended", "orders_cancelled", "orders_rejected", "orders_denied"),
+    *("rate_limited", "rate_points"),
     *("exits_refused", "old_trades", "repeated_trades", "phantom_fills"),
 )
 """Counts of symbols that are added up."""

@@ -12,6 +12,7 @@ from mm_nautilus.report.charts import (
     equity_figure,
     equity_paths,
     fill_quality_figure,
+    points_figure,
     reasons_figure,
 )
 from mm_nautilus.report.derived import read_run
@@ -35,6 +36,7 @@ from mm_nautilus.report.tables import (
     symbol_table,
     with_total,
 )
+from mm_nautilus.risk.rate_limit import rate_rules
 from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.whole_file import write_whole
@@ -103,6 +105,9 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     views: dict[str, Any] = {}
     if files.has_traces:
         figures["actions"] = actions_figure(files, start_ns, end_ns)
+        limit = summary["venue"].get("rate_limit")
+        if limit is not None:
+            figures["points"] = points_figure(files, start_ns, end_ns, rate_rules(**limit))
         views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
         if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
             figures["fill-quality"] = fill_quality_figure(symbols)

@@ -22,12 +22,12 @@ class Row(NamedTuple):
     """Writes them, with their unit."""
     is_result: bool = False
     """Whether it is money made or lost, or a share of it, whose sign is worth a colour."""
-    is_fault: bool = False
-    """Whether it counts what should not have come, and is not worth a row on a terminal while it is 0."""
+    hides_zero: bool = False
+    """Whether it is not worth a row on a terminal while it is 0: faults, and what only some runs have."""
 
 
-def _count(name: str, key: str, *, is_fault: bool = False) -> Row:
-    return Row(name, (key,), lambda figures: f"{figures[key]:,}", is_fault=is_fault)
+def _count(name: str, key: str, *, hides_zero: bool = False) -> Row:
+    return Row(name, (key,), lambda figures: f"{figures[key]:,}", hides_zero=hides_zero)
 
 
 def _signed(name: str, key: str, currency: str = "currency") -> Row:
@@ -76,6 +76,15 @@ def _refused(figures: Figures) -> str:
     return f"{figures['orders_rejected']:,} / {figures['orders_denied']:,}"
 
 
+_WAIT_KEYS: Final = ("points_waits", "points_wait_seconds", "points_wait_bps")
+
+
+def _waited(figures: Figures) -> str:
+    count, seconds, bps = (figures[key] for key in _WAIT_KEYS)
+    off = "" if bps is None else f", {decimal_text(bps, 2)} bps off"
+    return f"{count:,} times, {seconds:,.1f} s{off}"
+
+
 def _left_out(figures: Figures) -> str:
     return f"{figures['old_trades']:,} / {figures['repeated_trades']:,}"
 
@@ -99,10 +108,13 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _count("orders placed", "orders_placed"),
     _count("amended", "orders_amended"),
     _count("cancelled", "orders_cancelled"),
-    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused, is_fault=True),
-    _count("refused exits", "exits_refused", is_fault=True),
-    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out, is_fault=True),
-    _count("fills by trades left out", "phantom_fills", is_fault=True),
+    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused, hides_zero=True),
+    _count("refused by the rate limit", "rate_limited", hides_zero=True),
+    _count("points of the rate limit", "rate_points", hides_zero=True),
+    Row("waited for points", _WAIT_KEYS, _waited, hides_zero=True),
+    _count("refused exits", "exits_refused", hides_zero=True),
+    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out, hides_zero=True),
+    _count("fills by trades left out", "phantom_fills", hides_zero=True),
     _number("quotes per fill", "quotes_per_fill", "", 2),
 )
 """Of each symbol."""

@@ -1,7 +1,7 @@
 """Budget a venue's rate-limit points: requote the worst orders first, keep a reserve for cancels and exits."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -155,11 +155,13 @@ class PointsWait:
         Number of waits.
     time_ns
         Total duration, nanoseconds.
+    bps_ns
+        Distance from the target times that time, basis points times nanoseconds.
     """
 
     count: int = 0
     time_ns: int = 0
-    _bps_ns: float = 0.0
+    bps_ns: float = 0.0
     _since_ns: int | None = field(default=None, init=False)
     _off_bps: float = field(default=0.0, init=False)
 
@@ -174,10 +176,16 @@ class PointsWait:
         if self._since_ns is not None:
             held_ns = max(0, now_ns - self._since_ns)
             self.time_ns += held_ns
-            self._bps_ns += held_ns * self._off_bps
+            self.bps_ns += held_ns * self._off_bps
             self._since_ns = None
 
-    def to_dict(self) -> dict[str, float | int | None]:
-        """Return count, seconds and the time-weighted mean distance from the target in bps (None without waits)."""
-        mean_off_bps = self._bps_ns / self.time_ns if self.time_ns else None
-        return {"count": self.count, "seconds": self.time_ns / SECOND_NS, "mean_off_bps": mean_off_bps}
+
+def waits_summary(waits: Iterable[PointsWait]) -> dict[str, float | int | None]:
+    """Return number and seconds of several sides' waits, and the mean distance from the target over that time."""
+    found = tuple(waits)
+    time_ns = sum(wait.time_ns for wait in found)
+    return {
+        "points_waits": sum(wait.count for wait in found),
+        "points_wait_seconds": time_ns / SECOND_NS,
+        "points_wait_bps": sum(wait.bps_ns for wait in found) / time_ns if time_ns else None,
+    }

@@ -134,6 +134,17 @@ def action_rules(actions: int, seconds: float) -> RateRules:
     )
 
 
+def rate_rules(
+    kraken: str | None = None, actions: int | None = None, seconds: float | None = None
+) -> RateRules:
+    """Return the rules that a configuration's `RateLimitConfig` names."""
+    if kraken is not None:
+        return kraken_rules(kraken)
+    if actions is None or seconds is None:
+        raise ValueError(f"actions and seconds must be given without kraken, was {actions} and {seconds}")
+    return action_rules(actions, seconds)
+
+
 @dataclass(slots=True)
 class RateCounter:
     """Points spent of a limit, stored as whole numbers so that boundaries are exact.

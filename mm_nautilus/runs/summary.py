@@ -10,6 +10,7 @@ from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import OwnPricing
+from mm_nautilus.risk.points_budget import waits_summary
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
@@ -66,7 +67,7 @@ def symbol_summary(
         "orders_denied": counts.denied,
         "rate_limited": counts.rate_limited,
         "rate_points": counts.points,
-        "points_wait": {"bid": symbol.bid.wait.to_dict(), "ask": symbol.ask.wait.to_dict()},
+        **waits_summary((symbol.bid.wait, symbol.ask.wait)),
         "exits_refused": counts.exits_refused,
         "old_trades": counts.old_trades,
         "repeated_trades": counts.repeated_trades,

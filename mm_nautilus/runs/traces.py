@@ -67,7 +67,10 @@ QUOTES: Final = pa.schema(
     }
 )
 """Whenever a working order, or the reason for not quoting a side, changes; the last row of a symbol is the end."""
-_COUNTS: Final = ("placed", "amended", "cancelled", "rejected", "denied", "fills", "maker_fills")
+_COUNTS: Final = (
+    *("placed", "amended", "cancelled", "rejected", "denied", "fills", "maker_fills"),
+    *("rate_limited", "points"),
+)
 ACTIONS: Final = pa.schema(
     {"ts_event": _TIME, "symbol": _NAME, **dict.fromkeys(_COUNTS, pa.int64())},
 )

@@ -9,7 +9,7 @@ from nautilus_trader.model import OrderCancelRejected, OrderModifyRejected, Orde
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.pricing.quotes import OrderAction, Quote
 from mm_nautilus.risk.points_budget import PointsBudget, requote_worth
-from mm_nautilus.risk.rate_limit import Command, RateRules, action_rules, kraken_rules
+from mm_nautilus.risk.rate_limit import Command, rate_rules
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QuoteSide, WorkingOrder
 
@@ -19,14 +19,6 @@ _COMMANDS = {
     OrderAction.CANCEL: (Command.CANCEL, Command.ADD),
 }
 """Commands of an action; a cancel is followed by a new order."""
-
-
-def rate_rules(config: RateLimitConfig) -> RateRules:
-    """Return the rules of a configured rate limit."""
-    if config.kraken is not None:
-        return kraken_rules(config.kraken)
-    assert config.actions is not None and config.seconds is not None  # noqa: S101, PT018 - validated
-    return action_rules(config.actions, config.seconds)
 
 
 class CommandDoor:
@@ -62,7 +54,8 @@ class CommandDoor:
         self._budgets: dict[Any, PointsBudget] = {}
         self._refused = 0
         if limit is not None:
-            rules, ids = rate_rules(limit), [symbol.instrument_id for symbol in symbols]
+            rules = rate_rules(limit.kraken, limit.actions, limit.seconds)
+            ids = [symbol.instrument_id for symbol in symbols]
             shared = PointsBudget(rules, exits=len(ids))
             self._budgets = {key: PointsBudget(rules) if rules.is_per_pair else shared for key in ids}
 

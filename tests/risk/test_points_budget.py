@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_nautilus.pricing.quotes import Quote
-from mm_nautilus.risk.points_budget import URGENT, PointsBudget, PointsWait, requote_worth
+from mm_nautilus.risk.points_budget import URGENT, PointsBudget, PointsWait, requote_worth, waits_summary
 from mm_nautilus.risk.rate_limit import Command, action_rules, kraken_rules
 from mm_nautilus.system.moments import SECOND_NS
 
@@ -102,12 +102,16 @@ def test_every_order_can_be_cancelled_and_the_position_closed_at_any_time(rules,
 
 
 def test_waiting_counts_time_and_the_mean_distance() -> None:
-    wait = PointsWait()
-    assert wait.to_dict() == {"count": 0, "seconds": 0.0, "mean_off_bps": None}
+    wait, none = PointsWait(), PointsWait()
+    assert waits_summary([none]) == {"points_waits": 0, "points_wait_seconds": 0.0, "points_wait_bps": None}
     wait.hold(2.0, 0)
     wait.hold(5.0, 1 * SECOND_NS)
     wait.end(3 * SECOND_NS)
     wait.end(9 * SECOND_NS)
     wait.hold(0.0, 10 * SECOND_NS)
     wait.end(11 * SECOND_NS)
-    assert wait.to_dict() == {"count": 2, "seconds": 4.0, "mean_off_bps": 3.0}
+    assert waits_summary([wait, none]) == {
+        "points_waits": 2,
+        "points_wait_seconds": 4.0,
+        "points_wait_bps": 3.0,
+    }

@@ -91,6 +91,8 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
             _held(run, symbol, side).get("inventory cap", (0.0, 0))[0] for side in ("bid", "ask")
         ),
         **{f"orders_{name}": int(counts[name]) for name in counts.index},
+        "rate_limited": int(actions["rate_limited"].sum()),
+        "rate_points": int(actions["points"].sum()),
         "quotes_per_fill": round(int(counts.placed + counts.amended) / len(fills), 2) if len(fills) else None,
     }, trades
 
@@ -248,7 +250,8 @@ def _total_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
     fills, trades, turnover = added("fills"), added("trades"), converted("turnover")
     pnl = found[pointer("equity", "trading_pnl")]
     liquidity = run.table("fills").liquidity
-    figures = {name: added(name) for name in ("fills", "trades", "wins", "losses")}
+    counts = ("fills", "trades", "wins", "losses", "rate_limited", "rate_points")
+    figures = {name: added(name) for name in counts}
     figures |= {
         f"orders_{name}": added(f"orders_{name}")
         for name in ("placed", "amended", "cancelled", "rejected", "denied")

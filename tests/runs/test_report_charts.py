@@ -13,13 +13,16 @@ from mm_nautilus.report.charts import (
     equity_figure,
     equity_paths,
     fill_quality_figure,
+    points_figure,
     reasons_figure,
 )
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_paths
 from mm_nautilus.report.guard_changes import read_guard_log, state_times
+from mm_nautilus.report.page import page_parts
 from mm_nautilus.report.run_files import RunFiles, times
 from mm_nautilus.report.symbol_view import reason_shares, symbol_traces
+from mm_nautilus.risk.rate_limit import kraken_rules
 from mm_nautilus.risk.state import QuotingState
 
 Runs = Callable[..., FinishedRun]
@@ -85,6 +88,20 @@ def test_bars_of_orders_add_up_to_the_counts(run: FinishedRun, files: RunFiles) 
         requotes = traces[symbol]["y"]
         assert requotes[-1] == requotes[-2]
         assert sum(requotes[:-1]) == figures["orders_placed"] + figures["orders_amended"]
+
+
+def test_lines_of_points_add_up_to_what_was_spent(finished_run: Runs) -> None:
+    """A starter's points are spent as they are given back: no command is refused, and quotes wait."""
+    run = finished_run("v1_4.yaml", "venue.rate_limit={kraken: starter}")
+    files = read_run(run.outcome.folder)
+    traces = named(points_figure(files, *span_of(files), kraken_rules("starter")))
+    assert set(traces.pop("given back, each pair")["y"]) == {60.0}
+    assert traces.keys() == run.summary["symbols"].keys()
+    for symbol, figures in run.summary["symbols"].items():
+        assert sum(traces[symbol]["y"][:-1]) == figures["rate_points"] > 0
+        assert figures["rate_limited"] == 0
+    assert run.symbol("XRP/USDT")["points_wait_seconds"] > 60
+    assert "points" in page_parts(files)["figures"]
 
 
 def test_no_minute_of_a_run_that_quotes_is_without_orders(finished_run: Runs) -> None:

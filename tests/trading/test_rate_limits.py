@@ -7,10 +7,8 @@ import pytest
 from guard_scripting import Commander
 from scripting import XRP_USDT, Watched, around, book, config, ns, restless, trade
 
-from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.risk.rate_limit import Command, RateCounter
-from mm_nautilus.trading.command_door import rate_rules
+from mm_nautilus.risk.rate_limit import Command, RateCounter, rate_rules
 from mm_nautilus.trading.messages import HaltQuoting
 
 LIMITS: dict[str, dict[str, Any]] = {
@@ -45,7 +43,7 @@ def replayed(outcome: Any, rules: Any) -> list[bool]:
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_budget_has_nothing_refused_where_sending_all_has_much(run, name):
-    given, rules = LIMITS[name], rate_rules(RateLimitConfig(**LIMITS[name]))
+    given, rules = LIMITS[name], rate_rules(**LIMITS[name])
     plain = run(Watched(config(**EXITS)), MARKET, latency_ms=20)
     assert replayed(plain, rules).count(False) > 20, "the market moves more than the venue takes"
     mm = Watched(config(rate_limit=given, **EXITS))
@@ -56,8 +54,8 @@ def test_a_budget_has_nothing_refused_where_sending_all_has_much(run, name):
     assert counts.rate_limited == 0
     assert counts.points > 0
     assert len(outcome.fills) > 5
-    waits = [side.wait.to_dict() for side in (mm.symbols[XRP_USDT].bid, mm.symbols[XRP_USDT].ask)]
-    assert all(wait["count"] and wait["seconds"] > 0 and wait["mean_off_bps"] > 0 for wait in waits)
+    waits = [side.wait for side in (mm.symbols[XRP_USDT].bid, mm.symbols[XRP_USDT].ask)]
+    assert all(wait.count and wait.time_ns and wait.bps_ns for wait in waits)
 
 
 @pytest.mark.parametrize("name", LIMITS)
