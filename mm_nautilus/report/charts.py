@@ -260,8 +260,8 @@ class _Stretches(NamedTuple):
     """The first minute since the epoch."""
     minutes: int
     """Minutes in a stretch."""
-    count: int
-    """Number of stretches."""
+    number: int
+    """How many there are."""
 
     @classmethod
     def of(cls, start_ns: int, end_ns: int) -> Self:
@@ -274,7 +274,7 @@ class _Stretches(NamedTuple):
     def starts_ms(self) -> list[int]:
         """When each begins."""
         return [
-            (self.first + number * self.minutes) * _MINUTE_NS // _NS_PER_MS for number in range(self.count)
+            (self.first + number * self.minutes) * _MINUTE_NS // _NS_PER_MS for number in range(self.number)
         ]
 
     @property
@@ -285,8 +285,8 @@ class _Stretches(NamedTuple):
     def means(self, files: RunFiles, names: Sequence[str], symbol: str) -> dict[str, Floats]:
         """Return a symbol's counts of the table of actions, as means a minute of each stretch."""
         table = files.table("actions", ["ts_event", *names], symbol)
-        rows = np.clip((times(table) // _MINUTE_NS - self.first) // self.minutes, 0, self.count - 1)
-        return {name: np.bincount(rows, numbers(table, name), self.count) / self.minutes for name in names}
+        rows = np.clip((times(table) // _MINUTE_NS - self.first) // self.minutes, 0, self.number - 1)
+        return {name: np.bincount(rows, numbers(table, name), self.number) / self.minutes for name in names}
 
 
 def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
@@ -297,7 +297,7 @@ def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
     stretches = _Stretches.of(start_ns, end_ns)
     minutes, width = stretches.starts_ms, stretches.width_ms
     names = [name for name, _, _ in _KINDS]
-    totals = {name: np.zeros(stretches.count) for name in names}
+    totals = {name: np.zeros(stretches.number) for name in names}
     traces = []
     for number, symbol in enumerate(files.summary["symbols"]):
         counts = stretches.means(files, names, symbol)
