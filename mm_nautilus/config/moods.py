@@ -1,4 +1,4 @@
-"""What a market's mood changes: volatility regimes, hours of the day, trends, and pairs that move together."""
+"""Configuration of market moods: volatility regimes, session hours, trends and correlated pairs."""
 
 from typing import Annotated, Final, Self
 
@@ -26,7 +26,7 @@ class _Multipliers(Section):
 
 
 class VolatilityRegime(_Multipliers):
-    """What holds while the one-minute volatility is in the upper part of what the calibration measured."""
+    """Factors or a pause while one-minute volatility is above a quantile of the calibration."""
 
     above_quantile: float = Field(..., ge=0, lt=1, examples=[0.9])
     """Quantile of the calibration's distribution of one-minute volatility above which the regime holds."""
@@ -35,7 +35,7 @@ class VolatilityRegime(_Multipliers):
 
 
 class SessionHours(_Multipliers):
-    """What holds at certain hours of every day, UTC."""
+    """Factors at certain hours of every day, UTC."""
 
     start: TimeOfDay = Field(..., examples=["13:30"])
     """First minute of the session, UTC."""
@@ -55,7 +55,7 @@ class SessionHours(_Multipliers):
 
 
 class CorrelationPause(Section):
-    """When a position in one pair keeps another pair from taking the same risk."""
+    """Stops the side that would add to the risk of another pair's position."""
 
     symbol: SymbolName = Field(..., examples=["BTC/USDT"])
     """The other pair, one of strategy.symbols."""

@@ -1,4 +1,4 @@
-"""What a market's mood does to quotes: volatility regimes, session hours, trends, and pairs that move together."""
+"""Market moods: volatility regimes, session hours, trends and correlated pairs."""
 
 import math
 from bisect import bisect_right
@@ -21,14 +21,14 @@ _BPS: Final = 10_000.0
 
 
 class Mood(NamedTuple):
-    """What regime and session make of quotes.
+    """Adjustment of quotes by regime and session.
 
     Attributes
     ----------
     width, size
         Factors on the quotes' distance from the reservation price and on a full quote's size.
     pauses
-        Whether neither side is quoted.
+        Whether quoting is paused.
     """
 
     width: float = 1.0
@@ -40,7 +40,7 @@ _CALM: Final = Mood()
 
 
 class MoodSchedule:
-    """The mood of one symbol by volatility and time of day.
+    """Moods of one symbol by volatility and time of day.
 
     Parameters
     ----------
@@ -65,18 +65,18 @@ class MoodSchedule:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is configured."""
+        """Whether regimes or sessions are configured."""
         return bool(self._above_pct or self._sessions)
 
     def mood(self, now_ns: int, volatility_pct: float) -> Mood:
-        """Return the regime that holds, times the sessions that are open.
+        """Return the factors of the current regime, multiplied by those of open sessions.
 
         Parameters
         ----------
         now_ns
             Nanoseconds since the epoch.
         volatility_pct
-            One-minute volatility, %; 0 while it is not known, which is below every quantile.
+            One-minute volatility, %; 0 while unknown, which is below every quantile.
         """
         width, size, pauses = self._moods[bisect_right(self._above_pct, volatility_pct)]
         minute = now_ns // _MINUTE_NS % _MINUTES_PER_DAY
@@ -86,7 +86,7 @@ class MoodSchedule:
         return Mood(width, size, pauses)
 
     def next_ns(self, now_ns: int, due_ns: int) -> int:
-        """Return when the next session begins or ends, `due_ns` where none does before."""
+        """Return the next begin or end of a session, at most `due_ns`."""
         minutes = now_ns // _MINUTE_NS
         for border in (border for start, end, _ in self._sessions for border in (start, end)):
             ahead = (border - minutes - 1) % _MINUTES_PER_DAY + 1
@@ -95,12 +95,12 @@ class MoodSchedule:
 
 
 def quantile_pct(quantiles: Sequence[VolatilityQuantile], share: float) -> float:
-    """Return a quantile of the one-minute volatility, %, between two measured ones in proportion.
+    """Return a quantile of one-minute volatility, %, interpolated between measured ones.
 
     Raises
     ------
     ValueError
-        If nothing was measured.
+        If there are no measured quantiles.
     """
     if not quantiles:
         raise ValueError("volatility_regimes need a calibration with volatility.quantiles, which it has not")
@@ -112,7 +112,7 @@ def quantile_pct(quantiles: Sequence[VolatilityQuantile], share: float) -> float
 
 
 class TrendFilter:
-    """The direction in which a mid price has moved steadily.
+    """Detect a steady trend of the mid price.
 
     Every 5 seconds a line is fitted to the mids at the ends of the last such intervals, by least squares. A trend is up
     or down once so many slopes in a row were steeper than the threshold in the same direction.
@@ -120,11 +120,11 @@ class TrendFilter:
     Parameters
     ----------
     threshold_bps
-        Slope from which on it counts, bps of mid a minute.
+        Least slope of a trend, bps of mid per minute.
     window_seconds
-        How far back the line goes, at least 15 s.
+        Window of the fitted line, at least 15 seconds.
     confirmations
-        Slopes in a row that make a trend.
+        Number of slopes in a row that make a trend.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ class TrendFilter:
         self._last_mid = 0.0
 
     def update(self, ts_ns: int, mid: float) -> None:
-        """Take in one mid price; times in nanoseconds since the epoch."""
+        """Add one mid price; times in nanoseconds since the epoch."""
         index = ts_ns // _STEP_NS
         if index > self._index:
             if self._last_mid:
@@ -151,11 +151,11 @@ class TrendFilter:
         self._last_mid = mid
 
     def next_ns(self, now_ns: int) -> int:
-        """Return the first moment after `now_ns` at which the direction may change."""
+        """Return the first time after `now_ns` at which the direction may change."""
         return (now_ns // _STEP_NS + 1) * _STEP_NS
 
     def restart(self) -> None:
-        """Forget everything: the feed had a gap."""
+        """Clear all prices and slopes after a gap of the feed."""
         self._mids.clear()
         self.direction = self._streak = 0
         self._last_mid = 0.0
@@ -179,14 +179,14 @@ class TrendFilter:
 def aligned_correlation(
     returns: Sequence[float], last_minute: int, others: Sequence[float], others_last_minute: int, count: int
 ) -> float | None:
-    """Return the correlation of two pairs' last one-minute returns, None while one has too few.
+    """Return the correlation of two pairs' last one-minute returns, None while one has too few returns.
 
     Parameters
     ----------
     returns, others
         One-minute returns, oldest first.
     last_minute, others_last_minute
-        The minute that each one's last return belongs to: at a minute's end one pair is ahead of the other.
+        Minute of each pair's last return, for alignment: at a minute's end one pair is ahead of the other.
     count
         Number of returns.
     """
@@ -198,5 +198,5 @@ def aligned_correlation(
     both = min(len(mine), len(theirs))
     try:
         return correlation(mine[-both:], theirs[-both:])
-    except StatisticsError:  # one of them never moved
+    except StatisticsError:  # one price never moved
         return None

@@ -1,4 +1,4 @@
-"""What a symbol's mood changes of its plan: sizes and widths by regime and session, sides by trend and correlation."""
+"""Adjust quotes to market moods: size and width by regime and session, sides by trend and correlation."""
 
 from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.config.strategy import SymbolParams
@@ -13,19 +13,19 @@ __all__ = ["SymbolMoods"]
 
 
 class SymbolMoods:
-    """The moods of one symbol.
+    """Adjusts one symbol's quotes to market moods.
 
     Parameters
     ----------
     params, market, position
-        The symbol's.
+        Parameters, market and position of the symbol.
     calibration
-        What was measured of it, None where nothing was.
+        The symbol's calibration, or None.
 
     Attributes
     ----------
     is_on
-        Whether anything is configured.
+        Whether any mood is configured.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class SymbolMoods:
         self.is_on = self._schedule.is_on or market.trend is not None or self._pause is not None
 
     def correlate(self, market: Market, position: Position) -> None:
-        """Take the pair of ``correlation_pause``, another one than this."""
+        """Set market and position of the other pair of ``correlation_pause``."""
         self._correlated = market, position
 
     def next_ns(self, now_ns: int, due_ns: int) -> int:
-        """Return when a mood may change by time alone, `due_ns` where none does before."""
+        """Return the next time at which a mood may change without a book event, at most `due_ns`."""
         if self._market.trend is not None:
             due_ns = min(due_ns, self._market.trend.next_ns(now_ns))
         return self._schedule.next_ns(now_ns, due_ns)
@@ -50,7 +50,7 @@ class SymbolMoods:
     def scaled(
         self, limits: SizeLimits, priced: PricedQuote, now_ns: int
     ) -> tuple[SizeLimits, PricedQuote] | None:
-        """Return sizes and widths with the mood's factors, None where the mood is not to quote."""
+        """Return sizes and widths times the mood's factors, None if the mood pauses quoting."""
         mood = self._schedule.mood(now_ns, self._market.volatility.volatility_pct)
         if mood.pauses:
             return None
@@ -59,7 +59,7 @@ class SymbolMoods:
         )
 
     def allowed(self, plan: QuotePlan) -> QuotePlan:
-        """Take out the sides that trend or correlation stop; one that reduces the position stays."""
+        """Remove sides stopped by trend or correlation, except one that reduces the position."""
         trend = self._market.trend
         if trend is not None:
             plan = self._without(plan, -trend.direction, NotQuoting.AGAINST_TREND)
@@ -71,7 +71,7 @@ class SymbolMoods:
         return plan._replace(bid=reason) if direction > 0 else plan._replace(ask=reason)
 
     def _shared_risk(self) -> int:
-        """Return 1 where buying adds to the risk of the other pair's position, -1 where selling does, 0 otherwise."""
+        """Return 1 if buying adds to the risk of the other pair's position, -1 if selling does, else 0."""
         if self._pause is None or self._correlated is None:
             return 0
         market, position = self._correlated

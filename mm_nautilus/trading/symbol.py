@@ -79,7 +79,7 @@ class SymbolState(SymbolViews):
     has_plan
         Whether both sides' targets are current.
     moods, dependents
-        What regimes, sessions, trend and correlation change, and the symbols whose quotes depend on this position.
+        Adjustments by market moods, and the symbols whose quotes depend on this position.
     """
 
     def __init__(
