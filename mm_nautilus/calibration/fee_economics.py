@@ -30,7 +30,7 @@ def best_half_width_bps(maker_fee_bps: float, kappa_per_bps: float) -> float:
     Returns
     -------
     float
-        Distance, bps of mid. Never below 0: a rebate larger than ``1 / kappa`` asks for quotes at the mid.
+        Distance, bps of mid; at least 0, as for a rebate larger than ``1 / kappa``.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | Non
 
 
 def _lacking(config: MarketMakerConfig, calibration: Calibration, symbol: str) -> Iterator[str]:
-    """Yield what a symbol's parameters want of a calibration and do not find there."""
+    """Yield what a symbol's parameters need from a calibration and do not find there."""
     params = config.for_symbol(symbol)
     if not (params.is_calibrated or params.fair_price == "microprice" or params.volatility_regimes):
         return

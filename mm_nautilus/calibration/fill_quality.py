@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,24 +48,20 @@ class OwnFills:
     mid_price: Floats
 
     def __post_init__(self) -> None:
-        columns = (self.ts_ns, self.direction, self.price, self.quantity, self.fee, self.mid_price)
-        lengths = [len(column) for column in columns]
+        lengths = [len(column) for column in self._columns]
         if len(set(lengths)) > 1:
             raise ValueError(f"the columns of fills must be equally long, was {lengths}")
 
     def __len__(self) -> int:
         return len(self.ts_ns)
 
+    @property
+    def _columns(self) -> tuple[Any, ...]:
+        return (self.ts_ns, self.direction, self.price, self.quantity, self.fee, self.mid_price)
+
     def where(self, kept: NDArray[np.bool_]) -> "OwnFills":
         """Return the rows for which `kept` is true."""
-        return OwnFills(
-            self.ts_ns[kept],
-            self.direction[kept],
-            self.price[kept],
-            self.quantity[kept],
-            self.fee[kept],
-            self.mid_price[kept],
-        )
+        return OwnFills(*(column[kept] for column in self._columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +154,9 @@ def _quality(fills: OwnFills, later: Floats, seconds: float) -> FillQuality:
         later_ns = fills.ts_ns + round(seconds * 1e9)
         _, error = clustered_mean(_BPS * mark_outs / values, values, later_ns, seconds)
 
-    def bps(amount: float) -> float | None:
-        return _BPS * amount / value if value else None
-
+    amounts = (spread, spread - mark_out, fees, mark_out, mark_out - fees)
+    shares = (_BPS * amount / value if value else None for amount in amounts)
+    spread_bps, adverse_bps, fees_bps, mark_out_bps, net_bps = shares
     return FillQuality(
-        seconds=seconds,
-        fills=len(fills),
-        value=value,
-        spread=spread,
-        adverse=spread - mark_out,
-        fees=fees,
-        mark_out=mark_out,
-        net=mark_out - fees,
-        spread_bps=bps(spread),
-        adverse_bps=bps(spread - mark_out),
-        fees_bps=bps(fees),
-        mark_out_bps=bps(mark_out),
-        net_bps=bps(mark_out - fees),
-        standard_error_bps=error,
+        seconds, len(fills), value, *amounts, spread_bps, adverse_bps, fees_bps, mark_out_bps, net_bps, error
     )

@@ -5,7 +5,7 @@ quote that stands ``d`` from the mid ``lambda(d) = A * exp(-kappa * d)`` times a
 choices, which change the figures more than their standard errors do.
 
 **What is counted.** One arrival is all trades of one side between two changes of the touch. A quote that
-rests there is filled by them once: nobody could have seen the first and quoted anew. Where a book is recorded
+rests there is filled by them once, as no quote can be renewed between them. Where a book is recorded
 after every event this is one market order; where it is recorded ten times a second, orders of one burst are
 counted once and not as ten takers at ten times the depth.
 
@@ -157,10 +157,9 @@ def fit_intensity(
         If an argument is out of range.
     """
     depths = np.asarray(depth_bps, dtype=np.float64)
-    _check_range("seconds", seconds, positive=True)
-    _check_range("tick_bps", tick_bps)
-    _check_range("least_depth_bps", least_depth_bps or 0.0)
-    _check_orders(depths, sides, ts_ns)
+    _check_arguments(
+        depths, seconds, sides, {"tick_bps": tick_bps, "least_depth_bps": least_depth_bps or 0.0}, ts_ns
+    )
     start = _start_bps(depths, tick_bps) if least_depth_bps is None else least_depth_bps
     inside = depths >= start
     reach = _reach(depths[inside], start, tick_bps)
@@ -190,12 +189,14 @@ def fit_intensity(
     )
 
 
-def _check_range(name: str, value: float, *, positive: bool = False) -> None:
-    if not 0 <= value < np.inf or (positive and value == 0):
-        raise ValueError(f"{name} must be {'positive' if positive else 'at least 0'} and finite, was {value}")
-
-
-def _check_orders(depths: Floats, sides: int, ts_ns: Ints | None) -> None:
+def _check_arguments(
+    depths: Floats, seconds: float, sides: int, lengths: dict[str, float], ts_ns: Ints | None
+) -> None:
+    if not 0 < seconds < np.inf:
+        raise ValueError(f"seconds must be positive and finite, was {seconds}")
+    for name, value in lengths.items():
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, was {value}")
     if not np.isfinite(depths).all():
         raise ValueError("depth_bps must be finite")
     if sides not in {1, 2}:

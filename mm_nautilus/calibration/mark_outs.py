@@ -51,7 +51,7 @@ def mark_outs(
     Returns
     -------
     list[MarkOut]
-        One a horizon; none where trades fall into fewer than two stretches, as no error can be told then.
+        One a horizon; none where trades fall into fewer than two stretches, as no error can be estimated then.
 
     Raises
     ------
@@ -78,11 +78,9 @@ def _mark_out(
     if not seconds > 0:
         raise ValueError(f"horizons_seconds must be positive, was {seconds}")
     later = ts_ns + round(seconds * 1e9)
-    mids = touches.mid_at(later)
-    stretch = touches.stretch_at(later)
-    kept = (
-        (later <= touches.end_ns) & ~np.isnan(mids) & (stretch >= 0) & (stretch == touches.stretch_at(ts_ns))
-    )
+    mids, stretch = touches.mid_at(later), touches.stretch_at(later)
+    kept = (later <= touches.end_ns) & ~np.isnan(mids)
+    kept &= (stretch >= 0) & (stretch == touches.stretch_at(ts_ns))
     gains = _BPS * (signs * (prices - mids) / prices)[kept]
     mean, error = clustered_mean(gains, np.ones(len(gains)), later[kept], seconds)
     if error is None:

@@ -1,4 +1,4 @@
-"""What quote models take from a market, and which figures are believed."""
+"""What quote models take from a market, and which figures are accepted."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,11 @@ from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.errors import CalibrationError
 
 _KAPPA_PER_BPS: Final = (0.001, 100.0)
-"""Decays that are believed: market orders reach 1 / kappa deep, 0.01 bps to 10 % of the mid."""
-
-
+"""Decays that are accepted: market orders reach 1 / kappa deep, 0.01 bps to 10 % of the mid."""
 _LARGEST_VOLATILITY_BPS: Final = 100.0
-"""Volatility that is believed, bps per square root of a second: 7.7 % in a minute."""
-
-
+"""Volatility that is accepted, bps per square root of a second: 7.7 % in a minute."""
 _LARGEST_MISFIT: Final = 3.0
-"""Mean factor by which a fit may miss the counts that stand beside it."""
+"""Mean factor by which a fit may miss the counts beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ def calibrated_inputs(calibration: SymbolCalibration, source: str) -> ModelInput
     Raises
     ------
     CalibrationError
-        If a figure is outside of what is believed (see `check_market`), or the fit misses the arrivals that were
+        If a figure is outside of what is accepted (see `check_market`), or the fit misses the arrivals that were
         counted beside it by a mean factor above 3, as one in other units does.
     """
     fit = calibration.intensity

@@ -1,4 +1,4 @@
-"""How often takers fill a quote of a width, counted on a recorded market, and the width that this speaks for."""
+"""How often takers fill a quote of a width, counted on a recorded market, and the width to propose."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from mm_nautilus.system.moments import SECOND_NS
 LEAST_FILLS_PER_HOUR: Final = 12.0
 """Fills an hour, both sides together, below which a width is not proposed: one in five minutes."""
 _LEAST_SEEN: Final = 5
-"""Fills in the record that it takes to expect any."""
+"""Fewest fills in the record of a width that is proposed."""
 _WIDTHS_TRIED: Final = 80
 _NARROWEST_PCT: Final = 0.0001
 _WIDEST_PCT: Final = 5.0
@@ -59,7 +59,7 @@ class TakerReach:
 
     @classmethod
     def of(cls, orders: MarketOrders, touches: TouchSeries) -> Self:
-        """Lay market orders beside the touches that they were made from."""
+        """Combine market orders with the touches that they were made from."""
         row = touches.row_at(orders.ts_ns, before=True)
         mids = touches.mid_ticks[row]
         away = np.where(orders.is_buy, 1.0, -1.0) * orders.depth_bps / _BPS
@@ -75,8 +75,7 @@ class TakerReach:
     def fills_per_hour(self, width_pct: float, pause_seconds: float) -> float:
         """Return how often an hour takers trade through quotes around the mid, both sides together.
 
-        An order has to go beyond the quote's price: at the price itself others stand ahead of it. After each fill a
-        side rests.
+        An order has to go beyond the quote's price: at the price itself other orders have priority.
 
         Parameters
         ----------
@@ -89,24 +88,18 @@ class TakerReach:
         bids = np.minimum(np.floor(self.mid_ticks - half + _ROUNDING), self.ask_ticks - 1)
         asks = np.maximum(np.ceil(self.mid_ticks + half - _ROUNDING), self.bid_ticks + 1)
         through = np.where(self.is_buy, self.deepest_ticks > asks, self.deepest_ticks < bids)
-        fills = sum(
-            _spaced(self.ts_ns[through & side], pause_seconds) for side in (self.is_buy, ~self.is_buy)
-        )
+        fills, pause_ns = 0, round(pause_seconds * SECOND_NS)
+        for side in (self.is_buy, ~self.is_buy):
+            times, index = self.ts_ns[through & side].tolist(), 0
+            while index < len(times):
+                fills += 1
+                index = bisect_left(times, times[index] + pause_ns, index + 1)
         return fills * _HOUR_SECONDS / self.seconds
-
-
-def _spaced(ts_ns: Ints, pause_seconds: float) -> int:
-    """Return how many moments are left where each makes those that follow within a pause not count."""
-    times, pause_ns, count, index = ts_ns.tolist(), round(pause_seconds * SECOND_NS), 0, 0
-    while index < len(times):
-        count += 1
-        index = bisect_left(times, times[index] + pause_ns, index + 1)
-    return count
 
 
 @dataclass(frozen=True, slots=True)
 class WidthChoice:
-    """A width, and what speaks for it.
+    """A width, and how often and at what gain it is filled.
 
     Parameters
     ----------
@@ -152,20 +145,17 @@ def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) 
     """
     paying = max(2.0 * maker_fee_pct, 0.0)
     paying_fills = reach.fills_per_hour(paying, pause_seconds)
-    choices = [
-        WidthChoice(
-            width,
+    choices = []
+    for width in _widths(reach, paying):
+        fills, kept_bps = (
             reach.fills_per_hour(width, pause_seconds),
             _HALF_PCT_IN_BPS * width - 100.0 * maker_fee_pct,
-            paying,
-            paying_fills,
         )
-        for width in _widths(reach, paying)
-    ]
+        choices.append(WidthChoice(width, fills, kept_bps, paying, paying_fills))
     seen = _LEAST_SEEN * _HOUR_SECONDS / reach.seconds
     least = min(max(LEAST_FILLS_PER_HOUR, seen), choices[0].fills_per_hour / 2)
     trading = [choice for choice in choices if choice.fills_per_hour >= least]
-    if not trading[-1].fills_per_hour:  # Nothing goes beyond the touch: stand there.
+    if not trading[-1].fills_per_hour:  # Nothing goes beyond the touch: quote there.
         return choices[0]
     paid = [choice for choice in trading if choice.pays]
     return max(paid, key=lambda choice: choice.fills_per_hour * choice.kept_bps) if paid else trading[-1]

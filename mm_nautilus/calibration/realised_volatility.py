@@ -40,7 +40,7 @@ def volatility_figures(touches: TouchSeries) -> VolatilityFigures:
     Parameters
     ----------
     touches
-        The touch over time. Sampling starts at its first row and anew after every gap; intervals that a gap or the
+        The touch over time. Sampling starts at its first row and again after every gap; intervals that a gap or the
         window cuts off are left out.
 
     Raises
@@ -56,21 +56,20 @@ def volatility_figures(touches: TouchSeries) -> VolatilityFigures:
         )
     points = [signature_point(touches, interval) for interval in INTERVALS_SECONDS]
     signature = [point for point in points if point is not None]
-    taken = [
-        point
-        for point in signature
-        if point.returns >= LEAST_RETURNS and point.interval_seconds <= LONGEST_MODEL_INTERVAL_SECONDS
-    ][-1]
+    model_points = [point for point in signature if point.interval_seconds <= LONGEST_MODEL_INTERVAL_SECONDS]
+    taken = [point for point in model_points if point.returns >= LEAST_RETURNS][-1]
     if taken.volatility_bps <= 0:
         raise CalibrationError(
             f"volatility needs a mid that moves, but it stood wherever it was sampled in {touches.seconds:.4g} s"
         )
-    moves = _moves_bps(touches)
+    changes = _BPS * _returns(touches.mid_ticks)[touches.is_step]
+    moves = changes[changes != 0]
+    minutes = sampled_returns(touches, _MINUTE_SECONDS).tolist()
     return VolatilityFigures(
         volatility_bps=taken.volatility_bps,
         standard_error_bps=taken.standard_error_bps,
         interval_seconds=taken.interval_seconds,
-        one_minute_pct=_one_minute_pct(touches),
+        one_minute_pct=deviation_pct(minutes) if len(minutes) >= _LEAST_SIGNATURE_RETURNS else None,
         event_time_bps=float(moves.std()) if len(moves) else 0.0,
         mid_moves=len(moves),
         signature=signature,
@@ -85,17 +84,7 @@ def signature_point(touches: TouchSeries, interval_seconds: float) -> SignatureP
     error follows from the fourth moment of the returns, ``sigma * sqrt((kurtosis - 1) / (4 n))``, where the
     kurtosis is taken as at least the normal distribution's 3, which gives ``sigma / sqrt(2 n)``.
 
-    Parameters
-    ----------
-    touches
-        The touch over time.
-    interval_seconds
-        Time between two samples, seconds.
-
-    Raises
-    ------
-    ValueError
-        If the interval is not positive.
+    A `ValueError` is raised if the interval is not positive.
     """
     if not interval_seconds > 0:
         raise ValueError(f"interval_seconds must be positive, was {interval_seconds}")
@@ -126,12 +115,6 @@ def _returns(mids: Floats) -> Floats:
     return returns
 
 
-def _moves_bps(touches: TouchSeries) -> Floats:
-    changes: Floats = _BPS * _returns(touches.mid_ticks)[touches.is_step]
-    moves: Floats = changes[changes != 0]
-    return moves
-
-
 def volatility_quantiles(touches: TouchSeries) -> list[VolatilityQuantile]:
     """Return the distribution of the one-minute volatility that a strategy would have measured from minute to minute.
 
@@ -148,8 +131,3 @@ def volatility_quantiles(touches: TouchSeries) -> list[VolatilityQuantile]:
         VolatilityQuantile(quantile=quantile, volatility_pct=float(value))
         for quantile, value in zip(_QUANTILES, values, strict=True)
     ]
-
-
-def _one_minute_pct(touches: TouchSeries) -> float | None:
-    returns = sampled_returns(touches, _MINUTE_SECONDS).tolist()
-    return deviation_pct(returns) if len(returns) >= _LEAST_SIGNATURE_RETURNS else None

@@ -12,10 +12,11 @@ from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.spread import spread_figures
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, Ints, TradeBlock
+from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
 from mm_nautilus.system.moments import moment
 
 _SIDES: Final = 2
+_COLUMNS: Final = 5
 
 
 class RollingCalibration:
@@ -37,60 +38,51 @@ class RollingCalibration:
     """
 
     __slots__ = (
-        "_ask_lots",
-        "_asks",
-        "_bid_lots",
-        "_bids",
-        "_buys",
         "_gaps",
         "_interval_ns",
-        "_prices",
         "_silent_since",
-        "_sizes",
-        "_touch_times",
-        "_trade_times",
+        "_touches",
+        "_trades",
         "_trim_ns",
-        "_venue_times",
         "_window_ns",
         "due_ns",
     )
 
     def __init__(self, interval_ns: int, window_ns: int) -> None:
         self._interval_ns, self._window_ns = interval_ns, window_ns
-        self._touch_times, self._bids, self._asks = array("q"), array("q"), array("q")
-        self._bid_lots, self._ask_lots = array("q"), array("q")
-        self._venue_times, self._trade_times = array("q"), array("q")
-        self._prices, self._sizes, self._buys = array("q"), array("q"), array("q")
+        self._touches = tuple(array("q") for _ in range(_COLUMNS))
+        self._trades = tuple(array("q") for _ in range(_COLUMNS))
         self._gaps: list[tuple[int, int]] = []
         self._silent_since: int | None = None
         self._trim_ns = 0
         self.due_ns: int | None = None
 
     def add_touch(self, ts_ns: int, bid_ticks: int, ask_ticks: int, bid_lots: int, ask_lots: int) -> None:
-        """Take in the touch of a sound book after a change of its prices or sizes; the last of one time counts.
+        """Keep the touch of a sound book after a change of its prices or sizes; the last of one time counts.
 
         Parameters
         ----------
         ts_ns
             Nanoseconds since the epoch; a time before the last one counts as the last one.
-        bid_ticks, ask_ticks
-            Best prices in ticks, the bid below the ask.
-        bid_lots, ask_lots
-            Their sizes in lots.
+        bid_ticks, ask_ticks, bid_lots, ask_lots
+            Best prices in ticks, the bid below the ask, and their sizes in lots.
         """
         if self.due_ns is None:
             self.due_ns = ts_ns + self._interval_ns
         self._make_room(ts_ns)
-        ts_ns = _not_before_last(self._touch_times, ts_ns)
+        times = self._touches[0]
+        ts_ns = max(ts_ns, times[-1]) if times else ts_ns
         if self._silent_since is not None:
             self._gaps.append((self._silent_since, ts_ns))
             self._silent_since = None
-        touch = (ts_ns, bid_ticks, ask_ticks, bid_lots, ask_lots)
-        if self._touch_times and self._touch_times[-1] == ts_ns:
-            for column in self._touch_columns:
-                column.pop()
-        for column, value in zip(self._touch_columns, touch, strict=True):
-            column.append(value)
+        is_replaced = bool(times) and times[-1] == ts_ns
+        for column, value in zip(
+            self._touches, (ts_ns, bid_ticks, ask_ticks, bid_lots, ask_lots), strict=True
+        ):
+            if is_replaced:
+                column[-1] = value
+            else:
+                column.append(value)
 
     def begin_gap(self, since_ns: int) -> None:
         """Take what lies between a moment and the next touch as not recorded.
@@ -98,13 +90,14 @@ class RollingCalibration:
         Parameters
         ----------
         since_ns
-            Time of the book's last event, nanoseconds since the epoch; a gap that a touch has ended is not begun again.
+            Time of the book's last event, nanoseconds since the epoch; a gap that a touch has ended stays ended.
         """
-        if self._silent_since is None and self._touch_times and since_ns >= self._touch_times[-1]:
+        times = self._touches[0]
+        if self._silent_since is None and times and since_ns >= times[-1]:
             self._silent_since = since_ns
 
     def add_trade(self, venue_ns: int, ts_ns: int, price_ticks: int, size_lots: int, *, is_buy: bool) -> None:
-        """Take in a trade whose taker is known; those before the first touch are left out.
+        """Keep a trade whose taker is known; those before the first touch are left out.
 
         Parameters
         ----------
@@ -120,11 +113,11 @@ class RollingCalibration:
         if self.due_ns is None:
             return
         self._make_room(ts_ns)
-        self._venue_times.append(venue_ns)
-        self._trade_times.append(_not_before_last(self._trade_times, ts_ns))
-        self._prices.append(price_ticks)
-        self._sizes.append(size_lots)
-        self._buys.append(SIDE_BID if is_buy else SIDE_ASK)
+        times = self._trades[1]
+        ts_ns = max(ts_ns, times[-1]) if times else ts_ns
+        trade = (venue_ns, ts_ns, price_ticks, size_lots, SIDE_BID if is_buy else SIDE_ASK)
+        for column, value in zip(self._trades, trade, strict=True):
+            column.append(value)
 
     def _make_room(self, now_ns: int) -> None:
         """Drop what has left the window, once another window has passed since the last time."""
@@ -134,22 +127,13 @@ class RollingCalibration:
 
     def _trim(self, start_ns: int) -> None:
         """Drop what lies before a moment, but for the touch that was in force then."""
-        passed = bisect_right(self._touch_times, start_ns) - 1
-        if passed > 0:
-            for column in self._touch_columns:
-                del column[:passed]
-        self._gaps = [(max(begin, start_ns), end) for begin, end in self._gaps if end > start_ns]
-        passed = bisect_left(self._trade_times, start_ns)
-        for column in self._trade_columns:
+        passed = max(bisect_right(self._touches[0], start_ns) - 1, 0)
+        for column in self._touches:
             del column[:passed]
-
-    @property
-    def _touch_columns(self) -> "tuple[array[int], ...]":
-        return self._touch_times, self._bids, self._asks, self._bid_lots, self._ask_lots
-
-    @property
-    def _trade_columns(self) -> "tuple[array[int], ...]":
-        return self._venue_times, self._trade_times, self._prices, self._sizes, self._buys
+        self._gaps = [(max(begin, start_ns), end) for begin, end in self._gaps if end > start_ns]
+        passed = bisect_left(self._trades[1], start_ns)
+        for column in self._trades:
+            del column[:passed]
 
     def estimate(self, now_ns: int) -> ModelInputs:
         """Estimate from the window that ends now; the next estimate is due an interval later either way.
@@ -161,16 +145,15 @@ class RollingCalibration:
         """
         self.due_ns = now_ns + self._interval_ns
         self._trim(now_ns - self._window_ns)
-        touches = self._touches(now_ns)
+        touches, trades = self.touches(now_ns), self.trades()
         if touches.seconds <= 0:
             raise CalibrationError("no book was recorded in the window")
-        orders = market_orders(self._trades(), touches)
-        spread = spread_figures(touches, 1.0, market_orders=len(orders), trades=len(self._trade_times))
+        orders = market_orders(trades, touches)
         fit = fit_intensity(
             orders.depth_bps,
             touches.seconds,
             sides=_SIDES,
-            tick_bps=spread.tick_bps,
+            tick_bps=spread_figures(touches, 1.0, market_orders=len(orders), trades=len(trades)).tick_bps,
             ts_ns=touches.recorded_ns(orders.ts_ns),
         )
         return ModelInputs(
@@ -180,27 +163,19 @@ class RollingCalibration:
             f"from the {touches.seconds / 60:.3g} minutes up to {moment(now_ns).isoformat(timespec='seconds')}",
         )
 
-    def _touches(self, now_ns: int) -> TouchSeries:
-        if not self._touch_times:
+    def touches(self, now_ns: int) -> TouchSeries:
+        """Return the touches of the window that ends now; a `CalibrationError` is raised if there are none."""
+        if not self._touches[0]:
             raise CalibrationError("there has been no sound book yet")
-        times, *prices_and_sizes = map(_integers, self._touch_columns)
+        times, bids, asks, bid_lots, ask_lots = map(np.array, self._touches)
         times[0] = max(times[0], now_ns - self._window_ns)
-        bids, asks, bid_lots, ask_lots = prices_and_sizes
         end_ns, gaps = max(now_ns, int(times[-1])), list(self._gaps)
         if self._silent_since is not None:
             gaps.append((max(self._silent_since, int(times[0])), end_ns))
-        return TouchSeries(
-            times, bids, asks, bid_lots, ask_lots, end_ns, np.array(gaps, dtype=np.int64).reshape(-1, 2)
-        )
+        gap_rows = np.array(gaps, dtype=np.int64).reshape(-1, 2)
+        return TouchSeries(times, bids, asks, bid_lots, ask_lots, end_ns, gap_rows)
 
-    def _trades(self) -> TradeBlock:
-        venue_ns, ts_ns, prices, sizes, buys = map(_integers, self._trade_columns)
-        return TradeBlock(venue_ns, ts_ns, prices, sizes, buys, [""] * len(ts_ns))
-
-
-def _not_before_last(times: "array[int]", ts_ns: int) -> int:
-    return max(ts_ns, times[-1]) if times else ts_ns
-
-
-def _integers(column: "array[int]") -> Ints:
-    return np.array(column, dtype=np.int64)
+    def trades(self) -> TradeBlock:
+        """Return the trades that are kept, without ids."""
+        venue_ns, ts_ns, prices, sizes, sides = map(np.array, self._trades)
+        return TradeBlock(venue_ns, ts_ns, prices, sizes, sides, [""] * len(ts_ns))

@@ -13,10 +13,6 @@ type Floats = NDArray[np.float64]
 _END_OF_TIME_NS: Final = np.iinfo(np.int64).max
 
 
-def _no_gaps() -> Ints:
-    return np.empty((0, 2), dtype=np.int64)
-
-
 @dataclass(frozen=True, slots=True)
 class TouchSeries:
     """The touch after every change of its prices or sizes, one row a change, both sides present.
@@ -48,13 +44,11 @@ class TouchSeries:
     bid_lots: Ints
     ask_lots: Ints
     end_ns: int
-    gaps: Ints = field(default_factory=_no_gaps)
+    gaps: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
 
     def __post_init__(self) -> None:
-        lengths = [
-            len(column)
-            for column in (self.ts_ns, self.bid_ticks, self.ask_ticks, self.bid_lots, self.ask_lots)
-        ]
+        columns = (self.ts_ns, self.bid_ticks, self.ask_ticks, self.bid_lots, self.ask_lots)
+        lengths = [len(column) for column in columns]
         if len(set(lengths)) > 1 or not lengths[0]:
             raise ValueError(f"the columns of touches must be equally long and not empty, was {lengths}")
         if (self.ts_ns[1:] < self.ts_ns[:-1]).any():
@@ -63,7 +57,7 @@ class TouchSeries:
             raise ValueError(f"end_ns must be at least the last touch's {self.ts_ns[-1]}, was {self.end_ns}")
         if (self.bid_ticks >= self.ask_ticks).any():
             raise ValueError("bid_ticks of touches must be below ask_ticks")
-        borders = np.concatenate([self.ts_ns[:1], self.gaps.ravel(), [self.end_ns]])
+        borders = self.stretches.ravel()
         if (borders[1:] < borders[:-1]).any():
             raise ValueError(f"gaps of touches must ascend within the window, was {self.gaps.tolist()}")
 
@@ -92,7 +86,7 @@ class TouchSeries:
 
     @property
     def row_seconds(self) -> Floats:
-        """How long every row was known to stand, seconds."""
+        """How long every row was known to be in force, seconds."""
         lasted: Floats = np.diff(self.recorded_ns(np.append(self.ts_ns, self.end_ns))) / 1e9
         return lasted
 
@@ -135,12 +129,6 @@ class TouchSeries:
         return np.searchsorted(self.ts_ns, ts_ns, side="left" if before else "right") - 1
 
     def mid_at(self, ts_ns: Ints, *, before: bool = False) -> Floats:
-        """Return the mid in force at each moment, ticks; NaN ahead of the first row.
-
-        Parameters
-        ----------
-        ts_ns, before
-            As for `row_at`.
-        """
+        """Return the mid in force at each moment, ticks, by `row_at`; NaN ahead of the first row."""
         row = self.row_at(ts_ns, before=before)
         return np.where(row < 0, np.nan, self.mid_ticks[row])

@@ -10,7 +10,7 @@ from typing import Final
 MINUTE_NS: Final = 60_000_000_000
 """Nanoseconds in a minute."""
 FINE_NS: Final = 5_000_000_000
-"""Nanoseconds between the closes that stand in until there are enough of minutes."""
+"""Nanoseconds between the closes that are used until there are enough of minutes."""
 _LEAST_FINE_RETURNS: Final = 8
 """Returns over `FINE_NS` that make an estimate: it exists after 45 seconds at most."""
 _SECONDS_PER_MINUTE: Final = 60.0
@@ -128,7 +128,7 @@ class VolatilityEstimate:
     volatility_pct
         % of price per square root of a minute, 0 while it is not known.
     source, since_ns
-        What it was measured from, and from when on it has been measured from that, nanoseconds since the epoch.
+        What it was measured from, and since when, nanoseconds since the epoch.
     """
 
     __slots__ = (
@@ -169,16 +169,7 @@ class VolatilityEstimate:
         return self.source is not VolatilitySource.UNKNOWN
 
     def update(self, ts_ns: int, mid: float) -> None:
-        """Take in one mid price.
-
-        Parameters
-        ----------
-        ts_ns
-            Time of the price, nanoseconds since the epoch; an earlier one than the last belongs to the last's
-            interval.
-        mid
-            Mid price.
-        """
+        """Add one mid price; one with an earlier time (nanoseconds) than the last belongs to the last's interval."""
         if ts_ns >= self._next_ns:
             self._advance(ts_ns)
             self._next_ns = self.next_ns(ts_ns)
@@ -202,14 +193,9 @@ class VolatilityEstimate:
             self._measure(calibrated_pct, VolatilitySource.CALIBRATION, now_ns)
 
     def load_bars(self, closes: Sequence[float], now_ns: int) -> None:
-        """Start from one-minute bars that end before the first price; bars too few for an estimate are left out.
+        """Start from the closes of one-minute bars that end before the first price, oldest first, all positive.
 
-        Parameters
-        ----------
-        closes
-            Their closes, oldest first, all positive.
-        now_ns
-            Nanoseconds since the epoch.
+        Bars too few for an estimate are left out.
         """
         if self.is_known and self.source is not VolatilitySource.FINE_RETURNS:
             return

@@ -166,7 +166,7 @@ def test_memory_is_bounded_by_the_window_even_without_estimates():
         at_ns = START_NS + second * SECOND
         rolling.add_touch(at_ns, 10_000 + second % 2, 10_005, second, 1)
         rolling.add_trade(at_ns, at_ns, 10_005, 1, is_buy=True)
-        lengths.append((len(rolling._touch_times), len(rolling._trade_times)))
+        lengths.append((len(rolling._touches[0]), len(rolling._trades[0])))
     assert max(touches for touches, _ in lengths) <= 2 * 60 + 2
     assert max(trades for _, trades in lengths) <= 2 * 60 + 2
 
@@ -177,7 +177,7 @@ def test_a_quiet_touch_stays_in_force_after_it_has_left_the_window():
     for second in range(600):
         at_ns = START_NS + second * SECOND
         rolling.add_trade(at_ns, at_ns, 10_002, 1, is_buy=True)
-    touches = rolling._touches(START_NS + 600 * SECOND)
+    touches = rolling.touches(START_NS + 600 * SECOND)
     assert touches.bid_ticks.tolist() == [10_000]
     assert touches.seconds == 60
 
@@ -188,7 +188,7 @@ def test_of_touches_at_one_time_the_last_counts_and_time_never_goes_back():
     rolling.add_touch(START_NS, 10_000, 10_002, 2, 2)
     rolling.add_touch(START_NS + 5, 10_000, 10_003, 3, 3)
     rolling.add_touch(START_NS + 4, 10_000, 10_004, 4, 4)
-    touches = rolling._touches(START_NS + 6)
+    touches = rolling.touches(START_NS + 6)
     assert touches.ts_ns.tolist() == [START_NS, START_NS + 5]
     assert touches.ask_ticks.tolist() == [10_002, 10_004]
 
@@ -197,4 +197,4 @@ def test_trades_before_the_first_touch_are_left_out():
     rolling = RollingCalibration(MINUTE, MINUTE)
     rolling.add_trade(START_NS, START_NS, 10_001, 1, is_buy=True)
     assert rolling.due_ns is None
-    assert len(rolling._trades()) == 0
+    assert len(rolling.trades()) == 0
