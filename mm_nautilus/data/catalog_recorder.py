@@ -176,7 +176,7 @@ class CatalogRecorder(GuardedActor):
         self.subscribe_book_deltas(instrument_id, BookType.L2_MBP, depth=self._book_depth, managed=True)
 
     def _on_command(self, message: object) -> None:
-        """End and begin a subscription with the others'."""
+        """Follow the strategy's requests to end or renew a subscription."""
         if not isinstance(message, FeedRequest) or message.instrument_id not in self._stored:
             return
         instrument_id = message.instrument_id
@@ -195,7 +195,7 @@ class CatalogRecorder(GuardedActor):
             self.unsubscribe_trades(instrument_id)
 
     def on_book_deltas(self, deltas: Any) -> None:
-        """Take a group of changes; where the book is not known, a whole one has to come first."""
+        """Keep a group of changes; where the book is not known, a whole one has to come first."""
         if not self._is_recording:
             return
         book = self._books[deltas.instrument_id]
@@ -207,7 +207,7 @@ class CatalogRecorder(GuardedActor):
         self._take(book, deltas.deltas, deltas.ts_init)
 
     def on_trade(self, trade: Any) -> None:
-        """Take a trade, unless it is older than the book or has come before: venues repeat their last ones."""
+        """Keep a trade, unless it is older than the book or has come before: venues repeat their last ones."""
         if not self._is_recording:
             return
         book = self._books[trade.instrument_id]
@@ -293,7 +293,7 @@ class CatalogRecorder(GuardedActor):
             self._hand_over(rows)
 
     def _take_row(self, rows: _Rows, row: dict[str, Any], time_name: str) -> None:
-        """Keep one row of our own; these may be a little out of order, as timers are dated by their schedule."""
+        """Keep metrics or a fill; these may be a little out of order, as timers are dated by their schedule."""
         if self._is_recording:
             rows.last = max(row[time_name] + self._shift, rows.last)
             rows.waiting.append({**row, time_name: rows.last - self._shift})

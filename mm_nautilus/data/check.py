@@ -191,9 +191,8 @@ class _InstrumentCheck:
         self._reader, self._spec, self._limits = reader, spec, limits
         self._problems, self._notes = problems, notes
         self._book, self._trades = TypeReport(), TypeReport()
-        self._book_span, self._tape_span = (
-            _SpanCheck(report, limits.gap_seconds) for report in (self._book, self._trades)
-        )
+        self._book_span = _SpanCheck(self._book, limits.gap_seconds)
+        self._tape_span = _SpanCheck(self._trades, limits.gap_seconds)
         self._replay = BookReplay()
         self._book_files = self._files(DataKind.DELTAS, self._book)
         self._trade_files = self._files(DataKind.TRADES, self._trades)
@@ -248,8 +247,7 @@ class _InstrumentCheck:
         try:
             found = {"precision": precision_problem(file, self._spec), "orders": order_problem(file)}
         except DataError as error:
-            self._problem("damaged", str(error))
-            return
+            found = {"damaged": str(error)}
         for kind, text in found.items():
             if text is not None:
                 self._problem(kind, text)
@@ -341,15 +339,11 @@ class _InstrumentCheck:
             self._problem(
                 "no_snapshot", f"{name} does not start with a snapshot; its first book is incomplete"
             )
-        if book.breaks.count:
-            longest = f"the longest {book.longest_break_seconds:.1f} s"
-            self._notes.append(f"{name} has breaks that its data announces, {longest}: {book.breaks}")
-        if book.one_sided.count:
-            self._notes.append(f"{name} has states of the book with an empty side: {book.one_sided}")
-        if book.unknown_deletes:
-            self._notes.append(
-                f"{name} has {book.unknown_deletes} deletes of levels that were not in the book"
-            )
+        longest = f"the longest {book.longest_break_seconds:.1f} s"
+        self._note(book.breaks.count, f"breaks that its data announces, {longest}: {book.breaks}")
+        self._note(book.one_sided.count, f"states of the book with an empty side: {book.one_sided}")
+        unknown = book.unknown_deletes
+        self._note(unknown, f"{unknown} deletes of levels that were not in the book")
 
     def _judge_trades(self, outside: OutsideTrades) -> None:
         trades, name = self._trades, self._spec.instrument_id
@@ -361,11 +355,12 @@ class _InstrumentCheck:
             text = f"{name} has trades outside the book: {outside}, up to {outside.farthest_bps:.1f} bps away"
             text += f" from what it showed within {outside.window_seconds:.3g} s of them"
             self._problem("outside_book", text)
-        if trades.unknown_takers:
-            self._notes.append(f"{name} has {trades.unknown_takers} trades without a known taker")
-        if trades.gaps.count:
-            longest = f"the longest {trades.longest_gap_seconds:.1f} s"
-            self._notes.append(f"{name} has silences of the tape, {longest}: {trades.gaps}")
-        alone = trades.rows - outside.compared
-        if alone:
-            self._notes.append(f"{name} has {alone} trades without a book to compare them with")
+        unknown, alone = trades.unknown_takers, trades.rows - outside.compared
+        self._note(unknown, f"{unknown} trades without a known taker")
+        longest = f"the longest {trades.longest_gap_seconds:.1f} s"
+        self._note(trades.gaps.count, f"silences of the tape, {longest}: {trades.gaps}")
+        self._note(alone, f"{alone} trades without a book to compare them with")
+
+    def _note(self, count: int, words: str) -> None:
+        if count:
+            self._notes.append(f"{self._spec.instrument_id} has {words}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +17,6 @@ from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import (
     LARGEST_FEE_PCT,
-    ORDER_LIMITS,
     InstrumentSpec,
     names_currencies,
 )
@@ -70,8 +69,6 @@ class InstrumentSource:
 
     Parameters
     ----------
-    spec
-        The instrument.
     source_symbol
         The symbol its CSV files must name, or None for whatever their first row names.
     off_lot_sizes
@@ -195,16 +192,8 @@ def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> l
 
 
 def _spec(definition: _Definition) -> InstrumentSpec:
-    maker, taker = definition.maker_fee_pct, definition.taker_fee_pct
-    return InstrumentSpec(
-        symbol=definition.symbol,
-        venue=definition.venue,
-        base=definition.base,
-        quote=definition.quote,
-        price_increment=definition.price_increment,
-        size_increment=definition.size_increment,
-        **{name: getattr(definition, name) for name in ORDER_LIMITS},
-        maker_fee_rate=None if maker is None else maker / 100,
-        taker_fee_rate=None if taker is None else taker / 100,
-        simulated=definition.simulated,
-    )
+    values: dict[str, Any] = definition.model_dump(exclude={"source_symbol", "off_lot_sizes"})
+    for name in ("maker_fee", "taker_fee"):
+        pct = values.pop(f"{name}_pct")
+        values[f"{name}_rate"] = None if pct is None else pct / 100
+    return InstrumentSpec(**values)

@@ -222,14 +222,12 @@ class PairFlow:
     # -- Slices -----------------------------------------------------------------------------------------
 
     def open(self, ts_ns: int, price: float, value_price: float) -> None:
-        """Fill the empty book with limit orders and record the snapshot.
+        """Fill the empty book with limit orders around the efficient price and record the snapshot.
 
         Parameters
         ----------
         ts_ns
             Time of the snapshot, nanoseconds since the epoch.
-        price
-            The efficient price.
         value_price
             Value of one unit of base currency in the currency order values are counted in.
         """
@@ -361,18 +359,10 @@ class PairFlow:
         return [(book, worst + book.sign * number, lots) for number in range(1, missing + 1)]
 
     def _take(self, lots: int, limit_price: float | None, deep_lots: int, *, is_buy: bool) -> None:
-        """Take size from the touch on; an informed taker stops where the price is no longer mispriced.
+        """Take at most `lots` from the touch on; what finds no counterpart is cancelled.
 
-        Parameters
-        ----------
-        lots
-            Most size to take; what finds no counterpart is cancelled.
-        limit_price
-            The efficient price, beyond which an informed taker does not trade; None for an uninformed one.
-        deep_lots
-            Size of the levels that make up for a side that has become thin.
-        is_buy
-            The taker's side.
+        An informed taker stops at `limit_price`, the efficient price; an uninformed one has None. Levels that make up
+        for a side that has become thin have `deep_lots` each.
         """
         book, _ = self._sides(is_bid=not is_buy)
         changes: list[tuple[SideBook, int, int]] = []

@@ -56,8 +56,6 @@ class RecoveryReport:
 
     Parameters
     ----------
-    catalog
-        The catalog.
     sessions, files, rows
         Sessions found; files and rows that were added.
     torn_bytes
