@@ -34,10 +34,7 @@ class OwnFills:
     mid_price
         The mid that was known when the fill came, quote currency; NaN where there was none.
 
-    Raises
-    ------
-    ValueError
-        If the columns differ in length.
+    A `ValueError` is raised if the columns differ in length.
     """
 
     ts_ns: Ints
@@ -86,7 +83,7 @@ class FillQuality:
     mark_out, net
         What closing at the mid would have made, before and after the fill's own fee.
     standard_error_bps
-        Of `mark_out_bps`; None where fills lie too close together to tell.
+        Of `mark_out_bps`; None where fills lie too close together to estimate one.
     """
 
     seconds: float
@@ -120,8 +117,6 @@ def fill_quality(fills: OwnFills, later_mids: Mapping[float, Floats]) -> list[Fi
 
     Parameters
     ----------
-    fills
-        The fills.
     later_mids
         For each horizon in seconds, the mid that long after every fill, quote currency; NaN where the run had ended.
 

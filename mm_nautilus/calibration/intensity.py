@@ -289,12 +289,11 @@ class _Reach:
     @property
     def kappa_variance(self) -> float:
         """Variance of kappa: the inverse of the information in stops and steps."""
-        stops, gone = float(self.stopped.sum()), float(self.gone.sum())
-        return stops / (gone * (gone + stops if self.whole else gone)) / self.unit_bps**2
+        return -self.kappa_slopes[1] / self.unit_bps
 
     @property
     def weights(self) -> Floats:
-        """Arrivals at the mid that each arrival of the range stands for, ``exp(kappa * a)``."""
+        """Arrivals at the mid that each arrival of the range represents, ``exp(kappa * a)``."""
         return np.exp(self.kappa * self.first_bps)
 
     @property

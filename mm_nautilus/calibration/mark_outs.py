@@ -31,18 +31,12 @@ def mark_outs(
     horizon ends after the window, ahead of the first touch or beyond the beginning of a gap are left out. Every trade
     weighs the same.
 
-    Trades close in time share most of what happens next, so the standard error does not take them as
-    independent: sums over stretches of twice the horizon do (errors clustered by stretch, Liang and Zeger,
-    Biometrika 73(1), 1986, for a mean).
+    Trades close in time share most of what happens next, so standard errors are those of `clustered_mean`.
 
     Parameters
     ----------
-    ts_ns
-        Times of the trades, nanoseconds since the epoch.
-    price_ticks
-        Their prices in ticks, whole or not.
-    is_buy
-        Whether the taker bought.
+    ts_ns, price_ticks, is_buy
+        Times of the trades, nanoseconds since the epoch, prices in ticks, whole or not, and whether the taker bought.
     touches
         The touch over time.
     horizons_seconds

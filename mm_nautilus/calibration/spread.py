@@ -14,22 +14,11 @@ def spread_figures(
 ) -> SpreadFigures:
     """Return mid, tick and spread as they were over time, with the counts given.
 
-    Each touch counts for as long as it was known to stand; the median is the smallest spread that at least half of
-    the time did not exceed.
+    Each touch counts for as long as it was known to be in force; the median is the smallest spread that at least half
+    of the time did not exceed.
 
-    Parameters
-    ----------
-    touches
-        The touch over time.
-    price_increment
-        Tick, quote currency.
-    market_orders, trades
-        Counts of the same span of time.
-
-    Raises
-    ------
-    ValueError
-        If the increment is not positive, or the series covers no time.
+    The counts are of the same span of time; the price increment is the tick in quote currency. A `ValueError` is raised
+    if it is not positive, or the series covers no time.
     """
     if not price_increment > 0:
         raise ValueError(f"price_increment must be positive, was {price_increment}")

@@ -96,14 +96,9 @@ class TouchSeries:
         return np.concatenate([self.ts_ns[:1], self.gaps.ravel(), [self.end_ns]]).reshape(-1, 2)
 
     def stretch_at(self, ts_ns: Ints, *, before: bool = False) -> Ints:
-        """Return the number of the stretch that each moment lies in, from 0; -1 in a gap.
+        """Return the number of the stretch that each moment (nanoseconds) lies in, from 0; -1 in a gap.
 
-        Parameters
-        ----------
-        ts_ns
-            Moments, nanoseconds since the epoch, in any order.
-        before
-            Whether a stretch that starts at the moment itself has not yet begun.
+        With `before`, a stretch that starts at the moment itself has not yet begun.
         """
         begins, ends = self.gaps.T
         passed = np.searchsorted(ends, ts_ns, side="left" if before else "right")
@@ -117,14 +112,9 @@ class TouchSeries:
         return steps
 
     def row_at(self, ts_ns: Ints, *, before: bool = False) -> Ints:
-        """Return the index of the row in force at each moment, -1 ahead of the first.
+        """Return the index of the row in force at each moment (nanoseconds), -1 ahead of the first.
 
-        Parameters
-        ----------
-        ts_ns
-            Moments, nanoseconds since the epoch, in any order.
-        before
-            Whether a row that starts at the moment itself is not yet in force.
+        With `before`, a row that starts at the moment itself is not yet in force.
         """
         return np.searchsorted(self.ts_ns, ts_ns, side="left" if before else "right") - 1
 

@@ -45,10 +45,30 @@ class CsvKind(StrEnum):
 _HEADERS: Final = {BOOK_HEADER: CsvKind.BOOK, TRADES_HEADER: CsvKind.TRADES}
 
 
-def detect_kind(path: Path) -> CsvKind:
-    """Return which type of data a file holds, by its header; a `DataError` says why it is no file of these."""
+def inspect(path: Path) -> tuple[CsvKind, list[str] | None]:
+    """Return which type of data a file holds, by its header, and the fields of its first row that is well shaped.
+
+    The fields are None where there is no row at all. A `DataError` says why it is no such file, or why none of its
+    first lines is a row.
+    """
+    problem: str | None = None
     with _opened(path) as (_, stream):
-        header = _header(path, stream)
+        kind = _kind(path, _header(path, stream))
+        for number in range(2, _FIRST_LINES + 2):
+            line = _line(path, stream)
+            text = line.rstrip("\r\n")
+            if text and (wrong := shape_problem(text)) is None:
+                return kind, text.split(",")
+            if text and problem is None:
+                problem = f"line {number}: {wrong}"
+            if not line:
+                break
+    if problem is None:
+        return kind, None
+    raise DataError(f"{path} holds no readable row in its first {_FIRST_LINES} lines; {problem}")
+
+
+def _kind(path: Path, header: str) -> CsvKind:
     if not header:
         raise DataError(f"{path} is empty; a Tardis file starts with its header")
     if header.partition("\r")[0] != header:
@@ -59,28 +79,6 @@ def detect_kind(path: Path) -> CsvKind:
             f"`{TRADES_HEADER}`, was `{shown(header, 120)}`"
         )
     return _HEADERS[header]
-
-
-def first_row(path: Path) -> list[str] | None:
-    """Return the eight fields of a file's first row that has them and two times, None where there is no row at all.
-
-    A `DataError` says why none of the first lines is such a row.
-    """
-    problem: str | None = None
-    with _opened(path) as (_, stream):
-        _header(path, stream)
-        for number in range(2, _FIRST_LINES + 2):
-            line = _line(path, stream)
-            text = line.rstrip("\r\n")
-            if text and (wrong := shape_problem(text)) is None:
-                return text.split(",")
-            if text and problem is None:
-                problem = f"line {number}: {wrong}"
-            if not line:
-                break
-    if problem is None:
-        return None
-    raise DataError(f"{path} holds no readable row in its first {_FIRST_LINES} lines; {problem}")
 
 
 def shape_problem(text: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mm_nautilus.data.catalog_files import OnProgress, format_time
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
-from mm_nautilus.data.csv_files import CsvKind, detect_kind, first_row
+from mm_nautilus.data.csv_files import CsvKind, inspect
 from mm_nautilus.data.csv_rows import read_rows
 from mm_nautilus.data.findings import Finding, FindingKind, Findings
 from mm_nautilus.data.row_streams import BookStream, TradeStream
@@ -137,7 +137,7 @@ def _plan(files: Sequence[Path]) -> tuple[list[tuple[Path, CsvKind]], tuple[str,
     """Return the files in the order to read them, and what the first row calls exchange and symbol."""
     if not files:
         raise DataError("no files to import were given")
-    entries = [(detect_kind(path), first_row(path), path) for path in files]
+    entries = [(*inspect(path), path) for path in files]
     entries.sort(key=lambda entry: (entry[0], entry[1][3] if entry[1] else "", entry[2].name))
     rows = [row for _, row, _ in entries if row is not None]
     if not rows:
