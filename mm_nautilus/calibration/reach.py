@@ -4,14 +4,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.calibration.intensity import MarketOrders
 from mm_nautilus.calibration.touches import TouchSeries
-from mm_nautilus.market.rows import Ints
 from mm_nautilus.system.moments import SECOND_NS
 
 LEAST_FILLS_PER_HOUR: Final = 12.0
@@ -31,45 +30,31 @@ _ROUNDING: Final = 1e-6
 type Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
 class TakerReach:
-    """Market orders with the market that each one met, in time order.
+    """How far market orders traded, beside the touches that they were made from.
 
-    Parameters
+    Attributes
     ----------
     seconds
         Length of the record, gaps left out, seconds.
     ts_ns
-        Time of each order, nanoseconds since the epoch.
-    is_buy
-        Whether the taker bought.
-    mid_ticks, bid_ticks, ask_ticks
-        Mid and touch just before it, ticks.
-    deepest_ticks
-        The deepest price that it traded at, ticks.
+        Time of each order, nanoseconds since the epoch; ascending.
     """
 
-    seconds: float
-    ts_ns: Ints
-    is_buy: NDArray[np.bool_]
-    mid_ticks: Floats
-    bid_ticks: Ints
-    ask_ticks: Ints
-    deepest_ticks: Ints
-
-    @classmethod
-    def of(cls, orders: MarketOrders, touches: TouchSeries) -> Self:
-        """Combine market orders with the touches that they were made from."""
+    def __init__(self, orders: MarketOrders, touches: TouchSeries) -> None:
+        self.seconds, self.ts_ns, self._is_buy = touches.seconds, orders.ts_ns, orders.is_buy
         row = touches.row_at(orders.ts_ns, before=True)
-        mids = touches.mid_ticks[row]
+        self._mids, self._bids, self._asks = (
+            touches.mid_ticks[row],
+            touches.bid_ticks[row],
+            touches.ask_ticks[row],
+        )
         away = np.where(orders.is_buy, 1.0, -1.0) * orders.depth_bps / _BPS
-        deepest = np.rint(mids * (1.0 + away)).astype(np.int64)
-        bids, asks = touches.bid_ticks[row], touches.ask_ticks[row]
-        return cls(touches.seconds, orders.ts_ns, orders.is_buy, mids, bids, asks, deepest)
+        self._deepest = np.rint(self._mids * (1.0 + away)).astype(np.int64)
 
     def depth_bps(self) -> Floats:
         """Return how far from the mid each order traded, bps of mid."""
-        found: Floats = _BPS * np.abs(self.deepest_ticks - self.mid_ticks) / self.mid_ticks
+        found: Floats = _BPS * np.abs(self._deepest - self._mids) / self._mids
         return found
 
     def fills_per_hour(self, width_pct: float, pause_seconds: float) -> float:
@@ -84,12 +69,12 @@ class TakerReach:
         pause_seconds
             How long a side rests after a fill, seconds.
         """
-        half = self.mid_ticks * width_pct / 200.0
-        bids = np.minimum(np.floor(self.mid_ticks - half + _ROUNDING), self.ask_ticks - 1)
-        asks = np.maximum(np.ceil(self.mid_ticks + half - _ROUNDING), self.bid_ticks + 1)
-        through = np.where(self.is_buy, self.deepest_ticks > asks, self.deepest_ticks < bids)
+        half = self._mids * width_pct / 200.0
+        bids = np.minimum(np.floor(self._mids - half + _ROUNDING), self._asks - 1)
+        asks = np.maximum(np.ceil(self._mids + half - _ROUNDING), self._bids + 1)
+        through = np.where(self._is_buy, self._deepest > asks, self._deepest < bids)
         fills, pause_ns = 0, round(pause_seconds * SECOND_NS)
-        for side in (self.is_buy, ~self.is_buy):
+        for side in (self._is_buy, ~self._is_buy):
             times, index = self.ts_ns[through & side].tolist(), 0
             while index < len(times):
                 fills += 1

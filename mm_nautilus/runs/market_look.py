@@ -129,7 +129,7 @@ def _measured(
         trades = joined_blocks(trade_blocks)
         median_trade = int(np.median(trades.size_lots))
         orders = market_orders(trades, touches)
-        reach = TakerReach.of(orders, touches) if len(orders) else None
+        reach = TakerReach(orders, touches) if len(orders) else None
     count = 0 if reach is None else len(reach.ts_ns)
     spread = spread_figures(touches, float(spec.price_increment), market_orders=count, trades=0)
     return MarketLook(

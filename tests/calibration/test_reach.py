@@ -24,7 +24,7 @@ def reached(*ticks: float, every_seconds: float = 10.0, half_spread: int = 5) ->
     )
     away = np.array(ticks)
     times = (np.arange(1, len(ticks) + 1) * every_seconds * SECOND).astype(np.int64)
-    return TakerReach.of(MarketOrders(times, away > 0, np.abs(away) / 10), touches)
+    return TakerReach(MarketOrders(times, away > 0, np.abs(away) / 10), touches)
 
 
 def width(half_ticks: float) -> float:
