@@ -50,7 +50,7 @@ from mm_nautilus.config.run import FeeConfig, LatencyConfig, VenueConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
-from mm_nautilus.runs.assembly import ORDER_RATE, sandbox_venue
+from mm_nautilus.runs.assembly import ORDER_RATE, fee_model, sandbox_venue
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
 from mm_nautilus.runs.restoration import simulated_account_id
 from mm_nautilus.trading.book import OwnBook
@@ -217,7 +217,7 @@ def build_node(address: FeedAddress) -> LiveNode:
         .add_simulated_exec_client(
             None,
             SandboxExecutionClientFactory(),
-            sandbox_venue(venue, specs, simulated_account_id("KRAKEN"), money),
+            sandbox_venue(venue, fee_model(venue, specs, "USDT"), simulated_account_id("KRAKEN"), money),
         )
     )
     return builder.build()

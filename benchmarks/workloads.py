@@ -50,7 +50,7 @@ from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.metrics.actor import MetricsActor
-from mm_nautilus.runs.assembly import simulated_venue, strategy_config
+from mm_nautilus.runs.assembly import fee_model, simulated_venue, strategy_config
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.trading.instruments import currency_pair
 from mm_nautilus.trading.strategy import MarketMaker
@@ -192,7 +192,7 @@ def node_run(
     ]
     run = BacktestRunConfig(
         id=RUN_ID,
-        venues=[simulated_venue(config.venue, specs, book_data="deltas")],
+        venues=[simulated_venue(config.venue, fee_model(config.venue, specs, "USDT"), book_data="deltas")],
         data=data,
         engine=engine_config(),
         chunk_size=CHUNK_ROWS,

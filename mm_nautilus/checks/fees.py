@@ -61,7 +61,10 @@ def configured_fees(config: TradingConfig) -> dict[str, Fees]:
 
 
 def with_venue_fees(venue: VenueConfig, spec: InstrumentSpec) -> InstrumentSpec:
-    """Return an instrument with the venue's fees: ``symbol_fees`` before ``fees`` before its own."""
+    """Return an instrument with the venue's fees: ``symbol_fees`` before ``fees`` before its own.
+
+    A fee schedule counts by the tier of its starting volume.
+    """
     fees = _charged(venue, spec.symbol)
     if fees is None:
         return spec
@@ -78,7 +81,10 @@ def with_instrument_fees(params: SymbolParams, spec: InstrumentSpec) -> SymbolPa
 
 
 def _charged(venue: VenueConfig, symbol: str) -> FeeConfig | None:
-    return venue.symbol_fees.get(symbol, venue.fees)
+    if symbol in venue.symbol_fees or venue.fee_schedule is None:
+        return venue.symbol_fees.get(symbol, venue.fees)
+    tier = venue.fee_schedule.tier_at(venue.fee_schedule.starting_volume)
+    return FeeConfig(maker_fee_pct=tier.maker_fee_pct, taker_fee_pct=tier.taker_fee_pct)
 
 
 def _filled(params: SymbolParams, maker_pct: float | None, taker_pct: float | None) -> SymbolParams:

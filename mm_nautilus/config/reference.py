@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mm_nautilus.config.fee_schedule import FeeScheduleConfig
 from mm_nautilus.config.problems import allowed_text, describe, shown
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.run import (
@@ -47,6 +48,12 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
         "venue.fees",
         FeeConfig,
         "Also under `venue.symbol_fees.SYMBOL`. Where the section is given, both keys must be.",
+    ),
+    (
+        "Fee schedule",
+        "venue.fee_schedule",
+        FeeScheduleConfig,
+        "One of `published` and `tiers` must be given. A tier has `volume`, `maker_fee_pct` and `taker_fee_pct`.",
     ),
     (
         "Rate limit",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from mm_nautilus.config.fee_schedule import FeeScheduleConfig
 from mm_nautilus.config.fields import (
     Allowed,
     Balance,
@@ -72,6 +73,8 @@ class VenueConfig(Section):
     """Leverage of a margin account; a cash account takes 1."""
     fees: FeeConfig | None = None
     """Fees of all pairs; null takes each instrument's own."""
+    fee_schedule: FeeScheduleConfig | None = None
+    """Fees by the volume of the last thirty days, instead of fees; null has none."""
     symbol_fees: dict[SymbolName, FeeConfig] = Field(default_factory=dict)
     """Fees of single pairs, which replace the above."""
     latency: LatencyConfig = LatencyConfig()
@@ -90,6 +93,8 @@ class VenueConfig(Section):
 
 
 def _account_problems(venue: VenueConfig) -> Iterator[Problem]:
+    if venue.fees is not None and venue.fee_schedule is not None:
+        yield Problem(("fee_schedule",), "fee_schedule must not be given together with fees, was both")
     seen = set()
     for index, balance in enumerate(venue.starting_balances):
         if balance.currency in seen:

@@ -13,10 +13,12 @@ from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.report.rows import FILL_ROWS, MODEL_ROWS, NONE, SYMBOL_ROWS, maker_quality, size_text
 from mm_nautilus.report.session import moment_text
 from mm_nautilus.report.tables import (
+    FEE_COLUMNS,
     Cell,
     Rows,
     cell,
     exit_table,
+    fee_table,
     model_table,
     reason_table,
     symbol_table,
@@ -138,6 +140,11 @@ def _exit_part(exits: Mapping[str, Any]) -> list[RenderableType]:
     return [_Grid("Exits", columns, exit_table(exits))] if exits else []
 
 
+def _fee_part(summary: Mapping[str, Any]) -> list[RenderableType]:
+    rows = fee_table(summary)
+    return [_Grid("Fee tiers, by the volume of 30 days", list(FEE_COLUMNS), rows)] if rows else []
+
+
 def _equity_text(equity: Mapping[str, Any] | None) -> str:
     if equity is None:
         return "Equity: unknown, because a balance never had a price"
@@ -182,6 +189,7 @@ def summary_view(summary: Mapping[str, Any]) -> Group:
         *_fill_part(symbols),
         *_model_part(symbols),
         *_exit_part(summary["exits"]),
+        *_fee_part(summary),
         *_reason_part(symbols),
         Text(_equity_text(summary["equity"])),
         Text(timing),

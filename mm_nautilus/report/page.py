@@ -27,9 +27,11 @@ from mm_nautilus.report.session import data_text, ending_note, moment_text, resu
 from mm_nautilus.report.statistics_table import statistics_rows
 from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
 from mm_nautilus.report.tables import (
+    FEE_COLUMNS,
     Cell,
     cell,
     exit_table,
+    fee_table,
     model_table,
     pointer,
     reason_table,
@@ -134,6 +136,8 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "keeps_guards": files.has_guards,
         "guards_left_out": max(0, len(changes) - _MOST_LISTED),
         "has_all_guards": guards is not None and guards.is_whole,
+        "fee_table": fee_table(summary),
+        "fee_columns": FEE_COLUMNS,
         "exit_table": exit_table(summary["exits"]),
         "exit_list": [
             _exit_cells(entry, price_decimals(symbols[entry.symbol])) for entry in exits[-_MOST_LISTED:]
@@ -340,8 +344,13 @@ def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _fee_rows(venue: Mapping[str, Any]) -> list[tuple[str, str]]:
-    fees = venue["fees"]
-    rows = [("fees", "each instrument's own" if fees is None else _fee_text(fees))]
+    fees, schedule = venue["fees"], venue.get("fee_schedule")
+    if schedule is not None:
+        volume = f"of a volume of {schedule['starting_volume']:,.0f} at the start"
+        shown = f"by tiers ({schedule['published'] or 'own'}), {volume}"
+    else:
+        shown = "each instrument's own" if fees is None else _fee_text(fees)
+    rows = [("fees", shown)]
     return rows + [(f"fees of {symbol}", _fee_text(own)) for symbol, own in venue["symbol_fees"].items()]
 
 

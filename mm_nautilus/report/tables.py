@@ -1,10 +1,11 @@
 """The tables of a run's summary, for the terminal and the page: a name and cells a row."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from mm_nautilus.report.money import signed_amount
+from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.report.rows import MODEL_ROWS, NONE, SYMBOL_ROWS, Row
+from mm_nautilus.system.moments import moment
 
 type Figures = Mapping[str, Any]
 
@@ -95,4 +96,25 @@ def exit_table(exits: Figures) -> Rows:
         text = ", ".join(signed_amount(value, currency) for currency, value in pnl.items()) or NONE
         keys = tuple(pointer("exits", reason, "pnl", code) for code in pnl)
         rows.append((reason.replace("_", " "), [*counts, Cell(text, keys, len(pnl) == 1)]))
+    return rows
+
+
+FEE_COLUMNS: Final = ("since", "maker fee", "taker fee", "fills")
+
+
+def fee_table(summary: Figures) -> Rows:
+    """Return which fee held from which volume of the last thirty days on; nothing with fixed fees."""
+    rows = []
+    for number, tier in enumerate(summary.get("fee_tiers") or ()):
+
+        def figure(name: str, text: str, number: int = number) -> Cell:
+            return Cell(text, (pointer("fee_tiers", str(number), name),))
+
+        cells = [
+            Cell(f"{moment(tier['since_ns']):%m-%d %H:%M:%S}"),
+            figure("maker_fee_pct", f"{tier['maker_fee_pct']:g} %"),
+            figure("taker_fee_pct", f"{tier['taker_fee_pct']:g} %"),
+            figure("fills", f"{tier['fills']:,}"),
+        ]
+        rows.append((f"at {unsigned_amount(tier['volume'], summary['report_currency'])}", cells))
     return rows

@@ -18,7 +18,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.execution import MakerTakerFeeModel, StaticLatencyModel
+from nautilus_trader.execution import FeeModel, StaticLatencyModel
 from nautilus_trader.model import (
     AccountId,
     AccountType,
@@ -39,6 +39,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs.control import RunControl
+from mm_nautilus.runs.fee_model import TieredFees, fixed_fees, follow_strategy
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
@@ -77,6 +78,8 @@ class Parts[Node, Control: GuardedActor]:
     recorder: RunRecorder
     traces: TraceRecorder | None
     """What records the tables of charts, None where the run writes none."""
+    fees: FeeModel
+    """What the venue charges."""
     control: Control
     """What begins, watches and ends the run."""
     others: Sequence[GuardedActor] = ()
@@ -141,19 +144,26 @@ def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:
     )
 
 
-def _shared_settings(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Any]:
-    """Return what the backtest's venue and the sandbox's are both told, every realism switch included."""
-    fees = {
-        InstrumentId.from_str(specs[symbol].instrument_id): rates
-        for symbol, rates in fee_rates(venue, specs).items()
+def fee_model(venue: VenueConfig, specs: Mapping[str, InstrumentSpec], report_currency: str) -> FeeModel:
+    """Return what the venue charges: fixed fees, or a `TieredFees` that has to follow the strategy."""
+    rates = {
+        InstrumentId.from_str(specs[symbol].instrument_id): pair
+        for symbol, pair in fee_rates(venue, specs).items()
+        if venue.fee_schedule is None or symbol in venue.symbol_fees
     }
-    highest = (max(maker for maker, _ in fees.values()), max(taker for _, taker in fees.values()))
+    if venue.fee_schedule is None:
+        return fixed_fees(rates)
+    return TieredFees(venue.fee_schedule, rates, report_currency)
+
+
+def _shared_settings(venue: VenueConfig, fees: FeeModel) -> dict[str, Any]:
+    """Return what the backtest's venue and the sandbox's are both told, every realism switch included."""
     is_cash = venue.account_type == "cash"
     return {
         "oms_type": OmsType.NETTING,
         "account_type": AccountType.CASH if is_cash else AccountType.MARGIN,
         "default_leverage": None if is_cash else Decimal(str(venue.leverage)),
-        "fee_model": MakerTakerFeeModel(*highest, fees),
+        "fee_model": fees,
         "latency_model": latency_model(venue.latency),
         "queue_position": venue.queue_position,
         "liquidity_consumption": venue.liquidity_consumption,
@@ -163,9 +173,7 @@ def _shared_settings(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) ->
     }
 
 
-def simulated_venue(
-    venue: VenueConfig, specs: Mapping[str, InstrumentSpec], *, book_data: str
-) -> BacktestVenueConfig:
+def simulated_venue(venue: VenueConfig, fees: FeeModel, *, book_data: str) -> BacktestVenueConfig:
     """Describe the venue to the backtest engine; every realism switch is given, none left to a default."""
     return BacktestVenueConfig(
         name=venue.name,
@@ -173,13 +181,13 @@ def simulated_venue(
         book_type=BookType.L1_MBP if book_data == "quotes" else BookType.L2_MBP,
         allow_cash_borrowing=False,
         use_random_ids=False,
-        **_shared_settings(venue, specs),
+        **_shared_settings(venue, fees),
     )
 
 
 def sandbox_venue(
     venue: VenueConfig,
-    specs: Mapping[str, InstrumentSpec],
+    fees: FeeModel,
     account_id: AccountId,
     starting_balances: Sequence[Money],
 ) -> SandboxExecutionClientConfig:
@@ -191,7 +199,7 @@ def sandbox_venue(
         book_type=BookType.L2_MBP,
         # Ids that count from 1 anew would be met again after a restart.
         use_random_ids=True,
-        **_shared_settings(venue, specs),
+        **_shared_settings(venue, fees),
     )
 
 
@@ -257,8 +265,9 @@ def build_backtest(
         Returns whether the run is to end now.
     """
     config = inputs.config
+    fees = fee_model(config.venue, inputs.specs, config.report_currency)
     with _pandas_unloaded():
-        node = BacktestNode([_node_config(inputs, folder, catalog)])
+        node = BacktestNode([_node_config(inputs, folder, catalog, fees)])
         node.build()
     strategy = inputs.code.strategy(strategy_config(config, inputs.specs))
     strategy.conditions = Conditions(
@@ -269,8 +278,10 @@ def build_backtest(
     )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
+    follow_strategy(fees, strategy, inputs.specs)
     parts = Parts(
         node=node,
+        fees=fees,
         strategy=strategy,
         metrics=metrics,
         recorder=RunRecorder(folder, metrics.portfolio, config.output, say=say_trades),
@@ -306,7 +317,7 @@ def _pandas_unloaded() -> Iterator[None]:
         del sys.modules["pandas"]
 
 
-def _node_config(inputs: RunInputs, folder: Path, catalog: str) -> BacktestRunConfig:
+def _node_config(inputs: RunInputs, folder: Path, catalog: str, fees: FeeModel) -> BacktestRunConfig:
     config = inputs.config
     ids = [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()]
     data = [
@@ -331,7 +342,7 @@ def _node_config(inputs: RunInputs, folder: Path, catalog: str) -> BacktestRunCo
         )
     return BacktestRunConfig(
         id=RUN_ID,
-        venues=[simulated_venue(config.venue, inputs.specs, book_data="deltas")],
+        venues=[simulated_venue(config.venue, fees, book_data="deltas")],
         data=data,
         engine=BacktestEngineConfig(
             logging=log_config(config.output, folder),

@@ -8,6 +8,7 @@ from typing import Final
 from nautilus_trader.adapters.kraken import KrakenDataClientFactory
 from nautilus_trader.adapters.sandbox import SandboxExecutionClientFactory
 from nautilus_trader.common import Environment
+from nautilus_trader.execution import FeeModel
 from nautilus_trader.live import (
     LiveDataEngineConfig,
     LiveExecutionEngineConfig,
@@ -27,12 +28,14 @@ from mm_nautilus.runs.assembly import (
     ORDER_RATE,
     Parts,
     answer_ns,
+    fee_model,
     latency_model,
     log_config,
     sandbox_venue,
     strategy_config,
 )
 from mm_nautilus.runs.control import SessionControl, StopController
+from mm_nautilus.runs.fee_model import follow_strategy
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
@@ -121,7 +124,8 @@ def build_sandbox(
     """
     config, state = inputs.config, beside.state
     saved = None if state is None else state.account
-    node = _builder(inputs, folder, saved, beside.listing_url).build()
+    fees = fee_model(config.venue, inputs.specs, config.report_currency)
+    node = _builder(inputs, folder, saved, beside.listing_url, fees).build()
     strategy = inputs.code.strategy(strategy_config(config, inputs.specs), takes_over=True)
     strategy.conditions = Conditions(
         is_live=True,
@@ -139,7 +143,9 @@ def build_sandbox(
     saver = None if state is None else StateSaver(state, strategy, metrics)
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
+    follow_strategy(fees, strategy, inputs.specs)
     parts = SandboxParts(
+        fees=fees,
         strategy=strategy,
         metrics=metrics,
         recorder=RunRecorder(folder, metrics.portfolio, config.output, say=beside.say_trades, is_live=True),
@@ -172,7 +178,7 @@ def _session_control(
 
 
 def _builder(
-    inputs: SandboxInputs, folder: Path, saved: SavedAccount | None, listing_url: str
+    inputs: SandboxInputs, folder: Path, saved: SavedAccount | None, listing_url: str, fees: FeeModel
 ) -> LiveNodeBuilder:
     config, venue = inputs.config, inputs.config.venue
     is_cash = venue.account_type == "cash"
@@ -192,7 +198,7 @@ def _builder(
         .add_simulated_exec_client(
             None,
             SandboxExecutionClientFactory(),
-            sandbox_venue(venue, inputs.specs, simulated_account_id(venue.name), money),
+            sandbox_venue(venue, fees, simulated_account_id(venue.name), money),
         )
     )
     if saved is not None and takes_over:

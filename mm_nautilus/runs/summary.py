@@ -12,6 +12,7 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import OwnPricing
 from mm_nautilus.risk.points_budget import waits_summary
 from mm_nautilus.runs.assembly import Parts
+from mm_nautilus.runs.fee_model import fee_tiers, fee_warnings
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.runs.taker_reach import taker_reach
@@ -218,8 +219,11 @@ def run_summary(
         },
         "symbols": found,
         "equity": account_summary(account, parts.metrics.ledger),
+        "fee_tiers": fee_tiers(parts.fees),
         "exits": exit_summary(parts.recorder.exits),
-        "warnings": list(dict.fromkeys([*inputs.warnings, *parts.strategy.run_warnings])),
+        "warnings": list(
+            dict.fromkeys([*inputs.warnings, *parts.strategy.run_warnings, *fee_warnings(parts.fees)])
+        ),
         "orders": sum(symbol.counts.placed for symbol in symbols.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),

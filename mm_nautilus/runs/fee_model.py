@@ -1,0 +1,154 @@
+"""The fees that the simulated venue charges: fixed ones, or those of the tier that the run's volume has reached."""
+
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, Self
+
+from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
+from nautilus_trader.model import InstrumentId, LiquiditySide, Money
+
+from mm_nautilus.config.fee_schedule import FeeScheduleConfig, FeeTier
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rates import Rates
+from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.trading.strategy import MarketMaker
+
+_WINDOW_NS: Final = 30 * 86_400 * SECOND_NS
+
+type FeeRates = Mapping[InstrumentId, tuple[Decimal, Decimal]]
+
+
+def fixed_fees(rates: FeeRates) -> MakerTakerFeeModel:
+    """Return the engine's model of each pair's maker and taker fee, as fractions of the value."""
+    highest = max(maker for maker, _ in rates.values()), max(taker for _, taker in rates.values())
+    return MakerTakerFeeModel(*highest, dict(rates))
+
+
+def follow_strategy(fees: FeeModel, strategy: MarketMaker, specs: Mapping[str, InstrumentSpec]) -> None:
+    """Let fees that depend on the volume take time and prices from the strategy."""
+    if isinstance(fees, TieredFees):
+        fees.follow(strategy, {symbol: (spec.base, spec.quote) for symbol, spec in specs.items()})
+
+
+def fee_tiers(fees: FeeModel) -> list[dict[str, Any]] | None:
+    """Return which tier held from which volume on, None with fixed fees."""
+    return [use.to_dict() for use in fees.uses] if isinstance(fees, TieredFees) else None
+
+
+def fee_warnings(fees: FeeModel) -> list[str]:
+    """Return what a schedule could not do."""
+    unvalued = sum(use.unvalued for use in fees.uses) if isinstance(fees, TieredFees) else 0
+    if not unvalued:
+        return []
+    return [f"Warning: {unvalued} fills are not in the volume of fee_schedule: their value had no price"]
+
+
+class TieredFees(FeeModel):
+    """Charge the fees of the tier that the volume of the last thirty days has reached, before each execution.
+
+    Parameters
+    ----------
+    schedule
+        The tiers.
+    own
+        Fees of the pairs that have their own, as fractions of the value; their volume counts.
+    report_currency
+        Currency of volumes.
+
+    Attributes
+    ----------
+    uses
+        Tiers that held, in the order of time.
+    """
+
+    def __new__(cls, *_args: Any) -> Self:
+        """Keep the arguments from the engine's base class."""
+        return super().__new__(cls)
+
+    def __init__(self, schedule: FeeScheduleConfig, own: FeeRates, report_currency: str) -> None:
+        self._schedule, self._own, self._currency = schedule, own, report_currency
+        self._recent: deque[tuple[int, float]] = deque()
+        self._volume = 0.0
+        self._first_ns: int | None = None
+        self._strategy: MarketMaker | None = None
+        self._rates: Rates[float] | None = None
+        self.uses: list[TierUse] = []
+
+    def follow(self, strategy: MarketMaker, pairs: Mapping[str, tuple[str, str]]) -> None:
+        """Take time and prices from the strategy; `pairs` are base and quote currency by symbol."""
+
+        def mid_price(symbol: str) -> float | None:
+            state = strategy.symbols.get(symbol)
+            return None if state is None else state.mid_price
+
+        self._strategy = strategy
+        self._rates = Rates(pairs, mid_price, 1.0)
+
+    def get_commission(self, order: Any, fill_quantity: Any, fill_px: Any, instrument: Any) -> Money:
+        """Return an execution's fee in quote currency, and count its value."""
+        now_ns = order.ts_last if self._strategy is None else self._strategy.clock.timestamp_ns()
+        value = fill_quantity.as_decimal() * fill_px.as_decimal()
+        use = self._use(now_ns)
+        is_maker = order.liquidity_side == LiquiditySide.MAKER
+        if instrument.id in self._own:
+            rate = self._own[instrument.id][0 if is_maker else 1]
+        else:
+            pct = use.tier.maker_fee_pct if is_maker else use.tier.taker_fee_pct
+            rate = Decimal(repr(pct)) / 100
+        use.fills += 1
+        self._count(now_ns, value, instrument.quote_currency.code)
+        return Money.from_decimal(value * rate, instrument.quote_currency)
+
+    def _count(self, now_ns: int, value: Decimal, currency: str) -> None:
+        rate = None if self._rates is None else self._rates.rate(currency, self._currency)
+        if rate is None:
+            self.uses[-1].unvalued += 1
+            return
+        self._recent.append((now_ns, float(value) * rate))
+        self._volume += self._recent[-1][1]
+
+    def _use(self, now_ns: int) -> "TierUse":
+        if self._first_ns is None:
+            self._first_ns = now_ns
+        while self._recent and self._recent[0][0] <= now_ns - _WINDOW_NS:
+            self._volume -= self._recent.popleft()[1]
+        share = max(0.0, 1.0 - (now_ns - self._first_ns) / _WINDOW_NS)
+        volume = self._schedule.starting_volume * share + self._volume
+        tier = self._schedule.tier_at(volume)
+        if not self.uses or self.uses[-1].tier is not tier:
+            self.uses.append(TierUse(now_ns, volume, tier))
+        return self.uses[-1]
+
+
+class TierUse:
+    """A stretch of time in which one tier held.
+
+    Attributes
+    ----------
+    since_ns
+        Time of its first execution, nanoseconds since the epoch.
+    volume
+        Volume of the thirty days before, in the report currency.
+    tier
+        The tier.
+    fills, unvalued
+        Executions, and those of them whose value had no price in the report currency and was not counted.
+    """
+
+    __slots__ = ("fills", "since_ns", "tier", "unvalued", "volume")
+
+    def __init__(self, since_ns: int, volume: float, tier: FeeTier) -> None:
+        self.since_ns, self.volume, self.tier = since_ns, volume, tier
+        self.fills = self.unvalued = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the summary has it."""
+        return {
+            "since_ns": self.since_ns,
+            "volume": self.volume,
+            "maker_fee_pct": self.tier.maker_fee_pct,
+            "taker_fee_pct": self.tier.taker_fee_pct,
+            "fills": self.fills,
+            "unvalued_fills": self.unvalued,
+        }

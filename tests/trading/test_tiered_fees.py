@@ -1,0 +1,27 @@
+"""The engine asks our fees by volume for every execution."""
+
+from unittest.mock import ANY
+
+from scripting import Watched, book, config, trade
+
+from mm_nautilus.config.fee_schedule import FeeScheduleConfig
+from mm_nautilus.runs.fee_model import TieredFees, fee_tiers, fee_warnings
+
+
+def test_fills_without_a_price_in_the_report_currency_are_warned_of(run):
+    """Nothing gives this schedule prices, as before another pair's first book."""
+    fees = TieredFees(FeeScheduleConfig(published="kraken_spot"), {}, "USDT")
+    data = [book(0, 2.3495, 2.3505), trade(1, 2.348, 10, "sell")]
+    outcome = run(Watched(config()), data, fee_model=fees)
+    assert [fill.fee for fill in outcome.fills] == ["0.05872050 USDT"]
+    assert fee_tiers(fees) == [
+        {
+            "since_ns": ANY,
+            "volume": 0.0,
+            "maker_fee_pct": 0.25,
+            "taker_fee_pct": 0.4,
+            "fills": 1,
+            "unvalued_fills": 1,
+        }
+    ]
+    assert "1 fills are not in the volume" in fee_warnings(fees)[0]
