@@ -13,26 +13,37 @@ URGENT: Final = math.inf
 """Worth of a requote to send as soon as the points suffice, because the side has no order."""
 
 
-def requote_worth(working: Quote | None, target: Quote, spread_ticks: int) -> float:
-    """Return the worth of moving an order to its target, without unit.
+_MISSED_WORTH: Final = 0.25
+"""Worth of moving a quote nearer to the market, which may miss fills, as a share of that of moving it away."""
+
+
+def requote_worth(
+    working: Quote | None, target: Quote, best_bid: int, best_ask: int, *, is_bid: bool
+) -> float:
+    """Return how urgent it is to move an order to its target.
 
     Parameters
     ----------
     working
-        The working order, or None.
+        The order, None where there is none.
     target
-        The target quote.
-    spread_ticks
-        The market's spread, ticks.
+        The wanted quote.
+    best_bid, best_ask
+        The market's touch, ticks.
+    is_bid
+        The order's side.
 
     Returns
     -------
     float
-        The larger of the price distance in spreads and the relative difference in size.
+        The price distance in units of the spread or of the target's distance from the mid, whichever is more; a quarter
+        of it where the order is too far from the market. The relative difference in size, where that is larger.
     """
     if working is None:
         return URGENT
-    distance = abs(working.price_ticks - target.price_ticks) / max(1, spread_ticks)
+    unit = max(1.0, best_ask - best_bid, abs(target.price_ticks - 0.5 * (best_bid + best_ask)))
+    too_near = (working.price_ticks - target.price_ticks) * (1 if is_bid else -1)
+    distance = too_near / unit if too_near > 0 else -_MISSED_WORTH * too_near / unit
     return max(distance, abs(working.size_lots - target.size_lots) / target.size_lots)
 
 

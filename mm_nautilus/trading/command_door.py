@@ -74,7 +74,11 @@ class CommandDoor:
             _COMMANDS[action],
             None if order is None else order.order_id,
             requote_worth(
-                resting, target, (symbol.book.best_ask_ticks or 0) - (symbol.book.best_bid_ticks or 0)
+                resting,
+                target,
+                symbol.book.best_bid_ticks or 0,
+                symbol.book.best_ask_ticks or 0,
+                is_bid=side.is_bid,
             ),
             kept=budget.share(None if other.order is None else other.order.order_id, now_ns),
             now_ns=now_ns,

@@ -26,18 +26,27 @@ def _quoting(spent: int = 0, age_seconds: float = 0.0) -> tuple[PointsBudget, in
 
 
 @pytest.mark.parametrize(
-    ("working", "target", "spread", "worth"),
+    ("working", "is_bid", "worth"),
     [
-        (None, Quote(100, 5), 2, URGENT),
-        (Quote(99, 5), Quote(100, 5), 2, 0.5),
-        (Quote(103, 5), Quote(100, 5), 0, 3.0),
-        (Quote(100, 1), Quote(100, 5), 2, 0.8),
+        (None, True, URGENT),
+        (Quote(104, 5), True, 0.5),
+        (Quote(96, 5), True, 0.125),
+        (Quote(104, 5), False, 0.125),
+        (Quote(96, 5), False, 0.5),
+        (Quote(100, 1), True, 0.8),
+        (Quote(104, 4), True, 0.5),
     ],
 )
-def test_worth_is_the_distance_in_spreads_or_the_size_that_is_wrong(
-    working: Quote | None, target: Quote, spread: int, worth: float
+def test_worth_is_the_distance_in_half_widths_or_the_size_that_is_wrong(
+    working: Quote | None, is_bid: bool, worth: float
 ) -> None:
-    assert requote_worth(working, target, spread) == worth
+    """The target stands eight ticks from the mid; what is too near counts four times what is too far."""
+    mid = 108 if is_bid else 92
+    assert requote_worth(working, Quote(100, 5), mid - 1, mid + 1, is_bid=is_bid) == worth
+
+
+def test_a_spread_wider_than_the_quote_is_the_unit() -> None:
+    assert requote_worth(Quote(104, 5), Quote(100, 5), 92, 108, is_bid=True) == 0.25
 
 
 def test_the_hurdle_rises_with_what_is_spent() -> None:

@@ -81,10 +81,10 @@ def test_what_protects_is_sent_at_once_when_no_quote_may_move_any_more(run, what
     events = {
         "an unsafe book": [book(7.1, 2.3506, 2.3505)],
         "a halt": [around(7.1, 2.35)],
-        "an exit": [trade(7.05, 2.34, 10, "sell"), around(7.1, 2.3375)],
+        "an exit": [trade(7.05, 2.34, 10, "sell"), around(7.1, 2.335)],
     }
     commands = {7.1: HaltQuoting("a test", flatten=False)} if what == "a halt" else {}
-    mm = Watched(config(rate_limit={"kraken": "starter"}, **EXITS | {"stop_loss_pct": 0.45}))
+    mm = Watched(config(rate_limit={"kraken": "starter"}, min_spread_pct=0.2, stop_loss_pct=0.4))
     outcome = run(mm, [*SHORT, *events[what], around(7.2, 2.35)], actors=[Commander(commands)])
     symbol = mm.symbols[XRP_USDT]
     assert symbol.bid.wait.count + symbol.ask.wait.count > 0
