@@ -59,13 +59,13 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
     config
         The configuration; its catalog and its calibration are absolute paths.
     warnings
-        Risks visible without market data; each starts with ``Warning:`` and ends with its place.
+        Risks visible without market data, by their texts: each starts with ``Warning:`` and ends with its place.
     sources
         Source of each given value by its path: ``FILE:LINE`` or ``--set``.
     """
 
     config: Config
-    warnings: list[str]
+    warnings: Mapping[str, Problem]
     sources: Mapping[tuple[str, ...], str]
 
     @property
@@ -150,7 +150,7 @@ def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
     errors = [problem.located() for problem in found if not problem.is_warning]
     if errors or config is None:
         raise ConfigError(errors)
-    return LoadedConfig(config, [problem.text() for problem in found], {})
+    return LoadedConfig(config, {problem.text(): problem for problem in found}, {})
 
 
 def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
@@ -208,7 +208,7 @@ def _loaded[Config: (RunConfig, SandboxConfig)](
     errors = source.problems + [_placed_text(*pair) for pair in placed if not pair[1].is_warning]
     if errors or config is None:
         raise ConfigError(errors)
-    return LoadedConfig(config, [_placed_text(*pair) for pair in placed], source.places)
+    return LoadedConfig(config, {_placed_text(*pair): pair[1] for pair in placed}, source.places)
 
 
 def _checked[Config: (RunConfig, SandboxConfig)](

@@ -1,56 +1,45 @@
-"""Group warnings for display: one line per rule, with its symbols in parentheses."""
+"""Warnings as they are told to people: one line a rule, with the symbols that it concerns in brackets."""
 
 import re
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from mm_nautilus.config.problems import Problem
 
 __all__ = ["grouped_warnings"]
 
-_WARNING: Final = "Warning: "
-_OF_SYMBOL: Final = re.compile(r"Warning: ([^\s:/]+/[^\s:]+): (.+)", re.DOTALL)
-_PLACE: Final = re.compile(r" \((?:--set|[^()]+:\d+)\)$")
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _DETAIL: Final = ": "
 
 
-class _OfSymbol(NamedTuple):
-    """A warning of one symbol: its text without symbol and place, and the text as it was given."""
+def grouped_warnings(warnings: Mapping[str, Problem]) -> list[str]:
+    """Return warnings with those that differ in their symbol and their numbers alone as one.
 
-    symbol: str
-    message: str
-    text: str
-
-
-def grouped_warnings(warnings: Iterable[str]) -> list[str]:
-    """Merge warnings that differ only in symbol and numbers.
-
-    Differing numbers become a range, and the explanation after the message's first colon is left out; summary and
-    report have the full texts. A warning without a match stays as it is.
+    A number that differs becomes the range from the least to the greatest, and what explains the rule, after the
+    message's first colon, is left out: the summary and the report have every text in full. A warning that stands alone
+    stays as it is.
 
     Parameters
     ----------
     warnings
-        Texts such as those of `validate`; their order is kept.
+        Risks by the texts that tell them; they keep their order.
     """
-    groups: dict[str, list[_OfSymbol]] = {}
-    for text in dict.fromkeys(warnings):
-        match = _OF_SYMBOL.fullmatch(text)
-        if match is None:
-            groups[text] = [_OfSymbol("", text, text)]
-            continue
-        message = _PLACE.sub("", match[2])
-        groups.setdefault(_NUMBER.sub("#", message), []).append(_OfSymbol(match[1], message, text))
-    return [_told(group) for group in groups.values()]
+    groups: dict[str, list[str]] = {}
+    for text, risk in warnings.items():
+        rule = text if risk.symbol is None else _NUMBER.sub("#", risk.message)
+        groups.setdefault(rule, []).append(text)
+    return [
+        texts[0] if len(texts) == 1 else _told([warnings[text] for text in texts])
+        for texts in groups.values()
+    ]
 
 
-def _told(group: list[_OfSymbol]) -> str:
-    symbols = list(dict.fromkeys(warning.symbol for warning in group))
-    if len(group) == 1:
-        return group[0].text
-    heads = [warning.message.partition(_DETAIL)[0] for warning in group]
+def _told(risks: list[Problem]) -> str:
+    heads = [risk.message.partition(_DETAIL)[0] for risk in risks]
     columns = iter(zip(*(_NUMBER.findall(head) for head in heads), strict=True))
     merged = _NUMBER.sub(lambda _match: _range(next(columns)), heads[0])
-    return f"{_WARNING}{merged} ({', '.join(symbols)})"
+    symbols = dict.fromkeys(str(risk.symbol) for risk in risks)
+    return f"Warning: {merged} ({', '.join(symbols)})"
 
 
 def _range(numbers: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """The `backtest` command."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 
 if TYPE_CHECKING:
+    from mm_nautilus.config.problems import Problem
     from mm_nautilus.config.run import RunConfig
     from mm_nautilus.runs.winding_down import RunOutcome
 
@@ -53,8 +54,8 @@ def backtest_command(
         loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: typer.echo(line, err=as_json)
     )
 
-    def warn(warnings: Sequence[str]) -> None:
-        for warning in [] if quiet else grouped_warnings([*loaded.warnings, *warnings]):
+    def warn(warnings: Mapping[str, "Problem"]) -> None:
+        for warning in [] if quiet else grouped_warnings({**loaded.warnings, **warnings}):
             typer.echo(warning, err=True)
 
     try:
@@ -68,7 +69,7 @@ def backtest_command(
 
 def _run(
     config: "RunConfig",
-    warn: Callable[[Sequence[str]], None],
+    warn: Callable[[Mapping[str, "Problem"]], None],
     say_trades: Callable[[str], None],
     *,
     shows_progress: bool,

@@ -62,7 +62,7 @@ def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
         if isinstance(loaded.config, RunConfig):
             from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 
-            found += [loaded.located(risk) for risk in prepare(loaded.config).risks]
+            found += [loaded.located(risk) for risk in prepare(loaded.config).warnings.values()]
         elif names_own_code(loaded.config):
             from mm_nautilus.runs.own_code import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
 

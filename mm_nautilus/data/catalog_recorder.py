@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from nautilus_trader.common import DataActorConfig, SocketState
-from nautilus_trader.model import ActorId, BookAction, BookType, InstrumentId, OrderBookDelta
+from nautilus_trader.common import SocketState
+from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBookDelta
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.recording_folder import locked_recording, new_session, recover_locked
@@ -115,9 +115,7 @@ class CatalogRecorder(GuardedActor):
         If the catalog cannot be recorded into.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CATALOG-001")))  # type: ignore[call-arg]
+    actor_name = "CATALOG-001"
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ class MetricsActor(GuardedActor):
     def __new__(cls, config: MetricsActorConfig | None = None) -> Self:
         """Pass the engine's options to its base class."""
         actor_id = (config or MetricsActorConfig()).actor_id
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId(actor_id)))  # type: ignore[call-arg]
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId(actor_id)))
 
     def __init__(self, config: MetricsActorConfig | None = None) -> None:
         super().__init__()

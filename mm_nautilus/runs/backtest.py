@@ -1,12 +1,13 @@
 """Run one backtest from its configuration and write its folder of results."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mm_nautilus.checks.config_source import load_config, read_config
+from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog import engine_path
 from mm_nautilus.runs.assembly import RUN_ID, BacktestParts, build_backtest
@@ -22,7 +23,7 @@ from mm_nautilus.trading.instruments import keep_size_digits
 def run_backtest(
     config: RunConfig | Mapping[str, Any] | Path | str,
     *,
-    on_warnings: Callable[[Sequence[str]], None] = lambda _warnings: None,
+    on_warnings: Callable[[Mapping[str, Problem]], None] = lambda _warnings: None,
     on_progress: Callable[[float], None] = lambda _share: None,
     say_trades: Callable[[str], None] = lambda _line: None,
 ) -> RunOutcome:
@@ -34,7 +35,7 @@ def run_backtest(
         The run: the path of a YAML file, a mapping with the keys of one, or a `RunConfig`. Paths in a mapping, and the
         modules that it names, are relative to the current folder.
     on_warnings
-        Called before the run with the risks that validation names.
+        Called before the run with the risks that validation names, by their texts.
     on_progress
         Called with the share of the data done, 0..1.
     say_trades
@@ -49,30 +50,21 @@ def run_backtest(
         As of `Run.outcome`.
     """
     if not isinstance(config, RunConfig):
-        return _run_loaded(config, on_warnings, on_progress, say_trades)
+        loaded = read_config(config) if isinstance(config, Mapping) else load_config(Path(config))
+        with loaded.placing():
+            outcome = run_backtest(
+                loaded.config,
+                on_warnings=lambda found: on_warnings({**loaded.warnings, **found}),
+                on_progress=on_progress,
+                say_trades=say_trades,
+            )
+        return replace(outcome, warnings=tuple(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
     inputs = prepare(config)
     refuse_unwritable_folders({"output.directory": config.output.directory})
     on_warnings(inputs.warnings)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:
         return _Backtest(inputs, catalog, signals, on_progress, say_trades).outcome()
-
-
-def _run_loaded(
-    config: Mapping[str, Any] | Path | str,
-    on_warnings: Callable[[Sequence[str]], None],
-    on_progress: Callable[[float], None],
-    say_trades: Callable[[str], None],
-) -> RunOutcome:
-    loaded = read_config(config) if isinstance(config, Mapping) else load_config(Path(config))
-    with loaded.placing():
-        outcome = run_backtest(
-            loaded.config,
-            on_warnings=lambda found: on_warnings([*loaded.warnings, *found]),
-            on_progress=on_progress,
-            say_trades=say_trades,
-        )
-    return replace(outcome, warnings=tuple(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
 
 
 class _Backtest(Run[BacktestParts]):

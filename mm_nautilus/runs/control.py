@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId, InstrumentId
+from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.system.moments import SECOND_NS
@@ -85,9 +84,7 @@ class StopController:
 class _Control(GuardedActor):
     """What begins, watches and ends a run."""
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("CONTROL-001")))  # type: ignore[call-arg]
+    actor_name = "CONTROL-001"
 
     def __init__(self, *, flatten: bool) -> None:
         super().__init__()

@@ -30,8 +30,8 @@ class Inputs:
 
     config: RunConfig | SandboxConfig
     specs: Mapping[str, InstrumentSpec]
-    warnings: tuple[str, ...]
-    """Risks that validation named."""
+    warnings: Mapping[str, Problem]
+    """Risks that validation named, by their texts."""
     code: OwnCode
     """The strategy and pricing functions that the configuration names."""
 
@@ -48,8 +48,6 @@ class RunInputs(Inputs):
     quote_ns: int
     end_ns: int
     """First and last moment of the run itself."""
-    risks: tuple[Problem, ...]
-    """The same warnings with the keys that they are about."""
     pinned: tuple[Any, ...]
     """The engine's instruments among them that the catalog defines several times, as they are in force here."""
     broken: frozenset[str]
@@ -110,8 +108,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         data_ns=data_ns,
         quote_ns=max(first_ns, start_ns or first_ns),
         end_ns=_last_moment(reader, specs, end_ns),
-        warnings=tuple(risk.text() for risk in risks),
-        risks=risks,
+        warnings={risk.text(): risk for risk in risks},
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
         broken=frozenset(
             symbol

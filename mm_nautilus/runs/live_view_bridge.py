@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
-from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId, InstrumentId
+from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo, SymbolRow
 from mm_nautilus.live_view.web import LivePage
@@ -101,9 +100,7 @@ class LiveViewBridge(GuardedActor):
         The instruments, by symbol.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("LIVE-VIEW-001")))  # type: ignore[call-arg]
+    actor_name = "LIVE-VIEW-001"
 
     def __init__(self, state: LiveState, specs: Mapping[str, InstrumentSpec]) -> None:
         super().__init__()

@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pyarrow as pa
-from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId
 
 from mm_nautilus.config.run import OutputConfig
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row, metrics_schema
@@ -97,9 +95,7 @@ class RunRecorder(GuardedActor):
         forgets them.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("RECORDER-001")))  # type: ignore[call-arg]
+    actor_name = "RECORDER-001"
 
     def __init__(
         self,

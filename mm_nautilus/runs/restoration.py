@@ -11,9 +11,8 @@ setting these to what was saved.
 import math
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from nautilus_trader.common import DataActorConfig
 from nautilus_trader.live import ExecutionClientConfig
 from nautilus_trader.live.clients import ExecutionClient, ExecutionClientFactory
 from nautilus_trader.model import (
@@ -21,7 +20,6 @@ from nautilus_trader.model import (
     AccountBalance,
     AccountId,
     AccountType,
-    ActorId,
     ClientOrderId,
     Currency,
     ExecutionMassStatus,
@@ -279,9 +277,7 @@ def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, i
 class AccountRestorer(GuardedActor):
     """Release the strategies once the engine holds what was saved, or fail the run."""
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("RESTORER-001")))  # type: ignore[call-arg]
+    actor_name = "RESTORER-001"
 
     def __init__(self, account: SavedAccount, venue: str, *, patience_seconds: float = 10.0) -> None:
         super().__init__()

@@ -11,13 +11,15 @@ from functools import partial
 from typing import Final
 
 from mm_nautilus.checks.refusals import refused_for
+from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import RunFailedError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.process import VenueProcess
 from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.runs.inputs import Inputs, checked_run, first_mid
 from mm_nautilus.runs.kraken import (
@@ -40,6 +42,8 @@ _NOT_TOLD: Final = (
     *("maker_fee_rate", "taker_fee_rate", "simulated"),
 )
 """What the protocol does not tell of an instrument."""
+_UNPRICED: Final = "sizes were not compared with the venue's minimums, because there is no price"
+_UNLIMITED: Final = "the feed names no margin rates: nothing but max_inventory limits what a margin account holds, whatever its balance"
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 5.0
 _LEAST_PATIENCE_SECONDS: Final = 0.5
@@ -154,25 +158,24 @@ def prepare_sandbox(
     listed, read, refused = _listed(config, rest_url, signals, say)
     mids, silent = _mids(listed, rest_url, signals)
     specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in read.items()}
-    risks = checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols)
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
+    found = [
+        *checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols),
+        *(
+            Problem(("strategy", "symbols", symbol), f"{_UNPRICED}: {reason}", is_warning=True)
+            for symbol, reason in silent.items()
+            if symbol not in feed.mids
+        ),
+        *(
+            Problem((), f"{symbol} is {state} at the venue: not all of its orders would be accepted", True)
+            for symbol, state in listed.states.items()
+            if state is not VenueState.ONLINE
+        ),
+    ]
+    if config.venue.account_type != "cash":
+        found.append(Problem((), _UNLIMITED, is_warning=True))
+    warnings = {risk.text(): risk for risk in found}
     keep_size_digits(traded.values())
-    unpriced = [
-        f"Warning: {symbol}: sizes were not compared with the venue's minimums, because there is no price: {reason}"
-        for symbol, reason in silent.items()
-        if symbol not in feed.mids
-    ]
-    closed = [
-        f"Warning: {symbol} is {state} at the venue: not all of its orders would be accepted"
-        for symbol, state in listed.states.items()
-        if state is not VenueState.ONLINE
-    ]
-    unlimited = (
-        "Warning: the feed names no margin rates: nothing but max_inventory limits what a margin account holds, "
-        "whatever its balance"
-    )
-    margin = () if config.venue.account_type == "cash" else (unlimited,)
-    warnings = (*(risk.text() for risk in risks), *unpriced, *closed, *margin)
     return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
 
 

@@ -10,9 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId
-
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.errors import ConfigError, MarketMakingError
@@ -374,9 +371,7 @@ class StateSaver(GuardedActor):
     the metrics actor and before the strategy.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("STATE-001")))  # type: ignore[call-arg]
+    actor_name = "STATE-001"
 
     def __init__(
         self, file: StateFile, strategy: MarketMaker, metrics: MetricsActor, *, interval_seconds: float = 5.0

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pyarrow as pa
-from nautilus_trader.common import DataActorConfig
-from nautilus_trader.model import ActorId, InstrumentId
+from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.calibration.volatility import MINUTE_NS
@@ -102,9 +101,7 @@ class TraceRecorder(GuardedActor):
         Whether the run may last for weeks and end at any moment: tables are written in parts.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("TRACES-001")))  # type: ignore[call-arg]
+    actor_name = "TRACES-001"
 
     def __init__(self, folder: Path, *, is_live: bool = False) -> None:
         super().__init__()

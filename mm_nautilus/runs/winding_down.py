@@ -200,7 +200,7 @@ class Run[RunParts: Parts[Any, Any]]:
         failure = self.failure(parts, error)
         if failure is not None:
             raise run_failed(self.folder, failure) from error
-        outcome = RunOutcome(self.summary, self.folder, self._run.warnings)
+        outcome = RunOutcome(self.summary, self.folder, tuple(self._run.warnings))
         if self.signals.received is not None:
             saved = f"quotes cancelled, everything up to then was saved in {self.folder}"
             words = f"{signal_words(self.signals.received)}: {saved}"

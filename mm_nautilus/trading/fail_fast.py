@@ -5,9 +5,10 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from nautilus_trader.common import DataActor
+from nautilus_trader.common import DataActor, DataActorConfig
+from nautilus_trader.model import ActorId
 from nautilus_trader.trading import Strategy
 
 __all__ = ["CallbackFailure", "GuardedActor", "GuardedStrategy"]
@@ -119,6 +120,15 @@ class GuardedStrategy(_Guarded, Strategy):
 
 class GuardedActor(_Guarded, DataActor):
     """An actor whose first failing callback ends the run."""
+
+    actor_name: ClassVar[str | None] = None
+    """The engine's name of the actor, such as ``CONTROL-001``, where no configuration gives it."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Hand the engine's own options, and no others, to its base class."""
+        if cls.actor_name is None:
+            return super().__new__(cls, *args, **kwargs)
+        return super().__new__(cls, DataActorConfig(actor_id=ActorId(cls.actor_name)))  # type: ignore[call-arg]
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         super().__init__()

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from nautilus_trader.common import DataActorConfig, SocketState
-from nautilus_trader.model import ActorId
+from nautilus_trader.common import SocketState
 
 from mm_nautilus.risk.clock import ClockGuard, ClockReading
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
@@ -56,9 +55,7 @@ class LiveWatch(GuardedActor):
         Reads the clocks together with the engine's time; tests replace it.
     """
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Hand the engine's own options to its base class."""
-        return super().__new__(cls, DataActorConfig(actor_id=ActorId("GUARD-001")))  # type: ignore[call-arg]
+    actor_name = "GUARD-001"
 
     def __init__(
         self,

@@ -55,13 +55,13 @@ def test_values_are_read_with_their_sources(good):
     assert loaded.source("venue", "starting_balances", "1") == f"{good}:5"
     assert loaded.source("strategy", "symbols", "XRP/USDT", "gamma") == "--set"
     assert loaded.source("strategy", "stop_loss_pct") == "default"
-    assert loaded.warnings == []
+    assert list(loaded.warnings) == []
 
 
 def test_warnings_end_with_their_place(good):
     loaded = load_config(good, ["strategy.symbols.XRP/USDT.take_profit_pct=0.225"])
     text = "Warning: XRP/USDT: Poor R:R ratio (0.45:1), requires 69% win rate (--set)"
-    assert loaded.warnings == [text]
+    assert list(loaded.warnings) == [text]
 
 
 def test_all_warnings_are_those_and_the_risks_of_the_fees_that_are_configured(good):
@@ -69,7 +69,7 @@ def test_all_warnings_are_those_and_the_risks_of_the_fees_that_are_configured(go
     loaded = load_config(
         good, ["venue.fees={maker_fee_pct: 0.1, taker_fee_pct: 0.1}", "strategy.min_spread_pct=0.3"]
     )
-    assert loaded.warnings == []
+    assert list(loaded.warnings) == []
     (narrow,) = [text for text in loaded.all_warnings() if "min_spread_pct" in text]
     assert narrow.startswith("Warning: XRP/USDT: min_spread_pct 0.05 % is below two maker fees")
     assert narrow.endswith(f" ({good}:10)")

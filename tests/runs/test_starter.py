@@ -69,28 +69,28 @@ def test_the_sample_gives_round_sizes_of_about_twenty_dollars(begin: Begin) -> N
     assert amounts(config, "BTC/USDT") == ("0.0002 BTC", "0.001 BTC")
     assert [str(amount) for amount in config.venue.starting_balances] == ["0.005 BTC", "500 USDT", "200 XRP"]
     assert config.strategy.report_currency == "USDT"
-    assert prepare(config).warnings == ()
+    assert not prepare(config).warnings
 
 
 def test_sizes_are_twice_the_venues_minimums(begin: Begin, tmp_path: Path) -> None:
     spec = replace(instrument("AAA/USDT"), min_quantity=Decimal(700), min_notional=Decimal(5))
     config = begin(made(tmp_path / "c", spec))
     assert amounts(config, "AAA/USDT") == ("2000 AAA", "10000 AAA")
-    assert prepare(config).warnings == ()
+    assert not prepare(config).warnings
 
 
 def test_sizes_are_no_larger_than_the_venues_largest_order(begin: Begin, tmp_path: Path) -> None:
     spec = replace(instrument("AAA/USDT"), max_quantity=Decimal("0.1"))
     config = begin(made(tmp_path / "c", spec))
     assert amounts(config, "AAA/USDT")[0] == "0.1 AAA"
-    assert prepare(config).warnings == ()
+    assert not prepare(config).warnings
 
 
 def test_without_dollars_totals_are_in_a_currency_that_all_lead_to(begin: Begin) -> None:
     config = begin(ROOT / "catalog", "XRP/BTC")
     assert config.strategy.report_currency == "BTC"
     assert amounts(config, "XRP/BTC") == ("50 XRP", "250 XRP")
-    assert prepare(config).warnings == ()
+    assert not prepare(config).warnings
 
 
 def test_without_dollars_sizes_are_those_of_the_trades(begin: Begin, tmp_path: Path) -> None:
