@@ -16,10 +16,8 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
-from mm_nautilus.runs.journal_links import JournalLinks
-from mm_nautilus.runs.order_tables import OrderTables
 from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
-from mm_nautilus.runs.tables import FILLS
+from mm_nautilus.runs.tables import FILLS, OrderTables
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -29,6 +27,7 @@ from mm_nautilus.trading.messages import (
     Fill,
     GuardChange,
     MarketGap,
+    OrderOrigin,
 )
 from mm_nautilus.trading.pausing import PausingTimer
 
@@ -44,15 +43,16 @@ _MEGABYTE: Final = 1_000_000
 _METRICS_COLUMNS: Final = itemgetter(*metrics_schema().names)
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 
-_EQUITY_COLUMNS: Final[dict[str, pa.DataType]] = {
-    "ts_event": pa.timestamp("ns", tz="UTC"),
-    "currency": pa.string(),
-    "equity": pa.decimal128(38, 12),
-    "trading_pnl": pa.decimal128(38, 12),
-    "revaluation": pa.decimal128(38, 12),
-    "max_drawdown_pct": pa.float64(),
-}
-EQUITY: Final = pa.schema(_EQUITY_COLUMNS)
+_TIME: Final[pa.DataType] = pa.timestamp("ns", tz="UTC")
+_EQUITY: Final[pa.DataType] = pa.decimal128(38, 12)
+EQUITY: Final = pa.schema(
+    {
+        "ts_event": _TIME,
+        "currency": pa.string(),
+        **dict.fromkeys(("equity", "trading_pnl", "revaluation"), _EQUITY),
+        "max_drawdown_pct": pa.float64(),
+    }
+)
 """The account, every `metrics.interval_seconds`."""
 _EQUITY_DIGITS: Final = Decimal("1e-12")
 
@@ -118,7 +118,7 @@ class RunRecorder(GuardedActor):
         self._has_all_lines = output.journal == "full"
         self._links = None
         if self._journal is not None and self._has_all_lines:
-            self._links = JournalLinks(self._journal, STRATEGY_NAME)
+            self._links = _JournalLinks(self._journal, STRATEGY_NAME)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
         self._not_in_table: deque[Fill] = deque()
@@ -272,6 +272,61 @@ class RunRecorder(GuardedActor):
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)
             self._write_fills()
+
+
+class _JournalLinks:
+    """Write signals and orders when they are filled, and the metrics of that moment, under the order's id.
+
+    Orders come and go by the thousand, and hardly any is filled: an order's signal is kept with it and written once
+    a fill makes it matter, and again only if the order was amended before a later fill.
+    """
+
+    def __init__(self, journal: Journal, strategy: str) -> None:
+        self._journal, self._strategy = journal, strategy
+        self._written: dict[tuple[str, str], OrderOrigin] = {}
+        self._awaited: dict[str, tuple[int, str]] = {}
+
+    def on_fill(self, fill: Fill) -> None:
+        """Write what led to an execution, unless it was written for the execution before."""
+        self._awaited[fill.symbol] = (fill.ts_event, fill.order_id)
+        origin, side = fill.origin, (fill.symbol, fill.side)
+        if origin is None or self._written.get(side) is origin:
+            return
+        self._written[side] = origin
+        common = {
+            "symbol": fill.symbol,
+            "side": fill.side,
+            "purpose": fill.purpose,
+            "price": origin.decision.price,
+            "quantity": origin.decision.quantity,
+        }
+        self._journal.log("signal", _signal(common, origin), self._strategy, fill.order_id)
+        order = {
+            "ts_event": origin.placed_ns,
+            **common,
+            "order_type": fill.order_type,
+            "amends": origin.amends,
+        }
+        self._journal.log("order", order, self._strategy, fill.order_id)
+
+    def on_metrics(self, metrics: SymbolMetrics) -> None:
+        """Write a symbol's metrics where they are the first after an execution."""
+        awaited = self._awaited.pop(metrics.symbol, None)
+        if awaited is not None and metrics.ts_event == awaited[0]:  # type: ignore[attr-defined]
+            self._journal.log("metrics", metrics_row(metrics), self._strategy, awaited[1])
+
+
+def _signal(common: dict[str, Any], origin: OrderOrigin) -> dict[str, Any]:
+    decision = origin.decision
+    return {
+        "ts_event": decision.ts_event,
+        **common,
+        **decision.market._asdict(),
+        "volatility_pct": decision.volatility_pct,
+        "imbalance": decision.imbalance,
+        "trade_flow": decision.trade_flow,
+        "trigger_price": decision.trigger_price,
+    }
 
 
 def _journal(

@@ -43,7 +43,10 @@ _NOT_TOLD: Final = (
 )
 """What the protocol does not tell of an instrument."""
 _UNPRICED: Final = "sizes were not compared with the venue's minimums, because there is no price"
-_UNLIMITED: Final = "the feed names no margin rates: nothing but max_inventory limits what a margin account holds, whatever its balance"
+_UNLIMITED: Final = (
+    "the feed names no margin rates: nothing but max_inventory limits what a margin account holds, "
+    "whatever its balance"
+)
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 5.0
 _LEAST_PATIENCE_SECONDS: Final = 0.5

@@ -268,22 +268,17 @@ class StateFile:
             differences = _differences(saved, self._fingerprint)
         except FileNotFoundError:
             return None
-        except _UnusableError as error:
-            raise self._refusal(str(error)) from error
         except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-            raise self._refusal(f"is damaged: {error!r}") from error
+            raise _refusal(self.path, f"is damaged: {error!r}") from error
         if differences:
             text = f"belongs to another configuration: {'; '.join(differences)}"
-            raise self._refusal(text, "go back to that configuration, give the run another name, or ")
+            raise _refusal(self.path, text, "go back to that configuration, give the run another name, or ")
         self._written = encoded if saved == self._fingerprint else b""
         return state
 
-    def _refusal(self, text: str, instead: str = "") -> ConfigError:
-        return ConfigError(f"the state file {self.path} {text}; {instead}{_START_ANEW}")
 
-
-class _UnusableError(Exception):
-    """Why a file cannot be read as a state."""
+def _refusal(path: Path, text: str, instead: str = "") -> ConfigError:
+    return ConfigError(f"the state file {path} {text}; {instead}{_START_ANEW}")
 
 
 def _document(path: Path) -> tuple[Fingerprint, RunState, bytes]:
@@ -291,21 +286,22 @@ def _document(path: Path) -> tuple[Fingerprint, RunState, bytes]:
     try:
         document = json.loads(read_at_once(path).decode())
         if not isinstance(document, dict):
-            raise _UnusableError(f"is damaged: it must be a JSON object, was {type(document).__name__}")
+            raise _refusal(path, f"is damaged: it must be a JSON object, was {type(document).__name__}")
         body = {key: value for key, value in document.items() if key not in ("saved_at", _DIGEST)}
         encoded = _encoded(body)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _UnusableError(f"cannot be read: {error}") from error
+        raise _refusal(path, f"cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise _UnusableError(f"is damaged: it must be a JSON document, but {error}") from error
+        raise _refusal(path, f"is damaged: it must be a JSON document, but {error}") from error
     if document.get("version") != _VERSION:
-        raise _UnusableError(
-            f"must be of version {_VERSION}, was {document.get('version')!r}: another version of mm-nautilus wrote it"
+        raise _refusal(
+            path,
+            f"must be of version {_VERSION}, was {document.get('version')!r}: another version of mm-nautilus wrote it",
         )
     if document.get(_DIGEST) != _digest(encoded):
-        raise _UnusableError("is damaged or was edited: its checksum does not fit what is in it")
+        raise _refusal(path, "is damaged or was edited: its checksum does not fit what is in it")
     return body["configuration"], RunState.from_dict(body), encoded
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from nautilus_trader.model import InstrumentId
+
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
@@ -15,7 +18,6 @@ from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.fee_model import fee_tiers, fee_warnings
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
-from mm_nautilus.runs.taker_reach import taker_reach
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QuoteSide
@@ -201,7 +203,7 @@ def run_summary(
     if status != "running":
         for name, figures in found.items():
             if not figures["fills"]:
-                figures["taker_reach"] = taker_reach(
+                figures["taker_reach"] = _taker_reach(
                     parts.strategy.cache, symbols[name].instrument_id, start_ns
                 )
     return {
@@ -235,4 +237,29 @@ def _assumptions(config: TradingConfig) -> dict[str, Any]:
     """Return what the run assumes of the venue."""
     return config.venue.model_dump(mode="json", exclude={"starting_balances"}) | {
         "starting_balances": [str(amount) for amount in config.venue.starting_balances]
+    }
+
+
+def _taker_reach(cache: Any, instrument_id: InstrumentId, since_ns: int) -> dict[str, float | int] | None:
+    """Return how far takers reached from the mid that was quoted last before their trade, bps of mid.
+
+    ``usual_bps`` and ``most_bps`` are what 99 of 100 and all of the ``trades`` stayed within, as far as the engine's
+    cache has trades and quotes: the last ten thousand of each. None without any trade after a quote.
+    """
+    quotes, trades = cache.quotes(instrument_id), cache.trades(instrument_id)
+    if not quotes or not trades:
+        return None
+    quoted_ns = np.array([quote.ts_init for quote in quotes])[::-1]
+    mids = np.array([0.5 * (float(quote.bid_price) + float(quote.ask_price)) for quote in quotes])[::-1]
+    traded_ns = np.array([trade.ts_init for trade in trades])
+    prices = np.array([float(trade.price) for trade in trades])
+    rows = np.searchsorted(quoted_ns, traded_ns, side="left") - 1
+    kept = (rows >= 0) & (traded_ns >= since_ns)
+    if not kept.any():
+        return None
+    reached = 10_000.0 * np.abs(prices[kept] / mids[rows[kept]] - 1.0)
+    return {
+        "trades": int(kept.sum()),
+        "usual_bps": float(np.percentile(reached, 99.0)),
+        "most_bps": float(reached.max()),
     }

@@ -16,8 +16,8 @@ from mm_nautilus.report.compare import compare_runs
 from mm_nautilus.report.page import write_report
 from mm_nautilus.runs import assembly
 from mm_nautilus.runs.backtest import run_backtest
-from mm_nautilus.runs.order_tables import OrderTables
 from mm_nautilus.runs.recorder import RunRecorder
+from mm_nautilus.runs.tables import OrderTables
 
 SHORT = "end=2025-12-13T12:08:00Z"
 TRACES = {"market.parquet", "quotes.parquet", "mark_outs.parquet", "actions.parquet"}
