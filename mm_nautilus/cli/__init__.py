@@ -11,20 +11,10 @@ from mm_nautilus.cli.leaving import leave_on_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and leave the process with its exit code.
+    """Run the command of some words, by default the process's, and leave the process with its exit code.
 
-    Errors raised on purpose are printed to stderr, one line a problem, each starting with ``error: ``; with
-    ``--json`` they are one JSON object on one line.
-
-    Parameters
-    ----------
-    arguments
-        The words after the program's name; None takes those of the process.
-
-    Raises
-    ------
-    SystemExit
-        Always: 0 after success, 2 for a wrong command line, else what the error says.
+    Errors raised on purpose are printed to stderr, one line a problem, each starting with ``error: ``; with ``--json``
+    they are one JSON object on one line.
     """
     from mm_nautilus.cli.app import exit_code  # noqa: PLC0415 (see the module)
 
@@ -34,13 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Do as `main` does in a process that has nothing else to do.
 
-    A signal that comes before a command listens to signals itself, or to one that never does, ends the process at
-    once, without a traceback. After a live run the process ends at once, too.
-
-    Parameters
-    ----------
-    arguments
-        The words after the program's name; None takes those of the process.
+    A signal that comes before a command listens to signals itself, or to one that never does, ends the process at once,
+    without a traceback. After a live run the process ends at once, too.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     leave_on_signals(as_json="--json" in words)

@@ -1,7 +1,9 @@
 """The command line's frame: which commands there are, and how errors leave the process."""
 
+import platform
 import signal
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -16,10 +18,8 @@ from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.output import run_unhurried
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
-from mm_nautilus.cli.streams import take_any_text
-from mm_nautilus.cli.terminals import outlive_terminals
+from mm_nautilus.cli.streams import outlive_terminals, take_any_text
 from mm_nautilus.cli.venue import VenueHelp, venue_command
-from mm_nautilus.cli.version import print_version
 from mm_nautilus.system.ending_signals import ending_signals
 
 app = typer.Typer(
@@ -42,6 +42,14 @@ app.add_typer(config_app, name="config")
 app.command("doctor")(doctor_command)
 
 
+def print_version(wanted: bool) -> None:
+    """Print the versions of package, engine and Python, and end the command; nothing where it is not wanted."""
+    if wanted:
+        package, engine = (metadata.version(name) for name in ("mm-nautilus", "nautilus_trader"))
+        typer.echo(f"mm-nautilus {package} (nautilus_trader {engine}, Python {platform.python_version()})")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     *,
@@ -59,13 +67,7 @@ def _root(
 
 
 def exit_code(words: Sequence[str]) -> int:
-    """Run the command that a command line names and return its exit code.
-
-    Parameters
-    ----------
-    words
-        The words after the program's name.
-    """
+    """Run the command that a command line, without the program's name, names and return its exit code."""
     open_closed_streams()
     outlive_terminals()
     take_any_text()

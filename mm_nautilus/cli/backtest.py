@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, progress_bar
+from mm_nautilus.cli.console import (
+    OpenReport,
+    ending_on_signals,
+    print_outcome,
+    progress_bar,
+    refuse_unopened,
+)
 from mm_nautilus.cli.options import (
     BacktestFile,
     Overrides,
@@ -16,7 +22,6 @@ from mm_nautilus.cli.options import (
     output_words,
     trade_lines,
 )
-from mm_nautilus.cli.outcome import OpenReport, print_outcome, refuse_unopened
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 

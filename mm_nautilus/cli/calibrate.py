@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, output_console, print_json, print_line, progress_bar
-from mm_nautilus.cli.files import target_problems, write_target
+from mm_nautilus.cli.console import (
+    ending_on_signals,
+    output_console,
+    print_json,
+    print_line,
+    progress_bar,
+    target_problems,
+    write_target,
+)
 from mm_nautilus.cli.options import (
     AsJson,
     CatalogFolder,
@@ -16,8 +23,9 @@ from mm_nautilus.cli.options import (
     GapSeconds,
     StartMoment,
     SymbolList,
+    moment_value,
+    symbol_names,
 )
-from mm_nautilus.cli.values import moment_value, symbol_names
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.risk.limits import GAP_SECONDS
 

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals
-from mm_nautilus.cli.files import refuse_targets, write_target
-from mm_nautilus.cli.options import Force, SymbolList
-from mm_nautilus.cli.values import symbol_names
+from mm_nautilus.cli.console import ending_on_signals, refuse_targets, write_target
+from mm_nautilus.cli.options import Force, SymbolList, symbol_names
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
 

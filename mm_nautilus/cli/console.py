@@ -2,22 +2,32 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from mm_nautilus.errors import InterruptedRunError
+from mm_nautilus.errors import ConfigError, InterruptedRunError, MarketMakingError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import printable
+from mm_nautilus.system.whole_file import naming, reason, write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mm_nautilus.runs.winding_down import RunOutcome
+
+
 _WIDTH_WITHOUT_TERMINAL = 160
 """Columns of tables that are written to a file or a pipe."""
+
+OpenReport = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")]
+"""Whether the report is opened."""
+_REPORT = "report.html"
 
 
 def print_json(value: object) -> None:
@@ -56,11 +66,6 @@ def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
     """Show a bar on stderr while the block runs; yields what to call with what is done and what there is.
 
     Nothing is shown where stderr is no terminal.
-
-    Parameters
-    ----------
-    words
-        What is being done, shown before the bar.
     """
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
@@ -75,17 +80,9 @@ def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
 
 @contextmanager
 def ending_on_signals(words: str) -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP during the block into an error, so that what was begun is cleaned up.
+    """Raise an InterruptedRunError on SIGINT, SIGTERM or SIGHUP in the block, so that what was begun is cleaned up.
 
-    Parameters
-    ----------
-    words
-        What was interrupted and what became of it.
-
-    Raises
-    ------
-    InterruptedRunError
-        From the block, when one of the signals arrives.
+    `words` say what was interrupted and what became of it.
     """
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
@@ -93,3 +90,78 @@ def ending_on_signals(words: str) -> Iterator[None]:
 
     with handled_by(end, ending_signals()):
         yield
+
+
+def refuse_unopened(*, opens: bool, as_json: bool, quiet: bool) -> None:
+    """Refuse to open a report beside ``--json`` or ``--quiet``, or without a terminal: nobody would look at it."""
+    if not opens:
+        return
+    beside = [name for name, is_given in (("--json", as_json), ("--quiet", quiet)) if is_given]
+    if beside:
+        raise ConfigError(f"--open must stand without --json and --quiet, was beside {' and '.join(beside)}")
+    if not sys.stdout.isatty():
+        raise ConfigError("--open needs a terminal on stdout, was a pipe or a file")
+
+
+def print_outcome(outcome: "RunOutcome", *, as_json: bool, quiet: bool, opens: bool = False) -> None:
+    """Print a run's figures and where they are, and open its report where that is wanted."""
+    if as_json:
+        print_json(outcome.summary)
+    elif not quiet:
+        _print_figures(outcome)
+    if quiet:
+        return
+    page = outcome.folder / _REPORT
+    print_line(f"written to {page if page.is_file() else outcome.folder}", err=True)
+    if opens and not page.is_file():
+        print_line("there is no report to open (output.report)", err=True)
+    elif opens and not webbrowser.open(page.resolve().as_uri()):
+        print_line("no browser could be opened", err=True)
+
+
+def _print_figures(outcome: "RunOutcome") -> None:
+    from mm_nautilus.report.console import print_summary, status_line  # noqa: PLC0415 (keeps --help fast)
+
+    if "answer" in outcome.summary:
+        print_summary(outcome.summary, output_console())
+    else:  # a signal left no time to join the tables of a long run
+        print_line(status_line(outcome.summary))
+        print_line(f"`mm-nautilus report {outcome.folder}` completes its figures", err=True)
+
+
+def target_problems(targets: Mapping[str, Path | None], *, force: bool) -> list[str]:
+    """Return why files, by the options that name them, cannot be written; with `force` they may exist."""
+    problems = []
+    for option, path in targets.items():
+        if path is None:
+            continue
+        if path.is_dir():
+            problems.append(f"{option} must be a file, was the folder {path}")
+        elif path.exists() and not force:
+            problems.append(f"{path} exists; --force replaces it, {option} names another file")
+        elif (taken := _taken_folder(path)) is not None:
+            problems.append(f"{option} must lie in a folder, was {path}, and {taken} is a file")
+    return problems
+
+
+def _taken_folder(path: Path) -> Path | None:
+    """Return what should be a folder above a path and is none."""
+    nearest = next((folder for folder in path.parents if folder.exists()), None)
+    return None if nearest is None or nearest.is_dir() else nearest
+
+
+def refuse_targets(targets: Mapping[str, Path | None], *, force: bool) -> None:
+    """Raise a ConfigError with what `target_problems` finds."""
+    problems = target_problems(targets, force=force)
+    if problems:
+        raise ConfigError(problems)
+
+
+def write_target(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all; a MarketMakingError says that it cannot be."""
+    try:
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        raise MarketMakingError(f"{path} cannot be written: {reason(error)}") from error

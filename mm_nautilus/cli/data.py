@@ -1,20 +1,31 @@
 """The `data` commands: import, simulate, list, check and recover catalogs."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
-from mm_nautilus.cli.data_export import export_command
-from mm_nautilus.cli.options import AsJson, CatalogFolder, GapSeconds, may_be_shipped
+from mm_nautilus.cli.options import (
+    AsJson,
+    CatalogFolder,
+    EndMoment,
+    Force,
+    GapSeconds,
+    StartMoment,
+    SymbolList,
+    may_be_shipped,
+    moment_value,
+    symbol_names,
+)
 from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.system.moments import nanoseconds
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check_report import CatalogReport, InstrumentReport
     from mm_nautilus.data.recording_folder import RecoveryReport
     from mm_nautilus.data.tardis import ImportReport
+
 
 data_app = typer.Typer(
     help="Get, list, check and export market data.\n\nExample: mm-nautilus data list catalog",
@@ -23,23 +34,63 @@ data_app = typer.Typer(
 )
 import_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 data_app.add_typer(import_app, name="import")
-data_app.command("export")(export_command)
 
 _Text = str | None
 
-
-class BadRows(StrEnum):
-    """What an import does about bad rows."""
-
-    REFUSE = "refuse"
-    SKIP = "skip"
+_INTERRUPTED: Final = "the export was interrupted; nothing was written"
 
 
-class OffLotSizes(StrEnum):
-    """What an import does about sizes that are no whole number of lots."""
+@data_app.command("export")
+def export_command(
+    *,
+    catalog: CatalogFolder,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write into; created if needed.", show_default=False)
+    ],
+    form: Annotated[
+        Literal["tardis", "parquet"],
+        typer.Option("--format", help="CSV files that can be imported again, or Parquet tables."),
+    ] = "tardis",
+    symbols: SymbolList = None,
+    start: StartMoment = None,
+    end: EndMoment = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a catalog's books and trades as flat files.
 
-    REFUSE = "refuse"
-    ROUND_DOWN = "round_down"
+    All of them or none.
+
+    tardis: incremental_book_L2 and trades as csv.gz, and the instrument's definition; `data import tardis` reads them
+    back. parquet: book changes, trades, and the touch after every change of it. With --start the book begins with the
+    last full one before it.
+
+    Example: mm-nautilus data export catalog --symbols XRP/USDT --out flat --format parquet
+    """
+    names = symbol_names(symbols)
+    first, last = moment_value("--start", start), moment_value("--end", end)
+    with ending_on_signals(_INTERRUPTED):
+        from mm_nautilus.data.export import export_catalog  # noqa: PLC0415 (keeps --help fast)
+
+        with progress_bar("exporting") as on_progress:
+            report = export_catalog(
+                catalog,
+                out,
+                form=form,
+                names=names,
+                start_ns=nanoseconds(first),
+                end_ns=nanoseconds(last),
+                force=force,
+                on_progress=on_progress,
+            )
+    for note in report.notes:
+        print_line(f"note: {note}", err=True)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    rows = [(file.name, file.instrument_id, "" if file.rows is None else file.rows) for file in report.files]
+    print_table(("file", "instrument", "rows"), rows)
+    print_line(f"written to {report.folder}")
 
 
 @import_app.callback()
@@ -74,11 +125,11 @@ def import_tardis_command(
     taker_fee_pct: Annotated[_Text, typer.Option(help="Taker fee in percent of the traded value.")] = None,
     source_symbol: Annotated[_Text, typer.Option(help="Symbol every row must name, such as BTCUSDT.")] = None,
     off_lot_sizes: Annotated[
-        OffLotSizes | None, typer.Option(help="Sizes that are no whole lots (refuse).")
+        Literal["refuse", "round_down"] | None, typer.Option(help="Sizes that are no whole lots (refuse).")
     ] = None,
     on_bad_rows: Annotated[
-        BadRows, typer.Option(help="Refuse and list them, or leave them out.")
-    ] = BadRows.REFUSE,
+        Literal["refuse", "skip"], typer.Option(help="Refuse and list them, or leave them out.")
+    ] = "refuse",
     as_json: AsJson = False,
 ) -> None:
     """Import Tardis CSV files of books and trades, all or nothing.
@@ -113,7 +164,11 @@ def import_tardis_command(
 
 
 def _import_tardis(
-    files: list[Path], catalog: Path, instrument: Path | None, flags: dict[str, str], on_bad_rows: BadRows
+    files: list[Path],
+    catalog: Path,
+    instrument: Path | None,
+    flags: dict[str, str],
+    on_bad_rows: Literal["refuse", "skip"],
 ) -> "ImportReport":
     from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
@@ -125,7 +180,7 @@ def _import_tardis(
             files,
             source.spec,
             catalog,
-            on_bad_rows=on_bad_rows.value,
+            on_bad_rows=on_bad_rows,
             source_symbol=source.source_symbol,
             off_lot_sizes=source.off_lot_sizes,
             on_progress=on_progress,

@@ -53,15 +53,7 @@ class Failure:
 
 
 def run_command(app: typer.Typer, words: Sequence[str]) -> int:
-    """Run the command that a command line names and return its exit code; nothing it raises on purpose gets out.
-
-    Parameters
-    ----------
-    app
-        All commands.
-    words
-        The words after the program's name.
-    """
+    """Run the command that words name and return its exit code; nothing it raises on purpose gets out."""
     try:
         _refuse_no_text(words)
         code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
@@ -104,11 +96,6 @@ def leave_at_once(code: int) -> NoReturn:
 
     After a live run threads of the engine may still come back to Python. Where they find the interpreter half taken
     down, the process dies of SIGABRT or SIGSEGV, and its exit code is lost.
-
-    Parameters
-    ----------
-    code
-        The exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # nobody reads any more

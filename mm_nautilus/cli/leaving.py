@@ -16,12 +16,7 @@ def leave_on_signals(*, as_json: bool) -> None:
     """Let SIGINT, SIGTERM and SIGHUP end the process with 128 + their number until somebody else listens to them.
 
     An exception in their place may come out of the middle of an import, where libraries swallow it or tell it with a
-    traceback.
-
-    Parameters
-    ----------
-    as_json
-        Whether what is told on stderr is a JSON object, as of every other error.
+    traceback. What is told on stderr is a JSON object where every other error is.
     """
 
     def leave(number: int, _frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,21 +103,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Print each fill, and t
 def trade_lines(
     output: "OutputConfig", *, verbose: bool, quiet: bool, write: Callable[[str], None]
 ) -> Callable[[str], None]:
-    """Return what receives a run's lines of fills and portfolio.
+    """Return what receives a run's lines of fills and portfolio: `write` where they are wanted.
 
-    Parameters
-    ----------
-    output
-        What the run writes.
-    verbose, quiet
-        The options.
-    write
-        Prints a line.
-
-    Raises
-    ------
-    ConfigError
-        If the options contradict each other, or the run makes no such lines.
+    A ConfigError says that the options contradict each other, or that the run makes no such lines.
     """
     if not verbose:
         return lambda _line: None
@@ -132,3 +121,28 @@ def trade_lines(
 def output_words(out: Path | None) -> list[str]:
     """Return the option ``--out`` of a run as a value of its configuration; nothing where it is not given."""
     return [] if out is None else [f"output.directory={json.dumps(str(out), ensure_ascii=False)}"]
+
+
+def symbol_names(text: str | None) -> list[str] | None:
+    """Return the names of a list with commas, None where none is given; a ConfigError says that a name is missing."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ConfigError(f"--symbols must be symbols separated by commas, was {text!r}")
+    return names
+
+
+def moment_value(option: str, text: str | None) -> datetime | None:
+    """Return a date and time, None where none is given; a ConfigError says that the text is none."""
+    if text is None:
+        return None
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (keeps --help fast)
+
+    from mm_nautilus.config.fields import MOMENT_TEXT, Moment  # noqa: PLC0415
+
+    try:
+        moment: datetime = TypeAdapter(Moment).validate_python(text)
+    except ValidationError:
+        raise ConfigError(f"{option} must be {MOMENT_TEXT}, was {text!r}") from None
+    return moment

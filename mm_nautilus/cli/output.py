@@ -157,15 +157,9 @@ class UnhurriedStream(io.TextIOBase):
 def run_unhurried(command: Callable[[], int]) -> int:
     """Run a command with unhurried streams for standard output and standard error, and return its exit code.
 
-    Where both go to the same terminal, pipe or file they are one stream, so that all stays in order.
-
-    It returns when all has been taken or, after 5 seconds in which nothing was (1 of a terminal), without that; half a
-    second after a command that a signal has ended.
-
-    Parameters
-    ----------
-    command
-        Returns the exit code.
+    Where both go to the same terminal, pipe or file they are one stream, so that all stays in order. It returns when
+    all has been taken or, after 5 seconds in which nothing was (1 of a terminal), without that; half a second after a
+    command that a signal has ended.
     """
     before, code = (sys.stdout, sys.stderr), 0
     output = _unhurried(sys.stdout)

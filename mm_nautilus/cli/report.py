@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mm_nautilus.cli.console import output_console, print_json
-from mm_nautilus.cli.files import refuse_targets, write_target
+from mm_nautilus.cli.console import output_console, print_json, refuse_targets, write_target
 from mm_nautilus.cli.options import AsJson, Force
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mm_nautilus.cli.completion import config_files
+from mm_nautilus.cli.console import OpenReport, print_outcome, refuse_unopened
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
@@ -19,7 +19,6 @@ from mm_nautilus.cli.options import (
     output_words,
     trade_lines,
 )
-from mm_nautilus.cli.outcome import OpenReport, print_outcome, refuse_unopened
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
@@ -46,13 +45,6 @@ class _Output:
         return not (self.quiet or self.as_json)
 
 
-class VenueChoice(StrEnum):
-    """Where the market data comes from."""
-
-    LIVE = "live"
-    LOCAL = "local"
-
-
 def sandbox_command(
     *,
     config: Annotated[
@@ -71,7 +63,7 @@ def sandbox_command(
         typer.Option(metavar="TIME", help="How long to run, as 90s or 2h (duration)."),
     ] = None,
     venue: Annotated[
-        VenueChoice | None,
+        Literal["live", "local"] | None,
         typer.Option(help="Kraken's live feed or a local venue (feed.source)."),
     ] = None,
     fresh: Annotated[
@@ -116,7 +108,7 @@ def sandbox_command(
     refuse_unopened(opens=open_report, as_json=as_json, quiet=quiet)
     words = [*(overrides or ()), *output_words(out)]
     words += [] if duration is None else [f"duration={duration}"]
-    words += [] if venue is None else [f"feed.source={venue.value}"]
+    words += [] if venue is None else [f"feed.source={venue}"]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
     with SignalListener(ends_process=True) as signals:
         output = _Output(plain=plain, as_json=as_json, quiet=quiet, verbose=verbose)

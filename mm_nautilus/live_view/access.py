@@ -64,19 +64,9 @@ class Access:
 
 
 def page_access(config: WebConfig, environment: Mapping[str, str]) -> Access:
-    """Return what is asked of requests to a page.
+    """Return what is asked of requests to a page, whose token is in the environment.
 
-    Parameters
-    ----------
-    config
-        The page.
-    environment
-        Where the token is.
-
-    Raises
-    ------
-    ConfigError
-        If the page needs a token and there is none, or the token is too short or cannot stand in a header.
+    A ConfigError says that the page needs a token and there is none, or it is too short or cannot stand in a header.
     """
     name = config.token_variable
     token = environment.get(name) or None

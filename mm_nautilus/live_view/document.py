@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from mm_nautilus.live_view.curve import Point
 from mm_nautilus.live_view.state import (
     Fill,
     GuardNote,
     LiveState,
+    Point,
     Quotes,
     Snapshot,
     SymbolInfo,

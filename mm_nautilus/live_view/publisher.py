@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Final
 
 from mm_nautilus.live_view.document import Document, curve_document, fill_documents, state_document
-from mm_nautilus.live_view.log_tail import LogTail
 from mm_nautilus.live_view.state import LiveState
 
 _LOOK_SECONDS: Final = 0.05
@@ -21,21 +22,53 @@ _CURVE_SECONDS: Final = 5.0
 _MOST_LISTENERS: Final = 32
 _RECONNECT: Final = b"retry: 1000\n\n"
 
+_PATTERN: Final = "run_*.log"
+_LINES: Final = 50
+_BYTES: Final = 32_768
+_LONGEST_LINE: Final = 400
+
+
+class LogTail:
+    """Read the last lines of the newest log in a run's folder."""
+
+    def __init__(self, folder: Path, lines: int = _LINES) -> None:
+        self._folder = folder
+        self._lines = lines
+        self._seen: tuple[Path, int, int] | None = None
+        self._tail: tuple[str, ...] = ()
+
+    def read(self) -> tuple[str, ...]:
+        """Return the last lines, the same object as long as the file has not changed; none where it cannot be read."""
+        try:
+            newest = max(
+                ((path, path.stat()) for path in self._folder.glob(_PATTERN)),
+                key=lambda found: found[1].st_mtime_ns,
+                default=None,
+            )
+            if newest is None:
+                return ()
+            path, status = newest
+            seen = (path, status.st_size, status.st_mtime_ns)
+            if seen != self._seen:
+                self._tail, self._seen = self._last_lines(path, status.st_size), seen
+        except OSError as error:
+            return (f"the log cannot be read: {error}",)
+        return self._tail
+
+    def _last_lines(self, path: Path, size: int) -> tuple[str, ...]:
+        with path.open("rb") as file:
+            file.seek(max(0, size - _BYTES), os.SEEK_SET)
+            text = file.read(_BYTES).decode("utf-8", errors="replace")
+        lines = text.splitlines()[1 if size > _BYTES else 0 :]
+        return tuple(line[:_LONGEST_LINE] for line in lines[-self._lines :])
+
 
 class Publisher:
     """Make frames of server-sent events while somebody listens, from the server's thread alone.
 
-    There is a frame ``state`` a second and at once after a fill; ``fills``, ``curve`` and ``log`` come when they
-    have changed. A listener that reads slowly misses frames that are out of date, and nothing is kept for it.
-
-    Parameters
-    ----------
-    state
-        What is shown.
-    log
-        The end of the run's log.
-    clock
-        Seconds of a clock that is never set.
+    There is a frame ``state`` a second and at once after a fill; ``fills``, ``curve`` and ``log`` come when they have
+    changed. A listener that reads slowly misses frames that are out of date, and nothing is kept for it. The clock, in
+    seconds, is never set.
     """
 
     def __init__(self, state: LiveState, log: LogTail, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,13 +96,7 @@ class Publisher:
         }
 
     async def run(self, is_over: Callable[[], bool]) -> None:
-        """Make frames until the run is over, the last ones after that.
-
-        Parameters
-        ----------
-        is_over
-            Returns whether to end.
-        """
+        """Make frames until the run is over, the last ones after that."""
         while not is_over():
             if self._listeners:
                 self.look()

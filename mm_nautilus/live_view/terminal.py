@@ -23,7 +23,7 @@ from mm_nautilus.live_view.document import (
     state_document,
 )
 from mm_nautilus.live_view.state import LiveState
-from mm_nautilus.report.decimation import sparkline
+from mm_nautilus.report.figures import sparkline
 from mm_nautilus.report.rows import NONE
 
 _SECONDS: Final = 1.0
@@ -55,11 +55,6 @@ class TerminalView:
     """Draw a run's state in a terminal from a thread of its own, and say lines above it.
 
     What is drawn is to be taken at once, as by the command line's streams: the thread waits for nobody.
-
-    Parameters
-    ----------
-    console
-        The terminal.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -114,17 +109,7 @@ class TerminalView:
 
 
 def terminal_tables(document: Document, equity: Sequence[float], width: int, height: int) -> RenderableType:
-    """Return what is drawn: no higher than the terminal.
-
-    Parameters
-    ----------
-    document
-        The state, with its fills.
-    equity
-        The account's equity over time.
-    width, height
-        The terminal's size in characters.
-    """
+    """Return what is drawn of a state, its fills and the equity over time: no higher than the terminal."""
     symbols = document["symbols"]
     tables = _symbol_tables(symbols, width)
     rows_left = height - _ROWS_AROUND - sum(table.row_count + _ROWS_OF_A_FRAME for table in tables)

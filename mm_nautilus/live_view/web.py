@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view.access import Access, page_access
-from mm_nautilus.live_view.log_tail import LogTail
+from mm_nautilus.live_view.publisher import LogTail
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.risk.kill_switch import KillSwitch
 
@@ -35,20 +35,6 @@ class LivePage:
     """A live page: it has its port from the beginning on, and answers once there is a run to show.
 
     What goes wrong while it serves is told once, and ends neither the run nor, as far as it can, the page.
-
-    Parameters
-    ----------
-    config
-        Where to listen.
-    access
-        What is asked of requests.
-    listener
-        The port, taken already.
-
-    Attributes
-    ----------
-    url
-        Its address.
     """
 
     def __init__(self, config: WebConfig, access: Access, listener: socket.socket) -> None:
@@ -67,10 +53,7 @@ class LivePage:
     def open(cls, config: WebConfig, environment: Mapping[str, str] = os.environ) -> Self:
         """Take the port.
 
-        Raises
-        ------
-        ConfigError
-            If a package is missing, a token is needed and there is none, or the port cannot be had.
+        A ConfigError says that a package is missing, a token is needed and there is none, or the port cannot be had.
         """
         if any(importlib.util.find_spec(package) is None for package in _PACKAGES):
             raise ConfigError(
@@ -100,18 +83,9 @@ class LivePage:
     def begin(
         self, state: LiveState, folder: Path, kill_switch: KillSwitch, on_failure: Callable[[str], None]
     ) -> None:
-        """Begin to answer.
+        """Begin to answer with a state, the log in the run's folder and, where there is a halt button, the kill switch.
 
-        Parameters
-        ----------
-        state
-            What is shown.
-        folder
-            The run's folder, for the log.
-        kill_switch
-            What a halt button works, where there is one.
-        on_failure
-            Receives the first thing that goes wrong, on another thread.
+        `on_failure` receives the first thing that goes wrong, on another thread.
         """
         # An extra, and only needed where there is a page; imported here, before the engine begins to trade.
         import uvicorn  # noqa: PLC0415

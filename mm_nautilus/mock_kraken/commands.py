@@ -48,13 +48,7 @@ class Command(BaseModel, ABC):
 
     @abstractmethod
     async def perform(self, exchange: "Exchange") -> Any:
-        """Carry it out and return its answer, plain values.
-
-        Raises
-        ------
-        ConfigError
-            If it cannot be carried out.
-        """
+        """Carry it out and return its answer, plain values; a ConfigError says that it cannot be."""
 
 
 class Fault(Command):

@@ -378,13 +378,7 @@ class Exchange:
     # -- Scripts and state ------------------------------------------------------------------------------
 
     def market(self, symbol: str) -> Market:
-        """Return a pair.
-
-        Raises
-        ------
-        ConfigError
-            If the venue has none of that name.
-        """
+        """Return a pair; a ConfigError says that the venue has none of that name."""
         if symbol not in self.markets:
             raise ConfigError(f"symbol must be one of {', '.join(self.markets)}, was {symbol}")
         return self.markets[symbol]

@@ -115,10 +115,7 @@ def trade_groups(blocks: Iterator[TradeBlock], symbol: str, shift_ns: int = 0) -
 def open_feed(options: VenueOptions) -> tuple[dict[str, Pair], Iterator[Event]]:
     """Return what a venue plays: its pairs by their names, and their events.
 
-    Raises
-    ------
-    ConfigError, DataError
-        If there is no such pair, or the catalog cannot be played.
+    A ConfigError or DataError says that there is no such pair, or the catalog cannot be played.
     """
     if options.catalog is None:
         unknown = [symbol for symbol in options.symbols if symbol not in KRAKEN_SPOT]
@@ -143,10 +140,7 @@ def open_feed(options: VenueOptions) -> tuple[dict[str, Pair], Iterator[Event]]:
 def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) -> Iterator[Event]:
     """Yield a catalog's events in the order of ``ts_init``; trades come before book changes of the same time.
 
-    Raises
-    ------
-    DataError
-        If there is no book change or trade at all, or a file cannot be read.
+    A DataError says that there is no book change or trade at all, or a file cannot be read.
     """
 
     def lap(_number: int, shift_ns: int) -> Iterator[BookGroup | TradeGroup]:

@@ -17,12 +17,7 @@ _MOST_PORT: Final = 65_535
 class VenueOptions:
     """What a local venue plays, how fast, and where it listens: the options of ``mm-nautilus venue``.
 
-    Without a catalog it plays the simulator; without symbols it plays all there are.
-
-    Raises
-    ------
-    ConfigError
-        If a number or a word is none of those allowed; every problem is listed.
+    Without a catalog it plays the simulator; without symbols it plays all there are. A ConfigError has every problem.
     """
 
     catalog: Path | None = None
@@ -55,13 +50,7 @@ class VenueOptions:
 
 
 def parse_speed(text: str) -> Speed:
-    """Read a speed from the command line's text.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither a number nor ``max``.
-    """
+    """Read a speed from the command line's text; a ConfigError says that it is neither a number nor ``max``."""
     if text == "max":
         return "max"
     try:

@@ -42,13 +42,7 @@ class Pair:
     digits: Digits
 
     def ticks_and_lots(self, price: Decimal, size: Decimal) -> tuple[int, int]:
-        """Return a price and a size as multiples of the pair's increments.
-
-        Raises
-        ------
-        ConfigError
-            If either is no multiple.
-        """
+        """Return a price and a size as multiples of the pair's increments; a ConfigError says that either is none."""
         return self._multiple("price", price), self._multiple("size", size)
 
     def _multiple(self, name: str, value: Decimal) -> int:
@@ -64,11 +58,8 @@ class Pair:
 def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:
     """Return the pairs of instruments by their WebSocket v2 names.
 
-    Raises
-    ------
-    DataError
-        If two instruments would have the same name, or a lot is not 1, 0.1, 0.01 ..., which is all that
-        Kraken's protocol can say.
+    A DataError says that two instruments would have the same name, or a lot is not 1, 0.1, 0.01 ..., which is all that
+    Kraken's protocol can say.
     """
     pairs: dict[str, Pair] = {}
     for spec in specs:

@@ -113,12 +113,8 @@ class Player:
     async def burst(self, events: int, per_second: float) -> int:
         """Play the next events at a rate of their own, whatever their times, and return how many.
 
-        They are fewer than asked for only where the feed ended before.
-
-        Raises
-        ------
-        ConfigError
-            If another burst is under way, the feed has ended, or it plays at full speed anyway.
+        They are fewer than asked for only where the feed ended before. A ConfigError says that another burst is under
+        way, the feed has ended, or it plays at full speed anyway.
         """
         if self._burst is not None:
             raise ConfigError("a burst is under way already; wait for its end")

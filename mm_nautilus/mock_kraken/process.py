@@ -1,15 +1,21 @@
 """A local venue as a child process, for tests and for runs without a network."""
 
+import json
 import os
 import selectors
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
+from urllib.parse import urlsplit
 
-from mm_nautilus.errors import RunFailedError
-from mm_nautilus.mock_kraken.control import VenueControl
+from mm_nautilus.errors import ConfigError, RunFailedError
+from mm_nautilus.mock_kraken.commands import COMMANDS
 from mm_nautilus.mock_kraken.options import VenueOptions
 
 __all__ = ["VenueOptions", "VenueProcess"]
@@ -17,30 +23,68 @@ __all__ = ["VenueOptions", "VenueProcess"]
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
 
+_TIMEOUT_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.02
+_OK: Final = 200
+_BAD_REQUEST: Final = 400
+
+
+class VenueControl:
+    """Steer a local venue by its control side: each command is a method, with its parameters and its answer.
+
+    Faults with ``seconds`` end by themselves after that time; without, by ``clear_faults``. Prices and sizes are exact:
+    text, whole numbers or decimals. Every method raises `ConfigError` where the venue refuses the command and
+    `RunFailedError` where it cannot be reached.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._address = urlsplit(url)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in COMMANDS:
+            raise AttributeError(f"the control side has no command {name}")
+        return partial(self._send, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *COMMANDS]
+
+    def wait_for_subscriptions(self, count: int, seconds: float = 30.0) -> None:
+        """Wait until so many subscriptions exist, one per channel and pair; a RunFailedError says there are fewer."""
+        deadline = time.monotonic() + seconds
+        while (found := self.state()["subscriptions"]) < count:
+            if time.monotonic() > deadline:
+                raise RunFailedError(
+                    f"the venue has {found} of {count} subscriptions after {seconds:g} seconds"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _send(self, command: str, *words: Any, **parameters: Any) -> Any:
+        names = COMMANDS[command].parameters()[: len(words)]
+        body = json.dumps(dict(zip(names, words, strict=True)) | parameters, default=str)
+        connection = HTTPConnection(
+            self._address.hostname or "", self._address.port, timeout=_TIMEOUT_SECONDS
+        )
+        try:
+            connection.request("POST", f"/{command}", body)
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
+        except (OSError, HTTPException) as error:
+            raise RunFailedError(f"the venue at {self.url} cannot be reached: {error}") from error
+        finally:
+            connection.close()
+        if status not in (_OK, _BAD_REQUEST):
+            raise RunFailedError(f"the venue at {self.url} failed at {command} with HTTP status {status}")
+        if status == _BAD_REQUEST:
+            raise ConfigError(str(json.loads(answer)["error"]))
+        return json.loads(answer)
+
 
 class VenueProcess:
-    """Run a local venue in a process of its own while the context lasts.
+    """Run a local venue in a process of its own while the context lasts; it also ends when this process does.
 
-    The venue also ends when this process does, in whatever way.
-
-    Parameters
-    ----------
-    options
-        What it plays; without, the simulator.
-
-    Attributes
-    ----------
-    rest_url
-        To be given to the engine's Kraken client as ``base_url``.
-    websocket_url
-        To be given to it as ``ws_public_url``.
-    control
-        Steers the venue: scripts and faults.
-
-    Examples
-    --------
-    >>> with VenueProcess(VenueOptions(catalog=Path("catalog"))) as venue:  # doctest: +SKIP
-    ...     venue.control.disconnect()
+    Without options it plays the simulator. `rest_url` and `websocket_url` are what the engine's Kraken client takes as
+    ``base_url`` and ``ws_public_url``; `control` steers the venue: scripts and faults.
     """
 
     def __init__(self, options: VenueOptions | None = None) -> None:
@@ -77,10 +121,7 @@ class VenueProcess:
     def start(self) -> None:
         """Start the venue and wait until it listens.
 
-        Raises
-        ------
-        RunFailedError
-            If it ends instead, with what it said, or takes longer than a minute.
+        A RunFailedError says that it ended instead, with what it said, or takes longer than a minute.
         """
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the process has ended
         self._process = subprocess.Popen(  # noqa: S603 - our own command line

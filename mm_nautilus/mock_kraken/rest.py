@@ -17,14 +17,7 @@ _UNKNOWN_PAIR: Final = {"error": ["EQuery:Unknown asset pair"]}
 def answer(exchange: Exchange, method: str, query: Mapping[str, str]) -> dict[str, Any]:
     """Return the document that answers a public request.
 
-    Parameters
-    ----------
-    exchange
-        Who is asked.
-    method
-        ``AssetPairs``, ``Depth``, ``OHLC``, ``Time`` or ``SystemStatus``; anything else is refused.
-    query
-        The request's parameters.
+    The method is ``AssetPairs``, ``Depth``, ``OHLC``, ``Time`` or ``SystemStatus``; anything else is refused.
     """
     fault = exchange.active(RestFault)
     if fault is not None and fault.how == "error":

@@ -48,13 +48,7 @@ class VenueServer:
         self._port = options.port
 
     async def start(self) -> VenueAddresses:
-        """Begin to listen and return where.
-
-        Raises
-        ------
-        ConfigError
-            If a port or the host cannot be used.
-        """
+        """Begin to listen and return where; a ConfigError says that a port or the host cannot be used."""
         host = self._options.host
         await self._public.setup()
         await self._control.setup()
@@ -178,10 +172,7 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set; tells the addresses once it listens.
 
-    Raises
-    ------
-    ConfigError, DataError
-        If it cannot listen, or its catalog cannot be read on.
+    A ConfigError or DataError says that it cannot listen, or its catalog cannot be read.
     """
     on_listening(await server.start())
     try:
@@ -200,20 +191,10 @@ async def serve(
 def run_venue(
     options: VenueOptions, on_listening: Callable[[VenueAddresses], None], *, end_with_stdin: bool = False
 ) -> int:
-    """Run a venue until SIGINT, SIGTERM or SIGHUP; tells the addresses once it listens.
+    """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code; tells the addresses once it listens.
 
-    With `end_with_stdin` it also ends when standard input is closed, as it is when the program at its other end has
-    died in whatever way.
-
-    Returns
-    -------
-    int
-        The exit code: 128 + the signal's number; 0 where standard input was closed.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If it cannot listen, or its catalog cannot be played.
+    With `end_with_stdin` it also ends, with 0, when standard input is closed, as it is when the program at its other
+    end has died in whatever way. Errors are those of `serve`.
     """
     return asyncio.run(_run(options, on_listening, end_with_stdin=end_with_stdin))
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.market.rates import Rates
-from mm_nautilus.report.decimation import min_max_rows
 from mm_nautilus.report.figures import (
     HOVER_ANYWHERE,
     PATTERNS,
@@ -18,6 +17,7 @@ from mm_nautilus.report.figures import (
     figure,
     line,
     milliseconds,
+    min_max_rows,
     significant,
 )
 from mm_nautilus.report.money import amount_decimals

@@ -13,9 +13,18 @@ from rich.text import Text
 
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.console import text_table
-from mm_nautilus.report.decimation import min_max_rows, sparkline
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.figures import HOVER_ANYWHERE, SERIES, Figure, figure, line, milliseconds, significant
+from mm_nautilus.report.figures import (
+    HOVER_ANYWHERE,
+    SERIES,
+    Figure,
+    figure,
+    line,
+    milliseconds,
+    min_max_rows,
+    significant,
+    sparkline,
+)
 from mm_nautilus.report.money import amount_decimals, signed_amount
 from mm_nautilus.report.rows import (
     EQUITY_ROWS,
@@ -87,10 +96,7 @@ class Comparison(NamedTuple):
 def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Read runs and put them side by side.
 
-    Raises
-    ------
-    DataError
-        If there are fewer than two, one is given twice, or a folder is not a run's.
+    A DataError says that there are fewer than two, one is given twice, or a folder is not a run's.
     """
     if len(folders) < 2:
         raise DataError(f"compare needs at least two runs, was {len(folders)}")

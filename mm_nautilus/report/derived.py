@@ -37,12 +37,8 @@ _CONVERTED = ("realized_pnl", "fees", "turnover")
 def read_run(folder: Path) -> RunFiles:
     """Read a run with all the figures that its tables have, also one that goes on or was cut off.
 
-    The summary of such a run is up to a minute old, and its tables reach about as far.
-
-    Raises
-    ------
-    DataError
-        If the folder is not a run's, the run has written no figures yet, or a file in it is missing or damaged.
+    The summary of such a run is up to a minute old, and its tables reach about as far. Errors are those of
+    `RunFiles.read` and `complete_summary`.
     """
     files = RunFiles.read(folder)
     is_whole = files.is_complete and "answer" in files.summary
@@ -50,22 +46,13 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def complete_summary(files: RunFiles) -> dict[str, Any]:
-    """Return a run's summary with the figures that only its tables have.
+    """Return a run's summary, which goes as far as it does, with the figures that only its tables have.
 
     Each symbol gets ``fill_quality``, ``fees_report``, ``turnover`` and ``pnl_turnover_bps``, the equity ``fees`` and
     ``trading_pnl_before_fees``, and the summary ``total``, what is added up over symbols, and ``answer``. Money is
     converted at the run's last mids. Where a mid for the conversion never came it is None, as ``fill_quality`` is where
-    the run has no traces, and as a share of turnover is where earlier sessions had fills of their own.
-
-    Parameters
-    ----------
-    files
-        The run, with the summary as far as it goes.
-
-    Raises
-    ------
-    DataError
-        If a table is missing or damaged.
+    the run has no traces, and as a share of turnover is where earlier sessions had fills of their own. A DataError says
+    that a table is missing or damaged.
     """
     summary = files.summary
     currency = summary["report_currency"]

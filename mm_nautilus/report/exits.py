@@ -46,13 +46,7 @@ class ExitEntry:
 
 
 def exit_entries(files: RunFiles) -> list[ExitEntry]:
-    """Return every exit of a run that was filled, in time order.
-
-    Raises
-    ------
-    DataError
-        If a table is missing or damaged.
-    """
+    """Return every exit of a run that was filled, in time order."""
     found = [entry for symbol in files.summary["symbols"] for entry in _exits_of(files, symbol)]
     return sorted(found, key=lambda entry: entry.ts_ns)
 
@@ -103,13 +97,7 @@ class TrailPath:
 
 
 def trail_paths(files: RunFiles, entries: Sequence[ExitEntry]) -> list[TrailPath]:
-    """Return the paths of the last trailing stops that were hit.
-
-    Raises
-    ------
-    DataError
-        If ``market.parquet`` is missing or damaged.
-    """
+    """Return the paths of the last trailing stops that were hit."""
     hit = [
         entry
         for entry in entries

@@ -1,10 +1,12 @@
 """What all figures of a page share: colours by name, axes and traces as Plotly's plain data."""
 
-from collections.abc import Sequence
+import base64
+import gzip
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 type Figure = dict[str, Any]
 type Floats = NDArray[np.float64]
@@ -26,6 +28,15 @@ _NS_PER_MS: Final = 1_000_000
 HOVER_ANYWHERE: Final = -1
 """Plotly's ``hoverdistance`` for figures all of whose lines span the whole axis: their nearest points, however far."""
 _DIGITS: Final = 9
+
+type Rows = NDArray[np.int64]
+
+_LEVELS: Final = "▁▂▃▄▅▆▇█"
+
+MISSING: Final = -(2**31)
+"""What stands for a gap among whole numbers."""
+_LARGEST: Final = 2**31 - 1
+_LEVEL: Final = 6
 
 
 def milliseconds(ts_ns: NDArray[np.int64]) -> list[int]:
@@ -52,28 +63,10 @@ def line(
     width: float = 1.5,
     **more: Any,
 ) -> Figure:
-    """Return a line.
+    """Return a line in one of a figure's rows, counted from 1; None among `y` is a gap.
 
-    Parameters
-    ----------
-    name
-        What the legend and the tooltip call it.
-    x, y
-        Its points; None is a gap.
-    colour
-        A colour of the palette, such as ``@bid``.
-    hover
-        The tooltip's number with its unit, in Plotly's form.
-    dash
-        Plotly's name of the dash.
-    row
-        Which of the figure's rows it lies in, from 1.
-    is_step
-        Whether it stays level from point to point.
-    width
-        Pixels.
-    more
-        Further properties of the trace.
+    `colour` is one of the palette, such as ``@bid``, `hover` the tooltip's number with its unit in Plotly's form,
+    `dash` Plotly's name, `width` in pixels; `more` are further properties of the trace.
     """
     return {
         "type": "scatter",
@@ -172,18 +165,8 @@ def figure(
 ) -> Figure:
     """Return a figure of rows under each other that share their x axis.
 
-    Parameters
-    ----------
-    traces
-        What is drawn.
-    titles
-        One a row, with the unit.
-    heights
-        Of the rows, in any unit.
-    pixels
-        Height of the whole figure.
-    layout
-        Further properties of Plotly's layout; ``xaxis`` among them.
+    `titles`, with their units, and `heights`, in any unit, are one a row; `pixels` is the height of the whole. `layout`
+    has further properties of Plotly's layout, ``xaxis`` among them.
     """
     rows = len(titles)
     space = 1.0 - _GAP * (rows - 1)
@@ -216,3 +199,70 @@ def figure(
         made["annotations"] = [*made["annotations"], row_title(title, top)]
         top = bottom - _GAP
     return {"data": traces, "layout": made}
+
+
+def min_max_rows(values: Floats, buckets: int) -> Rows:
+    """Return the rows of a series to draw: of each of so many stretches the lowest and the highest point.
+
+    No peak is lost, and the line covers the same pixels as that of all points as long as a stretch is narrower than one
+    of them. The first and the last row are always among them. A stretch without any number, NaN, is kept as one gap. A
+    series of no more than twice as many rows as `buckets`, which are at least 1, is kept.
+    """
+    if buckets < 1:
+        raise ValueError(f"buckets must be at least 1, was {buckets}")
+    count = len(values)
+    if count <= 2 * buckets:
+        return np.arange(count)
+    size = -(-count // buckets)
+    padded = np.full(size * -(-count // size), np.nan)
+    padded[:count] = values
+    blocks = padded.reshape(-1, size)
+    firsts = np.arange(len(blocks)) * size
+    low = np.where(np.isnan(blocks), np.inf, blocks).argmin(axis=1)
+    high = np.where(np.isnan(blocks), -np.inf, blocks).argmax(axis=1)
+    rows: Rows = np.unique(np.concatenate([firsts + low, firsts + high, [0, count - 1]]))
+    return rows
+
+
+def thinned_rows(count: int, most: int) -> Rows:
+    """Return at most so many rows, at least 2, of `count`, evenly spread, the first and the last among them."""
+    if most < 2:
+        raise ValueError(f"most must be at least 2, was {most}")
+    if count <= most:
+        return np.arange(count)
+    rows: Rows = np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
+    return rows
+
+
+def sparkline(values: Floats, width: int) -> str:
+    """Return at most so many points of a line without gaps as blocks, from its lowest to its highest."""
+    if not len(values):
+        return ""
+    picked = values[thinned_rows(len(values), width)]
+    low, high = float(values.min()), float(values.max())
+    levels = ((picked - low) / ((high - low) or 1.0) * (len(_LEVELS) - 1)).round().astype(int)
+    return "".join(_LEVELS[level] for level in levels.tolist())
+
+
+def pack(columns: Mapping[str, tuple[ArrayLike, float]]) -> dict[str, Any]:
+    """Return columns, each with the unit of its numbers, as ``{"columns": [...], "data": text}``.
+
+    A column, NaN where it has a gap, is stored in whole units, as differences from row to row in 32 bits, which wrap
+    around; one that does not fit is stored as it is in 64. All are joined, compressed with gzip and written in base 64.
+    """
+    entries, parts = [], []
+    for name, (values, unit) in columns.items():
+        if not unit > 0:
+            raise ValueError(f"the unit of {name} must be positive, was {unit}")
+        numbers = np.asarray(values, dtype=np.float64)
+        whole = np.round(numbers / unit)
+        fits = bool((np.abs(whole[~np.isnan(whole)]) <= _LARGEST).all())
+        parts.append(_differences(whole) if fits else numbers.astype("<f8").tobytes())
+        entries.append({"name": name, "unit": unit, "rows": len(numbers), "is_whole": fits})
+    data = gzip.compress(b"".join(parts), _LEVEL, mtime=0)
+    return {"columns": entries, "data": base64.b64encode(data).decode("ascii")}
+
+
+def _differences(whole: NDArray[np.float64]) -> bytes:
+    units = np.where(np.isnan(whole), MISSING, whole).astype("<i4")
+    return np.diff(units, prepend=np.zeros(1, dtype="<i4")).astype("<i4").tobytes()

@@ -55,10 +55,7 @@ class StateTime:
 def read_guard_log(files: RunFiles) -> GuardLog | None:
     """Return the changes of a run's guards, None where the run's journal has none or is not there any more.
 
-    Raises
-    ------
-    DataError
-        If a line is damaged; the last one of a run that was cut off may be.
+    A DataError says that a line is damaged; the last one of a run that was cut off may be.
     """
     paths = journal_files(files.folder / _JOURNAL)
     if not paths or not files.has_guards:
@@ -99,19 +96,10 @@ def _entry(line: str, where: str) -> GuardEntry:
 def state_times(
     log: GuardLog, symbols: Iterable[str], start_ns: int, end_ns: int
 ) -> dict[str, dict[QuotingState, StateTime]]:
-    """Return for each symbol how long and how often it was in each state.
+    """Return for each symbol how long and how often it was in each state within a span, nanoseconds since the epoch.
 
     A symbol is paused until it is told otherwise: before its first book nothing is quoted. Where the journal's
     beginning is gone, time counts from the first change that is left.
-
-    Parameters
-    ----------
-    log
-        The changes.
-    symbols
-        The run's symbols.
-    start_ns, end_ns
-        The run's span, nanoseconds since the epoch.
     """
     found = {}
     for symbol in symbols:

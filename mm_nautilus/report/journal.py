@@ -107,26 +107,12 @@ class Journal:
         position: Mapping[str, Any] | None,
         symbol_stats: Mapping[str, Any],
     ) -> str:
-        """Write one fill.
+        """Write one fill, and return its line for people.
 
-        Parameters
-        ----------
-        fill
-            ``symbol, side, price`` and ``pnl``, the change of realised PnL in the symbol's quote currency.
-            ``currency`` names that currency where the symbol does not. More keys go to the JSON line.
-        correlation_id
-            Links signal, order, fill and metrics: the client order id.
-        strategy
-            The strategy's name.
-        portfolio, position
-            State after the fill, for the JSON line.
-        symbol_stats
-            The symbol's `SymbolLedger.get_symbol_stats` after the fill.
-
-        Returns
-        -------
-        str
-            The line for people.
+        `fill` has ``symbol, side, price`` and ``pnl``, the change of realised PnL in the symbol's quote currency, which
+        ``currency`` names where the symbol does not; more keys go to the JSON line, as `portfolio` and `position`, the
+        state after it, do. `correlation_id`, the client order id, links signal, order, fill and metrics; `symbol_stats`
+        is `SymbolLedger.get_symbol_stats` after the fill.
         """
         symbol = fill["symbol"]
         currency = fill.get("currency") or quote_currency(symbol)
@@ -152,16 +138,8 @@ class Journal:
     ) -> None:
         """Write a line for machines alone: what led to a fill or followed from it, or a change of a guard.
 
-        Parameters
-        ----------
-        kind
-            ``signal``, ``order``, ``metrics`` or ``guard``; the line's type, and the key of its values.
-        values
-            Which they are.
-        strategy
-            The strategy's name.
-        correlation_id
-            Links signal, order, fill and metrics: the client order id.
+        Its type, ``signal``, ``order``, ``metrics`` or ``guard``, is also the key of its values; `correlation_id`, the
+        client order id, links it with the fill.
         """
         linked = {} if correlation_id is None else {"correlation_id": correlation_id}
         self._write(None, type=kind, **linked, strategy=strategy, **{kind: values})
@@ -173,23 +151,10 @@ class Journal:
         prices: Mapping[str, float],
         symbol_stats: Mapping[str, Mapping[str, Any]],
     ) -> str:
-        """Write one portfolio snapshot.
+        """Write one portfolio snapshot, and return its two lines for people.
 
-        Parameters
-        ----------
-        strategy
-            The strategy's name.
-        portfolio
-            `SymbolLedger.to_dict`; account figures that are None are written as unknown.
-        prices
-            Mid of each symbol, for the JSON line.
-        symbol_stats
-            `SymbolLedger.get_all_symbol_stats`.
-
-        Returns
-        -------
-        str
-            The two lines for people.
+        `portfolio` is `SymbolLedger.to_dict`, in which account figures that are None are written as unknown; `prices`
+        has each symbol's mid, and `symbol_stats` is `SymbolLedger.get_all_symbol_stats`.
         """
         currency = portfolio.get("currency", REPORT_CURRENCY)
         currencies = portfolio.get("currencies") or {}
@@ -293,13 +258,7 @@ def _files_aside(path: Path) -> list[Path]:
 
 
 def journal_files(path: Path) -> list[Path]:
-    """Return the files of a journal that may have been rotated, oldest first.
-
-    Parameters
-    ----------
-    path
-        The journal's own name; the file that is written.
-    """
+    """Return the files of a journal that may have been rotated, by the name of the one being written, oldest first."""
     return [*_files_aside(path), *([path] if path.exists() else [])]
 
 

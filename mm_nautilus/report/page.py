@@ -51,21 +51,10 @@ _FAILURE: Final = "failure.txt"
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write a run's report from the files in its folder, and return its path; one that exists is replaced.
+    """Write a run's report from the files in its folder, to `out` or ``report.html`` there, and return its path.
 
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    out
-        Where to write it; ``report.html`` in that folder if it is None.
-
-    Raises
-    ------
-    DataError
-        If the folder is not a run's, the run has written no figures yet, or a file in it is missing or damaged.
-    OSError
-        If the report cannot be written.
+    A DataError says that the folder is not a run's, the run has written no figures yet, or a file in it is missing or
+    damaged.
     """
     page = render("report.html.jinja", **page_parts(read_run(folder)))
     path = out or folder / REPORT
@@ -86,13 +75,7 @@ def render(template: str, **parts: Any) -> str:
 
 
 def page_parts(files: RunFiles) -> dict[str, Any]:
-    """Return what the report's template shows.
-
-    Raises
-    ------
-    DataError
-        If a file of the run is missing or damaged.
-    """
+    """Return what the report's template shows; a DataError says that a file of the run is missing or damaged."""
     summary = files.summary
     symbols = summary["symbols"]
     start_ns, end_ns, notes = _span(files)

@@ -32,10 +32,7 @@ class RunFiles:
     def read(cls, folder: Path) -> Self:
         """Read a run's summary and configuration; tables are read when they are asked for.
 
-        Raises
-        ------
-        DataError
-            If the folder is not one that a run has written, or a file in it cannot be read.
+        A DataError says that the folder is not one that a run has written, or a file in it cannot be read.
         """
         if not folder.is_dir():
             hint = near_folder_hint(folder, _SUMMARY, "folder of a run")
@@ -89,14 +86,8 @@ class RunFiles:
     def table(self, name: str, columns: Sequence[str], symbol: str | None = None) -> pa.Table:
         """Return columns of one of the run's tables, of one symbol where one is given.
 
-        Raises
-        ------
-        DataError
-            If the file is missing, damaged or lacks a column.
-
-        Notes
-        -----
-        A live run that is still going on, or was cut off, has folders of parts in place of the files.
+        A live run that is still going on, or was cut off, has folders of parts in place of the files. A DataError says
+        that the file is missing, damaged or lacks a column.
         """
         path = self.folder / f"{name}.parquet"
         parts = path.with_suffix(_PARTS_SUFFIX)

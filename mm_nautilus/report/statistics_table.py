@@ -21,16 +21,8 @@ _OF_POSITIONS: Final = (
 def statistics_rows(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the framework's statistics: those that are shown as they are, and those that are not to be taken so.
 
-    Parameters
-    ----------
-    summary
-        A run's summary.
-
-    Returns
-    -------
-    dict
-        ``equity`` with name, figure and meaning; ``positions`` with a column a currency; ``differing`` with the
-        framework's figure, ours, and why.
+    ``equity`` has name, figure and meaning, ``positions`` a column a currency, ``differing`` the framework's figure,
+    ours, and why.
     """
     statistics = summary["statistics"]
     positions = statistics["engine"]["positions"]

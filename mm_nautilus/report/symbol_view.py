@@ -10,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
-from mm_nautilus.report.decimation import min_max_rows, thinned_rows
 from mm_nautilus.report.figures import (
     PATTERNS,
     REASON_COLOURS,
@@ -19,9 +18,11 @@ from mm_nautilus.report.figures import (
     figure,
     line,
     milliseconds,
+    min_max_rows,
+    pack,
     significant,
+    thinned_rows,
 )
-from mm_nautilus.report.packed import pack
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
 type Floats = NDArray[np.float64]
@@ -103,13 +104,7 @@ _FILLS: Final = ("price", "quantity", "commission")
 
 
 def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
-    """Read what a run recorded of one symbol.
-
-    Raises
-    ------
-    DataError
-        If a table is missing or damaged.
-    """
+    """Read what a run recorded of one symbol; a DataError says that a table is missing or damaged."""
     figures = files.summary["symbols"][symbol]
     market = files.table("market", ["ts_event", *_MARKET], symbol)
     quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason"], symbol)
@@ -151,19 +146,8 @@ def _fill_columns(table: pa.Table) -> dict[str, Floats]:
 def reason_shares(traces: SymbolTraces, start_ns: int, end_ns: int, buckets: int) -> Floats:
     """Return the share of time each reason kept a side without a quote, both sides together.
 
-    Parameters
-    ----------
-    traces
-        The symbol.
-    start_ns, end_ns
-        The span, nanoseconds since the epoch.
-    buckets
-        Into how many equal stretches it is cut.
-
-    Returns
-    -------
-    Floats
-        One row a reason, one column a stretch; % of twice the stretch, as there are two sides.
+    The span, nanoseconds since the epoch, is cut into equal stretches. There is one row a reason and one column a
+    stretch; % of twice the stretch, as there are two sides.
     """
     edges = np.linspace(0.0, end_ns - start_ns, buckets + 1)
     shares = np.zeros((len(traces.reasons), buckets))
@@ -178,20 +162,10 @@ def reason_shares(traces: SymbolTraces, start_ns: int, end_ns: int, buckets: int
 
 
 def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, Any]:
-    """Return what a page shows of one symbol.
+    """Return what a page shows of one symbol in a run's span, nanoseconds since the epoch.
 
-    Parameters
-    ----------
-    traces
-        What was recorded.
-    start_ns, end_ns
-        The run's span, nanoseconds since the epoch.
-
-    Returns
-    -------
-    dict
-        ``figure`` of the overview, the packed columns of ``market``, ``quotes`` and ``fills``, and what the page's
-        script needs to draw them anew.
+    ``figure`` of the overview, the packed columns of ``market``, ``quotes`` and ``fills``, and what the page's script
+    needs to draw them anew.
     """
     market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
     quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)

@@ -106,12 +106,8 @@ type BacktestParts = Parts[BacktestNode, RunControl]
 def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, tuple[Decimal, Decimal]]:
     """Return each symbol's maker and taker fee as fractions of the traded value.
 
-    A symbol's own entry under ``symbol_fees`` counts before ``fees``, and that before the instrument's own.
-
-    Raises
-    ------
-    ConfigError
-        If a symbol has no fee from any of the three.
+    A symbol's own entry under ``symbol_fees`` counts before ``fees``, and that before the instrument's own; a
+    ConfigError says that a symbol has none from any of the three.
     """
     rates = {}
     for symbol, spec in specs.items():
@@ -223,14 +219,7 @@ def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) 
 def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | None = None) -> LoggerConfig:
     """Return the engine's logging: everything to a file in the run's folder, nothing to the terminal.
 
-    Parameters
-    ----------
-    output
-        Least level.
-    folder
-        The run's folder.
-    rotate
-        Bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
+    `rotate` has the bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
     """
     quiet = [_WARNS_OF_NOTHING] if rotate is None else [_WARNS_OF_NOTHING, _WARNS_ONCE_A_LEVEL]
     return LoggerConfig(
@@ -253,16 +242,8 @@ def build_backtest(
 ) -> BacktestParts:
     """Return the engine of a backtest with everything added, ready to run.
 
-    Parameters
-    ----------
-    inputs, folder
-        The run.
-    catalog
-        The path by which the engine reads the catalog.
-    on_progress
-        Called with the share of the data done, 0..1.
-    interrupted
-        Returns whether the run is to end now.
+    `catalog` is the path by which the engine reads the catalog, `on_progress` is called with the share of the data
+    done, 0..1, and `interrupted` returns whether the run is to end now.
     """
     config = inputs.config
     fees = fee_model(config.venue, inputs.specs, config.report_currency)

@@ -152,28 +152,11 @@ class RunControl(_Control):
 class SessionControl(_Control):
     """Begin, watch and end a live run from inside the engine.
 
-    It subscribes to the trades that the simulated venue matches with, reports at the start and once a minute, and
-    where the session is to end tells the strategy to cancel (and close) everything and waits for it before it stops
-    the engine: what is filled while the engine stops reaches no callback.
-
-    Parameters
-    ----------
-    session
-        Where a wish to end is found.
-    strategy
-        Whose orders are waited for.
-    instrument_ids
-        What is traded.
-    duration_ns
-        Length of the run, nanoseconds; None has none.
-    flatten
-        Whether positions are closed at the end.
-    on_report
-        Called at the start and once a minute with the time, nanoseconds since the epoch.
-    has_latency
-        Whether orders take time to the simulated venue: a clock that stands still then ends the run.
-    wall_ns
-        Reads the wall clock, nanoseconds since the epoch.
+    It subscribes to the trades that the simulated venue matches with, calls `on_report` at the start and once a minute
+    with the time in nanoseconds since the epoch, and where the session is to end tells the strategy to cancel (and,
+    with `flatten`, close) everything and waits for it before it stops the engine: what is filled while the engine stops
+    reaches no callback. `has_latency` says that orders take time to the simulated venue: a clock that stands still then
+    ends the run.
     """
 
     def __init__(

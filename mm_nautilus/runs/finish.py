@@ -25,8 +25,7 @@ from mm_nautilus.report.derived import complete_summary
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.runs.folder import write_summary
 from mm_nautilus.runs.recorder import EQUITY
-from mm_nautilus.runs.row_files import join_parts, parts_folder
-from mm_nautilus.runs.tables import FILLS
+from mm_nautilus.runs.tables import FILLS, join_parts, parts_folder
 from mm_nautilus.runs.traces import ACTIONS, MARK_OUTS, MARKET, QUOTES
 from mm_nautilus.system.file_lock import take_lock
 
@@ -75,14 +74,8 @@ def only_writer(folder: Path) -> Iterator[None]:
 def finish_run(folder: Path) -> None:
     """Join the parts of a run's tables and add to its summary what follows from them, where that was left undone.
 
-    A run that a signal ends has only seconds. One that goes on, or was killed, is left as it is.
-
-    Raises
-    ------
-    DataError
-        If the folder is not a run's, or a file in it is missing or damaged.
-    OSError
-        If a file cannot be written.
+    A run that a signal ends has only seconds. One that goes on, or was killed, is left as it is. A DataError says that
+    the folder is not a run's, or a file in it is missing or damaged.
     """
     files = RunFiles.read(folder)
     if files.is_complete or files.summary["status"] not in _ENDED:
@@ -96,16 +89,10 @@ def finish_run(folder: Path) -> None:
 
 
 def write_completed(files: RunFiles, result: Any = None, *, is_resumed: bool = False) -> dict[str, Any]:
-    """Write and return a run's summary with what only its tables tell, which are closed.
+    """Write and return a run's summary, as far as it goes, with what only its tables tell, which are closed.
 
-    Parameters
-    ----------
-    files
-        The run, with the summary as far as it goes.
-    result
-        The engine's result, or None where it has none.
-    is_resumed
-        Whether the run went on from an earlier one, whose result is no return of this one.
+    `result` is the engine's, None where it has none; `is_resumed` says that the run went on from an earlier one, whose
+    result is no return of this one.
     """
     engine: dict[str, Any] = {"positions": {}, "position_returns": {}}
     if result is not None:

@@ -18,13 +18,7 @@ from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
 
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
-    """Refuse folders that could not be made or written, without making them.
-
-    Raises
-    ------
-    RefusedRunError
-        With all of them.
-    """
+    """Raise a RefusedRunError with all folders that could not be made or written, without making them."""
     problems = [
         _refused(key, folder, os.strerror(refusal))
         for key, folder in folders.items()
@@ -51,17 +45,8 @@ def write_refusal(folder: Path) -> tuple[Path, int | None]:
 def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, bytes]) -> Path:
     """Make a run's folder, put its resolved configuration, its calibration and its modules there, and return it.
 
-    Parameters
-    ----------
-    config
-        The run.
-    sources
-        The text of modules of one's own, by paths within the folder.
-
-    Raises
-    ------
-    RefusedRunError
-        If the folder or a file cannot be made.
+    `sources` has the texts of modules of one's own, by paths within the folder. A RefusedRunError says that the folder
+    or a file cannot be made.
     """
     directory = config.output.directory
     folder = new_run_folder(directory, config.name)
@@ -83,12 +68,7 @@ def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, b
 def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path:
     """Make and return a new folder ``<parent>/<time>-<name>``; the time is UTC.
 
-    Two runs that start in the same second get folders of their own.
-
-    Raises
-    ------
-    RefusedRunError
-        If the folder cannot be made.
+    Two runs that start in the same second get folders of their own. A RefusedRunError says that it cannot be made.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     count = 1

@@ -68,25 +68,14 @@ _PROBLEM: Final = CheckState.PROBLEM
 
 
 def environment_checks(lock: Path = _LOCK) -> list[Check]:
-    """Look at Python, the packages and the clock.
-
-    Parameters
-    ----------
-    lock
-        The lock file that the versions are compared with; without one only what is missing is found.
-    """
+    """Look at Python, the packages and the clock; without a lock file only what is missing is found."""
     return [_python_check(), *_version_checks(lock), *_clock_checks()]
 
 
 def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None = None) -> list[Check]:
     """Look at what a run reads, goes on from and writes; nothing is written and no network is used.
 
-    Parameters
-    ----------
-    config
-        The configuration.
-    on_progress
-        Called with rows read and rows in all of the catalog that is read: all of it is.
+    `on_progress` is called with rows read and rows in all of the catalog that is read: all of it is.
     """
     if isinstance(config, RunConfig):
         found = [_catalog_check(config.catalog, on_progress)]

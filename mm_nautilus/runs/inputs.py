@@ -2,26 +2,77 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.checks.instruments import check_run
+from mm_nautilus.checks.own_code import ObjectRefusedError, OwnModules, own_pricing, takes_arguments
 from mm_nautilus.checks.refusals import RefusedRunError, refused_for
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig, TradingConfig
 from mm_nautilus.config.sandbox import SandboxConfig
-from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
-from mm_nautilus.errors import DataError
+from mm_nautilus.errors import DataError, MarketMakingError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.runs.own_code import OwnCode, import_own_code
+from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.moments import nanoseconds
+from mm_nautilus.system.raised import raised_text
+from mm_nautilus.trading.strategy import MarketMaker
 
 _BATCH_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCode:
+    """What a run trades with."""
+
+    strategy_class: type[MarketMaker]
+    pricing: Mapping[str, PricingModel]
+    """Pricing functions by symbol; the other symbols have the configured model."""
+    sources: Mapping[Path, bytes]
+    """The text of each module that was imported, by what the run's folder calls its copy."""
+
+    def strategy(self, config: MarketMakerConfig, *, takes_over: bool = False) -> MarketMaker:
+        """Return the strategy with a configuration; `takes_over` as of `MarketMaker`.
+
+        A MarketMakingError says that a constructor of one's own raises.
+        """
+        try:
+            return self.strategy_class(config, takes_over=takes_over, pricing=self.pricing)
+        except Exception as error:
+            if config.strategy_class is None:
+                raise
+            raise MarketMakingError(f"{config.strategy_class} raised {raised_text(error)}") from error
+
+
+def import_own_code(config: TradingConfig) -> OwnCode:
+    """Import what a configuration names; a RefusedRunError has all that cannot be had."""
+    modules, strategy_class = OwnModules(), MarketMaker
+    pricing, problems = own_pricing(config.strategy, modules)
+    reference = config.strategy.strategy_class
+    if reference is not None:
+        kind = "a subclass of mm_nautilus.MarketMaker that takes its arguments config, takes_over and pricing"
+        try:
+            strategy_class = modules.get(reference, kind, _is_strategy)
+        except ObjectRefusedError as refused:
+            problems.append(Problem(("class",), f"class must {refused}"))
+    if problems:
+        raise RefusedRunError([problem.under("strategy") for problem in problems])
+    return OwnCode(strategy_class, pricing, modules.sources)
+
+
+def _is_strategy(found: Any) -> bool:
+    return (
+        isinstance(found, type)
+        and issubclass(found, MarketMaker)
+        and takes_arguments(found.__init__, None, None, takes_over=False, pricing={})
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +108,9 @@ class RunInputs(Inputs):
 def prepare(config: RunConfig) -> RunInputs:
     """Read what a run needs from its catalog and check the configuration against it.
 
-    Raises
-    ------
-    RefusedRunError
-        If a class or function that the configuration names cannot be had, it does not fit the instruments, the
-        calibration it names lacks what it takes from it, the catalog cannot be used, or has no full book before the
-        run's start.
+    A RefusedRunError says that a class or function that the configuration names cannot be had, it does not fit the
+    instruments, the calibration it names lacks what it takes from it, the catalog cannot be used, or has no full book
+    before the run's start.
     """
     code = import_own_code(config)
     start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
@@ -138,23 +186,9 @@ def checked_run(
 ) -> tuple[Problem, ...]:
     """Check a run against its instruments, its first prices and its calibration, and return the risks.
 
-    Parameters
-    ----------
-    config
-        The run.
-    specs
-        Everything the catalog or the venue has, by symbol.
-    mids
-        Mid prices by symbol, in quote currency, as far as they are known.
-    refused
-        Why other instruments cannot be quoted, by symbol.
-    listed
-        The symbols of everything there is, where `specs` has not all of it.
-
-    Raises
-    ------
-    RefusedRunError
-        With everything that is wrong.
+    `specs` has everything the catalog or the venue has, by symbol, or `listed` the names of what there is besides;
+    `mids` mid prices in quote currency, as far as they are known; `refused` why other instruments cannot be quoted. A
+    RefusedRunError has everything that is wrong.
     """
     calibration, found = configured_calibration(config.strategy)
     problems = [problem.under("strategy") for problem in found]
@@ -221,13 +255,7 @@ def _first_history(params: SymbolParams, books: list[int], start_ns: int | None)
 
 
 def first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int | None = None) -> float:
-    """Return the mid of a catalog's first two-sided book, in quote currency.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
+    """Return the mid of a catalog's first two-sided book, in quote currency; a DataError says that there is none."""
     replay = BookReplay()
     for block in reader.iter_deltas(spec.instrument_id, start=from_ns, batch_rows=_BATCH_ROWS):
         tops = replay.apply(block)

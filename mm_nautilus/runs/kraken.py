@@ -74,10 +74,8 @@ class ListedPairs:
 def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> ListedPairs:
     """Ask a venue for its pairs, no answer longer than some seconds; what is odd about others changes nothing.
 
-    Raises
-    ------
-    VenueAnswerError
-        If the pairs cannot be had, there is none, or one that matters is described in a way that cannot be used.
+    A VenueAnswerError says that the pairs cannot be had, there is none, or one that matters is described in a way that
+    cannot be used.
     """
     found = _by_symbol(_ask(rest_url, "AssetPairs", {}, seconds))
     if any(symbol not in found for symbol in symbols):
@@ -97,10 +95,7 @@ def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> Liste
 def venue_states(rest_url: str, keys: Mapping[str, str], seconds: float) -> Mapping[str, VenueState]:
     """Ask a venue what pairs take at present, as far as it and the pairs themselves allow it.
 
-    Raises
-    ------
-    VenueAnswerError
-        If it does not say.
+    A VenueAnswerError says that it does not tell.
     """
     system = _system_state(rest_url, seconds)
     try:
@@ -119,13 +114,7 @@ def venue_states(rest_url: str, keys: Mapping[str, str], seconds: float) -> Mapp
 
 
 def first_mid_of(rest_url: str, key: str, seconds: float) -> float:
-    """Return a pair's mid in quote currency.
-
-    Raises
-    ------
-    VenueAnswerError
-        If there is none.
-    """
+    """Return a pair's mid in quote currency; a VenueAnswerError says that there is none."""
     answer = _ask(rest_url, "Depth", {"pair": key, "count": "1"}, seconds)
     try:
         (sides,) = answer.values()
@@ -222,10 +211,7 @@ async def engine_pairs(
 ) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, str]]:
     """Return the pairs that the engine's client reads from a list of them, and why others cannot be quoted, by symbol.
 
-    Raises
-    ------
-    RuntimeError
-        From the engine's client, if it cannot read the list.
+    The client raises a RuntimeError where it cannot read the list.
     """
     client = KrakenSpotHttpClient(base_url=listing_url, timeout_secs=timeout_seconds, max_retries=0)
     specs, refused = quotable(await client.request_instruments())
@@ -296,14 +282,9 @@ def _pass_by_proxies() -> None:
 
 
 class VenueWatch:
-    """Know what each pair takes, until the context is left.
+    """Know what each pair takes, by symbol, until the context is left; `states` is replaced as a whole.
 
     While the venue does not say, what it said last holds: its connection has a guard of its own.
-
-    Attributes
-    ----------
-    states
-        What each pair takes, by symbol; replaced as a whole.
     """
 
     def __init__(

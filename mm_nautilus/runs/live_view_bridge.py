@@ -90,15 +90,7 @@ class Views:
 
 
 class LiveViewBridge(GuardedActor):
-    """Subscribe to what strategy and metrics actor publish, and keep the last of it in a live view's state.
-
-    Parameters
-    ----------
-    state
-        Where it is kept.
-    specs
-        The instruments, by symbol.
-    """
+    """Subscribe to what strategy and metrics actor publish, and keep the last of it in a live view's state."""
 
     actor_name = "LIVE-VIEW-001"
 

@@ -16,8 +16,7 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
-from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
-from mm_nautilus.runs.tables import FILLS, OrderTables
+from mm_nautilus.runs.tables import FILLS, OrderTables, RowFile, RowParts, Rows
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -79,20 +78,10 @@ class ExitTotals:
 class RunRecorder(GuardedActor):
     """Subscribe to what the metrics actor publishes and write it to the run's folder.
 
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    portfolio
-        Returns the portfolio dictionary as of now, None before a strategy has announced itself.
-    output
-        What the journal holds, how large its files may become, and how many are kept.
-    say
-        Receives the journal's lines for people, which the log has in any case.
-    is_live
-        Whether the run may last for weeks and end at any moment: every line and fill is written as it comes, and
-        tables in parts. A backtest writes both in batches, and takes orders and fills from the engine, which then
-        forgets them.
+    `portfolio` returns the portfolio dictionary as of now, None before a strategy has announced itself; `say` receives
+    the journal's lines for people, which the log has in any case. A live run may last for weeks and end at any moment:
+    every line and fill is written as it comes, and tables in parts. A backtest writes both in batches, and takes orders
+    and fills from the engine, which then forgets them.
     """
 
     actor_name = "RECORDER-001"
@@ -257,13 +246,7 @@ class RunRecorder(GuardedActor):
             )
 
     def close(self, *, in_hurry: bool = False) -> None:
-        """Close the files; for the end of the run, after the last rows.
-
-        Parameters
-        ----------
-        in_hurry
-            Whether the parts of tables are left to be joined later.
-        """
+        """Close the files, after the last rows; in a hurry the parts of tables are left to be joined later."""
         with ExitStack() as closing:  # the others are closed where one cannot be
             if self._journal is not None:
                 closing.callback(self._journal.close)

@@ -112,26 +112,13 @@ def money_before_positions(account: SavedAccount, *, is_cash: bool) -> list[Mone
 
 
 def opening_fills(lots: int, lot: Decimal, average_price: float) -> list[tuple[int, Price]]:
-    """Return the fills that give a position its average price.
+    """Return the fills, one or two pairs of lots and price, that give a position of so many lots its average price.
 
-    The engine keeps prices in steps of ten to the minus sixteen, and averages of them as binary floats, which have
-    more digits where the price is below about one half. There two fills at neighbouring prices make the average:
-    of `lots` lots, the share that the average is above the lower price is filled at the upper one.
-
-    Parameters
-    ----------
-    lots
-        Size of the position in lots.
-    lot
-        Size increment in base currency.
-    average_price
-        The engine's average entry price, in quote currency.
-
-    Returns
-    -------
-    list
-        One or two pairs of lots and price. Their average, as the engine reckons it, is the given one within two
-        last bits of a float, or within one of these steps where a position has too few lots to divide.
+    The engine keeps prices in steps of ten to the minus sixteen, and averages of them as binary floats, which have more
+    digits where the price is below about one half. There two fills at neighbouring prices make the average: of `lots`
+    lots, the share that the average is above the lower price is filled at the upper one. The average, as the engine
+    reckons it, is the given one within two last bits of a float, or within one of these steps where a position has too
+    few lots to divide.
     """
     exact = Decimal(average_price)
     nearest = _price(exact.quantize(_PRICE_STEP))

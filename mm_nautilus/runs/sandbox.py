@@ -22,9 +22,9 @@ from mm_nautilus.report.console import status_line
 from mm_nautilus.runs.assembly import fee_rates
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
+from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
 from mm_nautilus.runs.live_view_bridge import Screen, Views
-from mm_nautilus.runs.own_code import import_own_code
 from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.runs.sandbox_inputs import (
     SandboxInputs,

@@ -21,7 +21,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.process import VenueProcess
 from mm_nautilus.risk.venue_state import VenueState
-from mm_nautilus.runs.inputs import Inputs, checked_run, first_mid
+from mm_nautilus.runs.inputs import Inputs, OwnCode, checked_run, first_mid
 from mm_nautilus.runs.kraken import (
     KRAKEN_PUBLIC,
     FeedAddress,
@@ -32,7 +32,6 @@ from mm_nautilus.runs.kraken import (
     listed_pairs,
     served_pairs,
 )
-from mm_nautilus.runs.own_code import OwnCode
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 
@@ -85,12 +84,8 @@ class SandboxInputs(Inputs):
 def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
     """Open the configured feed: Kraken's, or a local venue in a process of its own for as long as the context lasts.
 
-    Raises
-    ------
-    RefusedRunError
-        If the configuration does not fit the catalog that the local venue is to play, or that cannot be used.
-    RunFailedError
-        If the local venue does not start.
+    A RefusedRunError says that the configuration does not fit the catalog that is to be played, or that this cannot be
+    used, a RunFailedError that the local venue does not start.
     """
     feed = config.feed
     if feed.source == "live":
@@ -148,14 +143,8 @@ def prepare_sandbox(
 ) -> SandboxInputs:
     """Ask the venue for its pairs and check the configuration against them.
 
-    Raises
-    ------
-    ConfigError
-        If the configuration does not fit them.
-    RunFailedError
-        If the venue has no pairs to tell within ``feed.connect_timeout_seconds``.
-    InterruptedRunError
-        If a signal came meanwhile.
+    A ConfigError says that it does not fit them, a RunFailedError that the venue has no pairs to tell within
+    ``feed.connect_timeout_seconds``, and an InterruptedRunError that a signal came meanwhile.
     """
     rest_url = feed.address.rest_url
     listed, read, refused = _listed(config, rest_url, signals, say)

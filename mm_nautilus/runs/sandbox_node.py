@@ -107,20 +107,9 @@ def build_sandbox(
 ) -> SandboxParts:
     """Return the node with everything added, ready to run.
 
-    Parameters
-    ----------
-    inputs, folder
-        The run.
-    session
-        Where a wish to end is found.
-    beside
-        What stands beside the engine.
-    live
-        What a live view reads, or None where there is none.
-    kill_signals
-        Returns how many signals have asked for a halt so far.
-    on_report
-        Called once a minute, on the engine's thread, with the time in nanoseconds since the epoch.
+    `session` is where a wish to end is found, `live` what a live view reads, `kill_signals` returns how many signals
+    have asked for a halt so far, and `on_report` is called once a minute, on the engine's thread, with the time in
+    nanoseconds since the epoch.
     """
     config, state = inputs.config, beside.state
     saved = None if state is None else state.account

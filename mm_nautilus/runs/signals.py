@@ -100,13 +100,7 @@ class SignalListener:
             self.received, self.received_at = number, time.monotonic()
 
     def raise_received(self, words: str = "interrupted before the run began; nothing was written") -> None:
-        """End with what was interrupted and what became of it, where a signal has come.
-
-        Raises
-        ------
-        InterruptedRunError
-            With the signal's exit code.
-        """
+        """Raise an InterruptedRunError, with what was interrupted and what became of it, where a signal has come."""
         if self.received is not None:
             raise InterruptedRunError(words, self.exit_code)
 

@@ -16,8 +16,8 @@ from mm_nautilus.data.catalog_fitness import refuse_several_venues
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rates import Rates
+from mm_nautilus.runs.calibration import MarketLook, look_at
 from mm_nautilus.runs.inputs import first_mid
-from mm_nautilus.runs.market_look import MarketLook, look_at
 
 _DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
 """Currencies of totals, the first that all others can be converted to; a unit of each is about a dollar."""
@@ -102,21 +102,8 @@ def starter_config(
     median of the catalog's first trades. The cap is five quotes, the balances are two caps a side. Widths are those of
     `choose_width`, stops are beyond the fees, the width and the moves of some minutes.
 
-    Parameters
-    ----------
-    catalog
-        The catalog's folder.
-    names
-        Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN``; None takes all the catalog has.
-    fees
-        Fees in place of the instruments' own.
-
-    Raises
-    ------
-    DataError
-        If the catalog cannot be used, lacks a symbol, or the symbols are of several venues.
-    ConfigError
-        If no currency is there that all others can be converted to.
+    A DataError says that the catalog cannot be used, lacks a symbol (None takes all), or the symbols are of several
+    venues, a ConfigError that there is no currency that all others can be converted to.
     """
     return _starter(catalog, names, fees, writes_fees=False)
 
@@ -154,12 +141,8 @@ def starter_sandbox(
 ) -> Starter:
     """Return the values of a sandbox's first configuration, but for its feed; as `starter_config` does.
 
-    The feed tells no fees, so that those of the catalog's instruments are given.
-
-    Raises
-    ------
-    ConfigError
-        Also if the catalog is of a venue whose feed a sandbox does not speak.
+    The feed tells no fees, so that those of the catalog's instruments are given. A ConfigError may also say that the
+    catalog is of a venue whose feed a sandbox does not speak.
     """
     starter = _starter(catalog, names, fees, writes_fees=True)
     venue = starter.values["venue", "name"]

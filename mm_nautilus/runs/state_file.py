@@ -142,26 +142,10 @@ class StateFile:
         fresh: bool = False,
         now: datetime | None = None,
     ) -> Self:
-        """Lock a run's state file and read it.
+        """Lock a run's state file and read it; with `fresh` an earlier one is kept under a dated name.
 
-        Parameters
-        ----------
-        directory
-            Folder of state files; made where it is missing.
-        name
-            The run's name.
-        fingerprint
-            Of the present configuration.
-        fresh
-            Whether to start anew: an earlier file, whatever is in it, is kept under a dated name.
-        now
-            The time of that name; the present where it is None.
-
-        Raises
-        ------
-        ConfigError
-            If another process has the file, if it cannot be read, is damaged or of another version, or belongs to
-            another configuration; the text says what to do.
+        A ConfigError says what to do if another process has the file, or if it cannot be read, is damaged, of another
+        version or of another configuration.
         """
         path = directory / f"{name}.json"
         file = cls(path, fingerprint, _locked(path))
@@ -176,13 +160,7 @@ class StateFile:
 
     @classmethod
     def look(cls, directory: Path, name: str, fingerprint: Fingerprint) -> Self:
-        """Read a run's state file as it is, also while a run has it; nothing can be written to what is returned.
-
-        Raises
-        ------
-        ConfigError
-            As of `open`, but for the lock.
-        """
+        """Read a run's state file as it is, also while a run has it; nothing can be written to what is returned."""
         file = cls(directory / f"{name}.json", fingerprint, None)
         file.state = file._read()
         return file
@@ -215,17 +193,10 @@ class StateFile:
         return {} if self.state is None else dict(self.state.components.get(name, {}))
 
     def write(self, state: RunState) -> bool:
-        """Replace the file, unless it holds this state already.
+        """Replace the file, and return True, unless it holds this state already.
 
-        Returns
-        -------
-        bool
-            Whether there was anything to write.
-
-        Raises
-        ------
-        StateWriteError
-            If the file cannot be written, was closed, or another process has taken it, whose lock file was removed.
+        A StateWriteError says that the file cannot be written, was closed, or another process has taken it, whose lock
+        file was removed.
         """
         self._keep_lock()
         body = {
@@ -397,13 +368,7 @@ class StateSaver(GuardedActor):
             self.save_now()
 
     def save_now(self) -> bool:
-        """Save now, where strategy and metrics have begun and every fill is booked.
-
-        Returns
-        -------
-        bool
-            Whether there was anything to write.
-        """
+        """Save what has changed, where all have begun and every fill is booked; return whether anything had."""
         if (
             self._balances is None
             or self._metrics.ledger is None

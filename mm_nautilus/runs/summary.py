@@ -183,18 +183,9 @@ def run_summary(
 ) -> dict[str, Any]:
     """Return the figures of a run so far.
 
-    Parameters
-    ----------
-    period
-        First and last moment of the run, nanoseconds since the epoch.
-    now_ns
-        The moment of the figures, nanoseconds since the epoch.
-    status
-        ``running``, or how the run ended; only after its end it is looked how far takers reached.
-    events
-        Market events processed.
-    elapsed_seconds
-        Wall time of the engine.
+    `period` has its first and last moment and `now_ns` is that of the figures, nanoseconds since the epoch; `status` is
+    ``running``, or how it ended: only then it is looked how far takers reached. `events` counts market events, and
+    `elapsed_seconds` is wall time of the engine.
     """
     config = inputs.config
     metrics, account = parts.metrics.figures(now_ns)

@@ -12,7 +12,7 @@ from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.calibration.volatility import MINUTE_NS
-from mm_nautilus.runs.row_files import RowFile, RowParts, Rows
+from mm_nautilus.runs.tables import RowFile, RowParts, Rows
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -90,15 +90,9 @@ class _Watched:
 class TraceRecorder(GuardedActor):
     """Look at the strategies' symbols once a second and around fills, and listen for changes of their quotes.
 
-    Looking costs the strategy nothing between the seconds; it publishes only what it has changed itself. The timer
-    is that of the strategy's guards, so that recording leaves a run as it is.
-
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    is_live
-        Whether the run may last for weeks and end at any moment: tables are written in parts.
+    Looking costs the strategy nothing between the seconds; it publishes only what it has changed itself. The timer is
+    that of the strategy's guards, so that recording leaves a run as it is. The tables of a live run, which may last for
+    weeks and end at any moment, are written in parts.
     """
 
     actor_name = "TRACES-001"
@@ -158,18 +152,8 @@ class TraceRecorder(GuardedActor):
     def _look(self, watched: _Watched, now_ns: int, *, is_event: bool = False, is_end: bool = False) -> None:
         """Write the mid for all horizons that have passed without a change of the touch since.
 
-        Parameters
-        ----------
-        watched
-            The symbol.
-        now_ns
-            The time, nanoseconds since the epoch.
-        is_event
-            Whether a book event of that time is about to be taken in.
-        is_end
-            Whether no other event will be seen.
-
-        A mid is known to have held where an event came after it before a silence became a gap; in a gap none is known.
+        `is_event` says that a book event of that time is about to be taken in, `is_end` that no other will be seen. A
+        mid is known to have held where an event came after it before a silence became a gap; in a gap none is known.
         """
         view, has_looked = watched.view, False
         last_ns, is_gap = view.last_event_ns or 0, view.is_gap(now_ns)

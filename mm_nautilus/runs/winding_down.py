@@ -46,10 +46,7 @@ class RunOutcome:
     def frame(self, table: str) -> "pd.DataFrame":
         """Return one of the tables; moments are in UTC, money and sizes exact as `decimal.Decimal`.
 
-        Raises
-        ------
-        DataError
-            If the run has no such table.
+        A DataError says that the run has no such table.
         """
         names = sorted(path.stem for path in self.folder.glob("*.parquet"))
         if table not in names:
@@ -87,21 +84,8 @@ class RunOutcome:
 class Run[RunParts: Parts[Any, Any]]:
     """One run from its folder on; a backtest and a sandbox run say what they play and what their figures are.
 
-    Parameters
-    ----------
-    inputs
-        The run.
-    signals
-        Where SIGINT, SIGTERM and SIGHUP arrive.
-    is_resumed
-        Whether the run goes on from an earlier one.
-
-    Attributes
-    ----------
-    folder
-        The run's folder, begun by the constructor.
-    summary
-        The figures as last written.
+    `is_resumed` says that it goes on from an earlier one. `folder` is begun by the constructor; `summary` has the
+    figures as last written.
     """
 
     has_seconds_after_signal: ClassVar[bool] = False
@@ -129,12 +113,8 @@ class Run[RunParts: Parts[Any, Any]]:
     def outcome(self) -> RunOutcome:
         """Run to the end, save, and return what is left.
 
-        Raises
-        ------
-        RunFailedError
-            If the run failed; the message says what was saved and where.
-        StoppedRunError
-            If a signal ended the run; everything up to then is saved.
+        A RunFailedError says what was saved and where, a StoppedRunError that a signal ended the run; all up to then is
+        saved.
         """
         try:
             return self.play()
@@ -160,18 +140,8 @@ class Run[RunParts: Parts[Any, Any]]:
     ) -> Exception | None:
         """Save all there is, each part whatever becomes of the others, and return the first thing that went wrong.
 
-        Parameters
-        ----------
-        parts
-            The run's components, of which none works any more.
-        now_ns
-            When the run ended, nanoseconds since the epoch.
-        error
-            What the engine raised, if anything.
-        also
-            Steps that only this kind of run takes.
-        result
-            The engine's result, where it has one.
+        None of the run's components works any more at `now_ns`, nanoseconds since the epoch; `error` is what the engine
+        raised, if anything, `result` what it returned, and `also` are steps that only this kind of run takes.
         """
         faults = [error]
 

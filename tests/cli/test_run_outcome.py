@@ -7,7 +7,7 @@ import webbrowser
 import pytest
 
 from mm_nautilus.cli.app import exit_code
-from mm_nautilus.cli.outcome import print_outcome
+from mm_nautilus.cli.console import print_outcome
 from mm_nautilus.runs.winding_down import RunOutcome
 
 SUMMARY = {

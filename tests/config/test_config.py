@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from mm_nautilus.checks.config_source import load_config
-from mm_nautilus.cli.values import moment_value
+from mm_nautilus.cli.options import moment_value
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.fields import Moment
 from mm_nautilus.config.reference import reference, run_schema, sandbox_schema, schema_text

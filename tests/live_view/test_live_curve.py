@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.live_view.curve import Curve
+from mm_nautilus.live_view.state import Curve
 
 SECOND_NS = 1_000_000_000
 

@@ -21,8 +21,8 @@ from live_states import FIGURES, FILL, RUN, XRP, eventful_state
 from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view import connections
+from mm_nautilus.live_view.app import live_page
 from mm_nautilus.live_view.connections import most_connections
-from mm_nautilus.live_view.page import live_page
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mm_nautilus.live_view.log_tail import LogTail
+from mm_nautilus.live_view.publisher import LogTail
 
 
 def write(path: Path, lines: list[str], modified_at: int) -> None:

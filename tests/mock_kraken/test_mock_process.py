@@ -14,8 +14,7 @@ from processes import python
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import ConfigError, RunFailedError
-from mm_nautilus.mock_kraken.control import VenueControl
-from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.process import VenueControl, VenueOptions, VenueProcess
 from mm_nautilus.mock_kraken.server import VenueAddresses
 
 ROOT = Path(__file__).resolve().parents[2]

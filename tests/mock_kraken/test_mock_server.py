@@ -14,8 +14,8 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.errors import ConfigError, DataError, RunFailedError
 from mm_nautilus.mock_kraken.commands import COMMANDS
-from mm_nautilus.mock_kraken.control import VenueControl
 from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.process import VenueControl
 from mm_nautilus.mock_kraken.server import VenueAddresses, VenueServer, serve
 
 type Scene = Callable[[Served], Awaitable[None]]

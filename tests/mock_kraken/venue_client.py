@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mm_nautilus.mock_kraken.control import VenueControl
 from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.process import VenueControl
 from mm_nautilus.mock_kraken.server import VenueAddresses, VenueServer, serve
 
 CATALOG = Path(__file__).resolve().parents[2] / "catalog"

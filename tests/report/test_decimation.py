@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.report.decimation import min_max_rows, thinned_rows
+from mm_nautilus.report.figures import min_max_rows, thinned_rows
 
 values = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("nan"))), max_size=400)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unpacked import unpack
 
-from mm_nautilus.report.packed import pack
+from mm_nautilus.report.figures import pack
 
 ticks = st.lists(st.one_of(st.integers(-(2**31) + 1, 2**31 - 1), st.none()), max_size=50)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.report.packed import MISSING
+from mm_nautilus.report.figures import MISSING
 
 
 def unpack(packed: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:

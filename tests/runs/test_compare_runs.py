@@ -16,7 +16,7 @@ from whole_runs import FinishedRun
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.compare import Comparison, compare_runs, plain_comparison, print_comparison
-from mm_nautilus.report.decimation import sparkline
+from mm_nautilus.report.figures import sparkline
 from mm_nautilus.report.page import render
 
 Runs = Callable[..., FinishedRun]

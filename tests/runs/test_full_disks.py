@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from processes import python
 
-from mm_nautilus.runs.row_files import RowFile, RowParts
+from mm_nautilus.runs.tables import RowFile, RowParts
 from mm_nautilus.runs.winding_down import note_failed, run_failed
 
 SCHEMA = pa.schema([("number", pa.int64())])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.runs.row_files import RowFile, RowParts, join_parts
+from mm_nautilus.runs.tables import RowFile, RowParts, join_parts
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 

@@ -16,8 +16,7 @@ from sandbox_sessions import (
     session_of,
 )
 
-from mm_nautilus.mock_kraken.control import VenueControl
-from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
+from mm_nautilus.mock_kraken.process import VenueControl, VenueOptions, VenueProcess
 
 SUBSCRIPTIONS = 2 * len(SYMBOLS)
 
