@@ -36,6 +36,7 @@ import_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 data_app.add_typer(import_app, name="import")
 
 _Text = str | None
+_BadRows = Literal["refuse", "skip"]
 
 _INTERRUPTED: Final = "the export was interrupted; nothing was written"
 
@@ -128,7 +129,7 @@ def import_tardis_command(
         Literal["refuse", "round_down"] | None, typer.Option(help="Sizes that are no whole lots (refuse).")
     ] = None,
     on_bad_rows: Annotated[
-        Literal["refuse", "skip"], typer.Option(help="Refuse and list them, or leave them out.")
+        _BadRows, typer.Option(help="Refuse and list them, or leave them out.")
     ] = "refuse",
     as_json: AsJson = False,
 ) -> None:
@@ -168,7 +169,7 @@ def _import_tardis(
     catalog: Path,
     instrument: Path | None,
     flags: dict[str, str],
-    on_bad_rows: Literal["refuse", "skip"],
+    on_bad_rows: _BadRows,
 ) -> "ImportReport":
     from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
