@@ -9,11 +9,11 @@ from mm_nautilus.live_view.state import (
     Fill,
     GuardNote,
     LiveState,
+    Metrics,
     Point,
     Quotes,
     Snapshot,
     SymbolInfo,
-    SymbolRow,
     SymbolSnapshot,
 )
 from mm_nautilus.metrics.ledger import AccountSnapshot
@@ -175,7 +175,7 @@ def _symbol(symbol: SymbolSnapshot) -> Document:
         "reason": symbol.reason,
         "feed_age_seconds": symbol.feed_age_seconds,
         "figures": figures | _quote_figures(symbol.quotes, symbol.info),
-        "as_of_ms": None if symbol.row is None else symbol.row.ts_event // 1_000_000,
+        "as_of_ms": None if symbol.row is None else symbol.row["ts_event"] // 1_000_000,
     }
 
 
@@ -186,33 +186,35 @@ def _quote_figures(quotes: Quotes, info: SymbolInfo) -> Document:
     }
 
 
-def _row_figures(row: SymbolRow, info: SymbolInfo) -> Document:
-    inventory = row.inventory.partition(" ")[0]
-    trades = f"{row.trades:,} ({row.wins:,} won, {row.losses:,} lost)"
+def _row_figures(row: Metrics, info: SymbolInfo) -> Document:
+    inventory = row["inventory"].partition(" ")[0]
+    trades = f"{row['trades']:,} ({row['wins']:,} won, {row['losses']:,} lost)"
     return {
-        "mid": _price(row.mid_price, info, 1),
-        "reservation": _price(row.reservation_price, info, 2),
-        "trailing_stop": _price(row.trailing_stop_price, info, 1),
-        "volatility": _volatility(row.volatility_pct, row.volatility_source),
-        "inventory": _figure(float(inventory), f"{size_text(float(inventory))} {info.base}", row.inventory),
-        "realized_pnl": _money(row.realized_pnl),
-        "total_pnl": _money(row.total_pnl),
-        "total_pnl_report": _money(row.total_pnl_report),
-        "average_pnl": _money(row.average_pnl),
-        "fees": _money(row.fees, unsigned_amount),
-        "fills": _count(row.fills),
-        "trades": _figure(row.trades, trades),
-        "wins": _count(row.wins),
-        "losses": _count(row.losses),
-        "win_rate": _percentage(row.win_rate) if row.trades else _figure(row.win_rate, NONE),
+        "mid": _price(row["mid_price"], info, 1),
+        "reservation": _price(row["reservation_price"], info, 2),
+        "trailing_stop": _price(row["trailing_stop_price"], info, 1),
+        "volatility": _volatility(row["volatility_pct"], row["volatility_source"]),
+        "inventory": _figure(
+            float(inventory), f"{size_text(float(inventory))} {info.base}", row["inventory"]
+        ),
+        "realized_pnl": _money(row["realized_pnl"]),
+        "total_pnl": _money(row["total_pnl"]),
+        "total_pnl_report": _money(row["total_pnl_report"]),
+        "average_pnl": _money(row["average_pnl"]),
+        "fees": _money(row["fees"], unsigned_amount),
+        "fills": _count(row["fills"]),
+        "trades": _figure(row["trades"], trades),
+        "wins": _count(row["wins"]),
+        "losses": _count(row["losses"]),
+        "win_rate": _percentage(row["win_rate"]) if row["trades"] else _figure(row["win_rate"], NONE),
     }
 
 
 def _account(account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...]) -> Document:
     rows = [symbol.row for symbol in symbols if symbol.row is not None]
-    trades, wins = sum(row.trades for row in rows), sum(row.wins for row in rows)
+    trades, wins = sum(row["trades"] for row in rows), sum(row["wins"] for row in rows)
     totals = {
-        "fills": _count(sum(row.fills for row in rows)),
+        "fills": _count(sum(row["fills"] for row in rows)),
         "trades": _count(trades),
         "win_rate": _percentage(100 * wins / trades) if trades else _figure(None, NONE),
     }

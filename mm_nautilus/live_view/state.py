@@ -1,12 +1,13 @@
 """What a run has published so far, as far as it is shown: written by the engine's thread, read by others."""
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.risk.state import QuotingState
@@ -45,38 +46,8 @@ class SymbolInfo(NamedTuple):
     price_decimals: int
 
 
-class SymbolRow(NamedTuple):
-    """One symbol's published metrics."""
-
-    ts_event: int
-    """Their moment, nanoseconds since the epoch."""
-    symbol: str
-    fills: int
-    trades: int
-    wins: int
-    losses: int
-    """Executions; executions that reduced a position; those of them with a profit and with a loss."""
-    win_rate: float
-    """Wins as % of trades."""
-    realized_pnl: str
-    total_pnl: str
-    average_pnl: str
-    fees: str
-    total_pnl_report: str
-    inventory: str
-    """Decimal text with a currency, empty where it is not known."""
-    mid_price: float
-    reservation_price: float
-    trailing_stop_price: float
-    """In quote currency, NaN where there is none."""
-    volatility_pct: float
-    volatility_source: str
-    """One-minute volatility of the mid, %, NaN while it is not known, and what it was measured from."""
-    state: str
-    reason: str
-    """What it is doing, and why a side, or neither, is quoted."""
-    feed_age_seconds: float
-    """Time since the feed's last event, NaN before the first."""
+type Metrics = Mapping[str, Any]
+"""One symbol's published metrics as plain values: a row of ``metrics.parquet``."""
 
 
 class Quotes(NamedTuple):
@@ -120,7 +91,7 @@ class SymbolSnapshot(NamedTuple):
     """What is known of one symbol at one moment."""
 
     info: SymbolInfo
-    row: SymbolRow | None
+    row: Metrics | None
     """Its last metrics, None before the first."""
     quotes: Quotes
     state: str
@@ -155,7 +126,7 @@ class _Symbol:
     """What is kept of one symbol; `seen_at` is when its metrics came, seconds of the monotonic clock."""
 
     info: SymbolInfo
-    row: SymbolRow | None = None
+    row: Metrics | None = None
     seen_at: float = 0.0
     quotes: Quotes = field(default_factory=Quotes)
     state: str = ""
@@ -163,8 +134,8 @@ class _Symbol:
 
     def snapshot(self, now: float) -> SymbolSnapshot:
         age = None
-        if self.row is not None and self.row.feed_age_seconds == self.row.feed_age_seconds:
-            age = self.row.feed_age_seconds + max(0.0, now - self.seen_at)
+        if self.row is not None and not math.isnan(self.row["feed_age_seconds"]):
+            age = self.row["feed_age_seconds"] + max(0.0, now - self.seen_at)
         return SymbolSnapshot(self.info, self.row, self.quotes, self.state, self.reason, age)
 
 
@@ -198,14 +169,14 @@ class LiveState:
             self._status, self._status_text = status, text
             self._changes += 1
 
-    def on_metrics(self, row: SymbolRow) -> None:
+    def on_metrics(self, row: Metrics) -> None:
         """Take one symbol's metrics in."""
         now = self._clock()
         with self._lock:
-            symbol = self._symbols[row.symbol]
-            self._changes += symbol.row is None or symbol.row.fills != row.fills
+            symbol = self._symbols[row["symbol"]]
+            self._changes += symbol.row is None or symbol.row["fills"] != row["fills"]
             symbol.row, symbol.seen_at = row, now
-            symbol.state, symbol.reason = row.state, row.reason
+            symbol.state, symbol.reason = row["state"], row["reason"]
 
     def on_quotes(self, symbol: str, quotes: Quotes) -> None:
         """Take one symbol's quotes in."""

@@ -23,7 +23,6 @@ from mm_nautilus.mock_kraken.commands import (
 )
 from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup, open_feed
 from mm_nautilus.mock_kraken.frames import (
-    HEARTBEAT,
     book_checksum,
     book_frame,
     reply_frame,
@@ -202,10 +201,6 @@ class Exchange:
         """Tell everybody what the venue takes from now on."""
         for session in self.sessions:
             self.send([session], status_frame(session.number, self.system_status))
-
-    def heartbeat(self) -> None:
-        """Send every connection a heartbeat."""
-        self.send(self.sessions, HEARTBEAT)
 
     # -- Requests ---------------------------------------------------------------------------------------
 

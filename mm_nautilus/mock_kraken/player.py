@@ -199,11 +199,11 @@ class Player:
         if self._speed != "max":
             return
         for session in list(self._exchange.sessions):
-            if session.waiting <= _CALM_FRAMES:
+            if len(session.queue) <= _CALM_FRAMES:
                 continue
             try:
                 async with asyncio.timeout(_MOST_LAG_SECONDS):
-                    await session.drained()
+                    await session.drained.wait()
             except TimeoutError:
                 session.drop_as_lagging()
 

@@ -104,19 +104,17 @@ class VenueProcess:
     @property
     def control(self) -> VenueControl:
         """The control side's client; there is none before the start and after the stop."""
-        if self._control is None:
-            raise RunFailedError("the venue has not been started")
-        return self._control
+        return self._running()[1]
 
     @property
     def pid(self) -> int:
         """The process's number; there is none before the start and after the stop."""
-        return self._started().pid
+        return self._running()[0].pid
 
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None:
+    def _running(self) -> tuple[subprocess.Popen[str], VenueControl]:
+        if self._process is None or self._control is None:
             raise RunFailedError("the venue has not been started")
-        return self._process
+        return self._process, self._control
 
     def start(self) -> None:
         """Start the venue and wait until it listens.
@@ -134,7 +132,7 @@ class VenueProcess:
             start_new_session=True,
         )
         try:
-            words = self._first_line().split()
+            words = self._first_line(self._process).split()
         except BaseException:
             self.stop()
             raise
@@ -174,19 +172,17 @@ class VenueProcess:
             words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
         return [sys.executable, "-m", "mm_nautilus.cli", "venue", "--end-with-stdin", *words]
 
-    def _first_line(self) -> str:
+    def _first_line(self, process: subprocess.Popen[str]) -> str:
         """Return the line in which the venue says where it listens."""
-        process = self._started()
-        stdout = process.stdout
-        if stdout is None:
+        if process.stdout is None:
             raise RunFailedError("the venue's output cannot be read")
         with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
+            selector.register(process.stdout, selectors.EVENT_READ)
             if not selector.select(_START_SECONDS):
                 raise RunFailedError(
                     f"the venue did not listen within {_START_SECONDS:g} seconds{self._said()}"
                 )
-        line = stdout.readline()
+        line = process.stdout.readline()
         if not line:
             process.wait(_STOP_SECONDS)
             raise RunFailedError(f"the venue ended with exit code {process.returncode}{self._said()}")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.mock_kraken.commands import COMMANDS, RefuseReconnect, RestFault
 from mm_nautilus.mock_kraken.exchange import Exchange
+from mm_nautilus.mock_kraken.frames import HEARTBEAT
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.rest import answer
 from mm_nautilus.mock_kraken.session import Session
@@ -78,7 +79,7 @@ class VenueServer:
         """Send a heartbeat each second, for ever."""
         while True:
             await asyncio.sleep(_HEARTBEAT_SECONDS)
-            self.exchange.heartbeat()
+            self.exchange.send(self.exchange.sessions, HEARTBEAT)
 
     async def _open(self) -> None:
         site = web.TCPSite(self._public, self._options.host, self._port, reuse_address=True)

@@ -35,6 +35,8 @@ class Session:
         The subscriptions to books, by pair.
     trades
         Pairs whose trades are subscribed to.
+    queue, drained
+        The frames that wait, and what is set while there are none.
     frames_sent
         Frames handed to the network.
     lagged
@@ -52,10 +54,10 @@ class Session:
         self._websocket = websocket
         self._transport = transport
         self._limit = queue_frames
-        self._queue: deque[str] = deque()
+        self.queue: deque[str] = deque()
         self._filled = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self.drained = asyncio.Event()
+        self.drained.set()
         self._is_cut = False
         self._writer = asyncio.create_task(self._write())
 
@@ -71,20 +73,15 @@ class Session:
         else:
             self.trades.remove(symbol)
 
-    @property
-    def waiting(self) -> int:
-        """Frames in the queue."""
-        return len(self._queue)
-
     def offer(self, text: str) -> None:
         """Queue a frame; a client that is too far behind is disconnected instead."""
         if self._is_cut:
             return
-        if len(self._queue) >= self._limit:
+        if len(self.queue) >= self._limit:
             self.drop_as_lagging()
             return
-        self._queue.append(text)
-        self._drained.clear()
+        self.queue.append(text)
+        self.drained.clear()
         self._filled.set()
 
     def drop_as_lagging(self) -> None:
@@ -107,17 +104,13 @@ class Session:
 
     def _stop_sending(self) -> None:
         self._is_cut = True
-        self._queue.clear()
-        self._drained.set()
+        self.queue.clear()
+        self.drained.set()
 
     async def pong(self, payload: bytes) -> None:
         """Answer a ping of the WebSocket protocol."""
         if not self._is_cut:
             await self._websocket.pong(payload)
-
-    async def drained(self) -> None:
-        """Wait until nothing is queued."""
-        await self._drained.wait()
 
     async def close(self) -> None:
         """End the writing task; what it has failed with, if it has, is raised."""
@@ -127,7 +120,7 @@ class Session:
             self._writer.result()
 
     async def _write(self) -> None:
-        queue = self._queue
+        queue = self.queue
         while True:
             await self._filled.wait()
             self._filled.clear()
@@ -139,7 +132,7 @@ class Session:
                     self.abort()
                     return
                 self.frames_sent += 1
-            self._drained.set()
+            self.drained.set()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the connection's state as plain values."""
@@ -148,5 +141,5 @@ class Session:
             "books": {symbol: book.depth for symbol, book in self.books.items()},
             "trades": sorted(self.trades),
             "frames_sent": self.frames_sent,
-            "frames_waiting": self.waiting,
+            "frames_waiting": len(self.queue),
         }

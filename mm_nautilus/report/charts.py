@@ -19,6 +19,7 @@ from mm_nautilus.report.figures import (
     milliseconds,
     min_max_rows,
     significant,
+    x_axis,
 )
 from mm_nautilus.report.money import amount_decimals
 from mm_nautilus.report.run_files import RunFiles, amounts, numbers, times
@@ -409,12 +410,6 @@ def reasons_figure(symbols: Mapping[str, Any]) -> Figure:
         pixels=140 + 34 * len(held),
         barmode="stack",
         hovermode="closest",
-        xaxis={
-            "gridcolor": "@grid",
-            "linecolor": "@axis",
-            "automargin": True,
-            "tickformat": ",d",
-            "anchor": "y",
-        },
+        xaxis=x_axis(tickformat=",d"),
         yaxis={"autorange": "reversed", "type": "category"},
     )

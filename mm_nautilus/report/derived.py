@@ -1,6 +1,6 @@
 """Figures of a summary that follow from the run's tables: money in one currency, what fills were worth, the answer."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
@@ -54,53 +55,37 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     the run has no traces, and as a share of turnover is where earlier sessions had fills of their own. A DataError says
     that a table is missing or damaged.
     """
-    summary = files.summary
-    currency = summary["report_currency"]
-    facts = _facts(files)
-    fees = {symbol: _fees_report(found) for symbol, found in facts.items()}
+    summary, currency = files.summary, files.summary["report_currency"]
     is_resumed = bool(summary.get("start", {}).get("is_resumed", False))
+    tables = {symbol: _fills(files, symbol) for symbol in summary["symbols"]}
+    facts = _facts(files, tables)
+    fees = {symbol: _fees_report(found) for symbol, found in facts.items()}
     symbols = {
         symbol: _with_turnover(found, is_resumed=is_resumed)
         | {
             "fees_report": None if fees[symbol] is None else float(fees[symbol] or 0),
-            "fill_quality": fill_quality_of(files, symbol),
+            "fill_quality": _fill_quality(*tables[symbol]) if files.has_traces else None,
         }
         for symbol, found in facts.items()
     }
     for symbol, figures in symbols.items():
         figures["exact"] |= {"fees_report": _exact(fees[symbol], currency)}
     equity = _equity_with_fees(summary["equity"], fees, currency)
-    run = _run_facts(summary, facts, equity, is_resumed=is_resumed, has_traces=files.has_traces)
-    return {
-        **summary,
-        "symbols": symbols,
-        "total": _total(symbols, facts, equity, currency),
-        "equity": equity,
-        "answer": answer(run),
-    }
-
-
-def _run_facts(
-    summary: Mapping[str, Any],
-    facts: Mapping[str, SymbolFacts],
-    equity: Mapping[str, Any] | None,
-    *,
-    is_resumed: bool,
-    has_traces: bool,
-) -> RunFacts:
     exact = {} if equity is None else equity["exact"]
-    return RunFacts(
-        currency=summary["report_currency"],
+    run = RunFacts(
+        currency=currency,
         seconds=summary["period"]["seconds"],
         symbols=facts,
         exits=summary["exits"],
         trading_pnl=_amount(exact.get("trading_pnl", "")),
         fees=_amount(exact.get("fees", "")),
         is_resumed=is_resumed,
-        has_traces=has_traces,
+        has_traces=files.has_traces,
         status=summary["status"],
         compare_fee_pct=summary.get("compare_fee_pct"),
     )
+    total = _total(symbols, facts, equity, currency)
+    return {**summary, "symbols": symbols, "total": total, "equity": equity, "answer": answer(run)}
 
 
 def _amount(text: str) -> Decimal | None:
@@ -206,14 +191,25 @@ def _fees_report(facts: SymbolFacts) -> Decimal | None:
     return None if facts.valuation is None else _known(facts.figures["exact"]["fees"]) * facts.valuation.quote
 
 
-def _facts(files: RunFiles) -> dict[str, SymbolFacts]:
+type _Fills = tuple[pa.Table, dict[float, NDArray[np.float64]]]
+"""A symbol's fills, and the mids at each and at each horizon after it; NaN where there is none."""
+
+
+def _fills(files: RunFiles, symbol: str) -> _Fills:
+    columns = ["ts_event", "side", "price", "quantity", "commission", "liquidity", "trade_id"]
+    table = files.table("fills", columns, symbol)
+    trade_ids = texts(table, "trade_id")
+    nowhere = {0.0: np.full(len(trade_ids), np.nan)}
+    return table, _mids(files, symbol, trade_ids) if files.has_traces else nowhere
+
+
+def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFacts]:
     """Return what the tables have of each symbol, up to the moment of the summary's figures."""
     summary, symbols = files.summary, files.summary["symbols"]
     paths = {symbol: _mid_path(files, symbol) for symbol in symbols}
     lasts = {symbol: path[-1] if path else None for symbol, path in paths.items()}
     pairs = {symbol: (figures["base_currency"], figures["currency"]) for symbol, figures in symbols.items()}
     rates = Rates(pairs, lambda symbol: lasts[symbol], Decimal(1))
-    trailing = _trailing_stops(files)
     is_cash = summary["venue"]["account_type"] == "cash"
     found = {}
     for symbol, figures in symbols.items():
@@ -225,10 +221,10 @@ def _facts(files: RunFiles) -> dict[str, SymbolFacts]:
             base = path[-1] * quote if path and quote is not None else None
         found[symbol] = SymbolFacts(
             figures=figures,
-            fills=_answer_fills(files, symbol),
+            fills=_answer_fills(files, symbol, *tables[symbol]),
             valuation=None if base is None or quote is None else Valuation(quote, base),
             move_pct=float(100 * (path[-1] / path[0] - 1)) if path else None,
-            uses_trailing_stop=trailing(symbol),
+            uses_trailing_stop=_uses_trailing_stop(files, symbol),
         )
     return found
 
@@ -248,17 +244,13 @@ def _on_grid(mid: float, half_tick: Decimal) -> Decimal:
     return round(Decimal(repr(float(mid))) / half_tick) * half_tick
 
 
-def _answer_fills(files: RunFiles, symbol: str) -> tuple[AnswerFill, ...]:
-    columns = ["ts_event", "side", "price", "quantity", "commission", "trade_id"]
-    table = files.table("fills", columns, symbol)
-    trade_ids = texts(table, "trade_id")
-    mids = _mids(files, symbol, trade_ids)[0.0] if files.has_traces else np.full(len(trade_ids), np.nan)
+def _answer_fills(
+    files: RunFiles, symbol: str, table: pa.Table, mids: Mapping[float, NDArray[np.float64]]
+) -> tuple[AnswerFill, ...]:
     half_tick = Decimal(files.summary["symbols"][symbol]["price_increment"]) / 2
     end_ns = nanoseconds(datetime.fromisoformat(files.summary["period"]["end"]))
-    prices, quantities, fees = (table[name].to_pylist() for name in ("price", "quantity", "commission"))
-    rows = zip(
-        times(table).tolist(), texts(table, "side"), prices, quantities, fees, mids.tolist(), strict=True
-    )
+    amounts = (table[name].to_pylist() for name in ("price", "quantity", "commission"))
+    rows = zip(times(table).tolist(), texts(table, "side"), *amounts, mids[0.0].tolist(), strict=True)
     is_ended = files.summary["status"] not in {"starting", "running"}
     return tuple(
         AnswerFill(
@@ -269,38 +261,24 @@ def _answer_fills(files: RunFiles, symbol: str) -> tuple[AnswerFill, ...]:
     )
 
 
-def _trailing_stops(files: RunFiles) -> Callable[[str], bool]:
-    """Return what tells whether a symbol's trailing stop was on, by the run's configuration."""
+def _uses_trailing_stop(files: RunFiles, symbol: str) -> bool:
+    """Return whether a symbol's trailing stop was on, by the run's configuration."""
     strategy = (yaml.safe_load(files.config_text) or {}).get("strategy", {})
-    shared = strategy.get("use_trailing_stop", False)
-
-    def is_on(symbol: str) -> bool:
-        own = (strategy.get("symbols") or {}).get(symbol) or {}
-        return bool(own.get("use_trailing_stop", shared))
-
-    return is_on
+    own = (strategy.get("symbols") or {}).get(symbol) or {}
+    return bool(own.get("use_trailing_stop", strategy.get("use_trailing_stop", False)))
 
 
-def fill_quality_of(files: RunFiles, symbol: str) -> dict[str, list[dict[str, Any]]] | None:
+def _fill_quality(
+    table: pa.Table, mids: Mapping[float, NDArray[np.float64]]
+) -> dict[str, list[dict[str, Any]]]:
     """Return what one symbol's fills were worth, apart for those that made and those that took liquidity.
 
-    A fill that came while the strategy stopped, which nobody watched, is in neither. A run without traces has none.
+    A fill that came while the strategy stopped, which nobody watched, is in neither.
     """
-    if not files.has_traces:
-        return None
-    columns = ["ts_event", "side", "price", "quantity", "commission", "liquidity", "trade_id"]
-    table = files.table("fills", columns, symbol)
-    trade_ids = texts(table, "trade_id")
-    mids = _mids(files, symbol, trade_ids)
     sides, liquidity = (np.array(texts(table, name), dtype=object) for name in ("side", "liquidity"))
-    fills = OwnFills(
-        times(table),
-        np.where(sides == "BUY", 1.0, -1.0),
-        numbers(table, "price"),
-        numbers(table, "quantity"),
-        numbers(table, "commission"),
-        mids[0.0],
-    )
+    price, quantity, fee = (numbers(table, name) for name in ("price", "quantity", "commission"))
+    direction = np.where(sides == "BUY", 1.0, -1.0)
+    fills = OwnFills(times(table), direction, price, quantity, fee, mids[0.0])
     return {
         name: [
             asdict(quality)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant
+from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant, x_axis
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
 type Floats = NDArray[np.float64]
@@ -151,12 +151,6 @@ def trail_figure(paths: Sequence[TrailPath]) -> Figure:
         [1],
         pixels=420,
         hovermode="closest",
-        xaxis={
-            "gridcolor": "@grid",
-            "linecolor": "@axis",
-            "automargin": True,
-            "anchor": "y",
-            "ticksuffix": " s",
-        },
+        xaxis=x_axis(ticksuffix=" s"),
         yaxis={"ticksuffix": " bps"},
     )

@@ -25,6 +25,26 @@ _TICK_PIXELS: Final = 44
 _MARGIN_PIXELS: Final = 100
 """Height of what lies around the axes of a figure."""
 _NS_PER_MS: Final = 1_000_000
+_Y_AXIS: Final = {
+    "automargin": True,
+    "gridcolor": "@grid",
+    "linecolor": "@grid",
+    "zerolinecolor": "@axis",
+    "fixedrange": True,
+    "tickformat": ",.6~f",
+}
+"""A row's own; its range follows what is shown."""
+_ROW_TITLE: Final = {
+    "x": 0,
+    "xref": "paper",
+    "yref": "paper",
+    "xanchor": "left",
+    "yanchor": "bottom",
+    "showarrow": False,
+    "align": "left",
+    "font": {"size": 12, "color": "@text"},
+}
+"""A row's title is written above it on the left, where it costs no width."""
 HOVER_ANYWHERE: Final = -1
 """Plotly's ``hoverdistance`` for figures all of whose lines span the whole axis: their nearest points, however far."""
 _DIGITS: Final = 9
@@ -119,45 +139,10 @@ def _axis_name(row: int) -> str:
     return "y" if row == 1 else f"y{row}"
 
 
-def axis(**more: Any) -> Figure:
-    """Return a y axis in the page's style; its range follows what is shown."""
-    return {
-        "automargin": True,
-        "gridcolor": "@grid",
-        "linecolor": "@grid",
-        "zerolinecolor": "@axis",
-        "fixedrange": True,
-        "tickformat": ",.6~f",
-        **more,
-    }
-
-
-def time_axis(last_row: int) -> Figure:
-    """Return an x axis of moments, UTC, under the last of a figure's rows."""
-    return {
-        "type": "date",
-        "gridcolor": "@grid",
-        "linecolor": "@axis",
-        "anchor": _axis_name(last_row),
-        "hoverformat": "%Y-%m-%d %H:%M:%S.%L UTC",
-        "automargin": True,
-    }
-
-
-def row_title(text: str, top: float) -> Figure:
-    """Return the title of a row, written above it on the left, where it costs no width."""
-    return {
-        "text": text,
-        "x": 0,
-        "y": top,
-        "xref": "paper",
-        "yref": "paper",
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "showarrow": False,
-        "align": "left",
-        "font": {"size": 12, "color": "@text"},
-    }
+def x_axis(last_row: int = 1, **more: Any) -> Figure:
+    """Return an x axis in the page's style under the last of a figure's rows."""
+    anchor = _axis_name(last_row)
+    return {"gridcolor": "@grid", "linecolor": "@axis", "automargin": True, "anchor": anchor, **more}
 
 
 def figure(
@@ -187,7 +172,7 @@ def figure(
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "@paper", "bordercolor": "@axis", "font": {"color": "@text"}},
         "dragmode": "zoom",
-        "xaxis": time_axis(rows),
+        "xaxis": x_axis(rows, type="date", hoverformat="%Y-%m-%d %H:%M:%S.%L UTC"),
         "annotations": [],
         **layout,
     }
@@ -195,8 +180,8 @@ def figure(
     for number, (title, share) in enumerate(zip(titles, shares, strict=True), start=1):
         bottom = max(0.0, top - share)
         key = "yaxis" if number == 1 else f"yaxis{number}"
-        made[key] = axis(domain=[bottom, top], anchor="x") | made.get(key, {})
-        made["annotations"] = [*made["annotations"], row_title(title, top)]
+        made[key] = {**_Y_AXIS, "domain": [bottom, top], "anchor": "x"} | made.get(key, {})
+        made["annotations"] = [*made["annotations"], {"text": title, "y": top, **_ROW_TITLE}]
         top = bottom - _GAP
     return {"data": traces, "layout": made}
 

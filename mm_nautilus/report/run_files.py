@@ -116,21 +116,21 @@ def _instead(folder: Path) -> str:
     return "it must be a run's own folder"
 
 
-def times(table: pa.Table, column: str = "ts_event") -> NDArray[np.int64]:
-    """Return a column of moments, nanoseconds since the epoch, in an order that never steps back.
+def times(table: pa.Table) -> NDArray[np.int64]:
+    """Return the moments of rows, nanoseconds since the epoch, in an order that never steps back.
 
     Rows stand in the order in which they were written. Where a live run's clock was set back, or an event came with
     an earlier time than the one before, the rows ahead of it that claim a later moment are taken to be of its moment.
     """
-    values = recorded_times(table, column)
+    values = recorded_times(table)
     ordered: NDArray[np.int64] = np.minimum.accumulate(values[::-1])[::-1]
     return ordered
 
 
-def recorded_times(table: pa.Table, column: str = "ts_event") -> NDArray[np.int64]:
-    """Return a column of moments as they were written, nanoseconds since the epoch."""
+def recorded_times(table: pa.Table) -> NDArray[np.int64]:
+    """Return the moments of rows as they were written, nanoseconds since the epoch."""
     values: NDArray[np.int64] = (
-        pc.cast(table[column], pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
+        pc.cast(table["ts_event"], pa.timestamp("ns", tz="UTC")).cast(pa.int64()).to_numpy()
     )
     return values
 

@@ -185,66 +185,54 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
             "market": len(traces.market_ns) - len(market_rows),
             "quotes": len(traces.quotes_ns) - len(quote_rows),
         },
-        "market": _packed_market(traces, market_rows, start_ns),
-        "quotes": _packed_quotes(traces, quote_rows, start_ns),
-        "fills": _packed_fills(traces, start_ns),
+        "market": _packed(traces.market_ns, start_ns, market_rows, _market_columns(traces)),
+        "quotes": _packed(traces.quotes_ns, start_ns, quote_rows, _quote_columns(traces)),
+        "fills": _packed(
+            traces.fills_ns, start_ns, np.arange(len(traces.fills_ns)), _fill_columns_of(traces)
+        ),
     }
 
 
-def _since(ts_ns: Ints, start_ns: int) -> tuple[Floats, float]:
-    """Return moments as milliseconds since the start, and the unit that they fit into 32 bits with."""
+type _Columns = dict[str, tuple[Floats | Ints, float]]
+
+
+def _packed(ts_ns: Ints, start_ns: int, rows: Ints, columns: _Columns) -> dict[str, Any]:
+    """Return rows of columns with their moments: milliseconds since the start, in a unit that fits into 32 bits."""
     since = (ts_ns - start_ns) / _NS_PER_MS
-    longest = float(since.max()) if len(since) else 0.0
-    return since, 1.0 if longest <= _MOST_MS else 1000.0
+    unit = 1.0 if since.max(initial=0.0) <= _MOST_MS else 1000.0
+    return pack({name: (values[rows], of) for name, (values, of) in {"t": (since, unit), **columns}.items()})
 
 
-def _packed_market(traces: SymbolTraces, rows: Ints, start_ns: int) -> dict[str, Any]:
+def _market_columns(traces: SymbolTraces) -> _Columns:
     market, tick = traces.market, traces.tick
     sizes = np.concatenate([np.abs(market["inventory"]), market["inventory_cap"]])
     largest = float(np.nanmax(sizes)) if np.isfinite(sizes).any() else 1.0
     size_unit = (largest or 1.0) / 1e6
-    return pack(
-        {
-            "t": _picked(_since(traces.market_ns, start_ns), rows),
-            "bid": (market["best_bid"][rows], tick),
-            "ask": (market["best_ask"][rows], tick),
-            "mid": (market["mid_price"][rows], tick / 2),
-            "trail": (market["trailing_stop_price"][rows], tick / 100),
-            "shift": (traces.shift_bps[rows], 10.0**-_SHIFT_DIGITS),
-            "inventory": (market["inventory"][rows], size_unit),
-            "cap": (market["inventory_cap"][rows], size_unit),
-        }
-    )
+    return {
+        "bid": (market["best_bid"], tick),
+        "ask": (market["best_ask"], tick),
+        "mid": (market["mid_price"], tick / 2),
+        "trail": (market["trailing_stop_price"], tick / 100),
+        "shift": (traces.shift_bps, 10.0**-_SHIFT_DIGITS),
+        "inventory": (market["inventory"], size_unit),
+        "cap": (market["inventory_cap"], size_unit),
+    }
 
 
-def _picked(moments: tuple[Floats, float], rows: Ints) -> tuple[Floats, float]:
-    return moments[0][rows], moments[1]
+def _quote_columns(traces: SymbolTraces) -> _Columns:
+    return {
+        "bid": (traces.quotes["bid_price"], traces.tick),
+        "ask": (traces.quotes["ask_price"], traces.tick),
+        "bid_reason": (traces.bid_reasons, 1.0),
+        "ask_reason": (traces.ask_reasons, 1.0),
+    }
 
 
-def _packed_quotes(traces: SymbolTraces, rows: Ints, start_ns: int) -> dict[str, Any]:
-    return pack(
-        {
-            "t": _picked(_since(traces.quotes_ns, start_ns), rows),
-            "bid": (traces.quotes["bid_price"][rows], traces.tick),
-            "ask": (traces.quotes["ask_price"][rows], traces.tick),
-            "bid_reason": (traces.bid_reasons[rows], 1.0),
-            "ask_reason": (traces.ask_reasons[rows], 1.0),
-        }
-    )
-
-
-def _packed_fills(traces: SymbolTraces, start_ns: int) -> dict[str, Any]:
-    fills = traces.fills
-    return pack(
-        {
-            "t": _since(traces.fills_ns, start_ns),
-            "price": (fills["price"], traces.tick),
-            "quantity": (fills["quantity"], 1e-8),
-            "fee": (fills["commission"], 1e-10),
-            "is_buy": (fills["is_buy"], 1.0),
-            "is_maker": (fills["is_maker"], 1.0),
-        }
-    )
+def _fill_columns_of(traces: SymbolTraces) -> _Columns:
+    units = {"price": traces.tick, "quantity": 1e-8, "commission": 1e-10, "is_buy": 1.0, "is_maker": 1.0}
+    return {
+        "fee" if name == "commission" else name: (traces.fills[name], unit) for name, unit in units.items()
+    }
 
 
 # -- The overview -------------------------------------------------------------------------------------------

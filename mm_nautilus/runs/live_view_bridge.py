@@ -8,11 +8,11 @@ from typing import Any, Final, Protocol
 
 from nautilus_trader.model import InstrumentId
 
-from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo, SymbolRow
+from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
-from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics
+from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.trading.fail_fast import GuardedActor
@@ -25,10 +25,9 @@ from mm_nautilus.trading.messages import (
 )
 from mm_nautilus.trading.messages import Fill as FillEvent
 
-_ROW: Final = attrgetter(*SymbolRow._fields)
 _QUOTES: Final = attrgetter(*Quotes._fields)
 _FILL: Final = attrgetter(*Fill._fields[:-1])
-"""What is shown of metrics, of quotes and, but for its order's id, of a fill: the same names there and here."""
+"""What is shown of quotes and, but for its order's id, of a fill: the same names there and here."""
 
 
 class Screen(Protocol):
@@ -109,7 +108,7 @@ class LiveViewBridge(GuardedActor):
     def on_data(self, data: Any) -> None:
         """Take one symbol's metrics over."""
         if isinstance(data.data, SymbolMetrics):
-            self._state.on_metrics(SymbolRow(*_ROW(data.data)))
+            self._state.on_metrics(metrics_row(data.data))
 
     def _on_message(self, message: object) -> None:
         match message:
@@ -134,7 +133,7 @@ class LiveViewBridge(GuardedActor):
         """Show the figures of the end of the run, which nothing publishes, and how and why it ended."""
         metrics, account = actor.figures(now_ns)
         for each in metrics:
-            self._state.on_metrics(SymbolRow(*_ROW(each)))
+            self._state.on_metrics(metrics_row(each))
         if account is not None:
             self._state.on_account(now_ns, account)
         self._state.set_status(status, text)

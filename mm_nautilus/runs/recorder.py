@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
-from mm_nautilus.runs.tables import FILLS, OrderTables, RowFile, RowParts, Rows
+from mm_nautilus.runs.tables import FILLS, OrderTable, RowFile, RowParts, Rows
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -39,6 +39,15 @@ _INTERVAL_NS: Final = 60 * SECOND_NS
 _BATCH_LINES: Final = 1_000
 """Lines of the journal that a backtest encodes and writes at once."""
 _MEGABYTE: Final = 1_000_000
+_IN_JOURNAL: Final = (
+    *("ts_event", "symbol", "side", "price", "quantity", "liquidity", "fee", "currency", "purpose"),
+    *("trade_pnl", "trade_id"),
+)
+_FILL_COLUMNS: Final = attrgetter(
+    *("ts_event", "symbol", "side", "price", "quantity", "fee", "currency", "liquidity", "order_type"),
+    *("purpose", "order_id", "trade_id"),
+)
+"""A fill's names of the columns of `FILLS`."""
 _METRICS_COLUMNS: Final = itemgetter(*metrics_schema().names)
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 
@@ -101,8 +110,8 @@ class RunRecorder(GuardedActor):
         kind = RowParts if is_live else RowFile
         self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
         self._equity: Rows = kind(folder / "equity.parquet", EQUITY)
-        self._fills = RowParts(folder / "fills.parquet", FILLS) if is_live else None
-        self._orders = None if is_live else OrderTables(folder)
+        self._fills: Rows = kind(folder / "fills.parquet", FILLS)
+        self._orders = None if is_live else OrderTable(folder)
         self._journal = _journal(folder, self._echo, output, is_live=is_live)
         self._has_all_lines = output.journal == "full"
         self._links = None
@@ -138,7 +147,7 @@ class RunRecorder(GuardedActor):
 
     @property
     def _tables(self) -> list[Rows]:
-        return [rows for rows in (self._metrics, self._equity, self._fills) if rows is not None]
+        return [self._metrics, self._equity, self._fills]
 
     def on_data(self, data: Any) -> None:
         """Write one symbol's metrics."""
@@ -163,14 +172,13 @@ class RunRecorder(GuardedActor):
             (self._timer.resume if message.is_over else self._timer.pause)()
 
     def write_fill(self, message: Fill) -> None:
-        """Write one fill to the journal and, in a live run, to its table; count it with its exit.
+        """Write one fill to the journal and to its table; count it with its exit.
 
         What cannot be written now is kept for the next one, or for the end.
         """
         if self._journal is not None:
             self._not_in_journal.append(message)
-        if self._fills is not None:
-            self._not_in_table.append(message)
+        self._not_in_table.append(message)
         before = self._last_purposes.get(message.symbol)
         self._last_purposes[message.symbol] = message.purpose
         if message.purpose in _EXITS:
@@ -179,8 +187,8 @@ class RunRecorder(GuardedActor):
 
     def _write_fills(self) -> None:
         """Write the fills that are not written yet, each once to each place."""
-        while self._fills is not None and self._not_in_table:
-            self._fills.append(_fill_row(self._not_in_table.popleft()))
+        while self._not_in_table:
+            self._fills.append(_FILL_COLUMNS(self._not_in_table.popleft()))
         while self._journal is not None and self._not_in_journal:
             if self._links is not None:
                 self._links.on_fill(self._not_in_journal[0])
@@ -192,20 +200,7 @@ class RunRecorder(GuardedActor):
                     self._not_in_journal.popleft()
 
     def _log_fill(self, journal: Journal, message: Fill) -> None:
-        fill = {
-            "ts_event": message.ts_event,
-            "symbol": message.symbol,
-            "side": message.side,
-            "price": message.price,
-            "quantity": message.quantity,
-            "liquidity": message.liquidity,
-            "fee": message.fee,
-            "currency": message.currency,
-            "purpose": message.purpose,
-            "pnl": message.realized_change,
-            "trade_pnl": message.trade_pnl,
-            "trade_id": message.trade_id,
-        }
+        fill = {name: getattr(message, name) for name in _IN_JOURNAL} | {"pnl": message.realized_change}
         position = {"symbol": message.symbol, "quantity": message.position}
         portfolio = self._portfolio()
         stats = {} if portfolio is None else portfolio["symbol_stats"][message.symbol]
@@ -324,22 +319,4 @@ def _journal(
         rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
         keep_files=output.journal_files,
         batch_lines=1 if is_live else _BATCH_LINES,
-    )
-
-
-def _fill_row(fill: Fill) -> tuple[Any, ...]:
-    """Return a fill as `OrderTables` has it."""
-    return (
-        fill.ts_event,
-        fill.symbol,
-        fill.side,
-        fill.price,
-        fill.quantity,
-        fill.fee,
-        fill.currency,
-        fill.liquidity,
-        fill.order_type,
-        fill.purpose,
-        fill.order_id,
-        fill.trade_id,
     )

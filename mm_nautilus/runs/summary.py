@@ -49,11 +49,7 @@ def symbol_summary(
     }
     maker_fills, fills = actor.maker_fills(metrics.symbol), metrics.fills
     return {
-        "fills": fills,
-        "trades": metrics.trades,
-        "wins": metrics.wins,
-        "losses": metrics.losses,
-        "win_rate": metrics.win_rate,
+        **{name: getattr(metrics, name) for name in ("fills", "trades", "wins", "losses", "win_rate")},
         "currency": symbol.spec.quote,
         "price_increment": f"{symbol.spec.price_increment:f}",
         "size_increment": f"{symbol.spec.size_increment:f}",

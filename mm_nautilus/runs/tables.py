@@ -3,13 +3,15 @@
 Those of a backtest are written as orders close, so that the engine need not keep them.
 """
 
+from bisect import bisect_left
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from nautilus_trader.model import OrderFilled, OrderType
+from nautilus_trader.model import OrderType
 
 from mm_nautilus.system.whole_file import naming, whole_file
 
@@ -63,8 +65,6 @@ _POSITIONS: Final = pa.schema(
 )
 _KEPT_SECONDS: Final = 60
 """How long the engine keeps a closed order: whoever hears late of an execution still finds what its order was for."""
-
-type _Sorted = tuple[tuple[int, str, int], tuple[Any, ...]]
 
 type Row = tuple[Any, ...]
 """A row in the order of the columns."""
@@ -206,120 +206,73 @@ def join_parts(path: Path, schema: pa.Schema) -> None:
     folder.rmdir()
 
 
-class OrderTables:
-    """Write ``orders.parquet`` and ``fills.parquet`` from the engine's orders; have it forget those that are closed.
+class OrderTable:
+    """Write ``orders.parquet`` from the engine's orders; have it forget those that are closed.
 
     Rows stand in the order of their times, those of one moment in that of the order's id. A row is held back while
     an order that is still open may have an earlier one.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._orders = _SortedRows(RowFile(folder / "orders.parquet", ORDERS))
-        self._fills = _SortedRows(RowFile(folder / "fills.parquet", FILLS))
+        self._file = RowFile(folder / "orders.parquet", ORDERS)
+        self._held: list[tuple[tuple[int, str], Row]] = []
         self._taken: set[str] = set()
 
     def take_closed(self, cache: Any, now_ns: int) -> None:
         """Take the rows of closed orders, then purge these and the account's past states from the engine."""
-        open_orders = []
-        for order in cache.orders():
-            if order.is_closed:
-                self._take(order)
-            else:
-                open_orders.append(order)
+        open_since = [order.ts_init for order in cache.orders() if not self._is_taken(order)]
         cache.purge_closed_orders(now_ns, _KEPT_SECONDS)
         cache.purge_account_events(now_ns, 0)
         self._taken.intersection_update(known.value for known in cache.client_order_ids_closed())
-        self._orders.release(min((order.ts_init for order in open_orders), default=now_ns))
-        fills = (fill.ts_event for order in open_orders for fill in _executions(order))
-        self._fills.release(min(fills, default=now_ns))
+        self._release(min(open_since, default=now_ns))
+
+    def _is_taken(self, order: Any) -> bool:
+        """Take an order where it is closed, once, and return whether it is."""
+        if order.is_closed:
+            self._take(order)
+        return bool(order.is_closed)
 
     def _take(self, order: Any) -> None:
         order_id = order.client_order_id.value
-        if order_id in self._taken:
-            return
-        self._taken.add(order_id)
-        symbol = order.instrument_id.symbol.value
-        tags = order.tags
-        purpose = tags[0] if tags else None
-        self._orders.add((order.ts_init, order_id, 0), _order_row(order, symbol, purpose))
-        for number, fill in enumerate(_executions(order)):
-            self._fills.add((fill.ts_event, order_id, number), _fill_row(fill, symbol, purpose))
+        if order_id not in self._taken:
+            self._taken.add(order_id)
+            self._held.append(((order.ts_init, order_id), _order_row(order)))
 
-    def close(self, cache: Any) -> None:
-        """Write all that is left, orders that are still open among it, and close the files."""
-        with ExitStack() as closing:  # the other is closed where one cannot be
-            closing.callback(self._orders.close)
-            closing.callback(self._fills.close)
-            for order in cache.orders():
-                self._take(order)
-
-
-class _SortedRows:
-    """Write rows in the order of their keys, each once no earlier one can come."""
-
-    def __init__(self, file: RowFile) -> None:
-        self._file = file
-        self._held: list[_Sorted] = []
-
-    def add(self, key: tuple[int, str, int], row: tuple[Any, ...]) -> None:
-        self._held.append((key, row))
-
-    def release(self, before_ns: int) -> None:
-        """Write the rows of earlier moments, nanoseconds since the epoch."""
-        self._held.sort(key=lambda held: held[0])
-        count = 0
-        for (ts_ns, _, _), row in self._held:
-            if ts_ns >= before_ns:
-                break
+    def _release(self, before_ns: int | None) -> None:
+        """Write the rows of earlier moments, nanoseconds since the epoch; None writes all."""
+        self._held.sort(key=itemgetter(0))
+        count = len(self._held) if before_ns is None else bisect_left(self._held, before_ns, key=_moment)
+        for _, row in self._held[:count]:
             self._file.append(row)
-            count += 1
         del self._held[:count]
 
-    def close(self) -> None:
+    def close(self, cache: Any) -> None:
+        """Write all that is left, orders that are still open among it, and close the file."""
         with ExitStack() as closing:
             closing.callback(self._file.close)
-            self._held.sort(key=lambda held: held[0])
-            for _, row in self._held:
-                self._file.append(row)
+            for order in cache.orders():
+                self._take(order)
+            self._release(None)
 
 
-def _executions(order: Any) -> list[Any]:
-    if order.filled_qty.is_zero():
-        return []
-    return [event for event in order.events() if isinstance(event, OrderFilled)]
+def _moment(held: tuple[tuple[int, str], Row]) -> int:
+    return held[0][0]
 
 
-def _order_row(order: Any, symbol: str, purpose: str | None) -> tuple[Any, ...]:
+def _order_row(order: Any) -> Row:
+    tags = order.tags
     return (
         order.ts_init,
         order.ts_last,
-        symbol,
+        order.instrument_id.symbol.value,
         order.side.name,
         order.order_type.name,
-        purpose,
+        tags[0] if tags else None,
         order.status.name,
         order.price.as_decimal() if order.order_type == OrderType.LIMIT else None,
         order.quantity.as_decimal(),
         order.filled_qty.as_decimal(),
         order.client_order_id.value,
-    )
-
-
-def _fill_row(fill: Any, symbol: str, purpose: str | None) -> tuple[Any, ...]:
-    commission = fill.commission
-    return (
-        fill.ts_event,
-        symbol,
-        fill.order_side.name,
-        fill.last_px.as_decimal(),
-        fill.last_qty.as_decimal(),
-        None if commission is None else commission.as_decimal(),
-        None if commission is None else commission.currency.code,
-        fill.liquidity_side.name,
-        fill.order_type.name,
-        purpose,
-        fill.client_order_id.value,
-        fill.trade_id.value,
     )
 
 

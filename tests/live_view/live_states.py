@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolInfo, SymbolRow
+from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolInfo
 from mm_nautilus.metrics.ledger import AccountSnapshot
 
 XRP, CROSS = "XRP/USDT", "XRP/BTC"
@@ -12,32 +12,35 @@ START_NS = 1_765_627_200 * SECOND_NS
 """2025-12-13 12:00 UTC."""
 RUN = RunInfo("probe", "runs/probe", "USDT", True, "local", "KRAKEN", START_NS)
 INFOS = (SymbolInfo(XRP, "XRP", "USDT", 5), SymbolInfo(CROSS, "XRP", "BTC", 8))
-FIGURES = SymbolRow(
-    ts_event=START_NS,
-    symbol=XRP,
-    fills=3,
-    trades=2,
-    wins=1,
-    losses=1,
-    win_rate=50.0,
-    realized_pnl="1.25400000 USDT",
-    total_pnl="-0.01250000 USDT",
-    average_pnl="0.62700000 USDT",
-    fees="0.04000000 USDT",
-    total_pnl_report="-0.01250000 USDT",
-    inventory="-8.500000 XRP",
-    mid_price=2.350005,
-    reservation_price=float("nan"),
-    trailing_stop_price=2.361453,
-    volatility_pct=0.0812,
-    volatility_source="5-second returns",
-    state="quoting",
-    reason="bid: cooldown",
-    feed_age_seconds=0.25,
-)
-CROSS_FIGURES = FIGURES._replace(
-    symbol=CROSS, realized_pnl="0.00000001 BTC", total_pnl="-0.00000125 BTC", fees="0.00000002 BTC"
-)
+FIGURES = {
+    "ts_event": START_NS,
+    "symbol": XRP,
+    "fills": 3,
+    "trades": 2,
+    "wins": 1,
+    "losses": 1,
+    "win_rate": 50.0,
+    "realized_pnl": "1.25400000 USDT",
+    "total_pnl": "-0.01250000 USDT",
+    "average_pnl": "0.62700000 USDT",
+    "fees": "0.04000000 USDT",
+    "total_pnl_report": "-0.01250000 USDT",
+    "inventory": "-8.500000 XRP",
+    "mid_price": 2.350005,
+    "reservation_price": float("nan"),
+    "trailing_stop_price": 2.361453,
+    "volatility_pct": 0.0812,
+    "volatility_source": "5-second returns",
+    "state": "quoting",
+    "reason": "bid: cooldown",
+    "feed_age_seconds": 0.25,
+}
+CROSS_FIGURES = FIGURES | {
+    "symbol": CROSS,
+    "realized_pnl": "0.00000001 BTC",
+    "total_pnl": "-0.00000125 BTC",
+    "fees": "0.00000002 BTC",
+}
 FILL = Fill(
     ts_event=START_NS + 5 * SECOND_NS,
     symbol=XRP,

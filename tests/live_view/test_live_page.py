@@ -178,7 +178,7 @@ def test_listeners_get_everything_and_then_a_fill_at_once(served: Served) -> Non
     served.state.on_fill(FILL._replace(correlation_id="O-2"))
     fills = events.until("fills", lambda fills: len(fills) == 2)
     assert [fill["id"] for fill in fills] == ["O-2", "O-1"]
-    served.state.on_metrics(FIGURES._replace(fills=4))
+    served.state.on_metrics(FIGURES | {"fills": 4})
     state = events.until("state", lambda state: state["symbols"][0]["figures"]["fills"]["value"] == 4)
     assert state["symbols"][0]["symbol"] == XRP
     events.close()
@@ -503,7 +503,7 @@ def test_the_end_is_shown_and_closes_every_stream_and_the_port(tmp_path: Path) -
             stream.until("state")
         idle = served.connect()
         idle.connect()
-        served.state.on_metrics(FIGURES._replace(fills=99))
+        served.state.on_metrics(FIGURES | {"fills": 99})
         served.state.set_status("completed", "the configured duration is over")
         served.page.close()
         for stream in streams:

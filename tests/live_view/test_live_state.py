@@ -32,11 +32,11 @@ def test_nothing_is_known_before_anything_is_published() -> None:
 def test_last_metrics_and_quotes_count() -> None:
     state = made_state()
     state.on_metrics(FIGURES)
-    state.on_metrics(FIGURES._replace(fills=4))
+    state.on_metrics(FIGURES | {"fills": 4})
     state.on_quotes(XRP, Quotes(bid_price=2.3, bid_size=8.0, ask_reason="cooldown"))
     first, second = state.snapshot().symbols
     assert first.row is not None
-    assert first.row.fills == 4
+    assert first.row["fills"] == 4
     assert (first.quotes.bid_price, first.quotes.ask_price) == (2.3, None)
     assert second.row is None
 
@@ -48,9 +48,9 @@ def test_feed_age_grows_while_nothing_comes() -> None:
     clock.now += 7.5
     assert state.snapshot().symbols[0].feed_age_seconds == pytest.approx(7.75)
     assert state.snapshot().uptime_seconds == 7.5
-    state.on_metrics(FIGURES._replace(feed_age_seconds=0.5))
+    state.on_metrics(FIGURES | {"feed_age_seconds": 0.5})
     assert state.snapshot().symbols[0].feed_age_seconds == 0.5
-    state.on_metrics(FIGURES._replace(feed_age_seconds=NAN))
+    state.on_metrics(FIGURES | {"feed_age_seconds": NAN})
     assert state.snapshot().symbols[0].feed_age_seconds is None
 
 
@@ -84,13 +84,13 @@ def test_what_is_shown_at_once_is_counted() -> None:
         lambda: state.set_status("running"),
         lambda: state.on_metrics(FIGURES),
         lambda: state.on_fill(FILL),
-        lambda: state.on_metrics(FIGURES._replace(fills=4)),
+        lambda: state.on_metrics(FIGURES | {"fills": 4}),
         lambda: state.on_guard(GuardNote(START_NS, XRP, "paused", "stale book")),
     ):
         publish()
         seen.append(state.changes)
     assert sorted(set(seen)) == seen
-    state.on_metrics(FIGURES._replace(fills=4, mid_price=2.0))
+    state.on_metrics(FIGURES | {"fills": 4, "mid_price": 2.0})
     state.on_quotes(XRP, Quotes())
     assert state.changes == seen[-1]
 
@@ -111,8 +111,8 @@ def test_readers_see_whole_figures_while_another_thread_writes() -> None:
 
     def write() -> None:
         for index in range(3_000):
-            state.on_metrics(FIGURES._replace(fills=index, trades=index))
-            state.on_metrics(CROSS_FIGURES._replace(fills=index, trades=index))
+            state.on_metrics(FIGURES | {"fills": index, "trades": index})
+            state.on_metrics(CROSS_FIGURES | {"fills": index, "trades": index})
             state.on_account(START_NS + index * SECOND_NS, account(f"{index + 1}"))
         has_ended.set()
 
@@ -122,8 +122,8 @@ def test_readers_see_whole_figures_while_another_thread_writes() -> None:
     while not has_ended.is_set() or looks == 0:
         looks += 1
         for symbol in state.snapshot().symbols:
-            assert symbol.row is None or symbol.row.fills == symbol.row.trades
+            assert symbol.row is None or symbol.row["fills"] == symbol.row["trades"]
         equity, _ = state.curves()
         assert equity == sorted(equity)
     writer.join()
-    assert state.snapshot().symbols[0].row == FIGURES._replace(fills=2_999, trades=2_999)
+    assert state.snapshot().symbols[0].row == FIGURES | {"fills": 2_999, "trades": 2_999}

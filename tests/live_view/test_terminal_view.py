@@ -79,7 +79,7 @@ def test_many_symbols_become_rows() -> None:
     infos = [SymbolInfo(f"A{index}/USDT", f"A{index}", "USDT", 2) for index in range(10)]
     state = LiveState(RUN, infos)
     for info in infos:
-        state.on_metrics(FIGURES._replace(symbol=info.symbol))
+        state.on_metrics(FIGURES | {"symbol": info.symbol})
     lines = drawn(state, 100, 30)
     assert len(lines) < 30
     assert all(any(line.strip().startswith(info.symbol) for line in lines) for info in infos)
@@ -133,7 +133,7 @@ def test_new_figures_are_drawn_without_being_asked_for() -> None:
     view = TerminalView(screen.console)
     view.begin(state)
     screen.wait_for(lambda text: "2 (1 won, 1 lost)" in text)
-    state.on_metrics(FIGURES._replace(trades=9, wins=8))
+    state.on_metrics(FIGURES | {"trades": 9, "wins": 8})
     screen.wait_for(lambda text: "9 (8 won, 1 lost)" in text)
     view.end()
 

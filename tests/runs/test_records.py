@@ -17,7 +17,7 @@ from mm_nautilus.report.page import write_report
 from mm_nautilus.runs import assembly
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.recorder import RunRecorder
-from mm_nautilus.runs.tables import OrderTables
+from mm_nautilus.runs.tables import OrderTable
 
 SHORT = "end=2025-12-13T12:08:00Z"
 TRACES = {"market.parquet", "quotes.parquet", "mark_outs.parquet", "actions.parquet"}
@@ -134,9 +134,9 @@ def test_forgetting_closed_orders_changes_nothing_but_memory(
     name: str, finished_run: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     purged, kept = finished_run(name, SHORT), []
-    take = OrderTables.take_closed
+    take = OrderTable.take_closed
     monkeypatch.setattr(
-        OrderTables, "take_closed", lambda _tables, cache, _now_ns: kept.append(cache.orders_total_count())
+        OrderTable, "take_closed", lambda _tables, cache, _now_ns: kept.append(cache.orders_total_count())
     )
     config = load_config(
         CONFIGS / name, [SHORT, "output.report=false", f"output.directory={tmp_path}"]
@@ -148,10 +148,10 @@ def test_forgetting_closed_orders_changes_nothing_but_memory(
 
     still_there = []
 
-    def counted(tables: OrderTables, cache: Any, now_ns: int) -> None:
+    def counted(tables: OrderTable, cache: Any, now_ns: int) -> None:
         take(tables, cache, now_ns)
         still_there.append(cache.orders_total_count())
 
-    monkeypatch.setattr(OrderTables, "take_closed", counted)
+    monkeypatch.setattr(OrderTable, "take_closed", counted)
     run_backtest(config)
     assert max(still_there) < kept[-1] / 2
