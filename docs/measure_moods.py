@@ -40,6 +40,7 @@ def summary_of(folder: Path, changes: dict[str, Any]) -> dict[str, Any]:
     shared = [
         f"catalog={folder / 'catalog'}",
         f"output.directory={folder / 'runs'}",
+        "venue.rate_limit=null",
         f"strategy.calibration={folder / 'calibration.yaml'}",
     ]
     return run_backtest(load_config(ROOT / "configs" / "backtest.yaml", [*shared, *sets]).config).summary

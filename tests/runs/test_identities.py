@@ -11,6 +11,7 @@ from whole_runs import FinishedRun, fills_digest
 CASH = ["v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
 ALL = [*CASH, "margin.yaml"]
 FILLS = {
+    "backtest.yaml": (228, "a1d5659232e4d58d"),
     "aggressive.yaml": (424, "74b32196d5efdd54"),  # the reservation price moves from the first minute on
     "v1_4.yaml": (299, "45a6e4eefdc8e959"),
     "calibrated.yaml": (1402, "904fc7e884d48b66"),
@@ -48,6 +49,15 @@ def _rounding(run: FinishedRun, symbol: str) -> Decimal:
 def test_every_fill_is_as_it_has_been(finished_run: Runs, name: str, expected: tuple[int, str]) -> None:
     fills = finished_run(name).table("fills")
     assert (len(fills), fills_digest(fills)) == expected
+
+
+def test_the_shipped_rate_limit_is_all_that_changes_the_first_run(finished_run: Runs) -> None:
+    """Without it the fills are those of before there was one; with it nothing is refused."""
+    fills = finished_run("backtest.yaml", "venue.rate_limit=null").table("fills")
+    assert (len(fills), fills_digest(fills)) == (242, "e8699f5d6dc0593a")
+    limited = finished_run("backtest.yaml").summary["symbols"].values()
+    assert [figures["rate_limited"] for figures in limited] == [0, 0, 0]
+    assert all(figures["rate_points"] > 1_000 for figures in limited)
 
 
 @pytest.mark.parametrize("name", ALL)
