@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from mm_nautilus.calibration.figures import Calibration
@@ -20,6 +21,7 @@ from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
+from mm_nautilus.pricing.levels import ONE_LEVEL, follows_volatility, levels_of
 from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics
 from mm_nautilus.system.near_names import known_names
 
@@ -74,6 +76,7 @@ def check_instruments(
     for spec in known.values():
         found.extend(_currency_problems(config, spec, rates))
         found.extend(_size_problems(config, spec, rates))
+        found.extend(_level_problems(config, spec, rates))
         found.extend(_target_problems(config, spec, rates))
     filled = {name: with_instrument_fees(config.for_symbol(name), spec) for name, spec in known.items()}
     fees = {name: fees for name, params in filled.items() if (fees := Fees.of(params)) is not None}
@@ -145,18 +148,9 @@ def _currency_problems(
 def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]) -> Iterator[Problem]:
     params, report = config.for_symbol(spec.symbol), config.report_currency
     size, cap, key = params.size(report), params.inventory_cap(report), _size_key(params)
-    quantity, value = _converted(size, rates, spec.base), _converted(size, rates, spec.quote)
-    least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
-    limits = (
-        ("size", quantity, spec.base, least, spec.max_quantity),
-        ("value", value, spec.quote, spec.min_notional, spec.max_notional),
-    )
-    for name, amount, currency, smallest, largest in limits:
+    for amount, currency, texts in _order_limits(spec, rates, size, 1.0):
         given = _with_value(size, amount, currency)
-        for text in (
-            *_too_small(amount, smallest, f"{currency} (the least {name} of an order)"),
-            *_too_large(amount, largest, f"{currency} (the largest {name} of an order)"),
-        ):
+        for text in texts:
             yield Problem(("symbols", spec.symbol, key), f"{key} must be {text}, was {given}")
     in_cap_currency = _converted(size, rates, cap.currency)
     if (
@@ -168,6 +162,56 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
             f"max_inventory must be at least one quote ({_with_value(size, in_cap_currency, cap.currency)})"
         )
         yield Problem(("symbols", spec.symbol, "max_inventory"), f"{text}, was {cap}")
+
+
+def _order_limits(
+    spec: InstrumentSpec, rates: Rates[float], size: Amount, share: float
+) -> Iterator[tuple[float | None, str, tuple[str, ...]]]:
+    """Yield an order's size and value with its currency, and what the venue says against it; `share` of `size`."""
+    least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
+    for name, currency, smallest, largest in (
+        ("size", spec.base, least, spec.max_quantity),
+        ("value", spec.quote, spec.min_notional, spec.max_notional),
+    ):
+        whole = _converted(size, rates, currency)
+        amount = None if whole is None else whole * share
+        yield (
+            amount,
+            currency,
+            (
+                *_too_small(amount, smallest, f"{currency} (the least {name} of an order)"),
+                *_too_large(amount, largest, f"{currency} (the largest {name} of an order)"),
+            ),
+        )
+
+
+def _level_problems(
+    config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates[float]
+) -> Iterator[Problem]:
+    """Check each level's size against the venue's limits, and its distance from the one before against a tick."""
+    params = config.for_symbol(spec.symbol)
+    levels = levels_of(params)
+    if levels == ONE_LEVEL:
+        return
+    size = params.size(config.report_currency)
+    path = ("symbols", spec.symbol, "levels")
+    for number, level in enumerate(levels, 1):
+        for amount, currency, texts in _order_limits(spec, rates, size, level.size):
+            for text in texts:
+                yield Problem(
+                    path, f"level {number} of {spec.symbol} must be {text}, was {amount:.6g} {currency}"
+                )
+    mid = rates.rate(spec.base, spec.quote)
+    if mid is None or follows_volatility(params):
+        return
+    tick_bps = 10_000.0 * float(spec.price_increment) / mid
+    for number, (nearer, level) in enumerate(pairwise(levels), 2):
+        if _is_below(level.width - nearer.width, tick_bps):
+            yield Problem(
+                path,
+                f"level {number} of {spec.symbol} must stand at least one tick ({tick_bps:.3g} bps of mid) further out "
+                f"than level {number - 1}, was {level.width - nearer.width:.3g} bps",
+            )
 
 
 def _target_problems(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
 from mm_nautilus.checks.instruments import check_instruments, check_run
+from mm_nautilus.checks.levels import risks_of_levels
 from mm_nautilus.config.contradictions import Finding
 from mm_nautilus.config.problems import MISSING, REQUIRED, Problem, check_model, shown
 from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
@@ -97,6 +98,7 @@ def _risks(params: SymbolParams) -> Iterator[Finding]:
     if ratio < LEAST_REWARD_TO_RISK:
         text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
         yield Finding(("take_profit_pct", "stop_loss_pct"), text)
+    yield from risks_of_levels(params)
     yield from _risks_of_model(params) if params.pricing is None else _replaced(params)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from mm_nautilus.config.levels import level_count
 from mm_nautilus.config.problems import MISSING
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ class Finding:
 
 def level_findings(level: BaseModel) -> Iterator[Finding]:
     """Refuse alternatives given at the same level; `level` is a `SymbolParams` or a `SymbolOverrides`."""
-    for name, other in (("position_size", "position_size_usd"), ("skew_bps_at_max_inventory", "gamma")):
+    for name, other in (
+        ("position_size", "position_size_usd"),
+        ("skew_bps_at_max_inventory", "gamma"),
+        ("level_spacing_bps", "level_spacing_volatility"),
+    ):
         value, second = getattr(level, name, None), getattr(level, other, None)
         if value is not None and second is not None and other in level.model_fields_set:
             text = f"{name} and {other} must not be given together, was {value} and {second}"
@@ -59,6 +64,7 @@ def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator
     if distance >= activation:
         text = f"trailing_stop_distance must be below trailing_stop_activation ({activation}), was {distance}"
         yield Finding(("trailing_stop_distance", "trailing_stop_activation"), text)
+    yield from _contradictions_of_levels(params)
     cap = params.inventory_cap(report_currency)
     if getattr(params, size_name) is not None:
         size = params.size(report_currency)
@@ -77,6 +83,27 @@ def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator
     if interval is not None and window < interval:
         text = f"recalibrate_window_minutes must be at least recalibrate_minutes ({interval}), was {window}"
         yield Finding(("recalibrate_window_minutes", "recalibrate_minutes"), text)
+
+
+def _contradictions_of_levels(params: "SymbolParams") -> Iterator[Finding]:
+    levels, count = params.levels, level_count(params.levels)
+    if count > 1 and params.quoting != "two_sided":
+        text = f"levels must be 1 with quoting: {params.quoting} (several need two_sided), was {count}"
+        yield Finding(("levels", "quoting"), text)
+    if isinstance(levels, int):
+        if count > 1 and params.level_spacing_bps is None and params.level_spacing_volatility is None:
+            keys = "level_spacing_bps or level_spacing_volatility"
+            text = f"{keys} must be given with levels: {levels}, was null for both"
+            yield Finding(("level_spacing_bps", "levels"), text)
+        return
+    for index in range(1, count):
+        nearer, width = levels[index - 1].width_bps, levels[index].width_bps
+        if width <= nearer:
+            text = (
+                f"levels[{index}].width_bps must be above that of the level before ({nearer}), was {width}: "
+                f"levels {index} and {index + 1} cross"
+            )
+            yield Finding(("levels",), text)
 
 
 def calibration_findings(params: "SymbolParams") -> Iterator[Finding]:

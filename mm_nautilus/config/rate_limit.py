@@ -36,12 +36,12 @@ class RateLimitConfig(Section):
         values = self.model_dump(exclude_none=True)
         return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
-    def problems_of_budget(self, symbols: int, *path: str) -> Iterator[Problem]:
-        """Refuse a limit that leaves no points beyond the reserve for all cancels and exits."""
-        least = 3 * symbols + 2
+    def problems_of_budget(self, orders: int, *path: str) -> Iterator[Problem]:
+        """Refuse a limit that leaves no points beyond the reserve for all cancels and exits, which are `orders`."""
+        least = orders + 2
         if self.actions is not None and self.actions < least:
             text = (
-                f"actions must be at least {least} for {symbols} symbols with rate_limit_policy: budget, which keeps "
-                f"three a symbol to cancel and to exit, was {self.actions}"
+                f"actions must be at least {least} with rate_limit_policy: budget, which keeps {orders} to cancel "
+                f"every quote and to exit from every symbol, was {self.actions}"
             )
             yield Problem((*path, "actions"), text)

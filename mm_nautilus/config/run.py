@@ -223,7 +223,7 @@ def venue_problems(config: TradingConfig) -> Iterator[Problem]:
         text = f"rate_limit must be venue.rate_limit ({known}) or not given, was {own.words}"
         yield Problem(("strategy", "rate_limit"), text)
     elif own is None and limit is not None and config.strategy.rate_limit_policy == "budget":
-        yield from limit.problems_of_budget(len(config.strategy.symbols), "venue", "rate_limit")
+        yield from limit.problems_of_budget(config.strategy.most_orders, "venue", "rate_limit")
 
 
 def as_yaml_values(value: Any) -> Any:

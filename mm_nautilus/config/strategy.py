@@ -36,6 +36,7 @@ from mm_nautilus.config.fields import (
     SymbolName,
     VenueName,
 )
+from mm_nautilus.config.levels import LevelsField, level_count
 from mm_nautilus.config.moods import CorrelationPause, SessionHours, VolatilityRegime
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import Problem, refuse
@@ -84,6 +85,21 @@ class SymbolParams(Section):
     """A working order younger than this is not requoted for its price alone, seconds."""
     cooldown_seconds: float = Field(5.0, gt=0, le=86_400)
     """Least time between a fill on a side and a new quote there, seconds."""
+
+    # Levels
+    levels: LevelsField = 1
+    """Quotes a side, nearest first: their number, with a spacing; or a list that gives each its width_bps, how much
+    further out than the model's quote it stands, and its size in quotes."""
+    level_spacing_bps: float | None = Field(None, gt=0, le=500)
+    """With a number of levels: distance between the first two of a side, basis points of mid."""
+    level_spacing_volatility: float | None = Field(None, gt=0, le=100)
+    """The same in units of the measured one-minute volatility; instead of level_spacing_bps."""
+    level_spacing_ratio: float = Field(1.0, ge=1, le=10)
+    """Each further distance between levels is this many times the one before: 1 spaces them evenly."""
+    level_size_step: float = Field(0.0, ge=0, le=10)
+    """Each level is larger than the one before by this many quotes."""
+    level_size_ratio: float = Field(1.0, gt=0, le=10)
+    """Each level is this many times as large as the one before, below 1 smaller."""
 
     # Inventory
     max_inventory: InventoryCap = 100.0
@@ -387,7 +403,7 @@ class MarketMakerConfig(_WithClass):
         if self.calibration is None:
             found += self.problems(calibration_findings)
         if self.rate_limit is not None and self.rate_limit_policy == "budget":
-            found += self.rate_limit.problems_of_budget(len(self.symbols), "rate_limit")
+            found += self.rate_limit.problems_of_budget(self.most_orders, "rate_limit")
         refuse(found)
         return self
 
@@ -397,6 +413,11 @@ class MarketMakerConfig(_WithClass):
             known = ", ".join(self.symbols)
             text = f"correlation_pause.symbol must be one of the symbols ({known}), was {pause.symbol}"
             yield Finding(("correlation_pause",), text)
+
+    @property
+    def most_orders(self) -> int:
+        """The most orders that may be live at once: the quotes of all symbols, and an exit of each."""
+        return sum(2 * level_count(self.for_symbol(name).levels) + 1 for name in self.symbols)
 
     @property
     def strategy_class(self) -> ObjectReference | None:
@@ -440,14 +461,23 @@ def _given(level: BaseModel) -> dict[str, Any]:
     return {name: getattr(level, name) for name in names if name in level.model_fields_set}
 
 
+_ONE_OF: Final = (
+    ("position_size", "position_size_usd"),
+    ("position_size_usd", "position_size"),
+    ("level_spacing_bps", "level_spacing_volatility"),
+    ("level_spacing_volatility", "level_spacing_bps"),
+)
+"""Keys of a symbol that replace a common one."""
+
+
 def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Merge one symbol's parameters over the common ones.
 
-    A symbol's ``position_size`` replaces a common ``position_size_usd`` and vice versa; the same holds for ``gamma``
-    and ``skew_bps_at_max_inventory``.
+    A symbol's ``position_size`` replaces a common ``position_size_usd`` and vice versa; the same holds for the two
+    spacings of levels, and for ``gamma`` and ``skew_bps_at_max_inventory``.
     """
     merged = {**defaults, **overrides}
-    for given, other in (("position_size", "position_size_usd"), ("position_size_usd", "position_size")):
+    for given, other in _ONE_OF:
         if overrides.get(given) is not None and other not in overrides:
             merged[other] = None
     if overrides.get("gamma") is not None and "skew_bps_at_max_inventory" not in overrides:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.pricing.levels import ONE_LEVEL, Level
 from mm_nautilus.pricing.models import normalised_inventory, quote_ticks
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import PricedQuote
@@ -149,9 +150,20 @@ class QuotePlan(NamedTuple):
     reservation_price: float
     bid_price: float
     ask_price: float
+    outer: tuple[Quote | NotQuoting, ...] = ()
+
+    @property
+    def targets(self) -> tuple[Quote | NotQuoting, ...]:
+        """All levels' quotes in the order of `outer`."""
+        return self.bid, self.ask, *self.outer
 
 
-def plan_quotes(params: SymbolParams, inputs: QuoteInputs, priced: PricedQuote) -> QuotePlan:
+def plan_quotes(
+    params: SymbolParams,
+    inputs: QuoteInputs,
+    priced: PricedQuote,
+    levels: tuple[Level, ...] = ONE_LEVEL,
+) -> QuotePlan:
     """Return the target quotes at given prices, touch and inventory.
 
     Parameters
@@ -162,33 +174,65 @@ def plan_quotes(params: SymbolParams, inputs: QuoteInputs, priced: PricedQuote) 
         Touch, position and sizes.
     priced
         Reservation price and widths.
+    levels
+        The quotes of a side, nearest first, with their widths in quote currency.
     """
-    reservation = priced.reservation_price
-    bid_price, ask_price = reservation - priced.bid_width, reservation + priced.ask_width
+    reservation, nearest = priced.reservation_price, levels[0]
+    bid_price = reservation - priced.bid_width - nearest.width
+    ask_price = reservation + priced.ask_width + nearest.width
     bid_ticks, ask_ticks = quote_ticks(
         bid_price, ask_price, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
     )
     q = inputs.q
-    return QuotePlan(
-        _sized(params, inputs, bid_ticks, q, direction=1),
-        _sized(params, inputs, ask_ticks, -q, direction=-1),
-        reservation,
-        bid_price,
-        ask_price,
-    )
+    bid = _sized(params, inputs, bid_ticks, q, direction=1, share=nearest.size)
+    ask = _sized(params, inputs, ask_ticks, -q, direction=-1, share=nearest.size)
+    outer: list[Quote | NotQuoting] = []
+    taken = [_size_of(bid), _size_of(ask)]
+    for level in levels[1:]:
+        further = level.width - nearest.width
+        ticks = quote_ticks(
+            bid_price - further,
+            ask_price + further,
+            inputs.best_bid_ticks,
+            inputs.best_ask_ticks,
+            inputs.tick,
+        )
+        bid_ticks, ask_ticks = min(ticks[0], bid_ticks - 1), max(ticks[1], ask_ticks + 1)
+        sides = (
+            _sized(params, inputs, bid_ticks, q, direction=1, share=level.size, taken=taken[0]),
+            _sized(params, inputs, ask_ticks, -q, direction=-1, share=level.size, taken=taken[1]),
+        )
+        taken = [lots + _size_of(side) for lots, side in zip(taken, sides, strict=True)]
+        outer += sides
+    return QuotePlan(bid, ask, reservation, bid_price, ask_price, tuple(outer))
+
+
+def _size_of(target: Quote | NotQuoting) -> int:
+    return target.size_lots if isinstance(target, Quote) else 0
 
 
 def _sized(
-    params: SymbolParams, inputs: QuoteInputs, price_ticks: int, away: float, *, direction: int
+    params: SymbolParams,
+    inputs: QuoteInputs,
+    price_ticks: int,
+    away: float,
+    *,
+    direction: int,
+    share: float = 1.0,
+    taken: int = 0,
 ) -> Quote | NotQuoting:
-    """Size a bid (`direction` 1) or ask (-1); `away` is how far it would move the position from its target."""
+    """Size a quote that would take the position up (`direction` 1) or down (-1), `away` from its target or to it.
+
+    `share` is the level's size in full quotes, `taken` what nearer levels take of the room for the position.
+    """
     limits = inputs.limits
-    wanted = limits.full_lots
+    wanted = limits.full_lots if share == 1.0 else _whole_lots(limits.full_lots * share)
     if away > 0:
         wanted = _whole_lots(wanted * max(1.0 - away * params.inventory_skew, MIN_SKEWED_SHARE))
     if price_ticks <= 0:
         return NotQuoting.BELOW_ONE_TICK
-    room, smallest = limits.cap_lots - direction * inputs.position_lots, limits.min_lots_at(price_ticks)
+    room = limits.cap_lots - direction * inputs.position_lots - taken
+    smallest = limits.min_lots_at(price_ticks)
     if room < smallest:
         return NotQuoting.INVENTORY_CAP
     room = limits.within_max(room, price_ticks)

@@ -69,7 +69,7 @@ def model_table(symbols: Figures, rows: Iterable[Row] = MODEL_ROWS) -> Rows:
 
 def reason_table(symbols: Figures) -> tuple[list[str], Rows]:
     """Return the sides of all symbols, and for each reason how long and how often it kept them without a quote."""
-    sides = [(symbol, side) for symbol in symbols for side in ("bid", "ask")]
+    sides = [(symbol, side) for symbol in symbols for side in symbols[symbol]["not_quoting"]]
     held = {sided: symbols[sided[0]]["not_quoting"][sided[1]] for sided in sides}
     reasons = sorted({reason for entries in held.values() for reason in entries})
 

@@ -66,16 +66,16 @@ def symbol_summary(
         "orders_denied": counts.denied,
         "rate_limited": counts.rate_limited,
         "rate_points": counts.points,
-        **waits_summary((symbol.bid.wait, symbol.ask.wait)),
+        **waits_summary([side.wait for side in symbol.sides]),
         "exits_refused": counts.exits_refused,
         "old_trades": counts.old_trades,
         "repeated_trades": counts.repeated_trades,
         "phantom_fills": counts.phantom_fills,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": symbol.is_halted,
-        "quoting": {"bid": _side_state(symbol.bid), "ask": _side_state(symbol.ask)},
+        "quoting": {side.name: _side_state(side) for side in symbol.sides},
         "quote_model": model_summary(symbol),
-        "not_quoting": {"bid": symbol.bid.stats.to_dict(), "ask": symbol.ask.stats.to_dict()},
+        "not_quoting": {side.name: side.stats.to_dict() for side in symbol.sides},
     }
 
 
@@ -126,7 +126,7 @@ def _own_metrics(symbol: SymbolState, pricing: OwnPricing) -> dict[str, Any] | N
 
 
 def _seconds_at_cap(symbol: SymbolState) -> float:
-    """Return how long either side was held back by the inventory cap."""
+    """Return how long either side's nearest quote was held back by the inventory cap."""
     name = NotQuoting.INVENTORY_CAP.value
     sides = (symbol.bid.stats.to_dict(), symbol.ask.stats.to_dict())
     return sum(reasons.get(name, {}).get("seconds", 0.0) for reasons in sides)

@@ -68,7 +68,7 @@ class CommandDoor:
         budget = self._budgets.get(symbol.instrument_id)
         if budget is None or not self._spends_wisely:
             return None
-        order, other = side.order, symbol.ask if side.is_bid else symbol.bid
+        order, other = side.order, symbol.opposite(side)
         resting = None if order is None else order.resting
         until_ns = budget.try_again_ns(
             _COMMANDS[action],

@@ -68,7 +68,11 @@ class SymbolMoods:
     def _without(self, plan: QuotePlan, direction: int, reason: NotQuoting) -> QuotePlan:
         if direction == 0 or direction * self._position.lots < 0:
             return plan
-        return plan._replace(bid=reason) if direction > 0 else plan._replace(ask=reason)
+        is_ask = direction < 0
+        outer = tuple(
+            reason if index % 2 == is_ask else target for index, target in enumerate(plan.outer)
+        )
+        return plan._replace(ask=reason, outer=outer) if is_ask else plan._replace(bid=reason, outer=outer)
 
     def _shared_risk(self) -> int:
         """Return 1 if buying adds to the risk of the other pair's position, -1 if selling does, else 0."""

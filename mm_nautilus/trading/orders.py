@@ -91,12 +91,19 @@ class OrderManager:
         order, target = side.order, side.target
         if order is not None and (order.state is not OrderState.WORKING or order.is_marketable):
             return
+        has_levels = len(symbol.sides) > 2
+        if has_levels:
+            side.waits_for_room = False
+            target = _within_cap(symbol, side, target, nearer_only=True)
         action = self._decide(symbol, order, target)
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
             wanted = target
             if action is OrderAction.AMEND and order is not None:
                 target = self._keeping_size(symbol, order.resting, target)
-            target = self._affordability.limited(symbol, side, target)
+            if has_levels:
+                target = _within_cap(symbol, side, target)
+            if isinstance(target, Quote):
+                target = self._affordability.limited(symbol, side, target)
             if target is not wanted:
                 action = self._decide(symbol, order, target)
             if (
@@ -256,7 +263,7 @@ class OrderManager:
     def pull(self, symbol: SymbolState, reason: NotQuoting, now_ns: int) -> None:
         """Cancel a symbol's quotes regardless of the rate cap; those in flight are cancelled once confirmed."""
         symbol.reservation_price = None
-        for side in (symbol.bid, symbol.ask):
+        for side in symbol.sides:
             order = side.order
             if order is not None and order.state is OrderState.WORKING and not order.is_marketable:
                 self._cancel(symbol, side, now_ns)
@@ -317,7 +324,7 @@ class OrderManager:
         free = self._affordability.free_lots(symbol, most_ticks(symbol), is_buy=is_buy)
         if free is None or free >= lots:
             return lots
-        quotes_gone = symbol.bid.order is None and symbol.ask.order is None
+        quotes_gone = all(side.order is None for side in symbol.sides)
         return free if quotes_gone and free >= symbol.closing.least_lots else 0
 
     # -- Events -----------------------------------------------------------------------------------------
@@ -370,8 +377,9 @@ class OrderManager:
     def on_filled(self, event: OrderFilled, order: WorkingOrder, *, is_closed: bool) -> None:
         """Update an order after a fill."""
         symbol = order.symbol
-        side = order.side or (symbol.bid if event.is_buy else symbol.ask)
-        side.last_fill_ns = event.ts_init
+        for side in symbol.sides if order.side is None else (order.side,):
+            if side.is_bid == event.is_buy:
+                side.last_fill_ns = event.ts_init
         if order.side is not None:
             order.filled(symbol.lots(event.last_qty))
         if is_closed:
@@ -405,3 +413,29 @@ class OrderManager:
 
 def _retry_ns(symbol: SymbolState, now_ns: int) -> int:
     return now_ns + max(1, round(symbol.params.retry_after_seconds * SECOND_NS))
+
+
+def _within_cap(
+    symbol: SymbolState, side: QuoteSide, target: Quote | NotQuoting, *, nearer_only: bool = False
+) -> Quote | NotQuoting:
+    """Shrink a quote so that the position stays within its cap if it and all live orders of its direction are filled.
+
+    What is sent is measured against the orders of all levels, amends and cancels in flight among them; what rests only
+    against those of nearer ones, so that the furthest gives way.
+    """
+    if not isinstance(target, Quote):
+        return target
+    others = symbol.same_sides(side)
+    room = symbol.room_lots(
+        (other for other in others if other.level < side.level) if nearer_only else others, is_bid=side.is_bid
+    )
+    if room >= target.room_lots:
+        return target
+    limits = symbol.sizes.order_limits
+    room = limits.within_max(room, target.price_ticks)
+    if room >= target.size_lots:
+        return target._replace(room_lots=room)
+    side.waits_for_room = True
+    if room < limits.min_lots_at(target.price_ticks):
+        return NotQuoting.INVENTORY_CAP
+    return target._replace(size_lots=room, room_lots=room)

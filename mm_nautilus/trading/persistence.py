@@ -93,7 +93,7 @@ def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
         "drawdown_peak": symbol.drawdown.peak,
         "losses_in_a_row": symbol.guards.losses.length,
         "open_fees": f"{position.results.open_fees:f}",
-        "last_fill_ns": {"bid": symbol.bid.last_fill_ns, "ask": symbol.ask.last_fill_ns},
+        "last_fill_ns": {side.name: side.last_fill_ns for side in symbol.sides},
         "counts": asdict(symbol.counts),
     }
 
@@ -115,8 +115,8 @@ def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> 
     symbol.drawdown.peak = saved["drawdown_peak"]
     symbol.drawdown.halted = halt is not None
     symbol.guards.losses.reset(saved["losses_in_a_row"])
-    for side, name in ((symbol.bid, "bid"), (symbol.ask, "ask")):
-        filled_ns = saved["last_fill_ns"][name]
+    for side in symbol.sides:
+        filled_ns = saved["last_fill_ns"].get(side.name)
         side.last_fill_ns = None if filled_ns is None else min(filled_ns, now_ns)
     for name, value in saved["counts"].items():
         setattr(symbol.counts, name, value)

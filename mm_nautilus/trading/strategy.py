@@ -254,8 +254,8 @@ class MarketMaker(GuardedStrategy):
             self._pull_and_exit(symbol, blocked or NotQuoting.EXITING, now_ns)
         else:
             symbol.plan(now_ns)
-            self.orders.align(symbol, symbol.bid, now_ns)
-            self.orders.align(symbol, symbol.ask, now_ns)
+            for side in symbol.sides:
+                self.orders.align(symbol, side, now_ns)
             symbol.keep_band()
         symbol.publish_quotes(now_ns)
         self.feed.listen(symbol, now_ns)
@@ -387,10 +387,10 @@ class MarketMaker(GuardedStrategy):
             for text in symbol.warnings:
                 self.log.warning(f"MM: {text}")
             self.feed.report_missing_book(symbol)
-            for name, side in (("bid", symbol.bid), ("ask", symbol.ask)):
+            for side in symbol.sides:
                 side.stats.close(symbol.report_ns(now_ns))
                 side.wait.end(symbol.report_ns(now_ns))
-                self.log.info(f"MM: {symbol.name} {name} not quoted: {side.stats.to_dict()}")
+                self.log.info(f"MM: {symbol.name} {side.name} not quoted: {side.stats.to_dict()}")
             symbol.publish_quotes(now_ns, force=True)
 
     # -- State and views --------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """One symbol's market, position and target quotes; it sends no orders itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from nautilus_trader.model import (
@@ -16,6 +16,7 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.exits import exit_alerts
 from mm_nautilus.pricing.fair_price import fair_price_ticks
+from mm_nautilus.pricing.levels import ONE_LEVEL, Level, levels_of, priced_levels
 from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import MarketView, OwnPricing, PositionView, PricedQuote, PricingModel
@@ -74,6 +75,8 @@ class SymbolState(SymbolViews):
         The risk guards, and the reason why neither side may be quoted as of the last `check_risk`.
     needs_requote, next_requote_ns
         Whether to plan quotes at the next event, and the time from which any event must plan them.
+    bid, ask, sides
+        The nearest level's sides, and all: bid, ask, bid 2, ask 2 and so on, outwards.
     closing
         The exit of the position.
     has_plan
@@ -102,7 +105,14 @@ class SymbolState(SymbolViews):
         self.position = Position(instrument.quote_currency.precision)
         self.drawdown = self.guards.drawdown
         self.pause: NotQuoting | None = None
-        self.bid, self.ask = QuoteSide(is_bid=True), QuoteSide(is_bid=False)
+        levels = levels_of(params)
+        self._levels = ONE_LEVEL if levels == ONE_LEVEL else levels
+        self.sides = tuple(
+            QuoteSide(is_bid=is_bid, level=number)
+            for number in range(len(levels))
+            for is_bid in (True, False)
+        )
+        self.bid, self.ask = self.sides[:2]
         self.counts = OrderCounts()
         self.closing = Closing(self, self.position, self.sizes, self.counts)
         self.trades = TradeFilter(self.name, self.guards, self.counts)
@@ -125,6 +135,7 @@ class SymbolState(SymbolViews):
             and params.entry_order == "maker"
             and not isinstance(self.book, SizedBook)
             and self.sizes.follow_own_mid
+            and self._levels is ONE_LEVEL
         )
         self._band: NoActionBand | None = None
         self._is_band_due = False
@@ -223,41 +234,49 @@ class SymbolState(SymbolViews):
         """Set both sides' targets: a quote, or the reason for none; call `check_risk` before."""
         self.reservation_price = self._planned = self._band = None
         self._is_band_due = False
-        bid, ask = self._targets(now_ns)
-        self.bid.target, self.ask.target = (
-            self._timed(self.bid, bid, now_ns),
-            self._timed(self.ask, ask, now_ns),
-        )
+        for side, target in zip(self.sides, self._targets(now_ns), strict=True):
+            side.target = self._timed(side, target, now_ns)
         self.has_plan = self._planned is not None
 
-    def _targets(self, now_ns: int) -> tuple[Quote | NotQuoting, Quote | NotQuoting]:
+    def _targets(self, now_ns: int) -> Sequence[Quote | NotQuoting]:
         blocked = self.pause or (None if self.position.exit is None else NotQuoting.EXITING)
         if blocked is not None:
-            return blocked, blocked
+            return self._all(blocked)
         limits = self.sizes.at(self.mid_price)
         if limits is None:
             self.next_requote_ns = now_ns  # The conversion rate comes from another pair's book.
-            return NotQuoting.NO_CONVERSION_RATE, NotQuoting.NO_CONVERSION_RATE
+            return self._all(NotQuoting.NO_CONVERSION_RATE)
         self.cap_lots = limits.cap_lots
         bid, ask = self.book.best_bid_ticks or 0, self.book.best_ask_ticks or 0
         inputs = QuoteInputs(bid, ask, self.tick, self.position.lots, limits)
         priced = self._priced(inputs)
         if isinstance(priced, NotQuoting):
-            return priced, priced
+            return self._all(priced)
         if self.moods.is_on:
             scaled = self.moods.scaled(limits, priced, now_ns)
             if scaled is None:
-                return NotQuoting.EXTREME_VOLATILITY, NotQuoting.EXTREME_VOLATILITY
+                return self._all(NotQuoting.EXTREME_VOLATILITY)
             limits, priced = scaled
             inputs = inputs._replace(limits=limits)
-        plan = plan_quotes(self.params, inputs, priced)
+        plan = plan_quotes(self.params, inputs, priced, self._levels_at(0.5 * (bid + ask) * self.tick))
         if self.moods.is_on:
             plan = self.moods.allowed(plan)
         self._planned = (inputs, priced.skew_bps, plan)
         self.reservation_price = plan.reservation_price
         if self.params.quoting == "signal":
             return self._signalled(plan)
-        return plan.bid, plan.ask
+        missing = len(self.sides) - 2 - len(plan.outer)
+        return plan.targets + (NotQuoting.WARMING_UP,) * missing
+
+    def _all(self, reason: NotQuoting) -> tuple[NotQuoting, ...]:
+        return (reason,) * len(self.sides)
+
+    def _levels_at(self, mid_price: float) -> tuple[Level, ...]:
+        """Return the levels at a mid; the first alone while the volatility that spaces the others is not known."""
+        volatility = self.volatility
+        return priced_levels(
+            self.params, self._levels, mid_price, volatility.volatility_pct if volatility.is_known else None
+        )
 
     def keep_band(self) -> None:
         """Request the no-action band of the current plan; call it after the orders have been sent."""
@@ -288,11 +307,14 @@ class SymbolState(SymbolViews):
     def keeps_plan(self, side: QuoteSide, now_ns: int) -> bool:
         """Return whether the last plan still holds for a side after a confirmation, and set the side's target from it.
 
-        It does not hold while the other side has work left: a side without balance is retried at every event.
+        It does not hold while another side has work left: a side without balance is retried at every event.
         """
         planned = self._planned
-        other = self.ask if side.is_bid else self.bid
-        is_waiting = other.order is None and isinstance(other.target, Quote)
+        is_waiting = any(
+            other.waits_for_room or (other.order is None and isinstance(other.target, Quote))
+            for other in self.sides
+            if other is not side
+        )
         if (
             planned is None
             or not self.has_plan
@@ -301,8 +323,15 @@ class SymbolState(SymbolViews):
             or self.needs_attention(now_ns)
         ):
             return False
-        side.target = self._timed(side, planned[2].bid if side.is_bid else planned[2].ask, now_ns)
+        plan = planned[2]
+        target = (plan.bid if side.is_bid else plan.ask) if side.level == 0 else self._outer(plan, side)
+        side.target = self._timed(side, target, now_ns)
         return True
+
+    @staticmethod
+    def _outer(plan: QuotePlan, side: QuoteSide) -> Quote | NotQuoting:
+        index = 2 * side.level - 2 + (not side.is_bid)
+        return plan.outer[index] if index < len(plan.outer) else NotQuoting.WARMING_UP
 
     def _priced(self, inputs: QuoteInputs) -> PricedQuote | NotQuoting:
         limits, tick, lot = inputs.limits, self.tick, self.lot
@@ -361,6 +390,19 @@ class SymbolState(SymbolViews):
         fits = working.size_lots <= target.room_lots
         return working._replace(room_lots=target.room_lots) if near and fits else None
 
+    def same_sides(self, side: QuoteSide) -> Iterator[QuoteSide]:
+        """Yield the other levels of a side."""
+        return (other for other in self.sides if other.is_bid is side.is_bid and other is not side)
+
+    def opposite(self, side: QuoteSide) -> QuoteSide:
+        """Return the other side of a level."""
+        return self.sides[2 * side.level + side.is_bid]
+
+    def room_lots(self, others: Iterable[QuoteSide], *, is_bid: bool) -> int:
+        """Return the size that the position's cap leaves a new order if the orders of other levels are filled."""
+        taken = sum(other.worst_case_lots for other in others)
+        return (self.cap_lots or 0) - (self.position.lots if is_bid else -self.position.lots) - taken
+
     def cooldown_until_ns(self, side: QuoteSide) -> int:
         """Return the end of a side's cooldown, nanoseconds since the epoch."""
         if side.last_fill_ns is None:
@@ -385,7 +427,7 @@ class SymbolState(SymbolViews):
             self.next_requote_ns = now_ns
             return
         due = self.volatility.next_ns(now_ns)
-        for side in (self.bid, self.ask):
+        for side in self.sides:
             for at_ns in (side.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
                     due = min(due, at_ns)

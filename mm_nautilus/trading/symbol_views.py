@@ -25,6 +25,7 @@ class SymbolViews(Market):
     counts: OrderCounts
     bid: QuoteSide
     ask: QuoteSide
+    sides: tuple[QuoteSide, ...]
     reservation_price: float | None
     cap_lots: int | None
     on_quotes_changed: list[Callable[[QuoteState], None]]

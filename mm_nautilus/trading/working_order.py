@@ -218,12 +218,14 @@ class WorkingOrder:
 
 @dataclass(slots=True)
 class QuoteSide:
-    """One side of a symbol: its order, its last fill and why it is not quoted.
+    """One side of a symbol's level: its order, its last fill and why it is not quoted.
 
     Attributes
     ----------
     is_bid
         Whether it is the bid.
+    level
+        Which of the side's quotes it is, 0 for the nearest.
     order
         Its order, or None.
     target
@@ -238,9 +240,12 @@ class QuoteSide:
         Earliest time of a new order after a refusal, nanoseconds since the epoch.
     has_changed
         Whether the order or the reason has changed since it was last published.
+    waits_for_room
+        Whether live orders of other levels leave less room for the position than its target takes.
     """
 
     is_bid: bool
+    level: int = 0
     order: WorkingOrder | None = None
     target: Quote | NotQuoting = NotQuoting.NO_BOOK
     stats: NotQuotingStats = field(default_factory=NotQuotingStats)
@@ -248,6 +253,18 @@ class QuoteSide:
     last_fill_ns: int | None = None
     retry_at_ns: int = 0
     has_changed: bool = False
+    waits_for_room: bool = False
+
+    @property
+    def name(self) -> str:
+        """``bid`` or ``ask``; those of further levels with their number, as in ``bid 2``."""
+        name = "bid" if self.is_bid else "ask"
+        return f"{name} {self.level + 1}" if self.level else name
+
+    @property
+    def worst_case_lots(self) -> int:
+        """The largest size of its order that may still be filled, in lots."""
+        return 0 if self.order is None else self.order.worst_case_lots
 
     @property
     def is_settled(self) -> bool:

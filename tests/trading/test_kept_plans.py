@@ -151,7 +151,7 @@ def test_no_touch_in_the_band_asks_for_anything(data: st.DataObject) -> None:
         if wish is not None:
             side.set_reason(wish[1], T0)
     symbol.keep_band()
-    symbol._find_band()
+    symbol._find_band(T0)
     band = symbol._band
     assume(band is not None and math.ceil(band.lowest_sum) <= math.floor(band.highest_sum))
     assert band is not None

@@ -1,0 +1,82 @@
+"""The quotes of one side, nearest first, as a configuration gives them: how many, how far out, how large."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from mm_nautilus.config.fields import Allowed, Section
+from mm_nautilus.config.problems import check_model, refuse
+
+MOST_LEVELS: Final = 10
+"""Most levels a side."""
+
+
+class LevelConfig(Section):
+    """One level of a side, given explicitly."""
+
+    width_bps: float = Field(..., ge=0, le=500)
+    """How much further out than the model's quote it stands, basis points of mid."""
+    size: float = Field(1.0, gt=0, le=100)
+    """Its size as a multiple of the symbol's quote size."""
+
+
+type Levels = int | tuple[LevelConfig, ...]
+
+
+def _read_levels(value: Any) -> Levels:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_LEVELS:
+        return value
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= MOST_LEVELS:
+        raise ValueError("a number or a list of levels is needed")
+    found, problems = [], []
+    for index, entry in enumerate(value):
+        if not isinstance(entry, Mapping | LevelConfig):
+            raise ValueError("each level must be a mapping of keys")
+        level, wrong = check_model(LevelConfig, entry)  # type: ignore[arg-type]
+        problems += [problem.under(str(index)) for problem in wrong]
+        found += [] if level is None else [level]
+    refuse(problems)
+    return tuple(found)
+
+
+def _write_levels(value: Levels) -> int | list[dict[str, float]]:
+    return value if isinstance(value, int) else [level.model_dump() for level in value]
+
+
+LevelsField = Annotated[
+    Levels,
+    PlainValidator(_read_levels),
+    PlainSerializer(_write_levels),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MOST_LEVELS},
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MOST_LEVELS,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["width_bps"],
+                        "properties": {
+                            "width_bps": {"type": "number", "minimum": 0, "maximum": 500},
+                            "size": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+                        },
+                    },
+                },
+            ]
+        }
+    ),
+    Allowed(
+        f"a whole number between 1 and {MOST_LEVELS}, or a list of as many levels such as "
+        "[{width_bps: 0}, {width_bps: 4, size: 2}]"
+    ),
+]
+"""A number of levels, or each level's extra width and size."""
+
+
+def level_count(levels: Levels) -> int:
+    """Return how many quotes a side has."""
+    return levels if isinstance(levels, int) else len(levels)

@@ -1,0 +1,211 @@
+"""Several quotes a side: each in its slot, and all of them together within the position's cap."""
+
+import random
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nautilus_trader.model import OrderSide
+from scripting import SPECS, XRP_USDT, Watched, around, book, config, engine_runs, trade
+
+from mm_nautilus.pricing.not_quoting import NotQuoting
+
+THREE = {"levels": 3, "level_spacing_bps": 8.0, "max_inventory": "45 XRP", "min_spread_pct": 0.05}
+CAP = 45_000_000
+"""The cap in lots."""
+START = {"USDT": Decimal(10_000), "XRP": Decimal(10_000)}
+
+
+@dataclass
+class Reach:
+    """What an order may still trade, as its commands and events say."""
+
+    is_bid: bool
+    lots: int
+    filled: int = 0
+    asked: int = 0
+    """Whole size of an amend in flight."""
+
+    @property
+    def open_lots(self) -> int:
+        return max(self.lots, self.asked) - self.filled
+
+
+class Witness(Watched):
+    """Reckon from commands and events alone, after each of them, how far the position may still go."""
+
+    def __init__(self, given: Any) -> None:
+        super().__init__(given)
+        self.reach: dict[Any, Reach] = {}
+        self.position, self.worst, self.most_live, self.amends_open = 0, 0, 0, 0
+
+    def submit_order(self, order: Any, **options: Any) -> None:
+        self.reach[order.client_order_id] = Reach(order.side == OrderSide.BUY, lots_of(order.quantity))
+        self.reckon()
+        super().submit_order(order, **options)
+
+    def modify_order(self, order_id: Any, **changes: Any) -> None:
+        if changes.get("quantity") is not None:
+            self.reach[order_id].asked = lots_of(changes["quantity"])
+        self.reckon()
+        super().modify_order(order_id, **changes)
+
+    def on_order_event(self, event: Any) -> None:
+        name, known = type(event).__name__, self.reach.get(event.client_order_id)
+        if known is None:
+            pass
+        elif name == "OrderFilled":
+            known.filled += lots_of(event.last_qty)
+            self.position += lots_of(event.last_qty) * (1 if event.is_buy else -1)
+            if known.filled >= known.lots:  # an amend that is still on its way comes too late
+                del self.reach[event.client_order_id]
+        elif name == "OrderUpdated":
+            known.lots, known.asked = lots_of(event.quantity), 0
+        elif name == "OrderModifyRejected":
+            known.asked = 0
+        elif name in {"OrderCanceled", "OrderRejected", "OrderDenied"}:
+            del self.reach[event.client_order_id]
+        super().on_order_event(event)
+        self.reckon()
+
+    def look(self, now: int) -> None:
+        self.reckon()
+
+    def reckon(self) -> None:
+        for is_bid in (True, False):
+            live = [order for order in self.reach.values() if order.is_bid is is_bid and order.open_lots]
+            worst = (self.position if is_bid else -self.position) + sum(order.open_lots for order in live)
+            self.worst = max(self.worst, worst if live else 0)
+            self.most_live = max(self.most_live, len(live))
+            self.amends_open += any(order.asked for order in live)
+
+
+def lots_of(quantity: Any) -> int:
+    return round(quantity.as_decimal() / SPECS[XRP_USDT].size_increment)
+
+
+def wild(draw: random.Random, steps: int) -> list[Any]:
+    """Return a market whose takers reach several levels, with small and large trades."""
+    mid, events = 2.35, []
+    for step in range(steps):
+        at = 0.2 * step
+        mid = round(mid + draw.gauss(0, 0.001), 5)
+        events.append(book(at, [(round(mid - 0.0005, 5), 40.0)], [(round(mid + 0.0005, 5), 40.0)]))
+        if draw.random() < 0.6:
+            taker, reach = draw.choice(("buy", "sell")), draw.choice((0.001, 0.003, 0.008))
+            price = round(mid + (reach if taker == "buy" else -reach), 5)
+            events.append(trade(at + 0.07, price, draw.choice((1, 3, 8, 30, 80)), taker))
+    return events
+
+
+SHAPES = st.fixed_dictionaries(
+    {
+        "level_size_ratio": st.sampled_from((1.0, 1.7)),
+        "amend_orders": st.booleans(),
+        "inventory_skew": st.sampled_from((0.0, 1.0)),
+        "cooldown_seconds": st.sampled_from((0.001, 1.0)),
+        "requote_size_tolerance_pct": st.sampled_from((0.0, 50.0)),
+        "max_order_actions_per_second": st.sampled_from((6, 100)),
+    }
+)
+
+
+@given(st.integers(0, 10_000), SHAPES, st.sampled_from((0, 60, (20, 300, 80), (250, 30, 400))))
+@settings(max_examples=12, deadline=None)
+def test_all_orders_together_never_take_the_position_beyond_its_cap(
+    seed: int, shape: dict[str, Any], latency_ms: Any
+) -> None:
+    mm = Witness(config(**THREE | shape))
+    with engine_runs() as run:
+        market = wild(random.Random(seed), 120)
+        start = [f"{amount} {code}" for code, amount in START.items()]
+        outcome = run(mm, market, symbols=[XRP_USDT], latency_ms=latency_ms, balances=start)
+        fills, balances = outcome.events("OrderFilled"), dict(START)
+    assert mm.failures == []
+    assert len(fills) > 10
+    assert 0.5 * CAP < mm.worst <= CAP
+    assert mm.most_live == 3
+    for fill in fills:
+        sign, quantity, price = (
+            1 if fill.is_buy else -1,
+            fill.last_qty.as_decimal(),
+            fill.last_px.as_decimal(),
+        )
+        balances["XRP"] += sign * quantity
+        balances["USDT"] -= sign * (quantity * price).quantize(Decimal("1e-8")) + fill.commission.as_decimal()
+    assert outcome.balances == balances
+
+
+def slots(mm: Watched) -> dict[str, tuple[float, float] | NotQuoting | None]:
+    """Return each slot's price and size, or why it has no order."""
+    symbol = mm.symbols[XRP_USDT]
+    return {
+        side.name: (
+            round(side.order.resting.price_ticks * symbol.tick, 5),
+            side.order.resting.size_lots * symbol.lot,
+        )
+        if side.order
+        else side.stats.current
+        for side in symbol.sides
+    }
+
+
+class Looking(Watched):
+    """Keep each slot's order as it was before every book event."""
+
+    def look(self, now: int) -> None:
+        self.slots = slots(self)
+
+
+def test_each_level_stands_further_out_and_has_its_size(run):
+    mm = Looking(
+        config(**THREE | {"level_spacing_ratio": 2.0, "level_size_step": 0.5, "max_inventory": "90 XRP"})
+    )
+    run(mm, [around(0, 2.35), around(1, 2.35)])
+    assert mm.slots == {
+        "bid": (2.34941, 10.0),
+        "ask": (2.35059, 10.0),
+        "bid 2": (2.34753, 15.0),
+        "ask 2": (2.35247, 15.0),
+        "bid 3": (2.34377, 20.0),
+        "ask 3": (2.35623, 20.0),
+    }
+
+
+def test_a_fill_cools_its_own_level_and_takes_room_from_the_furthest(run):
+    """Ten of XRP are bought at the nearest level: of a cap of thirty, two levels of ten are left."""
+    mm = Looking(config(**THREE | {"max_inventory": "30 XRP", "cooldown_seconds": 5.0}))
+    events = [around(0, 2.35), trade(1, 2.349, 10, "sell"), around(2, 2.35), around(3, 2.35)]
+    outcome = run(mm, events)
+    assert [(fill.side, fill.size) for fill in outcome.fills] == [("buy", 10)]
+    assert mm.slots["bid"] is NotQuoting.COOLDOWN
+    assert mm.slots["bid 2"] == (2.34753, 10.0)
+    assert mm.slots["bid 3"] is NotQuoting.INVENTORY_CAP
+    assert mm.slots["ask 3"] == (2.35435, 10.0)
+
+
+def test_levels_in_units_of_volatility_wait_until_it_is_known(run):
+    given = THREE | {"level_spacing_bps": None, "level_spacing_volatility": 0.5}
+    mm = Looking(config(**given))
+    events = [around(step, 2.35 + 0.001 * (step // 10 % 2)) for step in range(0, 200, 2)]
+    run(mm, events[:10])
+    assert [mm.slots[name] for name in ("bid 2", "ask 3")] == [NotQuoting.WARMING_UP] * 2
+    mm = Looking(config(**given))
+    run(mm, events)
+    unit = 2.35 * mm.symbols[XRP_USDT].volatility.volatility_pct / 100
+    gaps = [mm.slots[f"ask {k + 1}" if k else "ask"][0] for k in range(3)]
+    assert gaps[1] - gaps[0] == pytest.approx(0.5 * unit, rel=0.05)
+    assert gaps[2] - gaps[1] == pytest.approx(0.5 * unit, rel=0.05)
+
+
+def test_a_restart_keeps_the_cooldown_of_each_level(run):
+    mm = Looking(config(**THREE | {"cooldown_seconds": 60.0}))
+    run(mm, [around(0, 2.35), trade(1, 2.345, 25, "sell"), around(2, 2.35)])
+    saved, later = mm.on_save(), Looking(config(**THREE | {"levels": 2, "cooldown_seconds": 60.0}))
+    later.on_load(saved)
+    run(later, [around(3, 2.35), around(4, 2.35)])
+    assert [later.slots[name] for name in ("bid", "bid 2")] == [NotQuoting.COOLDOWN] * 2
+    assert later.slots["ask 2"] == (2.35247, 10.0)
