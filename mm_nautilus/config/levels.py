@@ -40,8 +40,8 @@ def _read_levels(value: Any) -> Levels:
     return tuple(found)
 
 
-def _write_levels(value: Levels) -> int | list[dict[str, float]]:
-    return value if isinstance(value, int) else [level.model_dump() for level in value]
+def _write_levels(value: Levels | None) -> int | list[dict[str, float]] | None:
+    return [level.model_dump() for level in value] if isinstance(value, tuple) else value
 
 
 LevelsField = Annotated[

@@ -69,9 +69,7 @@ class SymbolMoods:
         if direction == 0 or direction * self._position.lots < 0:
             return plan
         is_ask = direction < 0
-        outer = tuple(
-            reason if index % 2 == is_ask else target for index, target in enumerate(plan.outer)
-        )
+        outer = tuple(reason if index % 2 == is_ask else target for index, target in enumerate(plan.outer))
         return plan._replace(ask=reason, outer=outer) if is_ask else plan._replace(bid=reason, outer=outer)
 
     def _shared_risk(self) -> int:

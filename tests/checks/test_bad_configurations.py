@@ -176,6 +176,31 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "inventory_target: -100.5",
         ("inventory_target must be at most max_inventory (100 USDT) in either direction, was -100.5 USDT",),
     ),
+    "levels that cross": (
+        "gamma: 0.1",
+        "levels: [{width_bps: 2}, {width_bps: 4}, {width_bps: 4, size: 2}]",
+        ("levels[2].width_bps must be above that of the level before (4.0), was 4.0: levels 2 and 3 cross",),
+    ),
+    "levels without a distance": (
+        "gamma: 0.1",
+        "levels: 3",
+        ("level_spacing_bps or level_spacing_volatility must be given with levels: 3, was null for both",),
+    ),
+    "too many levels": (
+        "gamma: 0.1",
+        "levels: 11",
+        ("levels must be a whole number between 1 and 10, or a list of as many levels such as", "was 11"),
+    ),
+    "two spacings": (
+        "gamma: 0.1",
+        "levels: 2\n  level_spacing_bps: 2\n  level_spacing_volatility: 1",
+        ("level_spacing_bps and level_spacing_volatility must not be given together, was 2.0 and 1.0",),
+    ),
+    "levels of a signal": (
+        "gamma: 0.1",
+        "quoting: signal\n  levels: 2\n  level_spacing_bps: 2",
+        ("levels must be 1 with quoting: signal (several need two_sided), was 2",),
+    ),
     "target a word": (
         "gamma: 0.1",
         "inventory_target: short",
@@ -291,7 +316,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "bucket too small to budget": (
         "  fees:",
         "  rate_limit: {actions: 7, seconds: 1}\n  fees:",
-        ("rate_limit.actions", "at least 8 for 2 symbols", "was 7"),
+        ("rate_limit.actions", "at least 8 with rate_limit_policy: budget, which keeps 6", "was 7"),
     ),
     "another limit than the venue's": (
         "gamma: 0.1",

@@ -25,6 +25,7 @@ from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.checks.fees import locked_in_pct
 from mm_nautilus.checks.instruments import check_run
 from mm_nautilus.cli.app import app
+from mm_nautilus.config.levels import level_count
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
@@ -257,11 +258,17 @@ def test_importable_paths_of_the_readme_exist(name: str) -> None:
 
 
 def test_complete_configuration_of_the_guide_loads_and_fits_the_sample(tmp_path: Path) -> None:
-    (block,) = blocks(GUIDE, "yaml")
+    complete, levels = blocks(GUIDE, "yaml")
     file = tmp_path / "my_run.yaml"
-    file.write_text(block, encoding="utf-8")
-    config = load_config(file, [f"catalog={CATALOG}"]).config
+    file.write_text(complete, encoding="utf-8")
+    overrides = [
+        f"strategy.{key}={value}"
+        for key, value in yaml.safe_load(levels)["strategy"].items()
+        if key != "symbols"
+    ]
+    config = load_config(file, [f"catalog={CATALOG}", *overrides]).config
     specs = {spec.symbol: spec for spec in CatalogReader(CATALOG).instruments()}
+    assert level_count(config.strategy.levels) == 3
     assert [problem.text() for problem in check_run(config, specs) if not problem.is_warning] == []
 
 

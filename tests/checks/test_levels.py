@@ -1,0 +1,75 @@
+"""What a configuration of several levels is told before a run."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from mm_nautilus.checks.instruments import check_instruments
+from mm_nautilus.checks.validation import problems, strategy_risks
+from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.market.instrument import InstrumentSpec
+
+XRP = InstrumentSpec(
+    "XRP/USDT", "KRAKEN", "XRP", "USDT", Decimal("0.0001"), Decimal("0.01"), min_quantity=Decimal(5)
+)
+MIDS = {"XRP/USDT": 2.0}
+
+
+def strategy(**changes: Any) -> MarketMakerConfig:
+    given = {"position_size": "10 XRP", "max_inventory": "100 XRP", "symbols": {"XRP/USDT": {}}}
+    return MarketMakerConfig.model_validate(given | changes)
+
+
+def test_all_that_is_wrong_with_a_list_of_levels_is_named_at_once():
+    levels = [{"width_bps": -1}, {"width_bps": 2, "size": 0}, {"width": 2}]
+    found = [problem.located() for problem in problems(strategy().model_dump() | {"levels": levels})]
+    assert found == [
+        "levels.0.width_bps: width_bps must be between 0 and 500, was -1",
+        "levels.1.size: size must be above 0 and at most 100, was 0",
+        "levels.2.width_bps: Missing required config: width_bps",
+        "levels.2.width: unknown key width (did you mean width_bps?), was 2",
+    ]
+
+
+def test_levels_below_the_venues_minimum_are_named_with_their_pair_and_number():
+    config = strategy(levels=3, level_spacing_bps=5.0, level_size_ratio=0.6)
+    (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
+    assert found.path == ("symbols", "XRP/USDT", "levels")
+    assert found.message == (
+        "level 3 of XRP/USDT must be at least 5 XRP (the least size of an order), was 3.6 XRP"
+    )
+    capped = replace(XRP, max_notional=Decimal(60))
+    (found,) = check_instruments(
+        strategy(levels=[{"width_bps": 0}, {"width_bps": 9, "size": 4}]), {"XRP/USDT": capped}, MIDS
+    )
+    assert found.message == (
+        "level 2 of XRP/USDT must be at most 60 USDT (the largest value of an order), was 80 USDT"
+    )
+
+
+def test_levels_nearer_to_each_other_than_a_tick_are_named():
+    config = strategy(levels=3, level_spacing_bps=0.4, level_spacing_ratio=2.0)
+    (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
+    assert found.message == (
+        "level 2 of XRP/USDT must stand at least one tick (0.5 bps of mid) further out than level 1, was 0.4 bps"
+    )
+    assert check_instruments(config, {"XRP/USDT": XRP}) == []  # no price yet
+    by_volatility = strategy(levels=3, level_spacing_volatility=0.01)
+    assert check_instruments(by_volatility, {"XRP/USDT": XRP}, MIDS) == []
+
+
+def test_keys_without_effect_and_levels_without_room_are_risks():
+    far = {"take_profit_pct": 1.0}
+    texts = [
+        each.message for each in strategy_risks(strategy(level_spacing_bps=2.0, level_size_ratio=2.0, **far))
+    ]
+    assert texts == [
+        "level_spacing_bps 2.0 has no effect: levels is 1",
+        "level_size_ratio 2.0 has no effect: levels is 1",
+    ]
+    listed = strategy(levels=[{"width_bps": 0}, {"width_bps": 9, "size": 12}], level_spacing_ratio=2.0, **far)
+    assert [each.message for each in strategy_risks(listed)] == [
+        "level_spacing_ratio 2.0 has no effect: levels lists each of them",
+        "max_inventory 100 XRP has no room for all 2 levels of a side, 130 XRP: the furthest are smaller or not quoted",
+    ]
+    assert strategy_risks(strategy(levels=5, level_spacing_volatility=0.5, **far)) == []
