@@ -36,13 +36,13 @@ browser: ## install Debian's Chromium for the browser tests, where apt-get and r
 	fi
 
 test: setup browser ## set up and run the tests, but for the long ones
-	$(BIN)/python -m pytest -n 4 -m "not long"
+	$(BIN)/python -m pytest -n 3 -m "not long"
 
 test-all: setup browser ## run all tests, the long ones too
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n 3
 
 coverage: setup browser ## run the tests; pricing, risk and trading have to be covered to 95 %
-	$(BIN)/python -m pytest -n 4 -m "not long" --cov=mm_nautilus --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 3 -m "not long" --cov=mm_nautilus --cov-report=term-missing:skip-covered
 	@for floor in pricing risk trading; do $(BIN)/python -m coverage report --include="mm_nautilus/$$floor/*" --fail-under=95; done
 
 lint: setup ## check style and formatting

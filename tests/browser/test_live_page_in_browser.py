@@ -126,6 +126,7 @@ def test_page_draws_everything_and_complains_of_nothing(open_url: Callable, run:
     assert {url.removeprefix(run.url) for url in opened.requests} - {"data:,"} == {"", "events"}
 
 
+@pytest.mark.long
 def test_tooltips_show_units_and_exact_amounts(open_url: Callable, run: LiveRun) -> None:
     page = open_url(run.url).page
     wait_for_more_fills(page, 0)
@@ -141,6 +142,7 @@ def test_tooltips_show_units_and_exact_amounts(open_url: Callable, run: LiveRun)
     assert untold == 0
 
 
+@pytest.mark.long
 def test_line_tells_moment_and_amount_where_it_is_pointed_at(open_url: Callable, run: LiveRun) -> None:
     page = open_url(run.url).page
     page.wait_for_selector("#chart[data-points] svg .line")

@@ -238,7 +238,9 @@ def test_init_tells_on_the_terminal_and_in_the_file_that_the_proposal_loses(run)
     )
 
 
-@pytest.mark.parametrize(("answers", "fees"), [("0.02\n0.05\n", (0.02, 0.05)), ("\n\n", None)])
+@pytest.mark.parametrize(
+    ("answers", "fees"), [("0.02\n0.05\n", (0.02, 0.05)), pytest.param("\n\n", None, marks=pytest.mark.long)]
+)
 def test_init_asks_for_fees_on_a_terminal(answers, fees):
     words = ["config", "init", "--symbols", "XRP/USDT", "--catalog", ROOT / "catalog", "--out", "mine.yaml"]
     master, slave = pty.openpty()

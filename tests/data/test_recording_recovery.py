@@ -299,6 +299,7 @@ def _die_at(patched, moment):
     return places
 
 
+@pytest.mark.long
 def test_a_recovery_that_is_ended_at_any_moment_loses_and_doubles_nothing(tmp_path, monkeypatch):
     starts = (T0, T0 + HOUR, T0 + DAY)
     record(tmp_path / "crashed", *starts, finish=False)

@@ -91,7 +91,9 @@ def test_same_seed_gives_the_same_data_and_another_seed_other_data():
         assert part.deltas.price_ticks.tolist() != different.deltas.price_ticks.tolist()
 
 
-@pytest.mark.parametrize("seconds", [45, 600, 610])
+@pytest.mark.parametrize(
+    "seconds", [45, pytest.param(600, marks=pytest.mark.long), pytest.param(610, marks=pytest.mark.long)]
+)
 def test_a_shorter_simulation_is_the_beginning_of_a_longer_one(seconds):
     shorter, longer = simulation(SEED, seconds), simulation(SEED, SECONDS)
     for symbol in SYMBOLS:

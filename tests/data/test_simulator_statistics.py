@@ -161,12 +161,14 @@ def test_intensity_of_limit_orders_falls_exponentially_with_distance(symbol):
     assert -1 / slope == pytest.approx(flow.decay_bps, rel=0.12)
 
 
+@pytest.mark.long
 @every_pair
 def test_no_limit_order_is_placed_nearer_than_the_half_spread(symbol):
     # A few are seen a step of the efficient price later than they were placed.
     assert np.mean(limit_orders(symbol)[0] < FLOWS[symbol].half_spread_bps - 1e-6) < 0.005
 
 
+@pytest.mark.long
 @every_pair
 def test_limit_and_market_orders_arrive_at_the_configured_rates(symbol):
     flow, found = FLOWS[symbol], simulation(1, LONG_SECONDS)
@@ -178,6 +180,7 @@ def test_limit_and_market_orders_arrive_at_the_configured_rates(symbol):
     assert abs(len(takers) - expected) < 4 * np.sqrt(expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("symbol", ["XRP/USDT", "BTC/USDT", "XRP/BTC"])
 def test_makers_lose_to_informed_takers_and_earn_from_others(symbol):
     found = simulation(1, LONG_SECONDS)
@@ -190,6 +193,7 @@ def test_makers_lose_to_informed_takers_and_earn_from_others(symbol):
     assert earning.mean() > 3 * earning.std() / np.sqrt(len(earning)) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("symbol", ["XRP/USDT", "BTC/USDT"])
 def test_informed_trades_move_the_price_further_the_longer_one_waits(symbol):
     found = simulation(1, LONG_SECONDS)
@@ -197,11 +201,12 @@ def test_informed_trades_move_the_price_further_the_longer_one_waits(symbol):
     assert gains[0] > gains[1] > gains[2]
 
 
-@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize("seed", [None, pytest.param(1, marks=pytest.mark.long)])
 def test_triangle_holds_within_the_spread(seed):
     assert triangle_share(simulation(seed, None if seed is None else LONG_SECONDS).markets) > 0.98
 
 
+@pytest.mark.long
 @every_pair
 def test_book_stays_as_it_is_over_an_hour(symbol):
     market = simulation(1, LONG_SECONDS).markets[symbol]
@@ -218,6 +223,7 @@ def test_book_stays_as_it_is_over_an_hour(symbol):
     assert 0.8 < market.bid_depth.mean() / market.ask_depth.mean() < 1.25
 
 
+@pytest.mark.long
 @every_pair
 def test_levels_stay_near_the_price(symbol):
     deltas, market = (found := simulation(1, LONG_SECONDS)).deltas[symbol], found.markets[symbol]

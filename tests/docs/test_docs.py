@@ -234,6 +234,7 @@ def test_strategy_and_metrics_run_in_a_node_of_ones_own(programs: Path) -> None:
     assert "USDT" in done.stdout
 
 
+@pytest.mark.long
 def test_subclass_stops_and_an_actor_receives_metrics(programs: Path) -> None:
     done = python(str(programs / "watch_metrics.py"))
     assert done.returncode == 0, done.stderr

@@ -116,6 +116,7 @@ def test_books_and_trades_of_all_pairs_arrive(pair: tuple[VenueProcess, NodeProc
     assert node.log == []
 
 
+@pytest.mark.long
 def test_a_whole_catalog_at_full_speed_without_a_mismatch(tmp_path: Path) -> None:
     write_sample(tmp_path / "catalog", SimulationConfig(duration_seconds=120))
     reader = CatalogReader(tmp_path / "catalog")

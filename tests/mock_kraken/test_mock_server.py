@@ -189,7 +189,9 @@ def test_heartbeats_come_while_nothing_else_does(monkeypatch: pytest.MonkeyPatch
 # -- Market data --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("depth", [10, 25, 1000])
+@pytest.mark.parametrize(
+    "depth", [10, *(pytest.param(depth, marks=pytest.mark.long) for depth in (25, 1000))]
+)
 def test_a_whole_catalog_arrives_with_true_checksums(tmp_path: Path, depth: int) -> None:
     write_sample(tmp_path / "catalog", SimulationConfig(duration_seconds=120))
 

@@ -77,7 +77,7 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
         "trades": len(trades),
         "wins": int((results > 0).sum()),
         "losses": int((results < 0).sum()),
-        "win_rate": round(100 * (results > 0).mean(), 1) if len(trades) else 0.0,
+        "win_rate": round(100 * int((results > 0).sum()) / len(trades), 1) if len(trades) else 0.0,
         "realized_pnl": realized,
         "total_pnl": total,
         "avg_pnl": realized / len(trades) if len(trades) else 0.0,

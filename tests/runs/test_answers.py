@@ -89,9 +89,17 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
     "trend": ({"market": "falling"}, {"exits_lose", "trend", "low_win_rate"}),
     "trailing stop": ({"market": "falling", "use_trailing_stop": True}, {"exits_lose", "low_win_rate"}),
 }
+AGAIN = {"balance", "trend", "trailing stop"}
+"""Runs of rules that speak in another one too."""
 
 
-@pytest.mark.parametrize(("changes", "expected"), RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param(*run, id=name, marks=pytest.mark.long if name in AGAIN else ())
+        for name, run in RUNS.items()
+    ],
+)
 def test_rules_speak_where_they_should(played: Runs, changes: Mapping[str, Any], expected: set[str]) -> None:
     found = answer_of(played(**changes))
     assert {entry["rule"] for entry in found["next"]} == expected

@@ -79,13 +79,14 @@ def _lean(run: FinishedRun) -> pd.Series:
 # -- Models -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_each_model_makes_another_run_of_the_same_data(modelled: Runs) -> None:
     fills = [modelled(model).table("fills") for model in ("simplified", "avellaneda_stoikov", "glft")]
     assert all(len(table) > 50 for table in fills)
     assert not any(fills[i].equals(fills[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
-@pytest.mark.parametrize("model", ["avellaneda_stoikov", "glft"])
+@pytest.mark.parametrize("model", [pytest.param("avellaneda_stoikov", marks=pytest.mark.long), "glft"])
 def test_calibrated_models_hold_less_inventory_than_the_simplified_one(modelled: Runs, model: str) -> None:
     plain, calibrated = modelled("simplified"), modelled(model)
     for symbol in SYMBOLS:
@@ -95,6 +96,7 @@ def test_calibrated_models_hold_less_inventory_than_the_simplified_one(modelled:
     assert lean.min() < -1e-4, "more than a basis point, which the simplified model does not reach here"
 
 
+@pytest.mark.long
 def test_the_simplified_model_takes_a_calibrations_volatility_alone(
     modelled: Runs, finished_run: Runs
 ) -> None:

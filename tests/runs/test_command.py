@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from processes import python
 from sandbox_runs import wait_for_fill
 from whole_runs import ROOT
 
@@ -27,19 +28,13 @@ LASTING = ("configs/v1_4.yaml", "--set", "strategy.requote_tolerance_bps=0", "--
 TIMING = ("elapsed_seconds", "events_per_second")
 
 
-def _run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=180
-    )
-
-
 def _only_folder(parent: Path) -> Path:
     (folder,) = parent.iterdir()
     return folder
 
 
 def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None:
-    done = _run("--set", "end=2025-12-13T12:05:00Z", "--out", str(tmp_path))
+    done = python(COMMAND[1], "--set", "end=2025-12-13T12:05:00Z", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     for word in (
@@ -59,10 +54,15 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
     assert written == engine | traces | texts
 
 
-def test_json_is_the_summary_alone_and_the_resolved_configuration_gives_it_again(tmp_path: Path) -> None:
-    first = _run("--json", *BRIEF, "--set", "strategy.cooldown_seconds=4", "--out", str(tmp_path / "a"))
+def test_json_is_the_summary_alone_and_the_resolved_configuration_gives_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., Any]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    cooldown = ("--set", "strategy.cooldown_seconds=4")
+    first = command("backtest", "--json", *BRIEF, *cooldown, "--out", tmp_path / "a")
     resolved = _only_folder(tmp_path / "a") / "config.yaml"
-    second = _run(str(resolved), "--json", "--quiet", "--out", str(tmp_path / "b"), cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    second = command("backtest", resolved, "--json", "--quiet", "--out", tmp_path / "b")
     assert (str(tmp_path) in first.stderr, second.stderr) == (True, "")
     summaries = [json.loads(done.stdout) for done in (first, second)]
     assert summaries[0] == json.loads((_only_folder(tmp_path / "a") / "summary.json").read_text())
@@ -245,7 +245,7 @@ finally:
     print(sorted({"plotly", "jinja2", "rich"} & set(sys.modules)))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, *BRIEF, "--out", str(tmp_path)],
+        [sys.executable, "-c", code, "--set", "end=2025-12-13T12:01:00Z", *BRIEF[2:], "--out", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("[]\n[]\n", ""), "--quiet prints nothing"

@@ -136,6 +136,7 @@ def test_account_drawdown_halts_every_symbol(run: Runs) -> None:
     assert all(halted.symbol(symbol)["halted"] for symbol in SYMBOLS)
 
 
+@pytest.mark.long
 def test_flatten_on_stop_ends_without_inventory(run: Runs, plain: FinishedRun) -> None:
     flat = run("strategy.flatten_on_stop=true")
     assert any(plain.symbol(symbol)["inventory"] != 0 for symbol in SYMBOLS)
@@ -143,6 +144,7 @@ def test_flatten_on_stop_ends_without_inventory(run: Runs, plain: FinishedRun) -
     assert flat.summary["exits"]["stop"]["count"] > 0
 
 
+@pytest.mark.long
 def test_queue_position_costs_fills(run: Runs, plain: FinishedRun) -> None:
     kind = run("venue.queue_position=false")
     assert _all(kind, "fills") > _all(plain, "fills")
@@ -181,7 +183,9 @@ def test_leverage_secures_more_quotes(finished_run: Runs) -> None:
     assert all(run.symbol(symbol)["orders_denied"] == 0 for run in (plain, leveraged) for symbol in pairs)
 
 
-def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(finished_run: Runs) -> None:
+def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(
+    finished_run: Runs, plain: FinishedRun
+) -> None:
     end = "end=2025-12-13T12:10:00Z"
     free = finished_run("backtest.yaml", end)
     paid = finished_run("backtest.yaml", end, "venue.fees={maker_fee_pct: 0.1, taker_fee_pct: 0.1}")
@@ -192,4 +196,4 @@ def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(finished_run
     assert compared["fees"] == pytest.approx(paid.summary["equity"]["fees"], abs=0.005)
     line = free.summary["answer"]["lines"][3]
     assert line.startswith(f"At fees of 0.1 % a side the same fills would make -${-compared['result']:.2f}: ")
-    assert len(finished_run("v1_4.yaml").summary["answer"]["lines"]) == 3
+    assert len(plain.summary["answer"]["lines"]) == 3

@@ -3,13 +3,22 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 from recomputation import CENT_OF_COIN, expected_balances, flows
 from whole_runs import FinishedRun, fills_digest
 
-CASH = ["v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml"]
-ALL = [*CASH, "margin.yaml"]
+QUICK = {"v1_4.yaml", "margin.yaml"}
+"""Runs that `make test` makes, of a cash account and of one with margin."""
+
+
+def _named(*names: str) -> list[Any]:
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in names]
+
+
+CASH = _named("v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml")
+ALL = [*CASH, *_named("margin.yaml")]
 FILLS = {
     "backtest.yaml": (228, "a1d5659232e4d58d"),
     "aggressive.yaml": (392, "e5b84223dbfe47bd"),
@@ -52,10 +61,10 @@ def _rounding(run: FinishedRun, symbol: str) -> Decimal:
     return (run.symbol(symbol)["fills"] + 2) * CENT_OF_COIN
 
 
-@pytest.mark.parametrize(("name", "expected"), FILLS.items())
-def test_every_fill_is_as_it_has_been(finished_run: Runs, name: str, expected: tuple[int, str]) -> None:
+@pytest.mark.parametrize("name", _named(*FILLS))
+def test_every_fill_is_as_it_has_been(finished_run: Runs, name: str) -> None:
     fills = finished_run(name).table("fills")
-    assert (len(fills), fills_digest(fills)) == expected
+    assert (len(fills), fills_digest(fills)) == FILLS[name]
 
 
 @pytest.mark.long

@@ -77,6 +77,7 @@ def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> Non
 # -- Volatility ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_run_knows_its_volatility_within_a_minute_and_says_what_it_was_measured_from(
     finished_run: Runs,
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_run_knows_its_volatility_within_a_minute_and_says_what_it_was_measure
         assert pd.Timestamp(model["volatility_since"]) == since["one-minute returns"].floor("us")
 
 
+@pytest.mark.long
 def test_a_run_from_the_middle_reads_the_minutes_before_it_for_its_volatility(finished_run: Runs) -> None:
     start = "2025-12-13T12:25:00Z"
     run = finished_run("aggressive.yaml", f"start={start}", "end=2025-12-13T12:26:00Z")

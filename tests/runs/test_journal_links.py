@@ -78,7 +78,12 @@ def _walk(lines: list[dict[str, Any]], index: int) -> Walk:
     )
 
 
-@pytest.fixture(params=RUNS.values(), ids=RUNS.keys())
+@pytest.fixture(
+    params=[
+        pytest.param(given, id=name, marks=() if name == "exits" else pytest.mark.long)
+        for name, given in RUNS.items()
+    ]
+)
 def run(request: pytest.FixtureRequest, finished_run: Runs) -> FinishedRun:
     return finished_run(*request.param)
 

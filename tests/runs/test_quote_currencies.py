@@ -63,7 +63,7 @@ def figures(folder: Path, quote: str) -> dict[str, Any]:
     return {name: summary[name] for name in ("symbols", "equity", "exits")}
 
 
-@pytest.mark.parametrize("quote", ["USD", "JPY"])
+@pytest.mark.parametrize("quote", [pytest.param("USD", marks=pytest.mark.long), "JPY"])
 def test_cents_and_yen_are_as_exact_as_a_stablecoin(run: Run, quote: str) -> None:
     config, folder = run(quote)
     _, coin = run("USDT")

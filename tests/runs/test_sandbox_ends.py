@@ -170,7 +170,13 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(
     assert not left.fills.empty or callback == "MarketMaker.on_book_deltas"
 
 
-@pytest.mark.parametrize("step", ["build_sandbox", "Run.summarise", "TraceRecorder.close"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "build_sandbox",
+        *(pytest.param(step, marks=pytest.mark.long) for step in ("Run.summarise", "TraceRecorder.close")),
+    ],
+)
 def test_a_failure_beside_the_callbacks_shows_in_the_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, step: str
 ) -> None:
@@ -272,8 +278,8 @@ def test_what_a_venue_lists_besides_ends_no_start(tmp_path: Path) -> None:
     ("fault", "words"),
     [
         ("unavailable", "HTTP status 503"),
-        ("error", "EService:Unavailable"),
-        ("empty", "it lists no pairs"),
+        pytest.param("error", "EService:Unavailable", marks=pytest.mark.long),
+        pytest.param("empty", "it lists no pairs", marks=pytest.mark.long),
         ("odd", "tick_size of XRP/USDT must be above 0, was 0"),
     ],
 )
@@ -371,20 +377,19 @@ def test_bad_configuration_is_refused_before_anything_is_written(
 
 
 def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
-    tmp_path: Path, command: Command
+    tmp_path: Path, command: Command, venue: VenueProcess
 ) -> None:
     """Sizes are compared at the prices that the venue tells."""
     symbols = {
         "{XRP/USD: {}}": "must be one of those with data",
         "{BTC/USDT: {position_size_usd: 1}}": "the least size of an order), was 1 USDT, worth",
     }
-    with VenueProcess(VenueOptions(catalog=CATALOG)) as venue:
-        path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 30))
-        for given, words in symbols.items():
-            code, out, errors = command("sandbox", path, "--set", f"strategy.symbols={given}")
-            assert code == 2
-            assert words in errors
-            assert "were not compared" not in out + errors
+    path = configuration(tmp_path, live(venue.rest_url, venue.websocket_url, 30))
+    for given, words in symbols.items():
+        code, out, errors = command("sandbox", path, "--set", f"strategy.symbols={given}")
+        assert code == 2
+        assert words in errors
+        assert "were not compared" not in out + errors
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,6 +1,7 @@
 """Whole sandbox runs: the real Kraken client and the real node against the local venue, without a network."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,29 +76,33 @@ def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
     assert summary["period"]["seconds"] >= 6.5
 
 
+@pytest.mark.parametrize(
+    "is_resumed", [True, pytest.param(False, marks=pytest.mark.long)], ids=["resumed", "fresh"]
+)
 def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
-    first: tuple[Path, dict], command: Callable[..., Any]
+    first: tuple[Path, dict], tmp_path: Path, command: Callable[..., Any], is_resumed: bool
 ) -> None:
     folder, printed = first
-    path = folder / "run.yaml"
-    for out, options in (("resumed", ()), ("fresh", ("--fresh",))):
-        done = command("sandbox", path, "--duration", "1s", "--out", folder / out / "runs", *options)
-        assert done.returncode == 0, done.stderr
-        left = Left.only(folder / out)
-        left.assert_money_adds_up()
-        assert left.summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
-        start = left.summary["start"]
-        assert start["is_resumed"] is (out == "resumed")
-        if out == "resumed":
-            assert start["balances"] == printed["equity"]["balances"]
-            assert "continues from" in done.stdout
-            carried = {name: told["fills"] for name, told in printed["symbols"].items()}
-            told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
-            here = left.fills.symbol.value_counts()
-            assert told == {name: count + here.get(name, 0) for name, count in carried.items()}
-        else:
-            assert start["balances"] == {"USDT": "1000", "XRP": "500", "BTC": "0.01"}
-            assert "the earlier file is kept as" in done.stdout
+    state = shutil.copytree(folder / "state", tmp_path / "state")
+    options = () if is_resumed else ("--fresh",)
+    words = ("--set", f"state.directory={state}", "--duration", "1s", "--out", tmp_path / "runs")
+    done = command("sandbox", folder / "run.yaml", *words, *options)
+    assert done.returncode == 0, done.stderr
+    left = Left.only(tmp_path)
+    left.assert_money_adds_up()
+    assert left.summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
+    start = left.summary["start"]
+    assert start["is_resumed"] is is_resumed
+    if is_resumed:
+        assert start["balances"] == printed["equity"]["balances"]
+        assert "continues from" in done.stdout
+        carried = {name: told["fills"] for name, told in printed["symbols"].items()}
+        told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
+        here = left.fills.symbol.value_counts()
+        assert told == {name: count + here.get(name, 0) for name, count in carried.items()}
+    else:
+        assert start["balances"] == {"USDT": "1000", "XRP": "500", "BTC": "0.01"}
+        assert "the earlier file is kept as" in done.stdout
 
 
 OWN_MODULE = """\

@@ -234,7 +234,10 @@ MARKETS = {
 }
 
 
-@pytest.mark.parametrize("kind", MARKETS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind in {"wide", "volatile"} else pytest.mark.long) for kind in MARKETS],
+)
 def test_a_first_configuration_trades(begin: Begin, tmp_path: Path, kind: str) -> None:
     spec, market = MARKETS[kind]
     config = begin(made(tmp_path / "c", spec, seconds=900, **market), fees=StarterFees())

@@ -134,6 +134,7 @@ def test_the_shipped_catalog_is_recorded_row_by_row(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_engine_reads_a_recording_like_its_own_files(tmp_path: Path) -> None:
     recording = recorder(tmp_path / "recorded", CatalogReader(SAMPLE).instruments())
     play(SAMPLE, recording)

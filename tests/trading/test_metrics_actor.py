@@ -178,7 +178,12 @@ class Whole:
 
 @pytest.fixture(
     scope="module",
-    params=[(True, 11), (True, 12), (False, 11), (False, 13)],
+    params=[
+        (True, 11),
+        pytest.param((True, 12), marks=pytest.mark.long),
+        (False, 11),
+        pytest.param((False, 13), marks=pytest.mark.long),
+    ],
     ids=["cash", "cash2", "margin", "margin2"],
 )
 def whole(request) -> Whole:

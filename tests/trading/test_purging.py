@@ -54,7 +54,7 @@ def played(*, cash: bool = True, **options: bool) -> dict[str, Any]:
         engine.dispose()
 
 
-@pytest.mark.parametrize("cash", [True, False], ids=["cash", "margin"])
+@pytest.mark.parametrize("cash", [True, pytest.param(False, marks=pytest.mark.long)], ids=["cash", "margin"])
 def test_closed_orders_are_forgotten_without_a_trace(cash):
     whole, purged = played(cash=cash), played(cash=cash, forgets_orders=True)
     assert purged.pop("most_orders") < whole.pop("most_orders") / 3

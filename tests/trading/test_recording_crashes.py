@@ -50,13 +50,13 @@ def assert_beginning_of_the_sample(catalog: Path, until: int) -> None:
 
 def test_a_killed_recording_loses_what_was_not_handed_over_yet(tmp_path: Path) -> None:
     catalog = tmp_path / "recorded"
-    done = child("killed", catalog, 600)
+    done = child("killed", catalog, 300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     report = recover(catalog)
     assert (report.sessions, report.breaks) == (1, 3)
     start = delta_rows(SAMPLE, IDS[0])[0][1]
     # What had come five seconds before was handed over by then, and written, as the process had waited for it.
-    assert_beginning_of_the_sample(catalog, start + 594 * SECOND)
+    assert_beginning_of_the_sample(catalog, start + 294 * SECOND)
 
 
 @pytest.mark.long
@@ -75,6 +75,7 @@ def test_a_recording_killed_while_files_are_made_loses_none_of_them(tmp_path: Pa
     assert check_catalog(catalog).ok
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_recording_with_one_line_and_the_strategy_trades_on(tmp_path: Path) -> None:
     catalog, log = tmp_path / "recorded", tmp_path / "errors.log"
     done = child("disk-full", catalog, 100, log)

@@ -108,7 +108,9 @@ def moved(results: list[Any], *, cash: bool) -> tuple[dict[str, Decimal], dict[s
     return balances, {symbol: position for symbol, position in positions.items() if position}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["cash", "margin"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(True, marks=pytest.mark.long), False], ids=["cash", "margin"]
+)
 def whole(request, tmp_path_factory) -> Saved:
     data = [*restless(11, 250), *others(11, 250)]
     saved = backtest(tmp_path_factory.mktemp("state"), Watched(three_pairs()), data, cash=request.param)
@@ -292,10 +294,10 @@ def test_a_state_that_cannot_be_written_ends_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("place", "at_fill"),
     [
-        *(("before", 40), ("inside", 17), ("after", 33)),
+        ("inside", 17),
         *(
             pytest.param(*case, marks=pytest.mark.long)
-            for case in (("before", 1), ("inside", 55), ("after", 1))
+            for case in (("before", 1), ("before", 40), ("inside", 55), ("after", 1), ("after", 33))
         ),
     ],
 )

@@ -389,7 +389,7 @@ def test_a_model_without_a_calibration_waits_for_its_first_estimate(run):
     assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in symbol.quote_metrics.source
 
 
-@pytest.mark.parametrize("fair", ["mid", "weighted_mid"])
+@pytest.mark.parametrize("fair", [pytest.param("mid", marks=pytest.mark.long), "weighted_mid"])
 def test_estimates_replace_each_other_and_change_the_quotes(run, calibration, fair):
     events, touches, trades = lively_market(190)
     kept, renewed = (
