@@ -370,6 +370,14 @@ def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]
             )
     if config.venue.account_type == "cash":
         yield from _empty_sides(config, specs)
+        for symbol in specs:
+            target = config.strategy.for_symbol(symbol)
+            if target.target_share is not None and target.target_share < 0:
+                yield Problem(
+                    ("strategy", "symbols", symbol, "inventory_target"),
+                    "inventory_target must be between 0 % and 100 % of a cash account, which holds no short position, "
+                    f"was {target.inventory_target}",
+                )
     else:
         yield from _unsecured_pairs(config, specs)
 

@@ -129,7 +129,7 @@ def _risks_of_model(params: SymbolParams) -> Iterator[Finding]:
         given = {
             "reservation_model": params.reservation_model != "simplified",
             "skew_bps_at_max_inventory": params.skew_bps_at_max_inventory is not None,
-            "inventory_target": bool(params.target(REPORT_CURRENCY).value),
+            "inventory_target": bool(params.target(REPORT_CURRENCY).value or params.target_share),
         }
         for name in (name for name, is_given in given.items() if is_given):
             rest = "; sizes lean towards it by inventory_skew" if name == "inventory_target" else ""

@@ -119,7 +119,27 @@ def _read_inventory_cap(value: Any) -> float | Amount:
     return number
 
 
-def _read_inventory_target(value: Any) -> float | Amount:
+_SHARE_PATTERN: Final = r"^-?\d{1,3}(\.\d{1,6})? ?%$"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountShare:
+    """A share of an account's value, %."""
+
+    percent: float
+
+    def __str__(self) -> str:
+        """Return it as a configuration writes it."""
+        return f"{self.percent:g} %"
+
+
+def _read_inventory_target(value: Any) -> float | Amount | AccountShare:
+    if isinstance(value, str) and re.match(_SHARE_PATTERN, value):
+        value = AccountShare(float(value.rstrip("% ")))
+    if isinstance(value, AccountShare):
+        if abs(value.percent) > 100:
+            raise ValueError(f"a share must be at most 100 % in either direction, was {value}")
+        return value
     if isinstance(value, str | Amount):
         amount = _as_amount(value)
         if abs(amount.value) > LARGEST_AMOUNT:
@@ -133,8 +153,8 @@ def _read_inventory_target(value: Any) -> float | Amount:
     return number
 
 
-def _write_number_or_amount(value: float | Amount) -> float | str:
-    return str(value) if isinstance(value, Amount) else value
+def _write_number_or_amount(value: float | Amount | AccountShare) -> float | str:
+    return str(value) if isinstance(value, Amount | AccountShare) else value
 
 
 _UNSIGNED_AMOUNT: Final = {
@@ -175,7 +195,7 @@ InventoryCap = Annotated[
 """A positive number in the report currency, or a positive amount with its own."""
 
 InventoryTarget = Annotated[
-    float | Amount,
+    float | Amount | AccountShare,
     PlainValidator(_read_inventory_target),
     PlainSerializer(_write_number_or_amount),
     WithJsonSchema(
@@ -183,12 +203,13 @@ InventoryTarget = Annotated[
             "anyOf": [
                 {"type": "number", "minimum": -LARGEST_AMOUNT, "maximum": LARGEST_AMOUNT},
                 {"type": "string", "pattern": AMOUNT_PATTERN, "examples": ["-50 XRP"]},
+                {"type": "string", "pattern": _SHARE_PATTERN, "examples": ["50 %"]},
             ]
         }
     ),
-    Allowed("a number, or an amount with its currency such as -50 XRP"),
+    Allowed("a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %"),
 ]
-"""A number in the report currency, or an amount with its own; negative is short."""
+"""A number in the report currency, an amount with its own, or a share of the account; negative is short."""
 
 SymbolName = Annotated[
     str,

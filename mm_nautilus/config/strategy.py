@@ -24,6 +24,7 @@ from mm_nautilus.config.contradictions import (
 )
 from mm_nautilus.config.fields import (
     LARGEST_AMOUNT,
+    AccountShare,
     AmountField,
     CurrencyCode,
     FilePath,
@@ -88,8 +89,7 @@ class SymbolParams(Section):
 
     # Levels
     levels: LevelsField = 1
-    """Quotes a side, nearest first: their number, with a spacing; or a list that gives each its width_bps, how much
-    further out than the model's quote it stands, and its size in quotes."""
+    """Quotes a side: their number, or a list of each one's distance beyond the model's quote and its size in quotes."""
     level_spacing_bps: float | None = Field(None, gt=0, le=500)
     """With a number of levels: distance between the first two of a side, basis points of mid."""
     level_spacing_volatility: float | None = Field(None, gt=0, le=100)
@@ -100,13 +100,21 @@ class SymbolParams(Section):
     """Each level is larger than the one before by this many quotes."""
     level_size_ratio: float = Field(1.0, gt=0, le=10)
     """Each level is this many times as large as the one before, below 1 smaller."""
+    order_optimization: bool = False
+    """Whether the nearest quote stands at most one tick inside the touch, even if its price is better than that."""
+    hanging_orders: bool = False
+    """Whether the opposite quote of a level whose quote is filled stays as it is until it is filled too."""
+    hanging_max_distance_bps: float = Field(100.0, gt=0, le=10_000)
+    """Distance from mid beyond which a hanging order is an ordinary quote again, basis points of mid."""
+    hanging_max_age_seconds: float = Field(600.0, gt=0, le=31_536_000)
+    """Time since that fill after which a hanging order is an ordinary quote again, seconds."""
 
     # Inventory
     max_inventory: InventoryCap = 100.0
     """Cap on the position's value with all pending orders filled; a bare number is in the report currency."""
     inventory_target: InventoryTarget = 0.0
-    """Position that prices and sizes lean towards, negative for short; a bare number is in the report currency. q =
-    (position - inventory_target) / max_inventory. The cap stays around zero."""
+    """Position that prices and sizes lean towards, negative for short; a bare number is in the report currency, 50 %
+    the base's share of the pair. q = (position - inventory_target) / max_inventory. The cap stays around zero."""
     inventory_skew: float = Field(0.5, ge=0, le=1.0)
     """Shrinks the quote that would move the position away from its target: size * max(1 - abs(q) * inventory_skew,
     0.1)."""
@@ -271,10 +279,18 @@ class SymbolParams(Section):
         return Amount.of(self.max_inventory, report_currency)
 
     def target(self, report_currency: str) -> Amount:
-        """Return the target position with its currency."""
+        """Return the target position with its currency; 0 where it is a share of the account."""
+        if isinstance(self.inventory_target, AccountShare):
+            return Amount.of(0.0, report_currency)
         if isinstance(self.inventory_target, Amount):
             return self.inventory_target
         return Amount.of(self.inventory_target, report_currency)
+
+    @property
+    def target_share(self) -> float | None:
+        """Share of the pair's balances that the base currency is to have, None where the target is an amount."""
+        target = self.inventory_target
+        return target.percent / 100.0 if isinstance(target, AccountShare) else None
 
 
 def _without_null_gamma(data: Any) -> Any:
@@ -461,15 +477,6 @@ def _given(level: BaseModel) -> dict[str, Any]:
     return {name: getattr(level, name) for name in names if name in level.model_fields_set}
 
 
-_ONE_OF: Final = (
-    ("position_size", "position_size_usd"),
-    ("position_size_usd", "position_size"),
-    ("level_spacing_bps", "level_spacing_volatility"),
-    ("level_spacing_volatility", "level_spacing_bps"),
-)
-"""Keys of a symbol that replace a common one."""
-
-
 def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Merge one symbol's parameters over the common ones.
 
@@ -477,9 +484,13 @@ def merge_symbol(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
     spacings of levels, and for ``gamma`` and ``skew_bps_at_max_inventory``.
     """
     merged = {**defaults, **overrides}
-    for given, other in _ONE_OF:
-        if overrides.get(given) is not None and other not in overrides:
-            merged[other] = None
+    for one, two in (
+        ("position_size", "position_size_usd"),
+        ("level_spacing_bps", "level_spacing_volatility"),
+    ):
+        for given, other in ((one, two), (two, one)):
+            if overrides.get(given) is not None and other not in overrides:
+                merged[other] = None
     if overrides.get("gamma") is not None and "skew_bps_at_max_inventory" not in overrides:
         merged["skew_bps_at_max_inventory"] = None
     if "position_size" in defaults and "position_size_usd" not in merged:

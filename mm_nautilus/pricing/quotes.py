@@ -183,6 +183,9 @@ def plan_quotes(
     bid_ticks, ask_ticks = quote_ticks(
         bid_price, ask_price, inputs.best_bid_ticks, inputs.best_ask_ticks, inputs.tick
     )
+    if params.order_optimization:
+        bid_ticks = min(bid_ticks, inputs.best_bid_ticks + 1)
+        ask_ticks = max(ask_ticks, inputs.best_ask_ticks - 1)
     q = inputs.q
     bid = _sized(params, inputs, bid_ticks, q, direction=1, share=nearest.size)
     ask = _sized(params, inputs, ask_ticks, -q, direction=-1, share=nearest.size)

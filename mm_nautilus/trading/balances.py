@@ -61,3 +61,27 @@ class Balances:
             open_pnl = self._portfolio.unrealized_pnls(self._venue).get(currency)
             held += 0.0 if open_pnl is None else open_pnl.as_double()
         return 0.0 if total is None else total.as_double() - held
+
+    def share_position(
+        self, currencies: tuple[Currency, Currency], position: float, share: float, mid_price: float
+    ) -> float:
+        """Return the position at which the base currency has a share of the value of a pair's two balances.
+
+        Parameters
+        ----------
+        currencies
+            The pair's base and quote currency.
+        position
+            Signed position since the start, in base currency.
+        share
+            Share of the value; of a margin account's equity in the quote currency, where the position is all base.
+        mid_price
+            In quote currency.
+        """
+        totals = self._portfolio.equity(self._venue)
+        base, quote = (
+            0.0 if (total := totals.get(each)) is None else total.as_double() for each in currencies
+        )
+        if not self.is_cash:
+            return share * quote / mid_price
+        return position + share * (base + quote / mid_price) - base

@@ -383,6 +383,8 @@ class OrderManager:
         if order.side is not None:
             order.filled(symbol.lots(event.last_qty))
         if is_closed:
+            if symbol.params.hanging_orders and order.side is not None:
+                _let_hang(symbol, order.side, event.ts_init)
             self._close(order)
 
     @staticmethod
@@ -404,7 +406,7 @@ class OrderManager:
         self._door.forget(order)
         symbol, side = order.symbol, order.side
         if side is not None:
-            side.order = None
+            side.order = side.hangs_since_ns = None
             side.retry_at_ns = max(side.retry_at_ns, retry_ns)
         elif symbol.closing.order_id == order.order_id:
             symbol.closing.order_id = None
@@ -413,6 +415,14 @@ class OrderManager:
 
 def _retry_ns(symbol: SymbolState, now_ns: int) -> int:
     return now_ns + max(1, round(symbol.params.retry_after_seconds * SECOND_NS))
+
+
+def _let_hang(symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
+    """Let the opposite order of a filled quote hang; the fill of a hanging order begins nothing new."""
+    opposite = symbol.opposite(side)
+    order = opposite.order
+    if side.hangs_since_ns is None and order is not None and order.state is not OrderState.PENDING_CANCEL:
+        opposite.hangs_since_ns = now_ns
 
 
 def _within_cap(

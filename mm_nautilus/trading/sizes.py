@@ -51,6 +51,8 @@ class Sizes:
     ----------
     order_limits
         The venue's smallest and largest order, in lots.
+    target_base
+        Returns the target position in base currency at a mid, where it is a share of the account; else None.
     follow_own_mid
         Whether all sizes depend on the symbol's own mid price only, and not on another pair's.
     """
@@ -68,8 +70,13 @@ class Sizes:
         self._quotes_at_cap = float(cap.value / full.value) if full.currency == cap.currency else None
         currencies = {size.currency for size in (self._full, self._cap, self._target) if size.value}
         self._moves_with_mid = currencies != {spec.base}
-        self.follow_own_mid = currencies <= {spec.base, spec.quote} and self._quotes_at_cap is not None
+        self.follow_own_mid = (
+            params.target_share is None
+            and currencies <= {spec.base, spec.quote}
+            and self._quotes_at_cap is not None
+        )
         self._spec, self._rate = spec, rate
+        self.target_base: Callable[[float], float] | None = None
         self._lot = float(spec.size_increment)
         self._least, self._most = _order_limits(spec)
         self.order_limits = SizeLimits(0, 0, *self._least, 0, *self._most)
@@ -92,6 +99,8 @@ class Sizes:
         target = self._lots_of(self._target, mid_price) if self._target.value else 0
         if size is None or cap is None or target is None:
             return None
+        if self.target_base is not None and mid_price:
+            target = max(-cap, min(cap, round(self.target_base(mid_price) / self._lot)))
         return SizeLimits(size, cap, *self._least, target, *self._most, self._moves_with_mid)
 
     def quotes_at_cap(self, limits: SizeLimits) -> float | None:

@@ -122,6 +122,8 @@ class MarketMaker(GuardedStrategy):
     def _make_parts(self, settings: MarketMakerConfig, found: Symbols) -> None:
         symbols, conditions = found.by_id, self.conditions
         balances = Balances(self.portfolio, next(iter(symbols)).venue)
+        for symbol in symbols.values():
+            symbol.hold_share(balances)
         drawdowns = Drawdowns(balances, found.rates, tuple(symbols.values()), settings)
         timer = PausingTimer(self.clock, _SECOND_TIMER, SECOND_NS, may_pause=conditions.pauses_in_gaps)
         self.feed = FeedMonitor(

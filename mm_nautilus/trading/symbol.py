@@ -29,6 +29,7 @@ from mm_nautilus.pricing.quotes import (
     signal_sides,
 )
 from mm_nautilus.risk.limits import SECOND_NS, book_condition
+from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.book import SizedBook
 from mm_nautilus.trading.closing import Closing
 from mm_nautilus.trading.messages import QuoteState
@@ -123,6 +124,7 @@ class SymbolState(SymbolViews):
         self.needs_requote, self.next_requote_ns, self._reported_ns = True, 0, 0
         self.size_tolerance = params.requote_size_tolerance_pct / 100.0
         self.min_quote_life_ns = round(params.min_quote_life_seconds * SECOND_NS)
+        self._hanging_ns = round(params.hanging_max_age_seconds * SECOND_NS)
         self._cooldown_ns = round(params.cooldown_seconds * SECOND_NS)
         self.has_plan = False
         self.moods = SymbolMoods(params, self, self.position, calibration)
@@ -136,6 +138,8 @@ class SymbolState(SymbolViews):
             and not isinstance(self.book, SizedBook)
             and self.sizes.follow_own_mid
             and self._levels is ONE_LEVEL
+            and not params.order_optimization
+            and not params.hanging_orders
         )
         self._band: NoActionBand | None = None
         self._is_band_due = False
@@ -193,6 +197,14 @@ class SymbolState(SymbolViews):
         self.position.hold(lots, now_ns)
         for symbol in self.dependents:
             symbol.needs_requote = True
+
+    def hold_share(self, balances: Balances) -> None:
+        """Lean towards a share of the account if the target is one."""
+        share, pair = self.params.target_share, (self.base_currency, self.quote_currency)
+        if share is not None:
+            self.sizes.target_base = lambda mid_price: balances.share_position(
+                pair, self.position.lots * self.lot, share, mid_price
+            )
 
     def average_inventory(self, now_ns: int) -> float:
         """Return the time-weighted mean of the absolute position, in base currency."""
@@ -375,10 +387,27 @@ class SymbolState(SymbolViews):
         """Return no target in the cooldown after a fill or refusal, unless the side's order already fits it."""
         if not isinstance(target, Quote):
             return target
+        if side.hangs_since_ns is not None:
+            target = self._hanging(side, target, side.hangs_since_ns + self._hanging_ns > now_ns)
         if now_ns < side.retry_at_ns:
             return self._kept(side, target) or NotQuoting.ORDER_REFUSED
         if now_ns < self.cooldown_until_ns(side):
             return self._kept(side, target) or NotQuoting.COOLDOWN
+        return target
+
+    def _hanging(self, side: QuoteSide, target: Quote, is_young: bool) -> Quote:
+        """Return a hanging order as its own target; the ordinary one if it has become too old, too far or too large."""
+        working = side.working
+        if working is None:
+            return target
+        off_bps = 10_000.0 * abs(working.price_ticks * self.tick / (self.mid_price or math.inf) - 1.0)
+        if (
+            is_young
+            and off_bps <= self.params.hanging_max_distance_bps
+            and working.size_lots <= target.room_lots
+        ):
+            return working._replace(room_lots=target.room_lots)
+        side.hangs_since_ns = None
         return target
 
     def _kept(self, side: QuoteSide, target: Quote) -> Quote | None:
@@ -428,6 +457,8 @@ class SymbolState(SymbolViews):
             return
         due = self.volatility.next_ns(now_ns)
         for side in self.sides:
+            if side.hangs_since_ns is not None:
+                due = min(due, max(now_ns + 1, side.hangs_since_ns + self._hanging_ns))
             for at_ns in (side.retry_at_ns, self.cooldown_until_ns(side)):
                 if at_ns > now_ns:
                     due = min(due, at_ns)

@@ -240,6 +240,8 @@ class QuoteSide:
         Earliest time of a new order after a refusal, nanoseconds since the epoch.
     has_changed
         Whether the order or the reason has changed since it was last published.
+    hangs_since_ns
+        When the level's opposite order was filled, if its own order stays because of it; nanoseconds since the epoch.
     waits_for_room
         Whether live orders of other levels leave less room for the position than its target takes.
     """
@@ -253,6 +255,7 @@ class QuoteSide:
     last_fill_ns: int | None = None
     retry_at_ns: int = 0
     has_changed: bool = False
+    hangs_since_ns: int | None = None
     waits_for_room: bool = False
 
     @property

@@ -204,7 +204,17 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "target a word": (
         "gamma: 0.1",
         "inventory_target: short",
-        ("a number, or an amount with its currency such as -50 XRP, was 'short'",),
+        (
+            "a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %, was 'short'",
+        ),
+    ),
+    "target beyond the account": (
+        "gamma: 0.1",
+        "inventory_target: 101 %",
+        (
+            "inventory_target must be a number, an amount",
+            "or a share of the account such as 50 %, was '101 %'",
+        ),
     ),
     "horizon zero": ("gamma: 0.1", "horizon_seconds: 0", ("above 0 and at most 86400, was 0",)),
     "window too short": (

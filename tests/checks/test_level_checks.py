@@ -4,8 +4,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from mm_nautilus.checks.instruments import check_instruments
+from mm_nautilus.checks.instruments import check_instruments, check_run
 from mm_nautilus.checks.validation import problems, strategy_risks
+from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 
@@ -73,3 +74,23 @@ def test_keys_without_effect_and_levels_without_room_are_risks():
         "max_inventory 100 XRP has no room for all 2 levels of a side, 130 XRP: the furthest are smaller or not quoted",
     ]
     assert strategy_risks(strategy(levels=5, level_spacing_volatility=0.5, **far)) == []
+
+
+def test_a_cash_account_has_no_share_below_nothing():
+    given = {
+        "catalog": "somewhere",
+        "venue": {
+            "name": "KRAKEN",
+            "starting_balances": ["1000 USDT"],
+            "fees": {"maker_fee_pct": 0, "taker_fee_pct": 0},
+        },
+        "strategy": strategy(symbols={"XRP/USDT": {"inventory_target": "-20 %"}}).model_dump(),
+    }
+    texts = [problem.message for problem in check_run(RunConfig.model_validate(given), {"XRP/USDT": XRP})]
+    assert (
+        "inventory_target must be between 0 % and 100 % of a cash account, which holds no short position, was -20 %"
+        in texts
+    )
+    given["venue"] |= {"account_type": "margin"}
+    found = check_run(RunConfig.model_validate(given), {"XRP/USDT": XRP})
+    assert not any("cash account" in problem.message for problem in found)

@@ -247,6 +247,14 @@ def test_targets_are_signed_and_carry_a_currency(given, text):
     assert dumped == given
 
 
+def test_a_target_may_be_a_share_of_the_account():
+    for text in ("50 %", "50%", "50.0 %"):
+        config = configured({"A": {}}, inventory_target=text)
+        assert config.for_symbol("A").target_share == 0.5
+        assert config.model_dump()["inventory_target"] == "50 %"
+    assert configured({"A": {}}).for_symbol("A").target_share is None
+
+
 def test_a_target_beyond_the_cap_is_refused_where_the_currency_is_the_same():
     for target in (101, -101, "-150.5 XRP"):
         changes = {"max_inventory": "150 XRP"} if isinstance(target, str) else {}

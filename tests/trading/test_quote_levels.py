@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
-from scripting import SPECS, XRP_USDT, Watched, around, book, config, engine_runs, trade
+from scripting import SPECS, XRP_USDT, Watched, around, book, config, engine_runs, ns, trade
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 
@@ -209,3 +209,94 @@ def test_a_restart_keeps_the_cooldown_of_each_level(run):
     run(later, [around(3, 2.35), around(4, 2.35)])
     assert [later.slots[name] for name in ("bid", "bid 2")] == [NotQuoting.COOLDOWN] * 2
     assert later.slots["ask 2"] == (2.35247, 10.0)
+
+
+# -- Orders that hang, the touch, and a share of the account ---------------------------------------------------
+
+HANGING = {"hanging_orders": True, "hanging_max_distance_bps": 50.0, "hanging_max_age_seconds": 60.0}
+FILLED = [
+    around(0, 2.35),
+    trade(1, 2.348, 10, "sell"),
+    *(around(1.1 + 0.1 * step, 2.348) for step in range(8)),
+]
+"""The nearest bid is filled, and the market goes down by 8.5 bps."""
+
+
+def after(run: Any, events: list[Any], **changes: Any) -> dict[str, Any]:
+    mm = Looking(config(**{"min_spread_pct": 0.05, "requote_tolerance_bps": 0.0, **changes}))
+    run(mm, events)
+    assert mm.failures == []
+    return mm.slots
+
+
+@pytest.mark.parametrize("levels", [{}, THREE])
+def test_the_opposite_order_of_a_filled_quote_hangs_where_it_was(run, levels):
+    """Both markets are the same; an order that does not hang follows the mid."""
+    moved = after(run, FILLED, **levels)
+    hung = after(run, FILLED, **levels, **HANGING)
+    assert moved["ask"] == (2.34859, 10.0)
+    assert hung["ask"] == (2.35059, 10.0)
+    assert {name: slot for name, slot in hung.items() if name != "ask"} == {
+        name: slot for name, slot in moved.items() if name != "ask"
+    }
+
+
+@pytest.mark.parametrize(
+    ("then", "changes"),
+    [
+        ([around(3, 2.336)], {}),
+        ([around(62.5, 2.348)], {}),
+        ([trade(2.5, 2.352, 10, "buy"), around(3, 2.348)], {}),
+        ([around(3, 2.348)], {"hanging_max_distance_bps": 5.0}),
+    ],
+    ids=["too far", "too old", "filled", "at once too far"],
+)
+def test_a_hanging_order_ends_with_distance_age_or_its_own_fill(run, then, changes):
+    last = then[-1].ts_init
+    at = (last - ns(0)) / 1e9
+    events = [*FILLED, *then, around(at + 0.1, 2.348), around(at + 0.2, 2.348)]
+    slots = after(run, events, **HANGING | changes)
+    assert slots["ask"] == (2.34859, 10.0)
+    assert slots["bid"] == (2.34741, 10.0)
+
+
+def test_guards_and_exits_cancel_a_hanging_order(run):
+    mm = Looking(config(min_spread_pct=0.05, **HANGING))
+    outcome = run(mm, [*FILLED, book(3, 2.3485, 2.3475), book(3.1, 2.3485, 2.3475)])
+    assert mm.slots["ask"] is NotQuoting.CROSSED_BOOK
+    assert outcome.events("OrderCanceled")[-1].ts_init == ns(3)
+    mm = Looking(config(min_spread_pct=0.05, stop_loss_pct=0.2, **HANGING))
+    outcome = run(mm, [*FILLED, around(3, 2.344), around(3.1, 2.344)])
+    assert len(outcome.of("stop_loss")) == 1
+    assert mm.symbols[XRP_USDT].ask.hangs_since_ns is None
+
+
+def test_a_hanging_order_counts_in_the_worst_case():
+    mm = Witness(config(**THREE | HANGING))
+    with engine_runs() as run:
+        run(mm, wild(random.Random(3), 200), symbols=[XRP_USDT], latency_ms=(20, 300, 80))
+    assert mm.failures == []
+    assert 0.5 * CAP < mm.worst <= CAP
+
+
+def test_the_nearest_quote_is_at_most_one_tick_inside_a_wide_touch(run):
+    wide = [book(at, 2.345, 2.355) for at in (0, 1)]
+    assert after(run, wide)["bid"] == (2.34941, 10.0)
+    slots = after(run, wide, order_optimization=True, **THREE)
+    assert (slots["bid"], slots["ask"]) == ((2.34501, 10.0), (2.35499, 10.0))
+    assert (slots["bid 2"], slots["ask 2"]) == ((2.345, 10.0), (2.355, 10.0))
+    near = [book(at, 2.3499, 2.3501) for at in (0, 1)]
+    assert after(run, near, order_optimization=True) == after(run, near)
+
+
+@pytest.mark.parametrize("cash", [True, False])
+def test_a_target_may_be_a_share_of_the_account(run, cash):
+    """Of 200 XRP and 630 USDT at 2.1, half in XRP would be 250 XRP; of a margin account's 630 USDT it is 150."""
+    balances = ["630 USDT", "200 XRP"] if cash else ["630 USDT"]
+    mm = Looking(config(inventory_target="50 %", max_inventory="200 XRP", inventory_skew=1.0))
+    run(mm, [around(0, 2.1), around(1, 2.1)], cash=cash, balances=balances, symbols=[XRP_USDT])
+    symbol = mm.symbols[XRP_USDT]
+    target = symbol.sizes.at(2.1).target_lots
+    assert target == (50_000_000 if cash else 150_000_000)
+    assert mm.slots["bid"][1] == 10.0
+    assert mm.slots["ask"][1] == pytest.approx(7.5 if cash else 2.5)

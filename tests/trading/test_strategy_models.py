@@ -421,7 +421,7 @@ def test_books_that_are_not_sound_are_no_part_of_an_estimate(run, calibration):
     mm = Watched(modelled(calibration, "glft", recalibrate_minutes=1.0, resume_after_seconds=0.0))
     books = [book(0, *CALM), book(1, [], 2.3505), book(2, 2.3510, 2.3505), book(3, 2.3496, 2.3505)]
     run(mm, [*books, book(4, 2.3496, [])])
-    touches = mm.symbols[XRP_USDT].model.rolling._touches(ns(5))
+    touches = mm.symbols[XRP_USDT].model.rolling.touches(ns(5))
     assert touches.ts_ns.tolist() == [ns(0), ns(3)]
     assert touches.bid_ticks.tolist() == [234_950, 234_960]
     assert mm.failures == []
