@@ -205,7 +205,8 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "gamma: 0.1",
         "inventory_target: short",
         (
-            "a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %, was 'short'",
+            "a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %",
+            "was 'short'",
         ),
     ),
     "target beyond the account": (
