@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
@@ -107,7 +108,8 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
     """Read what a run recorded of one symbol; a DataError says that a table is missing or damaged."""
     figures = files.summary["symbols"][symbol]
     market = files.table("market", ["ts_event", *_MARKET], symbol)
-    quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason"], symbol)
+    quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason", "level"], symbol)
+    quotes = quotes.filter(pc.field("level") == 1)  # the charts draw the nearest quotes
     fills = files.table("fills", ["ts_event", *_FILLS, "side", "liquidity"], symbol)
     bid_reasons, ask_reasons = texts(quotes, "bid_reason"), texts(quotes, "ask_reason")
     reasons = tuple(sorted({reason for reason in (*bid_reasons, *ask_reasons) if reason is not None}))

@@ -63,6 +63,7 @@ QUOTES: Final = pa.schema(
         "bid_reason": _NAME,
         "ask_reason": _NAME,
         "reservation_price": _NUMBER,
+        "level": pa.int64(),
     }
 )
 """Whenever a working order, or the reason for not quoting a side, changes; the last row of a symbol is the end."""

@@ -99,6 +99,8 @@ class QuoteState(NamedTuple):
         Why a side is not quoted, None if it is.
     reservation_price
         Centre of the quotes, None while none can be computed.
+    level
+        Which of the sides' quotes these are, 1 for the nearest.
     """
 
     ts_event: int
@@ -110,6 +112,7 @@ class QuoteState(NamedTuple):
     bid_reason: str | None
     ask_reason: str | None
     reservation_price: float | None
+    level: int = 1
 
 
 class SymbolView(Protocol):
@@ -153,8 +156,8 @@ class SymbolView(Protocol):
     def sample(self) -> MarketSample:
         """Return the current market, position and reservation price."""
 
-    def quote_state(self, now_ns: int) -> QuoteState:
-        """Return the working orders and the reasons for missing ones."""
+    def quote_state(self, now_ns: int, level: int = 1) -> QuoteState:
+        """Return the working orders of a level and the reasons for missing ones."""
 
     @property
     def last_event_ns(self) -> int | None:

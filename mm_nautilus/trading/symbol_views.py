@@ -94,9 +94,9 @@ class SymbolViews(Market):
         """Let the next reported time be earlier than the last one: the wall clock was set."""
         self._reported_ns = 0
 
-    def quote_state(self, now_ns: int) -> QuoteState:
-        """Return the working orders and the reasons for missing ones."""
-        bid, ask = self.bid, self.ask
+    def quote_state(self, now_ns: int, level: int = 1) -> QuoteState:
+        """Return the working orders of a level, 1 for the nearest, and the reasons for missing ones."""
+        bid, ask = self.sides[2 * level - 2 : 2 * level]
         return QuoteState(
             self.report_ns(now_ns),
             self.instrument_id,
@@ -105,6 +105,7 @@ class SymbolViews(Market):
             bid.stats.current,
             ask.stats.current,
             self.reservation_price,
+            level,
         )
 
     def _resting(self, side: QuoteSide) -> tuple[float | None, float | None]:
@@ -117,12 +118,15 @@ class SymbolViews(Market):
 
     def publish_quotes(self, now_ns: int, *, force: bool = False) -> None:
         """Publish the quotes to the listeners if they have changed, or always with `force`."""
-        if self.bid.has_changed or self.ask.has_changed or force:
-            self.bid.has_changed = self.ask.has_changed = False
-            if self.on_quotes_changed:
-                state = self.quote_state(now_ns)
-                for callback in self.on_quotes_changed:
-                    callback(state)
+        sides = self.sides
+        for index in range(0, len(sides), 2):
+            bid, ask = sides[index], sides[index + 1]
+            if bid.has_changed or ask.has_changed or force:
+                bid.has_changed = ask.has_changed = False
+                if self.on_quotes_changed:
+                    state = self.quote_state(now_ns, bid.level + 1)
+                    for callback in self.on_quotes_changed:
+                        callback(state)
 
     @property
     def is_halted(self) -> bool:

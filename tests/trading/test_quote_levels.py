@@ -175,6 +175,24 @@ def test_each_level_stands_further_out_and_has_its_size(run):
     }
 
 
+def test_each_level_publishes_its_own_changes(run):
+    class Listening(Looking):
+        def _start_quoting(self) -> None:
+            super()._start_quoting()
+            self.states: list[Any] = []
+            self.symbols[XRP_USDT].on_quotes_changed.append(self.states.append)
+
+    mm = Listening(config(**THREE))
+    run(mm, [around(0, 2.35), around(1, 2.35), trade(2, 2.349, 4, "sell"), around(3, 2.35)])
+    placed = {
+        state.level: (state.bid_price, state.ask_price) for state in mm.states if state.ts_event < ns(2)
+    }
+    assert placed == {1: (2.34941, 2.35059), 2: (2.34753, 2.35247), 3: (2.34565, 2.35435)}
+    filled = [state for state in mm.states if ns(2) <= state.ts_event < ns(3)]
+    assert {state.level for state in filled} == {1}
+    assert filled[0].bid_size == 6.0
+
+
 def test_a_fill_cools_its_own_level_and_takes_room_from_the_furthest(run):
     """Ten of XRP are bought at the nearest level: of a cap of thirty, two levels of ten are left."""
     mm = Looking(config(**THREE | {"max_inventory": "30 XRP", "cooldown_seconds": 5.0}))
