@@ -326,7 +326,8 @@ def recover_command(
     Example: mm-nautilus data recover recordings/sandbox
     """
     from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.data.recording_folder import recover, waiting_sessions  # noqa: PLC0415
+    from mm_nautilus.data.catalog_files import waiting_sessions  # noqa: PLC0415
+    from mm_nautilus.data.recording_folder import recover  # noqa: PLC0415
 
     if not waiting_sessions(catalog):
         CatalogReader(catalog).some_instruments()
@@ -343,7 +344,7 @@ def _print_recovery(report: "RecoveryReport") -> None:
     for reason in report.rejected:
         print_line(f"problem: a part was not added: {reason}")
     print_line(
-        f"{report.catalog}: {report.sessions} interrupted recordings, {report.rows:,} rows in {report.files} files "
-        f"added, {report.torn_bytes:,} bytes could not be read, {report.breaks} books marked as unknown from there "
-        f"on, {report.joined} files of past days joined"
+        f"{report.catalog}: interrupted recordings: {report.sessions}, rows added: {report.rows:,} in files: "
+        f"{report.files}, bytes that could not be read: {report.torn_bytes:,}, books marked as unknown from there "
+        f"on: {report.breaks}, files of past days joined: {report.joined}"
     )

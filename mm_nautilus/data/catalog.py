@@ -21,6 +21,7 @@ from mm_nautilus.data.catalog_files import (
     multiples,
     read_batches,
     read_blocks,
+    waiting_sessions,
 )
 from mm_nautilus.data.catalog_instruments import CatalogInstruments, read_instruments
 from mm_nautilus.errors import DataError
@@ -31,6 +32,7 @@ from mm_nautilus.system.near_names import nearest
 _MOST_REASONS: Final = 5
 _BATCH_ROWS: Final = 65_536
 _HOW_TO_FILL: Final = "fill one with `mm-nautilus data import tardis` or `mm-nautilus data simulate`"
+_HOW_TO_RECOVER: Final = "`mm-nautilus data recover` adds the recordings that were interrupted in it"
 _PLAIN: Final = re.compile(r"[\w/.,:@=+~-]*")
 
 
@@ -62,7 +64,8 @@ class CatalogReader:
         if not folder.is_dir():
             raise DataError(f"{folder} is a file; a catalog is a folder")
         if not (folder / "data").is_dir():
-            raise DataError(f"{folder} holds no catalog (it has no folder `data`); {_HOW_TO_FILL}")
+            how = _HOW_TO_RECOVER if waiting_sessions(folder) else _HOW_TO_FILL
+            raise DataError(f"{folder} holds no catalog (it has no folder `data`); {how}")
         self.folder = folder
         self._at = at
 

@@ -30,6 +30,8 @@ from mm_nautilus.market.rows import (
 )
 from mm_nautilus.system.moments import moment, nanoseconds
 
+RECORDING_FOLDER: Final = ".recording"
+"""The folder of a catalog for recordings that are not among its files yet."""
 TIME: Final = pa.timestamp("ns", tz="UTC")
 _DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
 _SIDES: Final = {"NO_ORDER_SIDE": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}
@@ -125,6 +127,11 @@ def file_name(start: int, end: int) -> str:
 
 def _time(second: str, fraction: str) -> int:
     return nanoseconds(datetime.strptime(f"{second}Z", "%Y-%m-%dT%H-%M-%S%z")) + int(fraction)
+
+
+def waiting_sessions(catalog: Path) -> list[Path]:
+    """Return the folders of sessions that are being recorded or wait to be recovered, oldest first."""
+    return sorted((catalog / RECORDING_FOLDER).glob("session-*"))
 
 
 def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:

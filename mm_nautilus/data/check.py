@@ -18,10 +18,10 @@ from mm_nautilus.data.catalog_files import (
     folder_name,
     format_time,
     read_blocks,
+    waiting_sessions,
 )
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
 from mm_nautilus.data.check_report import CatalogReport, InstrumentReport, OutsideTrades, Problem, TypeReport
-from mm_nautilus.data.recording_folder import waiting_sessions
 from mm_nautilus.data.row_streams import RecentIds
 from mm_nautilus.data.tape_check import TapeComparison, book_pace
 from mm_nautilus.errors import DataError
@@ -85,10 +85,9 @@ def check_catalog(
     specs = _instruments(reader, problems)
     if not any(problem.kind == "damaged" for problem in problems):
         _note_undefined_data(reader, specs, problems)
-    waiting = len(waiting_sessions(folder))
-    if waiting:
+    if waiting := len(waiting_sessions(folder)):
         notes.append(
-            f"{waiting} recordings are not in the catalog yet: they are in progress, or wait for "
+            f"recordings that are not in the catalog yet: {waiting}; they are in progress, or wait for "
             "`mm-nautilus data recover`"
         )
     checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]

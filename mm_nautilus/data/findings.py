@@ -32,7 +32,7 @@ class FindingKind(StrEnum):
     UNKNOWN_DELETE = "unknown_delete", "deletes of levels that are not in the book"
     EVENT_TIME_BACKWARDS = "event_time_backwards", "rows whose exchange time goes backwards"
     ROUNDED_SIZE = "rounded_size", "sizes rounded down to whole lots"
-    UNTERMINATED = "unterminated", "last lines without a line break (a file may be cut off)"
+    UNTERMINATED = "unterminated", "last line without a line break (a file may be cut off)"
     HALF_BOOK = "half_book", "one-sided snapshots"
     MADE_ID = "made_id", "trades without an id, which were given one made of their time and number"
     UNKNOWN_TAKER = "unknown_taker", "trades whose taker is not known"

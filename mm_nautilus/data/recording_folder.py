@@ -25,12 +25,14 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import (
+    RECORDING_FOLDER,
     DataKind,
     file_interval,
     file_spans,
     folder_name,
     last_row,
     read_batches,
+    waiting_sessions,
 )
 from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.recording_log import LogReader
@@ -42,7 +44,6 @@ from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.system.file_lock import take_lock
 
 LOG_NAME: Final = "log"
-_FOLDER: Final = ".recording"
 INSTRUMENTS: Final = "instruments"
 """Folder of a session for definitions the catalog does not have yet, laid out as the catalog is."""
 _DAY_NS: Final = 86_400 * SECOND_NS
@@ -95,9 +96,9 @@ def locked_recording(catalog: Path) -> Iterator[int]:
     if catalog.exists() and not catalog.is_dir():
         raise DataError(f"{catalog} is a file; a catalog is a folder")
     try:
-        (catalog / _FOLDER).mkdir(parents=True, exist_ok=True)
+        (catalog / RECORDING_FOLDER).mkdir(parents=True, exist_ok=True)
         # The process that makes the files of a recording needs a moment to notice that the recording was killed.
-        handle = take_lock(catalog / _FOLDER / "lock", _LOCK_PATIENCE_SECONDS)
+        handle = take_lock(catalog / RECORDING_FOLDER / "lock", _LOCK_PATIENCE_SECONDS)
     except BlockingIOError as error:
         text = f"another process is recording into {catalog}; end it or choose another catalog"
         raise DataError(text) from error
@@ -112,7 +113,7 @@ def locked_recording(catalog: Path) -> Iterator[int]:
 def new_session(catalog: Path, specs: Iterable[InstrumentSpec]) -> Path:
     """Make and return the folder of a session that records these instruments; nothing is left of it after an error."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    session = catalog / _FOLDER / f"session-{stamp}-{os.getpid()}"
+    session = catalog / RECORDING_FOLDER / f"session-{stamp}-{os.getpid()}"
     try:
         definitions = CatalogWriter(session / INSTRUMENTS, catalog)
         for spec in specs:
@@ -121,11 +122,6 @@ def new_session(catalog: Path, specs: Iterable[InstrumentSpec]) -> Path:
         shutil.rmtree(session, ignore_errors=True)
         raise
     return session
-
-
-def waiting_sessions(catalog: Path) -> list[Path]:
-    """Return the folders of sessions that are being recorded or wait to be recovered, oldest first."""
-    return sorted((catalog / _FOLDER).glob("session-*"))
 
 
 # -- From logs to files -------------------------------------------------------------------------------------
@@ -221,7 +217,7 @@ def recover(catalog: Path) -> RecoveryReport:
     """
     if not catalog.exists():
         raise DataError(f"the catalog {catalog} does not exist")
-    if not (catalog / _FOLDER).exists():
+    if not (catalog / RECORDING_FOLDER).exists():
         return RecoveryReport(catalog)
     with locked_recording(catalog):
         return recover_locked(catalog)
@@ -242,7 +238,7 @@ def recover_locked(catalog: Path) -> RecoveryReport:
 
 def _recover_session(catalog: Path, session: Path, report: RecoveryReport) -> None:
     if (session / "session.json").exists():
-        aside = session.rename(catalog / _FOLDER / f"rejected-{session.name}")
+        aside = session.rename(catalog / RECORDING_FOLDER / f"rejected-{session.name}")
         report.rejected.append(
             f"{aside} was recorded by an earlier version of this package, which can recover it"
         )
@@ -253,7 +249,7 @@ def _recover_session(catalog: Path, session: Path, report: RecoveryReport) -> No
             try:
                 promote_part(catalog, part, report)
             except (DataError, pa.ArrowException) as error:
-                part.rename(catalog / _FOLDER / f"rejected-{session.name}-{part.name}")
+                part.rename(catalog / RECORDING_FOLDER / f"rejected-{session.name}-{part.name}")
                 report.rejected.append(str(error))
         report.breaks += mark_breaks(catalog, session)
         report.sessions += 1
@@ -333,7 +329,7 @@ def _recorded_schema(path: Path) -> pa.Schema | None:
 
 def _join(catalog: Path, paths: Sequence[Path]) -> None:
     """Write the joined file aside; once its folder has its final name, it replaces the others whatever happens."""
-    aside = catalog / _FOLDER / "joining"
+    aside = catalog / RECORDING_FOLDER / "joining"
     shutil.rmtree(aside, ignore_errors=True)
     writer = CatalogWriter(aside)
     for path in paths:
@@ -342,12 +338,12 @@ def _join(catalog: Path, paths: Sequence[Path]) -> None:
     for path in writer.close():
         _sync(path)
     aside.rename(_joined(catalog))
-    _sync(catalog / _FOLDER)
+    _sync(catalog / RECORDING_FOLDER)
     _finish_join(catalog)
 
 
 def _joined(catalog: Path) -> Path:
-    return catalog / _FOLDER / "joined"
+    return catalog / RECORDING_FOLDER / "joined"
 
 
 def _finish_join(catalog: Path) -> None:
@@ -361,7 +357,7 @@ def _finish_join(catalog: Path) -> None:
             if is_within and _recorded_schema(other) is not None:
                 other.unlink()
         path.rename(target)
-    for folder in (_joined(catalog), catalog / _FOLDER / "joining"):
+    for folder in (_joined(catalog), catalog / RECORDING_FOLDER / "joining"):
         if folder.exists():
             shutil.rmtree(folder)
 

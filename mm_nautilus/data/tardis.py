@@ -141,7 +141,7 @@ def _plan(files: Sequence[Path]) -> tuple[list[tuple[Path, CsvKind]], tuple[str,
     entries.sort(key=lambda entry: (entry[0], entry[1][3] if entry[1] else "", entry[2].name))
     rows = [row for _, row, _ in entries if row is not None]
     if not rows:
-        raise DataError(f"there is nothing to import, {', '.join(map(str, files))} hold headers and no rows")
+        raise DataError(f"there is nothing to import: no rows, only headers, in {', '.join(map(str, files))}")
     return [(path, kind) for kind, _, path in entries], (rows[0][0], rows[0][1])
 
 

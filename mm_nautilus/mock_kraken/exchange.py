@@ -306,9 +306,9 @@ class Exchange:
                 timestamp=timestamp,
                 digits=market.pair.digits,
             )
-            for number, (is_buy, ticks, lots) in enumerate(trades, market.trade_count + 1)
+            for number, (is_buy, ticks, lots) in enumerate(trades, market.next_trade_id)
         ]
-        market.trade_count += len(rows)
+        market.next_trade_id += len(rows)
         market.last_trades.extend(rows)
         self.counts["trades"] += len(rows)
         listeners = [session for session in self.sessions if symbol in session.trades]

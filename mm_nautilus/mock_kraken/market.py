@@ -1,5 +1,6 @@
 """One pair at the venue: its book as the feed and as a script have it, and its last trades."""
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ class Market:
         The book a test has set instead, or None.
     last_trades
         Rows of the last trades, oldest first.
-    trade_count
-        Trades so far; the last one's number.
+    next_trade_id
+        Number of the next trade. They count from the microseconds since 1970 at the venue's start, so that a venue
+        that is started again uses none twice.
     minutes
         Bars of the last minutes that had trades, oldest first.
     """
@@ -52,7 +54,7 @@ class Market:
         self.book = VenueBook()
         self.script: VenueBook | None = None
         self.last_trades: deque[str] = deque(maxlen=LAST_TRADES)
-        self.trade_count = 0
+        self.next_trade_id = time.time_ns() // 1000
         self.minutes: deque[MinuteBar] = deque(maxlen=_MINUTES_KEPT)
 
     def add_to_minute(self, now_ns: int, ticks: int, lots: int) -> None:

@@ -19,8 +19,8 @@ from typing import Final
 
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import FeedConfig, SandboxConfig, WebConfig
+from mm_nautilus.data.catalog_files import waiting_sessions
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.data.recording_folder import waiting_sessions
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.live_view.access import page_access
 from mm_nautilus.risk.kill_switch import KillSwitch

@@ -498,15 +498,26 @@ def test_the_command_recovers_and_the_check_tells_that_it_is_due(tmp_path):
     record(catalog, T0)
     record(catalog, T0 + HOUR, finish=False)
     told = check_catalog(catalog).notes
-    assert any("1 recordings are not in the catalog yet" in note for note in told)
+    assert any("recordings that are not in the catalog yet: 1;" in note for note in told)
     done = CliRunner().invoke(app, ["data", "recover", str(catalog)])
     assert done.exit_code == 0
     assert (
-        "1 interrupted recordings, 5 rows in 2 files added, 0 bytes could not be read, 1 books" in done.stdout
+        "interrupted recordings: 1, rows added: 5 in files: 2, bytes that could not be read: 0" in done.stdout
     )
     again = CliRunner().invoke(app, ["data", "recover", str(catalog), "--json"])
     assert json.loads(again.stdout)["sessions"] == 0
     assert not any("not in the catalog yet" in note for note in check_catalog(catalog).notes)
+
+
+def test_a_catalog_that_has_only_an_interrupted_recording_says_how_to_recover_it(tmp_path):
+    catalog = tmp_path / "c"
+    record(catalog, T0, finish=False)
+    with pytest.raises(
+        DataError, match=r"no folder `data`\); `mm-nautilus data recover` adds the recordings that were"
+    ):
+        CatalogReader(catalog)
+    recover(catalog)
+    assert check_catalog(catalog).problems == ()
 
 
 def test_an_announced_break_is_no_gap_but_a_silence_is(tmp_path):

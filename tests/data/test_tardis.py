@@ -316,7 +316,7 @@ def test_a_file_of_its_header_alone_is_a_quiet_day(tmp_path):
         (FindingKind.NO_ROWS, "quiet.csv.gz"), (FindingKind.NO_ROWS, "trades.csv")
     }  # fmt: skip
     assert (report.deltas, report.trades) == (4, 0)
-    with pytest.raises(DataError, match=r"nothing to import, .*trades\.csv hold headers and no rows"):
+    with pytest.raises(DataError, match=r"nothing to import: no rows, only headers, in .*trades\.csv"):
         import_tardis([quiet], BTC, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

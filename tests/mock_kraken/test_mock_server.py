@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +223,14 @@ def assert_trades_of(reader: CatalogReader, client: Client) -> None:
             )
         ]
         rows = [row for row in client.trades if row["symbol"] == symbol]
-        assert [row["trade_id"] for row in rows] == list(range(1, len(stored) + 1))
+        assert_one_after_the_other(rows, len(stored))
         told = [(row["side"] == "buy", row["price"], row["qty"]) for row in rows]
         assert told == [(is_buy, f"{price:f}", f"{size:f}") for is_buy, price, size in stored]
+
+
+def assert_one_after_the_other(rows: Sequence[Mapping[str, Any]], count: int) -> None:
+    ids = [row["trade_id"] for row in rows]
+    assert ids == list(range(ids[0], ids[0] + count))
 
 
 def test_depth_25_sees_more_than_depth_10_of_the_same_book() -> None:
@@ -256,8 +261,8 @@ def test_a_looped_catalog_keeps_checksums_true_and_trade_ids_unique(short_catalo
             assert client.mismatches == dict.fromkeys(SYMBOLS, 0)
             assert client.snapshots == dict.fromkeys(SYMBOLS, 1)
             for symbol in SYMBOLS:
-                ids = [row["trade_id"] for row in client.trades if row["symbol"] == symbol]
-                assert ids == list(range(1, len(ids) + 1))
+                rows = [row for row in client.trades if row["symbol"] == symbol]
+                assert_one_after_the_other(rows, len(rows))
                 assert client.levels(symbol) == await served.control("book", symbol)
 
     play(scene, catalog=short_catalog, speed=200.0, start_after_subscriptions=6)
@@ -281,7 +286,8 @@ def test_the_last_trades_are_sent_on_subscription_unless_unwanted() -> None:
             await client.subscribe("trade", "XRP/USDT")
             frame = await client.until(lambda frame: frame.get("channel") == "trade")
             assert frame["type"] == "snapshot"
-            assert [row["trade_id"] for row in frame["data"]] == list(range(11, 61))
+            assert [row["qty"] for row in frame["data"]] == [f"{size}.000000" for size in range(11, 61)]
+            assert_one_after_the_other(frame["data"], 50)
         async with served.client() as unwilling:
             await unwilling.subscribe("trade", "XRP/USDT", snapshot=False)
             await served.control("trade", "XRP/USDT", "buy", "2.35", 1)
@@ -294,6 +300,24 @@ def test_the_last_trades_are_sent_on_subscription_unless_unwanted() -> None:
             assert unwilling.trade_snapshots == other.trade_snapshots == []
 
     play(scene, paused=True)
+
+
+def test_a_venue_that_is_started_again_uses_no_trade_id_twice() -> None:
+    """Runs that record into one catalog each have a venue of their own."""
+    ids = []
+
+    async def scene(served: Served) -> None:
+        async with served.client() as client:
+            await client.subscribe("trade", "XRP/USDT")
+            for _ in range(3):
+                await served.control("trade", "XRP/USDT", "sell", "2.35", 1)
+            await client.until(lambda _: len(client.trades) == 3)
+            ids.extend(row["trade_id"] for row in client.trades)
+
+    for _ in range(2):
+        play(scene, paused=True)
+    assert len(set(ids)) == 6
+    assert ids == sorted(ids)
 
 
 # -- Script and time ----------------------------------------------------------------------------------------
