@@ -1,5 +1,6 @@
 """An append-only log of tables: whatever ends the process, what was written before it can be read back."""
 
+import errno
 import os
 import struct
 import zlib
@@ -21,10 +22,12 @@ class LogWriter:
     """Append tables to a new file, unbuffered; every method raises an `OSError` if the file cannot be written."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("xb", buffering=0)
+        self._path, self._file = path, path.open("xb", buffering=0)
 
     def append(self, table: pa.Table) -> int:
         """Write one table and return its size in the file, in bytes."""
+        if not os.fstat(self._file.fileno()).st_nlink:  # what is written into it is lost, without an error
+            raise FileNotFoundError(errno.ENOENT, "it was removed", str(self._path))
         sink = pa.BufferOutputStream()
         with (
             pa.CompressedOutputStream(sink, _CODEC) as packed,

@@ -102,7 +102,7 @@ def run_sandbox(
             say(_state_line(state))
         recording = _recording(inputs)
         if recording is not None:
-            opened.callback(recording.close, _RECORDING_CLOSE_SECONDS)
+            opened.callback(close_recording, recording, say)
         listing_url = opened.enter_context(served_pairs(inputs.listed.entries, feed.address.rest_url))
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
@@ -141,6 +141,20 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
             inputs.specs.values(),
             book_depth=inputs.config.feed.book_depth,
             fee_rates=fee_rates(inputs.config.venue, inputs.specs),
+        )
+
+
+def close_recording(recording: CatalogRecorder, say: Callable[[str], None]) -> None:
+    """Bring a recording into its catalog, and say what is not there."""
+    if recording.close(_RECORDING_CLOSE_SECONDS):
+        return
+    catalog, failure = recording.options.catalog, recording.failure
+    if failure is None:
+        say(f"the end of the recording is not in {catalog} yet: `mm-nautilus data recover` adds it")
+    else:
+        say(
+            f"Warning: the recording in {catalog} is not complete: {failure}; "
+            "`mm-nautilus data recover` adds what was written"
         )
 
 

@@ -37,6 +37,7 @@ from mm_nautilus.data.catalog_recorder import RecordingOptions
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, FLAG_SNAPSHOT
+from mm_nautilus.runs.sandbox import close_recording
 
 XRP = SPECS[XRP_USDT].instrument_id
 BREAK_FLAGS = FLAG_SNAPSHOT | FLAG_LAST
@@ -378,9 +379,14 @@ def test_an_error_while_files_are_finished_is_told_by_close(run, tmp_path, monke
     recording = recorder(tmp_path / "recorded")
     run([], MARKET, actors=[recording])
     (tmp_path / "recorded" / "data").write_text("a file where a folder should be")
-    assert not recording.close()
+    said: list[str] = []
+    close_recording(recording, said.append)
     assert recording.failure is not None
     assert recording.failure.startswith(("FileExistsError", "NotADirectoryError"))
+    assert said == [
+        f"Warning: the recording in {tmp_path / 'recorded'} is not complete: {recording.failure}; "
+        "`mm-nautilus data recover` adds what was written"
+    ]
     assert not recording.close()
     (tmp_path / "recorded" / "data").unlink()
     again = recorder(tmp_path / "recorded")

@@ -1,5 +1,6 @@
 """The recorder's thread: in order, bounded, and loud about the first thing that goes wrong."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -164,6 +165,16 @@ def test_a_part_that_cannot_be_brought_in_says_why_and_stays(
     report = recover_locked(tmp_path / "c")
     assert report.rows == 2_000
     assert report.files == 1
+
+
+def test_a_log_that_was_removed_is_an_error_and_nothing_goes_on_into_it(
+    session: RecordingSession, tmp_path: Path
+) -> None:
+    session.append(BOOK, delta_stream(SPEC, BLOCK.slice(0, 1_000)), 0)
+    shutil.rmtree(tmp_path / "c")
+    with pytest.raises(FileNotFoundError, match="it was removed"):
+        session.append(BOOK, delta_stream(SPEC, BLOCK.slice(1_000, 2_000)), 0)
+    session.close_logs()
 
 
 def test_sync_reaches_every_open_log(session: RecordingSession, monkeypatch: pytest.MonkeyPatch) -> None:
