@@ -150,7 +150,6 @@ def prepare_sandbox(
     listed, read, refused = _listed(config, rest_url, signals, say)
     mids, silent = _mids(listed, rest_url, signals)
     specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in read.items()}
-    traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     found = [
         *checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols),
         *(
@@ -167,6 +166,7 @@ def prepare_sandbox(
     if config.venue.account_type != "cash":
         found.append(Problem((), _UNLIMITED, is_warning=True))
     warnings = {risk.text(): risk for risk in found}
+    traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
     return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
 

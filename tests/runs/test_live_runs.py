@@ -184,8 +184,8 @@ def test_log_on_the_page_is_the_end_of_the_file(watched: tuple[Path, dict[str, l
     shown = seen["log"][-1]
     assert len(shown) == 50
     assert any("[FILL] [market_making]" in line for line in shown)
-    first = lines.index(shown[0])
-    assert lines[first : first + 50] == shown
+    # The engine may say the same twice in one nanosecond.
+    assert any(lines[first : first + 50] == shown for first, line in enumerate(lines) if line == shown[0])
 
 
 def test_summary_tells_the_page(watched: tuple[Path, dict[str, list[Any]]]) -> None:
