@@ -52,8 +52,8 @@ class FeeScheduleConfig(Section):
     tiers: list[FeeTier] | None = Field(None, min_length=1)
     """Tiers, the first from a volume of 0 on, volumes ascending."""
     starting_volume: float = Field(0.0, ge=0)
-    """Volume of the thirty days before the run, in the report currency; it is taken to expire evenly in the thirty days
-    after the start."""
+    """Volume of the thirty days before the first execution, in the report currency; it is taken to expire evenly in the
+    thirty days after it."""
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -1,5 +1,6 @@
 """Configuration of market moods: volatility regimes, session hours, trends and correlated pairs."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -7,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 from mm_nautilus.config.fields import Allowed, Section, SymbolName
 from mm_nautilus.config.problems import Problem, refuse
 
-__all__ = ["CorrelationPause", "SessionHours", "VolatilityRegime"]
+__all__ = ["CorrelationPause", "SessionHours", "VolatilityRegime", "own_pair_problems"]
 
 _MINUTES_PER_HOUR: Final = 60
 
@@ -61,6 +62,16 @@ class CorrelationPause(Section):
     """The other pair, one of strategy.symbols."""
     above: float = Field(..., gt=0, lt=1, examples=[0.8])
     """Absolute correlation of both pairs' last volatility_lookback one-minute returns above which it holds."""
+
+
+def own_pair_problems(pauses: Mapping[str, CorrelationPause | None]) -> list[Problem]:
+    """Refuse the pauses given for one symbol that name this symbol; `pauses` are by symbol."""
+    text = "correlation_pause.symbol must be another pair than its own ({0}), was {0}"
+    return [
+        Problem(("symbols", name, "correlation_pause"), text.format(name))
+        for name, pause in pauses.items()
+        if pause is not None and pause.symbol == name
+    ]
 
 
 def _minute(time: str) -> int:

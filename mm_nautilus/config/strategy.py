@@ -38,7 +38,7 @@ from mm_nautilus.config.fields import (
     VenueName,
 )
 from mm_nautilus.config.levels import LevelsField, level_count
-from mm_nautilus.config.moods import CorrelationPause, SessionHours, VolatilityRegime
+from mm_nautilus.config.moods import CorrelationPause, SessionHours, VolatilityRegime, own_pair_problems
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.rate_limit import RateLimitConfig
@@ -416,6 +416,7 @@ class MarketMakerConfig(_WithClass):
         found = [Problem(finding.names[:1], finding.message) for finding in level_findings(self)]
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         found += self.problems(self._unknown_pairs)
+        found += own_pair_problems({name: own.correlation_pause for name, own in self.symbols.items()})
         if self.calibration is None:
             found += self.problems(calibration_findings)
         if self.rate_limit is not None and self.rate_limit_policy == "budget":

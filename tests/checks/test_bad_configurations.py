@@ -253,6 +253,11 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "correlation_pause: {symbol: ETH/USDT, above: 0.8}",
         ("correlation_pause.symbol must be one of the symbols (", "was ETH/USDT"),
     ),
+    "correlation of a pair with itself": (
+        "BTC/USDT:",
+        "BTC/USDT:\n      correlation_pause: {symbol: BTC/USDT, above: 0.8}",
+        ("correlation_pause.symbol must be another pair than its own (BTC/USDT)", "was BTC/USDT"),
+    ),
     "key misspelt": ("gamma: 0.1", "min_spred_pct: 0.1", ("min_spred_pct", "min_spread_pct?", "was 0.1")),
     "key of a symbol misspelt": (
         "cooldown_seconds",
