@@ -416,7 +416,7 @@ class MarketMakerConfig(_WithClass):
         found = [Problem(finding.names[:1], finding.message) for finding in level_findings(self)]
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         found += self.problems(self._unknown_pairs)
-        found += own_pair_problems({name: own.correlation_pause for name, own in self.symbols.items()})
+        found += own_pair_problems({pair: dict(it)["correlation_pause"] for pair, it in self.symbols.items()})
         if self.calibration is None:
             found += self.problems(calibration_findings)
         if self.rate_limit is not None and self.rate_limit_policy == "budget":
