@@ -163,7 +163,6 @@ def prepare_sandbox(
             if state is not VenueState.ONLINE
         ),
     ]
-    traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     if config.venue.account_type != "cash":
         found.append(Problem((), _UNLIMITED, is_warning=True))
     warnings = {risk.text(): risk for risk in found}
