@@ -77,6 +77,7 @@ def test_the_shipped_rate_limit_is_all_that_changes_a_run(
     assert (len(fills), fills_digest(fills)) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*UNLIMITED, "v1_4_signal.yaml"])
 def test_nothing_is_refused_at_the_shipped_tier(finished_run: Runs, name: str) -> None:
     limited = finished_run(name).summary["symbols"].values()
