@@ -326,7 +326,7 @@ class MarketMaker(GuardedStrategy):
             self._start_quoting()
         # A live engine's timers keep their old schedule after the wall clock was set.
         now_ns = self.clock.timestamp_ns()
-        if now_ns >= self.conditions.start_ns and self._timer.ticks(event):
+        if self._timer.ticks(event) and now_ns >= self.conditions.start_ns:
             self._on_second(now_ns)
 
     def _on_second(self, now_ns: int) -> None:

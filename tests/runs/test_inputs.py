@@ -47,6 +47,13 @@ def test_nothing_happens_outside_the_period(finished_run: Runs) -> None:
             assert all(reason["seconds"] <= 121 for reason in reasons.values())
 
 
+def test_a_run_from_the_middle_is_checked_once_a_second(finished_run: Runs) -> None:
+    run = finished_run("v1_4.yaml", f"start={START}", f"end={END}", "strategy.max_drawdown_pct=0.01")
+    for symbol, figures in run.summary["symbols"].items():
+        assert figures["halted"], symbol  # only the timer looks at drawdowns
+        assert figures["quote_model"] is not None, symbol
+
+
 @pytest.mark.parametrize("name", ["#1 why?", "XRP%2FUSDT", "back\\slash "])
 def test_a_catalog_may_have_a_name_that_means_something_in_a_url(
     finished_run: Runs, tmp_path: Path, name: str
