@@ -1,7 +1,7 @@
 """What to try next after a run: rules, the gravest first."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -112,7 +112,7 @@ def fees_above_width(run: RunFacts) -> str | None:
 
 
 _ADVICE_ON_EXITS: Final[Mapping[str, str]] = {
-    ExitReason.STOP_LOSS: "use_reservation_price sheds inventory before its stop; a wider stop_loss_pct fires less",
+    ExitReason.STOP_LOSS: "to reduce inventory before its stop {less_inventory}; a wider stop_loss_pct fires less",
     ExitReason.TRAILING_STOP: (
         "raise trailing_stop_activation until what it locks in, less trailing_stop_distance, pays a round trip's fees"
     ),
@@ -133,7 +133,15 @@ def exits_lose(run: RunFacts) -> str | None:
         return None
     reason, worst = min(sums.items(), key=lambda item: item[1])
     times = counted(run.exits[reason]["count"], f"exit by {reason.replace('_', ' ')}", "exits")
-    return f"exits lose: {times} made {signed_amount(float(worst), run.currency)}; {_ADVICE_ON_EXITS[reason]}"
+    advice = _ADVICE_ON_EXITS[reason].format(less_inventory=_less_inventory(run.symbols.values()))
+    return f"exits lose: {times} made {signed_amount(float(worst), run.currency)}; {advice}"
+
+
+def _less_inventory(symbols: Iterable[SymbolFacts]) -> str:
+    """Return what would reduce inventory more: a model where one is switched off, else more of it."""
+    models = [symbol.figures["quote_model"] for symbol in symbols]
+    is_off = any(model is not None and model["model"] == "none" for model in models)
+    return "use_reservation_price=true" if is_off else "raise gamma"
 
 
 def inventory_at_cap(run: RunFacts) -> str | None:
@@ -146,11 +154,9 @@ def inventory_at_cap(run: RunFacts) -> str | None:
     if not shares:
         return None
     name = max(shares, key=lambda key: shares[key])
-    model = run.symbols[name].figures["quote_model"]
-    more = ["raise gamma"] if model and model["model"] != "none" else ["use_reservation_price=true"]
     return (
         f"inventory was at its cap {shares[name]:.0f} % of the time ({name}); for aggressive inventory reduction "
-        f"{' and '.join(more)}, or raise max_inventory"
+        f"{_less_inventory([run.symbols[name]])}, or raise max_inventory"
     )
 
 
@@ -189,9 +195,7 @@ def low_win_rate(run: RunFacts) -> str | None:
     wins = sum(symbol.figures["wins"] for symbol in run.symbols.values())
     if trades < LEAST_TRADES or 100.0 * wins / trades >= LOW_WIN_RATE_PCT:
         return None
-    models = [symbol.figures["quote_model"] for symbol in run.symbols.values()]
-    is_off = any(model is not None and model["model"] == "none" for model in models)
-    advice = "use_reservation_price=true" if is_off else "raise gamma, or widen the quotes"
+    advice = f"{_less_inventory(run.symbols.values())}, or widen the quotes"
     return f"{100.0 * wins / trades:.0f} % of {trades:,} trades won, under {LOW_WIN_RATE_PCT:.0f} %; {advice}"
 
 

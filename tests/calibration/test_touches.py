@@ -48,7 +48,7 @@ def test_the_window_lasts_to_its_end():
     assert touches.seconds == 3.5
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     ts=st.lists(st.integers(0, 50), min_size=1, max_size=12).map(sorted),
     moments=st.lists(st.integers(-5, 60), max_size=12),

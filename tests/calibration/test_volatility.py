@@ -50,7 +50,7 @@ def test_a_steady_trend_has_no_volatility():
     assert volatility_pct([100.0 * 1.01**minute for minute in range(21)]) == pytest.approx(0.0, abs=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(closes=st.lists(prices, min_size=6, max_size=12), scale=st.floats(0.001, 1000))
 def test_estimate_agrees_with_the_library_and_ignores_the_price_scale(closes, scale):
     returns = [after / before - 1 for before, after in zip(closes[-6:], closes[-5:], strict=False)]
@@ -149,7 +149,7 @@ def test_the_estimate_appears_with_the_21st_minute_and_not_before():
     assert closes.since_ns == 21 * MINUTE_NS
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 3 * MINUTE_NS), prices), min_size=1, max_size=40),
     lookback=st.integers(1, 6),

@@ -278,7 +278,7 @@ def test_problems_of_the_text_have_lines(text, line, message):
     assert problems[0].message.startswith(message)
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"#%@,? \n\t1.~<") | st.characters(), max_size=60))
 def test_any_text_is_read_or_refused(text):
     read = read_yaml(text)

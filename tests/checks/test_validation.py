@@ -349,7 +349,7 @@ def has_errors(texts: list[str]) -> bool:
     return any(not text.startswith("Warning:") for text in texts)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(PARAMETERS)
 def test_validate_and_the_model_agree_on_flat_configurations(changes):
     config = flat(**changes)
@@ -359,14 +359,14 @@ def test_validate_and_the_model_agree_on_flat_configurations(changes):
     assert has_errors(validate(config)) == (bool(missing) or not accepted(SymbolParams, config))
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(PARAMETERS, PARAMETERS | JUNK, JUNK)
 def test_validate_and_the_model_agree_on_nested_configurations(changes, overrides, venue):
     config = {**changes, "symbols": {"XRP/USDT": overrides, "BTC/USDT": {}}, "venue": venue}
     assert has_errors(validate(config)) == (not accepted(MarketMakerConfig, config))
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     st.dictionaries(st.text(max_size=5) | st.integers() | NAMES | st.just("symbols"), JUNK, max_size=4) | JUNK
 )

@@ -87,7 +87,7 @@ def test_decimals_stay_decimals_and_floats_stay_floats():
     assert type(decimals.rate("USDT", "ETH")) is Decimal
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     price=st.integers(1, 10**9),
     second=st.integers(1, 10**9),

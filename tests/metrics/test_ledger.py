@@ -182,7 +182,7 @@ def test_without_losses_there_is_no_profit_factor(ledger):
     assert ledger.profit_factor is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(results=st.lists(st.tuples(st.sampled_from(["XRP/USDT", "BTC/USDT", "XRP/BTC"]), cents), max_size=30))
 def test_counts_and_sums_hold_for_any_results(results):
     ledger, rate = SymbolLedger(), D(50)
@@ -389,7 +389,7 @@ fills = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(fills=fills, decimals=st.sampled_from([2, 8]))
 def test_results_add_up_to_the_realised_pnl_to_the_last_digit(fills, decimals):
     engine, results = Engine(decimals), PositionResults(decimals)

@@ -54,7 +54,7 @@ def absolute_quotes(name, mid, q, params, market, sigma_bps):
 # -- Width and skew ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     name=st.sampled_from(MODELS),
     mid=st.sampled_from([0.00002, 2.35, 100_000.0]),
@@ -228,7 +228,7 @@ def test_missing_figures_and_a_skew_without_volatility_are_refused():
     assert model_of("glft", market=still).skew_bps == 0.0
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(MODELS),
     market=st.builds(

@@ -69,7 +69,7 @@ def test_an_unknown_side_is_refused(side):
         trailing_stop_price(100.0, 101.0, side, 0.2, 0.15)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
     entry_ticks=st.integers(100, 4000).map(lambda n: n * 1000),
     activation=st.sampled_from(["0.1", "0.2", "0.3", "0.5", "0.7"]),
@@ -88,7 +88,7 @@ def test_activation_is_exact_on_ticks(entry_ticks, activation, tick, off, side):
     assert (trail is not None) == (sign * off >= 0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(path=paths)
 def test_trailing_stop_only_tightens_as_prices_come_in(path):
     for side, sign in (("long", 1), ("short", -1)):
@@ -204,7 +204,7 @@ def test_trailing_stop_comes_before_take_profit(params, side, peak, now):
     assert decision.reason is ExitReason.TRAILING_STOP
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     entry_ticks=st.integers(100, 4000).map(lambda n: n * 1000),
     stop=st.sampled_from(["0.3", "0.35", "0.4", "0.5"]),
@@ -235,7 +235,7 @@ def test_decisions_at_a_threshold_are_those_of_exact_arithmetic(
     assert (decision.reason if decision else None) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(moves=st.lists(st.integers(-150, 150), min_size=1, max_size=20), spread=st.integers(1, 20))
 def test_long_and_short_are_mirror_images(moves, spread):
     """A path of a long reflected at the entry price makes a short exit at the same step.

@@ -76,7 +76,7 @@ def test_inventory_beyond_the_cap_counts_as_full():
     assert reservation_price(100.0, 1e9, 100.0, 0.1, 0.5) == full
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(first=amounts, second=amounts, cap=caps, gamma=gammas, volatility=volatilities)
 def test_reservation_price_falls_as_inventory_grows(first, second, cap, gamma, volatility):
     low, high = sorted((first, second))
@@ -86,7 +86,7 @@ def test_reservation_price_falls_as_inventory_grows(first, second, cap, gamma, v
     assert prices[0] >= prices[1]
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(inventory=amounts, cap=caps, gamma=gammas, volatility=volatilities)
 def test_long_and_short_shift_the_price_equally_and_against_the_inventory(inventory, cap, gamma, volatility):
     mid = 100.0
@@ -98,7 +98,7 @@ def test_long_and_short_shift_the_price_equally_and_against_the_inventory(invent
     assert long_price <= mid <= short_price
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(gamma=gammas, factor=st.floats(1.0, 5.0), volatility=volatilities)
 def test_more_risk_aversion_or_volatility_shifts_more(gamma, factor, volatility):
     shift = 100.0 - reservation_price(100.0, 1, 2, gamma, volatility)
@@ -127,7 +127,7 @@ def test_volatility_multiplier_is_clamped(volatility, base, cap, factor):
     assert volatility_multiplier(volatility, base, cap) == pytest.approx(factor)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(first=volatilities, second=volatilities, base=st.floats(0.01, 5), cap=st.floats(1, 10))
 def test_volatility_multiplier_never_falls_with_volatility_nor_leaves_its_range(first, second, base, cap):
     low, high = (volatility_multiplier(value, base, cap) for value in sorted((first, second)))
@@ -178,7 +178,7 @@ def test_a_market_one_tick_above_zero():
     assert quotes_around(0.015, 0.0001, best_bid_ticks=1, best_ask_ticks=2, tick=0.01) == (1, 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     bid=st.integers(1, 10**7),
     spread=st.integers(1, 1000),
@@ -198,7 +198,7 @@ def test_quotes_never_cross_the_book_or_each_other_and_are_never_narrower(bid, s
     assert (our_ask - our_bid) * tick >= mid * width * (1 - 1e-12) - 1e-8 * tick
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     bid=st.integers(1000, 4 * 10**6),
     spread=st.integers(1, 40),

@@ -113,7 +113,7 @@ def exact_glft(
         return Decimal(fee) + exact_arrival_distance(aversion, decay) + skew / 2, skew
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(gamma=log_uniform(1e-30, 1e6), sigma=sigmas, kappa=log_uniform(1e-6, 1e30), time=times)
 def test_avellaneda_stoikov_width_is_accurate_at_any_scale(
     gamma: float, sigma: float, kappa: float, time: float
@@ -123,7 +123,7 @@ def test_avellaneda_stoikov_width_is_accurate_at_any_scale(
     assert avellaneda_stoikov_width(gamma, sigma, kappa, time) == pytest.approx(exact, rel=1e-13)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
     gamma=log_uniform(1e-30, 1e6),
     sigma=sigmas,
@@ -201,7 +201,7 @@ def test_a_fee_shifts_the_solved_problem_as_the_substitution_says():
 
 
 @both_models
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(mid=mids, target=inventories, gamma=gammas, sigma=sigmas, kappa=kappas, last=times, fee_log=fee_logs)
 def test_quotes_at_the_target_are_symmetric_and_never_closer_than_the_fees(
     quotes, mid: float, target: float, gamma: float, sigma: float, kappa: float, last: float, fee_log: float
@@ -215,7 +215,7 @@ def test_quotes_at_the_target_are_symmetric_and_never_closer_than_the_fees(
 
 
 @both_models
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(first=inventories, second=inventories, gamma=gammas, sigma=sigmas, kappa=kappas, last=times, mid=mids)
 def test_bid_and_ask_fall_as_inventory_grows_and_keep_their_distance(
     quotes, first: float, second: float, gamma: float, sigma: float, kappa: float, last: float, mid: float
@@ -243,7 +243,7 @@ def test_one_unit_of_inventory_moves_both_quotes_by_the_skew(quotes):
     assert [before - after for before, after in zip(flat, long, strict=True)] == pytest.approx([skew, skew])
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(gamma=gammas, sigma=sigmas, kappa=kappas, last=times, fee_log=st.floats(0, 6))
 def test_widths_are_positive(gamma: float, sigma: float, kappa: float, last: float, fee_log: float):
     fee = fee_log / kappa
@@ -252,7 +252,7 @@ def test_widths_are_positive(gamma: float, sigma: float, kappa: float, last: flo
     assert glft_half_width(gamma, sigma, kappa, last, fee=fee) > fee >= 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     gamma=gammas,
     factor=st.floats(1.001, 1000),
@@ -291,7 +291,7 @@ def test_a_long_position_is_offered_further_below_the_mid_by_the_more_risk_avers
 # -- Limits -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(kappa=kappas, sigma=sigmas, intensity=intensities, time=times)
 def test_without_risk_aversion_the_width_is_what_pays_best_against_the_arrivals(
     kappa: float, sigma: float, intensity: float, time: float
@@ -307,7 +307,7 @@ def test_without_risk_aversion_the_width_is_what_pays_best_against_the_arrivals(
     assert glft_skew(gamma, sigma, kappa, intensity) < 1e-6 / kappa
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(gamma=gammas, sigma=sigmas, intensity=intensities, time=times)
 def test_where_arrivals_end_at_the_mid_only_the_price_risk_remains(
     gamma: float, sigma: float, intensity: float, time: float
@@ -337,7 +337,7 @@ def test_at_the_end_inventory_does_not_matter():
 # -- Fees -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(gamma=gammas, sigma=sigmas, kappa=kappas, time=times, q=inventories, fee=st.floats(-5, 100))
 def test_fee_moves_each_side_of_avellaneda_stoikov_by_itself(
     gamma: float, sigma: float, kappa: float, time: float, q: float, fee: float
@@ -350,7 +350,7 @@ def test_fee_moves_each_side_of_avellaneda_stoikov_by_itself(
     assert ask_with_fee - ask == pytest.approx(fee, abs=1e-12 * scale)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(gamma=gammas, sigma=sigmas, kappa=kappas, intensity=intensities, q=inventories, fee_log=fee_logs)
 def test_fee_moves_glft_by_itself_and_thins_the_arrivals(
     gamma: float, sigma: float, kappa: float, intensity: float, q: float, fee_log: float
@@ -385,7 +385,7 @@ def test_a_rebate_beyond_the_half_width_puts_the_bid_above_the_ask(quotes):
 # -- Gamma from the skew ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
 @given(gamma=log_uniform(1e-20, 1e6), sigma=sigmas, kappa=kappas, intensity=intensities, fee_log=fee_logs)
 def test_glft_gamma_undoes_the_skew(
     gamma: float, sigma: float, kappa: float, intensity: float, fee_log: float
@@ -395,7 +395,7 @@ def test_glft_gamma_undoes_the_skew(
     assert glft_gamma(glft_skew(gamma, **market), **market) == pytest.approx(gamma, rel=2e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
 @given(skew=log_uniform(1e-40, 1e40), sigma=sigmas, kappa=kappas, intensity=intensities, fee_log=fee_logs)
 def test_glft_gamma_gives_the_skew_that_was_asked_for(
     skew: float, sigma: float, kappa: float, intensity: float, fee_log: float
@@ -405,7 +405,7 @@ def test_glft_gamma_gives_the_skew_that_was_asked_for(
     assert glft_skew(glft_gamma(skew, **market), **market) == pytest.approx(skew, rel=2e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(skew=log_uniform(1e-10, 1e10), sigma=sigmas, time=times)
 def test_avellaneda_stoikov_gamma_undoes_the_skew(skew: float, sigma: float, time: float):
     gamma = avellaneda_stoikov_gamma(skew, sigma, time)
@@ -423,7 +423,7 @@ def test_golden_gammas():
 # -- The simplified model and the strategy's units --------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     mid=mids,
     share=st.floats(-1, 1),
@@ -443,7 +443,7 @@ def test_simplified_model_is_avellaneda_stoikov_with_a_horizon_of_100_candles(
     assert (bid + ask) / 2 == pytest.approx(simplified, rel=1e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     mid=mids,
     cap_value=st.floats(10, 1e5),

@@ -158,7 +158,7 @@ def test_no_cap_means_no_quotes_at_the_mid():
     assert quotes.ask.size_lots == 50
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(situation=situations())
 def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
     params, inputs, prices = situation
@@ -183,7 +183,7 @@ def test_quotes_never_cross_and_are_as_wide_as_asked(situation):
             assert width_pct >= 2 * params.maker_fee_pct + params.min_edge_bps / 100 - 1e-6
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(situation=situations())
 def test_bid_and_ask_are_mirror_images(situation):
     """Negating the position and reflecting the book swaps what is quoted in size."""
@@ -199,7 +199,7 @@ def test_bid_and_ask_are_mirror_images(situation):
     assert sizes(quotes) == tuple(reversed(sizes(mirrored)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     position=st.integers(-1500, 1500),
     gamma=st.floats(0.01, 1.0),
@@ -359,7 +359,7 @@ def test_least_notional_counts_at_the_quotes_own_price():
     assert sizes(plan(limits=limits, min_spread_pct=0.1)) == (NotQuoting.BELOW_MINIMUM_SIZE, 100)
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(situation=situations())
 def test_no_quote_can_take_the_position_beyond_its_cap(situation):
     params, inputs, prices = situation
@@ -372,7 +372,7 @@ def test_no_quote_can_take_the_position_beyond_its_cap(situation):
             assert limits.min_lots_at(quote.price_ticks) <= quote.size_lots <= limits.full_lots
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     skew=st.floats(0, 1),
     full=st.integers(1, 10_000),
@@ -427,7 +427,7 @@ def test_signal_needs_no_trade_flow_where_that_is_off(imbalance, expected):
     assert signal_sides(SymbolParams(use_trade_flow=False), imbalance, 0.0, 0) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(
     imbalance=st.floats(-1, 1),
     flow=st.floats(-1, 1),
@@ -483,7 +483,7 @@ def test_where_amends_are_not_allowed_orders_are_replaced(working):
     assert decide(working, WANTED, may_amend=False) is OrderAction.CANCEL
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     working=st.one_of(st.none(), st.builds(Quote, st.integers(1, 40), st.integers(1, 40))),
     target=st.one_of(

@@ -63,7 +63,7 @@ def test_the_51st_trade_pushes_the_first_out():
     assert flow.is_warm
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(trades=trades, window=st.integers(1, 60))
 def test_flow_is_the_imbalance_of_the_last_trades_and_mirrors(trades, window):
     flow, mirror = TradeFlow(window), TradeFlow(window)

@@ -310,10 +310,15 @@ def test_a_halt_comes_before_a_limit_that_held_for_longer():
     )
 
 
-def test_a_model_that_is_off_is_what_a_low_win_rate_recommends():
-    off, on = (run(symbol(trades=20, quote_model=MODEL | {"model": name})) for name in ("none", "glft"))
-    assert "use_reservation_price=true" in RULE["low_win_rate"](off)
-    assert "raise gamma" in RULE["low_win_rate"](on)
+@pytest.mark.parametrize("rule", ["low_win_rate", "exits_lose", "inventory_at_cap"])
+def test_a_model_is_recommended_only_where_it_is_off(rule):
+    off, on = (
+        run(symbol(trades=20, seconds_at_cap=900.0, quote_model=MODEL | {"model": name}), exits=LOSING)
+        for name in ("none", "glft")
+    )
+    assert "use_reservation_price" in RULE[rule](off)
+    assert "raise gamma" in RULE[rule](on)
+    assert "use_reservation_price" not in RULE[rule](on)
 
 
 def test_the_third_line_has_the_gravest_and_counts_the_others():

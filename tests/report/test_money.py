@@ -51,7 +51,7 @@ def test_amount_with_a_sign_only_if_negative(value, currency, text):
     assert unsigned_amount(value, currency) == text
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(value=st.floats(-1e9, 1e9), currency=st.sampled_from(["USDT", "BTC", "XRP", "CHF"]))
 def test_an_amount_reads_back_and_names_its_currency(value, currency):
     text = signed_amount(value, currency)

@@ -130,7 +130,7 @@ def test_without_a_pause_quoting_resumes_at_once():
     assert guard.reason(2) is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     events=st.lists(
         st.tuples(st.integers(0, 12), st.sampled_from(list(BookCondition))), min_size=1, max_size=25
@@ -216,7 +216,7 @@ def test_an_unknown_pnl_does_not_halt_or_spoil_the_peak():
     assert guard.update(2.0, 100.0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(pnls=st.lists(st.integers(-1000, 1000), min_size=1, max_size=30), limit=st.integers(1, 99))
 def test_drawdown_is_the_largest_fall_from_a_peak(pnls, limit):
     guard = DrawdownGuard(float(limit))
@@ -268,7 +268,7 @@ def test_a_budget_below_one_action_is_refused(cap):
         ActionBudget(cap)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
     gaps=st.lists(st.one_of(st.integers(0, SECOND_NS // 4), st.just(SECOND_NS), st.just(0)), max_size=60),
     cap=st.integers(1, 6),

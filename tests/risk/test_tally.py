@@ -73,7 +73,7 @@ def test_a_time_before_the_last_one_adds_nothing_and_is_not_counted_again():
     assert tally.times_ns == {HALTED: 10, COOLDOWN: 0}
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(steps=st.lists(st.tuples(st.integers(0, 100), reasons), min_size=1, max_size=30))
 def test_times_of_all_reasons_and_of_quoting_add_up_to_the_time_elapsed(steps):
     tally, now, quoted, current = NotQuotingStats(), 0, 0, None
@@ -91,7 +91,7 @@ def test_times_of_all_reasons_and_of_quoting_add_up_to_the_time_elapsed(steps):
     assert sum(tally.counts.values()) == sets
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(steps=st.lists(st.tuples(st.integers(0, 100), reasons), min_size=1, max_size=30))
 def test_times_never_exceed_the_span_whatever_the_order_of_events(steps):
     tally = NotQuotingStats()

@@ -20,7 +20,7 @@ def _named(*names: str) -> list[Any]:
 CASH = _named("v1_4.yaml", "conservative.yaml", "aggressive.yaml", "v1_4_signal.yaml")
 ALL = [*CASH, *_named("margin.yaml")]
 FILLS = {
-    "backtest.yaml": (228, "a1d5659232e4d58d"),
+    "backtest.yaml": (224, "c80120cb5f6c0aad"),
     "aggressive.yaml": (392, "e5b84223dbfe47bd"),
     "v1_4.yaml": (299, "45a6e4eefdc8e959"),
     "calibrated.yaml": (1184, "1ef12050d55b418a"),

@@ -32,8 +32,8 @@ RUNS = {
     "margin": ("margin.yaml",),
     "signal": ("v1_4_signal.yaml",),
 }
-LIVE_CLOCK = 0.05
-"""Share of a mean over time that moments between two looks at a live clock may make on a busy machine."""
+LIVE_CLOCK = 1e-3
+"""Share of a mean over time that the moments between two looks at a live clock, at either end, may make."""
 NOT_IN_PARQUET = (
     *("points_waits", "points_wait_seconds", "points_wait_bps"),
     *("quote_model", "exits_refused", "old_trades", "repeated_trades", "phantom_fills"),

@@ -133,7 +133,7 @@ def opened(symbol: str, lots: int, average: float) -> Position:
     return position_of(symbol, [(Quantity.from_decimal_dp(n * lot, decimals), price) for n, price in fills])
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
 @given(
     st.sampled_from([(XRP_USDT, 0.5, 1e5, 1), (XRP_BTC, 1e-6, 0.5, 10**6)]),
     st.floats(0.0, 1.0),

@@ -134,7 +134,7 @@ def touch_in(draw: Any, band: NoActionBand) -> tuple[int, int]:
 
 
 @given(st.data())
-@settings(max_examples=30)
+@settings(max_examples=100, deadline=None)
 def test_no_touch_in_the_band_asks_for_anything(data: st.DataObject) -> None:
     symbol = data.draw(symbols())
     sides = (symbol.bid, symbol.ask)

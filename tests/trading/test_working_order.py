@@ -255,7 +255,7 @@ calls = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(calls=st.lists(calls, max_size=15))
 def test_no_sequence_of_events_leaves_a_negative_size(calls):
     slot = slot_with(Quote(100, 10))
@@ -351,7 +351,7 @@ def send(slot, venue, size):
         venue.commands.append(("amend", size + slot.filled_lots))
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["send", "carry out", "carry out", "fill", "receive", "receive"]), lots),
