@@ -153,6 +153,7 @@ def _described(path: Path, kind: DataKind) -> CatalogFile:
     with open_parquet(path) as parquet:
         identity = _instrument(path, parquet)
         metadata = parquet.schema_arrow.metadata
+        _refuse_other_columns(path, kind, parquet.schema_arrow)
         rows = parquet.metadata.num_rows
         has_order_ids = kind is DataKind.DELTAS and _may_hold_order_ids(parquet)
     digits = [metadata.get(name, b"") for name in (b"price_precision", b"size_precision")]
@@ -173,7 +174,31 @@ def _instrument(path: Path, parquet: pq.ParquetFile) -> str:
     identity = (parquet.schema_arrow.metadata or {}).get(b"instrument_id")
     if identity is None:
         raise DataError(f"{path} does not say which instrument it holds; remove it from the catalog")
-    return identity.decode()
+    return identity.decode(errors="replace")
+
+
+def _refuse_other_columns(path: Path, kind: DataKind, schema: pa.Schema) -> None:
+    _, _, names = _LAYOUTS[kind]
+    for name in names:
+        column = schema.get_field_index(name)
+        found = None if column < 0 else schema.field(column).type
+        words, fits = _column_type(name)
+        if name != "order_id" and (found is None or not fits(found)):
+            raise DataError(
+                f"{path} is no file of {kind.label}: its column {name} must be {words}, was {found or 'missing'}; "
+                "remove it from the catalog"
+            )
+
+
+def _column_type(name: str) -> tuple[str, Callable[[pa.DataType], bool]]:
+    """Return what a column holds, in words and as a test of its type."""
+    if name in _CODES:
+        return "words", pa.types.is_dictionary
+    if name in ("price", "size"):
+        return "decimals", pa.types.is_decimal
+    if name == "trade_id":
+        return "text", pa.types.is_string
+    return "whole numbers or times", lambda found: pa.types.is_integer(found) or pa.types.is_timestamp(found)
 
 
 def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:

@@ -317,6 +317,26 @@ def damage_swap_instrument(catalog):
     path.rename(book_files(catalog)[0])
 
 
+def damage_kind(catalog):
+    path, *_ = (catalog / "data" / "trades").rglob("*.parquet")
+    shutil.copy(path, book_files(catalog)[0])
+
+
+def damage_type(catalog):
+    path = book_files(catalog)[0]
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("price")
+    binary = pa.array([b"1"] * len(table), pa.binary())
+    pq.write_table(table.set_column(column, "price", binary), path)
+
+
+def damage_name(catalog):
+    path = book_files(catalog)[0]
+    schema = pq.read_schema(path)
+    metadata = {**schema.metadata, b"instrument_id": b"XRP/US\x84T.KRAKEN"}
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+
+
 def damage_overlap(catalog):
     path = book_files(catalog)[1]
     shutil.copy(path, path.with_name(path.name.replace("000001123Z_", "000001124Z_")))
@@ -346,6 +366,9 @@ def damage_instrument(catalog):
         (damage_truncate, r"\.parquet is cut off or damaged \(.*\); remove it and import its data again"),
         (damage_rename, r"part-0\.parquet is not named by the time span it holds"),
         (damage_swap_instrument, r"\.parquet holds BTC/USDT\.KRAKEN, not XRP/USDT\.KRAKEN"),
+        (damage_kind, r"\.parquet is no file of book changes: its column action must be words, was missing"),
+        (damage_type, r"\.parquet is no file of book changes: its column price must be decimals, was binary"),
+        (damage_name, r"\.parquet holds XRP/US\ufffdT\.KRAKEN, not XRP/USDT\.KRAKEN"),
         (damage_overlap, r"\.parquet overlaps .*\.parquet in time"),
         (damage_drop_book, r"holds no book changes of XRP/USDT\.KRAKEN; import them"),
         (damage_drop_trades, r"holds no trades of XRP/USDT\.KRAKEN; import them"),
