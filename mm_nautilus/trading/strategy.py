@@ -1,5 +1,6 @@
 """The market maker: market events in, quotes and exits out."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -67,6 +68,20 @@ class MarketMaker(GuardedStrategy):
     config_warnings
         Errors and warnings of validation, errors first.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make a subclass's ``on_start`` fail where it does not call this class's, without which nothing trades."""
+        on_start = vars(cls).get("on_start")
+        if on_start is not None:
+
+            @functools.wraps(on_start)
+            def checked(self: MarketMaker) -> None:
+                on_start(self)
+                if self.settings is not None and not self._symbols:
+                    raise RuntimeError(f"{cls.__qualname__}.on_start must call super().on_start()")
+
+            cls.on_start = checked  # type: ignore[method-assign]
+        super().__init_subclass__(**kwargs)
 
     def __new__(
         cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False, **_options: Any

@@ -275,6 +275,20 @@ def test_a_class_that_cannot_be_made_ends_the_run(home: Path, command: Callable[
     assert done.stderr.splitlines()[-1].startswith(told)
 
 
+def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(
+    home: Path, command: Callable[..., Any]
+) -> None:
+    (home / "idle.py").write_text(
+        "from mm_nautilus import MarketMaker\n"
+        "class Idle(MarketMaker):\n"
+        "    def on_start(self):\n"
+        "        self.log.info('ready')\n"
+    )
+    done = command("backtest", home / "run.yaml", "--set", "strategy.class=idle:Idle")
+    assert done.returncode == 1
+    assert "Idle.on_start must call super().on_start()" in done.stderr.splitlines()[-1]
+
+
 def warnings_of(command: Callable[..., Any], path: Path, *sets: str) -> list[str]:
     done = command("config", "check", path, "--json", *(word for one in sets for word in ("--set", one)))
     assert done.returncode == 0, done.stderr
