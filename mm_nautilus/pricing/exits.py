@@ -206,6 +206,8 @@ class PositionEntry:
     def next_ns(self, params: SymbolParams, now_ns: int, due_ns: int) -> int:
         """Return the next time at which the position's age alone may cause an exit, at most `due_ns`."""
         decay = params.take_profit_decay_seconds
+        if decay is None and params.max_position_seconds is None:
+            return due_ns
         if decay is not None and now_ns - self.opened_ns < decay * _SECOND_NS:
             due_ns = min(due_ns, now_ns + _SECOND_NS)
         return math.ceil(min(due_ns, max(now_ns, self.expires_ns(params))))
