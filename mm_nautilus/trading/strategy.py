@@ -1,6 +1,5 @@
 """The market maker: market events in, quotes and exits out."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -69,20 +68,6 @@ class MarketMaker(GuardedStrategy):
         Errors and warnings of validation, errors first.
     """
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make a subclass's ``on_start`` fail where it does not call this class's, without which nothing trades."""
-        on_start = vars(cls).get("on_start")
-        if on_start is not None:
-
-            @functools.wraps(on_start)
-            def checked(self: MarketMaker) -> None:
-                on_start(self)
-                if self.settings is not None and not self._symbols:
-                    raise RuntimeError(f"{cls.__qualname__}.on_start must call super().on_start()")
-
-            cls.on_start = checked  # type: ignore[method-assign]
-        super().__init_subclass__(**kwargs)
-
     def __new__(
         cls, config: MarketMakerConfig | Mapping[str, Any], *, takes_over: bool = False, **_options: Any
     ) -> Self:
@@ -103,7 +88,7 @@ class MarketMaker(GuardedStrategy):
         self.settings, self._pricing = validated(config, self.config_warnings, pricing)
         self.persistence = Persistence(self)
         self._symbols: dict[InstrumentId, SymbolState] = {}
-        self._is_priced = False
+        self._is_set_up = self._is_priced = False
 
     # -- Start ------------------------------------------------------------------------------------------
 
@@ -168,6 +153,7 @@ class MarketMaker(GuardedStrategy):
         self.gaps = MarketGaps(self, symbols, timer, self.feed, self.orders)
         self._models = ModelReview(self.log, self.config_warnings)
         self._drawdowns, self._timer, self._symbols = drawdowns, timer, symbols
+        self._is_set_up = True
 
     def _start_quoting(self) -> None:
         """Restore the saved state and publish `StrategyStarted`."""
@@ -394,6 +380,10 @@ class MarketMaker(GuardedStrategy):
 
     def on_stop(self) -> None:
         """Cancel all orders, close the positions if so configured, and log why sides were not quoted."""
+        if self.settings is not None and not self._is_set_up:
+            raise RuntimeError(
+                f"{type(self).__qualname__} must call super().on_start(), or nothing is traded"
+            )
         now_ns = self.clock.timestamp_ns()
         if self._symbols:
             self.halts.stopping = NotQuoting.STOPPING

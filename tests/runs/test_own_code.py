@@ -286,7 +286,7 @@ def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(
     )
     done = command("backtest", home / "run.yaml", "--set", "strategy.class=idle:Idle")
     assert done.returncode == 1
-    assert "Idle.on_start must call super().on_start()" in done.stderr.splitlines()[-1]
+    assert "Idle must call super().on_start(), or nothing is traded" in done.stderr.splitlines()[-1]
 
 
 def warnings_of(command: Callable[..., Any], path: Path, *sets: str) -> list[str]:
