@@ -47,6 +47,8 @@ class SessionHours(_Multipliers):
     def _check_rules(self) -> Self:
         if self.start == self.end:
             refuse([Problem(("end",), f"end must differ from start ({self.start}), was {self.end}")])
+        if self.width == 1 and self.size == 1:
+            refuse([Problem((), "a session must have a width or a size other than 1, was 1 for both")])
         return self
 
     @property

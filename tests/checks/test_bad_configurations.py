@@ -238,6 +238,11 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "session_hours: [{start: '24:00', end: '08:00'}]",
         ("a time of day in quotes", "was '24:00'"),
     ),
+    "session without a factor": (
+        "gamma: 0.1",
+        "session_hours: [{start: '08:00', end: '09:00'}]",
+        ("a session must have a width or a size other than 1, was 1 for both",),
+    ),
     "session without length": (
         "gamma: 0.1",
         "session_hours: [{start: '08:00', end: '08:00'}]",

@@ -63,7 +63,7 @@ def test_extreme_volatility_pauses(run, calibrated, volatility, reason):
 
 
 def test_a_session_changes_width_and_size_from_its_first_to_its_last_minute(run):
-    assert ns(0) // 60_000_000_000 % 1440 == SessionHours(start="06:00", end="06:01").minutes[0]
+    assert ns(0) // 60_000_000_000 % 1440 == SessionHours(start="06:00", end="06:01", width=3.0).minutes[0]
     hours = [{"start": "06:01", "end": "06:02", "width": 3.0, "size": 0.5}]
     mm, _ = played(run, flat(180), session_hours=hours, requote_size_tolerance_pct=10)
     for at, factor, size in ((55, 1, 10.0), (65, 3, 5.0), (115, 3, 5.0), (125, 1, 10.0)):
