@@ -184,9 +184,8 @@ class CatalogRecorder(GuardedActor):
             self.unsubscribe_book_deltas(instrument_id)
         elif message.is_wanted:
             book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
-            if (
-                known is not None
-            ):  # The venue may repeat trades from before, which would fill a backtest's orders.
+            if known is not None:
+                # The venue may repeat trades from before, which would fill a backtest's orders.
                 book.since = max(book.since, known.ts_event)
             self.subscribe_trades(instrument_id)
         else:

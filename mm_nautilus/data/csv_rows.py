@@ -196,9 +196,8 @@ def _table(block: _Block, count: int) -> tuple[pa.Table, Ints]:
     fifth = pa.string() if block.kind is CsvKind.TRADES else few
     types = dict(zip("01234567", (few, few, many, many, fifth, few, many, many), strict=True))
     text = block.text.replace(b"\r\n", b"\n") if b"\r" in block.text else block.text
-    if (
-        not text.isascii()
-    ):  # The reader fails on bytes that are no UTF-8; the fields that have them are malformed.
+    if not text.isascii():
+        # The reader fails on bytes that are no UTF-8; the fields that have them are malformed.
         text = text.decode(errors="replace").encode()
     source: Any = pa.BufferReader(text)
     table = arrow_csv.read_csv(

@@ -147,9 +147,8 @@ class OrderManager:
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
             until_ns, order = self._held_until_ns(action, symbol, side, target, now_ns), side.order
             if until_ns is not None and order is not None and order.resting.size_lots > target.room_lots:
-                action = (
-                    OrderAction.CANCEL
-                )  # an order beyond the inventory cap must not wait; the reserve covers a cancel
+                # An order beyond the inventory cap must not wait; the reserve covers a cancel.
+                action = OrderAction.CANCEL
             elif until_ns is not None:
                 symbol.next_requote_ns = min(symbol.next_requote_ns, until_ns)
                 return NotQuoting.WAITING_FOR_POINTS if order is None else None
