@@ -380,7 +380,7 @@ class MarketMaker(GuardedStrategy):
 
     def on_stop(self) -> None:
         """Cancel all orders, close the positions if so configured, and log why sides were not quoted."""
-        if self.settings is not None and not self._is_set_up:
+        if self.settings is not None and not self._is_set_up and not self.failures:
             raise RuntimeError(
                 f"{type(self).__qualname__} must call super().on_start(), or nothing is traded"
             )
