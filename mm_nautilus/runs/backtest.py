@@ -29,23 +29,16 @@ def run_backtest(
 ) -> RunOutcome:
     """Run a backtest and write its folder: configuration, calibration, summary, tables, journal, log and report.
 
-    Parameters
-    ----------
-    config
-        The run: the path of a YAML file, a mapping with the keys of one, or a `RunConfig`. Paths in a mapping, and the
-        modules that it names, are relative to the current folder.
-    on_warnings
-        Called before the run with the risks that validation names, by their texts.
-    on_progress
-        Called with the share of the data done, 0..1.
-    say_trades
-        Receives the journal's lines for people: fills, and the portfolio once a minute.
+    `config` is the path of a YAML file, a mapping with its keys, or a `RunConfig`; paths and modules in a mapping are
+    relative to the current folder. `on_warnings` is called before the run with the risks that validation found, by
+    their texts, `on_progress` with the share of the data done, 0..1, and `say_trades` with the journal's lines for
+    people: fills, and the portfolio once a minute.
 
     Raises
     ------
     ConfigError
         If the configuration has errors or does not fit its instruments, the catalog cannot be used, or a class or
-        function that is named cannot be had; nothing has been written.
+        function cannot be imported; nothing has been written.
     RunFailedError, StoppedRunError
         As of `Run.outcome`.
     """
@@ -84,7 +77,6 @@ class _Backtest(Run[BacktestParts]):
         self._events, self._elapsed_seconds = 0, 0.0
 
     def play(self) -> RunOutcome:
-        """Run the engine over the data; what it raises is kept, so that what there is can be saved first."""
         parts = build_backtest(
             self._inputs,
             self.folder,
@@ -97,7 +89,7 @@ class _Backtest(Run[BacktestParts]):
         try:
             result = parts.node.run()[0]
             self._events = result.iterations
-        except Exception as raised:
+        except Exception as raised:  # everything so far is saved first
             error = raised
         self._elapsed_seconds = time.perf_counter() - started
         error = self.save(
@@ -111,7 +103,6 @@ class _Backtest(Run[BacktestParts]):
         return self.end(parts, error)
 
     def figures(self, parts: BacktestParts, now_ns: int, status: str) -> dict[str, Any]:
-        """Return the summary: the run's figures, and how it ended."""
         inputs = self._inputs
         end_ns = inputs.end_ns if status == "completed" else min(now_ns, inputs.end_ns)
         return run_summary(

@@ -16,7 +16,7 @@ from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metric
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.journal import Journal
-from mm_nautilus.runs.tables import FILLS, OrderTable, RowFile, RowParts, Rows
+from mm_nautilus.runs.tables import FILLS, OrderTable, Rows
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -70,14 +70,14 @@ class ExitTotals:
     """Exits of one kind."""
 
     count: int = 0
-    """How many exits there were, each counted once however many orders and executions it took."""
+    """Exits, each counted once however many executions it took."""
     trades: int = 0
     """Their executions that reduced a position."""
     pnl: dict[str, Decimal] = field(default_factory=dict)
     """Sum of their trades' results by quote currency."""
 
     def add(self, result: Fill, *, is_first: bool) -> None:
-        """Count one execution of an exit; the first one follows an execution of something else."""
+        """Count one execution; the first of an exit follows one of another purpose."""
         self.count += is_first
         if result.trade_pnl is not None:
             self.trades += 1
@@ -88,9 +88,8 @@ class RunRecorder(GuardedActor):
     """Subscribe to what the metrics actor publishes and write it to the run's folder.
 
     `portfolio` returns the portfolio dictionary as of now, None before a strategy has announced itself; `say` receives
-    the journal's lines for people, which the log has in any case. A live run may last for weeks and end at any moment:
-    every line and fill is written as it comes, and tables in parts. A backtest writes both in batches, and takes orders
-    and fills from the engine, which then forgets them.
+    the journal's lines for people, which the log has in any case. A live run writes every line of the journal as it
+    comes. A backtest writes them in batches, and takes closed orders from the engine, which then forgets them.
     """
 
     actor_name = "RECORDER-001"
@@ -107,19 +106,24 @@ class RunRecorder(GuardedActor):
         super().__init__()
         self._portfolio = portfolio
         self._say, self._is_live = say, is_live
-        kind = RowParts if is_live else RowFile
-        self._metrics: Rows = kind(folder / "metrics.parquet", metrics_schema())
-        self._equity: Rows = kind(folder / "equity.parquet", EQUITY)
-        self._fills: Rows = kind(folder / "fills.parquet", FILLS)
+        self._metrics = Rows(folder / "metrics.parquet", metrics_schema())
+        self._equity = Rows(folder / "equity.parquet", EQUITY)
+        self._fills = Rows(folder / "fills.parquet", FILLS)
+        self._tables = self._metrics, self._equity, self._fills
         self._orders = None if is_live else OrderTable(folder)
-        self._journal = _journal(folder, self._echo, output, is_live=is_live)
-        self._has_all_lines = output.journal == "full"
-        self._links = None
-        if self._journal is not None and self._has_all_lines:
-            self._links = _JournalLinks(self._journal, STRATEGY_NAME)
+        self._journal = None
+        if output.journal != "none":
+            self._journal = Journal(
+                folder / "journal.jsonl",
+                self._echo,
+                rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
+                keep_files=output.journal_files,
+                batch_lines=1 if is_live else _BATCH_LINES,
+            )
+        self._full_journal = self._journal if output.journal == "full" else None
+        self._links = None if self._full_journal is None else _JournalLinks(self._full_journal)
         self._next_snapshot_ns = 0
         self._mids: dict[str, float] = {}
-        self._not_in_table: deque[Fill] = deque()
         self._not_in_journal: deque[Fill] = deque()
         self.exits: dict[str, ExitTotals] = defaultdict(ExitTotals)
         self._last_purposes: dict[str, str] = {}
@@ -129,25 +133,21 @@ class RunRecorder(GuardedActor):
         self._say(line)
 
     def on_start(self) -> None:
-        """Listen to metrics, account snapshots, fills with their results and changes of guards."""
+        """Subscribe to metrics, account snapshots, fills and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(EVENTS_TOPIC, self._on_event, BookingOrder.RECORD)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
         self._timer = PausingTimer(self.clock, _TIMER, _INTERVAL_NS, may_pause=not self._is_live)
 
     def on_time_event(self, event: Any) -> None:
-        """Bring the rows so far to the disk; or, in a backtest, those of the orders that are closed."""
+        """Bring the rows so far to the disk; or, in a backtest, take the closed orders from the engine."""
         if not self._timer.ticks(event):
             return
         if self._orders is not None:
             self._orders.take_closed(self.cache, self.clock.timestamp_ns())
-            return
-        for rows in self._tables:
-            rows.flush()
-
-    @property
-    def _tables(self) -> list[Rows]:
-        return [self._metrics, self._equity, self._fills]
+        else:
+            for rows in self._tables:
+                rows.flush()
 
     def on_data(self, data: Any) -> None:
         """Write one symbol's metrics."""
@@ -155,40 +155,35 @@ class RunRecorder(GuardedActor):
             self.write_metrics(data.data)
 
     def write_metrics(self, metrics: SymbolMetrics) -> None:
-        """Write one symbol's metrics, and to the journal where they follow a fill."""
+        """Write one symbol's metrics; also to the journal if they follow a fill."""
         self._mids[metrics.symbol] = metrics.mid_price
         self._metrics.append(_METRICS_COLUMNS(metrics_row(metrics)))
         if self._links is not None:
             self._links.on_metrics(metrics)
 
     def _on_event(self, message: object) -> None:
-        """Write a fill, whatever has failed here before, or a guard's change; pause in a gap of a backtest's data."""
+        """Write a fill or a guard's change; pause in a gap of a backtest's data."""
         if isinstance(message, Fill):
             self.write_fill(message)
         elif isinstance(message, GuardChange):
-            if self._journal is not None and self._has_all_lines:
-                self._journal.log("guard", asdict(message), STRATEGY_NAME)
+            if self._full_journal is not None:
+                self._full_journal.log("guard", asdict(message), STRATEGY_NAME)
         elif isinstance(message, MarketGap):
             (self._timer.resume if message.is_over else self._timer.pause)()
 
     def write_fill(self, message: Fill) -> None:
-        """Write one fill to the journal and to its table; count it with its exit.
-
-        What cannot be written now is kept for the next one, or for the end.
-        """
+        """Write one fill to its table and the journal, there with the next one if that fails; count its exit."""
         if self._journal is not None:
             self._not_in_journal.append(message)
-        self._not_in_table.append(message)
         before = self._last_purposes.get(message.symbol)
         self._last_purposes[message.symbol] = message.purpose
         if message.purpose in _EXITS:
             self.exits[message.purpose].add(message, is_first=message.purpose != before)
-        self._write_fills()
+        self._fills.append(_FILL_COLUMNS(message))
+        self._log_fills()
 
-    def _write_fills(self) -> None:
-        """Write the fills that are not written yet, each once to each place."""
-        while self._not_in_table:
-            self._fills.append(_FILL_COLUMNS(self._not_in_table.popleft()))
+    def _log_fills(self) -> None:
+        """Write the fills that are not in the journal yet, each once."""
         while self._journal is not None and self._not_in_journal:
             if self._links is not None:
                 self._links.on_fill(self._not_in_journal[0])
@@ -208,13 +203,12 @@ class RunRecorder(GuardedActor):
 
     def _on_account(self, message: object) -> None:
         """Write one point of the equity curve and, once a minute, a snapshot to the journal."""
-        if not isinstance(message, tuple):
-            return
-        ts_event, snapshot = message
-        self.write_equity(ts_event, snapshot)
-        if ts_event >= self._next_snapshot_ns:
-            self._next_snapshot_ns = ts_event + _SNAPSHOT_INTERVAL_NS
-            self.write_snapshot(ts_event)
+        if isinstance(message, tuple):
+            ts_event, snapshot = message
+            self.write_equity(ts_event, snapshot)
+            if ts_event >= self._next_snapshot_ns:
+                self._next_snapshot_ns = ts_event + _SNAPSHOT_INTERVAL_NS
+                self.write_snapshot(ts_event)
 
     def write_equity(self, ts_event: int, snapshot: AccountSnapshot) -> None:
         """Write one point of the equity curve."""
@@ -231,12 +225,10 @@ class RunRecorder(GuardedActor):
 
     def write_snapshot(self, ts_event: int) -> None:
         """Write the portfolio to the journal."""
-        if self._journal is None or not self._has_all_lines:
-            return
-        portfolio = self._portfolio()
-        if portfolio is not None and portfolio["equity"] is not None:
+        portfolio = None if self._full_journal is None else self._portfolio()
+        if self._full_journal is not None and portfolio is not None and portfolio["equity"] is not None:
             snapshot = {"ts_event": ts_event, **portfolio}
-            self._journal.log_portfolio_snapshot(
+            self._full_journal.log_portfolio_snapshot(
                 STRATEGY_NAME, snapshot, dict(self._mids), portfolio["symbol_stats"]
             )
 
@@ -249,18 +241,18 @@ class RunRecorder(GuardedActor):
                 closing.callback(self._orders.close, self.cache)
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)
-            self._write_fills()
+            self._log_fills()
 
 
 class _JournalLinks:
     """Write signals and orders when they are filled, and the metrics of that moment, under the order's id.
 
-    Orders come and go by the thousand, and hardly any is filled: an order's signal is kept with it and written once
-    a fill makes it matter, and again only if the order was amended before a later fill.
+    Few orders are ever filled: an order's signal is kept with it and written at its first fill, and again only if the
+    order was amended before a later one.
     """
 
-    def __init__(self, journal: Journal, strategy: str) -> None:
-        self._journal, self._strategy = journal, strategy
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._written: dict[tuple[str, str], OrderOrigin] = {}
         self._awaited: dict[str, tuple[int, str]] = {}
 
@@ -278,45 +270,27 @@ class _JournalLinks:
             "price": origin.decision.price,
             "quantity": origin.decision.quantity,
         }
-        self._journal.log("signal", _signal(common, origin), self._strategy, fill.order_id)
+        decision = origin.decision
+        signal = {
+            "ts_event": decision.ts_event,
+            **common,
+            **decision.market._asdict(),
+            "volatility_pct": decision.volatility_pct,
+            "imbalance": decision.imbalance,
+            "trade_flow": decision.trade_flow,
+            "trigger_price": decision.trigger_price,
+        }
+        self._journal.log("signal", signal, STRATEGY_NAME, fill.order_id)
         order = {
             "ts_event": origin.placed_ns,
             **common,
             "order_type": fill.order_type,
             "amends": origin.amends,
         }
-        self._journal.log("order", order, self._strategy, fill.order_id)
+        self._journal.log("order", order, STRATEGY_NAME, fill.order_id)
 
     def on_metrics(self, metrics: SymbolMetrics) -> None:
-        """Write a symbol's metrics where they are the first after an execution."""
+        """Write a symbol's metrics if they are the first after an execution."""
         awaited = self._awaited.pop(metrics.symbol, None)
         if awaited is not None and metrics.ts_event == awaited[0]:  # type: ignore[attr-defined]
-            self._journal.log("metrics", metrics_row(metrics), self._strategy, awaited[1])
-
-
-def _signal(common: dict[str, Any], origin: OrderOrigin) -> dict[str, Any]:
-    decision = origin.decision
-    return {
-        "ts_event": decision.ts_event,
-        **common,
-        **decision.market._asdict(),
-        "volatility_pct": decision.volatility_pct,
-        "imbalance": decision.imbalance,
-        "trade_flow": decision.trade_flow,
-        "trigger_price": decision.trigger_price,
-    }
-
-
-def _journal(
-    folder: Path, echo: Callable[[str], None], output: OutputConfig, *, is_live: bool
-) -> Journal | None:
-    """Return the journal, None where the run keeps none."""
-    if output.journal == "none":
-        return None
-    return Journal(
-        folder / "journal.jsonl",
-        echo,
-        rotate_bytes=round(output.journal_megabytes * _MEGABYTE),
-        keep_files=output.journal_files,
-        batch_lines=1 if is_live else _BATCH_LINES,
-    )
+            self._journal.log("metrics", metrics_row(metrics), STRATEGY_NAME, awaited[1])

@@ -26,11 +26,7 @@ from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
 from mm_nautilus.runs.live_view_bridge import Screen, Views
 from mm_nautilus.runs.restoration import refuse_coarser_lots
-from mm_nautilus.runs.sandbox_inputs import (
-    SandboxInputs,
-    open_feed,
-    prepare_sandbox,
-)
+from mm_nautilus.runs.sandbox_inputs import SandboxInputs, open_feed, prepare_sandbox
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.signals import SignalListener, signal_words
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
@@ -39,14 +35,14 @@ from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault,
 
 _LOOK_SECONDS: Final = 0.05
 _RECORDING_CLOSE_SECONDS: Final = 2.0
-"""Longest wait for the recording to be finished; what is left over is brought in by the next one."""
+"""Longest wait for the recording to be finished; the next one adds the rest."""
 _FEED_LOOK_SECONDS: Final = 0.5
 _ENGINE_STOPS_AFTER_SECONDS: Final = WIND_DOWN_SECONDS + 0.5
-"""When the engine is told to stop by itself, because what should have told it did not."""
+"""When the engine is stopped from outside, because its control did not stop it."""
 _BACKLOG_SECONDS: Final = 60.0
-"""Longest time in which the engine, at work on what an ended feed has sent, need not look at anything else."""
+"""Longest time in which the engine may process nothing but the events of an ended feed."""
 _ABANDONED_AFTER_SECONDS: Final = 4.5
-"""When the process ends after a signal although the engine still hangs, to keep the promise of five seconds."""
+"""When the process ends after a signal although the engine hangs, to keep the promise of five seconds."""
 
 
 def run_sandbox(
@@ -58,28 +54,17 @@ def run_sandbox(
     screen: Screen | None = None,
     say_trades: Callable[[str], None] = lambda _line: None,
 ) -> RunOutcome:
-    """Trade on paper until the run is to end, and write its folder as it goes.
+    """Trade on paper until the run ends, and write its folder meanwhile.
 
-    Parameters
-    ----------
-    config
-        The run.
-    signals
-        Where SIGINT, SIGTERM and SIGHUP arrive; entered before, and left after the call.
-    fresh
-        Whether to start anew instead of going on from the state file, which is kept under another name.
-    say
-        Receives lines for people: the start, and one a minute where there is no screen; from several threads.
-    screen
-        Shows the run while it quotes, or None.
-    say_trades
-        Receives the journal's lines for people: fills, and the portfolio once a minute.
+    The caller enters `signals` before and leaves them after the call. With `fresh` the run does not continue from the
+    state file, which is kept under another name. `say` receives lines for people from several threads: the start, and
+    one a minute without a `screen`; `say_trades` the journal's: fills, and the portfolio once a minute.
 
     Raises
     ------
     ConfigError
-        If the live page cannot be served as it is configured, the configuration does not fit what the venue lists, or
-        the state file or a catalog that is to be played, or recorded into, cannot be used; nothing has been written.
+        If the live page cannot be served, the configuration does not fit the venue's pairs, or the state file or a
+        catalog that is played or recorded into cannot be used; nothing has been written.
     RunFailedError, StoppedRunError
         If the venue cannot be reached, and as of `Run.outcome`.
     """
@@ -96,8 +81,10 @@ def run_sandbox(
             say(warning)
         state = None
         if config.state.directory is not None:
-            state = StateFile.open(config.state.directory, config.name, fingerprint_of(config), fresh=fresh)
-            opened.enter_context(state)
+            fingerprint = fingerprint_of(config)
+            state = opened.enter_context(
+                StateFile.open(config.state.directory, config.name, fingerprint, fresh=fresh)
+            )
             refuse_coarser_lots(state, inputs.specs)
             say(_state_line(state))
         recording = _recording(inputs)
@@ -112,7 +99,7 @@ def run_sandbox(
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
-    """Look at what the run would write and go on from, so that a mistake leaves nothing behind."""
+    """Check folders and the state file, so that a mistake leaves nothing behind."""
     folders: dict[str, Path | None] = {
         "output.directory": config.output.directory,
         "state.directory": config.state.directory,
@@ -145,23 +132,21 @@ def _recording(inputs: SandboxInputs) -> CatalogRecorder | None:
 
 
 def close_recording(recording: CatalogRecorder, say: Callable[[str], None]) -> None:
-    """Bring a recording into its catalog, and say what is not there."""
+    """Add a recording to its catalog, and say what is missing there."""
     if recording.close(_RECORDING_CLOSE_SECONDS):
         return
     catalog, failure = recording.options.catalog, recording.failure
     if failure is None:
         say(f"the end of the recording is not in {catalog} yet: `mm-nautilus data recover` adds it")
     else:
-        say(
-            f"Warning: the recording in {catalog} is not complete: {failure}; "
-            "`mm-nautilus data recover` adds what was written"
-        )
+        repair = "`mm-nautilus data recover` adds what was written"
+        say(f"Warning: the recording in {catalog} is not complete: {failure}; {repair}")
 
 
 class _Sandbox(Run[SandboxParts]):
     """A run on a live feed."""
 
-    has_seconds_after_signal = True
+    is_live = True
 
     def __init__(
         self,
@@ -181,7 +166,6 @@ class _Sandbox(Run[SandboxParts]):
         write_summary(self.folder, self.summary)
 
     def play(self) -> RunOutcome:
-        """Trade until the session is to end."""
         parts = build_sandbox(
             self._inputs,
             self.folder,
@@ -191,8 +175,9 @@ class _Sandbox(Run[SandboxParts]):
             kill_signals=lambda: self.signals.kills,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
+        handle = parts.node.handle()
         watchers = [
-            threading.Thread(target=self._watch, args=(parts.node.handle(),), name="session", daemon=True),
+            threading.Thread(target=self._watch, args=(handle,), name="session", daemon=True),
             threading.Thread(target=self._watch_feed, name="feed", daemon=True),
         ]
         for watcher in watchers:
@@ -200,16 +185,15 @@ class _Sandbox(Run[SandboxParts]):
         self._views.begin(self.folder, kill_switch(self._config, self.folder), self._say)
         symbols = ", ".join(self._inputs.specs)
         self._say(f"quoting {symbols}; written to {self.folder}; Ctrl-C ends the run")
-        # What is there by now stays: the collector need not look through it again, which takes tens of milliseconds.
+        # The collector need not search the objects of now again, which takes tens of milliseconds.
         gc.collect()
         gc.freeze()
         error = raised_by(parts.node.run)
         now_ns = time.time_ns()
-        saver = () if parts.saver is None else (parts.saver.save_last,)
-        error = self.save(parts, now_ns, error, *saver)
+        error = self.save(parts, now_ns, error, *([] if parts.saver is None else [parts.saver.save_last]))
         gc.unfreeze()
-        stop, bridge = self._session.stop, parts.bridge
-        if bridge is not None:
+        if (bridge := parts.bridge) is not None:
+            stop = self._session.stop
             ended = (self.summary["status"], "" if stop is None else stop.text)
             error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, parts.metrics, *ended))])
         self._views.end()
@@ -219,16 +203,14 @@ class _Sandbox(Run[SandboxParts]):
         parts.node.dispose()
         return self.end(parts, error)
 
-    # -- Results ----------------------------------------------------------------------------------------
-
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
-        """Write the summary, and say a line of it where there is no screen."""
+        """Write the summary, and say a line of it if there is no screen."""
         self.summarise(parts, now_ns, "running")
         if self._views.screen is None:
             self._say(status_line(self.summary))
 
     def figures(self, parts: SandboxParts, now_ns: int, status: str) -> dict[str, Any]:
-        """Return the summary: the run's figures, and what a session has besides."""
+        """Return the summary of a moment, with a session's own sections."""
         control, stop = parts.control, self._session.stop
         start_ns = control.start_ns or now_ns
         figures = run_summary(
@@ -249,7 +231,7 @@ class _Sandbox(Run[SandboxParts]):
         }
 
     def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
-        """Return what made the run fail: also a venue that is not there, or an engine that stops by itself."""
+        """Return why the run failed: also a venue that was not reached, or an engine that stopped by itself."""
         stop, failure = self._session.stop, parts.failure()
         if failure is not None:
             return failure
@@ -263,12 +245,10 @@ class _Sandbox(Run[SandboxParts]):
             return "the engine stopped unexpectedly; see its log"
         return stop.text if stop is not None and stop.cause is StopCause.FAILURE else None
 
-    # -- Threads beside the engine's --------------------------------------------------------------------
-
     def _watch(self, handle: Any) -> None:
-        """Carry signals to the session, and stop an engine that does not stop by itself.
+        """Pass signals to the session, and stop an engine that does not stop by itself.
 
-        Of the node nothing but its handle may be touched outside of its own thread.
+        Only the node's handle may be used outside its own thread.
         """
         while not self._has_returned.wait(_LOOK_SECONDS):
             received, received_at = self.signals.received, self.signals.received_at
@@ -277,7 +257,7 @@ class _Sandbox(Run[SandboxParts]):
             stop = self._session.stop
             if stop is None:
                 continue
-            # While it starts the engine forgets a wish to stop that comes at the wrong moment, so it is repeated.
+            # While it starts, the engine may lose a stop, so it is repeated.
             is_starting = handle.state in (NodeState.IDLE, NodeState.STARTING)
             backlog_seconds = _BACKLOG_SECONDS if stop.cause is StopCause.FEED_END else 0.0
             waited_seconds = time.monotonic() - stop.asked_at
@@ -287,7 +267,7 @@ class _Sandbox(Run[SandboxParts]):
                 self._abandon()
 
     def _watch_feed(self) -> None:
-        """End the session with a feed that ends, or whose venue on this machine is gone."""
+        """End the session when its feed ends, or the local venue is gone."""
         while self._session.stop is None and not self._has_returned.wait(_FEED_LOOK_SECONDS):
             try:
                 sent = self._inputs.feed.sent_until_end()
@@ -297,7 +277,7 @@ class _Sandbox(Run[SandboxParts]):
                 self._session.request_stop(StopCause.FAILURE, f"the local venue does not answer: {error}")
 
     def _abandon(self) -> None:
-        """End the process under an engine that hangs: what is on the disk is all there is to save."""
+        """End the process of an engine that hangs; everything that can be saved is on the disk."""
         if self._views.screen is not None:
             self._views.screen.end()
         with (self.folder / "failure.txt").open("w", encoding="utf-8") as file:
@@ -311,10 +291,9 @@ class _Sandbox(Run[SandboxParts]):
 
 
 def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[str, Any]:
-    """Return what the run began with."""
     saved = None if state is None else state.account
-    begun = {amount.currency: amount.value for amount in config.venue.starting_balances}
-    balances = begun if saved is None else saved.balances
+    first = {amount.currency: amount.value for amount in config.venue.starting_balances}
+    balances = first if saved is None else saved.balances
     return {
         "state_file": None if state is None else str(state.path),
         "is_resumed": saved is not None,
@@ -325,15 +304,13 @@ def _start_summary(config: SandboxConfig, state: StateFile | None) -> Mapping[st
 
 def _feed_summary(inputs: SandboxInputs) -> Mapping[str, Any]:
     feed, address = inputs.config.feed, inputs.feed.address
-    local = {
-        "catalog": None if feed.catalog is None else str(feed.catalog),
-        "speed": feed.speed,
-        "at_end": feed.at_end,
-    }
-    return {
+    found: dict[str, Any] = {
         "source": feed.source,
         "rest_url": address.rest_url,
         "websocket_url": address.websocket_url,
         "book_depth": feed.book_depth,
-        **(local if feed.source == "local" else {}),
     }
+    if feed.source == "local":
+        catalog = None if feed.catalog is None else str(feed.catalog)
+        found |= {"catalog": catalog, "speed": feed.speed, "at_end": feed.at_end}
+    return found

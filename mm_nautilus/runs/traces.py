@@ -12,7 +12,7 @@ from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.calibration.volatility import MINUTE_NS
-from mm_nautilus.runs.tables import RowFile, RowParts, Rows
+from mm_nautilus.runs.tables import Rows
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
@@ -92,8 +92,7 @@ class TraceRecorder(GuardedActor):
     """Look at the strategies' symbols once a second and around fills, and listen for changes of their quotes.
 
     Looking costs the strategy nothing between the seconds; it publishes only what it has changed itself. The timer is
-    that of the strategy's guards, so that recording leaves a run as it is. The tables of a live run, which may last for
-    weeks and end at any moment, are written in parts.
+    that of the strategy's guards, so that recording leaves a run as it is.
     """
 
     actor_name = "TRACES-001"
@@ -101,33 +100,32 @@ class TraceRecorder(GuardedActor):
     def __init__(self, folder: Path, *, is_live: bool = False) -> None:
         super().__init__()
         self._is_live = is_live
-        kind = RowParts if is_live else RowFile
-        self._market: Rows = kind(folder / "market.parquet", MARKET)
-        self._mark_outs: Rows = kind(folder / "mark_outs.parquet", MARK_OUTS)
-        self._quotes: Rows = kind(folder / "quotes.parquet", QUOTES)
-        self._actions: Rows = kind(folder / "actions.parquet", ACTIONS)
+        self._market = Rows(folder / "market.parquet", MARKET)
+        self._mark_outs = Rows(folder / "mark_outs.parquet", MARK_OUTS)
+        self._quotes = Rows(folder / "quotes.parquet", QUOTES)
+        self._actions = Rows(folder / "actions.parquet", ACTIONS)
+        self._tables = self._market, self._mark_outs, self._quotes, self._actions
         self._watched: dict[InstrumentId, _Watched] = {}
         self._minute_ns: int | None = None
 
     def on_start(self) -> None:
-        """Listen to strategies, their fills and their quotes, and set the timer."""
+        """Subscribe to strategies and fills, and set the timer."""
         self.subscribe_topic(EVENTS_TOPIC, self._on_message, BookingOrder.RECORD)
         self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=not self._is_live)
 
     def _on_message(self, message: object) -> None:
-        """Take a strategy's symbols on, record a fill, or pause in a gap of the data."""
         if isinstance(message, Fill):
             self._record_fill(message)
         elif isinstance(message, StrategyStarted):
-            self._take_on(message)
+            self._watch_symbols(message)
         elif isinstance(message, MarketGap) and message.is_over:
             self._timer.resume()
-            self._record()  # what was so until the gap's end
+            self._record()  # the market until the gap's end
         elif isinstance(message, MarketGap):
             self._timer.pause()
 
-    def _take_on(self, message: StrategyStarted) -> None:
-        """Watch a strategy's symbols from now on; what they have sent before is not counted."""
+    def _watch_symbols(self, message: StrategyStarted) -> None:
+        """Record a strategy's symbols from now on; what they have sent before is not counted."""
         for instrument_id, view in message.views.items():
             self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
             view.on_quotes_changed.append(self.listener(self._write_quotes))
@@ -142,9 +140,11 @@ class TraceRecorder(GuardedActor):
         self._write_mid(watched.view, now_ns, 0.0, trade_id)
         for seconds in HORIZONS_SECONDS:
             heapq.heappush(watched.due, (now_ns + round(seconds * SECOND_NS), seconds, trade_id))
-        self._watch(watched)
+        self._wait(watched)
 
-    def _watch(self, watched: _Watched) -> None:
+    def _wait(self, watched: _Watched) -> None:
+        """Look again just before the touch changes."""
+
         def on_look(ts_ns: int) -> None:
             self._look(watched, ts_ns, is_event=True)
 
@@ -166,10 +166,10 @@ class TraceRecorder(GuardedActor):
             self._write_mid(view, due_ns, seconds, trade_id, is_known=is_known)
             has_looked = True
         if has_looked:
-            self._watch(watched)
+            self._wait(watched)
 
     def on_time_event(self, event: Any) -> None:
-        """Record the market of all symbols."""
+        """Record the market once a second."""
         if self._timer.ticks(event):
             self._record()
 
@@ -227,9 +227,6 @@ class TraceRecorder(GuardedActor):
                 closing.callback(rows.leave if in_hurry else rows.close)
             for watched in self._watched.values():
                 self._write_market(watched.view, now_ns, watched.view.sample())
-            counted_ns = now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
-            self._write_counts(counted_ns)
-
-    @property
-    def _tables(self) -> tuple[Rows, ...]:
-        return self._market, self._mark_outs, self._quotes, self._actions
+            self._write_counts(
+                now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
+            )

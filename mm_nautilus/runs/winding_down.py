@@ -1,7 +1,7 @@
-"""How a run ends, whatever ends it: what is saved, in which order, what is told of it, and the exit code.
+"""The end of a run after the engine, whatever ended it: what is saved, in which order, and what is reported.
 
-The strategy has cancelled its quotes by then: a run's control, inside the engine, tells it to (`control`), and a
-callback that fails shuts the engine down (`trading.fail_fast`). What is here comes after the engine.
+The strategy has cancelled its quotes by then, as the run's control (`control`) or a failed callback
+(`trading.fail_fast`) made it.
 """
 
 import subprocess
@@ -27,31 +27,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 type Failure = CallbackFailure | Exception | str
-"""What made a run fail: what a callback or the engine raised, or words."""
+"""Why a run failed: the exception of a callback or the engine, or words."""
 
 _FILE: Final = "failure.txt"
 _MOST_PARTS_IN_HURRY: Final = 150
-"""Parts of tables that are joined after a signal, about a day's; they take a second or two, a week's ten."""
+"""Most parts of tables to join after a signal, about a day's; they take a second or two, a week's ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What a run leaves: its figures and, as pandas frames that are read from the folder when asked for, its tables."""
+    """A run's figures, as in ``summary.json``, and its tables as pandas frames, read on request."""
 
     summary: dict[str, Any]
-    """The run's figures, as in ``summary.json``."""
     folder: Path
     warnings: tuple[str, ...]
 
     def frame(self, table: str) -> "pd.DataFrame":
-        """Return one of the tables; moments are in UTC, money and sizes exact as `decimal.Decimal`.
+        """Return a table; moments are in UTC, money and sizes exact as `decimal.Decimal`.
 
-        A DataError says that the run has no such table.
+        Raises DataError if the run has no such table.
         """
         names = sorted(path.stem for path in self.folder.glob("*.parquet"))
         if table not in names:
             raise DataError(f"a table must be one of {known_names(table, names)}, was {table}")
-        import pandas as pd  # noqa: PLC0415 (no run waits for it to begin)
+        import pandas as pd  # noqa: PLC0415 (no run's start waits for it)
 
         return pd.read_parquet(self.folder / f"{table}.parquet")
 
@@ -82,14 +81,13 @@ class RunOutcome:
 
 
 class Run[RunParts: Parts[Any, Any]]:
-    """One run from its folder on; a backtest and a sandbox run say what they play and what their figures are.
+    """One run from its folder on, which the constructor makes; `summary` has the figures as last written.
 
-    `is_resumed` says that it goes on from an earlier one. `folder` is begun by the constructor; `summary` has the
-    figures as last written.
+    `is_resumed` says that it continues an earlier one.
     """
 
-    has_seconds_after_signal: ClassVar[bool] = False
-    """Whether a signal leaves no time for the page, which a process of its own then writes."""
+    is_live: ClassVar[bool] = False
+    """Whether a signal leaves only seconds: a process of its own then writes the page and joins long tables."""
 
     def __init__(self, inputs: Inputs, signals: SignalListener, *, is_resumed: bool = False) -> None:
         self._run = inputs
@@ -107,26 +105,26 @@ class Run[RunParts: Parts[Any, Any]]:
         raise NotImplementedError
 
     def failure(self, parts: RunParts, error: Exception | None) -> Failure | None:
-        """Return what made the run fail, None where nothing did; `error` is the first thing raised at its end."""
+        """Return why the run failed, or None; `error` is the first exception at its end."""
         return parts.failure() or error
 
     def outcome(self) -> RunOutcome:
-        """Run to the end, save, and return what is left.
+        """Run to the end, save, and return the outcome.
 
-        A RunFailedError says what was saved and where, a StoppedRunError that a signal ended the run; all up to then is
-        saved.
+        Raises RunFailedError, which says what was saved and where, or StoppedRunError if a signal ended the run; all up
+        to then is saved.
         """
         try:
             return self.play()
         except (RunFailedError, InterruptedRunError):
             raise
-        except Exception as error:  # before the engine was there, or after it was gone
+        except Exception as error:  # before the engine began or after it ended
             remove_unfinished(self.folder)
             note_failed(self.folder, self.summary)
             raise run_failed(self.folder, error) from error
 
     def summarise(self, parts: RunParts, now_ns: int, status: str) -> None:
-        """Write the summary with the figures of a moment; `status` is ``running``, or how the run ended."""
+        """Write the summary of a moment; `status` is ``running``, or how the run ended."""
         self.summary = self.figures(parts, now_ns, status)
         write_summary(self.folder, self.summary)
 
@@ -138,32 +136,30 @@ class Run[RunParts: Parts[Any, Any]]:
         *also: Callable[[], object],
         result: Any = None,
     ) -> Exception | None:
-        """Save all there is, each part whatever becomes of the others, and return the first thing that went wrong.
+        """Save everything, each part whether or not the others succeed, and return the first exception.
 
-        None of the run's components works any more at `now_ns`, nanoseconds since the epoch; `error` is what the engine
-        raised, if anything, `result` what it returned, and `also` are steps that only this kind of run takes.
+        No component works any more at `now_ns`, nanoseconds since the epoch; `error` is the engine's exception,
+        `result` its result, and `also` are further steps.
         """
         faults = [error]
 
         def attempt(*steps: Callable[[], object]) -> None:
             faults.extend(raised_by(step) for step in steps)
 
-        # What no callback sees any more comes first.
         attempt(lambda: _write_missed_fills(parts), lambda: _write_last_rows(parts, now_ns), *also)
         status = self._status(parts, first_fault(faults))
         attempt(lambda: self.summarise(parts, now_ns, status))
         parts_of_tables = sum(1 for _ in self.folder.glob("*.parts/*.parquet"))
-        in_hurry = self.signals.received is not None and parts_of_tables > _MOST_PARTS_IN_HURRY
+        in_hurry = self._has_seconds and parts_of_tables > _MOST_PARTS_IN_HURRY
         attempt(lambda: parts.recorder.close(in_hurry=in_hurry))
-        traces = parts.traces
-        if traces is not None:
+        if (traces := parts.traces) is not None:
             attempt(lambda: traces.close(now_ns, in_hurry=in_hurry))
         if not in_hurry:
             attempt(lambda: self._complete_summary(result))
         return first_fault(faults)
 
     def end(self, parts: RunParts, error: Exception | None) -> RunOutcome:
-        """Write the page and return what is left, or raise what ended the run early; the engine is gone."""
+        """Write the page and return the outcome, or raise why the run ended early; the engine has ended."""
         error = first_fault([error, raised_by(self._write_page)])
         if error is not None:
             note_failed(self.folder, self.summary)
@@ -177,24 +173,28 @@ class Run[RunParts: Parts[Any, Any]]:
             raise StoppedRunError(words, self.signals.exit_code, outcome)
         return outcome
 
+    @property
+    def _has_seconds(self) -> bool:
+        return self.is_live and self.signals.received is not None
+
     def _status(self, parts: RunParts, error: Exception | None) -> str:
         if self.failure(parts, error) is not None:
             return "failed"
         return "completed" if self.signals.received is None else "interrupted"
 
     def _complete_summary(self, result: Any) -> None:
-        """Add to the summary what only the tables tell, which are closed now."""
-        from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run waits for it to begin)
+        """Add to the summary the figures of the tables, which are closed now."""
+        from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run's start waits for it)
         from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
 
         files = RunFiles(self.folder, self.summary, resolved_yaml(self._run.config))
         self.summary = write_completed(files, result, is_resumed=self._is_resumed)
 
     def _write_page(self) -> None:
-        """Write the page; a process that writes it also joins the tables' parts where there was no time for it."""
+        """Write the page, or leave it to a process of its own, which also joins the tables' parts."""
         if not self._run.config.output.report:
             return
-        if self.signals.received is None or not self.has_seconds_after_signal:
+        if not self._has_seconds:
             from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)
             from mm_nautilus.runs.finish import only_writer  # noqa: PLC0415
 
@@ -226,7 +226,7 @@ def _write_last_rows(parts: Parts[Any, Any], now_ns: int) -> None:
 
 
 def raised_by(step: Callable[[], object]) -> Exception | None:
-    """Take a step and return what it raised, so that what there is can be saved first."""
+    """Take a step and return its exception."""
     try:
         step()
     except Exception as error:
@@ -235,12 +235,12 @@ def raised_by(step: Callable[[], object]) -> Exception | None:
 
 
 def first_fault(faults: Iterable[Exception | None]) -> Exception | None:
-    """Return the first of what went wrong, None where nothing did."""
+    """Return the first exception, or None."""
     return next((fault for fault in faults if fault is not None), None)
 
 
 def run_failed(folder: Path, failure: Failure) -> RunFailedError:
-    """Write what made a run fail to ``failure.txt`` in its folder, and return what is to be told of it."""
+    """Write why a run failed to ``failure.txt`` in its folder, and return the error to raise."""
     words, details = _told(failure)
     refused = raised_by(lambda: write_whole(folder / _FILE, f"{words}\n{details}"))
     place = f"see {folder / _FILE}" if refused is None else f"{_FILE} could not be written either"
@@ -248,10 +248,7 @@ def run_failed(folder: Path, failure: Failure) -> RunFailedError:
 
 
 def note_failed(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Say in a run's summary that it failed, with less of it where that is all there is room for.
-
-    A summary that says otherwise goes.
-    """
+    """Write to a run's summary that it failed, without its figures if the disk is full."""
     (folder / "summary.json").unlink(missing_ok=True)  # its room is needed where the disk is full
     failed = {**summary, "status": "failed"}
     if raised_by(lambda: write_summary(folder, failed)) is not None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from processes import python
 
-from mm_nautilus.runs.tables import RowFile, RowParts
+from mm_nautilus.runs.tables import Rows
 from mm_nautilus.runs.winding_down import note_failed, run_failed
 
 SCHEMA = pa.schema([("number", pa.int64())])
@@ -62,25 +62,18 @@ def test_a_backtest_leaves_whole_files_and_says_what_to_do(tmp_path: Path) -> No
     assert list(folder.glob(".*")) == []
 
 
-def test_a_table_whose_rows_could_not_be_written_is_not_there(tmp_path: Path) -> None:
-    rows = RowFile(tmp_path / "table.parquet", SCHEMA)
+def test_rows_are_written_once_there_is_room(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "table.parquet", SCHEMA)
     rows.append((1,))
-    with largest_files(10), pytest.raises(OSError, match=r"File too large.*table\.parquet"):
-        rows.flush()
-    rows.append((2,))
-    with pytest.raises(OSError, match=r"table\.parquet"):
-        rows.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_rows_of_parts_are_written_once_there_is_room(tmp_path: Path) -> None:
-    rows = RowParts(tmp_path / "table.parquet", SCHEMA)
-    rows.append((1,))
-    with largest_files(10), pytest.raises(OSError, match=r"000001\.parquet"):
+    with largest_files(10), pytest.raises(OSError, match=r"File too large.*000001\.parquet"):
         rows.flush()
     assert list((tmp_path / "table.parts").iterdir()) == []
+    rows.append((2,))
+    with largest_files(10), pytest.raises(OSError, match=r"000001\.parquet"):
+        rows.close()
+    assert not (tmp_path / "table.parquet").exists()
     rows.close()
-    assert pq.read_table(tmp_path / "table.parquet").column("number").to_pylist() == [1]
+    assert pq.read_table(tmp_path / "table.parquet").column("number").to_pylist() == [1, 2]
 
 
 def test_a_failed_run_says_so_where_there_is_room_for_hardly_anything(tmp_path: Path) -> None:

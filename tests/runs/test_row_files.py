@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.runs.tables import RowFile, RowParts, join_parts
+from mm_nautilus.runs.tables import Rows, join_parts
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
 
@@ -26,7 +26,7 @@ def test_parts_hold_every_row_after_each_flush_and_join_in_order(
     tmp_path_factory: pytest.TempPathFactory, flushes: list[int], most_rows: int, last: int
 ) -> None:
     path = tmp_path_factory.mktemp("rows") / "table.parquet"
-    rows, count = RowParts(path, SCHEMA, most_rows), 0
+    rows, count = Rows(path, SCHEMA, most_rows), 0
     for added in flushes:
         for _ in range(added):
             rows.append(row(count))
@@ -45,40 +45,37 @@ def test_parts_hold_every_row_after_each_flush_and_join_in_order(
 
 def test_rows_since_the_last_flush_are_all_that_an_end_costs(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
-    rows = RowParts(path, SCHEMA, most_rows=4)
+    rows = Rows(path, SCHEMA, most_rows=4)
     for number in range(10):
         rows.append(row(number))
     rows.flush()
     rows.append(row(10))
     del rows  # as if the process had ended
     assert numbers(path.with_suffix(".parts")) == list(range(10))
-    join_parts(path, SCHEMA)
+    join_parts(path.with_suffix(".parts"))
     assert numbers(path) == list(range(10))
 
 
 def test_part_that_was_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
-    rows = RowParts(path, SCHEMA)
+    rows = Rows(path, SCHEMA)
     rows.append(row(0))
     rows.flush()
     (path.with_suffix(".parts") / ".000001.parquet.part").write_bytes(b"PAR1 cut off")
-    join_parts(path, SCHEMA)
+    join_parts(path.with_suffix(".parts"))
     assert numbers(path) == [0]
     assert not path.with_suffix(".parts").exists()
 
 
 def test_memory_of_parts_is_bounded(tmp_path: Path) -> None:
-    rows = RowParts(tmp_path / "table.parquet", SCHEMA, most_rows=10)
+    rows = Rows(tmp_path / "table.parquet", SCHEMA, most_rows=10)
     for number in range(1_000):
         rows.append(row(number))
-        assert len(rows._rows) + sum(table.num_rows for table in rows._written) < 10
+        assert len(rows._rows) + rows._part.num_rows < 10
 
 
-def test_one_file_holds_all_rows_once_it_is_closed(tmp_path: Path) -> None:
+def test_a_table_left_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
-    rows = RowFile(path, SCHEMA)
-    for number in range(12_000):
-        rows.append(row(number))
-    rows.close()
-    assert numbers(path) == list(range(12_000))
-    assert pq.ParquetFile(path).num_row_groups == 3
+    Rows(path, SCHEMA).leave()
+    join_parts(path.with_suffix(".parts"))
+    assert pq.read_table(path).equals(SCHEMA.empty_table())
