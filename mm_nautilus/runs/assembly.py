@@ -1,4 +1,4 @@
-"""Build what backtests and sandbox runs share, the simulated venue among it, and the engine of a backtest."""
+"""Build the parts that backtests and sandbox runs share, such as the simulated venue, and a backtest's engine."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from nautilus_trader.backtest import (
 )
 from nautilus_trader.common import FileWriterConfig, LoggerConfig, LogLevel
 from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.execution import FeeModel, StaticLatencyModel
+from nautilus_trader.execution import FeeModel, MakerTakerFeeModel, StaticLatencyModel
 from nautilus_trader.model import (
     AccountId,
     AccountType,
@@ -39,7 +39,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs.control import RunControl
-from mm_nautilus.runs.fee_model import TieredFees, fixed_fees, follow_strategy
+from mm_nautilus.runs.fee_model import TieredFees
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
@@ -48,24 +48,22 @@ from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
 RUN_ID: Final = "backtest"
-"""The engine's name of the run."""
 _NS_PER_MS: Final = 1_000_000
 ORDER_RATE: Final = "100000/00:00:01"
-"""Order commands a second at which the engine's own risk checks refuse them: far beyond the strategy's cap, which
-exits and cancels because of an unsound book may pass."""
-
+"""Order commands a second above which the engine's risk checks refuse them: far beyond the strategy's own cap, which
+exits and cancels on an unsafe book may exceed."""
 _CHATTY_COMPONENTS: Final = (
     "nautilus_portfolio::manager",
     "nautilus_portfolio::portfolio",
     "nautilus_execution::engine",
     "nautilus_trading::strategy",
 )
-"""Parts of the engine that log several lines an order; only their warnings are kept."""
+"""They log several lines an order; only their warnings are kept."""
 _WARNS_OF_NOTHING: Final = "nautilus_model::types::quantity"
-"""Warns whenever the simulated queue before an order becomes shorter than what was traded, which is no fault."""
+"""Warns whenever the simulated queue before an order becomes shorter than a trade's size, which is no fault."""
 _WARNS_ONCE_A_LEVEL: Final = "nautilus_model::orderbook::book"
-"""Warns of every level of every book change that is dated before an earlier one: one frame that is dated ahead makes
-that thousands a second. The strategy tells it once."""
+"""Warns of every level of every book change with a time before an earlier one: thousands a second after one frame with
+a time ahead. The strategy reports it once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,22 +75,20 @@ class Parts[Node, Control: GuardedActor]:
     metrics: MetricsActor
     recorder: RunRecorder
     traces: TraceRecorder | None
-    """What records the tables of charts, None where the run writes none."""
+    """Records the tables of charts, None in a run without them."""
     fees: FeeModel
-    """What the venue charges."""
     control: Control
-    """What begins, watches and ends the run."""
     others: Sequence[GuardedActor] = ()
     """Actors that only some runs have."""
 
     @property
     def actors(self) -> Sequence[GuardedActor]:
-        """All but the strategy, in the order in which they have to start."""
+        """All but the strategy, in the order of their start."""
         traces = () if self.traces is None else (self.traces,)
         return self.metrics, self.recorder, *traces, *self.others, self.control
 
     def failure(self) -> CallbackFailure | None:
-        """Return what a callback raised first, or None."""
+        """Return the first failure of a callback, or None."""
         components: tuple[GuardedStrategy | GuardedActor, ...] = (self.strategy, *self.actors)
         return next((failure for component in components for failure in component.failures), None)
 
@@ -100,14 +96,11 @@ class Parts[Node, Control: GuardedActor]:
 type BacktestParts = Parts[BacktestNode, RunControl]
 
 
-# -- The simulated venue ------------------------------------------------------------------------------------
-
-
 def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, tuple[Decimal, Decimal]]:
     """Return each symbol's maker and taker fee as fractions of the traded value.
 
-    A symbol's own entry under ``symbol_fees`` counts before ``fees``, and that before the instrument's own; a
-    ConfigError says that a symbol has none from any of the three.
+    An entry under ``symbol_fees`` comes before ``fees``, and that before the instrument's own. Raises ConfigError if a
+    symbol has none of the three.
     """
     rates = {}
     for symbol, spec in specs.items():
@@ -121,17 +114,14 @@ def fee_rates(venue: VenueConfig, specs: Mapping[str, InstrumentSpec]) -> dict[s
 
 
 def answer_ns(latency: LatencyConfig) -> int:
-    """Return how long the answer to a command takes, nanoseconds: the engine answers at once when it has arrived."""
+    """Return how long the answer to a command takes, nanoseconds: the engine answers as the command arrives."""
     return round(latency.insert_ms * _NS_PER_MS)
 
 
 def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:
-    """Return the engine's latency model, None without any latency.
-
-    A live node's simulated client would otherwise wait on a timer for no time, and be late by that timer.
-    """
+    """Return the engine's latency model, None without any latency."""
     if not (latency.insert_ms or latency.amend_ms or latency.cancel_ms):
-        return None
+        return None  # else a live node's simulated client waits on a timer of zero, and is late by it
     return StaticLatencyModel(
         base_latency_nanos=0,
         insert_latency_nanos=round(latency.insert_ms * _NS_PER_MS),
@@ -141,19 +131,20 @@ def latency_model(latency: LatencyConfig) -> StaticLatencyModel | None:
 
 
 def fee_model(venue: VenueConfig, specs: Mapping[str, InstrumentSpec], report_currency: str) -> FeeModel:
-    """Return what the venue charges: fixed fees, or a `TieredFees` that has to follow the strategy."""
+    """Return the venue's fees: fixed ones, or a `TieredFees` that must follow the strategy."""
     rates = {
         InstrumentId.from_str(specs[symbol].instrument_id): pair
         for symbol, pair in fee_rates(venue, specs).items()
         if venue.fee_schedule is None or symbol in venue.symbol_fees
     }
     if venue.fee_schedule is None:
-        return fixed_fees(rates)
+        makers, takers = zip(*rates.values(), strict=True)
+        return MakerTakerFeeModel(max(makers), max(takers), rates)
     return TieredFees(venue.fee_schedule, rates, report_currency)
 
 
 def _shared_settings(venue: VenueConfig, fees: FeeModel) -> dict[str, Any]:
-    """Return what the backtest's venue and the sandbox's are both told, every realism switch included."""
+    """Return the settings of both venues, every realism switch included."""
     is_cash = venue.account_type == "cash"
     return {
         "oms_type": OmsType.NETTING,
@@ -170,7 +161,7 @@ def _shared_settings(venue: VenueConfig, fees: FeeModel) -> dict[str, Any]:
 
 
 def simulated_venue(venue: VenueConfig, fees: FeeModel, *, book_data: str) -> BacktestVenueConfig:
-    """Describe the venue to the backtest engine; every realism switch is given, none left to a default."""
+    """Describe the venue to the backtest engine."""
     return BacktestVenueConfig(
         name=venue.name,
         starting_balances=[str(amount) for amount in venue.starting_balances],
@@ -182,24 +173,18 @@ def simulated_venue(venue: VenueConfig, fees: FeeModel, *, book_data: str) -> Ba
 
 
 def sandbox_venue(
-    venue: VenueConfig,
-    fees: FeeModel,
-    account_id: AccountId,
-    starting_balances: Sequence[Money],
+    venue: VenueConfig, fees: FeeModel, account_id: AccountId, starting_balances: Sequence[Money]
 ) -> SandboxExecutionClientConfig:
-    """Describe the venue to a live node's simulated execution client, as `simulated_venue` does to a backtest."""
+    """Describe the venue to a live node's simulated execution client."""
     return SandboxExecutionClientConfig(
         venue=Venue(venue.name),
         account_id=account_id,
         starting_balances=starting_balances,
         book_type=BookType.L2_MBP,
-        # Ids that count from 1 anew would be met again after a restart.
+        # Ids that count from 1 would repeat after a restart.
         use_random_ids=True,
         **_shared_settings(venue, fees),
     )
-
-
-# -- Strategy, log and a backtest's engine ------------------------------------------------------------------
 
 
 def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> MarketMakerConfig:
@@ -217,9 +202,9 @@ def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) 
 
 
 def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | None = None) -> LoggerConfig:
-    """Return the engine's logging: everything to a file in the run's folder, nothing to the terminal.
+    """Return the engine's logging: to a file in the run's folder, nothing to the terminal.
 
-    `rotate` has the bytes after which a new file is begun, and how many older ones are kept; None keeps one file.
+    `rotate` has the bytes of one file and the number of older ones to keep; None keeps one file.
     """
     quiet = [_WARNS_OF_NOTHING] if rotate is None else [_WARNS_OF_NOTHING, _WARNS_ONCE_A_LEVEL]
     return LoggerConfig(
@@ -242,8 +227,8 @@ def build_backtest(
 ) -> BacktestParts:
     """Return the engine of a backtest with everything added, ready to run.
 
-    `catalog` is the path by which the engine reads the catalog, `on_progress` is called with the share of the data
-    done, 0..1, and `interrupted` returns whether the run is to end now.
+    `catalog` is the engine's path of the catalog; `on_progress` receives the share of the data done, 0..1;
+    `interrupted` returns whether the run must end now.
     """
     config = inputs.config
     fees = fee_model(config.venue, inputs.specs, config.report_currency)
@@ -259,7 +244,8 @@ def build_backtest(
     )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
-    follow_strategy(fees, strategy, inputs.specs)
+    if isinstance(fees, TieredFees):
+        fees.follow(strategy, inputs.specs)
     parts = Parts(
         node=node,
         fees=fees,
@@ -285,13 +271,12 @@ def build_backtest(
 def _pandas_unloaded() -> Iterator[None]:
     """Keep the engine from importing pandas, which takes as long as all else before the first event.
 
-    It does so to read a time, which is whole nanoseconds here, and for the line of its log that tells the version; it
-    goes without where there is none.
+    It would use it for the times below, which are whole nanoseconds, and to log its version.
     """
     if "pandas" in sys.modules:
         yield
         return
-    sys.modules["pandas"] = None  # type: ignore[assignment] # what makes an import fail
+    sys.modules["pandas"] = None  # type: ignore[assignment] # makes the import fail
     try:
         yield
     finally:
@@ -313,14 +298,11 @@ def _node_config(inputs: RunInputs, folder: Path, catalog: str, fees: FeeModel) 
         for kind in (NautilusDataType.OrderBookDelta, NautilusDataType.TradeTick)
     ]
     if inputs.pinned:
-        # The engine takes all definitions of each catalog in turn, and the last one counts.
-        definitions = folder / "definitions"
-        definitions.mkdir()
-        ParquetDataCatalog(str(definitions.resolve())).write_instruments(list(inputs.pinned))
+        # The engine reads all definitions of each catalog in turn, and the last one counts.
+        definitions = str((folder / "definitions").resolve())
+        ParquetDataCatalog(definitions).write_instruments(list(inputs.pinned))
         pinned = [pair.id for pair in inputs.pinned]
-        data.append(
-            BacktestDataConfig(NautilusDataType.TradeTick, str(definitions.resolve()), instrument_ids=pinned)
-        )
+        data.append(BacktestDataConfig(NautilusDataType.TradeTick, definitions, instrument_ids=pinned))
     return BacktestRunConfig(
         id=RUN_ID,
         venues=[simulated_venue(config.venue, fees, book_data="deltas")],

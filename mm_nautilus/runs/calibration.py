@@ -1,4 +1,4 @@
-"""From a catalog to a calibration: every estimator on every symbol, and why a symbol has none."""
+"""Calibrate a catalog: every estimator on every symbol, and why a symbol has none."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mm_nautilus.calibration.fee_economics import fee_figures
 from mm_nautilus.calibration.figures import (
@@ -41,33 +42,30 @@ from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 
 _BPS: Final = 10_000.0
 _SHORT_SHARE: Final = 0.99
-"""Share of a wanted span below which what was used of it is told."""
+"""Share of a requested span below which a note says how much the book covers."""
 _UNSOUND_SHARE: Final = 0.01
-"""Share of the time without a sound book above which it is told."""
-
-type OnProgress = Callable[[float, float], None]
-
+"""Share of the time without a sound book above which a note says so."""
 _MOST_ROWS: Final = 300_000
 _MOST_SECONDS: Final = 3600
 _BATCH_ROWS: Final = 20_000
 _USUAL_SHARE: Final = 0.99
 """Share of silences of a book that are usual."""
 
+type OnProgress = Callable[[float, float], None]
+
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOutcome:
-    """What a calibration gave."""
+    """A calibration, why symbols have no entry in it, and notes on those that have one."""
 
     calibration: Calibration
     failures: dict[str, str]
-    """Why a symbol has no entry, in words, by symbol."""
     notes: tuple[str, ...]
-    """What is worth knowing of those that have one; each names its symbol."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """What is wanted of the data, nanoseconds since the epoch, both inclusive; None is unbounded."""
+    """The requested data, nanoseconds since the epoch, both inclusive; None is unbounded."""
 
     start_ns: int | None
     end_ns: int | None
@@ -88,15 +86,14 @@ def calibrate_catalog(
 ) -> CalibrationOutcome:
     """Estimate every figure of every symbol from a catalog's books and trades.
 
-    `symbols` are names such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN``; None takes all. `last_seconds` is the
-    length of what is used, counted back from the last book change of any symbol chosen, and does not go with `start` or
-    `end`, the first and last moment used; None is unbounded. A silence of a book of more than `gap_seconds` is a gap,
-    which is no time in which nothing happened: no figure counts it, and none looks across it. `maker_fee_pct`, % of
-    value, takes the place of each instrument's own. `on_progress` is called with rows read and rows in all.
+    `symbols` are names such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN``; None takes all. `last_seconds` counts
+    back from the last book change of any chosen symbol and excludes `start` and `end`, the first and last moment used.
+    A silence of a book of more than `gap_seconds` is a gap: no figure counts it, and none looks across it.
+    `maker_fee_pct`, % of value, replaces each instrument's own. `on_progress` receives rows read and rows in all.
 
     Raises ConfigError if an argument is out of range or two contradict each other, DataError if the catalog cannot be
-    used, lacks a symbol or the symbols are of several venues, and CalibrationError, with a line for each, if no symbol
-    can be calibrated.
+    used, lacks a symbol or the symbols are of several venues, and CalibrationError, with a line a symbol, if none can
+    be calibrated.
     """
     _check_arguments(last_seconds, start, end, maker_fee_pct)
     reader = CatalogReader(catalog)
@@ -165,7 +162,7 @@ def _span(
 
 
 class _Progress:
-    """How many of the rows of some instruments have been read."""
+    """Counts the rows read of some instruments."""
 
     def __init__(
         self, reader: CatalogReader, specs: Sequence[InstrumentSpec], on_progress: OnProgress | None
@@ -176,7 +173,6 @@ class _Progress:
         self._done, self._total, self._on_progress = 0, sum(file.rows for file in files), on_progress
 
     def counting[Block: (DeltaBlock, TradeBlock)](self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Pass blocks on and count their rows."""
         for block in blocks:
             self._done += len(block)
             if self._on_progress is not None:
@@ -185,7 +181,7 @@ class _Progress:
 
 
 class _SymbolWork:
-    """One symbol's way from blocks to figures."""
+    """Calibrates one symbol."""
 
     def __init__(
         self, reader: CatalogReader, spec: InstrumentSpec, span: _Span, progress: _Progress, notes: list[str]
@@ -197,12 +193,8 @@ class _SymbolWork:
         touches = self._touches()
         trades = self._trades(touches)
         orders = market_orders(trades, touches)
-        spread = spread_figures(
-            touches,
-            float(self._spec.price_increment),
-            market_orders=len(orders),
-            trades=len(trades),
-        )
+        tick = float(self._spec.price_increment)
+        spread = spread_figures(touches, tick, market_orders=len(orders), trades=len(trades))
         both, bid, ask = self._intensities(orders, touches, spread)
         return SymbolCalibration(
             start=moment(int(touches.ts_ns[0])),
@@ -215,12 +207,18 @@ class _SymbolWork:
             intensity_bid=bid,
             intensity_ask=ask,
             microprice=self._microprice(touches),
-            mark_outs=_trade_mark_outs(trades, touches),
+            mark_outs=self._mark_outs(trades, touches),
             fees=self._fees(maker_fee_pct, both, spread),
         )
 
     def _note(self, text: str) -> None:
         self._notes.append(f"{self._spec.symbol}: {text}")
+
+    @staticmethod
+    def _mark_outs(trades: TradeBlock, touches: TouchSeries) -> list[MarkOut]:
+        sided = trades.aggressor != SIDE_NONE
+        is_buy = trades.aggressor[sided] == SIDE_BID
+        return mark_outs(trades.ts_init[sided], trades.price_ticks[sided], is_buy, touches)
 
     def _touches(self) -> TouchSeries:
         identity, span = self._spec.instrument_id, self._span
@@ -231,13 +229,12 @@ class _SymbolWork:
         books = books_before(self._reader, self._spec, start_ns)
         if not books:
             raise CalibrationError(f"there is no full book at or before {format_time(start_ns)}")
-        blocks = self._reader.iter_deltas(identity, start=books[-1], end=end_ns)
-        counted = self._progress.counting(blocks)
-        replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=self._span.gap_seconds)
-        self._report_what_was_used(replayed.touches, replayed.unsound_seconds)
+        counted = self._progress.counting(self._reader.iter_deltas(identity, start=books[-1], end=end_ns))
+        replayed = replay_touches(counted, start_ns, end_ns, gap_seconds=span.gap_seconds)
+        self._note_coverage(replayed.touches, replayed.unsound_seconds)
         return replayed.touches
 
-    def _report_what_was_used(self, touches: TouchSeries, unsound_seconds: float) -> None:
+    def _note_coverage(self, touches: TouchSeries, unsound_seconds: float) -> None:
         used = touches.seconds
         span_seconds = (touches.end_ns - int(touches.ts_ns[0])) / 1e9
         if used <= 0:
@@ -285,15 +282,15 @@ class _SymbolWork:
         depths, times, tick_bps = orders.depth_bps, touches.recorded_ns(orders.ts_ns), spread.tick_bps
         seconds = touches.seconds
         both = fit_intensity(depths, seconds, sides=2, tick_bps=tick_bps, ts_ns=times)
-        sides: list[IntensityFit | None] = []
-        for name, side in (("sell", ~orders.is_buy), ("buy", orders.is_buy)):
+
+        def one_side(name: str, side: NDArray[np.bool_]) -> IntensityFit | None:
             try:
-                fit = fit_intensity(depths[side], seconds, tick_bps=tick_bps, ts_ns=times[side])
-                sides.append(fit)
+                return fit_intensity(depths[side], seconds, tick_bps=tick_bps, ts_ns=times[side])
             except CalibrationError as error:
                 self._note(f"no fit to {name} orders alone: {error}")
-                sides.append(None)
-        return both, sides[0], sides[1]
+                return None
+
+        return both, one_side("sell", ~orders.is_buy), one_side("buy", orders.is_buy)
 
     def _microprice(self, touches: TouchSeries) -> MicropriceFigures | None:
         try:
@@ -306,70 +303,73 @@ class _SymbolWork:
         self, maker_fee_pct: float | None, intensity: IntensityFit, spread: SpreadFigures
     ) -> FeeFigures | None:
         rate = self._spec.maker_fee_rate
-        if maker_fee_pct is not None:
-            fee_bps = maker_fee_pct * 100.0
-        elif rate is not None:
-            fee_bps = float(rate) * _BPS
-        else:
+        if maker_fee_pct is None and rate is None:
             return None
+        fee_bps = float(rate or 0) * _BPS if maker_fee_pct is None else maker_fee_pct * 100.0
         return fee_figures(fee_bps, intensity, spread.median_spread_bps)
-
-
-def _trade_mark_outs(trades: TradeBlock, touches: TouchSeries) -> list[MarkOut]:
-    """Return the mark-outs of the trades whose taker's side is known."""
-    sided = trades.aggressor != SIDE_NONE
-    is_buy = trades.aggressor[sided] == SIDE_BID
-    return mark_outs(trades.ts_init[sided], trades.price_ticks[sided], is_buy, touches)
 
 
 @dataclass(frozen=True, slots=True)
 class MarketLook:
-    """What the beginning of a pair's data shows."""
+    """Figures of the beginning of a pair's data."""
 
     seconds: float
-    """Time that was looked at, gaps left out, seconds."""
+    """Time without gaps, seconds."""
     spread_pct: float
     """Median spread over time, % of mid."""
     volatility_pct: float
-    """One-minute volatility, % of price; 0 where the mid stood."""
+    """One-minute volatility, % of price; 0 if the mid did not move."""
     silence_seconds: float
     """The silence of the book that one in a hundred exceeds, seconds."""
-    market_orders: int
-    """How often takers came."""
     median_trade: int
     """Median size of a trade, lots; 0 without trades."""
     reach_pct: float
     """Distance from the mid that one market order in twenty goes beyond, % of mid; 0 without any."""
     choice: WidthChoice | None
-    """The width that market orders speak for; None without any."""
+    """The best width by these market orders; None without any."""
 
 
 def look_at(
     reader: CatalogReader, spec: InstrumentSpec, maker_fee_pct: float, pause_seconds: float
 ) -> MarketLook:
-    """Measure the first hour of a pair's data, or less of it where that has more than 300,000 rows of book changes.
+    """Measure the first hour of a pair's data, or its first 300,000 rows of book changes; there must be some.
 
-    The maker fee is in % of value; a side rests for `pause_seconds` after a fill. A DataError says that the data is
-    damaged, or its beginning holds no sound book for any time; that there are book changes is for the caller to know.
+    The maker fee is in % of value; a side pauses for `pause_seconds` after a fill. Raises DataError if the data is
+    damaged, or its beginning holds no sound book for any time.
     """
+    must = (
+        f"{reader.folder} must hold a sound book of {spec.instrument_id} for some time, was one moment of it"
+    )
     blocks = _first_blocks(reader, spec)
     times = np.unique(np.concatenate([block.ts_init for block in blocks]))
     if len(times) == 1:
-        raise _no_time(reader, spec)
+        raise CalibrationError(must)
     first, last = int(times[0]), int(times[-1])
     silence = float(np.quantile(np.diff(times), _USUAL_SHARE)) / SECOND_NS
-    # In a quiet market the usual silence may be longer than what elsewhere is a gap.
+    # In a quiet market a usual silence may be longer than a gap elsewhere.
     gap_seconds = max(GAP_SECONDS, 2.0 * silence)
     touches = replay_touches(blocks, first, last, gap_seconds=gap_seconds).touches
     if touches.seconds <= 0:
-        raise _no_time(reader, spec)
-    trades = _trades_until(reader, spec, first, last)
-    return _measured(spec, touches, trades, silence, (maker_fee_pct, pause_seconds))
-
-
-def _no_time(reader: CatalogReader, spec: InstrumentSpec) -> CalibrationError:
-    return CalibrationError(
-        f"{reader.folder} must hold a sound book of {spec.instrument_id} for some time, was one moment of it"
+        raise CalibrationError(must)
+    reach, median_trade = None, 0
+    if traded := _trades_until(reader, spec, first, last):
+        trades = joined_blocks(traded)
+        median_trade = int(np.median(trades.size_lots))
+        orders = market_orders(trades, touches)
+        reach = TakerReach(orders, touches) if len(orders) else None
+    spread = spread_figures(touches, float(spec.price_increment), market_orders=0, trades=0)
+    try:
+        volatility_pct = one_minute_pct(volatility_figures(touches).volatility_bps)
+    except CalibrationError:  # too little was recorded, or the mid did not move
+        volatility_pct = 0.0
+    return MarketLook(
+        seconds=touches.seconds,
+        spread_pct=spread.median_spread_bps / 100.0,
+        volatility_pct=volatility_pct,
+        silence_seconds=silence,
+        median_trade=median_trade,
+        reach_pct=0.0 if reach is None else float(np.quantile(reach.depth_bps(), 0.95)) / 100.0,
+        choice=None if reach is None else choose_width(reach, maker_fee_pct, pause_seconds),
     )
 
 
@@ -399,38 +399,3 @@ def _trades_until(
         if len(part) < len(block):
             break
     return found
-
-
-def _measured(
-    spec: InstrumentSpec,
-    touches: TouchSeries,
-    trade_blocks: list[TradeBlock],
-    silence_seconds: float,
-    terms: tuple[float, float],
-) -> MarketLook:
-    reach, median_trade = None, 0
-    if trade_blocks:
-        trades = joined_blocks(trade_blocks)
-        median_trade = int(np.median(trades.size_lots))
-        orders = market_orders(trades, touches)
-        reach = TakerReach(orders, touches) if len(orders) else None
-    count = 0 if reach is None else len(reach.ts_ns)
-    spread = spread_figures(touches, float(spec.price_increment), market_orders=count, trades=0)
-    return MarketLook(
-        seconds=touches.seconds,
-        spread_pct=spread.median_spread_bps / 100.0,
-        volatility_pct=_one_minute_volatility_pct(touches),
-        silence_seconds=silence_seconds,
-        market_orders=count,
-        median_trade=median_trade,
-        reach_pct=0.0 if reach is None else float(np.quantile(reach.depth_bps(), 0.95)) / 100.0,
-        choice=None if reach is None else choose_width(reach, *terms),
-    )
-
-
-def _one_minute_volatility_pct(touches: TouchSeries) -> float:
-    """Return the volatility of a minute, 0 where too little was recorded or the mid stood."""
-    try:
-        return one_minute_pct(volatility_figures(touches).volatility_bps)
-    except CalibrationError:
-        return 0.0

@@ -1,4 +1,4 @@
-"""What ends a run, and the orderly way it does, from inside the engine: quotes first, then the engine."""
+"""The orderly end of a run from inside the engine: quotes first, then the engine."""
 
 import threading
 import time
@@ -19,14 +19,14 @@ from mm_nautilus.trading.strategy import MarketMaker
 _TIMER: Final = "run-control"
 _END_ALERT: Final = "run-control-end"
 _FLATTEN_SECONDS: Final = 3
-"""Time before the end of a backtest's data at which positions are closed where that is configured."""
+"""Time before the end of a backtest's data at which positions are closed, if configured."""
 _LOOK_INTERVAL_NS: Final = SECOND_NS // 10
 _REPORT_INTERVAL_NS: Final = 60 * SECOND_NS
 _LOST_AFTER_NS: Final = 5 * SECOND_NS
-"""Time without any event after which those of an ended feed that are missing are taken for lost."""
+"""Time without any event after which the missing ones of an ended feed are taken for lost."""
 STANDSTILL_SECONDS: Final = 10.0
-"""Longest time for which the engine's clock may stand still after the wall clock was set back, where orders have a
-latency: it is reckoned in the engine's time, so that nothing reaches the simulated venue, cancels neither."""
+"""Longest time for which the engine's clock may stand still after the wall clock was set back, if orders have a
+latency: it is counted in the engine's time, so that neither orders nor cancels reach the simulated venue."""
 WIND_DOWN_SECONDS: Final = 2.0
 """Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
 
@@ -42,61 +42,43 @@ class StopCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """The first thing that asked a run to end."""
+    """The first request to end a run."""
 
     cause: StopCause
     text: str
     asked_at: float
-    """When, or when it was put off last, seconds of the monotonic clock."""
+    """Time of the request or its last delay, seconds of the monotonic clock."""
     events: int = 0
-    """How many book events and trades are to be worked through before."""
+    """Book events and trades to be processed before."""
 
 
 class StopController:
-    """One run's wish to end, which any thread may express; the first one counts.
+    """One run's request to end, which any thread may make; the first one counts.
 
-    A feed's end alone waits until what the venue had sent has been worked through, and gives way to anything that
-    cannot wait for that.
+    Only a feed's end waits until everything the venue had sent is processed, and any other request replaces it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stop: StopRequest | None = None
-
-    @property
-    def stop(self) -> StopRequest | None:
-        """The request, or None while the run is to go on."""
-        return self._stop
+        self.stop: StopRequest | None = None
 
     def request_stop(self, cause: StopCause, text: str, *, events: int = 0) -> None:
-        """Ask the run to end; does nothing where something else has."""
+        """Request the end unless it has been requested."""
         with self._lock:
-            if self._stop is None or self._stop.cause is StopCause.FEED_END is not cause:
-                self._stop = StopRequest(cause, text, time.monotonic(), events)
+            if self.stop is None or self.stop.cause is StopCause.FEED_END is not cause:
+                self.stop = StopRequest(cause, text, time.monotonic(), events)
 
-    def put_off(self) -> None:
-        """Note that the end has to wait for what was sent before."""
+    def delay(self) -> None:
+        """Let the end wait for events that were sent before it."""
         with self._lock:
-            if self._stop is not None:
-                self._stop = replace(self._stop, asked_at=time.monotonic())
+            if self.stop is not None:
+                self.stop = replace(self.stop, asked_at=time.monotonic())
 
 
-class _Control(GuardedActor):
-    """What begins, watches and ends a run."""
+class RunControl(GuardedActor):
+    """Report progress every simulated second, and wind the strategies down at the end or on a signal."""
 
     actor_name = "CONTROL-001"
-
-    def __init__(self, *, flatten: bool) -> None:
-        super().__init__()
-        self._flatten = flatten
-
-    def _stop_quoting(self, reason: str) -> None:
-        """Let the strategies cancel their quotes and, where that is configured, close their positions."""
-        self.publish_message(COMMANDS_TOPIC, StopQuoting(reason, self._flatten))
-
-
-class RunControl(_Control):
-    """Report progress every simulated second, and wind the strategies down at the end or on a signal."""
 
     def __init__(
         self,
@@ -107,21 +89,19 @@ class RunControl(_Control):
         on_progress: Callable[[float], None],
         interrupted: Callable[[], bool],
     ) -> None:
-        super().__init__(flatten=flatten)
-        self._start_ns = start_ns
-        self._end_ns = end_ns
+        super().__init__()
+        self._start_ns, self._end_ns, self._flatten = start_ns, end_ns, flatten
         self._wind_down_ns = end_ns - _FLATTEN_SECONDS * SECOND_NS
-        self._on_progress = on_progress
-        self._interrupted = interrupted
+        self._on_progress, self._interrupted = on_progress, interrupted
         self._winding_down = False
 
     def on_start(self) -> None:
-        """Set the timer, and listen for gaps."""
+        """Set the timer, and subscribe to gaps."""
         self._timer = PausingTimer(self.clock, _TIMER, SECOND_NS, may_pause=True)
         self.subscribe_topic(EVENTS_TOPIC, self._on_gap)
 
     def _on_gap(self, message: object) -> None:
-        """Pause while strategies do, but for the end of the data."""
+        """Pause while strategies do, except for the end of the data."""
         if isinstance(message, MarketGap) and message.is_over:
             self._timer.resume()
         elif isinstance(message, MarketGap):
@@ -129,7 +109,7 @@ class RunControl(_Control):
             self.clock.set_time_alert_ns(_END_ALERT, max(self._wind_down_ns, self.clock.timestamp_ns() + 1))
 
     def on_time_event(self, event: Any) -> None:
-        """Report progress; wind down and, after one more second, shut down where that is due."""
+        """Report progress; wind down and, one second after a signal, shut down."""
         if not self._timer.ticks(event) and event.name != _END_ALERT:
             return
         if self._interrupted():
@@ -140,24 +120,24 @@ class RunControl(_Control):
             return
         span = max(1, self._end_ns - self._start_ns)
         self._on_progress(min(1.0, (event.ts_event - self._start_ns) / span))
-        near_end = event.ts_event >= self._wind_down_ns
-        if self._flatten and near_end and not self._winding_down:
+        if self._flatten and event.ts_event >= self._wind_down_ns and not self._winding_down:
             self._wind_down("end of the data")
 
     def _wind_down(self, reason: str) -> None:
         self._winding_down = True
-        self._stop_quoting(reason)
+        self.publish_message(COMMANDS_TOPIC, StopQuoting(reason, self._flatten))
 
 
-class SessionControl(_Control):
-    """Begin, watch and end a live run from inside the engine.
+class SessionControl(GuardedActor):
+    """Watch and end a live run from inside the engine.
 
-    It subscribes to the trades that the simulated venue matches with, calls `on_report` at the start and once a minute
-    with the time in nanoseconds since the epoch, and where the session is to end tells the strategy to cancel (and,
-    with `flatten`, close) everything and waits for it before it stops the engine: what is filled while the engine stops
-    reaches no callback. `has_latency` says that orders take time to the simulated venue: a clock that stands still then
-    ends the run.
+    It subscribes to the trades that the simulated venue matches with, and calls `on_report` at the start and once a
+    minute with the time in nanoseconds since the epoch. At the end it lets the strategy cancel (and, with `flatten`,
+    close) everything before it stops the engine: fills while the engine stops reach no callback. If `has_latency`, a
+    clock that stands still ends the run.
     """
+
+    actor_name = "CONTROL-001"
 
     def __init__(
         self,
@@ -171,14 +151,10 @@ class SessionControl(_Control):
         has_latency: bool = False,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        super().__init__(flatten=flatten)
-        self._has_latency = has_latency
-        self._wall_ns = wall_ns
-        self._session = session
-        self._strategy = strategy
-        self._instrument_ids = instrument_ids
-        self._duration_ns = duration_ns
-        self._on_report = on_report
+        super().__init__()
+        self._session, self._strategy, self._instrument_ids = session, strategy, instrument_ids
+        self._duration_ns, self._flatten, self._on_report = duration_ns, flatten, on_report
+        self._has_latency, self._wall_ns = has_latency, wall_ns
         self._next_report_ns = 0
         self._give_up_ns: int | None = None
         self.start_ns: int | None = None
@@ -200,20 +176,20 @@ class SessionControl(_Control):
         self.trades += 1
 
     def _on_command(self, message: object) -> None:
-        """End and begin the subscription to trades with the others'."""
+        """Subscribe to trades again or no more, as the strategy does to its feeds."""
         if isinstance(message, FeedRequest) and message.data is FeedData.TRADES:
             (self.subscribe_trades if message.is_wanted else self.unsubscribe_trades)(message.instrument_id)
 
     def on_time_event(self, event: Any) -> None:
-        """Report at the start and after each minute, and end the run where it is to end."""
+        """Report at the start and after each minute, and end the run on a request."""
         if event.name != _TIMER:
             return
-        # The timer keeps its schedule when the wall clock is set, and so tells how long the run has lasted.
+        # The timer keeps its schedule when the wall clock is set: it measures how long the run has lasted.
         now_ns = event.ts_event
         self._look(now_ns)
         stop = self._session.stop
         if stop is not None and self._is_still_fed(stop, now_ns):
-            self._session.put_off()
+            self._session.delay()
         elif stop is not None:
             self._end(stop, now_ns)
         elif now_ns >= self._next_report_ns:
@@ -237,13 +213,13 @@ class SessionControl(_Control):
 
     @property
     def events(self) -> int:
-        """Book events and trades that have come so far."""
+        """Book events and trades so far."""
         return self.trades + sum(symbol.book_events for symbol in self._strategy.symbols.values())
 
     def _is_still_fed(self, stop: StopRequest, now_ns: int) -> bool:
-        """Return whether what the venue sent before its feed ended is still on its way through the engine.
+        """Return whether events that the venue sent before its feed ended are still on their way.
 
-        What was lost with a connection never comes; it is given up once nothing else has come for a while.
+        Events that were lost with a connection never come: the wait ends after five seconds without any.
         """
         if stop.cause is not StopCause.FEED_END:
             return False
@@ -253,22 +229,21 @@ class SessionControl(_Control):
         return quiet_ns < (_LOOK_INTERVAL_NS if self.events >= stop.events else _LOST_AFTER_NS)
 
     def _end(self, stop: StopRequest, now_ns: int) -> None:
-        """Wind the strategy down and, once nothing of it is left or the wait is over, stop the engine."""
+        """Wind the strategy down and, once that is done or the wait is over, stop the engine."""
         if self._give_up_ns is None:
             self._give_up_ns = now_ns + round(WIND_DOWN_SECONDS * SECOND_NS)
             self.log.info(f"ending: {stop.text}")
-            self._stop_quoting(stop.text)
+            self.publish_message(COMMANDS_TOPIC, StopQuoting(stop.text, self._flatten))
         elif self._is_clear() or now_ns >= self._give_up_ns:
             self.clock.cancel_timer(_TIMER)
             self.shutdown_system(stop.text)
 
     def _is_clear(self) -> bool:
-        """Return whether no order is left and, where positions are to be closed, none that can be."""
+        """Return whether no order is left and, with `flatten`, no position that can be closed."""
         if self.cache.orders_open_count() or self.cache.orders_inflight_count():
             return False
-        return not self._flatten or not any(
-            symbol.closing.is_possible for symbol in self._strategy.symbols.values()
-        )
+        symbols = self._strategy.symbols.values()
+        return not (self._flatten and any(symbol.closing.is_possible for symbol in symbols))
 
     def on_failure(self, failure: CallbackFailure) -> None:
         """Ask for the end, in whatever way the engine allows now."""

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Self
 
-from nautilus_trader.execution import FeeModel, MakerTakerFeeModel
+from nautilus_trader.execution import FeeModel
 from nautilus_trader.model import InstrumentId, LiquiditySide, Money
 
 from mm_nautilus.config.fee_schedule import FeeScheduleConfig, FeeTier
@@ -19,25 +20,25 @@ _WINDOW_NS: Final = 30 * 86_400 * SECOND_NS
 type FeeRates = Mapping[InstrumentId, tuple[Decimal, Decimal]]
 
 
-def fixed_fees(rates: FeeRates) -> MakerTakerFeeModel:
-    """Return the engine's model of each pair's maker and taker fee, as fractions of the value."""
-    highest = max(maker for maker, _ in rates.values()), max(taker for _, taker in rates.values())
-    return MakerTakerFeeModel(*highest, dict(rates))
-
-
-def follow_strategy(fees: FeeModel, strategy: MarketMaker, specs: Mapping[str, InstrumentSpec]) -> None:
-    """Let fees that depend on the volume take time and prices from the strategy."""
-    if isinstance(fees, TieredFees):
-        fees.follow(strategy, {symbol: (spec.base, spec.quote) for symbol, spec in specs.items()})
-
-
 def fee_tiers(fees: FeeModel) -> list[dict[str, Any]] | None:
-    """Return which tier held from which volume on, None with fixed fees."""
-    return [use.to_dict() for use in fees.uses] if isinstance(fees, TieredFees) else None
+    """Return the tiers that held, as the summary has them; None with fixed fees."""
+    if not isinstance(fees, TieredFees):
+        return None
+    return [
+        {
+            "since_ns": use.since_ns,
+            "volume": use.volume,
+            "maker_fee_pct": use.tier.maker_fee_pct,
+            "taker_fee_pct": use.tier.taker_fee_pct,
+            "fills": use.fills,
+            "unvalued_fills": use.unvalued,
+        }
+        for use in fees.uses
+    ]
 
 
 def fee_warnings(fees: FeeModel) -> list[str]:
-    """Return what a schedule could not do."""
+    """Return a warning of fills that a schedule's volume lacks, if there are any."""
     unvalued = sum(use.unvalued for use in fees.uses) if isinstance(fees, TieredFees) else 0
     if not unvalued:
         return []
@@ -47,23 +48,12 @@ def fee_warnings(fees: FeeModel) -> list[str]:
 class TieredFees(FeeModel):
     """Charge the fees of the tier that the volume of the last thirty days has reached, before each execution.
 
-    Parameters
-    ----------
-    schedule
-        The tiers.
-    own
-        Fees of the pairs that have their own, as fractions of the value; their volume counts.
-    report_currency
-        Currency of volumes.
-
-    Attributes
-    ----------
-    uses
-        Tiers that held, in the order of time.
+    `own` has the fees of pairs with fees of their own, as fractions of the value; their volume counts, too. Volumes are
+    in the report currency. `uses` are the tiers that held, in the order of time.
     """
 
     def __new__(cls, *_args: Any) -> Self:
-        """Keep the arguments from the engine's base class."""
+        """Hide the arguments from the engine's base class."""
         return super().__new__(cls)
 
     def __init__(self, schedule: FeeScheduleConfig, own: FeeRates, report_currency: str) -> None:
@@ -75,15 +65,15 @@ class TieredFees(FeeModel):
         self._rates: Rates[float] | None = None
         self.uses: list[TierUse] = []
 
-    def follow(self, strategy: MarketMaker, pairs: Mapping[str, tuple[str, str]]) -> None:
-        """Take time and prices from the strategy; `pairs` are base and quote currency by symbol."""
+    def follow(self, strategy: MarketMaker, specs: Mapping[str, InstrumentSpec]) -> None:
+        """Take time and prices from the strategy."""
 
         def mid_price(symbol: str) -> float | None:
             state = strategy.symbols.get(symbol)
             return None if state is None else state.mid_price
 
         self._strategy = strategy
-        self._rates = Rates(pairs, mid_price, 1.0)
+        self._rates = Rates({name: (spec.base, spec.quote) for name, spec in specs.items()}, mid_price, 1.0)
 
     def get_commission(self, order: Any, fill_quantity: Any, fill_px: Any, instrument: Any) -> Money:
         """Return an execution's fee in quote currency, and count its value."""
@@ -121,34 +111,15 @@ class TieredFees(FeeModel):
         return self.uses[-1]
 
 
+@dataclass(slots=True)
 class TierUse:
-    """A stretch of time in which one tier held.
+    """A stretch of time in which one tier held."""
 
-    Attributes
-    ----------
-    since_ns
-        Time of its first execution, nanoseconds since the epoch.
-    volume
-        Volume of the thirty days before, in the report currency.
-    tier
-        The tier.
-    fills, unvalued
-        Executions, and those of them whose value had no price in the report currency and was not counted.
-    """
-
-    __slots__ = ("fills", "since_ns", "tier", "unvalued", "volume")
-
-    def __init__(self, since_ns: int, volume: float, tier: FeeTier) -> None:
-        self.since_ns, self.volume, self.tier = since_ns, volume, tier
-        self.fills = self.unvalued = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as the summary has it."""
-        return {
-            "since_ns": self.since_ns,
-            "volume": self.volume,
-            "maker_fee_pct": self.tier.maker_fee_pct,
-            "taker_fee_pct": self.tier.taker_fee_pct,
-            "fills": self.fills,
-            "unvalued_fills": self.unvalued,
-        }
+    since_ns: int
+    """Time of its first execution, nanoseconds since the epoch."""
+    volume: float
+    """Volume of the thirty days before, in the report currency."""
+    tier: FeeTier
+    fills: int = 0
+    unvalued: int = 0
+    """Those of the fills whose value had no price in the report currency and was not counted."""

@@ -18,7 +18,7 @@ from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
 
 def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
-    """Raise a RefusedRunError with all folders that could not be made or written, without making them."""
+    """Raise a RefusedRunError with all folders that cannot be made or written, without making them."""
     problems = [
         _refused(key, folder, os.strerror(refusal))
         for key, folder in folders.items()
@@ -34,7 +34,7 @@ def _refused(key: str, folder: Path, reason: str | None) -> Problem:
 
 
 def write_refusal(folder: Path) -> tuple[Path, int | None]:
-    """Return a folder, or the nearest one above it that exists, and the system's number for why it is not written."""
+    """Return a folder, or the nearest existing one above it, and the number of the error of writing there, if any."""
     whole = folder.absolute()
     nearest = next(path for path in (whole, *whole.parents) if path.exists())
     if not nearest.is_dir():
@@ -43,10 +43,10 @@ def write_refusal(folder: Path) -> tuple[Path, int | None]:
 
 
 def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, bytes]) -> Path:
-    """Make a run's folder, put its resolved configuration, its calibration and its modules there, and return it.
+    """Make a run's folder with its resolved configuration, calibration and modules, and return it.
 
-    `sources` has the texts of modules of one's own, by paths within the folder. A RefusedRunError says that the folder
-    or a file cannot be made.
+    `sources` has the texts of the user's modules, by paths within the folder. Raises RefusedRunError if the folder or a
+    file cannot be made.
     """
     directory = config.output.directory
     folder = new_run_folder(directory, config.name)
@@ -66,18 +66,18 @@ def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, b
 
 
 def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path:
-    """Make and return a new folder ``<parent>/<time>-<name>``; the time is UTC.
+    """Make and return a new folder ``<parent>/<time>-<name>`` or, in the same second, ``<time>-<name>-2``.
 
-    Two runs that start in the same second get folders of their own. A RefusedRunError says that it cannot be made.
+    The time is UTC. Raises RefusedRunError if it cannot be made.
     """
-    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    count = 1
+    first = parent / f"{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+    folder, number = first, 1
     while True:
-        folder = parent / (f"{stamp}-{name}" if count == 1 else f"{stamp}-{name}-{count}")
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            count += 1
+            number += 1
+            folder = first.with_name(f"{first.name}-{number}")
         except OSError as error:
             raise RefusedRunError([_refused("output.directory", parent, reason(error))]) from error
         else:
@@ -85,5 +85,5 @@ def new_run_folder(parent: Path, name: str, now: datetime | None = None) -> Path
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Replace a run's summary, whole or not at all."""
+    """Replace a run's summary atomically."""
     write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")

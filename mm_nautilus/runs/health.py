@@ -1,4 +1,4 @@
-"""Whether a run can be expected to work here: what a user can put right before it begins."""
+"""The doctor: faults of this machine and of a configuration's files that a user can mend before a run."""
 
 import ctypes
 import errno
@@ -32,7 +32,7 @@ _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", re.MULTILINE)
 _ENGINE: Final = "nautilus-trader"
 _EXTRAS: Final = {"venue": ("aiohttp",), "web": ("starlette", "uvicorn")}
-"""Modules of the optional extras that a sandbox may need."""
+"""Modules of the optional extras."""
 _SHOWN: Final = 5
 _GB: Final = 1e9
 _NEEDED_GB: Final = 0.2
@@ -40,13 +40,13 @@ _WANTED_GB: Final = 2.0
 _UNSYNCHRONISED: Final = 5
 """``TIME_ERROR`` of Linux' timex.h."""
 _EARLIEST: Final = datetime(2025, 12, 13, tzinfo=UTC)
-"""No wall clock that is right is earlier: the day of v1.4.0."""
+"""The day of v1.4.0; a clock before it is wrong."""
 
 type OnProgress = Callable[[int, int], None]
 
 
 class CheckState(StrEnum):
-    """What was found; only a problem keeps a run from working."""
+    """Result of a check; only a problem keeps a run from working."""
 
     OK = "ok"
     WARNING = "warning"
@@ -55,27 +55,25 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One result."""
 
     name: str
     state: CheckState
     text: str
 
 
-_OK: Final = CheckState.OK
-_WARNING: Final = CheckState.WARNING
-_PROBLEM: Final = CheckState.PROBLEM
+_OK, _WARNING, _PROBLEM = CheckState
 
 
 def environment_checks(lock: Path = _LOCK) -> list[Check]:
-    """Look at Python, the packages and the clock; without a lock file only what is missing is found."""
-    return [_python_check(), *_version_checks(lock), *_clock_checks()]
+    """Check Python, the packages and the clock; without a lock file only missing packages are found."""
+    return [_python_check(), *_version_checks(lock), _clock_check()]
 
 
 def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None = None) -> list[Check]:
-    """Look at what a run reads, goes on from and writes; nothing is written and no network is used.
+    """Check the files that a run reads and writes; nothing is written and no network is used.
 
-    `on_progress` is called with rows read and rows in all of the catalog that is read: all of it is.
+    The whole catalog is read; `on_progress` is called with rows read and rows in all.
     """
     if isinstance(config, RunConfig):
         found = [_catalog_check(config.catalog, on_progress)]
@@ -91,9 +89,6 @@ def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None
         if isinstance(folder, Path):
             found += _folder_checks(f"{name}.directory", folder)
     return found
-
-
-# -- Versions and clock -------------------------------------------------------------------------------------
 
 
 def _python_check() -> Check:
@@ -140,10 +135,10 @@ def _version_checks(lock: Path) -> Iterator[Check]:
 
 
 def clock_is_synchronised() -> bool | None:
-    """Return whether the kernel's clock is set right by something, None where it cannot say."""
+    """Return whether the kernel's clock is synchronised, None if unknown."""
     if sys.platform != "linux":
         return None
-    timex = ctypes.create_string_buffer(1_024)  # larger than any system's struct of that name
+    timex = ctypes.create_string_buffer(1_024)  # larger than any system's struct
     try:
         state = ctypes.CDLL(None).adjtimex(timex)
     except (OSError, AttributeError):
@@ -151,18 +146,14 @@ def clock_is_synchronised() -> bool | None:
     return None if state < 0 else state != _UNSYNCHRONISED
 
 
-def _clock_checks() -> Iterator[Check]:
+def _clock_check() -> Check:
     now = datetime.fromtimestamp(time.time(), UTC)
     text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if now < _EARLIEST:
-        yield Check("clock", _PROBLEM, f"{text} is in the past; set it")
-    elif clock_is_synchronised() is False:
-        yield Check("clock", _WARNING, f"{text}, not synchronised; use NTP for live data")
-    else:
-        yield Check("clock", _OK, text)
-
-
-# -- Files --------------------------------------------------------------------------------------------------
+        return Check("clock", _PROBLEM, f"{text} is in the past; set it")
+    if clock_is_synchronised() is False:
+        return Check("clock", _WARNING, f"{text}, not synchronised; use NTP for live data")
+    return Check("clock", _OK, text)
 
 
 def _catalog_check(folder: Path, on_progress: OnProgress | None) -> Check:
@@ -176,13 +167,12 @@ def _catalog_check(folder: Path, on_progress: OnProgress | None) -> Check:
         return Check("catalog", _PROBLEM, text)
     rows = sum(entry.book.rows + entry.trades.rows for entry in report.instruments)
     source = "simulated" if any(entry.simulated for entry in report.instruments) else "recorded"
-    return Check(
-        "catalog", _OK, f"{folder} is clean: {len(report.instruments)} instruments, {rows:,} rows, {source}"
-    )
+    text = f"{folder} is clean: {len(report.instruments)} instruments, {rows:,} rows, {source}"
+    return Check("catalog", _OK, text)
 
 
 def _folder_checks(key: str, folder: Path) -> Iterator[Check]:
-    """Look whether a folder, which need not exist, can be written and has room; `key` names it."""
+    """Check that a folder, which need not exist, can be written and has room; `key` names it."""
     nearest, refusal = write_refusal(folder)
     if refusal is None:
         there = "is writable" if nearest == folder.absolute() else "can be made"
@@ -200,11 +190,8 @@ def _folder_checks(key: str, folder: Path) -> Iterator[Check]:
         yield Check(disk, _OK, text)
 
 
-# -- What only sandbox runs have ----------------------------------------------------------------------------
-
-
 def _lacking(extra: str) -> str | None:
-    """Return which modules of an extra are missing and how to get them; None where all are there."""
+    """Return which modules of an extra are missing and how to install them, or None."""
     missing = [name for name in _EXTRAS[extra] if importlib.util.find_spec(name) is None]
     if not missing:
         return None

@@ -1,4 +1,4 @@
-"""What a run needs to begin: instruments, the span of its data, first prices; checked before anything is written."""
+"""A run's instruments, span of data and first prices, checked before anything is written."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,19 +30,16 @@ _BATCH_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class OwnCode:
-    """What a run trades with."""
+    """A run's strategy class and pricing functions."""
 
     strategy_class: type[MarketMaker]
     pricing: Mapping[str, PricingModel]
-    """Pricing functions by symbol; the other symbols have the configured model."""
+    """By symbol; the other symbols use the configured model."""
     sources: Mapping[Path, bytes]
-    """The text of each module that was imported, by what the run's folder calls its copy."""
+    """The text of each imported module, by its path in the run's folder."""
 
     def strategy(self, config: MarketMakerConfig, *, takes_over: bool = False) -> MarketMaker:
-        """Return the strategy with a configuration; `takes_over` as of `MarketMaker`.
-
-        A MarketMakingError says that a constructor of one's own raises.
-        """
+        """Return the strategy; raises MarketMakingError if the user's constructor raises."""
         try:
             return self.strategy_class(config, takes_over=takes_over, pricing=self.pricing)
         except Exception as error:
@@ -52,7 +49,7 @@ class OwnCode:
 
 
 def import_own_code(config: TradingConfig) -> OwnCode:
-    """Import what a configuration names; a RefusedRunError has all that cannot be had."""
+    """Import the classes and functions of a configuration; a RefusedRunError has all that cannot be imported."""
     modules, strategy_class = OwnModules(), MarketMaker
     pricing, problems = own_pricing(config.strategy, modules)
     reference = config.strategy.strategy_class
@@ -77,40 +74,37 @@ def _is_strategy(found: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A configuration with what the catalog, or the venue, has of it."""
+    """A configuration with its instruments in the catalog or at the venue."""
 
     config: RunConfig | SandboxConfig
     specs: Mapping[str, InstrumentSpec]
     warnings: Mapping[str, Problem]
-    """Risks that validation named, by their texts."""
+    """Risks that validation found, by their texts."""
     code: OwnCode
-    """The strategy and pricing functions that the configuration names."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunInputs(Inputs):
-    """A backtest's configuration with what its catalog holds."""
+    """A backtest's configuration with its catalog's data."""
 
     config: RunConfig
     data_ns: int
-    """First moment of the data that is read, nanoseconds since the epoch: a run that starts in the middle of a
-    recording reads from the last full book before it, and before the minutes that its volatility is measured from,
-    as far as there are any."""
+    """First moment of the data to read, nanoseconds since the epoch: in the middle of a recording the last full book
+    before the run and, as far as there are any, before the minutes for its first volatility."""
     quote_ns: int
     end_ns: int
     """First and last moment of the run itself."""
     pinned: tuple[Any, ...]
-    """The engine's instruments among them that the catalog defines several times, as they are in force here."""
+    """The engine's instruments that the catalog defines several times, as they are in force here."""
     broken: frozenset[str]
-    """The symbols whose data announce breaks, in which nobody knows the book."""
+    """The symbols whose data announce breaks, in which the book is unknown."""
 
 
 def prepare(config: RunConfig) -> RunInputs:
-    """Read what a run needs from its catalog and check the configuration against it.
+    """Check a configuration against its catalog, and return the inputs of its run.
 
-    A RefusedRunError says that a class or function that the configuration names cannot be had, it does not fit the
-    instruments, the calibration it names lacks what it takes from it, the catalog cannot be used, or has no full book
-    before the run's start.
+    Raises RefusedRunError if a class or function cannot be imported, the configuration does not fit the instruments or
+    its calibration, or the catalog cannot be used or has no full book before the run's start.
     """
     code = import_own_code(config)
     start_ns, end_ns = nanoseconds(config.start), nanoseconds(config.end)
@@ -146,6 +140,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         _first_history(config.strategy.for_symbol(name), times, start_ns) for name, times in books.items()
     )
     first_ns = min(times[-1] for times in books.values())
+    last_ns = max(book_bounds(reader, spec)[1] for spec in found)
     for spec in found:
         for kind in DataKind:
             reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
@@ -155,7 +150,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         specs=specs,
         data_ns=data_ns,
         quote_ns=max(first_ns, start_ns or first_ns),
-        end_ns=_last_moment(reader, specs, end_ns),
+        end_ns=last_ns if end_ns is None else min(last_ns, end_ns),
         warnings={risk.text(): risk for risk in risks},
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
         broken=frozenset(
@@ -167,7 +162,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
 
 
 def _with_misfits(config: RunConfig, reader: CatalogReader, error: DataError) -> RefusedRunError:
-    """Return what data is refused for, and what does not fit the instruments whatever their data is."""
+    """Return the problems of the data, and those of the configuration with the instruments."""
     found = [Problem(("catalog",), line) for line in str(error).splitlines()]
     specs = {symbol: reader.instrument(symbol, config.venue.name) for symbol in config.strategy.symbols}
     try:
@@ -184,11 +179,10 @@ def checked_run(
     refused: Mapping[str, str] | None = None,
     listed: Collection[str] = (),
 ) -> tuple[Problem, ...]:
-    """Check a run against its instruments, its first prices and its calibration, and return the risks.
+    """Check a run against its instruments, first prices and calibration; return the risks, raise all errors.
 
-    `specs` has everything the catalog or the venue has, by symbol, or `listed` the names of what there is besides;
-    `mids` mid prices in quote currency, as far as they are known; `refused` why other instruments cannot be quoted. A
-    RefusedRunError has everything that is wrong.
+    `specs` has the instruments by symbol, `listed` the names of others there are; `mids` the known mid prices in quote
+    currency; `refused` why other instruments cannot be quoted.
     """
     calibration, found = configured_calibration(config.strategy)
     problems = [problem.under("strategy") for problem in found]
@@ -201,14 +195,12 @@ def checked_run(
 
 def _book_problems(config: RunConfig) -> Iterator[Problem]:
     if config.strategy.book_data != "deltas":
-        text = (
-            "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own), was"
-        )
-        yield Problem(("strategy", "book_data"), f"{text} {config.strategy.book_data}")
+        must = "book_data must be deltas in a run on a catalog (depth and quotes are for nodes of your own)"
+        yield Problem(("strategy", "book_data"), f"{must}, was {config.strategy.book_data}")
 
 
 def _unknown_symbols(config: RunConfig, reader: CatalogReader) -> Iterator[Problem]:
-    """Yield what the configuration names and the catalog lacks."""
+    """Yield the configured symbols that the catalog lacks."""
     for symbol in config.strategy.symbols:
         try:
             reader.instrument(symbol, config.venue.name)
@@ -217,20 +209,15 @@ def _unknown_symbols(config: RunConfig, reader: CatalogReader) -> Iterator[Probl
 
 
 def book_bounds(reader: CatalogReader, spec: InstrumentSpec) -> tuple[int, int]:
-    """Return the times of an instrument's first and last book change; a DataError where there is none."""
+    """Return the times of an instrument's first and last book change; raises DataError if there is none."""
     bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
     if bounds is None:
         raise DataError(f"{reader.folder} holds no book changes of {spec.instrument_id}")
     return bounds
 
 
-def _last_moment(reader: CatalogReader, specs: Mapping[str, InstrumentSpec], end_ns: int | None) -> int:
-    last = max(book_bounds(reader, spec)[1] for spec in specs.values())
-    return last if end_ns is None else min(last, end_ns)
-
-
 def books_before(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> list[int]:
-    """Return the times of the full books up to the start, oldest first; the first book where the run starts with it."""
+    """Return the times of the full books up to the start, oldest first, or that of the first book."""
     first, _ = book_bounds(reader, spec)
     if start_ns is None or start_ns <= first:
         return [first]
@@ -240,22 +227,19 @@ def books_before(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | No
 def _full_books(reader: CatalogReader, spec: InstrumentSpec, start_ns: int | None) -> list[int]:
     found = books_before(reader, spec, start_ns)
     if not found:
-        text = (
-            f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then, "
-            f"was {format_time(start_ns or 0)}"
-        )
-        raise RefusedRunError([Problem(("start",), text)])
+        must = f"start must come after a full book of {spec.instrument_id}, and {reader.folder} holds none up to then"
+        raise RefusedRunError([Problem(("start",), f"{must}, was {format_time(start_ns or 0)}")])
     return found
 
 
 def _first_history(params: SymbolParams, books: list[int], start_ns: int | None) -> int:
-    """Return the full book from which on enough minutes close for a volatility at the start, or the oldest."""
+    """Return the full book with enough minutes after it for a volatility at the start, or the oldest."""
     wanted_ns = (start_ns or books[-1]) - (params.volatility_lookback + 2) * MINUTE_NS
     return max((book for book in books if book <= wanted_ns), default=books[0])
 
 
 def first_mid(reader: CatalogReader, spec: InstrumentSpec, from_ns: int | None = None) -> float:
-    """Return the mid of a catalog's first two-sided book, in quote currency; a DataError says that there is none."""
+    """Return the mid of a catalog's first two-sided book, in quote currency; raises DataError if there is none."""
     replay = BookReplay()
     for block in reader.iter_deltas(spec.instrument_id, start=from_ns, batch_rows=_BATCH_ROWS):
         tops = replay.apply(block)

@@ -1,8 +1,8 @@
-"""Kraken's public sides: what it says of its pairs and of itself, and where the engine's client connects to.
+"""Kraken's public API: its pairs, their states, and the addresses for the engine's client.
 
-The engine's client asks for all pairs at once. One pair that it cannot read fails the answer, and one tick of zero
-aborts the process; and of what a venue takes at present it tells nothing. So the pairs are read here without the
-engine, and its client is served those that a run trades.
+The engine's client asks for all pairs at once. One pair that it cannot read fails the answer, one tick of zero aborts
+the process, and it ignores the states of pairs. So the pairs are read here without the engine, and its client is served
+those that a run trades.
 """
 
 import json
@@ -31,17 +31,17 @@ _SERVER_PATIENCE_SECONDS: Final = 5.0
 _WATCH_PATIENCE_SECONDS: Final = 10.0
 _MOST_BYTES: Final = 100_000_000
 _NAMES: Final = {"XBT": "BTC", "XDG": "DOGE"}
-"""Currencies that Kraken calls otherwise than everybody else; the engine's client translates these, too."""
+"""Usual names of Kraken's currencies; the engine's client translates these, too."""
 _UNKNOWN_PAIR: Final = "EQuery:Unknown asset pair"
 _MOST_DECIMALS: Final = 16
 
 type _Entry = tuple[str, Mapping[str, Any]]
-"""A pair's key and what a venue says of it."""
+"""A pair's key and its description."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedAddress:
-    """Where a venue's public sides are: the addresses of REST and of WebSocket v2."""
+    """A venue's public addresses of REST and WebSocket v2."""
 
     rest_url: str
     websocket_url: str
@@ -51,31 +51,28 @@ class FeedAddress:
 
 
 KRAKEN_PUBLIC: Final = FeedAddress("https://api.kraken.com", "wss://ws.kraken.com/v2")
-"""Kraken's own, which need no account."""
 
 
 class VenueAnswerError(MarketMakingError):
-    """A venue did not answer, or not what it was asked."""
+    """A venue did not answer a request, or not as its protocol says."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPairs:
-    """The pairs that a venue lists."""
+    """The symbols of a venue's pairs, and what it says of the requested ones."""
 
     symbols: tuple[str, ...]
     entries: Mapping[str, Mapping[str, Any]]
-    """What the venue says of those asked for, under its own key for each, as the engine's client can read it."""
+    """Descriptions that the engine's client can read, by the venue's keys."""
     keys: Mapping[str, str]
-    """The venue's own key of each of them, by symbol."""
+    """The venue's keys by symbol."""
     states: Mapping[str, VenueState]
-    """What each of them takes at present, by symbol."""
 
 
 def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> ListedPairs:
-    """Ask a venue for its pairs, no answer longer than some seconds; what is odd about others changes nothing.
+    """Ask a venue for its pairs, waiting at most some seconds for each answer; odd entries of others do not matter.
 
-    A VenueAnswerError says that the pairs cannot be had, there is none, or one that matters is described in a way that
-    cannot be used.
+    Raises VenueAnswerError if there is no answer or no pair, or the description of a requested one cannot be used.
     """
     found = _by_symbol(_ask(rest_url, "AssetPairs", {}, seconds))
     if any(symbol not in found for symbol in symbols):
@@ -93,17 +90,14 @@ def listed_pairs(rest_url: str, symbols: Iterable[str], seconds: float) -> Liste
 
 
 def venue_states(rest_url: str, keys: Mapping[str, str], seconds: float) -> Mapping[str, VenueState]:
-    """Ask a venue what pairs take at present, as far as it and the pairs themselves allow it.
-
-    A VenueAnswerError says that it does not tell.
-    """
+    """Ask a venue for the states of pairs, the stricter of its own and the pair's; raises VenueAnswerError."""
     system = _system_state(rest_url, seconds)
     try:
         known = _ask(rest_url, "AssetPairs", {"pair": ",".join(keys.values())}, seconds)
     except VenueAnswerError as error:
         if str(error) != _UNKNOWN_PAIR:
             raise
-        # One name that is no longer known fails the answer for all.
+        # One unknown key fails the answer for all.
         known = _ask(rest_url, "AssetPairs", {}, seconds)
     if not known:
         raise VenueAnswerError("it lists no pairs")
@@ -114,7 +108,7 @@ def venue_states(rest_url: str, keys: Mapping[str, str], seconds: float) -> Mapp
 
 
 def first_mid_of(rest_url: str, key: str, seconds: float) -> float:
-    """Return a pair's mid in quote currency; a VenueAnswerError says that there is none."""
+    """Return a pair's mid in quote currency; raises VenueAnswerError if there is none."""
     answer = _ask(rest_url, "Depth", {"pair": key, "count": "1"}, seconds)
     try:
         (sides,) = answer.values()
@@ -126,7 +120,7 @@ def first_mid_of(rest_url: str, key: str, seconds: float) -> float:
 
 def _ask(rest_url: str, method: str, query: Mapping[str, str], seconds: float) -> dict[str, Any]:
     address = f"{rest_url.rstrip('/')}/0/public/{method}" + (f"?{urlencode(query)}" if query else "")
-    # Addresses begin with http, which the configuration has checked.
+    # The configuration has checked that addresses begin with http.
     request = Request(address, headers={"User-Agent": "mm-nautilus", "Accept": "application/json"})  # noqa: S310
     try:
         with urlopen(request, timeout=seconds) as response:  # noqa: S310
@@ -156,7 +150,7 @@ def _plain(reason: object) -> str:
 
 
 def _by_symbol(listing: Mapping[str, Any]) -> dict[str, list[_Entry]]:
-    """Return key and entry of each pair that has a name, by its symbol; all of them, where several have the same."""
+    """Return key and entry of all pairs with a name, by symbol."""
     found: dict[str, list[_Entry]] = {}
     for key, entry in listing.items():
         name = entry.get("wsname") if isinstance(entry, dict) else None
@@ -167,10 +161,10 @@ def _by_symbol(listing: Mapping[str, Any]) -> dict[str, list[_Entry]]:
 
 
 def _state_of(entry: object) -> VenueState:
-    """Return a pair's state; one that says nothing of it is open."""
-    return (
-        VenueState(entry.get("status", VenueState.ONLINE)) if isinstance(entry, dict) else VenueState.UNKNOWN
-    )
+    """Return a pair's state, online if it names none."""
+    if not isinstance(entry, dict):
+        return VenueState.UNKNOWN
+    return VenueState(entry.get("status", VenueState.ONLINE))
 
 
 def _system_state(rest_url: str, seconds: float) -> VenueState:
@@ -178,7 +172,7 @@ def _system_state(rest_url: str, seconds: float) -> VenueState:
 
 
 def _readable(symbol: str, entries: Sequence[_Entry]) -> _Entry:
-    """Return the first entry of a pair that can be used."""
+    """Return the first usable entry of a pair."""
     faults = [_fault(symbol, entry) for _, entry in entries]
     if None not in faults:
         raise VenueAnswerError(str(faults[0]))
@@ -186,7 +180,7 @@ def _readable(symbol: str, entries: Sequence[_Entry]) -> _Entry:
 
 
 def _fault(symbol: str, entry: Mapping[str, Any]) -> str | None:
-    """Return what of a pair's entry would break the engine's client, None where nothing would."""
+    """Return what in a pair's entry would break the engine's client, or None."""
     try:
         tick = Decimal(str(entry["tick_size"]))
     except (InvalidOperation, KeyError):
@@ -203,15 +197,12 @@ def _fault(symbol: str, entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-# -- The engine's client -----------------------------------------------------------------------------------
-
-
 async def engine_pairs(
     listing_url: str, timeout_seconds: int
 ) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, str]]:
-    """Return the pairs that the engine's client reads from a list of them, and why others cannot be quoted, by symbol.
+    """Return the pairs that the engine's client reads from a list, and why others cannot be quoted, by symbol.
 
-    The client raises a RuntimeError where it cannot read the list.
+    The client raises a RuntimeError if it cannot read the list.
     """
     client = KrakenSpotHttpClient(base_url=listing_url, timeout_secs=timeout_seconds, max_retries=0)
     specs, refused = quotable(await client.request_instruments())
@@ -219,7 +210,7 @@ async def engine_pairs(
 
 
 def data_client_config(address: FeedAddress, timeout_seconds: int) -> KrakenDataClientConfig:
-    """Return the configuration of the engine's public data client, with checksums of books validated."""
+    """Return the configuration of the engine's public data client, which validates checksums of books."""
     return KrakenDataClientConfig(
         base_url=address.rest_url,
         ws_public_url=address.websocket_url,
@@ -230,19 +221,20 @@ def data_client_config(address: FeedAddress, timeout_seconds: int) -> KrakenData
 
 @contextmanager
 def served_pairs(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> Iterator[str]:
-    """Answer ``AssetPairs`` with some pairs, by the venue's own keys, during the block; yields the address.
+    """Answer ``AssetPairs`` with these pairs during the block, and redirect other requests to the venue.
 
-    Other requests are sent on to the venue's own address.
-
-    The engine's client reads the list of all pairs when it connects, and a single odd one ends the run or the process.
+    Yields the address.
     """
-    _pass_by_proxies()
+    for name in ("no_proxy", "NO_PROXY"):  # a proxy would not reach the loopback interface
+        known = os.environ.get(name)
+        if _HOST not in (known or "").split(","):
+            os.environ[name] = _HOST if not known else f"{known},{_HOST}"
     with ThreadingHTTPServer((_HOST, 0), _handler(entries, rest_url.rstrip("/"))) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="listing", daemon=True).start()
         try:
             yield f"http://{_HOST}:{server.server_port}"
-        finally:  # a thread whose socket is closed under it would go round and round
+        finally:  # a thread would spin on a closed socket
             server.shutdown()
 
 
@@ -251,7 +243,6 @@ def _handler(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> type[Ba
         timeout = _SERVER_PATIENCE_SECONDS
 
         def do_GET(self) -> None:
-            """Answer one request."""
             asked = urlsplit(self.path)
             if not asked.path.endswith("/AssetPairs"):
                 self.send_response(307)
@@ -267,34 +258,23 @@ def _handler(entries: Mapping[str, Mapping[str, Any]], rest_url: str) -> type[Ba
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_words: object) -> None:
-            """Say nothing."""
+        def log_message(self, *_words: object) -> None: ...
 
     return Handler
 
 
-def _pass_by_proxies() -> None:
-    """Let no proxy that the environment names stand before the loopback interface: it would not get there."""
-    for name in ("no_proxy", "NO_PROXY"):
-        known = os.environ.get(name)
-        if _HOST not in (known or "").split(","):
-            os.environ[name] = _HOST if not known else f"{known},{_HOST}"
-
-
 class VenueWatch:
-    """Know what each pair takes, by symbol, until the context is left; `states` is replaced as a whole.
+    """Keep the `states` of pairs, by symbol, up to date during the context; the mapping is replaced as a whole.
 
-    While the venue does not say, what it said last holds: its connection has a guard of its own.
+    While the venue does not answer, its last states apply: the feed has a guard of its own.
     """
 
     def __init__(
         self, rest_url: str, listed: ListedPairs, interval_seconds: float, say: Callable[[str], None]
     ) -> None:
         self.states: Mapping[str, VenueState] = listed.states
-        self._rest_url = rest_url
-        self._keys = listed.keys
-        self._interval_seconds = interval_seconds
-        self._say = say
+        self._rest_url, self._keys = rest_url, listed.keys
+        self._interval_seconds, self._say = interval_seconds, say
         self._asked = self._unanswered = 0
         self._failure = ""
         self._has_ended = threading.Event()
@@ -305,7 +285,7 @@ class VenueWatch:
         return self
 
     def __exit__(self, *_raised: object) -> None:
-        self._has_ended.set()  # a question that is still open ends with the process
+        self._has_ended.set()  # an open request ends with the process
 
     def _watch(self) -> None:
         while not self._has_ended.wait(self._interval_seconds):
@@ -323,7 +303,7 @@ class VenueWatch:
                 self._failure = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is known as plain values, for the summary."""
+        """Return the states and counts of requests for the summary."""
         return {
             "states": {symbol: state.value for symbol, state in self.states.items()},
             "asked": self._asked,

@@ -1,4 +1,4 @@
-"""Hand what a run publishes to its live view, as plain values: nothing of the engine leaves the engine's thread."""
+"""Pass a run's figures to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -27,21 +27,21 @@ from mm_nautilus.trading.messages import Fill as FillEvent
 
 _QUOTES: Final = attrgetter(*Quotes._fields)
 _FILL: Final = attrgetter(*Fill._fields[:-1])
-"""What is shown of quotes and, but for its order's id, of a fill: the same names there and here."""
+"""The live view's fields of quotes and, except the order's id, of a fill: they have the same names."""
 
 
 class Screen(Protocol):
-    """Where a run is shown as it goes."""
+    """Shows a running session on a thread of its own."""
 
     def begin(self, state: LiveState) -> None:
-        """Begin to show a state, from a thread of its own."""
+        """Begin to show a state."""
 
     def end(self) -> None:
-        """Take it away."""
+        """End the display."""
 
 
 class Views:
-    """The page and the screen that show a run, each None where there is none."""
+    """The page and the screen that show a run; each may be None."""
 
     def __init__(self, page: LivePage | None, screen: Screen | None) -> None:
         self._page, self.screen = page, screen
@@ -49,11 +49,11 @@ class Views:
 
     @property
     def summary(self) -> Mapping[str, Any] | None:
-        """What the run's summary says of the page."""
+        """The page's section of the run's summary."""
         return None if self._page is None else self._page.summary
 
     def state(self, inputs: SandboxInputs, folder: Path) -> LiveState | None:
-        """Return what is shown of a run, None where nothing shows it."""
+        """Return the state to show of a run, None without page and screen."""
         if self._page is None and self.screen is None:
             return None
         config, specs = inputs.config, inputs.specs
@@ -66,14 +66,13 @@ class Views:
             venue=config.venue.name,
             started_ns=time.time_ns(),
         )
-        symbols = [
-            SymbolInfo(name, spec.base, spec.quote, spec.price_precision) for name, spec in specs.items()
-        ]
+        pairs = specs.items()
+        symbols = [SymbolInfo(name, spec.base, spec.quote, spec.price_precision) for name, spec in pairs]
         self._state = LiveState(run, symbols)
         return self._state
 
     def begin(self, folder: Path, switch: KillSwitch, say: Callable[[str], None]) -> None:
-        """Begin to show the state; `say` is told where the page is."""
+        """Begin to show the state; `say` receives the page's address."""
         if self._state is not None and self._page is not None:
             self._page.begin(self._state, folder, switch, say)
             say(self._page.words)
@@ -81,7 +80,7 @@ class Views:
             self.screen.begin(self._state)
 
     def end(self) -> None:
-        """Take both away."""
+        """End both displays."""
         if self.screen is not None:
             self.screen.end()
         if self._page is not None:
@@ -89,7 +88,7 @@ class Views:
 
 
 class LiveViewBridge(GuardedActor):
-    """Subscribe to what strategy and metrics actor publish, and keep the last of it in a live view's state."""
+    """Subscribe to strategy and metrics actor, and keep their last messages in a live view's state."""
 
     actor_name = "LIVE-VIEW-001"
 
@@ -99,14 +98,14 @@ class LiveViewBridge(GuardedActor):
         self._symbols = {InstrumentId.from_str(spec.instrument_id): name for name, spec in specs.items()}
 
     def on_start(self) -> None:
-        """Listen to metrics, quotes, fills with their results, account snapshots and changes of guards."""
+        """Subscribe to metrics, quotes, fills, account snapshots and changes of guards."""
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(EVENTS_TOPIC, self._on_message)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
         self._state.set_status("running")
 
     def on_data(self, data: Any) -> None:
-        """Take one symbol's metrics over."""
+        """Show one symbol's metrics."""
         if isinstance(data.data, SymbolMetrics):
             self._state.on_metrics(metrics_row(data.data))
 
@@ -131,7 +130,7 @@ class LiveViewBridge(GuardedActor):
             self._state.on_account(ts_event, snapshot)
 
     def show_end(self, now_ns: int, actor: MetricsActor, status: str, text: str) -> None:
-        """Show the figures of the end of the run, which nothing publishes, and how and why it ended."""
+        """Show the figures at the end of the run, which nothing publishes, and how and why it ended."""
         metrics, account = actor.figures(now_ns)
         for each in metrics:
             self._state.on_metrics(metrics_row(each))

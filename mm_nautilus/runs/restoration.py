@@ -1,11 +1,10 @@
 """Give a live node the state of an earlier run, before trading starts: strategy, metrics, balances, open positions.
 
-The engine's own way of taking over positions is to ask its execution clients at start-up what there is. The
-simulated client, whose venue lives and dies with the process, has nothing to say. A second client answers in its
-place, under the simulated account's id: one filled order a position, at the saved average price, with the PnL that the
-position has realised as its commission. The engine then holds the positions themselves, so that everything that reads
-them holds too: reduce-only orders, margins, unrealised PnL, reports. What the fills did to the balances is undone by
-setting these to what was saved.
+The engine takes over positions by asking its execution clients at start-up. The simulated client's venue ends with the
+process and has none. A second client answers in its place, under the simulated account's id: one filled order a
+position, at the saved average price, with the position's realised PnL as its commission. The engine then holds the
+positions, so that reduce-only orders, margins, unrealised PnL and reports are right. The balances, which these fills
+change, are then set to the saved ones.
 """
 
 import math
@@ -54,8 +53,7 @@ from mm_nautilus.trading.setup import NEVER_NS
 from mm_nautilus.trading.strategy import MarketMaker
 
 RESTORED_ORDER: Final = "RESTORED-"
-"""How the ids of the orders begin that stand for restored positions; they are no trading."""
-
+"""Prefix of the ids of orders that stand for restored positions."""
 _CLIENT: Final = "RESTORATION"
 _TIMER: Final = "account-restorer"
 _CHECK_NS: Final = 10_000_000
@@ -68,7 +66,7 @@ class RestorationError(MarketMakingError):
 
 
 def refuse_coarser_lots(state: StateFile, specs: Mapping[str, InstrumentSpec]) -> None:
-    """Refuse saved positions that the venue's lots no longer divide: their remainders could never be traded."""
+    """Refuse saved positions that are no longer whole lots: their remainders could never be traded."""
     problems = []
     for position in () if state.account is None else state.account.positions:
         lot = specs[position.symbol].size_increment
@@ -85,9 +83,9 @@ def refuse_coarser_lots(state: StateFile, specs: Mapping[str, InstrumentSpec]) -
 def restore(
     state: StateFile, strategy: MarketMaker, metrics: MetricsActor, venue: str
 ) -> "AccountRestorer | None":
-    """Put what was saved back into strategy and metrics actor.
+    """Load the saved state into strategy and metrics actor.
 
-    Returned is what lets the strategy begin once the engine holds the saved positions, too; None where there are none.
+    Return the actor that starts the strategy once the engine holds the saved positions, None if there are none.
     """
     strategy.load(state.component(STRATEGY))
     metrics.load(state.component(METRICS))
@@ -98,27 +96,22 @@ def restore(
 
 
 def simulated_account_id(venue: str) -> AccountId:
-    """Return the id of the account that the simulated venue keeps; both clients have to be given it."""
+    """Return the id of the simulated venue's account, which both clients need."""
     return AccountId(f"{venue}-SANDBOX-001")
 
 
 def money_before_positions(account: SavedAccount, *, is_cash: bool) -> list[Money]:
-    """Return the balances that the simulated client has to start with so that `account` can be restored."""
+    """Return the balances with which the simulated client must start so that `account` can be restored."""
     amounts = account.before_positions(is_cash=is_cash)
     return [Money.from_decimal(amount, Currency.from_str(code)) for code, amount in amounts.items()]
-
-
-# -- Average prices -----------------------------------------------------------------------------------------
 
 
 def opening_fills(lots: int, lot: Decimal, average_price: float) -> list[tuple[int, Price]]:
     """Return the fills, one or two pairs of lots and price, that give a position of so many lots its average price.
 
-    The engine keeps prices in steps of ten to the minus sixteen, and averages of them as binary floats, which have more
-    digits where the price is below about one half. There two fills at neighbouring prices make the average: of `lots`
-    lots, the share that the average is above the lower price is filled at the upper one. The average, as the engine
-    reckons it, is the given one within two last bits of a float, or within one of these steps where a position has too
-    few lots to divide.
+    The engine keeps prices in steps of 1e-16, and averages of them as binary floats, which are finer below about one
+    half. There two fills at neighbouring prices make the average, which is then right within two last bits of a float,
+    or within one step if a position has too few lots to divide.
     """
     exact = Decimal(average_price)
     nearest = _price(exact.quantize(_PRICE_STEP))
@@ -134,11 +127,8 @@ def _price(value: Decimal) -> Price:
     return Price.from_decimal_dp(value, FIXED_PRECISION)
 
 
-# -- The client ---------------------------------------------------------------------------------------------
-
-
 class RestorationClient(ExecutionClient):
-    """Answer the engine's question what there is at start-up; orders never come here."""
+    """Report the saved positions to the engine at start-up; orders never come here."""
 
     def __init__(self, account: SavedAccount, venue: str, *, is_cash: bool, **parts: Any) -> None:
         super().__init__(
@@ -214,7 +204,7 @@ class RestorationClient(ExecutionClient):
         return order, fills, held
 
     async def _register_external_order(self, *_order: Any) -> None:
-        """Set the balances once the engine has taken all positions over."""
+        """Set the balances once the engine holds all positions."""
         self._registered += 1
         if self._registered == len(self._saved.positions):
             self._set_balances()
@@ -230,11 +220,9 @@ class RestorationClient(ExecutionClient):
         margins = [] if account.is_cash_account() else list(account.margins().values())
         self.generate_account_state(balances, margins, True, self.clock.timestamp_ns())
 
-    async def _do_nothing(self, command: Any = None) -> None:
-        """Do nothing: there is nothing to connect to, and restored orders are done."""
+    async def _do_nothing(self, command: Any = None) -> None: ...
 
     async def _return_nothing(self, command: Any) -> list[Any]:
-        """Return nothing: what was restored has been told."""
         return []
 
     _connect = _disconnect = _query_account = _query_order = _generate_order_status_report = _do_nothing
@@ -243,43 +231,38 @@ class RestorationClient(ExecutionClient):
 
 
 def add_restoration_client(builder: Any, account: SavedAccount, venue: str, *, is_cash: bool) -> Any:
-    """Let a live node take over an account; without open positions there is nothing to take over.
+    """Let a live node take over an account with open positions.
 
-    The node needs reconciliation at start-up, the simulated client `money_before_positions` and
-    `simulated_account_id`, the strategy `takes_over`, and the node an `AccountRestorer` for which the strategy waits.
+    The node needs reconciliation at start-up and an `AccountRestorer`, for which the strategy waits; the simulated
+    client `money_before_positions` and `simulated_account_id`; the strategy `takes_over`.
     """
 
     class Factory(ExecutionClientFactory):
         @staticmethod
         def create(**parts: Any) -> RestorationClient:
-            """Return a new client."""
             return RestorationClient(account, venue, is_cash=is_cash, **parts)
 
     return builder.add_exec_client(_CLIENT, Factory, ExecutionClientConfig())
 
 
-# -- The check ----------------------------------------------------------------------------------------------
-
-
 class AccountRestorer(GuardedActor):
-    """Release the strategies once the engine holds what was saved, or fail the run."""
+    """Start the strategies once the engine holds the saved account, or fail the run."""
 
     actor_name = "RESTORER-001"
 
     def __init__(self, account: SavedAccount, venue: str, *, patience_seconds: float = 10.0) -> None:
         super().__init__()
-        self._account = account
-        self._venue = Venue(venue)
+        self._account, self._venue = account, Venue(venue)
         self._patience_ns = round(patience_seconds * SECOND_NS)
         self._deadline_ns = 0
 
     def on_start(self) -> None:
-        """Look at the engine now and, until it holds what was saved, every ten milliseconds."""
+        """Look at the engine every ten milliseconds until it holds the saved account."""
         self._deadline_ns = self.clock.timestamp_ns() + self._patience_ns
         self.clock.set_timer_ns(_TIMER, _CHECK_NS)
 
     def on_time_event(self, event: Any) -> None:
-        """Compare the engine with what was saved."""
+        """Compare the engine with the saved account."""
         if event.name != _TIMER:
             return
         found = self.differences()
@@ -292,7 +275,7 @@ class AccountRestorer(GuardedActor):
             raise RestorationError(f"the engine must hold the saved account: {'; '.join(found)}")
 
     def differences(self) -> list[str]:
-        """Return what of the saved account the engine does not hold, one text an item."""
+        """Return what the engine does not hold of the saved account, one text an item."""
         return [*self._wrong_positions(), *self._wrong_balances()]
 
     def _wrong_positions(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a sandbox run needs to begin, checked before anything is written: a feed that answers, pairs, prices."""
+"""A sandbox run's feed, pairs and prices, checked before anything is written."""
 
 import asyncio
 import threading
@@ -36,11 +36,11 @@ from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.trading.instruments import by_symbol, keep_size_digits
 
 _SUBSCRIPTIONS_PER_SYMBOL: Final = 2
-_NOT_TOLD: Final = (
+_NOT_IN_PROTOCOL: Final = (
     *("min_notional", "max_quantity", "max_notional"),
     *("maker_fee_rate", "taker_fee_rate", "simulated"),
 )
-"""What the protocol does not tell of an instrument."""
+"""Fields of an instrument that the protocol lacks."""
 _UNPRICED: Final = "sizes were not compared with the venue's minimums, because there is no price"
 _UNLIMITED: Final = (
     "the feed names no margin rates: nothing but max_inventory limits what a margin account holds, "
@@ -49,10 +49,10 @@ _UNLIMITED: Final = (
 _LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 5.0
 _LEAST_PATIENCE_SECONDS: Final = 0.5
-"""How long one answer of the venue is waited for."""
+"""Longest and shortest wait for one answer of the venue."""
 _FIRST_WAIT_SECONDS: Final = 1.0
 _LONGEST_WAIT_SECONDS: Final = 30.0
-"""Between two questions of what the venue lists; the wait doubles."""
+"""Wait between two requests of the venue's pairs; it doubles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +60,29 @@ class Feed:
     """An open feed."""
 
     address: FeedAddress
-    """Where the engine connects to."""
     sent_until_end: Callable[[], int | None] = lambda: None
-    """Returns how many book events and trades a feed has sent that has come to an end and does not go on from there,
-    None before."""
+    """Returns how many book events and trades a feed has sent that has ended for good, None before."""
     stored: Mapping[str, InstrumentSpec] = field(default_factory=dict)
-    """The instruments a local venue plays, by symbol: its protocol leaves out some of what they say."""
+    """The instruments of a local venue, by symbol, with the fields that its protocol lacks."""
     mids: Mapping[str, float] = field(default_factory=dict)
-    """The first mids of those that are traded, in quote currency, where a catalog tells them."""
+    """The first mids of the traded ones in its catalog, in quote currency."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxInputs(Inputs):
-    """A sandbox's configuration with what the venue lists."""
+    """A sandbox's configuration with the venue's pairs."""
 
     config: SandboxConfig
     feed: Feed
     listed: ListedPairs
-    """What the venue said of the instruments before the run."""
 
 
 @contextmanager
 def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
-    """Open the configured feed: Kraken's, or a local venue in a process of its own for as long as the context lasts.
+    """Open the configured feed: Kraken's, or a local venue in a process of its own while the context lasts.
 
-    A RefusedRunError says that the configuration does not fit the catalog that is to be played, or that this cannot be
-    used, a RunFailedError that the local venue does not start.
+    Raises RefusedRunError if the configuration does not fit the played catalog, or that cannot be used, and
+    RunFailedError if the local venue does not start.
     """
     feed = config.feed
     if feed.source == "live":
@@ -101,7 +98,7 @@ def open_feed(config: SandboxConfig, signals: SignalListener) -> Iterator[Feed]:
         at_end=feed.at_end,
         start_after_subscriptions=_SUBSCRIPTIONS_PER_SYMBOL * len(config.strategy.symbols),
     )
-    with signals.inherited_by_nobody():
+    with signals.unblocked():
         venue = VenueProcess(options)
         venue.start()
     try:
@@ -122,7 +119,7 @@ def _sent_until_end(venue: VenueProcess) -> int | None:
 def _played(
     config: SandboxConfig,
 ) -> tuple[Mapping[str, InstrumentSpec], Mapping[str, float], Mapping[str, str]]:
-    """Return what a local venue plays, the first mids of what is configured, and what cannot be quoted, by symbol."""
+    """Return a local venue's instruments, the configured ones' first mids, and why others cannot be quoted."""
     if config.feed.catalog is None:
         return KRAKEN_SPOT, {}, {}
     with refused_for("feed", "catalog"):
@@ -135,21 +132,22 @@ def _played(
 
 
 def prepare_sandbox(
-    config: SandboxConfig,
-    code: OwnCode,
-    feed: Feed,
-    signals: SignalListener,
-    say: Callable[[str], None],
+    config: SandboxConfig, code: OwnCode, feed: Feed, signals: SignalListener, say: Callable[[str], None]
 ) -> SandboxInputs:
     """Ask the venue for its pairs and check the configuration against them.
 
-    A ConfigError says that it does not fit them, a RunFailedError that the venue has no pairs to tell within
-    ``feed.connect_timeout_seconds``, and an InterruptedRunError that a signal came meanwhile.
+    Raises ConfigError if it does not fit them, RunFailedError if the venue lists no pairs within
+    ``feed.connect_timeout_seconds``, and InterruptedRunError on a signal.
     """
     rest_url = feed.address.rest_url
     listed, read, refused = _listed(config, rest_url, signals, say)
     mids, silent = _mids(listed, rest_url, signals)
-    specs = {symbol: _as_stored(spec, feed.stored.get(symbol)) for symbol, spec in read.items()}
+    specs = {
+        symbol: replace(
+            spec, **{name: getattr(feed.stored.get(symbol, spec), name) for name in _NOT_IN_PROTOCOL}
+        )
+        for symbol, spec in read.items()
+    }
     found = [
         *checked_run(config, specs, {**mids, **feed.mids}, refused, listed.symbols),
         *(
@@ -171,20 +169,10 @@ def prepare_sandbox(
     return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
 
 
-def _as_stored(spec: InstrumentSpec, stored: InstrumentSpec | None) -> InstrumentSpec:
-    """Return an instrument with what is stored of it and the protocol does not tell."""
-    if stored is None:
-        return spec
-    return replace(spec, **{name: getattr(stored, name) for name in _NOT_TOLD})
-
-
 def _listed(
     config: SandboxConfig, rest_url: str, signals: SignalListener, say: Callable[[str], None]
 ) -> tuple[ListedPairs, Mapping[str, InstrumentSpec], Mapping[str, str]]:
-    """Return what the venue lists of the configured pairs; while it has nothing that can be used it is asked again.
-
-    That is the venue's fault, and may be over in a moment; a configuration never is.
-    """
+    """Return the venue's listing of the configured pairs; it is asked again while that cannot be used."""
     seconds = config.feed.connect_timeout_seconds
     give_up_at = time.monotonic() + seconds
     wait_seconds = _FIRST_WAIT_SECONDS
@@ -224,7 +212,7 @@ def _as_the_engine_reads(
 def _mids(
     listed: ListedPairs, rest_url: str, signals: SignalListener
 ) -> tuple[Mapping[str, float], Mapping[str, str]]:
-    """Return the mids that a venue tells, and for the others why it does not."""
+    """Return the venue's mids, and for pairs without one the reason."""
     mids: dict[str, float] = {}
     silent: dict[str, str] = {}
     for symbol, key in listed.keys.items():
@@ -238,7 +226,7 @@ def _mids(
 
 
 def _unless_interrupted[T](step: Callable[[], T], signals: SignalListener) -> T:
-    """Wait for a step on a thread of its own, and no longer once a signal has come."""
+    """Take a step on a thread of its own, and stop waiting for it on a signal."""
     done: Future[T] = Future()
 
     def take() -> None:

@@ -1,4 +1,4 @@
-"""Build the live node and the components of one sandbox run from its inputs."""
+"""Build the live node of a sandbox run and its components."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from mm_nautilus.runs.assembly import (
     strategy_config,
 )
 from mm_nautilus.runs.control import SessionControl, StopController
-from mm_nautilus.runs.fee_model import follow_strategy
+from mm_nautilus.runs.fee_model import TieredFees
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge
 from mm_nautilus.runs.recorder import RunRecorder
@@ -52,15 +52,14 @@ from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.live_watch import LiveWatch
 from mm_nautilus.trading.saved_account import SavedAccount
 from mm_nautilus.trading.setup import Conditions
-from mm_nautilus.trading.strategy import MarketMaker
 
 _NODE_NAME: Final = "SANDBOX"
 _TRADER_ID: Final = "SANDBOX-001"
 _LOG_ROTATE: Final = (32_000_000, 8)
 """Bytes of one log file, and how many older ones are kept."""
 _PURGE_MINUTES: Final = 2
-"""How often, and how long after their end, closed orders are forgotten. Positions never are: with a closed position
-the engine would forget what it has realised."""
+"""How often, and how long after their end, closed orders are purged. Positions never are: the engine would forget
+the realised PnL of closed ones."""
 _DISCONNECT_SECONDS: Final = 1.0
 _LEAST_POST_STOP_SECONDS: Final = 0.3
 _MOST_POST_STOP_SECONDS: Final = 1.5
@@ -71,27 +70,25 @@ class SandboxParts(Parts[LiveNode, SessionControl]):
     """The live node and the components of one sandbox run."""
 
     saver: StateSaver | None
-    """What writes the state file, or None where no state is kept."""
+    """Writes the state file, if there is one."""
     bridge: LiveViewBridge | None
-    """What feeds a live view, or None where there is none."""
+    """Feeds a live view, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands beside a run's engine while it runs."""
+    """Open files and connections beside a run's engine."""
 
     listing_url: str
     """Where the engine's client reads the pairs."""
     watch: VenueWatch
     state: StateFile | None
-    """The open state file, which is gone on from; None keeps no state."""
     recording: CatalogRecorder | None
-    """What records into a catalog, or None."""
     say_trades: Callable[[str], None]
 
 
 def kill_switch(config: SandboxConfig, folder: Path) -> KillSwitch:
-    """Return a run's kill switch: beside its state file or, where no state is kept, in the run's folder."""
+    """Return a run's kill switch: beside its state file or, without one, in the run's folder."""
     return KillSwitch((config.state.directory or folder) / f"{config.name}.json")
 
 
@@ -107,9 +104,8 @@ def build_sandbox(
 ) -> SandboxParts:
     """Return the node with everything added, ready to run.
 
-    `session` is where a wish to end is found, `live` what a live view reads, `kill_signals` returns how many signals
-    have asked for a halt so far, and `on_report` is called once a minute, on the engine's thread, with the time in
-    nanoseconds since the epoch.
+    `kill_signals` returns how many signals have requested a halt; `on_report` is called once a minute, on the engine's
+    thread, with the time in nanoseconds since the epoch.
     """
     config, state = inputs.config, beside.state
     saved = None if state is None else state.account
@@ -122,7 +118,15 @@ def build_sandbox(
         answer_ns=answer_ns(config.venue.latency),
     )
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
-    control = _session_control(inputs, session, strategy, on_report)
+    control = SessionControl(
+        session,
+        strategy,
+        [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()],
+        duration_ns=None if config.duration is None else round(config.duration.total_seconds() * SECOND_NS),
+        flatten=config.strategy.flatten_on_stop,
+        on_report=on_report,
+        has_latency=latency_model(config.venue.latency) is not None,
+    )
     guard = LiveWatch(
         kill_switch(config, folder),
         max_clock_step_seconds=config.strategy.max_clock_step_seconds,
@@ -132,7 +136,8 @@ def build_sandbox(
     saver = None if state is None else StateSaver(state, strategy, metrics)
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
-    follow_strategy(fees, strategy, inputs.specs)
+    if isinstance(fees, TieredFees):
+        fees.follow(strategy, inputs.specs)
     parts = SandboxParts(
         fees=fees,
         strategy=strategy,
@@ -151,28 +156,13 @@ def build_sandbox(
     return parts
 
 
-def _session_control(
-    inputs: SandboxInputs, session: StopController, strategy: MarketMaker, on_report: Callable[[int], None]
-) -> SessionControl:
-    duration = inputs.config.duration
-    return SessionControl(
-        session,
-        strategy,
-        [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()],
-        duration_ns=None if duration is None else round(duration.total_seconds() * SECOND_NS),
-        flatten=inputs.config.strategy.flatten_on_stop,
-        on_report=on_report,
-        has_latency=latency_model(inputs.config.venue.latency) is not None,
-    )
-
-
 def _builder(
     inputs: SandboxInputs, folder: Path, saved: SavedAccount | None, listing_url: str, fees: FeeModel
 ) -> LiveNodeBuilder:
     config, venue = inputs.config, inputs.config.venue
     is_cash = venue.account_type == "cash"
-    begun = SavedAccount({amount.currency: amount.value for amount in venue.starting_balances})
-    money = money_before_positions(saved or begun, is_cash=is_cash)
+    first = SavedAccount({amount.currency: amount.value for amount in venue.starting_balances})
+    money = money_before_positions(saved or first, is_cash=is_cash)
     takes_over = saved is not None and bool(saved.positions)
     builder = (
         LiveNodeBuilder.from_config(_NODE_NAME, _node_config(config, folder, reconciles=takes_over))
@@ -196,22 +186,23 @@ def _builder(
 
 
 def _node_config(config: SandboxConfig, folder: Path, *, reconciles: bool) -> LiveNodeConfig:
+    cancelled_after_seconds = config.venue.latency.cancel_ms / 1_000 + _LEAST_POST_STOP_SECONDS
     return LiveNodeConfig(
         environment=Environment.SANDBOX,
         trader_id=TraderId(_TRADER_ID),
         logging=log_config(config.output, folder, _LOG_ROTATE),
-        # An error line, such as the data client's when it loses its connection, must not end the run; a callback
-        # that fails does, by its guard.
+        # An error line, such as of a lost connection, must not end the run; a callback that fails does, by its guard.
         shutdown_on_error=False,
         timeout_connection_secs=config.feed.connect_timeout_seconds,
         timeout_disconnection_secs=_DISCONNECT_SECONDS,
-        delay_post_stop_secs=_post_stop_seconds(config),
+        # The engine goes on until the strategy's last cancels are confirmed.
+        delay_post_stop_secs=min(cancelled_after_seconds, _MOST_POST_STOP_SECONDS),
         # Market orders, marks and conversions need quotes, which come from the managed books.
         data_engine=LiveDataEngineConfig(emit_quotes_from_book=True),
         risk_engine=LiveRiskEngineConfig(max_order_submit_rate=ORDER_RATE, max_order_modify_rate=ORDER_RATE),
         exec_engine=LiveExecutionEngineConfig(
             reconciliation=reconciles,
-            # The simulated venue answers every command; a check would take a long latency for a lost one.
+            # The simulated venue answers every command; a check would mistake a long latency for a lost one.
             inflight_check_interval_ms=0,
             purge_closed_orders_interval_mins=_PURGE_MINUTES,
             purge_closed_orders_buffer_mins=_PURGE_MINUTES,
@@ -219,9 +210,3 @@ def _node_config(config: SandboxConfig, folder: Path, *, reconciles: bool) -> Li
             purge_account_events_lookback_mins=_PURGE_MINUTES,
         ),
     )
-
-
-def _post_stop_seconds(config: SandboxConfig) -> float:
-    """Return how long the engine goes on after the strategy has stopped: until its last cancels are confirmed."""
-    cancelled_after = config.venue.latency.cancel_ms / 1_000 + _LEAST_POST_STOP_SECONDS
-    return min(cancelled_after, _MOST_POST_STOP_SECONDS)

@@ -15,11 +15,10 @@ from mm_nautilus.system.ending_signals import ending_signals, handled_by
 
 _KILL: Final = signal.SIGUSR1
 _LOOK_SECONDS: Final = 0.1
-"""Time between two looks for a signal that has come."""
 
 
 def signal_words(number: int) -> str:
-    """Return what is told of a run that a signal has ended."""
+    """Return how a signal has ended a run, in words."""
     name = signal.Signals(number).name
     return f"stopped by you ({name})" if number == signal.SIGINT else f"interrupted by {name}"
 
@@ -27,25 +26,18 @@ def signal_words(number: int) -> str:
 class SignalListener:
     """Receive signals on a thread of their own while the context lasts, whatever the main thread is doing.
 
-    The live engine installs handlers of its own, and both engines spend long inside of native code, where Python's
-    handlers do not run. So the signals are blocked: in the thread that enters the context and in all that it
-    starts from then on. None of the handlers is ever called; the listener's thread takes the signals.
+    The live engine installs handlers of its own, and both engines spend long in native code, where Python's handlers
+    do not run. So the signals are blocked in the thread that enters the context and in all that it starts from then
+    on; the listener's thread takes them.
 
-    Enter it in the main thread before numpy is imported, which starts a thread that would not block them. Where
-    that is too late, Python's handlers note what reaches them.
-
-    Parameters
-    ----------
-    ends_process
-        Whether the process ends after the context, as a command does: once a signal has come, the signals then
-        stay blocked, so that one that is repeated while the process leaves cannot replace its exit code.
+    Enter it in the main thread before numpy is imported, which starts a thread that would not block them. If that is
+    too late, Python's handlers note the signals that reach them. With `ends_process`, signals stay blocked after the
+    first: one that is repeated while the process leaves cannot replace its exit code.
 
     Attributes
     ----------
-    received
-        The number of the first signal, or None.
-    received_at
-        When it came, seconds of the monotonic clock, or None.
+    received, received_at
+        Number of the first signal, and its time in seconds of the monotonic clock; None before.
     kills
         How often SIGUSR1, the kill switch, has come; it ends nothing.
     """
@@ -77,8 +69,8 @@ class SignalListener:
         self._handling.__exit__(None, None, None)
 
     @contextmanager
-    def inherited_by_nobody(self) -> Iterator[None]:
-        """Unblock the signals while a child process is started, which would otherwise never be ended by one."""
+    def unblocked(self) -> Iterator[None]:
+        """Unblock the signals while a child process is started: it inherits the mask, and could not be ended."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, self._listened)
         try:
             yield
@@ -100,7 +92,7 @@ class SignalListener:
             self.received, self.received_at = number, time.monotonic()
 
     def raise_received(self, words: str = "interrupted before the run began; nothing was written") -> None:
-        """Raise an InterruptedRunError, with what was interrupted and what became of it, where a signal has come."""
+        """Raise an InterruptedRunError with these words if a signal has come."""
         if self.received is not None:
             raise InterruptedRunError(words, self.exit_code)
 

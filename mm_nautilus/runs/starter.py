@@ -1,4 +1,4 @@
-"""A first configuration: a catalog's symbols at widths that takers reach, in sizes their venue takes."""
+"""A first configuration: a catalog's symbols at widths that takers reach, in sizes that their venue accepts."""
 
 import math
 import statistics
@@ -25,9 +25,9 @@ _QUOTE_VALUE: Final = Decimal(20)
 """Value of one quote in one of `_DOLLARS` (v1.4.0's position_size_usd)."""
 _MINIMUMS_PER_QUOTE: Final = 2
 _LOTS_PER_QUOTE: Final = 1_000
-"""Size of a quote where neither a value nor a trade nor a minimum is known."""
-_TRADES_LOOKED_AT: Final = 10_000
-"""How many of a catalog's first trades say what a usual one is."""
+"""Size of a quote if no value, trade or minimum is known."""
+_FIRST_TRADES: Final = 10_000
+"""Trades of which the median size is taken."""
 _QUOTES_PER_CAP: Final = 5
 _CAPS_PER_BALANCE: Final = 2
 _EXAMPLE_FEE_PCT: Final = 0.1
@@ -63,33 +63,30 @@ class StarterFees:
             raise ConfigError(found)
 
     def charged(self, spec: InstrumentSpec) -> InstrumentSpec:
-        """Return an instrument with these fees; with those of an example where there are none at all."""
-        return replace(
-            spec,
-            maker_fee_rate=_fee_rate(self.maker_pct, spec.maker_fee_rate),
-            taker_fee_rate=_fee_rate(self.taker_pct, spec.taker_fee_rate),
-        )
+        """Return an instrument with these fees, or its own, or those of an example."""
 
+        def rate(given_pct: float | None, own: Decimal | None) -> Decimal:
+            if given_pct is None and own is not None:
+                return own
+            return Decimal(repr(_EXAMPLE_FEE_PCT if given_pct is None else given_pct)) / 100
 
-def _fee_rate(given_pct: float | None, own: Decimal | None) -> Decimal:
-    if given_pct is None and own is not None:
-        return own
-    return Decimal(repr(_EXAMPLE_FEE_PCT if given_pct is None else given_pct)) / 100
+        maker, taker = rate(self.maker_pct, spec.maker_fee_rate), rate(self.taker_pct, spec.taker_fee_rate)
+        return replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
 
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """What a first configuration is made of."""
+    """The contents of a first configuration."""
 
     values: Mapping[Keys, Any]
-    """Values by the keys that lead to them, of those that are not left at their defaults."""
+    """Values other than defaults, by their keys."""
     notes: Mapping[Keys, str]
-    """Why a value is what it is, by the same keys."""
+    """Reasons for values, by the same keys."""
     simulated: bool
     sizes: str
-    """A sentence that says what the sizes were taken from."""
+    """A sentence on the source of the sizes."""
     expectations: tuple[str, ...]
-    """What to expect, a sentence a symbol."""
+    """A sentence a symbol on expected fills."""
 
 
 def starter_config(
@@ -97,13 +94,13 @@ def starter_config(
 ) -> Starter:
     """Return the values of a first configuration, proposed from the beginning of each symbol's data.
 
-    Sizes are round numbers of the base currency, at least twice the venue's smallest order. They are worth about 20
-    dollars where prices tell; where nothing leads to a currency of about a dollar, as from yen or bitcoin, they are the
-    median of the catalog's first trades. The cap is five quotes, the balances are two caps a side. Widths are those of
-    `choose_width`, stops are beyond the fees, the width and the moves of some minutes.
+    Sizes are round numbers of the base currency, at least twice the venue's smallest order and worth about 20 dollars;
+    if no pair leads to a currency of about a dollar, the median of the catalog's first trades. The cap is five quotes,
+    the balances are two caps a side. Widths are those of `choose_width`, stops are beyond the fees, the width and the
+    moves of some minutes.
 
-    A DataError says that the catalog cannot be used, lacks a symbol (None takes all), or the symbols are of several
-    venues, a ConfigError that there is no currency that all others can be converted to.
+    Raises DataError if the catalog cannot be used, lacks a symbol (None takes all), or the symbols are of several
+    venues, and ConfigError if not all currencies can be converted to one of them.
     """
     return _starter(catalog, names, fees, writes_fees=False)
 
@@ -139,10 +136,10 @@ def _starter(catalog: Path, names: Sequence[str] | None, fees: StarterFees, *, w
 def starter_sandbox(
     catalog: Path, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
 ) -> Starter:
-    """Return the values of a sandbox's first configuration, but for its feed; as `starter_config` does.
+    """Return the values of a sandbox's first configuration without its feed, as `starter_config` does.
 
-    The feed tells no fees, so that those of the catalog's instruments are given. A ConfigError may also say that the
-    catalog is of a venue whose feed a sandbox does not speak.
+    The feed has no fees, so those of the catalog's instruments are given. Also raises ConfigError if a sandbox does not
+    speak the protocol of the catalog's venue.
     """
     starter = _starter(catalog, names, fees, writes_fees=True)
     venue = starter.values["venue", "name"]
@@ -176,10 +173,10 @@ def _fee_pct(rate: Decimal | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """One symbol's parameters and what to say of them."""
+    """One symbol's parameters and their reasons."""
 
     spec: InstrumentSpec
-    """The instrument with the fees that are reckoned with."""
+    """The instrument with the fees to charge."""
     look: MarketLook
     size: Decimal
     """Size of a quote, base currency."""
@@ -192,12 +189,12 @@ class _Proposal:
 
     @property
     def _width_pct(self) -> float:
-        """Width between the quotes, % of mid: without takers the market's own, or what the fees need."""
+        """Width between the quotes, % of mid: without takers the market's, or that of the fees."""
         choice = self.look.choice
         return max(self.look.spread_pct, 2 * self._maker_pct) if choice is None else choice.width_pct
 
     def parameters(self) -> dict[str, tuple[Any, str]]:
-        """Return values by the parameters' names, each with why it is so."""
+        """Return values with their reasons, by the parameters' names."""
         base, cap = self.spec.base, _QUOTES_PER_CAP * self.size
         found: dict[str, tuple[Any, str]] = {
             "position_size": (str(Amount(self.size.normalize(), base)), self._size_words()),
@@ -210,7 +207,7 @@ class _Proposal:
         stale = math.ceil(_STALE_PER_SILENCE * self.look.silence_seconds)
         if stale > SymbolParams.model_fields["stale_after_seconds"].default:
             words = f"One silence of the book in a hundred is longer than {self.look.silence_seconds:.3g} s"
-            found["stale_after_seconds"] = (float(stale), f"{words}: that is no fault of the feed here.")
+            found["stale_after_seconds"] = (float(stale), f"{words}, without a fault of the feed.")
         return found
 
     def _size_words(self) -> str:
@@ -219,12 +216,8 @@ class _Proposal:
             None if self.spec.min_notional is None else f"{_plain(self.spec.min_notional)} {self.spec.quote}",
         ]
         least = " and ".join(text for text in minimums if text is not None) or "not named"
-        trade = _plain(self.look.median_trade * self.spec.size_increment)
-        usual = (
-            f"the median trade is {trade} {self.spec.base}"
-            if self.look.median_trade
-            else "there are no trades"
-        )
+        trade = f"{_plain(self.look.median_trade * self.spec.size_increment)} {self.spec.base}"
+        usual = f"the median trade is {trade}" if self.look.median_trade else "there are no trades"
         return f"The venue's smallest order is {least}; {usual}."
 
     def _width_words(self) -> str:
@@ -241,15 +234,12 @@ class _Proposal:
         return f"{reach}. A LOSS: two maker fees need {choice.paying_width_pct:.4g} %; this is the widest that trades."
 
     def _volatility_parameters(self) -> Iterator[tuple[str, tuple[Any, str]]]:
-        """Yield what follows from how far the price moves."""
         volatility = self.look.volatility_pct
         moved = f"the price moves {volatility:.3g} % in a minute"
         if volatility > 0:
             calm = min(_digits(_CALM * volatility), 100.0)
-            yield (
-                "base_volatility_pct",
-                (calm, f"Twice what was measured: {moved}. Wilder markets widen the quotes."),
-            )
+            words = f"Twice the measured one: {moved}. Wilder markets widen the quotes."
+            yield "base_volatility_pct", (calm, words)
         fees = _ROUND_TRIPS_PER_EXIT * (self._maker_pct + _fee_pct(self.spec.taker_fee_rate))
         reasons = {
             f"{_ROUND_TRIPS_PER_EXIT} times a round trip's fees": fees,
@@ -263,7 +253,7 @@ class _Proposal:
         yield "stop_loss_pct", (exit_pct, "As far as the profit.")
 
     def expectation(self) -> str:
-        """Return what fills are expected and what they keep, in a sentence."""
+        """Return the expected fills and what they keep, in a sentence."""
         choice, symbol = self.look.choice, self.spec.symbol
         apart = f"{_digits(self._width_pct):g} % apart"
         if choice is None:
@@ -293,16 +283,14 @@ def _rate(per_hour: float) -> str:
 
 
 def _digits(value: float) -> float:
-    """Return a number with two digits, no less than it was."""
+    """Return a number rounded up to two digits."""
     return float(Context(prec=2, rounding=ROUND_UP).create_decimal(Decimal(repr(value))))
 
 
 def _report_currency(specs: Sequence[InstrumentSpec], rates: Rates[float]) -> str:
     """Return the currency of totals: dollars before others, quote currencies before base currencies."""
     traded = dict.fromkeys([*(spec.quote for spec in specs), *(spec.base for spec in specs)])
-    for currency in sorted(
-        traded, key=lambda code: _DOLLARS.index(code) if code in _DOLLARS else len(_DOLLARS)
-    ):
+    for currency in dict.fromkeys([*(code for code in _DOLLARS if code in traded), *traded]):
         if all(rates.path(other, currency) is not None for other in traded):
             return currency
     symbols = ", ".join(spec.symbol for spec in specs)
@@ -323,32 +311,26 @@ def _size_words(currency: str) -> str:
 
 
 def _wanted_size(reader: CatalogReader, spec: InstrumentSpec, currency: str, rates: Rates[float]) -> Decimal:
-    """Return how much a quote is to be in base currency: by its value or, where that is not known, as trades are."""
+    """Return a quote's size in base currency by its value or, if that is unknown, the median trade's."""
     rate = rates.rate(spec.base, currency)
     if currency in _DOLLARS and rate is not None:
         return _QUOTE_VALUE / Decimal(repr(rate))
-    for trades in reader.iter_trades(spec.instrument_id, batch_rows=_TRADES_LOOKED_AT):
-        lots: int = statistics.median_low(trades.size_lots.tolist())
-        return lots * spec.size_increment
+    for trades in reader.iter_trades(spec.instrument_id, batch_rows=_FIRST_TRADES):
+        return int(statistics.median_low(trades.size_lots.tolist())) * spec.size_increment
     return Decimal(0)
 
 
 def _quote_size(spec: InstrumentSpec, mid: float, wanted: Decimal) -> Decimal:
-    """Return the size of one quote in base currency, a round number of whole lots, or the most that the venue takes."""
+    """Return one quote's size in base currency, a round number of whole lots, or the venue's largest."""
     price = Decimal(repr(mid))
     least = max(spec.min_quantity or Decimal(0), (spec.min_notional or Decimal(0)) / price)
     wanted = max(wanted, _MINIMUMS_PER_QUOTE * least)
-    rounded = _round_up(wanted or _LOTS_PER_QUOTE * spec.size_increment)
-    lots = (rounded / spec.size_increment).to_integral_value(ROUND_CEILING)
+    lot = spec.size_increment
+    rounded = _round_up(wanted or _LOTS_PER_QUOTE * lot)
     # Half the largest value, as prices may rise.
     limits = [spec.max_quantity, None if spec.max_notional is None else spec.max_notional / price / 2]
-    return min(
-        [lots * spec.size_increment, *(_whole_lots(limit, spec) for limit in limits if limit is not None)]
-    )
-
-
-def _whole_lots(size: Decimal, spec: InstrumentSpec) -> Decimal:
-    return (size / spec.size_increment).to_integral_value(ROUND_FLOOR) * spec.size_increment
+    lots = [(limit / lot).to_integral_value(ROUND_FLOOR) for limit in limits if limit is not None]
+    return lot * min([(rounded / lot).to_integral_value(ROUND_CEILING), *lots])
 
 
 def _round_up(value: Decimal) -> Decimal:

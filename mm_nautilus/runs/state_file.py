@@ -1,4 +1,4 @@
-"""The file that keeps a sandbox run's account and strategy over restarts: its form, reading it, writing it."""
+"""The file that keeps a sandbox run's account and strategy over restarts."""
 
 import hashlib
 import json
@@ -7,10 +7,10 @@ import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final, Self
 
-from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.errors import ConfigError, MarketMakingError
 from mm_nautilus.metrics.actor import MetricsActor
@@ -25,7 +25,6 @@ from mm_nautilus.trading.strategy import MarketMaker
 
 _VERSION: Final = 1
 """Version of the file's layout; a file of another one is refused."""
-
 _DIGEST: Final = "sha256"
 _START_ANEW: Final = "--fresh starts without this file and keeps it under a dated name"
 STRATEGY: Final = "strategy"
@@ -39,20 +38,19 @@ class StateWriteError(MarketMakingError):
 
 
 type Fingerprint = Mapping[str, str | list[str]]
-"""What of a configuration an account's history rests on; the rest may change from run to run.
-
-Prices, widths, limits, fees and latency apply from the restart on. What is here may not change, as the balances,
-positions and results of the file would be those of something else. Symbols may be added, but not dropped: the account's
-equity counts all results since the first start.
+"""The settings that must stay the same from run to run: with others the file's balances, positions and results would
+be those of something else. Symbols may be added, but not dropped: equity counts all results since the first start.
 """
 
 
 def fingerprint_of(config: TradingConfig) -> Fingerprint:
-    """Return the fingerprint of a configuration, as plain values; balances are those of the first start."""
+    """Return the fingerprint of a configuration; its balances are those of the first start."""
+    balances = config.venue.starting_balances
     return {
         "venue": config.venue.name,
         "account_type": config.venue.account_type,
-        "starting_balances": sorted(_plain(amount) for amount in config.venue.starting_balances),
+        # 1000 USDT and 1000.00 USDT are the same.
+        "starting_balances": sorted(f"{each.value.normalize():f} {each.currency}" for each in balances),
         "report_currency": config.strategy.report_currency,
         "strategy": config.strategy.strategy_id or config.strategy.order_id_tag,
         "symbols": sorted(config.strategy.symbols),
@@ -60,7 +58,7 @@ def fingerprint_of(config: TradingConfig) -> Fingerprint:
 
 
 def _differences(saved: Fingerprint, own: Fingerprint) -> list[str]:
-    """Return what of a saved fingerprint does not fit one's own, one text a key."""
+    """Return how a saved fingerprint differs from a run's own, one text a key."""
     texts = [
         f"{name} was {_shown(saved[name])} there, is {_shown(own[name])} here"
         for name in own
@@ -72,64 +70,31 @@ def _differences(saved: Fingerprint, own: Fingerprint) -> list[str]:
     return texts
 
 
-def _plain(amount: Amount) -> str:
-    """Return an amount's text; 1000 USDT and 1000.00 USDT are the same."""
-    return f"{amount.value.normalize():f} {amount.currency}"
-
-
 def _shown(value: str | Iterable[str]) -> str:
     return value if isinstance(value, str) else ", ".join(value)
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """All that is kept, of one moment."""
+    """The state of one moment."""
 
     account: SavedAccount
     components: Mapping[str, Mapping[str, bytes]]
-    """What each component saves, by the component's name and the names it saves under: JSON documents."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the state as plain values."""
-        components = {
-            component: {key: json.loads(document) for key, document in documents.items()}
-            for component, documents in self.components.items()
-        }
-        return {"account": self.account.to_dict(), "components": components}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned."""
-        components = {
-            component: {key: json.dumps(document).encode() for key, document in documents.items()}
-            for component, documents in values["components"].items()
-        }
-        return cls(SavedAccount.from_dict(values["account"]), components)
+    """What each component saves, by its name and the names it saves under: JSON documents."""
 
 
 class StateFile:
-    """A locked state file; use `open`, or `look` where nothing is to be written.
+    """A locked state file; use `open`, or `look` to read it only.
 
     One process has it at a time: the operating system's lock is released when the process ends, however it ends.
     The file is replaced as a whole once its content is on the disk, so that it is always that of one moment, also
-    after a power cut.
-
-    Attributes
-    ----------
-    path
-        The file.
-    state
-        What was read or written last, or None.
-    kept
-        Where ``fresh`` has put an earlier file, or None.
+    after a power cut. `state` was read or written last; `kept` is where ``fresh`` has put an earlier file.
     """
 
     def __init__(self, path: Path, fingerprint: Fingerprint, lock: int | None) -> None:
-        self.path = path
+        self.path, self._fingerprint, self._lock = path, fingerprint, lock
         self.state: RunState | None = None
         self.kept: Path | None = None
-        self._fingerprint = fingerprint
-        self._lock = lock
         self._written = b""
 
     @classmethod
@@ -144,8 +109,8 @@ class StateFile:
     ) -> Self:
         """Lock a run's state file and read it; with `fresh` an earlier one is kept under a dated name.
 
-        A ConfigError says what to do if another process has the file, or if it cannot be read, is damaged, of another
-        version or of another configuration.
+        Raises ConfigError if another process has the file, or if it cannot be read, is damaged, or is of another
+        version or configuration.
         """
         path = directory / f"{name}.json"
         file = cls(path, fingerprint, _locked(path))
@@ -160,7 +125,7 @@ class StateFile:
 
     @classmethod
     def look(cls, directory: Path, name: str, fingerprint: Fingerprint) -> Self:
-        """Read a run's state file as it is, also while a run has it; nothing can be written to what is returned."""
+        """Read a run's state file, also while a run has it; the returned one cannot be written."""
         file = cls(directory / f"{name}.json", fingerprint, None)
         file.state = file._read()
         return file
@@ -172,7 +137,7 @@ class StateFile:
         self.close()
 
     def close(self) -> None:
-        """Give the file free for the next process."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -189,22 +154,22 @@ class StateFile:
         return ", ".join(str(position) for position in positions) or "no positions"
 
     def component(self, name: str) -> dict[str, bytes]:
-        """Return what a component has saved, for its ``load``; empty at the first start."""
+        """Return what a component has saved; empty at the first start."""
         return {} if self.state is None else dict(self.state.components.get(name, {}))
 
     def write(self, state: RunState) -> bool:
         """Replace the file, and return True, unless it holds this state already.
 
-        A StateWriteError says that the file cannot be written, was closed, or another process has taken it, whose lock
-        file was removed.
+        Raises StateWriteError if the file cannot be written, was closed, or its lock file was removed and another
+        process has it now.
         """
         self._keep_lock()
-        body = {
-            "version": _VERSION,
-            "configuration": self._fingerprint,
-            **state.to_dict(),
+        components = {
+            component: {key: json.loads(document) for key, document in documents.items()}
+            for component, documents in state.components.items()
         }
-        encoded = _encoded(body)
+        body = {"version": _VERSION, "configuration": self._fingerprint, "account": state.account.to_dict()}
+        encoded = _encoded(body | {"components": components})
         if encoded == self._written:
             return False
         saved_at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -217,7 +182,7 @@ class StateFile:
         return True
 
     def _keep_lock(self) -> None:
-        """Lock anew where somebody has removed the lock file: the next process would lock one of its own."""
+        """Lock again if the lock file was removed: the next process would lock a new one."""
         if self._lock is None:
             raise StateWriteError(f"the state file {self.path} cannot be written: it was closed")
         if _is_at(self._lock, _lock_path(self.path)):
@@ -230,8 +195,6 @@ class StateFile:
             ) from error
         os.close(self._lock)
         self._lock = lock
-
-    # -- Reading ----------------------------------------------------------------------------------------
 
     def _read(self) -> RunState | None:
         try:
@@ -253,7 +216,7 @@ def _refusal(path: Path, text: str, instead: str = "") -> ConfigError:
 
 
 def _document(path: Path) -> tuple[Fingerprint, RunState, bytes]:
-    """Return what is in a file, and the text its checksum is taken of."""
+    """Return a file's content, and the text that its checksum covers."""
     try:
         document = json.loads(read_at_once(path).decode())
         if not isinstance(document, dict):
@@ -267,17 +230,18 @@ def _document(path: Path) -> tuple[Fingerprint, RunState, bytes]:
     except (ValueError, RecursionError) as error:
         raise _refusal(path, f"is damaged: it must be a JSON document, but {error}") from error
     if document.get("version") != _VERSION:
-        raise _refusal(
-            path,
-            f"must be of version {_VERSION}, was {document.get('version')!r}: another version of mm-nautilus wrote it",
-        )
+        was = f"was {document.get('version')!r}: another version of mm-nautilus wrote it"
+        raise _refusal(path, f"must be of version {_VERSION}, {was}")
     if document.get(_DIGEST) != _digest(encoded):
         raise _refusal(path, "is damaged or was edited: its checksum does not fit what is in it")
-    return body["configuration"], RunState.from_dict(body), encoded
+    components = {
+        component: {key: json.dumps(document).encode() for key, document in documents.items()}
+        for component, documents in body["components"].items()
+    }
+    return body["configuration"], RunState(SavedAccount.from_dict(body["account"]), components), encoded
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
-    """Return the one text of a document that its checksum is taken of."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -290,7 +254,7 @@ def _lock_path(path: Path) -> Path:
 
 
 def _locked(path: Path) -> int:
-    """Return the open, locked file beside a state file; it holds the number of the process that has it."""
+    """Return the open, locked file beside a state file; it holds its process's number."""
     lock_path = _lock_path(path)
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
@@ -310,7 +274,6 @@ def _locked(path: Path) -> int:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Return whether an open file is the one that a path names."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -318,14 +281,12 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _put_aside(path: Path, now: datetime) -> Path | None:
-    """Rename a file to a dated name that nothing has yet."""
+    """Rename a file to a new dated name."""
     if not path.exists():
         return None
-    stamp, count = now.strftime("%Y%m%dT%H%M%SZ"), 1
-    kept = path.with_name(f"{path.stem}.{stamp}.json")
-    while kept.exists():
-        count += 1
-        kept = path.with_name(f"{path.stem}.{stamp}-{count}.json")
+    stamp = f"{path.stem}.{now:%Y%m%dT%H%M%SZ}"
+    names = (f"{stamp}{suffix}.json" for suffix in chain([""], (f"-{number}" for number in count(2))))
+    kept = next(other for name in names if not (other := path.with_name(name)).exists())
     path.rename(kept)
     return kept
 
@@ -333,9 +294,8 @@ def _put_aside(path: Path, now: datetime) -> Path | None:
 class StateSaver(GuardedActor):
     """Save balances, positions, strategy and metrics together: after every fill and halt, and on a timer.
 
-    A fill is saved in the callback that tells of it, before the next event; extremes, drawdown and counts of orders,
-    which change with the market, are saved when the timer comes and something has changed. Start the actor after
-    the metrics actor and before the strategy.
+    A fill is saved in its callback, before the next event; extremes, drawdown and counts of orders, which change with
+    the market, on the timer. Start the actor after the metrics actor and before the strategy.
     """
 
     actor_name = "STATE-001"
@@ -344,46 +304,40 @@ class StateSaver(GuardedActor):
         self, file: StateFile, strategy: MarketMaker, metrics: MetricsActor, *, interval_seconds: float = 5.0
     ) -> None:
         super().__init__()
-        self._file = file
-        self._strategy = strategy
-        self._metrics = metrics
+        self._file, self._strategy, self._metrics = file, strategy, metrics
         self._interval_ns = round(interval_seconds * SECOND_NS)
         self._balances: Balances | None = None
 
     def on_start(self) -> None:
-        """Listen to the strategy and set the timer."""
+        """Subscribe to the strategy and set the timer."""
         self.subscribe_topic(EVENTS_TOPIC, self._on_message, BookingOrder.SAVE)
         self.clock.set_timer_ns(_TIMER, self._interval_ns)
 
     def _on_message(self, message: object) -> None:
-        """Save at once what has changed; before a strategy has started there would be nothing but what was read."""
+        """Save changes at once; nothing is saved before the strategy has started."""
         if isinstance(message, StateChanged):
             self.save_now()
         elif isinstance(message, StrategyStarted):
             self._balances = Balances(message.portfolio, next(iter(message.views)).venue)
 
     def on_time_event(self, event: Any) -> None:
-        """Save what has changed since."""
+        """Save what has changed."""
         if event.name == _TIMER:
             self.save_now()
 
     def save_now(self) -> bool:
-        """Save what has changed, where all have begun and every fill is booked; return whether anything had."""
-        if (
-            self._balances is None
-            or self._metrics.ledger is None
-            or not self._strategy.persistence.is_settled
-        ):
+        """Save changes if all have started and every fill is booked; return whether there were any."""
+        persistence = self._strategy.persistence
+        if self._balances is None or self._metrics.ledger is None or not persistence.is_settled:
             return False
-        account = SavedAccount(self._balances.totals(), tuple(self._strategy.persistence.positions))
+        account = SavedAccount(self._balances.totals(), tuple(persistence.positions))
         components = {STRATEGY: self._strategy.on_save(), METRICS: self._metrics.on_save()}
         return self._file.write(RunState(account, components))
 
     def save_last(self) -> None:
-        """Save what the stop of the strategy did, which no callback tells.
+        """Save what the strategy's stop changed, after the node has run and before it is disposed of.
 
-        For the end of a run: after the node has run and strategy and metrics have caught up, before the node is
-        disposed of. A file that cannot be written is one more failure of this actor, which fails the run.
+        A file that cannot be written is a failure of this actor, which fails the run.
         """
         try:
             self.save_now()

@@ -1,4 +1,4 @@
-"""The one summary of a run that the console, JSON and tests read."""
+"""A run's summary, for the console and ``summary.json``."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from nautilus_trader.model import InstrumentId
 
-from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
@@ -20,11 +19,10 @@ from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
-from mm_nautilus.trading.working_order import QuoteSide
 
 
 def _number(amount: str) -> float | None:
-    """Return the number of an amount such as ``1.25 USDT``, None for an unknown one."""
+    """Return the number of an amount such as ``1.25 USDT``, None if it is empty."""
     return float(amount.split(maxsplit=1)[0]) if amount else None
 
 
@@ -33,10 +31,12 @@ def symbol_summary(
 ) -> dict[str, Any]:
     """Return one symbol's figures.
 
-    Amounts without a unit in their name are in the symbol's quote currency, named under ``currency``; the
-    same amounts stand under ``exact`` as decimal text.
+    Amounts without a unit in their name are in the symbol's quote currency, named under ``currency``; ``exact`` has the
+    same amounts as decimal text.
     """
-    counts = symbol.counts
+    counts, held_back = symbol.counts, 0.0
+    for side in (symbol.bid, symbol.ask):
+        held_back += side.stats.to_dict().get(NotQuoting.INVENTORY_CAP.value, {}).get("seconds", 0.0)
     amounts = {
         "pnl": metrics.realized_pnl,
         "realized_pnl": metrics.realized_pnl,
@@ -58,7 +58,7 @@ def symbol_summary(
         "exact": amounts,
         "maker_share_pct": 100.0 * maker_fills / fills if fills else None,
         "average_inventory": symbol.average_inventory(now_ns),
-        "seconds_at_cap": _seconds_at_cap(symbol),
+        "seconds_at_cap": held_back,
         "orders_placed": counts.placed,
         "orders_amended": counts.amended,
         "orders_cancelled": counts.cancelled,
@@ -73,19 +73,17 @@ def symbol_summary(
         "phantom_fills": counts.phantom_fills,
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": symbol.is_halted,
-        "quoting": {side.name: _side_state(side) for side in symbol.sides},
+        "quoting": {
+            side.name: "quoted" if side.stats.current is None else side.stats.current.value
+            for side in symbol.sides
+        },
         "quote_model": model_summary(symbol),
         "not_quoting": {side.name: side.stats.to_dict() for side in symbol.sides},
     }
 
 
-def _side_state(side: QuoteSide) -> str:
-    """Return ``quoted``, or why a side is not quoted at the moment."""
-    return "quoted" if side.stats.current is None else side.stats.current.value
-
-
 def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
-    """Return the last figures of the quote model that were logged, None where no book was ever quoted on."""
+    """Return the last logged figures of the quote model, None if it never priced a book."""
     metrics = None if symbol.quote_metrics is None else asdict(symbol.quote_metrics)
     if isinstance(symbol.pricing, OwnPricing):
         metrics = _own_metrics(symbol, symbol.pricing)
@@ -102,7 +100,7 @@ def model_summary(symbol: SymbolState) -> dict[str, Any] | None:
 
 
 def _own_metrics(symbol: SymbolState, pricing: OwnPricing) -> dict[str, Any] | None:
-    """Return the fields of `QuoteMetrics` for the last prices of a model of one's own, None where there are none."""
+    """Return the fields of `QuoteMetrics` for the last prices of a custom model, None if there are none."""
     if symbol.name not in pricing.last:
         return None
     market, quote = pricing.last[symbol.name]
@@ -125,15 +123,8 @@ def _own_metrics(symbol: SymbolState, pricing: OwnPricing) -> dict[str, Any] | N
     }
 
 
-def _seconds_at_cap(symbol: SymbolState) -> float:
-    """Return how long either side's nearest quote was held back by the inventory cap."""
-    name = NotQuoting.INVENTORY_CAP.value
-    sides = (symbol.bid.stats.to_dict(), symbol.ask.stats.to_dict())
-    return sum(reasons.get(name, {}).get("seconds", 0.0) for reasons in sides)
-
-
 def account_summary(account: AccountSnapshot | None, ledger: SymbolLedger | None) -> dict[str, Any] | None:
-    """Return the account's figures in the report currency, None where a price to value it never came."""
+    """Return the account's figures in the report currency, None if a price to value it never came."""
     if account is None or ledger is None:
         return None
     amounts = {
@@ -156,7 +147,7 @@ def account_summary(account: AccountSnapshot | None, ledger: SymbolLedger | None
 
 
 def exit_summary(exits: Mapping[str, ExitTotals]) -> dict[str, Any]:
-    """Return, for each kind of exit, how often it closed a position and the result by quote currency."""
+    """Return counts and results by quote currency of each kind of exit."""
     return {
         reason: {
             "count": totals.count,
@@ -179,15 +170,15 @@ def run_summary(
 ) -> dict[str, Any]:
     """Return the figures of a run so far.
 
-    `period` has its first and last moment and `now_ns` is that of the figures, nanoseconds since the epoch; `status` is
-    ``running``, or how it ended: only then it is looked how far takers reached. `events` counts market events, and
-    `elapsed_seconds` is wall time of the engine.
+    `period` has its first and last moment, `now_ns` is the moment of the figures, nanoseconds since the epoch; `status`
+    is ``running``, or how it ended. `elapsed_seconds` is wall time of the engine.
     """
     config = inputs.config
     metrics, account = parts.metrics.figures(now_ns)
     symbols, (start_ns, end_ns) = parts.strategy.symbols, period
     found = {row.symbol: symbol_summary(row, symbols[row.symbol], parts.metrics, now_ns) for row in metrics}
-    if status != "running":
+    warnings = [*inputs.warnings, *parts.strategy.run_warnings, *fee_warnings(parts.fees)]
+    if status != "running":  # looking through all trades takes long
         for name, figures in found.items():
             if not figures["fills"]:
                 figures["taker_reach"] = _taker_reach(
@@ -200,7 +191,8 @@ def run_summary(
         "compare_fee_pct": config.output.compare_fee_pct,
         "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
-        "venue": _assumptions(config),
+        "venue": config.venue.model_dump(mode="json", exclude={"starting_balances"})
+        | {"starting_balances": [str(amount) for amount in config.venue.starting_balances]},
         "period": {
             "start": moment(start_ns).isoformat(),
             "end": moment(end_ns).isoformat(),
@@ -210,9 +202,7 @@ def run_summary(
         "equity": account_summary(account, parts.metrics.ledger),
         "fee_tiers": fee_tiers(parts.fees),
         "exits": exit_summary(parts.recorder.exits),
-        "warnings": list(
-            dict.fromkeys([*inputs.warnings, *parts.strategy.run_warnings, *fee_warnings(parts.fees)])
-        ),
+        "warnings": list(dict.fromkeys(warnings)),
         "orders": sum(symbol.counts.placed for symbol in symbols.values()),
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),
@@ -220,18 +210,11 @@ def run_summary(
     }
 
 
-def _assumptions(config: TradingConfig) -> dict[str, Any]:
-    """Return what the run assumes of the venue."""
-    return config.venue.model_dump(mode="json", exclude={"starting_balances"}) | {
-        "starting_balances": [str(amount) for amount in config.venue.starting_balances]
-    }
-
-
 def _taker_reach(cache: Any, instrument_id: InstrumentId, since_ns: int) -> dict[str, float | int] | None:
-    """Return how far takers reached from the mid that was quoted last before their trade, bps of mid.
+    """Return how far takers reached from the last mid before their trade, bps of mid; None without any.
 
-    ``usual_bps`` and ``most_bps`` are what 99 of 100 and all of the ``trades`` stayed within, as far as the engine's
-    cache has trades and quotes: the last ten thousand of each. None without any trade after a quote.
+    99 of 100 of the ``trades`` stayed within ``usual_bps``, all within ``most_bps``. The engine's cache has the last
+    ten thousand trades and quotes.
     """
     quotes, trades = cache.quotes(instrument_id), cache.trades(instrument_id)
     if not quotes or not trades:
