@@ -13,29 +13,15 @@ _DAY_HOURS, _YEAR_HOURS = 24.0, 24.0 * 365.0
 
 
 def best_half_width_bps(maker_fee_bps: float, kappa_per_bps: float) -> float:
-    """Return the distance from the mid at which a maker without inventory risk earns most.
+    """Return the distance from the mid, bps, at which a maker without inventory risk earns most; at least 0.
 
     A quote ``d`` away is filled ``A * exp(-kappa * d)`` times a second and keeps ``d - fee`` each time. The product
     is largest at ``d = fee + 1 / kappa``. Without a fee this is the limit of ``(1/gamma) * ln(1 + gamma/kappa)`` for
     gamma to 0, the part of the width in Avellaneda and Stoikov, Quantitative Finance 8(3), 2008, that remains
     when inventory does not matter.
 
-    Parameters
-    ----------
-    maker_fee_bps
-        Maker fee, bps of value; negative is a rebate.
-    kappa_per_bps
-        Decay of the intensity with depth, 1 / bps of mid.
-
-    Returns
-    -------
-    float
-        Distance, bps of mid; at least 0, as for a rebate larger than ``1 / kappa``.
-
-    Raises
-    ------
-    ValueError
-        If the fee is not finite or kappa is not positive and finite.
+    The fee is in bps of value, negative for a rebate, and kappa in 1 / bps of mid. A ValueError says that the fee is
+    not finite, or kappa not positive and finite.
     """
     if not math.isfinite(maker_fee_bps):
         raise ValueError(f"maker_fee_bps must be finite, was {maker_fee_bps}")
@@ -51,19 +37,8 @@ def fee_figures(maker_fee_bps: float, intensity: IntensityFit, median_spread_bps
     at least `LEAST_FILLS_PER_HOUR` times an hour. The second is a convention: the formula alone always finds a
     distance that earns, however rarely an order gets there.
 
-    Parameters
-    ----------
-    maker_fee_bps
-        Maker fee, bps of value; negative is a rebate.
-    intensity
-        Arrivals at one side of the book, a second, by depth in bps.
-    median_spread_bps
-        Median spread, bps of mid.
-
-    Raises
-    ------
-    ValueError
-        If the fee is not finite or the spread is not positive and finite.
+    The fee is in bps of value, negative for a rebate, and the intensity that of one side of the book. A ValueError says
+    that the fee is not finite, or the spread, bps of mid, not positive and finite.
     """
     if not 0 < median_spread_bps < math.inf:
         raise ValueError(f"median_spread_bps must be positive and finite, was {median_spread_bps}")
@@ -92,11 +67,11 @@ def _verdict(
         if fee > 0
         else f"plus a rebate of {-fee:.4g} bps"
     )
-    beyond = distance > intensity.fitted_to_bps
-    reach = f", extrapolated beyond the {intensity.fitted_to_bps:.3g} bps that were fitted" if beyond else ""
+    beyond = f", extrapolated beyond the {intensity.fitted_to_bps:.3g} bps that were fitted"
+    reach = beyond if distance > intensity.fitted_to_bps else ""
     facts = (
-        f"a fill at the touch earns {half_spread:.3g} bps {cost}, and market orders reach the best "
-        f"distance, {distance:.3g} bps from the mid, {_often(fills)} on each side{reach}"
+        f"a fill at the touch earns {half_spread:.3g} bps {cost}, and market orders reach the best distance, "
+        f"{distance:.3g} bps from the mid, {_often(fills)} on each side{reach}"
     )
     if pays:
         return f"{facts}: this market's spread and intensity can pay the maker fee, before adverse moves"

@@ -23,13 +23,7 @@ _HEADER: Final = """\
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Read a calibration file.
-
-    Raises
-    ------
-    ConfigError
-        With everything that is wrong: one line a problem, with file, line and path of the key.
-    """
+    """Read a calibration file; a ConfigError has a line for each problem, with file, line and path of the key."""
     read = read_mapping(path, "calibration", largest=_LARGEST_FILE, most_values=_MOST_VALUES)
     calibration, found = check_model(Calibration, read.values)
     texts = [f"{read.place(problem.path)}: {problem.located()}" for problem in found]
@@ -46,10 +40,7 @@ def dump_calibration(calibration: Calibration) -> str:
 def configured_calibration(config: MarketMakerConfig) -> tuple[Calibration | None, list[Problem]]:
     """Read the calibration that a configuration names, and look for what the configuration takes from it.
 
-    Returns
-    -------
-    tuple[Calibration | None, list[Problem]]
-        None where none is named or something is wrong, and what is wrong, at the key ``calibration``.
+    The calibration is None where none is named or something is wrong; the problems are at the key ``calibration``.
     """
     if config.calibration is None:
         return None, []

@@ -19,30 +19,19 @@ _BPS: Final = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class OwnFills:
-    """Executions of our orders on one symbol, one row an execution.
-
-    Parameters
-    ----------
-    ts_ns
-        When each was filled, nanoseconds since the epoch.
-    direction
-        1 where we bought, -1 where we sold.
-    price, quantity
-        In quote and in base currency.
-    fee
-        What the venue charged, quote currency; negative is a rebate.
-    mid_price
-        The mid that was known when the fill came, quote currency; NaN where there was none.
-
-    A `ValueError` is raised if the columns differ in length.
-    """
+    """Executions of our orders on one symbol, one row an execution; a ValueError says that columns differ in length."""
 
     ts_ns: Ints
+    """When each was filled, nanoseconds since the epoch."""
     direction: Floats
+    """1 where we bought, -1 where we sold."""
     price: Floats
     quantity: Floats
+    """In quote and in base currency."""
     fee: Floats
+    """What the venue charged, quote currency; negative is a rebate."""
     mid_price: Floats
+    """The mid that was known when the fill came, quote currency; NaN where there was none."""
 
     def __post_init__(self) -> None:
         lengths = [len(column) for column in self._columns]
@@ -67,39 +56,28 @@ class FillQuality:
 
     Amounts are in quote currency, figures in bps are the same as a share of `value`. It always holds that
     ``mark_out = spread - adverse`` and ``net = mark_out - fees``.
-
-    Parameters
-    ----------
-    seconds
-        Time after the fill at which the mid is looked at; 0 for the fill itself.
-    fills, value
-        How many fills the figures are of, and the sum of their values.
-    spread
-        Captured: distance of the price from the mid at the fill, positive where it was in our favour.
-    adverse
-        Adverse selection: how far the mid has moved against the fill since then.
-    fees
-        Charged by the venue.
-    mark_out, net
-        What closing at the mid would have made, before and after the fill's own fee.
-    standard_error_bps
-        Of `mark_out_bps`; None where fills lie too close together to estimate one.
     """
 
     seconds: float
+    """Time after the fill at which the mid is looked at; 0 for the fill itself."""
     fills: int
     value: float
+    """How many fills the figures are of, and the sum of their values."""
     spread: float
+    """Distance of the price from the mid at the fill, positive where it was in our favour."""
     adverse: float
+    """Adverse selection: how far the mid has moved against the fill since then."""
     fees: float
     mark_out: float
     net: float
+    """What closing at the mid would have made, before and after the fill's own fee."""
     spread_bps: float | None
     adverse_bps: float | None
     fees_bps: float | None
     mark_out_bps: float | None
     net_bps: float | None
     standard_error_bps: float | None
+    """Of `mark_out_bps`; None where fills lie too close together to estimate one."""
 
 
 def fill_quality(fills: OwnFills, later_mids: Mapping[float, Floats]) -> list[FillQuality]:
@@ -115,15 +93,8 @@ def fill_quality(fills: OwnFills, later_mids: Mapping[float, Floats]) -> list[Fi
 
     Fills without a mid are left out, and so are those without a later one, of the horizon that lacks it.
 
-    Parameters
-    ----------
-    later_mids
-        For each horizon in seconds, the mid that long after every fill, quote currency; NaN where the run had ended.
-
-    Raises
-    ------
-    ValueError
-        If a horizon is not positive, or has not one mid a fill.
+    `later_mids` has, for each horizon in seconds, the mid that long after every fill, quote currency, NaN where the run
+    had ended. A ValueError says that a horizon is not positive, or has not one mid a fill.
     """
     found = [_quality(fills, fills.mid_price, AT_FILL_SECONDS)]
     for seconds, later in sorted(later_mids.items()):

@@ -52,22 +52,15 @@ type Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class MarketOrders:
-    """Market orders as a maker meets them, in time order, one entry an arrival.
-
-    Parameters
-    ----------
-    ts_ns
-        Time of the first trade, nanoseconds since the epoch.
-    is_buy
-        Whether the taker bought.
-    depth_bps
-        Distance of the deepest price reached from the mid just before, bps of that mid. Negative where a stale
-        mid had already been passed.
-    """
+    """Market orders as a maker meets them, in time order, one entry an arrival."""
 
     ts_ns: Ints
+    """Time of the first trade, nanoseconds since the epoch."""
     is_buy: Bools
+    """Whether the taker bought."""
     depth_bps: Floats
+    """Distance of the deepest price reached from the mid just before, bps of that mid; negative where a stale mid had
+    already been passed."""
 
     def __len__(self) -> int:
         return len(self.ts_ns)
@@ -78,14 +71,8 @@ def market_orders(trades: TradeBlock, touches: TouchSeries) -> MarketOrders:
 
     Trades of one side with one venue time are one order, which counts from its first trade. Orders of one side
     between two changes of the touch are one as well (see the module's text). Trades before the first touch, in a gap
-    of the book and without a known taker's side are left out.
-
-    Parameters
-    ----------
-    trades
-        The tape. A trade must not be stamped later than the book change it caused.
-    touches
-        The touch over the same time.
+    of the book and without a known taker's side are left out. No trade may be stamped later than the book change it
+    caused.
     """
     sided = np.flatnonzero((trades.aggressor == SIDE_BID) | (trades.aggressor == SIDE_ASK))
     is_buy, venue_ns = trades.aggressor[sided] == SIDE_BID, trades.ts_event[sided]
@@ -134,20 +121,10 @@ def fit_intensity(
     exceeds 1 (Birge, Physical Review 40, 1932, 207). With `ts_ns` they are at least what the scatter between
     twenty stretches of the window says: arrivals come in bursts.
 
-    Parameters
-    ----------
-    depth_bps
-        Depth that each market order reached, bps of mid.
-    seconds
-        Length of the window, gaps left out, seconds.
-    sides
-        Sides of the book that the orders are of; figures are per side.
-    tick_bps
-        Price increment, bps of mid; 0 where depths are continuous.
-    least_depth_bps
-        Start of the fitted range, bps of mid; None chooses it from the data.
-    ts_ns
-        Times of the orders on any clock that does not run in gaps, nanoseconds; None takes them as independent.
+    `depth_bps` has how deep each order reached, bps of mid, on so many `sides` of the book; figures are per side.
+    `seconds` is the length of the window without its gaps, `tick_bps` the price increment in bps of mid, 0 where depths
+    are continuous. The range starts at `least_depth_bps`, None chooses it from the data. `ts_ns` are the orders' times
+    on any clock that does not run in gaps, nanoseconds; None takes the orders as independent.
 
     Raises
     ------
@@ -164,8 +141,7 @@ def fit_intensity(
     inside = depths >= start
     reach = _reach(depths[inside], start, tick_bps)
     kappa, a = reach.kappa, float(reach.weights.sum()) / (seconds * sides)
-    cells = _cells(reach)
-    chi_squared = cells.chi_squared_per_degree
+    chi_squared, r_squared = _goodness(reach)
     variances = np.array([reach.kappa_variance, reach.a_variance]) * max(chi_squared or 0.0, 1.0)
     if ts_ns is not None:
         variances = np.maximum(variances, _variances_between_stretches(reach, ts_ns[inside], ts_ns, seconds))
@@ -180,7 +156,7 @@ def fit_intensity(
         a_standard_error=float(a_error),
         kappa_per_bps=kappa,
         kappa_standard_error=float(kappa_error),
-        r_squared=cells.r_squared,
+        r_squared=r_squared,
         chi_squared_per_degree=chi_squared,
         fitted_from_bps=reach.start_bps,
         fitted_to_bps=reach.end_bps,
@@ -231,27 +207,18 @@ def _too_few(arrivals: int, start: float) -> CalibrationError:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """How far the arrivals of the range went, in steps of one unit: a tick, or a bp where there is none.
-
-    Parameters
-    ----------
-    steps
-        Steps from the start that each arrival went; whole where there are ticks.
-    first_bps
-        First depth of the range that each arrival could have traded at.
-    last
-        Steps to the end of the range.
-    unit_bps
-        Length of a step.
-    whole
-        Whether steps are whole.
-    """
+    """How far the arrivals of the range went, in steps of one unit: a tick, or a bp where there is none."""
 
     steps: Floats
+    """Steps from the start that each arrival went; whole where there are ticks."""
     first_bps: Floats
+    """First depth of the range that each arrival could have traded at."""
     last: float
+    """Steps to the end of the range."""
     unit_bps: float
+    """Length of a step."""
     whole: bool
+    """Whether steps are whole."""
 
     @property
     def start_bps(self) -> float:
@@ -346,46 +313,25 @@ def _variances_between_stretches(reach: _Reach, ts_ns: Ints, all_ns: Ints, secon
     return _STRETCHES * sums.var(axis=1, ddof=1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """How well the law fits, over disjoint cells of the range and its tail.
+def _goodness(reach: _Reach) -> tuple[float | None, float]:
+    """Return chi-squared per degree of freedom, and the share of the variance of log arrivals that the law explains.
 
-    Parameters
-    ----------
-    arrivals
-        Arrivals that reached each cell's start; the last is the tail's.
-    expected
-        The same by the law.
+    Both are over disjoint cells of the range, which the law fills evenly where ticks allow, and its tail. Degrees of
+    freedom are cells less 1 for their sum and 1 for kappa; without any, chi-squared (Pearson's) is None.
     """
-
-    arrivals: Floats
-    expected: Floats
-
-    @property
-    def chi_squared_per_degree(self) -> float | None:
-        """Pearson's chi-squared over its degrees of freedom: cells less 1 for their sum and 1 for kappa."""
-        degrees = len(self.arrivals) - 2
-        if degrees < 1:
-            return None
-        found, wanted = (-np.diff(counts, append=0.0) for counts in (self.arrivals, self.expected))
-        return float(((found - wanted) ** 2 / wanted).sum()) / degrees
-
-    @property
-    def r_squared(self) -> float:
-        """Share of the variance of log arrivals that the law explains."""
-        found, wanted = np.log(self.arrivals), np.log(self.expected)
-        return float(1.0 - ((found - wanted) ** 2).sum() / ((found - found.mean()) ** 2).sum())
-
-
-def _cells(reach: _Reach) -> _Cells:
-    """Cut the range into cells that the law fills evenly, where ticks allow."""
     decay = reach.kappa * reach.unit_bps
     wanted = int(np.clip(len(reach.steps) // _ARRIVALS_A_CELL, 2, _MOST_CELLS))
     edges = -np.log1p(np.linspace(0.0, np.expm1(-decay * reach.last), wanted + 1)[:-1]) / decay
     edges = np.append(np.rint(edges) if reach.whole else edges, reach.last)
     edges = np.unique(np.abs(edges))
     arrivals = np.array([(reach.steps >= edge).sum() for edge in edges], dtype=np.float64)
-    return _Cells(arrivals, len(reach.steps) * np.exp(-decay * edges))
+    expected = len(reach.steps) * np.exp(-decay * edges)
+    logs, by_law = np.log(arrivals), np.log(expected)
+    r_squared = float(1.0 - ((logs - by_law) ** 2).sum() / ((logs - logs.mean()) ** 2).sum())
+    if len(edges) <= 2:
+        return None, r_squared
+    found, lawful = (-np.diff(counts, append=0.0) for counts in (arrivals, expected))
+    return float(((found - lawful) ** 2 / lawful).sum()) / (len(edges) - 2), r_squared
 
 
 def _points(depths: Floats, range_end: float, side_seconds: float, tick_bps: float) -> list[IntensityPoint]:

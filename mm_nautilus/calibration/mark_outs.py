@@ -26,31 +26,14 @@ def mark_outs(
 ) -> list[MarkOut]:
     """Return the mean mark-out of trades at several horizons, as their makers see it.
 
-    A mark-out is ``(trade price - mid h seconds later) / trade price``, with the sign turned where the taker
-    sold, in bps: positive where the maker could have closed at the mid with a gain, before fees. Trades whose
-    horizon ends after the window, ahead of the first touch or beyond the beginning of a gap are left out. Every trade
-    weighs the same.
+    A mark-out is ``(trade price - mid h seconds later) / trade price``, with the sign turned where the taker sold, in
+    bps: positive where the maker could have closed at the mid with a gain, before fees. Trades whose horizon ends after
+    the window, ahead of the first touch or beyond the beginning of a gap are left out. Every trade weighs the same.
+    Trades close in time share most of what happens next, so standard errors are those of `clustered_mean`; a horizon
+    whose trades fall into fewer than two stretches has no error, and is left out.
 
-    Trades close in time share most of what happens next, so standard errors are those of `clustered_mean`.
-
-    Parameters
-    ----------
-    ts_ns, price_ticks, is_buy
-        Times of the trades, nanoseconds since the epoch, prices in ticks, whole or not, and whether the taker bought.
-    touches
-        The touch over time.
-    horizons_seconds
-        Times after the trade, seconds.
-
-    Returns
-    -------
-    list[MarkOut]
-        One a horizon; none where trades fall into fewer than two stretches, as no error can be estimated then.
-
-    Raises
-    ------
-    ValueError
-        If the columns differ in length, a price is not positive and finite or a horizon is not positive.
+    Times are in nanoseconds since the epoch, prices in ticks, whole or not; `is_buy` is whether the taker bought. A
+    ValueError says that columns differ in length, a price is not positive and finite or a horizon is not positive.
     """
     prices = np.asarray(price_ticks, dtype=np.float64)
     if not len(ts_ns) == len(prices) == len(is_buy):
@@ -90,19 +73,8 @@ def clustered_mean(
     What is summed over stretches of twice the horizon is taken as independent (Liang and Zeger, Biometrika 73(1),
     1986, for a ratio of sums): ``sqrt(n/(n-1) * sum over stretches of (sum of w*(x - mean))^2) / sum of w``.
 
-    Parameters
-    ----------
-    values, weights
-        One a trade; weights are positive.
-    ts_ns
-        Ends of the trades' horizons, nanoseconds since the epoch.
-    seconds
-        The horizon.
-
-    Returns
-    -------
-    tuple[float, float or None]
-        The mean, NaN without trades; no error where trades fall into fewer than two stretches.
+    Weights are positive; `ts_ns` are the ends of the trades' horizons, nanoseconds since the epoch, and `seconds` the
+    horizon. The mean is NaN without trades, the error None where they fall into fewer than two stretches.
     """
     if not len(values):
         return float("nan"), None

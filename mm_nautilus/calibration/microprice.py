@@ -39,14 +39,7 @@ def estimate_microprice(
     `LEAST_OBSERVATIONS` times. Nothing keeps the micro-price between bid and ask: where the mid moves by many
     ticks at once it often lies outside.
 
-    Parameters
-    ----------
-    touches
-        The touch over time.
-    imbalance_buckets
-        Number of equal buckets of ``bid size / (bid size + ask size)``, 2 to 100.
-    most_spread_ticks
-        Widest spread that may begin a row of its own, ticks.
+    The imbalance has 2 to 100 equal `imbalance_buckets`; no spread wider than `most_spread_ticks` begins a row.
 
     Raises
     ------
@@ -84,20 +77,8 @@ def estimate_microprice(
 def microprice_adjustment(table: MicropriceFigures, spread_ticks: int, imbalance: float) -> float:
     """Return how far the micro-price lies from the mid, ticks.
 
-    Parameters
-    ----------
-    table
-        The estimate.
-    spread_ticks
-        Spread of the touch; one between two rows takes the smaller row, one outside the nearest.
-    imbalance
-        ``bid size / (bid size + ask size)`` at the touch, in [0, 1]; 0.5, the border of two buckets where their
-        number is even, gives 0 by symmetry.
-
-    Raises
-    ------
-    ValueError
-        If the imbalance is not in [0, 1].
+    A spread between two rows takes the smaller row, one outside the nearest. The imbalance of 0.5, the border of two
+    buckets where their number is even, gives 0 by symmetry; a ValueError says that it is not in [0, 1].
     """
     if not 0.0 <= imbalance <= 1.0:
         raise ValueError(f"imbalance must be between 0 and 1, was {imbalance}")

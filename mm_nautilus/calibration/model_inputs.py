@@ -17,34 +17,23 @@ _LARGEST_MISFIT: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """What the calibrated models take from a market.
-
-    Parameters
-    ----------
-    volatility_bps
-        Volatility of the mid, bps per square root of a second.
-    a_per_second
-        Market orders at the mid, on each side, a second.
-    kappa_per_bps
-        Decay of the order arrivals with depth, 1 / bps.
-    source
-        Where the figures come from, in words.
-    """
+    """What the calibrated models take from a market."""
 
     volatility_bps: float
+    """Volatility of the mid, bps per square root of a second."""
     a_per_second: float
+    """Market orders at the mid, on each side, a second."""
     kappa_per_bps: float
+    """Decay of the order arrivals with depth, 1 / bps."""
     source: str
+    """Where the figures come from, in words."""
 
 
 def check_market(market: ModelInputs) -> None:
     """Refuse figures that only wrong units explain.
 
-    Raises
-    ------
-    CalibrationError
-        If kappa lies outside 0.001..100 per bps, the intensity is not positive and finite, or the volatility lies
-        outside 0..100 bps per square root of a second.
+    A CalibrationError says that kappa lies outside 0.001..100 per bps, the intensity is not positive and finite, or the
+    volatility lies outside 0..100 bps per square root of a second.
     """
     least, most = _KAPPA_PER_BPS
     if not least <= market.kappa_per_bps <= most:
@@ -64,13 +53,10 @@ def check_market(market: ModelInputs) -> None:
 
 
 def calibrated_inputs(calibration: SymbolCalibration, source: str) -> ModelInputs:
-    """Return what models take from a symbol's calibration.
+    """Return what models take from a symbol's calibration, `source` in words.
 
-    Raises
-    ------
-    CalibrationError
-        If a figure is outside of what is accepted (see `check_market`), or the fit misses the arrivals that were
-        counted beside it by a mean factor above 3, as one in other units does.
+    A CalibrationError says that a figure is refused by `check_market`, or the fit misses the arrivals that were counted
+    beside it by a mean factor above 3, as one in other units does.
     """
     fit = calibration.intensity
     market = ModelInputs(calibration.volatility.volatility_bps, fit.a_per_second, fit.kappa_per_bps, source)

@@ -33,12 +33,7 @@ type Floats = NDArray[np.float64]
 class TakerReach:
     """How far market orders traded, beside the touches that they were made from.
 
-    Attributes
-    ----------
-    seconds
-        Length of the record, gaps left out, seconds.
-    ts_ns
-        Time of each order, nanoseconds since the epoch; ascending.
+    `seconds` is the length of the record, gaps left out; `ts_ns` the time of each order, ascending.
     """
 
     def __init__(self, orders: MarketOrders, touches: TouchSeries) -> None:
@@ -60,14 +55,8 @@ class TakerReach:
     def fills_per_hour(self, width_pct: float, pause_seconds: float) -> float:
         """Return how often an hour takers trade through quotes around the mid, both sides together.
 
-        An order has to go beyond the quote's price: at the price itself other orders have priority.
-
-        Parameters
-        ----------
-        width_pct
-            Distance between bid and ask, % of mid.
-        pause_seconds
-            How long a side rests after a fill, seconds.
+        An order has to go beyond the quote's price: at the price itself other orders have priority. The width is in %
+        of mid; a side rests for the pause after a fill.
         """
         half = self._mids * width_pct / 200.0
         bids = np.minimum(np.floor(self._mids - half + _ROUNDING), self._asks - 1)
@@ -84,26 +73,14 @@ class TakerReach:
 
 @dataclass(frozen=True, slots=True)
 class WidthChoice:
-    """A width, and how often and at what gain it is filled.
-
-    Parameters
-    ----------
-    width_pct
-        Distance between bid and ask, % of mid.
-    fills_per_hour
-        Expected fills an hour at that width, both sides together.
-    kept_bps
-        What each fill keeps of its value after the maker fee, before any move of the price, bps; a loss is negative.
-    paying_width_pct
-        The least width that covers two maker fees, % of mid; 0 where there is no fee.
-    paying_fills_per_hour
-        Expected fills an hour at that width.
-    """
+    """A width, and how often and at what gain it is filled; widths in % of mid, fills of both sides together."""
 
     width_pct: float
     fills_per_hour: float
     kept_bps: float
+    """What each fill keeps of its value after the maker fee, before any move of the price, bps; a loss is negative."""
     paying_width_pct: float
+    """The least width that covers two maker fees; 0 where there is no fee."""
     paying_fills_per_hour: float
 
     @property
@@ -116,17 +93,8 @@ def choose_width(reach: TakerReach, maker_fee_pct: float, pause_seconds: float) 
     """Return the width that earns most an hour after fees or, where no width that trades pays, the widest that trades.
 
     A width trades if it has `LEAST_FILLS_PER_HOUR` and five fills in the record, or half the fills of the narrowest in
-    a market where nothing has as many. Widths tried have two digits, over all depths that market
-    orders reached.
-
-    Parameters
-    ----------
-    reach
-        The market orders; at least one.
-    maker_fee_pct
-        Maker fee, % of value; negative is a rebate.
-    pause_seconds
-        How long a side rests after a fill, seconds.
+    a market where nothing has as many. Widths tried have two digits, over all depths that market orders reached; at
+    least one order is needed. The fee is in % of value, negative for a rebate; a side rests for the pause after a fill.
     """
     paying = max(2.0 * maker_fee_pct, 0.0)
     paying_fills = reach.fills_per_hour(paying, pause_seconds)

@@ -37,17 +37,9 @@ def volatility_figures(touches: TouchSeries) -> VolatilityFigures:
     over which inventory is carried (the signature plot of Andersen, Bollerslev, Diebold and Labys, Great
     realizations, Risk, March 2000); long ones leave too few returns.
 
-    Parameters
-    ----------
-    touches
-        The touch over time. Sampling starts at its first row and again after every gap; intervals that a gap or the
-        window cuts off are left out.
-
-    Raises
-    ------
-    CalibrationError
-        If too little was recorded for 20 returns at the shortest interval, or the mid never moved between the
-        moments it is sampled at.
+    Sampling starts at the first row and again after every gap; intervals that a gap or the window cuts off are left
+    out. A CalibrationError says that too little was recorded for 20 returns at the shortest interval, or the mid never
+    moved between the moments it is sampled at.
     """
     shortest = INTERVALS_SECONDS[0]
     if len(sampled_returns(touches, shortest)) < LEAST_RETURNS:

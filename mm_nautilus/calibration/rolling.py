@@ -22,31 +22,10 @@ _COLUMNS: Final = 5
 class RollingCalibration:
     """Keep the touches and trades of a sliding window, and estimate what the quoting models take from them.
 
-    Memory is bounded by two windows: 40 bytes a change of the touch, 40 bytes a trade.
-
-    Parameters
-    ----------
-    interval_ns
-        Time between two estimates, nanoseconds; the first one comes that long after the first touch.
-    window_ns
-        How far back an estimate looks, nanoseconds.
-
-    Attributes
-    ----------
-    due_ns
-        When the next estimate is due, nanoseconds since the epoch; None before the first touch.
+    Memory is bounded by two windows: 40 bytes a change of the touch, 40 bytes a trade. An estimate looks back over the
+    window, nanoseconds; the first one is due an interval after the first touch. `due_ns` is when the next one is,
+    nanoseconds since the epoch, None before the first touch.
     """
-
-    __slots__ = (
-        "_gaps",
-        "_interval_ns",
-        "_silent_since",
-        "_touches",
-        "_trades",
-        "_trim_ns",
-        "_window_ns",
-        "due_ns",
-    )
 
     def __init__(self, interval_ns: int, window_ns: int) -> None:
         self._interval_ns, self._window_ns = interval_ns, window_ns
@@ -60,12 +39,7 @@ class RollingCalibration:
     def add_touch(self, ts_ns: int, bid_ticks: int, ask_ticks: int, bid_lots: int, ask_lots: int) -> None:
         """Keep the touch of a sound book after a change of its prices or sizes; the last of one time counts.
 
-        Parameters
-        ----------
-        ts_ns
-            Nanoseconds since the epoch; a time before the last one counts as the last one.
-        bid_ticks, ask_ticks, bid_lots, ask_lots
-            Best prices in ticks, the bid below the ask, and their sizes in lots.
+        A time, nanoseconds since the epoch, before the last one counts as the last one.
         """
         if self.due_ns is None:
             self.due_ns = ts_ns + self._interval_ns
@@ -85,12 +59,9 @@ class RollingCalibration:
                 column.append(value)
 
     def begin_gap(self, since_ns: int) -> None:
-        """Take what lies between a moment and the next touch as not recorded.
+        """Take what lies between the book's last event and the next touch as not recorded.
 
-        Parameters
-        ----------
-        since_ns
-            Time of the book's last event, nanoseconds since the epoch; a gap that a touch has ended stays ended.
+        A gap that a touch has ended stays ended.
         """
         times = self._touches[0]
         if self._silent_since is None and times and since_ns >= times[-1]:
@@ -99,16 +70,8 @@ class RollingCalibration:
     def add_trade(self, venue_ns: int, ts_ns: int, price_ticks: int, size_lots: int, *, is_buy: bool) -> None:
         """Keep a trade whose taker is known; those before the first touch are left out.
 
-        Parameters
-        ----------
-        venue_ns
-            The venue's time of the trade, nanoseconds since the epoch; trades of one side and time are one order.
-        ts_ns
-            When it came in, on the clock of the touches, nanoseconds since the epoch; as for touches.
-        price_ticks, size_lots
-            Price and size.
-        is_buy
-            Whether the taker bought.
+        Trades of one side and one time of the venue are one order. `ts_ns` is when it came in, on the clock of the
+        touches; times as for touches.
         """
         if self.due_ns is None:
             return
@@ -138,10 +101,7 @@ class RollingCalibration:
     def estimate(self, now_ns: int) -> ModelInputs:
         """Estimate from the window that ends now; the next estimate is due an interval later either way.
 
-        Raises
-        ------
-        CalibrationError
-            If the window holds too little to estimate from.
+        A CalibrationError says that the window holds too little to estimate from.
         """
         self.due_ns = now_ns + self._interval_ns
         self._trim(now_ns - self._window_ns)

@@ -15,10 +15,8 @@ def spread_figures(
     """Return mid, tick and spread as they were over time, with the counts given.
 
     Each touch counts for as long as it was known to be in force; the median is the smallest spread that at least half
-    of the time did not exceed.
-
-    The counts are of the same span of time; the price increment is the tick in quote currency. A `ValueError` is raised
-    if it is not positive, or the series covers no time.
+    of the time did not exceed. The counts are of the same span of time. A ValueError says that the price increment,
+    quote currency, is not positive, or the series covers no time.
     """
     if not price_increment > 0:
         raise ValueError(f"price_increment must be positive, was {price_increment}")

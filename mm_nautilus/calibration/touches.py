@@ -17,34 +17,23 @@ _END_OF_TIME_NS: Final = np.iinfo(np.int64).max
 class TouchSeries:
     """The touch after every change of its prices or sizes, one row a change, both sides present.
 
-    Parameters
-    ----------
-    ts_ns
-        When the touch became so, nanoseconds since the epoch; ascending.
-    bid_ticks, ask_ticks
-        Best prices in ticks, the bid below the ask.
-    bid_lots, ask_lots
-        Sizes at these prices in lots.
-    end_ns
-        End of the window, nanoseconds since the epoch: the last row lasted until then.
-    gaps
-        When nothing of the book is known, a row of begin and end each, nanoseconds since the epoch; ascending. What
-        lies between two gaps is one stretch.
-
-    Raises
-    ------
-    ValueError
-        If the columns differ in length or are empty, times go backwards or beyond the end, or a bid is not
-        below its ask; or if gaps overlap, go backwards or leave the window.
+    A ValueError says that columns differ in length or are empty, times go backwards or beyond the end, a bid is not
+    below its ask, or gaps overlap, go backwards or leave the window.
     """
 
     ts_ns: Ints
+    """When the touch became so, nanoseconds since the epoch; ascending."""
     bid_ticks: Ints
     ask_ticks: Ints
+    """Best prices in ticks, the bid below the ask."""
     bid_lots: Ints
     ask_lots: Ints
+    """Sizes at these prices in lots."""
     end_ns: int
+    """End of the window, nanoseconds since the epoch: the last row lasted until then."""
     gaps: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    """When nothing of the book is known, a row of begin and end each, nanoseconds since the epoch; ascending. What lies
+    between two gaps is one stretch."""
 
     def __post_init__(self) -> None:
         columns = (self.ts_ns, self.bid_ticks, self.ask_ticks, self.bid_lots, self.ask_lots)

@@ -28,24 +28,10 @@ class VolatilitySource(StrEnum):
 
 
 def volatility_pct(closes: Sequence[float], lookback: int = 20) -> float:
-    """Return the population standard deviation of the last one-minute returns, in %.
+    """Return the population standard deviation of the last one-minute returns, % per square root of a minute.
 
-    Parameters
-    ----------
-    closes
-        Mid prices at the end of successive minutes, oldest first.
-    lookback
-        Number of returns used.
-
-    Returns
-    -------
-    float
-        % of price per square root of a minute; 0.0 until ``lookback + 1`` closes exist.
-
-    Raises
-    ------
-    ValueError
-        If `lookback` is less than 1 or a close that is used is no positive finite number.
+    `closes` are the mids at the end of successive minutes, oldest first: 0.0 until ``lookback + 1`` of them exist. A
+    ValueError says that `lookback` is less than 1 or a close that is used is no positive finite number.
     """
     if lookback < 1:
         raise ValueError(f"lookback must be at least 1, was {lookback}")
@@ -116,32 +102,10 @@ class VolatilityEstimate:
     An interval without any book event closes at the last known mid: the price was not seen to move. Over a gap of the
     feed that cannot be said: what the mid did from one side of it to the other is no return of a minute.
 
-    Parameters
-    ----------
-    lookback
-        Number of one-minute returns in the estimate.
-    calibrated_pct
-        What a calibration has measured, % per square root of a minute; None where there is none.
-
-    Attributes
-    ----------
-    volatility_pct
-        % of price per square root of a minute, 0 while it is not known.
-    source, since_ns
-        What it was measured from, and since when, nanoseconds since the epoch.
+    `calibrated_pct` is what a calibration has measured, None where there is none. `volatility_pct` is in % of price per
+    square root of a minute, 0 while it is not known; `source` is what it was measured from, and `since_ns` since when,
+    nanoseconds since the epoch.
     """
-
-    __slots__ = (
-        "_fine",
-        "_last_mid",
-        "_lookback",
-        "_minutes",
-        "_next_ns",
-        "_of_bars",
-        "since_ns",
-        "source",
-        "volatility_pct",
-    )
 
     def __init__(self, lookback: int, calibrated_pct: float | None = None) -> None:
         self._lookback = lookback
