@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mm_nautilus.calibration.file import configured_calibration
+from mm_nautilus.checks.fees import check_fees, configured_fees
 from mm_nautilus.checks.refusals import RefusedRunError
-from mm_nautilus.checks.validation import check_fees, configured_fees, strategy_risks
+from mm_nautilus.checks.validation import strategy_risks
 from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.problems import Problem, check_model, shown, shown_key
 from mm_nautilus.config.run import RunConfig, as_yaml_values
@@ -20,18 +21,6 @@ from mm_nautilus.config.yaml_file import FileMapping, place_of, read_mapping, ya
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.near_names import known_names
-
-__all__ = [
-    "DEFAULT_SOURCE",
-    "OVERRIDE_SOURCE",
-    "AnyLoadedConfig",
-    "LoadedConfig",
-    "load_any_config",
-    "load_config",
-    "load_sandbox_config",
-    "read_config",
-    "resolved_yaml",
-]
 
 DEFAULT_SOURCE: Final = "default"
 """Source of a default value."""
@@ -52,21 +41,14 @@ _OF_SANDBOXES: Final = frozenset(SandboxConfig.model_fields) - frozenset(RunConf
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
-    """A validated configuration with the source of each value.
-
-    Parameters
-    ----------
-    config
-        The configuration; its catalog and its calibration are absolute paths.
-    warnings
-        Risks visible without market data, by their texts: each starts with ``Warning:`` and ends with its place.
-    sources
-        Source of each given value by its path: ``FILE:LINE`` or ``--set``.
-    """
+    """A validated configuration with the source of each value."""
 
     config: Config
+    """The configuration; its catalog and its calibration are absolute paths."""
     warnings: Mapping[str, Problem]
+    """Risks visible without market data, by their texts: each starts with ``Warning:`` and ends with its place."""
     sources: Mapping[tuple[str, ...], str]
+    """Source of each given value by its path: ``FILE:LINE`` or ``--set``."""
 
     @property
     def kind(self) -> Literal["backtest", "sandbox"]:
@@ -88,13 +70,7 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
 
     @contextmanager
     def placing(self) -> Iterator[None]:
-        """Add the places of the keys to a `RefusedRunError` raised within the block.
-
-        Raises
-        ------
-        ConfigError
-            In place of a `RefusedRunError`.
-        """
+        """Turn a `RefusedRunError` raised within the block into a ConfigError with the places of the keys."""
         try:
             yield
         except RefusedRunError as error:
@@ -115,21 +91,11 @@ def _placed_text(place: str, problem: Problem) -> str:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
-    """Read a backtest's configuration.
+    """Read a backtest's configuration from a YAML file.
 
-    Parameters
-    ----------
-    path
-        A YAML file.
-    overrides
-        Values that replace those of the file, each as ``strategy.gamma=0.3``: the keys that lead to the
-        value, joined by dots, and the value as YAML.
-
-    Raises
-    ------
-    ConfigError
-        With all problems, one per line: file and line (or ``--set``), the path of the
-        key, the value given and what is allowed.
+    Overrides replace values of the file, each as ``strategy.gamma=0.3``: the keys that lead to the value, joined by
+    dots, and the value as YAML. A ConfigError has all problems, one per line: file and line (or ``--set``), the path of
+    the key, the value given and what is allowed.
     """
     source = _read_source(path, overrides)
     if _FEED in source.values:
@@ -139,13 +105,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunCo
 
 
 def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
-    """Read a backtest's configuration from a mapping; paths are relative to the current folder.
-
-    Raises
-    ------
-    ConfigError
-        With all problems as in `load_config`, but without places.
-    """
+    """Read a backtest's configuration from a mapping; its paths are relative to the current folder, errors lack places."""
     config, found = _checked(values, RunConfig)
     errors = [problem.located() for problem in found if not problem.is_warning]
     if errors or config is None:

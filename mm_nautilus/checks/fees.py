@@ -10,29 +10,13 @@ from mm_nautilus.config.run import FeeConfig, TradingConfig, VenueConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 
-__all__ = [
-    "LEAST_REWARD_TO_RISK",
-    "Fees",
-    "check_fees",
-    "configured_fees",
-    "locked_in_pct",
-    "with_instrument_fees",
-    "with_venue_fees",
-]
-
 LEAST_REWARD_TO_RISK: Final = 0.5
 """Ratio of take profit to stop loss below which v1.4.0 warns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Maker and taker fee.
-
-    Parameters
-    ----------
-    maker_pct, taker_pct
-        Fees in % of the traded value; negative is a rebate.
-    """
+    """Maker and taker fee, % of the traded value; negative is a rebate."""
 
     maker_pct: float
     taker_pct: float
@@ -103,68 +87,47 @@ def locked_in_pct(activation_pct: float, distance_pct: float) -> float:
 
 
 def check_fees(config: MarketMakerConfig, fees: Mapping[str, Fees]) -> list[Problem]:
-    """Return the risks of each symbol's parameters under its fees; all of them are warnings.
-
-    Parameters
-    ----------
-    config
-        The strategy's configuration.
-    fees
-        Fees by symbol; symbols without an entry are left out.
-    """
+    """Return the risks of each symbol's parameters under its fees, as warnings; symbols without fees are left out."""
     return [
         Problem(("symbols", symbol, key), message, is_warning=True)
         for symbol in config.symbols
         if symbol in fees
-        for key, message in _risks(config.for_symbol(symbol), fees[symbol])
+        for rule in (_exit_risks, _width_risk, _trailing_risk)
+        for key, message in rule(config.for_symbol(symbol), fees[symbol])
     ]
 
 
-def _risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
-    yield from _exit_risks(params, fees)
-    yield from _width_risk(params, fees)
-    yield from _trailing_risk(params, fees)
-
-
-def _entry(params: SymbolParams, fees: Fees) -> tuple[str, float]:
-    """Return the role of an entry, maker or taker, and its fee; exits pay the taker fee."""
-    return ("taker", fees.taker_pct) if params.entry_order == "taker" else ("maker", fees.maker_pct)
-
-
 def _round_trip(params: SymbolParams, fees: Fees) -> tuple[float, str]:
-    role, entry = _entry(params, fees)
+    """Return what an entry, as maker or taker, and an exit, which takes, cost together, % of value, and it in words."""
+    is_taker = params.entry_order == "taker"
+    role, entry = ("taker", fees.taker_pct) if is_taker else ("maker", fees.maker_pct)
     total = entry + fees.taker_pct
-    return (
-        total,
-        f"a round trip's fees of {total:.4g} % ({role} {entry:.4g} % in, taker {fees.taker_pct:.4g} % out)",
-    )
+    words = f"{role} {entry:.4g} % in, taker {fees.taker_pct:.4g} % out"
+    return total, f"a round trip's fees of {total:.4g} % ({words})"
 
 
 def _exit_risks(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
     cost, words = _round_trip(params, fees)
     reward, risk = params.take_profit_pct - cost, params.stop_loss_pct + cost
     if reward <= 0:
-        yield (
-            "take_profit_pct",
-            f"take_profit_pct {params.take_profit_pct} % is no more than {words}: it earns nothing",
-        )
+        text = f"take_profit_pct {params.take_profit_pct} % is no more than {words}: it earns nothing"
+        yield "take_profit_pct", text
     elif risk > 0 and reward / risk < LEAST_REWARD_TO_RISK:
         ratio = reward / risk
-        rate = round(100 / (1 + ratio))
-        yield (
-            "take_profit_pct",
-            f"Poor R:R ratio net of fees ({ratio:.2f}:1), requires {rate}% win rate: take_profit_pct "
-            f"{params.take_profit_pct} % and stop_loss_pct {params.stop_loss_pct} % against {words}",
+        text = (
+            f"Poor R:R ratio net of fees ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate: "
+            f"take_profit_pct {params.take_profit_pct} % and stop_loss_pct {params.stop_loss_pct} % against {words}"
         )
+        yield "take_profit_pct", text
 
 
 def _width_risk(params: SymbolParams, fees: Fees) -> Iterator[tuple[str, str]]:
     least = 2 * fees.maker_pct
-    if params.pricing is not None:  # A custom model sets its own widths.
+    if (
+        params.pricing is not None or params.is_calibrated
+    ):  # They set their own widths, the latter with the fee added.
         return
     if params.entry_order == "taker" or params.min_edge_bps is not None or params.min_spread_pct >= least:
-        return
-    if params.is_calibrated:  # These models add the fee to each side themselves.
         return
     yield (
         "min_spread_pct",

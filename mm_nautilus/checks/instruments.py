@@ -25,8 +25,6 @@ from mm_nautilus.pricing.levels import ONE_LEVEL, follows_volatility, levels_of
 from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics
 from mm_nautilus.system.near_names import known_names
 
-__all__ = ["check_instruments", "check_run", "model_inputs", "quote_metric_risks"]
-
 _ROUNDING: Final = 1e-9
 """Relative error of a converted amount that still counts as equal."""
 
@@ -43,41 +41,24 @@ def check_instruments(
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a strategy's configuration on these instruments.
 
-    Parameters
-    ----------
-    config
-        The strategy's configuration.
-    instruments
-        Everything the venue or the catalog has, by symbol.
-    mids
-        Mid prices by symbol, in quote currency. Checks that need a missing price are left out; call again once prices
-        are known.
-    volatility_pct
-        One-minute volatility by symbol, %; a missing one is taken from the calibration, or from
-        ``base_volatility_pct`` for the simplified model.
-    calibration
-        The file at ``config.calibration``, None if it lacks something the configuration needs.
-    refused
-        Why other instruments cannot be quoted, by symbol.
-    listed
-        All listed symbols, if `instruments` has only some of them.
+    `instruments` are all that the venue or the catalog has, by symbol, and `listed` all listed symbols where it has
+    only some of them; `refused` says why others cannot be quoted. Checks that need one of `mids`, in quote currency,
+    are left out where it is missing; call again once prices are known. A missing one-minute volatility, %, is taken
+    from `calibration`, or from ``base_volatility_pct`` for the simplified model. `calibration` is the file at
+    ``config.calibration``, None if it lacks something the configuration needs.
     """
     known = {symbol: instruments[symbol] for symbol in config.symbols if symbol in instruments}
     prices = {symbol: mid for symbol, mid in (mids or {}).items() if mid > 0}
     rates = _rates(known, prices)
     reasons = refused or {}
     found = [
-        Problem(("symbols", symbol), reasons[symbol])
-        if symbol in reasons
-        else _unknown_symbol(symbol, listed or instruments)
+        Problem(("symbols", symbol), reasons.get(symbol) or _unknown_symbol(symbol, listed or instruments))
         for symbol in config.symbols
         if symbol not in instruments
     ]
     for spec in known.values():
-        found.extend(_currency_problems(config, spec, rates))
-        found.extend(_size_problems(config, spec, rates))
-        found.extend(_level_problems(config, spec, rates))
-        found.extend(_target_problems(config, spec, rates))
+        for rule in (_currency_problems, _size_problems, _level_problems, _target_problems):
+            found.extend(rule(config, spec, rates))
     filled = {name: with_instrument_fees(config.for_symbol(name), spec) for name, spec in known.items()}
     fees = {name: fees for name, params in filled.items() if (fees := Fees.of(params)) is not None}
     found.extend(check_fees(config, fees))
@@ -93,10 +74,7 @@ def model_inputs(
 ) -> ModelInputs | None:
     """Return the inputs of a symbol's model from a calibration, None if it needs none or there are none.
 
-    Raises
-    ------
-    CalibrationError
-        If the inputs are implausible; `configured_calibration` reports this first.
+    A CalibrationError says that the inputs are implausible, which `configured_calibration` reports first.
     """
     if calibration is None or symbol not in calibration.symbols or config.calibration is None:
         return None
@@ -114,10 +92,9 @@ def _converted(amount: Amount, rates: Rates[float], currency: str) -> float | No
     return None if rate is None else float(amount.value) * rate
 
 
-def _unknown_symbol(symbol: str, instruments: Collection[str]) -> Problem:
+def _unknown_symbol(symbol: str, instruments: Collection[str]) -> str:
     known = known_names(symbol, sorted(instruments))
-    message = f"a symbol must be one of those with data ({known}), was {symbol}"
-    return Problem(("symbols", symbol), message)
+    return f"a symbol must be one of those with data ({known}), was {symbol}"
 
 
 def _size_key(params: SymbolParams) -> str:
@@ -152,15 +129,9 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
         given = _with_value(size, amount, currency)
         for text in texts:
             yield Problem(("symbols", spec.symbol, key), f"{key} must be {text}, was {given}")
-    in_cap_currency = _converted(size, rates, cap.currency)
-    if (
-        cap.currency != size.currency
-        and in_cap_currency is not None
-        and _is_below(float(cap.value), in_cap_currency)
-    ):
-        text = (
-            f"max_inventory must be at least one quote ({_with_value(size, in_cap_currency, cap.currency)})"
-        )
+    worth = None if cap.currency == size.currency else _converted(size, rates, cap.currency)
+    if worth is not None and _is_below(float(cap.value), worth):
+        text = f"max_inventory must be at least one quote ({_with_value(size, worth, cap.currency)})"
         yield Problem(("symbols", spec.symbol, "max_inventory"), f"{text}, was {cap}")
 
 
@@ -175,13 +146,12 @@ def _order_limits(
     ):
         whole = _converted(size, rates, currency)
         amount = None if whole is None else whole * share
+        at_least = f"{currency} (the least {name} of an order)"
+        at_most = f"{currency} (the largest {name} of an order)"
         yield (
             amount,
             currency,
-            (
-                *_too_small(amount, smallest, f"{currency} (the least {name} of an order)"),
-                *_too_large(amount, largest, f"{currency} (the largest {name} of an order)"),
-            ),
+            (*_too_small(amount, smallest, at_least), *_too_large(amount, largest, at_most)),
         )
 
 
@@ -197,10 +167,8 @@ def _level_problems(
     path = ("symbols", spec.symbol, "levels")
     for number, level in enumerate(levels, 1):
         for amount, currency, texts in _order_limits(spec, rates, size, level.size):
-            for text in texts:
-                yield Problem(
-                    path, f"level {number} of {spec.symbol} must be {text}, was {amount:.6g} {currency}"
-                )
+            text = f"level {number} of {spec.symbol} must be"
+            yield from (Problem(path, f"{text} {limit}, was {amount:.6g} {currency}") for limit in texts)
     mid = rates.rate(spec.base, spec.quote)
     if mid is None or follows_volatility(params):
         return
@@ -250,11 +218,8 @@ def _is_below(value: float | None, least: Decimal | float) -> bool:
 
 
 def _with_value(amount: Amount, value: float | None, currency: str) -> str:
-    return (
-        str(amount)
-        if value is None or amount.currency == currency
-        else f"{amount}, worth {value:.6g} {currency}"
-    )
+    is_plain = value is None or amount.currency == currency
+    return str(amount) if is_plain else f"{amount}, worth {value:.6g} {currency}"
 
 
 def _model_problems(
@@ -319,27 +284,17 @@ def check_run(
 ) -> list[Problem]:
     """Return what is wrong with, or risky about, a run on these instruments, `check_instruments` included.
 
-    Parameters
-    ----------
-    config
-        The run's configuration; its fees override the instruments'.
-    instruments
-        Everything the catalog has, by symbol.
-    mids, volatility_pct, calibration, refused, listed
-        As for `check_instruments`.
+    Parameters are those of `check_instruments`; the run's fees override the instruments'.
     """
     specs = {symbol: with_venue_fees(config.venue, spec) for symbol, spec in instruments.items()}
     known = {symbol: specs[symbol] for symbol in config.strategy.symbols if symbol in specs}
-    found = [
-        problem.under("strategy")
-        for problem in check_instruments(
-            config.strategy, specs, mids, volatility_pct, calibration, refused=refused, listed=listed
-        )
+    found = check_instruments(
+        config.strategy, specs, mids, volatility_pct, calibration, refused=refused, listed=listed
+    )
+    rules = (_venue_problems, _fee_problems, _balance_problems)
+    return [problem.under("strategy") for problem in found] + [
+        problem for rule in rules for problem in rule(config, known)
     ]
-    found.extend(_venue_problems(config, known))
-    found.extend(_fee_problems(config, known))
-    found.extend(_balance_problems(config, known))
-    return found
 
 
 def _venue_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
@@ -353,10 +308,8 @@ def _fee_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) ->
     configured = configured_fees(config)
     for symbol, spec in specs.items():
         if symbol not in configured and (spec.maker_fee_rate is None or spec.taker_fee_rate is None):
-            yield Problem(
-                ("venue", "fees"),
-                f"fees must be given as the instrument of {symbol} names none, was null",
-            )
+            text = f"fees must be given as the instrument of {symbol} names none, was null"
+            yield Problem(("venue", "fees"), text)
 
 
 def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:

@@ -11,8 +11,6 @@ from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.config.yaml_file import yaml_pair
 
-__all__ = ["MergedValue", "common_values", "symbol_values", "values_text"]
-
 _STRATEGY: Final = "strategy"
 _SYMBOLS: Final = "symbols"
 _PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
@@ -21,21 +19,14 @@ _INDENT: Final = "  "
 
 @dataclass(frozen=True, slots=True)
 class MergedValue:
-    """One effective value.
-
-    Parameters
-    ----------
-    path
-        The keys that lead to it; a symbol's parameters have the symbol's path, wherever they were given.
-    value
-        The value as plain YAML and JSON data.
-    source
-        ``FILE:LINE``, ``--set`` or ``default``.
-    """
+    """One effective value."""
 
     path: tuple[str, ...]
+    """The keys that lead to it; a symbol's parameters have the symbol's path, wherever they were given."""
     value: Any
+    """The value as plain YAML and JSON data."""
     source: str
+    """``FILE:LINE``, ``--set`` or ``default``."""
 
     @property
     def is_default(self) -> bool:
@@ -67,23 +58,18 @@ def _section_values(
 
 
 def symbol_values(loaded: AnyLoadedConfig, symbol: str) -> list[MergedValue]:
-    """Return one symbol's merged parameters, without those replaced by another one.
-
-    Raises
-    ------
-    KeyError
-        If `symbol` is not configured.
-    """
+    """Return one symbol's merged parameters, without those that another one replaces; a KeyError for an unknown one."""
     strategy = loaded.config.strategy
     merged = strategy.for_symbol(symbol)
     own, path = strategy.symbols[symbol], (_STRATEGY, _SYMBOLS, symbol)
-    levels = (((*path,), own), ((_STRATEGY,), strategy))
-    found = []
-    for name, value in as_yaml_values(merged.model_dump()).items():
-        source = _source(loaded, levels, merged, name)
-        if source is not None:
-            found.append(MergedValue((*path, name), value, source))
-    return found
+    levels = ((path, own), ((_STRATEGY,), strategy))
+    sourced = (
+        (name, value, _source(loaded, levels, merged, name))
+        for name, value in as_yaml_values(merged.model_dump()).items()
+    )
+    return [
+        MergedValue((*path, name), value, source) for name, value, source in sourced if source is not None
+    ]
 
 
 def _source(

@@ -18,8 +18,6 @@ from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.raised import raised_text
 
-__all__ = ["ObjectRefusedError", "OwnModules", "names_own_code", "own_pricing", "takes_arguments"]
-
 _PREFIX: Final = "mm_nautilus_own_"
 """Prefix of the Python name of a module from a file, because the file may have the name of a standard module."""
 
@@ -56,19 +54,8 @@ class OwnModules:
     def get(self, reference: ObjectReference, kind: str, is_one: Callable[[Any], bool]) -> Any:
         """Return the class or function that a reference names.
 
-        Parameters
-        ----------
-        reference
-            The module and the name in it.
-        kind
-            The required kind of object, in words.
-        is_one
-            Returns whether an object is of that kind.
-
-        Raises
-        ------
-        ObjectRefusedError
-            If the module does not exist, fails on import or lacks the name, or the object is of another kind.
+        The kind is the required one in words, which `is_one` recognises. An ObjectRefusedError says that the module
+        does not exist, fails on import or lacks the name, or the object is of another kind.
         """
         if reference.module not in self._loaded:
             self._loaded[reference.module] = _from_file(reference) or _installed(reference)

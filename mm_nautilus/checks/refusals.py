@@ -6,16 +6,11 @@ from contextlib import contextmanager
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.errors import ConfigError, DataError
 
-__all__ = ["RefusedRunError", "refused_for"]
-
 
 class RefusedRunError(ConfigError):
     """A configuration does not fit the data, the venue or the folders that it names.
 
-    Parameters
-    ----------
-    found
-        The problems, each with the key to change. The message names the keys; `LoadedConfig.placing` adds their lines.
+    Each problem has the key to change. The message names the keys; `LoadedConfig.placing` adds their lines.
     """
 
     def __init__(self, found: Sequence[Problem]) -> None:
@@ -25,18 +20,7 @@ class RefusedRunError(ConfigError):
 
 @contextmanager
 def refused_for(*key: str) -> Iterator[None]:
-    """Turn a `DataError` within the block into a problem of the key that names the data.
-
-    Parameters
-    ----------
-    key
-        The keys that lead to the value.
-
-    Raises
-    ------
-    RefusedRunError
-        Replaces a `DataError`, with one problem per line.
-    """
+    """Turn a `DataError` in the block into a `RefusedRunError`: a problem a line, of the key that names the data."""
     try:
         yield
     except DataError as error:

@@ -3,41 +3,31 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK, Fees, check_fees, configured_fees
-from mm_nautilus.checks.instruments import check_instruments, check_run
-from mm_nautilus.checks.levels import risks_of_levels
+from mm_nautilus.checks.fees import LEAST_REWARD_TO_RISK
 from mm_nautilus.config.contradictions import Finding
 from mm_nautilus.config.problems import MISSING, REQUIRED, Problem, check_model, shown
 from mm_nautilus.config.strategy import REPORT_CURRENCY, MarketMakerConfig, SymbolParams
-
-__all__ = [
-    "Fees",
-    "Problem",
-    "check_fees",
-    "check_instruments",
-    "check_run",
-    "configured_fees",
-    "problems",
-    "strategy_risks",
-    "validate",
-]
+from mm_nautilus.pricing.levels import levels_of
 
 _NESTED_KEYS: Final = frozenset(MarketMakerConfig.model_fields) - frozenset(SymbolParams.model_fields)
+
+
+_OF_A_NUMBER: Final = (
+    "level_spacing_bps",
+    "level_spacing_volatility",
+    "level_spacing_ratio",
+    "level_size_step",
+    "level_size_ratio",
+)
+"""Keys that shape a number of levels."""
 
 
 def validate(config: Mapping[str, Any]) -> list[str]:
     """Return one text per problem; those that start with ``Warning:`` are risks, the others errors.
 
-    Parameters
-    ----------
-    config
-        Either one symbol's merged parameters, as in v1.4.0, or a strategy's configuration with ``symbols``,
-        of which each symbol's *merged* parameters are checked. Anything else is reported, never raised.
-
-    Returns
-    -------
-    list[str]
-        Empty if nothing is wrong. A text about one symbol names it first.
+    The configuration is one symbol's merged parameters, as in v1.4.0, or a strategy's with ``symbols``, of which each
+    symbol's *merged* parameters are checked. Anything else is reported, never raised. A text about one symbol names it
+    first.
     """
     return [problem.text() for problem in problems(config)]
 
@@ -98,8 +88,28 @@ def _risks(params: SymbolParams) -> Iterator[Finding]:
     if ratio < LEAST_REWARD_TO_RISK:
         text = f"Poor R:R ratio ({ratio:.2f}:1), requires {round(100 / (1 + ratio))}% win rate"
         yield Finding(("take_profit_pct", "stop_loss_pct"), text)
-    yield from risks_of_levels(params)
+    yield from _risks_of_levels(params)
     yield from _risks_of_model(params) if params.pricing is None else _replaced(params)
+
+
+def _risks_of_levels(params: SymbolParams) -> Iterator[Finding]:
+    """Yield keys of levels that have no effect, and levels that the inventory cap has no room for."""
+    levels = levels_of(params)
+    for name in _OF_A_NUMBER:
+        value, default = getattr(params, name), SymbolParams.model_fields[name].default
+        if value != default and (not isinstance(params.levels, int) or len(levels) == 1):
+            why = "levels is 1" if isinstance(params.levels, int) else "levels lists each of them"
+            yield Finding((name, "levels"), f"{name} {value} has no effect: {why}")
+    if len(levels) == 1:
+        return
+    size, cap = params.size(REPORT_CURRENCY), params.inventory_cap(REPORT_CURRENCY)
+    total = float(size.value) * sum(level.size for level in levels)
+    if size.currency == cap.currency and total > float(cap.value):
+        text = (
+            f"max_inventory {cap} has no room for all {len(levels)} levels of a side, {total:.6g} {size.currency}: the "
+            "furthest are smaller or not quoted"
+        )
+        yield Finding(("max_inventory", "levels"), text)
 
 
 def _unread_parameters(params: SymbolParams) -> Iterator[Finding]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Self
 
-__all__ = ["AMOUNT_PATTERN", "Amount"]
-
 AMOUNT_PATTERN: Final = r"^-?[0-9]{1,20}(\.[0-9]{1,20})? [A-Z0-9]{1,10}$"
 """An amount's text: a plain decimal number (no exponent, no separators), a space and a currency code."""
 
@@ -16,20 +14,7 @@ _CURRENCY: Final = re.compile(r"[A-Z0-9]{1,10}")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An exact amount with its currency.
-
-    Parameters
-    ----------
-    value
-        The number of units, a finite decimal.
-    currency
-        The currency's code, for example ``USDT``.
-
-    Raises
-    ------
-    ValueError
-        If the value is not finite, or the code is not one to ten capital letters and digits.
-    """
+    """An exact amount with its currency; a ValueError says that the value is not finite, or the code not allowed."""
 
     value: Decimal
     currency: str
@@ -46,11 +31,7 @@ class Amount:
     def parse(cls, text: str) -> Self:
         """Read an amount such as ``25 XRP``: a plain decimal number, white space and a currency code.
 
-        Raises
-        ------
-        ValueError
-            If `text` has another form, including numbers with an exponent or more than 20 digits on a side of the
-            point.
+        A ValueError refuses any other form, such as an exponent or more than 20 digits on a side of the point.
         """
         joined = " ".join(text.split())
         if _AMOUNT.fullmatch(joined) is None:
@@ -60,13 +41,7 @@ class Amount:
 
     @classmethod
     def of(cls, number: float, currency: str) -> Self:
-        """Return `number` units of `currency`, with the decimal digits of `str(number)`.
-
-        Raises
-        ------
-        ValueError
-            If the number is not finite or the code is not valid.
-        """
+        """Return `number` units of `currency` with the digits of `str(number)`; a ValueError as for the class."""
         value = Decimal(repr(float(number)))
         if value.is_finite() and value == value.to_integral_value():
             value = value.quantize(Decimal(1)) if value.adjusted() < 27 else value

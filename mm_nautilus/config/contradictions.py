@@ -12,23 +12,15 @@ from mm_nautilus.config.problems import MISSING
 if TYPE_CHECKING:
     from mm_nautilus.config.strategy import SymbolParams
 
-__all__ = ["Finding", "calibration_findings", "level_findings", "parameter_findings"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Parameters of one symbol that contradict each other, or that are a risk together.
-
-    Parameters
-    ----------
-    names
-        The parameters; the finding is reported at the one given for the symbol, or else at the first.
-    message
-        The text for the user, without a path.
-    """
+    """Parameters of one symbol that contradict each other, or that are a risk together."""
 
     names: tuple[str, ...]
+    """The parameters; the finding is reported at the one given for the symbol, or else at the first."""
     message: str
+    """The text for the user, without a path."""
 
 
 def level_findings(level: BaseModel) -> Iterator[Finding]:
@@ -45,15 +37,7 @@ def level_findings(level: BaseModel) -> Iterator[Finding]:
 
 
 def parameter_findings(params: "SymbolParams", report_currency: str) -> Iterator[Finding]:
-    """Yield the contradictions between one symbol's merged parameters.
-
-    Parameters
-    ----------
-    params
-        The merged parameters, each valid by itself.
-    report_currency
-        Currency of amounts given as bare numbers.
-    """
+    """Yield the contradictions between one symbol's merged parameters, each of which is valid by itself."""
     size_name = "position_size_usd" if params.position_size is None else "position_size"
     if params.position_size is None and params.position_size_usd is None:
         yield Finding(("position_size_usd", "position_size"), f"{MISSING}: position_size_usd")

@@ -23,28 +23,6 @@ from pydantic import (
 from mm_nautilus.config.amount import AMOUNT_PATTERN, Amount
 from mm_nautilus.market.instrument import decimal_places
 
-__all__ = [
-    "LARGEST_AMOUNT",
-    "MOMENT_TEXT",
-    "Allowed",
-    "AmountField",
-    "Balance",
-    "CurrencyCode",
-    "Duration",
-    "FilePath",
-    "FolderPath",
-    "InventoryCap",
-    "InventoryTarget",
-    "Moment",
-    "OrderTag",
-    "PlainValues",
-    "Section",
-    "StrategyName",
-    "SymbolName",
-    "VenueName",
-    "finite_number",
-]
-
 
 class Section(BaseModel):
     """Base of all configuration models: no unknown keys, no type conversion, no inf or NaN.

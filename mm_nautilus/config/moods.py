@@ -8,8 +8,6 @@ from pydantic import Field, StringConstraints, model_validator
 from mm_nautilus.config.fields import Allowed, Section, SymbolName
 from mm_nautilus.config.problems import Problem, refuse
 
-__all__ = ["CorrelationPause", "SessionHours", "VolatilityRegime", "own_pair_problems"]
-
 _MINUTES_PER_HOUR: Final = 60
 
 TimeOfDay = Annotated[

@@ -10,37 +10,22 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from mm_nautilus.config.fields import Allowed
 
-__all__ = ["ObjectField", "ObjectReference"]
-
 _PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 _LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """A module and a name in it.
-
-    Parameters
-    ----------
-    module, name
-        Python names; the module may be in a package, ``my_package.my_module``.
-    folder
-        First folder to look for the module: that of the configuration file, None without a file.
-    """
+    """A module, which may be in a package (``my_package.my_module``), and a name in it."""
 
     module: str
     name: str
     folder: Path | None = field(default=None, compare=False)
+    """First folder to look for the module: that of the configuration file, None without a file."""
 
     @classmethod
     def parse(cls, text: str, folder: Path | None = None) -> Self:
-        """Read ``my_module:my_model``.
-
-        Raises
-        ------
-        ValueError
-            If the text has another form.
-        """
+        """Read ``my_module:my_model``; a ValueError says that the text has another form."""
         if len(text) > _LONGEST or not re.fullmatch(_PATTERN, text, re.ASCII):
             raise ValueError("a module, a colon and a name in it are needed")
         module, _, name = text.partition(":")
@@ -67,10 +52,7 @@ class ObjectReference:
 
 
 def _read_reference(value: Any) -> ObjectReference:
-    reference = ObjectReference.parse(value) if isinstance(value, str) else value
-    if not isinstance(reference, ObjectReference):
-        raise ValueError("a module, a colon and a name in it are needed")
-    return reference
+    return value if isinstance(value, ObjectReference) else ObjectReference.parse(str(value))
 
 
 ObjectField = Annotated[

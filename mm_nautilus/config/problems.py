@@ -19,20 +19,6 @@ from mm_nautilus.config.fields import Allowed, finite_number
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import without_passwords
 
-__all__ = [
-    "MISSING",
-    "REQUIRED",
-    "KeyDescription",
-    "Problem",
-    "allowed_text",
-    "check_model",
-    "describe",
-    "is_section",
-    "refuse",
-    "shown",
-    "shown_key",
-]
-
 MISSING: Final = "Missing required config"
 """v1.4.0's text for a missing required key."""
 
@@ -52,21 +38,14 @@ _CONTRADICTIONS: Final = "contradictions"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error or risk of a configuration.
-
-    Parameters
-    ----------
-    path
-        Keys that lead to the value, empty for the whole configuration.
-    message
-        The text without the path: what is wrong, the value given and what is allowed.
-    is_warning
-        Whether it is a risk, which does not prevent a run.
-    """
+    """One error or risk of a configuration."""
 
     path: tuple[str, ...]
+    """Keys that lead to the value, empty for the whole configuration."""
     message: str
+    """The text without the path: what is wrong, the value given and what is allowed."""
     is_warning: bool = False
+    """Whether it is a risk, which does not prevent a run."""
 
     @property
     def symbol(self) -> str | None:
@@ -92,13 +71,7 @@ class Problem:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise a pydantic error for contradicting keys; do nothing without problems.
-
-    Raises
-    ------
-    PydanticCustomError
-        With all problems, their paths relative to the model.
-    """
+    """Raise a PydanticCustomError with all problems, their paths relative to the model; do nothing without problems."""
     found = tuple(problems)
     if found:
         text = "; ".join(problem.message for problem in found)
@@ -107,21 +80,14 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KeyDescription:
-    """The model's type and limits of the value at one path.
-
-    Parameters
-    ----------
-    annotation
-        The type without its metadata and without None.
-    metadata
-        Limits and other metadata of the type and of the field.
-    nullable
-        Whether null is allowed.
-    """
+    """The model's type and limits of the value at one path."""
 
     annotation: Any
+    """The type without its metadata and without None."""
     metadata: tuple[Any, ...]
+    """Limits and other metadata of the type and of the field."""
     nullable: bool
+    """Whether null is allowed."""
 
 
 class _ShortRepr(reprlib.Repr):
@@ -230,13 +196,7 @@ def _kind_text(description: KeyDescription) -> str:
 
 
 def allowed_text(description: KeyDescription) -> str:
-    """Return the allowed values of a key in words, with limits.
-
-    Parameters
-    ----------
-    description
-        Result of `describe`.
-    """
+    """Return the allowed values of a key in words, with limits; the description is that of `describe`."""
     words = next((item.text for item in description.metadata if isinstance(item, Allowed)), None)
     text = words or f"{_kind_text(description)} {_range_text(description)}".strip()
     return f"{text}, or null" if description.nullable else text
@@ -324,19 +284,10 @@ def _name(location: tuple[int | str, ...]) -> str:
 def check_model[Model: BaseModel](
     model: type[Model], data: Mapping[str, Any]
 ) -> tuple[Model | None, list[Problem]]:
-    """Read `data` as a model; contradictions are reported only if every key is valid.
+    """Read plain mappings with text keys, lists and scalars as a model.
 
-    Parameters
-    ----------
-    model
-        The model to read.
-    data
-        Plain mappings with text keys, lists and scalars.
-
-    Returns
-    -------
-    tuple[Model | None, list[Problem]]
-        The model, None if there are problems, and the problems in the order of the model's keys.
+    Returns the model, None if there are problems, and the problems in the order of the model's keys; contradictions are
+    reported only if every key is valid.
     """
     try:
         return model.model_validate(data), []

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -21,34 +21,17 @@ from mm_nautilus.config.run import (
 from mm_nautilus.config.sandbox import FeedConfig, RecordingConfig, SandboxConfig, StateConfig, WebConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 
-__all__ = ["reference", "run_schema", "sandbox_schema", "schema_text"]
-
 _PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
 
 _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
     ("A backtest", "", RunConfig, "Keys of the file's first level."),
-    (
-        "A sandbox run",
-        "",
-        SandboxConfig,
-        "Keys of the file's first level. A configuration with `feed` is a sandbox's.",
-    ),
+    ("A sandbox run", "", SandboxConfig, "Keys of the file's first level; `feed` makes it a sandbox's."),
     ("The feed", "feed", FeedConfig, "Of a sandbox run."),
     ("State", "state", StateConfig, "Of a sandbox run."),
     ("Recording", "recording", RecordingConfig, "Of a sandbox run."),
     ("The live page", "web", WebConfig, "Of a sandbox run; [the live view](live-view.md) says more."),
-    (
-        "The venue",
-        "venue",
-        VenueConfig,
-        "The simulated venue; the same section for a backtest and a sandbox run.",
-    ),
-    (
-        "Fees",
-        "venue.fees",
-        FeeConfig,
-        "Also under `venue.symbol_fees.SYMBOL`. Where the section is given, both keys must be.",
-    ),
+    ("The venue", "venue", VenueConfig, "The simulated venue of a backtest or a sandbox run."),
+    ("Fees", "venue.fees", FeeConfig, "Also under `venue.symbol_fees.SYMBOL`. Both keys must be given."),
     (
         "Fee schedule",
         "venue.fee_schedule",
@@ -74,26 +57,12 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
 )
 
 
-def run_schema() -> dict[str, Any]:
-    """Return the JSON schema of a backtest's configuration, for editors."""
-    return _schema(RunConfig)
-
-
-def sandbox_schema() -> dict[str, Any]:
-    """Return the JSON schema of a sandbox run's configuration, for editors."""
-    return _schema(SandboxConfig)
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    # Descriptions are docstrings of attributes: join their lines to one paragraph.
-    text = json.dumps(model.model_json_schema(mode="validation")).replace(r"\n", " ")
-    schema = json.loads(text)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def schema_text(*, sandbox: bool = False) -> str:
-    """Return `run_schema` or `sandbox_schema` as the text of the checked-in file."""
-    return json.dumps(sandbox_schema() if sandbox else run_schema(), indent=2) + "\n"
+    """Return the JSON schema of a backtest's or a sandbox run's configuration, as the checked-in file has it."""
+    schema = (SandboxConfig if sandbox else RunConfig).model_json_schema(mode="validation")
+    # Descriptions are docstrings of attributes: join their lines to one paragraph.
+    plain = json.loads(json.dumps(schema).replace(r"\n", " "))
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **plain}, indent=2) + "\n"
 
 
 def reference() -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -21,20 +21,6 @@ from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
-
-__all__ = [
-    "EXAMPLE_VENUE",
-    "FeeConfig",
-    "LatencyConfig",
-    "MetricsConfig",
-    "OutputConfig",
-    "RunConfig",
-    "RunName",
-    "TradingConfig",
-    "VenueConfig",
-    "as_yaml_values",
-    "venue_problems",
-]
 
 DEFAULT_LATENCY_MS: Final = 50.0
 """Default order latency: a retail connection to a venue on another continent."""
@@ -146,31 +132,22 @@ EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}
 """Example of a venue, for the schema."""
 
 
-class TradingConfig(Protocol):
+class TradingConfig(Section):
     """Common part of backtest and sandbox configurations: a simulated venue and a strategy on it."""
 
-    @property
-    def name(self) -> str:
-        """Name of the run."""
-
-    @property
-    def venue(self) -> VenueConfig:
-        """The simulated venue."""
-
-    @property
-    def strategy(self) -> MarketMakerConfig:
-        """The market maker's parameters."""
-
-    @property
-    def output(self) -> OutputConfig:
-        """Where and what the run writes."""
+    if TYPE_CHECKING:  # each kind has these keys at a place of its own
+        name: RunName
+        venue: VenueConfig
+        strategy: MarketMakerConfig
+        output: OutputConfig
 
     @property
     def report_currency(self) -> str:
         """Currency of totals."""
+        return self.strategy.report_currency
 
 
-class RunConfig(Section):
+class RunConfig(TradingConfig):
     """One backtest."""
 
     name: RunName = "backtest"
@@ -191,11 +168,6 @@ class RunConfig(Section):
     """The metrics actor."""
     output: OutputConfig = OutputConfig()
     """Where and what the run writes."""
-
-    @property
-    def report_currency(self) -> str:
-        """Currency of totals."""
-        return self.strategy.report_currency
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

@@ -13,25 +13,18 @@ from pydantic import (
     model_validator,
 )
 
-from mm_nautilus.config.fields import (
-    Allowed,
-    Duration,
-    FolderPath,
-    Section,
-    finite_number,
-)
+from mm_nautilus.config.fields import Allowed, Duration, FolderPath, Section, finite_number
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.run import (
     EXAMPLE_VENUE,
     MetricsConfig,
     OutputConfig,
     RunName,
+    TradingConfig,
     VenueConfig,
     venue_problems,
 )
 from mm_nautilus.config.strategy import MarketMakerConfig
-
-__all__ = ["FEED_VENUE", "FeedConfig", "RecordingConfig", "SandboxConfig", "StateConfig", "WebConfig"]
 
 FEED_VENUE: Final = "KRAKEN"
 """The venue whose protocol the feed speaks, live or local."""
@@ -170,7 +163,7 @@ class WebConfig(Section):
     address, too."""
 
 
-class SandboxConfig(Section):
+class SandboxConfig(TradingConfig):
     """One sandbox run: paper trading on a feed."""
 
     name: RunName = "sandbox"
@@ -193,11 +186,6 @@ class SandboxConfig(Section):
     """The live page."""
     output: OutputConfig = OutputConfig()
     """Where and what the run writes."""
-
-    @property
-    def report_currency(self) -> str:
-        """Currency of totals."""
-        return self.strategy.report_currency
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:

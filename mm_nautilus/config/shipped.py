@@ -3,20 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-__all__ = ["shipped_file"]
-
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _FOLDERS: Final = frozenset({"calibration", "catalog", "configs"})
 
 
 def shipped_file(path: Path) -> Path:
-    """Return a path, or the shipped file or folder of that name if the path does not exist.
+    """Return a path, or where it does not exist, what the repository has of that name.
 
-    Parameters
-    ----------
-    path
-        A path relative to the working directory. If it does not exist, but names something in the repository's
-        `configs`, `catalog` or `calibration`, that is returned.
+    The path is relative to the working directory; the repository's `configs`, `catalog` and `calibration` are searched.
     """
     is_named = path.parts[:1] and path.parts[0] in _FOLDERS and ".." not in path.parts
     if not is_named or path.exists() or not (_ROOT / path).exists():

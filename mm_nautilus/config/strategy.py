@@ -44,15 +44,6 @@ from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT
 
-__all__ = [
-    "REPORT_CURRENCY",
-    "AmountField",
-    "MarketMakerConfig",
-    "SymbolOverrides",
-    "SymbolParams",
-    "merge_symbol",
-]
-
 REPORT_CURRENCY: Final = "USDT"
 """Default currency of bare amounts and reports."""
 
@@ -259,13 +250,7 @@ class SymbolParams(Section):
         return self.pricing is None and self.use_reservation_price and self.reservation_model != "simplified"
 
     def size(self, report_currency: str) -> Amount:
-        """Return the size of one full quote with its currency.
-
-        Raises
-        ------
-        ValueError
-            If no size is given; validation ensures that one is.
-        """
+        """Return the size of one full quote with its currency; a ValueError where validation has let none pass."""
         if self.position_size is not None:
             return self.position_size
         if self.position_size_usd is None:
@@ -442,25 +427,16 @@ class MarketMakerConfig(_WithClass):
         return getattr(self, "class")  # type: ignore[no-any-return]
 
     def for_symbol(self, symbol: str) -> SymbolParams:
-        """Return the merged parameters of one symbol.
-
-        Raises
-        ------
-        KeyError
-            If `symbol` is not configured.
-        """
+        """Return the merged parameters of one symbol; a KeyError says that it is not configured."""
         merged = merge_symbol(_given(self), _given(self.symbols[symbol]))
         return SymbolParams.model_construct(**merged)
 
     def problems(
         self, rule: Callable[[SymbolParams], Iterable[Finding]], *, is_warning: bool = False
     ) -> list[Problem]:
-        """Apply a rule to the merged parameters of every symbol.
+        """Apply a rule to the merged parameters of every symbol, and return each problem once.
 
-        Returns
-        -------
-        list[Problem]
-            Each once, at the symbol's key if one of the parameters is given there, else at the common key.
+        A problem is at the symbol's key if one of the parameters is given there, else at the common key.
         """
         above, found = _given(self), dict[Problem, None]()
         for symbol, overrides in self.symbols.items():

@@ -12,8 +12,6 @@ from mm_nautilus.config.problems import KeyDescription, allowed_text, describe, 
 from mm_nautilus.config.run import as_yaml_values
 from mm_nautilus.config.yaml_file import yaml_pair
 
-__all__ = ["template_text"]
-
 _INDENT: Final = "  "
 _WIDTH: Final = 100
 _SYMBOLS: Final = "symbols"
@@ -31,22 +29,11 @@ def template_text(
     """Return a commented configuration file.
 
     Descriptions begin with ``# ``; a key at its default begins with ``#`` alone, and uncommenting it changes nothing.
-
-    Parameters
-    ----------
-    model
-        The configuration's model.
-    values
-        Given values by their path; they must include all required keys.
-    heading
-        Paragraphs at the top of the file.
-    notes
-        Explanations of a symbol's own values, by their path.
+    Values, which must include all required keys, and notes on a symbol's own values are by their path; the heading has
+    paragraphs.
     """
-    paragraphs = ["\n".join(_comment(paragraph, 0)) for paragraph in heading]
-    return (
-        "\n#\n".join(paragraphs) + "\n" + "".join(f"{line}\n" for line in _section(model, (), values, notes))
-    )
+    paragraphs = "\n#\n".join("\n".join(_comment(paragraph, 0)) for paragraph in heading)
+    return paragraphs + "\n" + "".join(f"{line}\n" for line in _section(model, (), values, notes))
 
 
 def _section(model: type[BaseModel], path: tuple[str, ...], values: Values, notes: Notes) -> Iterator[str]:
@@ -115,11 +102,5 @@ def _flow(model: type[BaseModel]) -> str:
 
 def _comment(text: str, depth: int) -> list[str]:
     start = f"{_INDENT * depth}# "
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=start,
-        subsequent_indent=start,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    unbroken: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(text, _WIDTH, initial_indent=start, subsequent_indent=start, **unbroken)

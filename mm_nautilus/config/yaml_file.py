@@ -12,8 +12,6 @@ from mm_nautilus.config.problems import shown
 from mm_nautilus.config.yaml_source import MOST_VALUES, SourceProblem, read_yaml, scalar_value
 from mm_nautilus.errors import ConfigError
 
-__all__ = ["FileMapping", "place_of", "read_mapping", "yaml_pair", "yaml_text"]
-
 _LARGEST_FILE: Final = 1_000_000
 _LINE_WIDTH: Final = 110
 _NO_WRAP: Final = 1_000_000
@@ -23,24 +21,15 @@ _MAKERS: Final = {"configuration": "mm-nautilus config init", "calibration": "mm
 
 @dataclass(frozen=True, slots=True)
 class FileMapping:
-    """Content of a YAML file.
-
-    Parameters
-    ----------
-    path
-        The file.
-    values
-        Plain mappings, lists and scalars.
-    places
-        ``FILE:LINE`` of each value, by its path.
-    problems
-        Problems of the text itself, one text per problem.
-    """
+    """Content of a YAML file."""
 
     path: Path
     values: dict[str, Any]
+    """Plain mappings, lists and scalars."""
     places: dict[tuple[str, ...], str]
+    """``FILE:LINE`` of each value, by its path."""
     problems: list[str]
+    """Problems of the text itself, one text per problem."""
 
     def place(self, path: tuple[str, ...]) -> str:
         """Return the place of the value at `path`, or of its nearest parent."""
@@ -62,23 +51,10 @@ def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> st
 def read_mapping(
     path: Path, noun: str, *, largest: int = _LARGEST_FILE, most_values: int = MOST_VALUES
 ) -> FileMapping:
-    """Read a YAML file that holds one mapping.
+    """Read a YAML file that holds one mapping; a ConfigError says that it cannot be read or is none.
 
-    Parameters
-    ----------
-    path
-        The file.
-    noun
-        Name of the content in messages, without an article.
-    largest
-        Largest size of the file, bytes.
-    most_values
-        Largest number of values and keys after expanding aliases.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or is not a mapping.
+    `noun` is the name of the content in messages, without an article, `largest` the largest size of the file, bytes,
+    and `most_values` the largest number of values and keys after expanding aliases.
     """
     read = read_yaml(_decoded(path, _bytes(path, noun, largest), noun), most_values)
     texts = [_source_text(path, problem) for problem in read.problems]
@@ -124,25 +100,16 @@ def _decoded(path: Path, content: bytes, noun: str) -> str:
 class _Dumper(yaml.SafeDumper):
     """Writes YAML that `read_mapping` reads back as the same values."""
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if scalar_value(data) is data else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if scalar_value(text) is text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
-
-_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def yaml_text(values: Any, *, compact: bool = False) -> str:
-    """Return plain values as YAML.
-
-    Parameters
-    ----------
-    values
-        Mappings, lists and scalars.
-    compact
-        Whether to write lists and mappings of scalars on one line.
-    """
+    """Return plain values as YAML; where it is `compact`, lists and mappings of scalars have one line."""
     return _dump(values, _LINE_WIDTH, is_flow=None if compact else False)
 
 
@@ -153,13 +120,10 @@ def yaml_pair(key: str, value: Any) -> str:
 
 
 def _dump(values: Any, width: int, *, is_flow: bool | None) -> str:
-    return str(
-        yaml.dump(
-            values,
-            Dumper=_Dumper,
-            sort_keys=False,
-            allow_unicode=True,
-            width=width,
-            default_flow_style=is_flow,
-        )
-    )
+    look: dict[str, Any] = {
+        "sort_keys": False,
+        "allow_unicode": True,
+        "width": width,
+        "default_flow_style": is_flow,
+    }
+    return str(yaml.dump(values, Dumper=_Dumper, **look))

@@ -8,8 +8,6 @@ import yaml
 
 from mm_nautilus.config.problems import shown, shown_key
 
-__all__ = ["MOST_VALUES", "SourceProblem", "YamlText", "read_yaml", "scalar_value"]
-
 _MOST_DEPTH: Final = 20
 MOST_VALUES: Final = 20_000
 """Most values a text may expand to; nested aliases would otherwise grow without limit."""
@@ -27,40 +25,26 @@ _MERGE_KEY: Final = "<<"
 
 @dataclass(frozen=True, slots=True)
 class SourceProblem:
-    """A problem of the text itself.
-
-    Parameters
-    ----------
-    line
-        Line of the text, from 1.
-    message
-        What is wrong, with the value given and what is allowed.
-    column
-        Column of the line, from 1, of a syntax error.
-    """
+    """A problem of the text itself."""
 
     line: int
+    """Line of the text, from 1."""
     message: str
+    """What is wrong, with the value given and what is allowed."""
     column: int | None = None
+    """Column of the line, from 1, of a syntax error."""
 
 
 @dataclass(slots=True)
 class YamlText:
-    """A parsed text.
-
-    Parameters
-    ----------
-    value
-        Its mappings, lists and scalars; None if it is empty or cannot be read.
-    lines
-        Line of each value, from 1, by its path: that of its key, or of the value if it has no key.
-    problems
-        Everything wrong with the text.
-    """
+    """A parsed text."""
 
     value: Any = None
+    """Its mappings, lists and scalars; None if it is empty or cannot be read."""
     lines: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Line of each value, from 1, by its path: that of its key, or of the value if it has no key."""
     problems: list[SourceProblem] = field(default_factory=list)
+    """Everything wrong with the text."""
 
 
 def scalar_value(text: str) -> Any:
@@ -191,15 +175,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> SourceProblem:
 
 
 def read_yaml(text: str, most_values: int = MOST_VALUES) -> YamlText:
-    """Read one YAML document.
-
-    Parameters
-    ----------
-    text
-        The document.
-    most_values
-        Largest number of values and keys after expanding aliases.
-    """
+    """Read one YAML document of at most so many values and keys after expanding aliases."""
     read = YamlText()
     try:
         root = _root(text)

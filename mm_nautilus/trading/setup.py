@@ -14,8 +14,9 @@ from mm_nautilus.calibration.file import configured_calibration
 from mm_nautilus.checks.fees import with_instrument_fees
 from mm_nautilus.checks.instruments import check_instruments, model_inputs
 from mm_nautilus.checks.own_code import OwnModules, own_pricing
-from mm_nautilus.checks.validation import Problem, validate
+from mm_nautilus.checks.validation import validate
 from mm_nautilus.config.object_reference import ObjectReference
+from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates

@@ -9,17 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from mm_nautilus.checks.validation import (
-    Fees,
-    Problem,
-    check_fees,
-    check_instruments,
-    check_run,
-    configured_fees,
-    problems,
-    validate,
-)
-from mm_nautilus.config.problems import describe
+from mm_nautilus.checks.fees import Fees, check_fees, configured_fees
+from mm_nautilus.checks.instruments import check_instruments, check_run
+from mm_nautilus.checks.validation import problems, validate
+from mm_nautilus.config.problems import Problem, describe
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec

@@ -21,7 +21,7 @@ from sandbox_runs import Left, configuration, wait_for_file, wait_for_fill
 from whole_runs import ROOT
 
 from mm_nautilus.cli.app import app
-from mm_nautilus.config.reference import run_schema, sandbox_schema
+from mm_nautilus.config.reference import schema_text
 
 PLANTED = "hunter2-correct-horse-battery"
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
@@ -62,7 +62,8 @@ def test_no_option_and_no_key_asks_for_a_secret() -> None:
         pending += getattr(command, "commands", {}).values()
         options += [name for parameter in command.params for name in parameter.opts]
     assert [name for name in options if WORDS.search(name)] == []
-    models = [*run_schema()["$defs"].values(), *sandbox_schema()["$defs"].values()]
+    schemas = [json.loads(schema_text(sandbox=sandbox)) for sandbox in (False, True)]
+    models = [model for schema in schemas for model in schema["$defs"].values()]
     keys = {key for model in models for key in model.get("properties", {})}
     assert [key for key in keys if WORDS.search(key)] == [NAME_OF_A_VARIABLE]
 
