@@ -105,7 +105,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunCo
 
 
 def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
-    """Read a backtest's configuration from a mapping; its paths are relative to the current folder, errors lack places."""
+    """Read a backtest's configuration from a mapping; paths are relative to the current folder, errors lack places."""
     config, found = _checked(values, RunConfig)
     errors = [problem.located() for problem in found if not problem.is_warning]
     if errors or config is None:

@@ -136,6 +136,6 @@ def _print(outcome: "CalibrationOutcome", paths: list[Path], *, as_json: bool) -
         document = outcome.calibration.model_dump(mode="json")
         print_json(document | {"failures": outcome.failures, "notes": list(outcome.notes)})
         return
-    from mm_nautilus.report.calibration import print_calibration  # noqa: PLC0415
+    from mm_nautilus.report.calibration import calibration_view  # noqa: PLC0415
 
-    print_calibration(outcome.calibration, output_console())
+    output_console().print(calibration_view(outcome.calibration))

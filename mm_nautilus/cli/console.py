@@ -120,10 +120,10 @@ def print_outcome(outcome: "RunOutcome", *, as_json: bool, quiet: bool, opens: b
 
 
 def _print_figures(outcome: "RunOutcome") -> None:
-    from mm_nautilus.report.console import print_summary, status_line  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.report.console import status_line, summary_view  # noqa: PLC0415 (keeps --help fast)
 
     if "answer" in outcome.summary:
-        print_summary(outcome.summary, output_console())
+        output_console().print(summary_view(outcome.summary))
     else:  # a signal left no time to join the tables of a long run
         print_line(status_line(outcome.summary))
         print_line(f"`mm-nautilus report {outcome.folder}` completes its figures", err=True)

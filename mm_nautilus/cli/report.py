@@ -53,11 +53,8 @@ def compare_command(
     Example: mm-nautilus compare runs/20251213T120000Z-backtest runs/20251213T120100Z-backtest --html both.html
     """
     refuse_targets({"--html": html}, force=force)
-    from mm_nautilus.report.compare import (  # noqa: PLC0415 (keeps --help fast)
-        compare_runs,
-        plain_comparison,
-        print_comparison,
-    )
+    # Imported here to keep --help fast.
+    from mm_nautilus.report.compare import compare_runs, comparison_view, plain_comparison  # noqa: PLC0415
 
     comparison = compare_runs(runs)
     if html is not None:
@@ -65,7 +62,7 @@ def compare_command(
     if as_json:
         print_json(plain_comparison(comparison))
     else:
-        print_comparison(comparison, output_console())
+        output_console().print(comparison_view(comparison))
 
 
 def _write_page(comparison: "Comparison", path: Path) -> None:

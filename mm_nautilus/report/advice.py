@@ -12,22 +12,20 @@ from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts, counted
 
-type Figures = Mapping[str, Any]
-
 LEAST_TRADES: Final = 20
 """Trades below which a win rate is not judged."""
 LOW_WIN_RATE_PCT: Final = 55.0
 """Win rate below which v1.4.0 recommends its reservation price, % of trades."""
 LEAST_SHARE_PCT: Final = 10.0
-"""Share of the time from which on a limit that keeps a side without a quote is worth a word."""
+"""Share of the time from which on a limit that keeps a side without a quote is mentioned."""
 TREND_FACTOR: Final = 2.0
-"""How often its volatility over the same time a mid has to move to have a trend."""
+"""Multiple of its volatility over the same time from which on a mid's move is a trend."""
 LEAST_TREND_MINUTES: Final = 10.0
-"""Length of a run below which no trend is told from chance."""
+"""Length of a run below which a trend may be chance."""
 
 
 def no_fills(run: RunFacts) -> str | None:
-    """Speak where a symbol had no fill: how far its quotes stood, and how far takers reached."""
+    """Advise where a symbol had no fill: how far its quotes stood, and how far takers reached."""
     idle = {name: symbol for name, symbol in run.symbols.items() if not symbol.figures["fills"]}
     if not idle:
         return None
@@ -51,7 +49,7 @@ def no_fills(run: RunFacts) -> str | None:
     return f"{text}; others were ahead in the queue, so quote nearer or run longer{longest}{others}"
 
 
-def _longest_reason(figures: Figures, seconds: float) -> str:
+def _longest_reason(figures: Mapping[str, Any], seconds: float) -> str:
     """Return what kept a side without a quote longest, where it did for a good part of the time."""
     held: dict[str, float] = {}
     for side in figures["not_quoting"].values():
@@ -74,7 +72,7 @@ _ADVICE_ON_LIMITS: Final[Mapping[str, str]] = {
 
 
 def limits_exhausted(run: RunFacts) -> str | None:
-    """Speak where a halt, the balances, the rate of orders or refusals kept a side without a quote."""
+    """Advise where a halt, the balances, the rate of orders or refusals kept a side without a quote."""
     found: dict[str, tuple[float, list[str]]] = {}
     for name, symbol in run.symbols.items():
         for side, reasons in symbol.figures["not_quoting"].items():
@@ -94,7 +92,7 @@ def limits_exhausted(run: RunFacts) -> str | None:
 
 
 def fees_above_width(run: RunFacts) -> str | None:
-    """Speak where two maker fees are more than the distance between a symbol's quotes."""
+    """Advise where two maker fees are more than the distance between a symbol's quotes."""
     found = {
         name: model
         for name, symbol in run.symbols.items()
@@ -122,7 +120,7 @@ _ADVICE_ON_EXITS: Final[Mapping[str, str]] = {
 
 
 def exits_lose(run: RunFacts) -> str | None:
-    """Speak where stops and targets lost money in all."""
+    """Advise where stops and targets lost money in all."""
     rates, sums = run.rates(), {}
     for reason, totals in run.exits.items():
         if reason in _ADVICE_ON_EXITS and all(code in rates for code in totals["pnl"]):
@@ -145,7 +143,7 @@ def _less_inventory(symbols: Iterable[SymbolFacts]) -> str:
 
 
 def inventory_at_cap(run: RunFacts) -> str | None:
-    """Speak where a symbol's inventory was at its cap for a good part of the time."""
+    """Advise where a symbol's inventory was at its cap for a good part of the time."""
     shares = {
         name: share
         for name, symbol in run.symbols.items()
@@ -161,7 +159,7 @@ def inventory_at_cap(run: RunFacts) -> str | None:
 
 
 def trend(run: RunFacts) -> str | None:
-    """Speak where a market went one way, the fills lost by it, and no trailing stop was on."""
+    """Advise where a market went one way, the fills lost by it, and no trailing stop was on."""
     minutes = run.seconds / 60
     if minutes < LEAST_TREND_MINUTES:
         return None
@@ -190,7 +188,7 @@ def _moved_against(symbol: SymbolFacts) -> bool:
 
 
 def low_win_rate(run: RunFacts) -> str | None:
-    """Speak where fewer trades won than v1.4.0 wants to see."""
+    """Advise where fewer trades won than v1.4.0 expects."""
     trades = sum(symbol.figures["trades"] for symbol in run.symbols.values())
     wins = sum(symbol.figures["wins"] for symbol in run.symbols.values())
     if trades < LEAST_TRADES or 100.0 * wins / trades >= LOW_WIN_RATE_PCT:
@@ -203,7 +201,7 @@ _WARMING: Final = frozenset({VolatilitySource.UNKNOWN.value, VolatilitySource.FI
 
 
 def volatility_warming(run: RunFacts) -> str | None:
-    """Speak where a volatility is not yet measured from one-minute returns."""
+    """Advise where a volatility is not yet measured from one-minute returns."""
     found = {
         name: model["volatility_source"]
         for name, symbol in run.symbols.items()
@@ -230,7 +228,7 @@ RULES: Final[tuple[Rule, ...]] = (
     low_win_rate,
     volatility_warming,
 )
-"""What is looked at, the gravest first; a rule's name is its function's."""
+"""Rules, the gravest first; a rule's name is its function's."""
 
 
 def spoken(run: RunFacts) -> list[tuple[str, str]]:

@@ -1,11 +1,11 @@
 """What a run comes to, in three lines: where the result is from, what made or lost most, and what to try next.
 
-All of it is reckoned from a run's figures and fills as plain values. Amounts in several currencies are converted at the
+All of it is computed from a run's figures and fills as plain values. Amounts in several currencies are converted at the
 run's last mids, the rates that its equity uses, before they are added.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
@@ -17,12 +17,11 @@ type Figures = Mapping[str, Any]
 
 _BPS: Final = 10_000
 _HOUR_NS: Final = 3_600_000_000_000
-_HOURS: Final = 24
 _DAY_SECONDS: Final = 86_400
 _PRECISION: Final = 60
-"""Digits of a sum on its way; the engine's amounts and the rates between them never have as many."""
+"""Digits of a sum in between; the engine's amounts and the rates between them never have as many."""
 _DIGITS: Final = Decimal("1e-12")
-"""What parts are told to; what is left out by that stands among what is not attributed."""
+"""Digits that parts keep; the rest of them is not attributed."""
 _REST: Final = "not attributed"
 _ROUNDING: Final = "the engine rounds what each fill realised"
 
@@ -86,7 +85,7 @@ def _parts(run: RunFacts) -> dict[str, Decimal | None]:
 
 
 def _spread_and_move(run: RunFacts) -> tuple[Decimal | None, Decimal | None]:
-    """Return both over the fills whose mid is known; None where none is to be had, or one cannot be converted."""
+    """Return both over the fills whose mid is known; None without traces, or where one cannot be converted."""
     spread = move = Decimal(0)
     if not run.has_traces:
         return None, None
@@ -117,7 +116,7 @@ def _turnover(run: RunFacts) -> Decimal | None:
 
 
 def _compared(run: RunFacts, turnover: Decimal | None) -> dict[str, float] | None:
-    """Return what the same fills make at another fee, None where nobody asks or it cannot be reckoned."""
+    """Return what the same fills make at another fee, None where it is not asked for or not known."""
     if run.compare_fee_pct is None or not turnover or run.trading_pnl is None or run.fees is None:
         return None
     before = run.trading_pnl + run.fees
@@ -144,12 +143,9 @@ def _missing(run: RunFacts, parts: Mapping[str, Decimal | None]) -> list[str]:
     unwatched = sum(fill.mid_price is None for symbol in run.symbols.values() for fill in symbol.fills)
     if run.trading_pnl is None and run.symbols:
         found.append("a price that converts the result never came")
-    if not run.has_traces and run.fills:
-        found.append("spread and move cannot be told apart without output.traces")
+        found.append("spread and move are known only with output.traces: true")
     elif unwatched:
-        found.append(
-            f"{counted(unwatched, 'fill')} came when nobody looked at the market, as the strategy stopped"
-        )
+        found.append(f"{counted(unwatched, 'fill')} came without a mid, while the strategy stopped")
     if run.is_resumed:
         found.append("earlier sessions' fills are in their own folders")
     if run.status in {"starting", "running"}:
@@ -204,7 +200,7 @@ def _worded(parts: Mapping[str, Decimal | None], currency: str) -> list[tuple[st
 
 
 def _groups(run: RunFacts) -> dict[str, dict[str, Decimal]]:
-    """Return the result by pair, and that of this run's fills by side and by the hour they came in."""
+    """Return the result by pair, and that of this run's fills by side and by the hour of the day."""
     found: dict[str, dict[str, Decimal]] = {"pair": {}, "side": {}, "hour": {}}
     sides: dict[str, Decimal] = defaultdict(Decimal)
     hours: dict[int, Decimal] = defaultdict(Decimal)
@@ -218,14 +214,13 @@ def _groups(run: RunFacts) -> dict[str, dict[str, Decimal]]:
         for fill in symbol.fills:
             made = fill.signed * (base - fill.price * quote) - fill.fee * quote
             sides["buys" if fill.is_buy else "sells"] += made
-            hours[fill.ts_ns // _HOUR_NS % _HOURS] += made
+            hours[fill.ts_ns // _HOUR_NS % 24] += made
     found["side"] = {name: amount.quantize(_DIGITS) for name, amount in sorted(sides.items())}
-    found["hour"] = {_hour_text(hour): amount.quantize(_DIGITS) for hour, amount in sorted(hours.items())}
+    found["hour"] = {
+        f"{hour:02d}:00 to {hour + 1:02d}:00 UTC": amount.quantize(_DIGITS)
+        for hour, amount in sorted(hours.items())
+    }
     return found
-
-
-def _hour_text(hour: int) -> str:
-    return f"{hour:02d}:00 to {hour + 1:02d}:00 UTC"
 
 
 def _most_line(run: RunFacts, groups: Mapping[str, Mapping[str, Decimal]]) -> str:
@@ -237,13 +232,15 @@ def _most_line(run: RunFacts, groups: Mapping[str, Mapping[str, Decimal]]) -> st
         for amounts in groups.values()
         if len(amounts) > 1
     )
-    told = [(name, amount) for name, amount in best if sign * amount > 0]
-    if told:
+    largest = [(name, amount) for name, amount in best if sign * amount > 0]
+    if largest:
         words = (
             f"{name} {signed_amount(float(amount), run.currency)}{_other_side(run, groups['side'], name)}"
-            for name, amount in told
+            for name, amount in largest
         )
-        return f"{verb} most: {', '.join(words)}{_each_day(run, told)}"
+        has_hour = any(name.endswith("UTC") for name, _ in largest)
+        each_day = " (that hour of every day)" if has_hour and run.seconds > _DAY_SECONDS else ""
+        return f"{verb} most: {', '.join(words)}{each_day}"
     every = [name for amounts in groups.values() for name in amounts]
     return f"{verb} most: all of it was {' and '.join(every)}" if every else f"{verb} most: there was no fill"
 
@@ -256,13 +253,10 @@ def _other_side(run: RunFacts, sides: Mapping[str, Decimal], name: str) -> str:
     return f" ({other} {signed_amount(float(amount), run.currency)})"
 
 
-def _each_day(run: RunFacts, told: Iterable[tuple[str, Decimal]]) -> str:
-    has_hour = any(name.endswith("UTC") for name, _ in told)
-    return " (that hour of every day)" if has_hour and run.seconds > _DAY_SECONDS else ""
-
-
 def _next_line(rules: Sequence[tuple[str, str]]) -> str:
     if not rules:
-        return "Try next: no rule speaks; change one value with --set, run again and mm-nautilus compare both"
+        return (
+            "Try next: no rule applies; change one value with --set, run again and mm-nautilus compare both"
+        )
     more = "" if len(rules) == 1 else f" ({len(rules) - 1} more in the report)"
     return f"Try next: {rules[0][1]}{more}"

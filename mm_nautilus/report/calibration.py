@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -218,8 +218,3 @@ def calibration_view(calibration: Calibration) -> Group:
     heading = f"Calibration from {source_words(calibration.source)}, {calibration.created.isoformat()}\n"
     symbols = calibration.symbols.items()
     return Group(Text(heading), *(_symbol_view(name, symbol, calibration.source) for name, symbol in symbols))
-
-
-def print_calibration(calibration: Calibration, console: Console) -> None:
-    """Print a calibration."""
-    console.print(calibration_view(calibration))

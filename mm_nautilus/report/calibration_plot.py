@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
@@ -180,22 +180,15 @@ def calibration_page(calibration: Calibration) -> str:
 
 
 def _section(number: int, name: str, symbol: SymbolCalibration) -> str:
-    verdict = "" if symbol.fees is None else f"<p>{escape(_capitalised(symbol.fees.verdict))}.</p>"
+    verdict = symbol.fees.verdict if symbol.fees is not None else ""
+    words = f"<p>{escape(verdict[:1].upper() + verdict[1:])}.</p>" if verdict else ""
     return (
-        f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{escape(recorded_words(symbol))}</p>{verdict}\n'
+        f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{escape(recorded_words(symbol))}</p>{words}\n'
         f"{_figure_html(calibration_figure(symbol), f'figure-{number}')}</section>"
     )
 
 
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _figure_html(figure: go.Figure, identity: str) -> str:
-    config: dict[str, Any] = {
-        "displaylogo": False,
-        "responsive": True,
-        "modeBarButtonsToRemove": ["sendChartToCloud"],
-    }
-    html: str = figure.to_html(include_plotlyjs=False, full_html=False, div_id=identity, config=config)
+    buttons = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]}
+    html: str = figure.to_html(include_plotlyjs=False, full_html=False, div_id=identity, config=buttons)
     return html

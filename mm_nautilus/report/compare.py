@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +41,7 @@ from mm_nautilus.system.moments import SECOND_NS
 type Floats = NDArray[np.float64]
 
 _LEFT_OUT: Final = ("output",)
-"""Sections of the configuration that say nothing about a run's results."""
+"""Section of the configuration that says nothing about a run's results."""
 _FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark-out"), (30.0, "mark-out"))
 _BUCKETS: Final = 400
 _CURVE_WIDTH: Final = 40
@@ -49,20 +49,15 @@ _UNITS: Final = (("h", 3_600.0), ("min", 60.0), ("s", 1.0))
 """Units of the time since a run's start, the longest first."""
 
 
-class Curve(NamedTuple):
-    """What a run had earned over time: nanoseconds since the epoch, and trading PnL net of fees, report currency."""
-
-    ts_ns: NDArray[np.int64]
-    trading_pnl: Floats
-
-
 class ComparedRun(NamedTuple):
-    """One of the runs: its folder's name, its files, its configuration by dotted keys, and its curve."""
+    """One of the runs: its folder's name, its files, its configuration by dotted keys, and what it had earned."""
 
     label: str
     files: RunFiles
     parameters: Mapping[str, Any]
-    curve: Curve
+    ts_ns: NDArray[np.int64]
+    trading_pnl: Floats
+    """Trading PnL net of fees over time, report currency, at moments in nanoseconds since the epoch."""
 
 
 class FigureRow(NamedTuple):
@@ -121,12 +116,12 @@ def _compared(folder: Path, label: str) -> ComparedRun:
         raise DataError(f"{folder / 'config.yaml'} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise DataError(f"{folder / 'config.yaml'} must be a mapping of keys, was {type(document).__name__}")
-    curve = Curve(times(table), numbers(table, "trading_pnl"))
-    return ComparedRun(label, files, dict(_flat(document)), curve)
+    pnl = numbers(table, "trading_pnl")
+    return ComparedRun(label, files, dict(_flat(document)), times(table), pnl)
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    if path[:1] in {(name,) for name in _LEFT_OUT}:
+    if path == _LEFT_OUT:
         return
     if isinstance(value, dict) and value:
         for key, item in value.items():
@@ -226,7 +221,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
                 "simulated_data": run.files.summary["simulated_data"],
                 "period": run.files.summary["period"],
                 "currency": run.files.summary["report_currency"],
-                "curve": _plain_curve(run.curve),
+                "curve": _plain_curve(run),
             }
             for run in comparison.runs
         ],
@@ -238,12 +233,9 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _plain_curve(curve: Curve) -> dict[str, list[Any]]:
-    rows = min_max_rows(curve.trading_pnl, _BUCKETS)
-    return {
-        "ts_ms": milliseconds(curve.ts_ns[rows]),
-        "trading_pnl": significant(curve.trading_pnl[rows]),
-    }
+def _plain_curve(run: ComparedRun) -> dict[str, list[Any]]:
+    rows = min_max_rows(run.trading_pnl, _BUCKETS)
+    return {"ts_ms": milliseconds(run.ts_ns[rows]), "trading_pnl": significant(run.trading_pnl[rows])}
 
 
 def value_text(value: Any) -> str:
@@ -277,17 +269,16 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     unit, unit_seconds = _unit(run.files.summary["period"]["seconds"] for run in runs)
     traces = []
     for number, run in enumerate(runs):
-        rows = min_max_rows(run.curve.trading_pnl, _BUCKETS)
-        moments, currency = run.curve.ts_ns[rows], run.files.summary["report_currency"]
-        x: list[Any] = milliseconds(moments)
-        if len(periods) > 1 and len(moments):
-            x = ((moments - run.curve.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
+        rows, currency = min_max_rows(run.trading_pnl, _BUCKETS), run.files.summary["report_currency"]
+        x: list[Any] = milliseconds(run.ts_ns[rows])
+        if len(periods) > 1 and len(rows):
+            x = ((run.ts_ns[rows] - run.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
         colour, dash = SERIES[number % len(SERIES)]
         traces.append(
             line(
                 run.label,
                 x,
-                significant(run.curve.trading_pnl[rows]),
+                significant(run.trading_pnl[rows]),
                 colour=colour,
                 dash=dash,
                 width=2,
@@ -315,7 +306,7 @@ def _unit(lengths: Iterable[float]) -> tuple[str, float]:
 def _curve_table(comparison: Comparison) -> Table:
     table = text_table("Trading PnL over time, net of fees", ["run", "", "lowest", "highest", "at the end"])
     for run in comparison.runs:
-        known = run.curve.trading_pnl[~np.isnan(run.curve.trading_pnl)]
+        known = run.trading_pnl[~np.isnan(run.trading_pnl)]
         currency = run.files.summary["report_currency"]
         figures = [known.min(), known.max(), known[-1]] if len(known) else []
         texts = [signed_amount(float(value), currency) for value in figures] or [NONE] * 3
@@ -353,8 +344,3 @@ def comparison_view(comparison: Comparison) -> Group:
         *_figure_tables(comparison),
         _curve_table(comparison),
     )
-
-
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print a comparison."""
-    console.print(comparison_view(comparison))

@@ -81,14 +81,13 @@ class _Grid:
 
 
 def _text(cell: Cell) -> Text:
-    """Return a figure, a profit green and a loss red; the terminal leaves colours out where nobody wants them."""
+    """Return a figure, a profit green and a loss red; rich leaves colours out where the terminal has none."""
     is_nothing = not any(digit in cell.text for digit in "123456789")
-    if not cell.is_result or is_nothing:
-        return Text(cell.text)
-    return Text(cell.text, style={"+": "green", "-": "red"}.get(cell.text[:1], ""))
+    style = "" if is_nothing or not cell.is_result else {"+": "green", "-": "red"}.get(cell.text[:1], "")
+    return Text(cell.text, style=style)
 
 
-def _told(rows: Rows) -> Rows:
+def _known(rows: Rows) -> Rows:
     """Return the rows that have a figure."""
     return [(name, cells) for name, cells in rows if any(each.text != NONE for each in cells)]
 
@@ -108,7 +107,7 @@ def _fill_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     if any(symbol["fill_quality"] is None for symbol in symbols.values()):
         return [Text("Fills that made liquidity: not recorded (output.traces: false)\n")]
     rows = {row.name: row for row in FILL_ROWS}
-    table = _told(
+    table = _known(
         [
             (
                 name if seconds == 0 else f"{name} after {seconds:g} s",
@@ -126,7 +125,7 @@ def _model_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     known = [symbol["quote_model"] for symbol in symbols.values() if symbol["quote_model"] is not None]
     unused = set() if any(model["model"] != "none" for model in known) else {"model"}
     unused |= set() if any(model["skew_bps"] for model in known) else {"skew_bps"}
-    rows = _told(model_table(symbols, [row for row in MODEL_ROWS if not unused & set(row.keys)]))
+    rows = _known(model_table(symbols, [row for row in MODEL_ROWS if not unused & set(row.keys)]))
     return [_Grid("Quote model", list(symbols), rows, may_wrap=True)] if rows else []
 
 
@@ -220,8 +219,3 @@ def _symbol_words(name: str, symbol: Symbol) -> str:
         f"{name} {signed_amount(symbol['total_pnl'], symbol['currency'])}, {symbol['fills']:,} fills, "
         f"{size_text(symbol['inventory'])} {symbol['base_currency']}, {sides}"
     )
-
-
-def print_summary(summary: Mapping[str, Any], console: Console) -> None:
-    """Print a run's summary."""
-    console.print(summary_view(summary))

@@ -59,7 +59,7 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     is_resumed = bool(summary.get("start", {}).get("is_resumed", False))
     tables = {symbol: _fills(files, symbol) for symbol in summary["symbols"]}
     facts = _facts(files, tables)
-    fees = {symbol: _fees_report(found) for symbol, found in facts.items()}
+    fees = {symbol: _converted(found, found.figures["exact"]["fees"]) for symbol, found in facts.items()}
     symbols = {
         symbol: _with_turnover(found, is_resumed=is_resumed)
         | {
@@ -115,12 +115,7 @@ def _total(
     """Return what can be added up over symbols, amounts in the report currency; None where one is not known there."""
     counts = {name: sum(figures[name] for figures in symbols.values()) for name in _ADDED}
     amounts: dict[str, Decimal | None] = {
-        name: _sum(
-            None
-            if found.valuation is None
-            else _known(symbols[symbol]["exact"][name]) * found.valuation.quote
-            for symbol, found in facts.items()
-        )
+        name: _sum(_converted(found, symbols[symbol]["exact"][name]) for symbol, found in facts.items())
         for name in _CONVERTED
     }
     amounts["total_pnl"] = None if equity is None else _amount(equity["exact"]["trading_pnl"])
@@ -136,9 +131,9 @@ def _total(
         "currency": currency,
         "win_rate": round(100.0 * counts["wins"] / trades, 1) if trades else 0.0,
         "maker_share_pct": maker / fills if fills else None,
-        "quotes_per_fill": (
-            round((counts["orders_placed"] + counts["orders_amended"]) / fills, 2) if fills else None
-        ),
+        "quotes_per_fill": round((counts["orders_placed"] + counts["orders_amended"]) / fills, 2)
+        if fills
+        else None,
         "pnl_turnover_bps": float(_BPS * pnl / turnover)
         if pnl is not None and turnover and is_shared
         else None,
@@ -147,8 +142,9 @@ def _total(
     }
 
 
-def _known(text: str) -> Decimal:
-    return _amount(text) or Decimal(0)
+def _converted(facts: SymbolFacts, text: str) -> Decimal | None:
+    """Return an amount of a symbol's quote currency in the report currency, at the last mids; an unknown one as 0."""
+    return None if facts.valuation is None else (_amount(text) or 0) * facts.valuation.quote
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
@@ -170,8 +166,7 @@ def _equity_with_fees(
 ) -> dict[str, Any] | None:
     if equity is None:
         return None
-    known = [amount for amount in fees.values() if amount is not None]
-    total = sum(known, Decimal(0)) if len(known) == len(fees) else None
+    total = _sum(fees.values())
     trading = Decimal(equity["exact"]["trading_pnl"].split()[0])
     before = None if total is None else trading + total
     return {
@@ -184,11 +179,6 @@ def _equity_with_fees(
             "trading_pnl_before_fees": _exact(before, currency),
         },
     }
-
-
-def _fees_report(facts: SymbolFacts) -> Decimal | None:
-    """Return a symbol's fees in the report currency, at the last mids."""
-    return None if facts.valuation is None else _known(facts.figures["exact"]["fees"]) * facts.valuation.quote
 
 
 type _Fills = tuple[pa.Table, dict[float, NDArray[np.float64]]]
@@ -273,7 +263,7 @@ def _fill_quality(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what one symbol's fills were worth, apart for those that made and those that took liquidity.
 
-    A fill that came while the strategy stopped, which nobody watched, is in neither.
+    A fill that came while the strategy stopped, whose mid is not known, is in neither.
     """
     sides, liquidity = (np.array(texts(table, name), dtype=object) for name in ("side", "liquidity"))
     price, quantity, fee = (numbers(table, name) for name in ("price", "quantity", "commission"))

@@ -16,7 +16,6 @@ type Floats = NDArray[np.float64]
 
 _EXITS: Final = frozenset(reason.value for reason in ExitReason)
 _PATH_NS: Final = 300 * 1_000_000_000
-_MOST_PATHS: Final = len(SERIES)
 _BPS: Final = 10_000.0
 
 
@@ -93,17 +92,17 @@ class TrailPath:
     """Time before the exit, negative."""
     price_bps: Floats
     trail_bps: Floats
-    """The price one could exit at and the stop, bps from the entry in the position's favour."""
+    """The exit price and the stop, bps from the entry in the position's favour."""
 
 
 def trail_paths(files: RunFiles, entries: Sequence[ExitEntry]) -> list[TrailPath]:
     """Return the paths of the last trailing stops that were hit."""
     hit = [
-        entry
-        for entry in entries
-        if entry.reason == ExitReason.TRAILING_STOP.value and entry.entry_price is not None
+        each
+        for each in entries
+        if each.reason == ExitReason.TRAILING_STOP.value and each.entry_price is not None
     ]
-    return [_trail_path(files, entry) for entry in hit[-_MOST_PATHS:]]
+    return [_trail_path(files, entry) for entry in hit[-len(SERIES) :]]
 
 
 def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
@@ -115,10 +114,7 @@ def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
     last = texts(table, "trade_id").index(entry.trade_id) + 1
     at_ns = int(moments[last - 1])
     unarmed = np.flatnonzero(np.isnan(trails[:last]))
-    first = max(
-        int(unarmed[-1]) + 1 if len(unarmed) else 0,
-        int(np.searchsorted(moments, at_ns - _PATH_NS)),
-    )
+    first = max(int(unarmed[-1]) + 1 if len(unarmed) else 0, int(np.searchsorted(moments, at_ns - _PATH_NS)))
     rows = slice(min(first, max(last - 1, 0)), last)
     sign, at = (1.0 if entry.is_long else -1.0), entry.entry_price or np.nan
     return TrailPath(
@@ -130,18 +126,14 @@ def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
 
 
 def trail_figure(paths: Sequence[TrailPath]) -> Figure:
-    """Return the figure of trailing stops: the price one could exit at above its stop, until they met."""
+    """Return the figure of trailing stops: the exit price above its stop, until they met."""
     traces: list[Figure] = []
     for number, path in enumerate(paths):
         colour, dash = SERIES[number % len(SERIES)]
         name = f"{path.exit.symbol} {'long' if path.exit.is_long else 'short'} {number + 1}"
         seconds: list[Any] = significant(path.seconds)
-        look: dict[str, Any] = {
-            "colour": colour,
-            "dash": dash,
-            "hover": "%{y:+.2f} bps from the entry",
-            "legendgroup": name,
-        }
+        look: dict[str, Any] = {"colour": colour, "dash": dash, "hover": "%{y:+.2f} bps from the entry"}
+        look["legendgroup"] = name
         price, stop = significant(path.price_bps), significant(path.trail_bps)
         traces.append(line(f"{name}: price", seconds, price, width=1, **look))
         traces.append(line(f"{name}: stop", seconds, stop, width=3, is_step=True, **look))

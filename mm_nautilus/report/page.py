@@ -193,9 +193,7 @@ def _length(seconds: float) -> str:
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """Return the account's figures; none where a balance never had a price."""
     equity = summary["equity"]
-    if equity is None:
-        return []
-    return [(row.name, cell(row, equity, "equity")) for row in EQUITY_ROWS]
+    return [] if equity is None else [(row.name, cell(row, equity, "equity")) for row in EQUITY_ROWS]
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
@@ -226,18 +224,9 @@ def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     for name, key in _PARTS:
         amount, bps = amounts[key], answer["bps"][key]
         where = ("answer", key) if key == "result" else ("answer", "parts", key)
-        rows.append(
-            (
-                name,
-                [
-                    Cell(NONE if amount is None else signed_amount(amount, currency), (pointer(*where),)),
-                    Cell(
-                        NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps",
-                        (pointer("answer", "bps", key),),
-                    ),
-                ],
-            )
-        )
+        money = Cell(NONE if amount is None else signed_amount(amount, currency), (pointer(*where),))
+        text = NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps"
+        rows.append((name, [money, Cell(text, (pointer("answer", "bps", key),))]))
     return rows
 
 
@@ -260,19 +249,17 @@ def _guard_table(
     log: GuardLog, symbols: Iterable[str], start_ns: int, end_ns: int
 ) -> list[tuple[str, list[Cell]]]:
     """Return the seconds each symbol was in each state, and how often it came into it."""
-    found = state_times(log, symbols, start_ns, end_ns)
+    times = state_times(log, symbols, start_ns, end_ns).values()
     return [
         (
             state.value,
             [
-                Cell(f"{of_symbol[state].seconds:,.1f} ({of_symbol[state].count:,})")
-                if state in of_symbol
-                else Cell(NONE)
-                for of_symbol in found.values()
+                Cell(f"{of[state].seconds:,.1f} ({of[state].count:,})" if state in of else NONE)
+                for of in times
             ],
         )
         for state in QuotingState
-        if any(state in of_symbol for of_symbol in found.values())
+        if any(state in of for of in times)
     ]
 
 

@@ -9,7 +9,7 @@ from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amoun
 type Figures = Mapping[str, Any]
 
 NONE: Final = "-"
-"""What stands for a figure that there is none of."""
+"""Stands for a missing figure."""
 
 
 class Row(NamedTuple):
@@ -30,41 +30,17 @@ def _count(name: str, key: str, *, hides_zero: bool = False) -> Row:
     return Row(name, (key,), lambda figures: f"{figures[key]:,}", hides_zero=hides_zero)
 
 
-def _signed(name: str, key: str, currency: str = "currency") -> Row:
-    return Row(
-        name, (key,), lambda figures: _amount(figures[key], figures[currency], signed_amount), is_result=True
-    )
+def _money(name: str, key: str, write: Callable[[float, str], str] = signed_amount) -> Row:
+    def text(figures: Figures) -> str:
+        return NONE if figures[key] is None else write(figures[key], figures["currency"])
 
-
-def _unsigned(name: str, key: str, currency: str = "currency") -> Row:
-    return Row(name, (key,), lambda figures: _amount(figures[key], figures[currency], unsigned_amount))
-
-
-def _amount(value: float | None, currency: str, write: Callable[[float, str], str]) -> str:
-    return NONE if value is None else write(value, currency)
+    return Row(name, (key,), text, is_result=write is signed_amount)
 
 
 def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
-    def text(figures: Figures) -> str:
-        return NONE if figures[key] is None else f"{figures[key]:z,.{decimals}f}{unit}"
-
-    return Row(name, (key,), text)
-
-
-def _base(name: str, key: str) -> Row:
-    return Row(name, (key,), lambda figures: f"{size_text(figures[key])} {figures['base_currency']}")
-
-
-def _mean_size_text(figures: Figures) -> str:
-    """Return a mean size with the four digits that mean something."""
-    size = figures["average_inventory"]
-    shown = size_text(round(size) if size >= 1_000 else float(f"{size:.4g}"))
-    return f"{shown} {figures['base_currency']}"
-
-
-def _pnl_turnover_text(figures: Figures) -> str:
-    bps = figures["pnl_turnover_bps"]
-    return NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps"
+    return Row(
+        name, (key,), lambda figures: NONE if figures[key] is None else f"{figures[key]:z,.{decimals}f}{unit}"
+    )
 
 
 def size_text(size: float) -> str:
@@ -72,8 +48,15 @@ def size_text(size: float) -> str:
     return f"{size:z,.8f}".rstrip("0").rstrip(".")
 
 
-def _refused(figures: Figures) -> str:
-    return f"{figures['orders_rejected']:,} / {figures['orders_denied']:,}"
+def _inventory_text(figures: Figures) -> str:
+    return f"{size_text(figures['inventory'])} {figures['base_currency']}"
+
+
+def _mean_size_text(figures: Figures) -> str:
+    """Return a mean size with the four digits that mean something."""
+    size = figures["average_inventory"]
+    shown = size_text(round(size) if size >= 1_000 else float(f"{size:.4g}"))
+    return f"{shown} {figures['base_currency']}"
 
 
 _WAIT_KEYS: Final = ("points_waits", "points_wait_seconds", "points_wait_bps")
@@ -85,8 +68,17 @@ def _waited(figures: Figures) -> str:
     return f"{count:,} times, {seconds:,.1f} s{off}"
 
 
-def _left_out(figures: Figures) -> str:
-    return f"{figures['old_trades']:,} / {figures['repeated_trades']:,}"
+def _pair(name: str, one: str, two: str) -> Row:
+    return Row(name, (one, two), lambda figures: f"{figures[one]:,} / {figures[two]:,}", hides_zero=True)
+
+
+def _bps(name: str, key: str, sign: Literal["+", "-"] = "+") -> Row:
+    return Row(
+        name,
+        (key,),
+        lambda figures: NONE if figures[key] is None else f"{decimal_text(figures[key], 2, sign)} bps",
+        is_result=sign == "+",
+    )
 
 
 SYMBOL_ROWS: Final[tuple[Row, ...]] = (
@@ -95,25 +87,25 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _count("wins", "wins"),
     _count("losses", "losses"),
     _number("win rate", "win_rate", " %"),
-    _signed("realized PnL, net of fees", "realized_pnl"),
-    _signed("total PnL, net of fees", "total_pnl"),
-    _signed("average PnL per trade", "avg_pnl"),
-    _unsigned("fees", "fees"),
-    _unsigned("turnover", "turnover"),
-    Row("total PnL, of turnover", ("pnl_turnover_bps",), _pnl_turnover_text, is_result=True),
+    _money("realized PnL, net of fees", "realized_pnl"),
+    _money("total PnL, net of fees", "total_pnl"),
+    _money("average PnL per trade", "avg_pnl"),
+    _money("fees", "fees", unsigned_amount),
+    _money("turnover", "turnover", unsigned_amount),
+    _bps("total PnL, of turnover", "pnl_turnover_bps"),
     _number("maker share of fills", "maker_share_pct", " %"),
-    _base("inventory at the end", "inventory"),
+    Row("inventory at the end", ("inventory",), _inventory_text),
     Row("average inventory, absolute", ("average_inventory",), _mean_size_text),
     _number("time at the inventory cap", "seconds_at_cap", " s"),
     _count("orders placed", "orders_placed"),
     _count("amended", "orders_amended"),
     _count("cancelled", "orders_cancelled"),
-    Row("refused by venue / engine", ("orders_rejected", "orders_denied"), _refused, hides_zero=True),
+    _pair("refused by venue / engine", "orders_rejected", "orders_denied"),
     _count("refused by the rate limit", "rate_limited", hides_zero=True),
     _count("points of the rate limit", "rate_points", hides_zero=True),
     Row("waited for points", _WAIT_KEYS, _waited, hides_zero=True),
     _count("refused exits", "exits_refused", hides_zero=True),
-    Row("trades left out: old / repeated", ("old_trades", "repeated_trades"), _left_out, hides_zero=True),
+    _pair("trades left out: old / repeated", "old_trades", "repeated_trades"),
     _count("fills by trades left out", "phantom_fills", hides_zero=True),
     _number("quotes per fill", "quotes_per_fill", "", 2),
 )
@@ -154,15 +146,6 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
 """Of a symbol's quote model."""
 
 
-def _bps(name: str, key: str, sign: Literal["+", "-"] = "+") -> Row:
-    return Row(
-        name,
-        (key,),
-        lambda quality: NONE if quality[key] is None else f"{decimal_text(quality[key], 2, sign)} bps",
-        is_result=sign == "+",
-    )
-
-
 def _mark_out_text(quality: Figures) -> str:
     if quality["mark_out_bps"] is None:
         return NONE
@@ -177,21 +160,21 @@ FILL_ROWS: Final[tuple[Row, ...]] = (
     Row("mark-out", ("mark_out_bps", "standard_error_bps"), _mark_out_text, is_result=True),
     _bps("fees", "fees_bps", "-"),
     _bps("net of fees", "net_bps"),
-    _signed("net of fees, amount", "net"),
+    _money("net of fees, amount", "net"),
 )
 """Of fills at one horizon; the currency has to be put beside them."""
 
 EQUITY_ROWS: Final[tuple[Row, ...]] = (
-    _signed("trading PnL, net of fees", "trading_pnl"),
-    _signed("trading PnL before fees", "trading_pnl_before_fees"),
-    _unsigned("fees", "fees"),
+    _money("trading PnL, net of fees", "trading_pnl"),
+    _money("trading PnL before fees", "trading_pnl_before_fees"),
+    _money("fees", "fees", unsigned_amount),
     _number("trading PnL, % of the equity at the start", "roi_pct", " %", 3),
     _number("largest drawdown", "max_drawdown_pct", " %", 3),
-    _unsigned("equity at the start", "start"),
-    _unsigned("equity at the end", "end"),
-    _signed("revaluation of the starting balances", "revaluation"),
+    _money("equity at the start", "start", unsigned_amount),
+    _money("equity at the end", "end", unsigned_amount),
+    _money("revaluation of the starting balances", "revaluation"),
     _number("profit factor of the trades", "profit_factor", "", 2),
-    _signed("average PnL of a trade", "avg_trade_pnl"),
+    _money("average PnL of a trade", "avg_trade_pnl"),
 )
 """Of the account, in the report currency."""
 

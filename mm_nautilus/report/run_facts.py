@@ -28,7 +28,7 @@ class AnswerFill(NamedTuple):
     fee: Decimal
     """In quote, base and quote currency."""
     mid_price: Decimal | None
-    """The mid when it came, in quote currency; None where nobody looked."""
+    """The mid when it came, in quote currency; None while the strategy stopped."""
 
     @property
     def signed(self) -> Decimal:
@@ -70,7 +70,7 @@ class RunFacts:
     """Whether the mids at fills were recorded."""
     status: str = "completed"
     compare_fee_pct: float | None = None
-    """Fee of both sides, % of value, at which the fills are reckoned once more; None leaves that out."""
+    """Fee of both sides, % of value, at which the fills are valued once more; None leaves that out."""
 
     @property
     def fills(self) -> int:

@@ -1,7 +1,7 @@
 """What a run has left in its folder, for everything that reads it afterwards."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -66,22 +66,17 @@ class RunFiles:
     @property
     def has_traces(self) -> bool:
         """Whether the run recorded market, mark-outs, quotes and actions; one of an earlier version always did."""
-        return bool(self._records.get("traces", True))
+        return bool(self.summary.get("records", {}).get("traces", True))
 
     @property
     def has_guards(self) -> bool:
         """Whether the run's journal has the changes of its guards."""
-        return str(self._records.get("journal", "full")) == "full"
+        return bool(self.summary.get("records", {}).get("journal", "full") == "full")
 
     @property
     def mids(self) -> str:
         """The table that has the mids: once a second or, without traces, at each publication of metrics."""
         return "market" if self.has_traces else "metrics"
-
-    @property
-    def _records(self) -> Mapping[str, Any]:
-        records: Mapping[str, Any] = self.summary.get("records", {})
-        return records
 
     def table(self, name: str, columns: Sequence[str], symbol: str | None = None) -> pa.Table:
         """Return columns of one of the run's tables, of one symbol where one is given.

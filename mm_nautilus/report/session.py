@@ -59,16 +59,17 @@ def session_rows(summary: Summary) -> list[tuple[str, str]]:
     feed, start, stop = (summary.get(name) for name in ("feed", "start", "stop"))
     if feed is None or start is None:
         return []
-    positions = ", ".join(start["positions"]) or "none"
-    balances = ", ".join(f"{amount} {code}" for code, amount in start["balances"].items())
     return [
         ("feed", _feed_text(feed)),
         ("venue", "simulated inside the process: no order left the machine, no money moved"),
         ("start", _start_text(start)),
-        ("balances at the start", balances),
-        ("positions at the start", positions),
+        (
+            "balances at the start",
+            ", ".join(f"{amount} {code}" for code, amount in start["balances"].items()),
+        ),
+        ("positions at the start", ", ".join(start["positions"]) or "none"),
         ("end", _end_text(summary, stop)),
-        ("orders left open", NONE if "open_orders" not in summary else f"{summary['open_orders']}"),
+        ("orders left open", str(summary.get("open_orders", NONE))),
     ]
 
 

@@ -106,15 +106,12 @@ def fee_table(summary: Figures) -> Rows:
     """Return which fee held from which volume of the last thirty days on; nothing with fixed fees."""
     rows = []
     for number, tier in enumerate(summary.get("fee_tiers") or ()):
-
-        def figure(name: str, text: str, number: int = number) -> Cell:
-            return Cell(text, (pointer("fee_tiers", str(number), name),))
-
-        cells = [
-            Cell(f"{moment(tier['since_ns']):%m-%d %H:%M:%S}"),
-            figure("maker_fee_pct", f"{tier['maker_fee_pct']:g} %"),
-            figure("taker_fee_pct", f"{tier['taker_fee_pct']:g} %"),
-            figure("fills", f"{tier['fills']:,}"),
-        ]
-        rows.append((f"at {unsigned_amount(tier['volume'], summary['report_currency'])}", cells))
+        texts = {
+            "maker_fee_pct": f"{tier['maker_fee_pct']:g} %",
+            "taker_fee_pct": f"{tier['taker_fee_pct']:g} %",
+            "fills": f"{tier['fills']:,}",
+        }
+        cells = [Cell(text, (pointer("fee_tiers", str(number), name),)) for name, text in texts.items()]
+        since = Cell(f"{moment(tier['since_ns']):%m-%d %H:%M:%S}")
+        rows.append((f"at {unsigned_amount(tier['volume'], summary['report_currency'])}", [since, *cells]))
     return rows

@@ -118,9 +118,7 @@ def test_a_fill_that_nobody_watched_is_a_part_of_its_own():
     assert amounts(found)["spread_captured"] == 2
     assert amounts(found)["unattributed"] == -2
     assert "-$2.00 not attributed" in found["lines"][0]
-    assert found["lines"][0].endswith(
-        "; 1 fill came when nobody looked at the market, as the strategy stopped"
-    )
+    assert found["lines"][0].endswith("; 1 fill came without a mid, while the strategy stopped")
 
 
 def test_without_traces_spread_and_move_are_not_told_apart():
@@ -129,7 +127,7 @@ def test_without_traces_spread_and_move_are_not_told_apart():
     assert found["parts"]["spread_captured"] is found["parts"]["market_move"] is None
     assert found["lines"][0] == (
         "Result: -$2.10 = -$0.10 fees -$2.00 not attributed; in bps of $198.00 turnover: -106.1 = -5.1 -101.0; "
-        "spread and move cannot be told apart without output.traces"
+        "spread and move are known only with output.traces: true"
     )
 
 
@@ -331,7 +329,7 @@ def test_the_third_line_has_the_gravest_and_counts_the_others():
 
 def test_no_rule_may_speak():
     assert answer(run(symbol()))["lines"][2] == (
-        "Try next: no rule speaks; change one value with --set, run again and mm-nautilus compare both"
+        "Try next: no rule applies; change one value with --set, run again and mm-nautilus compare both"
     )
 
 

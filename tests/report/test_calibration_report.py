@@ -25,7 +25,7 @@ from mm_nautilus.calibration.figures import (
     SymbolCalibration,
     VolatilityFigures,
 )
-from mm_nautilus.report.calibration import print_calibration
+from mm_nautilus.report.calibration import calibration_view
 from mm_nautilus.report.calibration_plot import calibration_figure, calibration_page
 
 START = datetime(2025, 12, 13, 12, tzinfo=UTC)
@@ -112,7 +112,7 @@ def calibration(*, simulated=True, **symbols):
 
 def printed(document, width=160):
     stream = io.StringIO()
-    print_calibration(document, Console(file=stream, width=width))
+    Console(file=stream, width=width).print(calibration_view(document))
     return [line.strip() for line in stream.getvalue().splitlines()]
 
 

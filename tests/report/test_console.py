@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from rich.console import Console
 
-from mm_nautilus.report.console import print_summary, summary_view
+from mm_nautilus.report.console import summary_view
 
 
 def quality(seconds, **changes):
@@ -181,7 +181,7 @@ def summary():
 
 def printed(summary, width=240):
     stream = io.StringIO()
-    print_summary(summary, Console(file=stream, width=width))
+    Console(file=stream, width=width).print(summary_view(summary))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
@@ -295,7 +295,7 @@ def test_profits_are_green_and_losses_red_on_a_terminal_alone(summary, monkeypat
 
     def output(**options):
         stream = io.StringIO()
-        print_summary(summary, Console(file=stream, width=240, **options))
+        Console(file=stream, width=240, **options).print(summary_view(summary))
         return stream.getvalue()
 
     on_terminal = output(force_terminal=True, color_system="standard")

@@ -137,7 +137,7 @@ def test_without_traces_the_lines_say_what_is_missing(played: Runs) -> None:
 
     assert found["parts"]["spread_captured"] is None
     assert "not attributed" in found["lines"][0]
-    assert found["lines"][0].endswith("spread and move cannot be told apart without output.traces")
+    assert found["lines"][0].endswith("spread and move are known only with output.traces: true")
 
 
 def test_a_run_that_was_killed_has_the_answer_of_its_last_figures(played: Runs) -> None:

@@ -27,7 +27,7 @@ from mm_nautilus.market.rows import (
     SIDE_NONE,
     DeltaBlock,
 )
-from mm_nautilus.report.calibration import print_calibration
+from mm_nautilus.report.calibration import calibration_view
 from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
 
 REALDATA = os.environ.get("MM_REALDATA")
@@ -195,7 +195,7 @@ def test_days_between_two_recordings_are_no_observed_time(tmp_path: Path) -> Non
     for mark, *parts in zip(both.mark_outs, *(half.mark_outs for half in apart), strict=True):
         assert mark.trades == sum(part.trades for part in parts)
     shown = Console(record=True, width=160, file=io.StringIO())
-    print_calibration(outcome.calibration, shown)
+    shown.print(calibration_view(outcome.calibration))
     assert "(3,599 s recorded of 261,000 s, gaps left out: 1)" in shown.export_text()
 
 

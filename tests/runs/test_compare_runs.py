@@ -15,7 +15,7 @@ from whole_runs import FinishedRun
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.compare import Comparison, compare_runs, plain_comparison, print_comparison
+from mm_nautilus.report.compare import Comparison, compare_runs, comparison_view, plain_comparison
 from mm_nautilus.report.figures import sparkline
 from mm_nautilus.report.page import render
 
@@ -98,7 +98,7 @@ def test_curves_end_at_the_runs_trading_pnl(comparison: Comparison, first: Finis
 
 def test_terminal_shows_parameters_figures_and_curves(comparison: Comparison, first: FinishedRun) -> None:
     stream = io.StringIO()
-    print_comparison(comparison, Console(file=stream, width=200))
+    Console(file=stream, width=200).print(comparison_view(comparison))
     text = stream.getvalue()
     assert text.startswith("SIMULATED data")
     assert re.search(r"strategy\.use_trailing_stop\s+false\s+true", text)
@@ -108,7 +108,7 @@ def test_terminal_shows_parameters_figures_and_curves(comparison: Comparison, fi
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest(comparison: Comparison) -> None:
-    line = sparkline(comparison.runs[0].curve.trading_pnl, 20)
+    line = sparkline(comparison.runs[0].trading_pnl, 20)
     assert len(line) == 20
     assert {"▁", "█"} <= set(line)
 

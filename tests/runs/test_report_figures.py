@@ -14,7 +14,7 @@ from rich.console import Console
 from whole_runs import CONFIGS, FinishedRun
 
 from mm_nautilus.checks.config_source import load_config
-from mm_nautilus.report.console import print_summary
+from mm_nautilus.report.console import summary_view
 from mm_nautilus.report.page import write_report
 from mm_nautilus.report.rows import SYMBOL_ROWS
 from mm_nautilus.runs.backtest import run_backtest
@@ -178,7 +178,7 @@ def test_the_terminals_table_shows_the_same_texts(
     run: FinishedRun, figures: list[tuple[tuple[str, ...], str]]
 ) -> None:
     stream = io.StringIO()
-    print_summary(run.summary, Console(file=stream, width=400))
+    Console(file=stream, width=400).print(summary_view(run.summary))
     lines = stream.getvalue().splitlines()
     texts = dict(figures)
     symbols = list(run.summary["symbols"])
