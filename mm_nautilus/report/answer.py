@@ -143,6 +143,7 @@ def _missing(run: RunFacts, parts: Mapping[str, Decimal | None]) -> list[str]:
     unwatched = sum(fill.mid_price is None for symbol in run.symbols.values() for fill in symbol.fills)
     if run.trading_pnl is None and run.symbols:
         found.append("a price that converts the result never came")
+    if not run.has_traces and run.fills:
         found.append("spread and move are known only with output.traces: true")
     elif unwatched:
         found.append(f"{counted(unwatched, 'fill')} came without a mid, while the strategy stopped")

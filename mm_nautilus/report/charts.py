@@ -1,6 +1,7 @@
 """The charts of a run but for its symbols' markets: money, what fills were worth, orders, reasons for not quoting."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -9,16 +10,14 @@ from numpy.typing import NDArray
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.figures import (
     HOVER_ANYWHERE,
-    PATTERNS,
-    REASON_COLOURS,
-    SERIES,
     Figure,
     bars,
     figure,
+    hatching,
     line,
-    milliseconds,
-    min_max_rows,
+    series,
     significant,
+    thin_line,
     x_axis,
 )
 from mm_nautilus.report.money import amount_decimals
@@ -31,7 +30,7 @@ type Moments = NDArray[np.int64]
 _BUCKETS: Final = 750
 """Stretches a line of money is drawn with; each has its lowest and its highest point."""
 _MINUTE_NS: Final = 60_000_000_000
-_NS_PER_MS: Final = 1_000_000
+_MINUTE_MS: Final = 60_000
 _MOST_BARS: Final = 360
 _KINDS: Final = (
     ("placed", "@s0", ""),
@@ -48,7 +47,7 @@ class ProfitPath(NamedTuple):
     """Profit over time in the report currency, marked at mid."""
 
     ts_ns: Moments
-    """Moments, nanoseconds since the epoch."""
+    """Nanoseconds since the epoch."""
     net: Floats
     """Total PnL since the start, net of fees; NaN while a price for it was missing."""
     fees: Floats
@@ -56,7 +55,7 @@ class ProfitPath(NamedTuple):
 
     @property
     def before_fees(self) -> Floats:
-        """What the same fills would have made had they cost nothing."""
+        """Profit of the same fills at no cost."""
         return self.net + self.fees
 
     @property
@@ -108,7 +107,7 @@ def _in_force(moments: Moments, values: Floats, ts_ns: Moments, before: float) -
 
 
 def _rates_over_time(files: RunFiles) -> Callable[[str, str, Moments], Floats]:
-    """Return what tells the value of one unit of a currency in another at moments; NaN where it is not known."""
+    """Return a function that gives the value of one unit of a currency in another at moments; NaN where unknown."""
     paths, pairs = {}, {}
     for symbol, figures in files.summary["symbols"].items():
         table = files.table(files.mids, ["ts_event", "mid_price"], symbol)
@@ -136,52 +135,36 @@ def equity_figure(paths: EquityPaths) -> Figure:
     whole, fine = f"%{{y:,.{decimals}f}} {currency}", f"%{{y:,.{max(4, decimals)}f}} {currency}"
     start = paths.equity - total.net - paths.revaluation
     moments = total.ts_ns
-    net, gross, alone = ("@total", "solid"), ("@gross", "dash"), ("@muted", "dot")
+    net, gross, alone = (
+        {"colour": colour, "dash": dash}
+        for colour, dash in (("@total", "solid"), ("@gross", "dash"), ("@muted", "dot"))
+    )
     traces = [
-        _line("equity", moments, paths.equity, whole, net, row=1),
-        _line("equity without fees", moments, paths.equity + total.fees, whole, gross, row=1),
-        _line("without trading", moments, start + paths.revaluation, whole, alone, row=1),
-        _line("trading PnL, all", moments, total.net, whole, net, row=2, width=2.5),
-        _line("all, before fees", moments, total.before_fees, whole, gross, row=2),
+        _line("equity", moments, paths.equity, hover=whole, **net),
+        _line("equity without fees", moments, paths.equity + total.fees, hover=whole, **gross),
+        _line("without trading", moments, start + paths.revaluation, hover=whole, **alone),
+        _line("trading PnL, all", moments, total.net, hover=whole, row=2, width=2.5, **net),
+        _line("all, before fees", moments, total.before_fees, hover=whole, row=2, **gross),
     ]
     for number, (symbol, path) in enumerate(paths.symbols.items()):
-        look = SERIES[number % len(SERIES)]
-        before = _line(f"{symbol}, before fees", path.ts_ns, path.before_fees, fine, look, row=2, width=0.9)
-        drawdown = _line(f"{symbol}, drawdown", path.ts_ns, path.drawdown, fine, look, row=3)
+        look: dict[str, Any] = {"hover": fine, **series(number)}
+        before = _line(f"{symbol}, before fees", path.ts_ns, path.before_fees, row=2, width=0.9, **look)
+        drawdown = _line(f"{symbol}, drawdown", path.ts_ns, path.drawdown, row=3, **look)
         traces += [
-            _line(symbol, path.ts_ns, path.net, fine, look, row=2),
+            _line(symbol, path.ts_ns, path.net, row=2, **look),
             before | {"visible": "legendonly"},
             drawdown | {"showlegend": False},
         ]
-    drawdown = _line("drawdown, all", moments, total.drawdown, whole, net, row=3, width=2.5)
-    titles = (
-        f"equity marked to market, {currency}",
-        f"trading PnL, {currency}",
-        f"drawdown of trading PnL, {currency}",
-    )
-    return figure(
-        [*traces, drawdown | {"showlegend": False}],
-        titles,
-        (3, 3, 2),
-        pixels=760,
-        hoverdistance=HOVER_ANYWHERE,
-    )
+    drawdown = _line("drawdown, all", moments, total.drawdown, hover=whole, row=3, width=2.5, **net)
+    titles = [
+        f"{name}, {currency}"
+        for name in ("equity marked to market", "trading PnL", "drawdown of trading PnL")
+    ]
+    lines = [*traces, drawdown | {"showlegend": False}]
+    return figure(lines, titles, (3, 3, 2), pixels=760, hoverdistance=HOVER_ANYWHERE)
 
 
-def _line(
-    name: str,
-    ts_ns: Moments,
-    values: Floats,
-    hover: str,
-    look: tuple[str, str],
-    *,
-    row: int,
-    width: float = 1.5,
-) -> Figure:
-    """Return a line with its colour and dash, of as many points as can be seen."""
-    rows = min_max_rows(values, _BUCKETS)
-    x, y = milliseconds(ts_ns[rows]), significant(values[rows])
-    return line(name, x, y, colour=look[0], dash=look[1], hover=hover, row=row, width=width)
+_line = partial(thin_line, _BUCKETS)
 
 
 # -- Fills --------------------------------------------------------------------------------------------------
@@ -197,9 +180,14 @@ def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
     ]
     x = [[symbol for symbol, _ in entries], [f"{quality['seconds']:g} s" for _, quality in entries]]
     traces = [
-        _part("spread captured", x, [quality["spread_bps"] for _, quality in entries], "@s0", ""),
-        _part("adverse selection", x, [-quality["adverse_bps"] for _, quality in entries], "@ask", "/"),
-        _part("fees", x, [-quality["fees_bps"] for _, quality in entries], "@muted", ""),
+        *(
+            bars(name, x, y, colour=colour, pattern=pattern, hover="%{x}: %{y:+.2f} bps", width=0.6)
+            for name, y, colour, pattern in (
+                ("spread captured", [quality["spread_bps"] for _, quality in entries], "@s0", ""),
+                ("adverse selection", [-quality["adverse_bps"] for _, quality in entries], "@ask", "/"),
+                ("fees", [-quality["fees_bps"] for _, quality in entries], "@muted", ""),
+            )
+        ),
         _mark("mark-out, before fees", x, entries, "mark_out_bps", "diamond-open"),
         _mark("net of fees", x, entries, "net_bps", "line-ew-open"),
     ]
@@ -221,12 +209,9 @@ def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
     )
 
 
-def _part(name: str, x: Sequence[Any], y: Sequence[float], colour: str, pattern: str) -> Figure:
-    return bars(name, x, y, colour=colour, pattern=pattern, hover="%{x}: %{y:+.2f} bps", width=0.6)
-
-
 def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: str, symbol: str) -> Figure:
     errors = [quality["standard_error_bps"] or 0.0 for _, quality in entries]
+    is_shown = key == "mark_out_bps"
     return {
         "type": "scatter",
         "mode": "markers",
@@ -236,13 +221,7 @@ def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: 
         "customdata": [
             [quality["fills"], error] for (_, quality), error in zip(entries, errors, strict=True)
         ],
-        "error_y": {
-            "type": "data",
-            "array": errors,
-            "visible": key == "mark_out_bps",
-            "color": "@text",
-            "thickness": 1,
-        },
+        "error_y": {"type": "data", "array": errors, "visible": is_shown, "color": "@text", "thickness": 1},
         "marker": {"symbol": symbol, "size": 12, "color": "@text", "line": {"width": 2, "color": "@text"}},
         "hovertemplate": (
             f"%{{x}}: {name} %{{y:+.2f}} bps, standard error %{{customdata[1]:.2f}} bps, "
@@ -262,7 +241,6 @@ class _Stretches(NamedTuple):
     minutes: int
     """Minutes in a stretch."""
     number: int
-    """How many there are."""
 
     @classmethod
     def of(cls, start_ns: int, end_ns: int) -> Self:
@@ -272,22 +250,25 @@ class _Stretches(NamedTuple):
         return cls(first, minutes, -(-(last - first + 1) // minutes))
 
     @property
-    def starts_ms(self) -> list[int]:
-        """When each begins."""
-        return [
-            (self.first + number * self.minutes) * _MINUTE_NS // _NS_PER_MS for number in range(self.number)
-        ]
-
-    @property
     def width_ms(self) -> int:
         """Length of each."""
-        return self.minutes * _MINUTE_NS // _NS_PER_MS
+        return self.minutes * _MINUTE_MS
+
+    @property
+    def borders_ms(self) -> list[int]:
+        """Begin of each, and the end of the last."""
+        return [self.first * _MINUTE_MS + number * self.width_ms for number in range(self.number + 1)]
 
     def means(self, files: RunFiles, names: Sequence[str], symbol: str) -> dict[str, Floats]:
         """Return a symbol's counts of the table of actions, as means a minute of each stretch."""
         table = files.table("actions", ["ts_event", *names], symbol)
         rows = np.clip((times(table) // _MINUTE_NS - self.first) // self.minutes, 0, self.number - 1)
         return {name: np.bincount(rows, numbers(table, name), self.number) / self.minutes for name in names}
+
+    def steps(self, symbol: str, values: Floats, unit: str, number: int) -> Figure:
+        """Return a symbol's means as a line of steps, the last of which is as wide as the others."""
+        y, hover = significant(np.append(values, values[-1])), f"%{{y:.1f}} {unit} a minute"
+        return line(symbol, self.borders_ms, y, is_step=True, hover=hover, **series(number))
 
 
 def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
@@ -296,7 +277,7 @@ def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
     A run of more minutes than there are bars is drawn in stretches of several minutes, as means a minute.
     """
     stretches = _Stretches.of(start_ns, end_ns)
-    minutes, width = stretches.starts_ms, stretches.width_ms
+    width = stretches.width_ms
     names = [name for name, _, _ in _KINDS]
     totals = {name: np.zeros(stretches.number) for name in names}
     traces = []
@@ -304,30 +285,11 @@ def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
         counts = stretches.means(files, names, symbol)
         for name in names:
             totals[name] += counts[name]
-        colour, dash = SERIES[number % len(SERIES)]
-        requotes = counts["placed"] + counts["amended"]
-        traces.append(
-            line(
-                symbol,
-                [*minutes, minutes[-1] + width],
-                significant(np.append(requotes, requotes[-1])),
-                colour=colour,
-                dash=dash,
-                is_step=True,
-                hover="%{y:.1f} requotes a minute",
-            )
-        )
+        traces.append(stretches.steps(symbol, counts["placed"] + counts["amended"], "requotes", number))
+    middles = [begin + width / 2 for begin in stretches.borders_ms[:-1]]
+    look: dict[str, Any] = {"hover": "%{y:.1f} a minute", "row": 2, "width": width}
     traces += [
-        bars(
-            name,
-            [minute + width / 2 for minute in minutes],
-            significant(totals[name]),
-            colour=colour,
-            pattern=pattern,
-            hover="%{y:.1f} a minute",
-            row=2,
-            width=width,
-        )
+        bars(name, middles, significant(totals[name]), colour=colour, pattern=pattern, **look)
         for name, colour, pattern in _KINDS
     ]
     titles = ("requotes (placed + amended) a minute", "order actions a minute, all symbols")
@@ -346,27 +308,15 @@ def actions_figure(files: RunFiles, start_ns: int, end_ns: int) -> Figure:
 def points_figure(files: RunFiles, start_ns: int, end_ns: int, rules: RateRules) -> Figure:
     """Return the points of a rate limit that each symbol spent a minute, and what the limit gives back in one."""
     stretches = _Stretches.of(start_ns, end_ns)
-    moments = [*stretches.starts_ms, stretches.starts_ms[-1] + stretches.width_ms]
-    traces = []
-    for number, symbol in enumerate(files.summary["symbols"]):
-        points = stretches.means(files, ["points"], symbol)["points"]
-        colour, dash = SERIES[number % len(SERIES)]
-        traces.append(
-            line(
-                symbol,
-                moments,
-                significant(np.append(points, points[-1])),
-                colour=colour,
-                dash=dash,
-                is_step=True,
-                hover="%{y:.1f} points a minute",
-            )
-        )
+    traces = [
+        stretches.steps(symbol, stretches.means(files, ["points"], symbol)["points"], "points", number)
+        for number, symbol in enumerate(files.summary["symbols"])
+    ]
     given_back = 60.0 * rules.points_per_second
     traces.append(
         line(
             f"given back, {'each pair' if rules.is_per_pair else 'all pairs'}",
-            [moments[0], moments[-1]],
+            [stretches.borders_ms[0], stretches.borders_ms[-1]],
             [given_back, given_back],
             colour="@warn",
             dash="dash",
@@ -396,8 +346,7 @@ def reasons_figure(symbols: Mapping[str, Any]) -> Figure:
             reason,
             [reasons[reason]["seconds"] if reason in reasons else 0.0 for reasons in held.values()],
             list(held),
-            colour=REASON_COLOURS[number % len(REASON_COLOURS)],
-            pattern=PATTERNS[number % len(PATTERNS)],
+            **hatching(number),
             hover="%{x:,.1f} s",
             orientation="h",
         )

@@ -16,14 +16,14 @@ from mm_nautilus.report.console import text_table
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.figures import (
     HOVER_ANYWHERE,
-    SERIES,
     Figure,
     figure,
-    line,
     milliseconds,
     min_max_rows,
+    series,
     significant,
     sparkline,
+    thin_line,
 )
 from mm_nautilus.report.money import amount_decimals, signed_amount
 from mm_nautilus.report.rows import (
@@ -269,22 +269,16 @@ def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     unit, unit_seconds = _unit(run.files.summary["period"]["seconds"] for run in runs)
     traces = []
     for number, run in enumerate(runs):
-        rows, currency = min_max_rows(run.trading_pnl, _BUCKETS), run.files.summary["report_currency"]
-        x: list[Any] = milliseconds(run.ts_ns[rows])
-        if len(periods) > 1 and len(rows):
-            x = ((run.ts_ns[rows] - run.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
-        colour, dash = SERIES[number % len(SERIES)]
-        traces.append(
-            line(
-                run.label,
-                x,
-                significant(run.trading_pnl[rows]),
-                colour=colour,
-                dash=dash,
-                width=2,
-                hover=f"%{{y:,.{amount_decimals(currency)}f}} {currency}",
-            )
-        )
+        currency = run.files.summary["report_currency"]
+        look: dict[str, Any] = {
+            "hover": f"%{{y:,.{amount_decimals(currency)}f}} {currency}",
+            **series(number),
+        }
+        trace = thin_line(_BUCKETS, run.label, run.ts_ns, run.trading_pnl, width=2, **look)
+        if len(periods) > 1 and len(run.ts_ns):
+            moments = run.ts_ns[min_max_rows(run.trading_pnl, _BUCKETS)]
+            trace["x"] = ((moments - run.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
+        traces.append(trace)
     currencies = ", ".join(dict.fromkeys(run.files.summary["report_currency"] for run in runs))
     made = figure(
         traces, [f"trading PnL, net of fees, {currencies}"], [1], pixels=460, hoverdistance=HOVER_ANYWHERE

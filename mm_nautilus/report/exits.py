@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.report.figures import SERIES, Figure, figure, line, significant, x_axis
+from mm_nautilus.report.figures import SERIES, Figure, figure, line, series, significant, x_axis
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
 
 type Floats = NDArray[np.float64]
@@ -129,10 +129,9 @@ def trail_figure(paths: Sequence[TrailPath]) -> Figure:
     """Return the figure of trailing stops: the exit price above its stop, until they met."""
     traces: list[Figure] = []
     for number, path in enumerate(paths):
-        colour, dash = SERIES[number % len(SERIES)]
         name = f"{path.exit.symbol} {'long' if path.exit.is_long else 'short'} {number + 1}"
         seconds: list[Any] = significant(path.seconds)
-        look: dict[str, Any] = {"colour": colour, "dash": dash, "hover": "%{y:+.2f} bps from the entry"}
+        look: dict[str, Any] = {**series(number), "hover": "%{y:+.2f} bps from the entry"}
         look["legendgroup"] = name
         price, stop = significant(path.price_bps), significant(path.trail_bps)
         traces.append(line(f"{name}: price", seconds, price, width=1, **look))

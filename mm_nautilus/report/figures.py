@@ -101,6 +101,26 @@ def line(
     }
 
 
+def thin_line(buckets: int, name: str, ts_ns: Rows, values: Floats, **look: Any) -> Figure:
+    """Return a line over time, nanoseconds since the epoch, of the points that `min_max_rows` picks."""
+    rows = min_max_rows(values, buckets)
+    return line(name, milliseconds(ts_ns[rows]), significant(values[rows]), **look)
+
+
+def series(number: int) -> dict[str, Any]:
+    """Return colour and dash of one series after the other, from 0 on."""
+    colour, dash = SERIES[number % len(SERIES)]
+    return {"colour": colour, "dash": dash}
+
+
+def hatching(number: int) -> dict[str, Any]:
+    """Return colour and pattern of one reason after the other, from 0 on."""
+    return {
+        "colour": REASON_COLOURS[number % len(REASON_COLOURS)],
+        "pattern": PATTERNS[number % len(PATTERNS)],
+    }
+
+
 def bars(
     name: str,
     x: Sequence[Any],

@@ -15,9 +15,9 @@ from mm_nautilus.risk.state import QuotingState
 
 _JOURNAL: Final = "journal.jsonl"
 _BEGINNING: Final = '{"type": "guard"'
-"""How the journal writes such a line; the others are left unread, as there may be millions."""
+"""How the journal writes a change of a guard; other lines are left unread, as there may be millions."""
 _REMOVAL: Final = '{"type": "journal"'
-"""How the journal begins the line that tells of files it has removed."""
+"""How the journal begins the line of files that it has removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class GuardEntry:
     """One change of a guard."""
 
     ts_ns: int
-    """When, nanoseconds since the epoch."""
+    """Nanoseconds since the epoch."""
     symbol: str
     state: QuotingState
-    """What it was doing from then on."""
+    """From then on."""
     text: str
     """Why, with its figures."""
 
@@ -38,18 +38,13 @@ class GuardLog:
     """The changes of a run's guards."""
 
     entries: tuple[GuardEntry, ...]
-    """Every change that the journal has, in the order in which they came; times never step back, as in
-    `run_files.times`."""
+    """In the order in which they came; times never step back, as in `run_files.times`."""
     is_whole: bool
     """Whether the journal still has its beginning; the oldest files of a long one are removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateTime:
-    """How long a symbol was in a state, and how often it came into it."""
-
-    seconds: float
-    count: int
+type StateTime = tuple[float, int]
+"""Seconds a symbol was in a state, and how often it came into it."""
 
 
 def read_guard_log(files: RunFiles) -> GuardLog | None:
@@ -85,10 +80,9 @@ def _entries_of(path: Path) -> Iterator[GuardEntry | None]:
 
 def _entry(line: str, where: str) -> GuardEntry:
     try:
-        told: Mapping[str, Any] = json.loads(line)["guard"]
-        return GuardEntry(
-            int(told["ts_event"]), str(told["symbol"]), QuotingState(told["state"]), str(told["text"])
-        )
+        change: Mapping[str, Any] = json.loads(line)["guard"]
+        state = QuotingState(change["state"])
+        return GuardEntry(int(change["ts_event"]), str(change["symbol"]), state, str(change["text"]))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{where} must be a line of a guard, was {line.strip()[:200]!r}") from error
 
@@ -98,8 +92,8 @@ def state_times(
 ) -> dict[str, dict[QuotingState, StateTime]]:
     """Return for each symbol how long and how often it was in each state within a span, nanoseconds since the epoch.
 
-    A symbol is paused until it is told otherwise: before its first book nothing is quoted. Where the journal's
-    beginning is gone, time counts from the first change that is left.
+    Before its first change a symbol is paused: nothing is quoted without a book. Where the journal's beginning is gone,
+    time counts from the first change that is left.
     """
     found = {}
     for symbol in symbols:
@@ -119,6 +113,4 @@ def _times_of(entries: Sequence[GuardEntry], start_ns: int, end_ns: int) -> dict
         counts[state] += is_new and until_ns > since_ns
         is_new = entry.state is not state or until_ns == since_ns
         state, since_ns = entry.state, until_ns
-    return {
-        name: StateTime(seconds[name], counts[name]) for name in QuotingState if counts[name] or seconds[name]
-    }
+    return {name: (seconds[name], counts[name]) for name in QuotingState if counts[name] or seconds[name]}

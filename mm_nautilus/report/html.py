@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 
 def templates(*packages: str) -> Environment:
-    """Return the templates of packages, the first ones' before the others'; texts are escaped."""
+    """Return the templates of packages, the first packages' before the others'; texts are escaped."""
     return Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
@@ -22,9 +22,8 @@ def templates(*packages: str) -> Environment:
 
 def source(environment: Environment, *names: str) -> str:
     """Return the text of scripts or styles that lie beside the templates, one after the other."""
-    loader = environment.loader
-    assert loader is not None  # noqa: S101 - `templates` gives one
-    return "\n".join(loader.get_source(environment, name)[0] for name in names)
+    assert environment.loader is not None  # noqa: S101 - `templates` gives one
+    return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
 
 
 def digest(text: str) -> str:

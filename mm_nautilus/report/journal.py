@@ -1,4 +1,4 @@
-"""The run's journal: console lines of fills and portfolio snapshots, a JSON object for each and for what led to it."""
+"""The run's journal: console lines of fills and portfolio snapshots, a JSON object for each and for its causes."""
 
 import glob
 import json
@@ -17,46 +17,32 @@ from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.system.whole_file import naming
 
 _MIN_PRICE_DECIMALS: Final = 6
-_UNKNOWN: Final = "unknown"
 
 
 class Journal:
     """Write fills and portfolio snapshots as lines for people and as JSON lines for machines.
 
+    A journal that exists is continued: none of its files is overwritten. A last line that was cut off by the end of a
+    process stays as it is, and the next line begins below it. A ValueError refuses a limit below 1; an OSError says
+    that the file cannot be opened or written, and lines that were written before stay.
+
     Parameters
     ----------
-    path
-        The JSON lines file; lines are flushed as they are written, or batch by batch.
     echo
-        Receives the line for people.
+        Receives the lines for people.
     rotate_bytes
         Largest size of a file; before a line that would exceed it the file is set aside under a number,
-        ``journal-0001.jsonl``, and a new one begun. A line is never split: one that is longer has a file of its
-        own. None never sets aside.
+        ``journal-0001.jsonl``, and a new one begun. A longer line has a file of its own. None never sets aside.
     keep_files
-        How many files that were set aside are kept; beyond that the oldest is removed, which a line of type
-        ``journal``, on top of the file's limit, and one for people tell. None keeps all: `journal_files` returns
-        them.
+        Most files set aside that are kept; beyond that the oldest is removed, which a line of type ``journal``, on top
+        of the file's limit, and one for people report. None keeps all.
     batch_lines
-        How many lines are encoded and written at once. What is handed over must not change until then.
+        Number of lines encoded and written at once. What is handed over must not change until then.
 
     Attributes
     ----------
     lines
-        How many lines were taken; one that cannot be written at once is written with the next one.
-
-    Notes
-    -----
-    A journal that exists is gone on with: none of its files is overwritten. A last line that was cut off by the end
-    of a process stays as it is, and the next line begins below it.
-
-    Raises
-    ------
-    ValueError
-        If a limit is below 1.
-    OSError
-        If the file cannot be opened; and from every method that writes, if it cannot be written. Lines that were
-        written before stay.
+        Number of lines taken; one that cannot be written at once is written with the next one.
     """
 
     def __init__(
@@ -274,7 +260,7 @@ def _price_text(price: Decimal | float | str) -> str:
 
 
 def _known(write: Callable[[float, str], str], amount: float | None, currency: str) -> str:
-    return _UNKNOWN if amount is None else write(amount, currency)
+    return "unknown" if amount is None else write(amount, currency)
 
 
 def _plain(value: Any) -> Any:

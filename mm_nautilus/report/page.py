@@ -253,10 +253,7 @@ def _guard_table(
     return [
         (
             state.value,
-            [
-                Cell(f"{of[state].seconds:,.1f} ({of[state].count:,})" if state in of else NONE)
-                for of in times
-            ],
+            [Cell("{:,.1f} ({:,})".format(*of[state]) if state in of else NONE) for of in times],
         )
         for state in QuotingState
         if any(state in of for of in times)

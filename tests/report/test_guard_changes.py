@@ -3,7 +3,7 @@ import json
 import pytest
 
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, StateTime, read_guard_log, state_times
+from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
 from mm_nautilus.report.journal import Journal
 from mm_nautilus.report.run_files import RunFiles
 from mm_nautilus.risk.state import QuotingState
@@ -78,16 +78,16 @@ def test_a_symbol_is_paused_until_it_is_told_otherwise():
     found = state_times(GuardLog(tuple(entries), True), ["A/B", "C/D"], 1 * SECOND, 10 * SECOND)
 
     assert found["A/B"] == {
-        QUOTING: StateTime(2.0, 1),
-        PAUSED: StateTime(4.0, 2),
-        HALTED: StateTime(3.0, 1),
+        QUOTING: (2.0, 1),
+        PAUSED: (4.0, 2),
+        HALTED: (3.0, 1),
     }
-    assert found["C/D"] == {PAUSED: StateTime(9.0, 1)}
+    assert found["C/D"] == {PAUSED: (9.0, 1)}
 
 
 def test_what_was_told_before_the_start_holds_from_it():
     found = state_times(GuardLog((entry(0, QUOTING),), True), ["A/B"], 5 * SECOND, 10 * SECOND)
-    assert found["A/B"] == {QUOTING: StateTime(5.0, 1)}
+    assert found["A/B"] == {QUOTING: (5.0, 1)}
 
 
 def test_a_journal_that_lost_its_oldest_files_counts_from_what_is_left(files):
