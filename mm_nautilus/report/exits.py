@@ -113,10 +113,12 @@ def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
     # Live, the row of a fill is some milliseconds younger than the fill.
     last = texts(table, "trade_id").index(entry.trade_id) + 1
     at_ns = int(moments[last - 1])
-    unarmed = np.flatnonzero(np.isnan(trails[:last]))
-    first = max(int(unarmed[-1]) + 1 if len(unarmed) else 0, int(np.searchsorted(moments, at_ns - _PATH_NS)))
-    rows = slice(min(first, max(last - 1, 0)), last)
     sign, at = (1.0 if entry.is_long else -1.0), entry.entry_price or np.nan
+    unarmed = np.flatnonzero(np.isnan(trails[:last])) + 1
+    # A stop that goes back was armed again between two rows: for a new position, or after an add at a loss.
+    armed_again = np.flatnonzero(np.diff(sign * trails[:last], prepend=np.nan) < 0)
+    first = max(0, *unarmed[-1:], *armed_again[-1:], np.searchsorted(moments, at_ns - _PATH_NS))
+    rows = slice(min(first, max(last - 1, 0)), last)
     return TrailPath(
         entry,
         (moments[rows] - at_ns) / 1e9,

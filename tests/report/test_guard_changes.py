@@ -100,6 +100,6 @@ def test_a_journal_that_lost_its_oldest_files_counts_from_what_is_left(files):
     assert not log.is_whole
     assert 2 <= len(log.entries) <= 6
     found = state_times(log, ["A/B", "C/D"], 0, 30 * SECOND)
-    counted = sum(state.seconds for state in found["A/B"].values())
+    counted = sum(seconds for seconds, _ in found["A/B"].values())
     assert counted == 30 - log.entries[0].ts_ns // SECOND
     assert found["C/D"] == {}
