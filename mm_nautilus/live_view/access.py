@@ -46,9 +46,8 @@ class Access:
 
     def is_bearer(self, authorization: str | None) -> bool:
         """Return whether an ``Authorization`` header has the token."""
-        return (authorization or "").startswith(_BEARER) and self.is_token(
-            (authorization or "").removeprefix(_BEARER).strip()
-        )
+        header = authorization or ""
+        return header.startswith(_BEARER) and self.is_token(header.removeprefix(_BEARER).strip())
 
     def is_session(self, cookie: str | None) -> bool:
         """Return whether a cookie is that of a browser that has signed in."""
@@ -68,30 +67,20 @@ def page_access(config: WebConfig, environment: Mapping[str, str]) -> Access:
 
     A ConfigError says that the page needs a token and there is none, or it is too short or cannot stand in a header.
     """
-    name = config.token_variable
+    name, loopback = config.token_variable, is_loopback(config.host)
     token = environment.get(name) or None
-    loopback = is_loopback(config.host)
+    least = f"at least {LEAST_TOKEN_CHARACTERS} characters"
     if token is None:
-        _refuse_without_token(config, loopback=loopback)
+        do = f"needs a token: set the environment variable {name} to {least}; it was not set"
+        if not loopback:
+            host = f"a live page on an address that is no loopback address, was {config.host}"
+            raise ConfigError(f"web.host: {host}, {do}")
+        if config.halt:
+            raise ConfigError(f"web.halt: a live page with a halt button (--web-halt) {do}")
     elif len(token) < LEAST_TOKEN_CHARACTERS:
-        raise ConfigError(
-            f"the live page's token in {name} must have at least {LEAST_TOKEN_CHARACTERS} characters, had {len(token)}"
-        )
+        raise ConfigError(f"the live page's token in {name} must have {least}, had {len(token)}")
     elif not (token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError(
             f"the live page's token in {name} must be letters, digits and signs of ASCII, no spaces"
         )
     return Access(loopback, token)
-
-
-def _refuse_without_token(config: WebConfig, *, loopback: bool) -> None:
-    do = (
-        f"set the environment variable {config.token_variable} to at least {LEAST_TOKEN_CHARACTERS} characters; "
-        "it was not set"
-    )
-    if not loopback:
-        raise ConfigError(
-            f"web.host: a live page on an address that is no loopback address, was {config.host}, needs a token: {do}"
-        )
-    if config.halt:
-        raise ConfigError(f"web.halt: a live page with a halt button (--web-halt) needs a token: {do}")

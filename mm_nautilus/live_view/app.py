@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
@@ -11,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mm_nautilus.live_view.access import Access
 from mm_nautilus.live_view.document import ACCOUNT_FIGURES, FILL_COLUMNS, SYMBOL_FIGURES
@@ -42,24 +40,11 @@ class Page(NamedTuple):
     policy: str
 
 
-def live_page(name: str, *, can_halt: bool, resume_words: str) -> Page:
-    """Return the live page of a run, with or without a halt button; `resume_words` are the command that clears a halt.
-
-    What it shows comes from the server while it is open.
-    """
-    labels = {
-        "account": [label._asdict() for label in ACCOUNT_FIGURES],
-        "symbol": [label._asdict() for label in SYMBOL_FIGURES],
-        "fill": [label._asdict() for label in FILL_COLUMNS],
-    }
-    return _page(
-        "live.html.jinja", "live.js", name=name, can_halt=can_halt, labels=labels, resume_words=resume_words
-    )
-
-
-def sign_in_page(token_variable: str) -> Page:
-    """Return the page that asks for the token, which is found in an environment variable."""
-    return _page("sign_in.html.jinja", "sign_in.js", token_variable=token_variable)
+def live_page(name: str, *, can_halt: bool) -> Page:
+    """Return the live page of a run, with or without a halt button; the server sends what it shows while it is open."""
+    tables = {"account": ACCOUNT_FIGURES, "symbol": SYMBOL_FIGURES, "fill": FILL_COLUMNS}
+    labels = {table: [label._asdict() for label in found] for table, found in tables.items()}
+    return _page("live.html.jinja", "live.js", name=name, can_halt=can_halt, labels=labels)
 
 
 def _page(template: str, script_name: str, **parts: Any) -> Page:
@@ -74,45 +59,37 @@ def _page(template: str, script_name: str, **parts: Any) -> Page:
     return Page(text, f"{policy}; frame-ancestors 'none'")
 
 
-@dataclass(frozen=True, slots=True)
-class PageParts:
-    """What the page is made from."""
-
-    name: str
-    access: Access
-    token_variable: str
-    """Where the token is found, as the sign-in says."""
-    port: int
-    """The page's port: browsers keep cookies by host alone, so the cookie's name has it."""
-    publisher: Publisher
-    kill_switch: KillSwitch | None
-    """What the halt button works; None leaves button and route out."""
-
-
-@dataclass(slots=True)
 class LiveApp:
-    """The page as an ASGI application."""
+    """The page as an ASGI application.
 
-    parts: PageParts
-    _app: ASGIApp = field(init=False)
-    _page: Page = field(init=False)
-    _sign_in: Page = field(init=False)
-    _refusing: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
-    _refused: int = field(init=False, default=0)
+    The sign-in says that the token is in `token_variable`. The cookie's name has the port, as browsers keep cookies by
+    host alone. The halt button works the kill switch; None leaves button and route out.
+    """
 
-    def __post_init__(self) -> None:
-        can_halt = self.parts.kill_switch is not None
-        self._page = live_page(self.parts.name, can_halt=can_halt, resume_words="mm-nautilus resume")
-        self._sign_in = sign_in_page(self.parts.token_variable)
+    def __init__(
+        self,
+        name: str,
+        access: Access,
+        *,
+        token_variable: str,
+        port: int,
+        publisher: Publisher,
+        kill_switch: KillSwitch | None,
+    ) -> None:
+        self._access, self._publisher, self._kill_switch = access, publisher, kill_switch
+        self._cookie = f"mm_nautilus_{port}"
+        self._refusing, self._refused = asyncio.Lock(), 0
+        self._page = live_page(name, can_halt=kill_switch is not None)
+        self._sign_in = _page("sign_in.html.jinja", "sign_in.js", token_variable=token_variable)
         routes = [
             Route("/", self._answer_page, methods=["GET"]),
             Route("/api/state", self._answer_state, methods=["GET"]),
             Route("/events", self._answer_events, methods=["GET"]),
             Route("/healthz", self._answer_health, methods=["GET"]),
         ]
-        if self.parts.access.token is not None:
+        if access.token is not None:
             routes.append(Route("/sign-in", self._answer_sign_in, methods=["POST"]))
-        if can_halt:
+        if kill_switch is not None:
             routes.append(Route("/api/halt", self._answer_halt, methods=["POST"]))
         self._app = Starlette(routes=routes)
 
@@ -136,7 +113,7 @@ class LiveApp:
     # -- Access -----------------------------------------------------------------------------------------
 
     def _refusal(self, request: Request) -> Response | None:
-        access = self.parts.access
+        access = self._access
         if not access.is_host_allowed(request.headers.get("host")):
             return PlainTextResponse("this page answers only to localhost and loopback addresses\n", 421)
         if access.token is None or request.url.path == "/sign-in" or self._is_known(request):
@@ -146,14 +123,10 @@ class LiveApp:
         return PlainTextResponse("a token is needed\n", 401, {"www-authenticate": "Bearer"})
 
     def _is_known(self, request: Request) -> bool:
-        access = self.parts.access
+        access = self._access
         return access.is_bearer(request.headers.get("authorization")) or access.is_session(
             request.cookies.get(self._cookie)
         )
-
-    @property
-    def _cookie(self) -> str:
-        return f"mm_nautilus_{self.parts.port}"
 
     def _is_from_page(self, request: Request) -> bool:
         """Return whether a request that changes something comes from the page itself, or from no browser at all."""
@@ -161,8 +134,8 @@ class LiveApp:
         if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return False
         if origin is None:
-            return self.parts.access.is_bearer(request.headers.get("authorization"))
-        return self.parts.access.is_same_origin(origin, host)
+            return self._access.is_bearer(request.headers.get("authorization"))
+        return self._access.is_same_origin(origin, host)
 
     # -- Answers ----------------------------------------------------------------------------------------
 
@@ -170,29 +143,24 @@ class LiveApp:
         return _page_response(self._page)
 
     async def _answer_state(self, _request: Request) -> Response:
-        return JSONResponse(self.parts.publisher.document())
+        return JSONResponse(self._publisher.document())
 
     async def _answer_health(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def _answer_events(self, request: Request) -> Response:
-        publisher = self.parts.publisher
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        frames: AsyncIterator[bytes] = publisher.listen()
-        return StreamingResponse(frames, media_type="text/event-stream")
+        return StreamingResponse(self._publisher.listen(), media_type="text/event-stream")
 
     async def _answer_sign_in(self, request: Request) -> Response:
         if request.headers.get("origin") is None or not self._is_from_page(request):
             return PlainTextResponse("sign in on the page itself\n", 403)
-        given = await _json_body(request)
-        token = given.get("token") if given is not None else None
-        if not isinstance(token, str) or not self.parts.access.is_token(token):
+        token = (await _json_body(request) or {}).get("token")
+        if not isinstance(token, str) or not self._access.is_token(token):
             return await self._refuse_token()
         response = Response(status_code=204)
-        response.set_cookie(
-            self._cookie, self.parts.access.session, httponly=True, samesite="strict", path="/"
-        )
+        response.set_cookie(self._cookie, self._access.session, httponly=True, samesite="strict", path="/")
         return response
 
     async def _refuse_token(self) -> Response:
@@ -207,13 +175,11 @@ class LiveApp:
         return PlainTextResponse("this is not the token\n", 401)
 
     async def _answer_halt(self, request: Request) -> Response:
-        kill_switch = self.parts.kill_switch
+        kill_switch = self._kill_switch
         if kill_switch is None or not self._is_from_page(request):
-            return PlainTextResponse(
-                "a halt must come from the page itself, or have the token in a header\n", 403
-            )
-        given = await _json_body(request)
-        flatten = None if given is None else given.get("flatten")
+            text = "a halt must come from the page itself, or have the token in a header\n"
+            return PlainTextResponse(text, 403)
+        flatten = (await _json_body(request) or {}).get("flatten")
         if not isinstance(flatten, bool):
             return PlainTextResponse('the body must be {"flatten": true} or {"flatten": false}\n', 400)
         try:

@@ -91,9 +91,6 @@ class BoundedConnection(H11Protocol):
 
     def _wait_no_longer_if_answering(self) -> None:
         cycle = self.cycle
-        if (
-            cycle is not None
-            and not cycle.more_body
-            and not (cycle.response_complete or self.flow.write_paused)
-        ):
+        is_whole = cycle is not None and not cycle.more_body
+        if is_whole and not (cycle.response_complete or self.flow.write_paused):
             self._wait_no_longer()

@@ -46,11 +46,7 @@ ACCOUNT_FIGURES: Final = (
         "Trading profit since the first start, marked at mid, net of fees, in the report currency",
     ),
     Label("roi", "trading PnL, % of the start", "Trading PnL in % of the equity at the start"),
-    Label(
-        "drawdown",
-        "largest drawdown",
-        "Maximum drawdown of trading PnL, in % of the equity at the start",
-    ),
+    Label("drawdown", "largest drawdown", "Maximum drawdown of trading PnL, in % of the equity at the start"),
     Label(
         "revaluation",
         "revaluation of the start",
@@ -68,16 +64,8 @@ SYMBOL_FIGURES: Final = (
     Label("mid", "mid", "Middle of the last sound book, in quote currency"),
     Label("bid", "our bid", "Price and open size of the working bid, or the reason for not quoting"),
     Label("ask", "our ask", "Price and open size of the working ask, or the reason for not quoting"),
-    Label(
-        "reservation",
-        "reservation",
-        "Reservation price of the last quotes, in quote currency",
-    ),
-    Label(
-        "trailing_stop",
-        "trailing stop",
-        "Price at which the trailing stop closes the position, in quote currency",
-    ),
+    Label("reservation", "reservation", "Reservation price of the last quotes, in quote currency"),
+    Label("trailing_stop", "trailing stop", "Price at which it closes the position, in quote currency"),
     Label("volatility", "volatility", "One-minute volatility of the mid, %, and what it was measured from"),
     Label("inventory", "inventory", "Net position since the start, in base currency"),
     Label("realized_pnl", "realized PnL", "Net of fees, in quote currency"),
@@ -139,15 +127,11 @@ def _quote(price: float | None, size: float | None, reason: str | None, info: Sy
     if price is None or size is None:
         return {"value": None, "size": None, "text": f"none: {reason}" if reason else "none yet"}
     text = f"{size_text(size)} {info.base} at {_price(price, info)['text']}"
-    return {
-        "value": price,
-        "size": size,
-        "text": text if not reason else f"{text}, to be cancelled: {reason}",
-    }
+    return {"value": price, "size": size, "text": f"{text}, to be cancelled: {reason}" if reason else text}
 
 
 def age_text(seconds: float | None) -> str:
-    """Return how old the last event of a feed is at most."""
+    """Return the greatest possible age of a feed's last event in words."""
     return "nothing yet" if seconds is None else f"at most {seconds:,.1f} s"
 
 

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -87,18 +87,27 @@ class GuardNote(NamedTuple):
     text: str
 
 
-class SymbolSnapshot(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SymbolSnapshot:
     """What is known of one symbol at one moment."""
 
     info: SymbolInfo
-    row: Metrics | None
+    row: Metrics | None = None
     """Its last metrics, None before the first."""
-    quotes: Quotes
-    state: str
-    reason: str
-    """What it is doing, from whichever of metrics and guards spoke last."""
-    feed_age_seconds: float | None
-    """How old the feed's last event is at most; None before the first."""
+    seen_at: float = 0.0
+    """When they came, seconds of the monotonic clock."""
+    quotes: Quotes = field(default_factory=Quotes)
+    state: str = ""
+    reason: str = ""
+    """What it is doing, by the later of its last metrics and its last change of a guard."""
+    feed_age_seconds: float | None = None
+    """Greatest possible age of the feed's last event; None before the first."""
+
+    def at(self, now: float) -> "SymbolSnapshot":
+        """Return it with the feed's age at a moment of the monotonic clock."""
+        if self.row is None or math.isnan(self.row["feed_age_seconds"]):
+            return self
+        return replace(self, feed_age_seconds=self.row["feed_age_seconds"] + max(0.0, now - self.seen_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +130,10 @@ class Snapshot:
     """The guards' last changes, the newest first."""
 
 
-@dataclass(slots=True)
-class _Symbol:
-    """What is kept of one symbol; `seen_at` is when its metrics came, seconds of the monotonic clock."""
-
-    info: SymbolInfo
-    row: Metrics | None = None
-    seen_at: float = 0.0
-    quotes: Quotes = field(default_factory=Quotes)
-    state: str = ""
-    reason: str = ""
-
-    def snapshot(self, now: float) -> SymbolSnapshot:
-        age = None
-        if self.row is not None and not math.isnan(self.row["feed_age_seconds"]):
-            age = self.row["feed_age_seconds"] + max(0.0, now - self.seen_at)
-        return SymbolSnapshot(self.info, self.row, self.quotes, self.state, self.reason, age)
-
-
 class LiveState:
     """The last of what a run has published, of bounded size; any thread may write and read it.
 
-    Ages are reckoned on a clock, in seconds, that is never set, so that they grow while nothing comes.
+    Ages are measured on a clock, in seconds, that is never set, so that they grow while nothing comes.
     """
 
     def __init__(
@@ -151,7 +142,7 @@ class LiveState:
         self._run = run
         self._clock = clock
         self._lock = threading.Lock()
-        self._symbols: Mapping[str, _Symbol] = {info.symbol: _Symbol(info) for info in symbols}
+        self._symbols = {info.symbol: SymbolSnapshot(info) for info in symbols}
         self._began_at = clock()
         self._status, self._status_text = "starting", ""
         self._account: AccountSnapshot | None = None
@@ -175,13 +166,14 @@ class LiveState:
         with self._lock:
             symbol = self._symbols[row["symbol"]]
             self._changes += symbol.row is None or symbol.row["fills"] != row["fills"]
-            symbol.row, symbol.seen_at = row, now
-            symbol.state, symbol.reason = row["state"], row["reason"]
+            self._symbols[row["symbol"]] = replace(
+                symbol, row=row, seen_at=now, state=row["state"], reason=row["reason"]
+            )
 
     def on_quotes(self, symbol: str, quotes: Quotes) -> None:
         """Take one symbol's quotes in."""
         with self._lock:
-            self._symbols[symbol].quotes = quotes
+            self._symbols[symbol] = replace(self._symbols[symbol], quotes=quotes)
 
     def on_fill(self, fill: Fill) -> None:
         """Take an execution in."""
@@ -203,9 +195,8 @@ class LiveState:
         with self._lock:
             self._guards.appendleft(note)
             self._changes += 1
-            symbol = self._symbols[note.symbol]
-            symbol.state = note.state
-            symbol.reason = "" if note.state == QuotingState.QUOTING else note.text
+            reason = "" if note.state == QuotingState.QUOTING else note.text
+            self._symbols[note.symbol] = replace(self._symbols[note.symbol], state=note.state, reason=reason)
 
     # -- Reading ----------------------------------------------------------------------------------------
 
@@ -228,7 +219,7 @@ class LiveState:
                 status=self._status,
                 status_text=self._status_text,
                 uptime_seconds=now - self._began_at,
-                symbols=tuple(symbol.snapshot(now) for symbol in self._symbols.values()),
+                symbols=tuple(symbol.at(now) for symbol in self._symbols.values()),
                 account=self._account,
                 fills=tuple(self._fills),
                 fills_seen=self._fills_seen,
@@ -238,9 +229,8 @@ class LiveState:
     def curves(self) -> tuple[list[Point], list[Point]]:
         """Return equity and trading PnL over time, in the report currency."""
         with self._lock:
-            lines = self._equity.points(), self._trading_pnl.points()
-        equity, trading_pnl = (sorted(set(line)) for line in lines)
-        return equity, trading_pnl
+            equity, trading_pnl = self._equity.points(), self._trading_pnl.points()
+        return sorted(set(equity)), sorted(set(trading_pnl))
 
     @property
     def last_account(self) -> AccountSnapshot | None:

@@ -34,7 +34,7 @@ _LOGGER: Final = "uvicorn.error"
 class LivePage:
     """A live page: it has its port from the beginning on, and answers once there is a run to show.
 
-    What goes wrong while it serves is told once, and ends neither the run nor, as far as it can, the page.
+    The first fault while it serves is reported, and ends neither the run nor, where it can be helped, the page.
     """
 
     def __init__(self, config: WebConfig, access: Access, listener: socket.socket) -> None:
@@ -90,19 +90,23 @@ class LivePage:
         # An extra, and only needed where there is a page; imported here, before the engine begins to trade.
         import uvicorn  # noqa: PLC0415
 
-        from mm_nautilus.live_view.app import LiveApp, PageParts  # noqa: PLC0415
+        from mm_nautilus.live_view.app import LiveApp  # noqa: PLC0415
         from mm_nautilus.live_view.connections import BACKLOG, BoundedConnection  # noqa: PLC0415
         from mm_nautilus.live_view.publisher import Publisher  # noqa: PLC0415
 
         self._on_failure = on_failure
         publisher = Publisher(state, LogTail(folder))
-        switch = kill_switch if self._config.halt else None
-        parts = PageParts(
-            state.run.name, self._access, self._config.token_variable, self._port, publisher, switch
+        app = LiveApp(
+            state.run.name,
+            self._access,
+            token_variable=self._config.token_variable,
+            port=self._port,
+            publisher=publisher,
+            kill_switch=kill_switch if self._config.halt else None,
         )
         server = uvicorn.Server(
             uvicorn.Config(
-                LiveApp(parts),
+                app,
                 loop="asyncio",
                 http=BoundedConnection,
                 backlog=BACKLOG,
@@ -164,20 +168,20 @@ class LivePage:
 
 
 def _fault(context: Mapping[str, Any]) -> str:
-    """Return what the event loop tells of a fault."""
+    """Return a fault of the event loop in words."""
     error = context.get("exception")
     return f"{context['message']}{'' if error is None else f': {type(error).__name__}: {error}'}"
 
 
 class _LogHandler(logging.Handler):
-    """Hand the server's errors over."""
+    """Passes the server's errors on."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
         self._report = report
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand an error over."""
+        """Pass an error on."""
         error = record.exc_info[1] if record.exc_info else None
         self._report(record.getMessage() if error is None else f"{type(error).__name__}: {error}")
 

@@ -166,7 +166,7 @@ def test_state_is_one_document(served: Served) -> None:
 
 
 def test_a_name_in_the_page_is_no_markup() -> None:
-    page = live_page("<script>alert(1)</script>", can_halt=False, resume_words="mm-nautilus resume")
+    page = live_page("<script>alert(1)</script>", can_halt=False)
     assert "<script>alert(1)" not in page.html
 
 
