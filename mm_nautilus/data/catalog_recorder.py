@@ -21,7 +21,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import FLAG_LAST, FLAG_SNAPSHOT
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.risk.feed import FeedData, RecentTrades
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.instruments import instrument_differences, instrument_spec
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, EVENTS_TOPIC, FeedRequest, Fill

@@ -40,8 +40,8 @@ from mm_nautilus.data.recording_rows import break_table, is_recorded, stored_tab
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import FLAG_LAST
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.system.file_lock import take_lock
+from mm_nautilus.system.moments import SECOND_NS
 
 LOG_NAME: Final = "log"
 INSTRUMENTS: Final = "instruments"

@@ -13,8 +13,6 @@ from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.messages import SymbolView
 
-__all__ = ["AccountValuer", "SymbolPnl", "net_position"]
-
 _ZERO = Decimal(0)
 
 

@@ -15,7 +15,7 @@ from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.metrics.account import AccountValuer, SymbolPnl
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.fills import AccountingError
 from mm_nautilus.trading.messages import (
@@ -29,8 +29,6 @@ from mm_nautilus.trading.messages import (
     SymbolView,
 )
 from mm_nautilus.trading.pausing import PausingTimer
-
-__all__ = ["MetricsActor", "MetricsActorConfig"]
 
 _TIMER: Final = "metrics"
 _STATE_KEY: Final = "metrics"

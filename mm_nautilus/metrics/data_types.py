@@ -7,8 +7,6 @@ import pyarrow as pa
 from nautilus_trader.model import CustomData, DataType, InstrumentId, register_custom_data_class
 from nautilus_trader.model.custom import customdataclass
 
-__all__ = ["SYMBOL_METRICS", "SymbolMetrics", "metrics_data", "metrics_row", "metrics_schema"]
-
 
 @customdataclass
 class SymbolMetrics:

@@ -8,8 +8,6 @@ from typing import Any
 from mm_nautilus.config.strategy import REPORT_CURRENCY
 from mm_nautilus.market.fiat import DOLLARS
 
-__all__ = ["AccountSnapshot", "SymbolLedger", "quote_currency"]
-
 _ZERO = Decimal(0)
 
 

@@ -6,24 +6,12 @@ from enum import StrEnum
 from typing import Final, Literal, Self
 
 from mm_nautilus.config.strategy import SymbolParams
-
-__all__ = [
-    "Exit",
-    "ExitReason",
-    "PositionEntry",
-    "PositionSide",
-    "check_exit",
-    "exit_alerts",
-    "exit_text",
-    "trailing_stop_price",
-]
+from mm_nautilus.system.moments import SECOND_NS
 
 type PositionSide = Literal["long", "short"]
 
 _PRICE_ROUNDING: Final = 1e-12
 """Tolerance for binary rounding when a price reaches a threshold, as a share of the price."""
-
-_SECOND_NS: Final = 1_000_000_000
 
 _ALERT_MARGIN: Final = 1e-9
 """Distance of an alert before its rule's price, as a share of the price; wider than any rounding error."""
@@ -193,7 +181,7 @@ class PositionEntry:
         """Return the take-profit price in quote currency; it decays to the reference price with the position's age."""
         share = 1.0
         if params.take_profit_decay_seconds is not None:
-            age_seconds = (now_ns - self.opened_ns) / _SECOND_NS
+            age_seconds = (now_ns - self.opened_ns) / SECOND_NS
             share = min(1.0, max(0.0, 1.0 - age_seconds / params.take_profit_decay_seconds))
         sign = 1.0 if self.side == "long" else -1.0
         return self.reference_price * (1.0 + sign * share * params.take_profit_pct / 100.0)
@@ -201,15 +189,15 @@ class PositionEntry:
     def expires_ns(self, params: SymbolParams) -> float:
         """Return when `max_position_seconds` is reached, nanoseconds since the epoch; infinity without that limit."""
         limit = params.max_position_seconds
-        return math.inf if limit is None else self.opened_ns + limit * _SECOND_NS
+        return math.inf if limit is None else self.opened_ns + limit * SECOND_NS
 
     def next_ns(self, params: SymbolParams, now_ns: int, due_ns: int) -> int:
         """Return the next time at which the position's age alone may cause an exit, at most `due_ns`."""
         decay = params.take_profit_decay_seconds
         if decay is None and params.max_position_seconds is None:
             return due_ns
-        if decay is not None and now_ns - self.opened_ns < decay * _SECOND_NS:
-            due_ns = min(due_ns, now_ns + _SECOND_NS)
+        if decay is not None and now_ns - self.opened_ns < decay * SECOND_NS:
+            due_ns = min(due_ns, now_ns + SECOND_NS)
         return math.ceil(min(due_ns, max(now_ns, self.expires_ns(params))))
 
 

@@ -5,8 +5,6 @@ from typing import Final, Literal
 from mm_nautilus.calibration.figures import MicropriceFigures
 from mm_nautilus.calibration.microprice import microprice_adjustment
 
-__all__ = ["FairPrice", "fair_price_ticks", "touch_imbalance", "weighted_mid"]
-
 type FairPrice = Literal["mid", "weighted_mid", "microprice"]
 
 _EVEN: Final = 0.5

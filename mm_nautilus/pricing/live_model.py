@@ -1,18 +1,13 @@
 """The built-in pricing model of a symbol, with its recalibration."""
 
-from typing import Final
-
 from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.rolling import RollingCalibration
+from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote
 from mm_nautilus.pricing.quote_model import QuoteModel, quote_model
-
-__all__ = ["LiveModel"]
-
-_MINUTE_NS: Final = 60_000_000_000
 
 
 class LiveModel:
@@ -58,8 +53,8 @@ class LiveModel:
         self.rolling: RollingCalibration | None = None
         if params.is_calibrated and params.recalibrate_minutes is not None:
             self.rolling = RollingCalibration(
-                round(params.recalibrate_minutes * _MINUTE_NS),
-                round(params.recalibrate_window_minutes * _MINUTE_NS),
+                round(params.recalibrate_minutes * MINUTE_NS),
+                round(params.recalibrate_window_minutes * MINUTE_NS),
             )
         self.refusal: str | None = None
         self.estimates = self.refused_estimates = 0

@@ -6,22 +6,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "avellaneda_stoikov_gamma",
-    "avellaneda_stoikov_quotes",
-    "avellaneda_stoikov_skew",
-    "avellaneda_stoikov_width",
-    "full_width_pct",
-    "glft_gamma",
-    "glft_half_width",
-    "glft_quotes",
-    "glft_skew",
-    "normalised_inventory",
-    "quote_ticks",
-    "reservation_price",
-    "volatility_multiplier",
-]
-
 type Floats = NDArray[np.float64]
 
 _TICK_ROUNDING: Final = 1e-9

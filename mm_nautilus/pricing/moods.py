@@ -8,14 +8,12 @@ from statistics import StatisticsError, correlation
 from typing import Final, NamedTuple
 
 from mm_nautilus.calibration.figures import VolatilityQuantile
+from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = ["Mood", "MoodSchedule", "TrendFilter", "aligned_correlation", "quantile_pct"]
-
-_SECOND_NS: Final = 1_000_000_000
-_MINUTE_NS: Final = 60 * _SECOND_NS
-_STEP_NS: Final = 5 * _SECOND_NS
-_STEPS_PER_MINUTE: Final = _MINUTE_NS // _STEP_NS
+_STEP_NS: Final = 5 * SECOND_NS
+_STEPS_PER_MINUTE: Final = MINUTE_NS // _STEP_NS
 _MINUTES_PER_DAY: Final = 24 * 60
 _BPS: Final = 10_000.0
 
@@ -79,7 +77,7 @@ class MoodSchedule:
             One-minute volatility, %; 0 while unknown, which is below every quantile.
         """
         width, size, pauses = self._moods[bisect_right(self._above_pct, volatility_pct)]
-        minute = now_ns // _MINUTE_NS % _MINUTES_PER_DAY
+        minute = now_ns // MINUTE_NS % _MINUTES_PER_DAY
         for start, end, factors in self._sessions:
             if start <= minute < end if start < end else not end <= minute < start:
                 width, size = width * factors.width, size * factors.size
@@ -87,10 +85,10 @@ class MoodSchedule:
 
     def next_ns(self, now_ns: int, due_ns: int) -> int:
         """Return the next begin or end of a session, at most `due_ns`."""
-        minutes = now_ns // _MINUTE_NS
+        minutes = now_ns // MINUTE_NS
         for border in (border for start, end, _ in self._sessions for border in (start, end)):
             ahead = (border - minutes - 1) % _MINUTES_PER_DAY + 1
-            due_ns = min(due_ns, (minutes + ahead) * _MINUTE_NS)
+            due_ns = min(due_ns, (minutes + ahead) * MINUTE_NS)
         return due_ns
 
 
@@ -136,7 +134,7 @@ class TrendFilter:
 
     def __init__(self, threshold_bps: float, window_seconds: float, confirmations: int) -> None:
         self._threshold_bps, self._confirmations = threshold_bps, confirmations
-        self._mids: deque[float] = deque(maxlen=math.ceil(window_seconds * _SECOND_NS / _STEP_NS))
+        self._mids: deque[float] = deque(maxlen=math.ceil(window_seconds * SECOND_NS / _STEP_NS))
         self.direction = self._streak = self._index = 0
         self._last_mid = 0.0
 

@@ -12,8 +12,6 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.quotes import Quote, QuoteInputs, QuotePlan
 
-__all__ = ["NoActionBand", "no_action_band"]
-
 _LARGEST_MOVE: Final = 0.001
 """Largest width of a band to either side, as a share of the mid; bounds how far sizes in money can change."""
 _LARGEST_SKEW_BPS: Final = 500.0

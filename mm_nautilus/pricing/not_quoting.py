@@ -3,8 +3,6 @@
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["HALTS", "UNSAFE_BOOK", "NotQuoting"]
-
 
 class NotQuoting(StrEnum):
     """Why a side is not quoted."""

@@ -15,8 +15,6 @@ from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.system.raised import raised_text
 
-__all__ = ["MarketView", "OwnPricing", "PositionView", "PricedQuote", "PricingModel", "PricingModelError"]
-
 _MOST_MIDS: Final = 10
 """Largest price and width accepted from a model, as a multiple of the mid."""
 

@@ -27,16 +27,6 @@ from mm_nautilus.pricing.models import (
 )
 from mm_nautilus.pricing.pricing_model import MarketView, PositionView, PricedQuote
 
-__all__ = [
-    "LARGEST_MODEL_WIDTH_PCT",
-    "QuoteMetrics",
-    "QuoteModel",
-    "quote_metrics",
-    "quote_metrics_text",
-    "quote_model",
-    "short_number",
-]
-
 LARGEST_MODEL_WIDTH_PCT: Final = 5.0
 """Largest full width of a model, % of mid; above it the inputs are probably in wrong units."""
 

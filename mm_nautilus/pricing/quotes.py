@@ -10,19 +10,6 @@ from mm_nautilus.pricing.models import normalised_inventory, quote_ticks
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import PricedQuote
 
-__all__ = [
-    "MIN_SKEWED_SHARE",
-    "OrderAction",
-    "Quote",
-    "QuoteInputs",
-    "QuotePlan",
-    "SizeLimits",
-    "decide_action",
-    "plan_quotes",
-    "signal_sides",
-    "size_is_right",
-]
-
 MIN_SKEWED_SHARE: Final = 0.1
 """Smallest share of the full size that inventory skew leaves of a quote (v1.4.0)."""
 REDUCING_IMBALANCE: Final = 0.2

@@ -3,8 +3,6 @@
 from collections import deque
 from typing import Final
 
-__all__ = ["TRADE_FLOW_WINDOW", "TradeFlow"]
-
 TRADE_FLOW_WINDOW: Final = 50
 """Number of trades over which trade flow is computed."""
 

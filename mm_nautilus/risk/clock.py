@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ClockGuard", "ClockReading"]
-
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:

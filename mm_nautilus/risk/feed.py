@@ -4,9 +4,7 @@ from collections import deque
 from enum import StrEnum
 from typing import Final
 
-from mm_nautilus.risk.limits import SECOND_NS
-
-__all__ = ["FeedData", "FeedGuard", "FeedState", "RecentTrades", "TapeGuard"]
+from mm_nautilus.system.moments import SECOND_NS
 
 _SHORTEST_WAIT_NS: Final = SECOND_NS
 _LONGEST_WAIT_NS: Final = 60 * SECOND_NS

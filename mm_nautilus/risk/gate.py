@@ -6,13 +6,12 @@ from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData, FeedGuard, RecentTrades, TapeGuard
-from mm_nautilus.risk.limits import SECOND_NS, BookGuard, DrawdownGuard, LineLimit, LogThrottle
+from mm_nautilus.risk.limits import BookGuard, DrawdownGuard, LineLimit, LogThrottle
 from mm_nautilus.risk.loss_streak import LossStreak
 from mm_nautilus.risk.refusals import RefusalGuard, RefusalLimits
 from mm_nautilus.risk.state import Halt
 from mm_nautilus.risk.venue_state import VenueState, venue_reason
-
-__all__ = ["SymbolGuards"]
+from mm_nautilus.system.moments import SECOND_NS
 
 _MOST_LINES: Final = 100
 """Most guard changes of a symbol logged per minute."""

@@ -16,8 +16,6 @@ from typing import Any, Final
 from mm_nautilus.system.plain_text import printable
 from mm_nautilus.system.private_file import read_at_once, replace_file
 
-__all__ = ["HaltOrder", "KillSwitch"]
-
 _UNSIGNED: Final = "the halt file"
 _LONGEST_TEXT: Final = 200
 _MOST_BYTES: Final = 4_096

@@ -7,18 +7,6 @@ from typing import Final
 
 from mm_nautilus.system.moments import SECOND_NS
 
-__all__ = [
-    "GAP_SECONDS",
-    "SECOND_NS",
-    "ActionBudget",
-    "BookCondition",
-    "BookGuard",
-    "DrawdownGuard",
-    "LineLimit",
-    "LogThrottle",
-    "book_condition",
-]
-
 GAP_SECONDS: Final = 60.0
 """Default longest silence of a book that does not count as a gap, seconds."""
 

@@ -2,8 +2,6 @@
 
 from decimal import Decimal
 
-__all__ = ["LossStreak"]
-
 _ZERO = Decimal(0)
 
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.risk.limits import SECOND_NS
-
-__all__ = ["NotQuotingStats"]
+from mm_nautilus.system.moments import SECOND_NS
 
 
 @dataclass(slots=True)

@@ -3,8 +3,6 @@
 from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["RefusalGuard", "RefusalLimits"]
-
 
 @dataclass(frozen=True, slots=True)
 class RefusalLimits:

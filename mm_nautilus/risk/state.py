@@ -7,8 +7,6 @@ from typing import Any, Final, Self
 
 from mm_nautilus.pricing.not_quoting import HALTS, UNSAFE_BOOK, NotQuoting
 
-__all__ = ["GUARD_REASONS", "GuardState", "Halt", "QuotingState", "guard_state"]
-
 GUARD_REASONS: Final = UNSAFE_BOOK | HALTS | {NotQuoting.REFUSED_TOO_OFTEN, NotQuoting.BOOK_RECOVERING}
 """Reasons set by guards: they affect both sides and end only when the guard ends them."""
 

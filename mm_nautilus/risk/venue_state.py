@@ -6,8 +6,6 @@ from typing import Final
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 
-__all__ = ["VenueState", "strictest", "venue_reason"]
-
 
 class VenueState(StrEnum):
     """Trading status in Kraken's words.

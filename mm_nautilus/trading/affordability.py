@@ -12,8 +12,6 @@ from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import OrderState, QuoteSide, WorkingOrder
 
-__all__ = ["Affordability", "most_ticks"]
-
 _LOT_ROUNDING: Final = 1e-9
 """Tolerance for binary rounding when a balance is converted to whole lots, as a share of a lot."""
 _SWEEP_SHARE: Final = 0.05

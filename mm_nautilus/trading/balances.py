@@ -5,8 +5,6 @@ from typing import Any
 
 from nautilus_trader.model import AccountType, Currency, Venue
 
-__all__ = ["Balances"]
-
 
 class Balances:
     """Read total and free balances without copying the account.

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, Price, Quantity
 
-__all__ = ["OwnBook", "SizedBook", "Touch", "book_imbalance", "holds_single_orders"]
-
 
 class Touch(NamedTuple):
     """Best prices and their sizes, as the engine's cache has them; None for an empty side."""

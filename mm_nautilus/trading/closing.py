@@ -10,8 +10,6 @@ from mm_nautilus.trading.position import Position
 from mm_nautilus.trading.sizes import Sizes
 from mm_nautilus.trading.working_order import OrderCounts
 
-__all__ = ["Closing"]
-
 
 class Closing:
     """The exit of one symbol's position.

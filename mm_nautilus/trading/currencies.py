@@ -7,8 +7,6 @@ from nautilus_trader.model import Currency
 
 from mm_nautilus.market.fiat import FIAT
 
-__all__ = ["LEAST_DIGITS", "keep_digits"]
-
 LEAST_DIGITS: Final = 8
 """Least number of decimal places of any currency; the engine's own precision of USDT and BTC."""
 

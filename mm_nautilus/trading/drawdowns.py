@@ -12,8 +12,6 @@ from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["Breach", "Drawdowns"]
-
 
 @dataclass(frozen=True, slots=True)
 class Breach:

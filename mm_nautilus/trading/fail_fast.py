@@ -11,8 +11,6 @@ from nautilus_trader.common import DataActor, DataActorConfig
 from nautilus_trader.model import ActorId
 from nautilus_trader.trading import Strategy
 
-__all__ = ["CallbackFailure", "GuardedActor", "GuardedStrategy"]
-
 _ALWAYS_RUN = frozenset({"on_stop", "on_save", "on_load", "on_dispose", "on_reset", "_on_event"})
 """Callbacks that still run after a failure, to cancel orders, write fills and save state."""
 

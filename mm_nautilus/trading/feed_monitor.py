@@ -7,14 +7,12 @@ from nautilus_trader.model import BarType, BookType, InstrumentId
 
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.risk.feed import FeedData
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.book import holds_single_orders
 from mm_nautilus.trading.messages import COMMANDS_TOPIC, ClockState, FeedConnection, FeedRequest, VenueChange
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.symbol import SymbolState
-
-__all__ = ["FeedMonitor"]
 
 _YEAR_MS: Final = 365 * 86_400_000
 """Interval at which the engine publishes copies of its book: never in practice, as its timer would move fills."""

@@ -15,8 +15,6 @@ from mm_nautilus.trading.position import Booked
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import WorkingOrder
 
-__all__ = ["AccountingError", "FillBook"]
-
 _ZERO: Final = Decimal(0)
 
 

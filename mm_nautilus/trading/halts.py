@@ -13,8 +13,6 @@ from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill, GuardChange
 from mm_nautilus.trading.persistence import Persistence
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["Halts"]
-
 
 class Halts:
     """Halt symbols at their limits, resume and stop them, and report each halt, pause and resume once.

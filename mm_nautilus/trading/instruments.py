@@ -19,17 +19,6 @@ from nautilus_trader.model import (
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.trading.currencies import LEAST_DIGITS, keep_digits
 
-__all__ = [
-    "ONLY_PAIRS",
-    "by_symbol",
-    "currency_pair",
-    "instrument_differences",
-    "instrument_spec",
-    "keep_size_digits",
-    "quotable",
-    "rounded_money",
-]
-
 ONLY_PAIRS: Final = "only spot pairs of multiplier 1 are quoted"
 
 _MARGIN_RATE: Final = Decimal(1)

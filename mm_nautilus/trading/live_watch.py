@@ -8,8 +8,8 @@ from nautilus_trader.common import SocketState
 
 from mm_nautilus.risk.clock import ClockGuard, ClockReading
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     COMMANDS_TOPIC,
@@ -21,8 +21,6 @@ from mm_nautilus.trading.messages import (
     StrategyStarted,
     VenueChange,
 )
-
-__all__ = ["CLOCK_SETTLE_SECONDS", "LiveWatch", "read_clocks"]
 
 CLOCK_SETTLE_SECONDS: Final = 3.0
 """How long wall and monotonic clock must agree after a step before times are trusted, seconds."""

@@ -17,8 +17,6 @@ from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import BookCondition
 from mm_nautilus.trading.book import OwnBook, SizedBook, Touch, book_imbalance
 
-__all__ = ["Market"]
-
 
 class Market:
     """A symbol's market.

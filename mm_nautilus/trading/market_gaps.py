@@ -11,8 +11,6 @@ from mm_nautilus.trading.orders import OrderManager
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["MarketGaps"]
-
 
 class MarketGaps:
     """Pause the one-second timer while it cannot find anything new before the next book event.

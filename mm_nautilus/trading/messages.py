@@ -14,32 +14,6 @@ from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.state import GuardState, QuotingState
 from mm_nautilus.risk.venue_state import VenueState
 
-__all__ = [
-    "ACCOUNT_TOPIC",
-    "COMMANDS_TOPIC",
-    "EVENTS_TOPIC",
-    "BookingOrder",
-    "ClockState",
-    "Decision",
-    "FeedConnection",
-    "FeedRequest",
-    "Fill",
-    "FirstPrices",
-    "GuardChange",
-    "HaltQuoting",
-    "MarketGap",
-    "MarketSample",
-    "OrderOrigin",
-    "QuoteState",
-    "ResumeQuoting",
-    "StartQuoting",
-    "StateChanged",
-    "StopQuoting",
-    "StrategyStarted",
-    "SymbolView",
-    "VenueChange",
-]
-
 EVENTS_TOPIC: Final = "mm.events"
 """Topic of strategy events: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
 ACCOUNT_TOPIC: Final = "mm.account"

@@ -9,8 +9,6 @@ from mm_nautilus.pricing.quotes import QuotePlan, SizeLimits
 from mm_nautilus.trading.market import Market
 from mm_nautilus.trading.position import Position
 
-__all__ = ["SymbolMoods"]
-
 
 class SymbolMoods:
     """Adjusts one symbol's quotes to market moods.

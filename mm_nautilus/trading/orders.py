@@ -21,15 +21,14 @@ from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import UNSAFE_BOOK, NotQuoting
 from mm_nautilus.pricing.quotes import OrderAction, Quote, decide_action, size_is_right
-from mm_nautilus.risk.limits import SECOND_NS, ActionBudget, LogThrottle
+from mm_nautilus.risk.limits import ActionBudget, LogThrottle
 from mm_nautilus.risk.rate_limit import Command
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.affordability import Affordability, most_ticks
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.command_door import CommandDoor
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import ENTRY, QUOTE, OrderState, QuoteSide, WorkingOrder
-
-__all__ = ["MAX_AMENDS", "OrderManager"]
 
 MAX_AMENDS: Final = 20
 """Amends after which an order is replaced: the engine's cost of an amend grows with the order's history."""

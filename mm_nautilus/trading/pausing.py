@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-__all__ = ["PausingTimer"]
-
 _STINT: Final = 10
 """Number of timer ticks scheduled at a time."""
 _NEVER_NS: Final = 2**63 - 1

@@ -15,8 +15,6 @@ from mm_nautilus.trading.messages import EVENTS_TOPIC, StateChanged
 from mm_nautilus.trading.saved_account import SavedPosition
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["Persistence"]
-
 _STATE_KEY: Final = "market_maker"
 
 

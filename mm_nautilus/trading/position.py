@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from mm_nautilus.pricing.exits import Exit, PositionEntry, PositionSide
 
-__all__ = ["Position", "PositionResults"]
-
 _ZERO: Final = Decimal(0)
 _SAME_PRICE: Final = 1e-9
 """Relative difference up to which the engine's average price counts as the saved one."""

@@ -8,8 +8,6 @@ from mm_nautilus.errors import CalibrationError
 from mm_nautilus.pricing.quote_model import QuoteMetrics, quote_metrics, quote_metrics_text
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["ModelReview"]
-
 
 class ModelReview:
     """Recalibrate models when due; log their parameters, refusals and risks once per change.

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Self
 
-__all__ = ["SavedAccount", "SavedPosition"]
-
 _ZERO = Decimal(0)
 
 

@@ -24,8 +24,6 @@ from mm_nautilus.pricing.pricing_model import OwnPricing, PricingModel
 from mm_nautilus.trading.instruments import by_symbol, quotable, rounded_money
 from mm_nautilus.trading.symbol import SymbolState
 
-__all__ = ["NEVER_NS", "Conditions", "Symbols", "build_symbols", "engine_config", "validated"]
-
 NEVER_NS: Final = 2**63 - 1
 """A time that is never reached."""
 _TAG: Final = "001"

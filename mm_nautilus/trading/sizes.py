@@ -9,8 +9,6 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.quotes import SizeLimits
 
-__all__ = ["Sizes"]
-
 
 class _Size(NamedTuple):
     """A configured amount as a float."""

@@ -9,7 +9,7 @@ from mm_nautilus.config.strategy import MarketMakerConfig
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import PricingModel
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.command_door import CommandDoor
 from mm_nautilus.trading.drawdowns import Drawdowns
@@ -39,8 +39,6 @@ from mm_nautilus.trading.recalibration import ModelReview
 from mm_nautilus.trading.setup import NEVER_NS, Conditions, Symbols, build_symbols, engine_config, validated
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import WorkingOrder
-
-__all__ = ["MarketMaker"]
 
 _SECOND_TIMER: Final = "market-maker-second"
 _START_ALERT: Final = "market-maker-start"

@@ -28,7 +28,8 @@ from mm_nautilus.pricing.quotes import (
     plan_quotes,
     signal_sides,
 )
-from mm_nautilus.risk.limits import SECOND_NS, book_condition
+from mm_nautilus.risk.limits import book_condition
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.book import SizedBook
 from mm_nautilus.trading.closing import Closing
@@ -39,8 +40,6 @@ from mm_nautilus.trading.sizes import Sizes
 from mm_nautilus.trading.symbol_views import SymbolViews
 from mm_nautilus.trading.tape import TradeFilter
 from mm_nautilus.trading.working_order import OrderCounts, QuoteSide
-
-__all__ = ["SymbolState"]
 
 _LEAST_SILENCE_NS: Final = 5 * SECOND_NS
 """Shortest `stale_after_seconds` that checking the book once a second is precise enough for."""

@@ -13,8 +13,6 @@ from mm_nautilus.trading.position import Position
 from mm_nautilus.trading.tape import TradeFilter
 from mm_nautilus.trading.working_order import Grounds, OrderCounts, QuoteSide
 
-__all__ = ["SymbolViews"]
-
 
 class SymbolViews(Market):
     """Views of a `SymbolState`, which sets the attributes they read."""

@@ -5,8 +5,6 @@ from typing import Any, Final
 
 from mm_nautilus.risk.gate import SymbolGuards
 
-__all__ = ["TradeFilter"]
-
 _MOST_TRADES: Final = 64
 """Number of live trades kept; Kraken repeats its last 50 after a subscription."""
 _SAME_MOMENT_NS: Final = 100_000_000

@@ -11,8 +11,6 @@ from mm_nautilus.risk.not_quoting_stats import NotQuotingStats
 from mm_nautilus.risk.points_budget import PointsWait
 from mm_nautilus.trading.messages import Decision, MarketSample, OrderOrigin
 
-__all__ = ["ENTRY", "QUOTE", "Grounds", "OrderCounts", "OrderState", "QuoteSide", "WorkingOrder"]
-
 QUOTE = "quote"
 """Purpose of a passive quote."""
 ENTRY = "entry"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mm_nautilus.pricing.not_quoting import UNSAFE_BOOK, NotQuoting
 from mm_nautilus.risk.feed import FeedGuard, FeedState, TapeGuard
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 
 HOLD = 2 * SECOND_NS
 

@@ -4,8 +4,9 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.gate import SymbolGuards
-from mm_nautilus.risk.limits import SECOND_NS, BookCondition
+from mm_nautilus.risk.limits import BookCondition
 from mm_nautilus.risk.state import Halt
+from mm_nautilus.system.moments import SECOND_NS
 
 S = SECOND_NS
 

@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.risk.not_quoting_stats import NotQuotingStats
+from mm_nautilus.system.moments import SECOND_NS
 
 COOLDOWN, HALTED = NotQuoting.COOLDOWN, NotQuoting.KILL_SWITCH
 reasons = st.one_of(st.none(), st.sampled_from(NotQuoting))

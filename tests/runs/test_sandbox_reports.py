@@ -211,7 +211,7 @@ def drop(figures: dict[str, object], *names: str) -> dict[str, object]:
 FREQUENT = """\
 import sys
 from mm_nautilus.cli import process_main
-from mm_nautilus.risk.limits import SECOND_NS
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.runs import control, recorder, traces
 
 control._REPORT_INTERVAL_NS = recorder._FLUSH_INTERVAL_NS = traces.MINUTE_NS = SECOND_NS

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mm_nautilus.risk.feed import FeedData
-from mm_nautilus.risk.limits import SECOND_NS
 from mm_nautilus.runs.control import SessionControl, StopCause, StopController
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.messages import FeedRequest, StopQuoting
 
 START_NS = 1_800_000_000 * SECOND_NS
