@@ -34,18 +34,6 @@ class LiveModel:
         Number of estimates in force so far, and of those that were due but failed.
     """
 
-    __slots__ = (
-        "_inputs",
-        "_model",
-        "_params",
-        "estimates",
-        "is_waiting",
-        "market",
-        "refusal",
-        "refused_estimates",
-        "rolling",
-    )
-
     def __init__(self, params: SymbolParams, market: ModelInputs | None) -> None:
         self._params = params
         self.market = market

@@ -130,8 +130,6 @@ class TrendFilter:
         1 up, -1 down, 0 neither or not known yet.
     """
 
-    __slots__ = ("_confirmations", "_index", "_last_mid", "_mids", "_streak", "_threshold_bps", "direction")
-
     def __init__(self, threshold_bps: float, window_seconds: float, confirmations: int) -> None:
         self._threshold_bps, self._confirmations = threshold_bps, confirmations
         self._mids: deque[float] = deque(maxlen=math.ceil(window_seconds * SECOND_NS / _STEP_NS))

@@ -16,8 +16,6 @@ class TradeFlow:
         Number of trades kept.
     """
 
-    __slots__ = ("_signed_sizes",)
-
     def __init__(self, window: int = TRADE_FLOW_WINDOW) -> None:
         self._signed_sizes: deque[float] = deque(maxlen=window)
 

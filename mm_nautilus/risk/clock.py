@@ -41,8 +41,6 @@ class ClockGuard:
         Size of the last step, positive for forward.
     """
 
-    __slots__ = ("_last", "_limit_ns", "_settle_ns", "_stepped_at_ns", "step_ns")
-
     def __init__(self, limit_ns: int, settle_ns: int) -> None:
         self._limit_ns = limit_ns
         self._settle_ns = settle_ns

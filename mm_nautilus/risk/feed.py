@@ -51,17 +51,6 @@ class FeedGuard:
     feed is connected again, but not before the clear that precedes the snapshot.
     """
 
-    __slots__ = (
-        "_ask_at_ns",
-        "_asked_ns",
-        "_expects_clear",
-        "_is_unchecked",
-        "_resume_after_ns",
-        "_resume_at_ns",
-        "_state",
-        "_wait_ns",
-    )
-
     def __init__(self, resume_after_ns: int) -> None:
         self._resume_after_ns = resume_after_ns
         self._resume_at_ns = 0
@@ -129,8 +118,6 @@ class FeedGuard:
 class RecentTrades:
     """The ids of a feed's last trades, to find repeated ones."""
 
-    __slots__ = ("_ids", "_order")
-
     def __init__(self) -> None:
         self._ids: set[str] = set()
         self._order: deque[str] = deque()
@@ -159,8 +146,6 @@ class TapeGuard:
     resume_after_ns
         Wait between the first trade and quoting, nanoseconds, in which the venue repeats old trades.
     """
-
-    __slots__ = ("_asked_ns", "_last_ns", "_resume_after_ns", "_resume_at_ns", "_stale_after_ns")
 
     def __init__(self, stale_after_ns: int | None, resume_after_ns: int) -> None:
         self._stale_after_ns = stale_after_ns

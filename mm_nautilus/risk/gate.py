@@ -41,29 +41,6 @@ class SymbolGuards:
         The pause last reported, None while quoting.
     """
 
-    __slots__ = (
-        "_backward_dates",
-        "_lines",
-        "_max_trade_age_ns",
-        "_newest_date_ns",
-        "_old_trades",
-        "_reported_ns",
-        "_resume_after_ns",
-        "_stale_tape_after_ns",
-        "_takes",
-        "book",
-        "drawdown",
-        "feed",
-        "halt",
-        "is_clock_settled",
-        "losses",
-        "recent_trades",
-        "refusals",
-        "reported",
-        "tape",
-        "venue",
-    )
-
     def __init__(self, params: SymbolParams) -> None:
         self._resume_after_ns = round(params.resume_after_seconds * SECOND_NS)
         self.book = BookGuard(round(params.stale_after_seconds * SECOND_NS), self._resume_after_ns)

@@ -47,16 +47,6 @@ class BookGuard:
         Time of the last book event, nanoseconds since the epoch; None before the first.
     """
 
-    __slots__ = (
-        "_condition",
-        "_gap_ns",
-        "_has_started",
-        "_resume_after_ns",
-        "_resume_at_ns",
-        "last_event_ns",
-        "stale_after_ns",
-    )
-
     def __init__(self, stale_after_ns: int, resume_after_ns: int) -> None:
         self.stale_after_ns = stale_after_ns
         self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
@@ -171,8 +161,6 @@ class ActionBudget:
         If `max_per_second` is less than 1.
     """
 
-    __slots__ = ("_max_per_second", "_times_ns")
-
     def __init__(self, max_per_second: int) -> None:
         if max_per_second < 1:
             raise ValueError(f"max_per_second must be at least 1, was {max_per_second}")
@@ -204,8 +192,6 @@ class LineLimit:
         Length of the window, nanoseconds.
     """
 
-    __slots__ = ("_left_out", "_logged", "_most", "_since_ns", "_window_ns")
-
     def __init__(self, most: int, window_ns: int) -> None:
         self._most = most
         self._window_ns = window_ns
@@ -232,8 +218,6 @@ class LogThrottle:
     quiet_ns
         Time without an event after which the next one counts as a first one again, nanoseconds.
     """
-
-    __slots__ = ("_last_ns", "_quiet_ns")
 
     def __init__(self, quiet_ns: int) -> None:
         self._quiet_ns = quiet_ns

@@ -22,8 +22,6 @@ class LossStreak:
         Losing orders in a row so far.
     """
 
-    __slots__ = ("_before", "_limit", "_order", "_pnl", "length")
-
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self.length = 0

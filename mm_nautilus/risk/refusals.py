@@ -43,8 +43,6 @@ class RefusalGuard:
         Pauses in a row so far.
     """
 
-    __slots__ = ("_limits", "_resume_at_ns", "_times_ns", "pauses")
-
     def __init__(self, limits: RefusalLimits) -> None:
         self._limits = limits
         self._times_ns: deque[int] = deque(maxlen=(limits.most or 0) + 1)

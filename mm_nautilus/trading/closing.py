@@ -31,19 +31,6 @@ class Closing:
         Why `flatten_on_stop` left the position open; empty if it did not.
     """
 
-    __slots__ = (
-        "_counts",
-        "_market",
-        "_position",
-        "_refusal",
-        "_refusal_log",
-        "_sizes",
-        "flatten",
-        "kept_for",
-        "order_id",
-        "retry_ns",
-    )
-
     def __init__(self, market: Market, position: Position, sizes: Sizes, counts: OrderCounts) -> None:
         self._market = market
         self._position = position

@@ -113,21 +113,6 @@ class Position:
         Whether an execution still waits for its position event.
     """
 
-    __slots__ = (
-        "_booked",
-        "_first_ns",
-        "_held_lot_ns",
-        "_since_ns",
-        "awaits_event",
-        "cycle_realized",
-        "entry",
-        "entry_lots",
-        "exit",
-        "lots",
-        "realized",
-        "results",
-    )
-
     def __init__(self, decimals: int) -> None:
         self.lots = 0
         self.entry: PositionEntry | None = None
