@@ -189,6 +189,9 @@ def venue_problems(config: TradingConfig) -> Iterator[Problem]:
     if config.strategy.venue not in (None, config.venue.name):
         text = f"venue must be venue.name ({config.venue.name}) or not given, was {config.strategy.venue}"
         yield Problem(("strategy", "venue"), text)
+    if config.strategy.own_orders_in_book:
+        text = "own_orders_in_book must be false with a simulated venue, whose book never shows our orders, was true"
+        yield Problem(("strategy", "own_orders_in_book"), text)
     limit, own = config.venue.rate_limit, config.strategy.rate_limit
     if own not in (None, limit):
         known = "null" if limit is None else limit.words

@@ -370,6 +370,9 @@ class MarketMakerConfig(_WithClass):
     configuration file."""
     book_data: Literal["deltas", "depth", "quotes"] = "deltas"
     """Market data the book is kept from: level-2 deltas, snapshots of some levels, or best quotes."""
+    own_orders_in_book: bool = False
+    """Whether the venue's book shows our own orders, which are then taken out before prices and sizes are read from it:
+    true on a real venue, false on a simulated one."""
     amend_orders: bool = True
     """Whether a working order is amended; otherwise it is cancelled and replaced."""
     max_order_actions_per_second: int = Field(20, ge=1, le=1000)
@@ -402,6 +405,9 @@ class MarketMakerConfig(_WithClass):
         found += self.problems(lambda params: parameter_findings(params, self.report_currency))
         found += self.problems(self._unknown_pairs)
         found += own_pair_problems({pair: dict(it)["correlation_pause"] for pair, it in self.symbols.items()})
+        if self.own_orders_in_book and self.book_data == "quotes":
+            text = "own_orders_in_book must be false with book_data: quotes, which show no size behind ours, was true"
+            found.append(Problem(("own_orders_in_book",), text))
         if self.calibration is None:
             found += self.problems(calibration_findings)
         if self.rate_limit is not None and self.rate_limit_policy == "budget":

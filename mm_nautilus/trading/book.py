@@ -1,9 +1,27 @@
-"""A symbol's own order book, kept from deltas, depth snapshots or best quotes."""
+"""A symbol's order book, kept from deltas, depth snapshots or best quotes."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from nautilus_trader.model import BookAction, BookType, InstrumentId, OrderBook, Price, Quantity
+from nautilus_trader.model import (
+    BookAction,
+    BookType,
+    InstrumentId,
+    OrderBook,
+    OrderStatus,
+    OwnOrderBook,
+    Price,
+    Quantity,
+)
+
+_AT_VENUE: Final = {
+    OrderStatus.ACCEPTED,
+    OrderStatus.PARTIALLY_FILLED,
+    OrderStatus.PENDING_UPDATE,
+    OrderStatus.PENDING_CANCEL,
+}
+_LEVELS: Final = 10
+"""Number of levels a side that are read."""
 
 
 class Touch(NamedTuple):
@@ -27,10 +45,10 @@ def holds_single_orders(deltas: Any) -> bool:
     return False
 
 
-def book_imbalance(book: Any, levels: int = 10) -> float:
-    """Return ``(bid depth - ask depth) / (bid depth + ask depth)`` over the top levels, in [-1, 1]; 0 if empty."""
-    bids = sum(level.size() for level in book.bids(levels))
-    asks = sum(level.size() for level in book.asks(levels))
+def book_imbalance(book: Any) -> float:
+    """Return ``(bid depth - ask depth) / (bid depth + ask depth)`` over ten levels, in [-1, 1]; 0 if empty."""
+    bids = sum(level.size() for level in book.bids(_LEVELS))
+    asks = sum(level.size() for level in book.asks(_LEVELS))
     return _share(bids, asks)
 
 
@@ -38,7 +56,7 @@ def _share(bids: float, asks: float) -> float:
     return (bids - asks) / (bids + asks) if bids + asks > 0 else 0.0
 
 
-class OwnBook:
+class LocalBook:
     """A level-2 book, or the best quotes of a feed without depth; its touch is in whole ticks.
 
     Parameters
@@ -56,19 +74,6 @@ class OwnBook:
         Sizes at best bid and best ask, lots; 0 unless the book is a `SizedBook`.
     """
 
-    __slots__ = (
-        "_ask",
-        "_bid",
-        "_book",
-        "_quote",
-        "_tick_raw",
-        "apply_deltas",
-        "apply_depth",
-        "best_ask_ticks",
-        "best_bid_ticks",
-        "sizes",
-    )
-
     def __init__(self, instrument_id: InstrumentId, tick_raw: int) -> None:
         self._book = OrderBook(instrument_id, BookType.L2_MBP)
         self.apply_deltas = self._book.apply_deltas
@@ -85,8 +90,8 @@ class OwnBook:
         """Replace the book by its best quotes."""
         self._quote = quote
 
-    def read(self) -> bool:
-        """Read the touch and return whether it has changed since the last time."""
+    def read(self, ts_ns: int) -> bool:
+        """Read the touch at a time in nanoseconds since the epoch; return whether it has changed since the last one."""
         if self._quote is None:
             bid, ask = self._book.best_bid_price(), self._book.best_ask_price()
         else:
@@ -102,20 +107,20 @@ class OwnBook:
         """Return whether these were the best prices at the last `read`."""
         return bool(bid_price == self._bid and ask_price == self._ask)
 
-    def imbalance(self, levels: int = 10) -> float:
+    def imbalance(self) -> float:
         """Return `book_imbalance`; a feed of best quotes has one level a side."""
         if self._quote is None:
-            return book_imbalance(self._book, levels)
+            return book_imbalance(self._book)
         return _share(float(self._quote.bid_size), float(self._quote.ask_size))
 
 
-class SizedBook(OwnBook):
+class SizedBook(LocalBook):
     """A book that also reads the sizes at the touch.
 
     Parameters
     ----------
     instrument_id, tick_raw
-        As for `OwnBook`.
+        As for `LocalBook`.
     lot_raw
         Size increment in the engine's raw fixed-point units.
     moves_with_size
@@ -129,8 +134,6 @@ class SizedBook(OwnBook):
         Sizes at best bid and best ask as of the last `read`, lots; 0 for an empty side.
     """
 
-    __slots__ = ("_ask_size", "_bid_size", "_lot_raw", "_moves_with_size", "_record", "_ts_ns")
-
     def __init__(
         self,
         instrument_id: InstrumentId,
@@ -141,31 +144,15 @@ class SizedBook(OwnBook):
         record: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(instrument_id, tick_raw)
-        self.apply_deltas = self._apply_deltas
-        self.apply_depth = self._apply_depth
         self._lot_raw = lot_raw
         self._moves_with_size = moves_with_size
         self._record = record
         self._bid_size: Any = None
         self._ask_size: Any = None
-        self._ts_ns = 0
 
-    def _apply_deltas(self, deltas: Any) -> None:
-        self._ts_ns = deltas.ts_init
-        self._book.apply_deltas(deltas)
-
-    def _apply_depth(self, depth: Any) -> None:
-        self._ts_ns = depth.ts_init
-        self._book.apply_depth(depth)
-
-    def apply_quote(self, quote: Any) -> None:
-        """Replace the book by its best quotes."""
-        self._ts_ns = quote.ts_init
-        super().apply_quote(quote)
-
-    def read(self) -> bool:
+    def read(self, ts_ns: int) -> bool:
         """Read the touch with its sizes and return whether it has changed since the last time."""
-        has_moved = super().read()
+        has_moved = super().read(ts_ns)
         if self._quote is None:
             bid, ask = self._book.best_bid_size(), self._book.best_ask_size()
         else:
@@ -175,8 +162,47 @@ class SizedBook(OwnBook):
         self._bid_size, self._ask_size = bid, ask
         self.sizes = (self._lots(bid), self._lots(ask))
         if self._record is not None:
-            self._record(self._ts_ns)
+            self._record(ts_ns)
         return has_moved or self._moves_with_size
 
     def _lots(self, size: Any) -> int:
         return 0 if size is None else size.raw // self._lot_raw
+
+
+class OthersBook(SizedBook):
+    """A book without our own orders, which a real venue's book includes.
+
+    An order is taken out while the venue has it, unless it accepted it after the book's last change: that book does not
+    show it yet, and the size at its price is that of others.
+
+    Parameters
+    ----------
+    own_orders
+        Returns the engine's book of own orders, None before the first order.
+    """
+
+    def __init__(self, *args: Any, own_orders: Callable[[], OwnOrderBook | None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._own_orders = own_orders
+        self._venue_book = self._book
+
+    @property
+    def knows_own_orders(self) -> bool:
+        """Whether the engine keeps a book of own orders."""
+        return self._own_orders() is not None
+
+    @property
+    def venue_ns(self) -> int:
+        """The venue's time of the book's last change, nanoseconds since the epoch."""
+        return self._venue_book.ts_last
+
+    def read(self, ts_ns: int) -> bool:
+        """Read the others' touch with its sizes and return whether it has changed since the last time."""
+        own, book = self._own_orders(), self._venue_book
+        if own is None:
+            self._book = book
+        else:
+            # The levels are counted before the orders are taken out of them.
+            taken = max(len(own.bid_client_order_ids()), len(own.ask_client_order_ids()))
+            self._book = book.filtered_view(own, depth=_LEVELS + taken, status=_AT_VENUE, ts_now=book.ts_last)
+        return super().read(ts_ns)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model import AggressorSide, InstrumentId, Price, Quantity
+from nautilus_trader.model import AggressorSide, InstrumentId, OwnOrderBook, Price, Quantity
 
 from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import VolatilityEstimate
@@ -15,7 +15,7 @@ from mm_nautilus.pricing.moods import TrendFilter
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.risk.limits import BookCondition
-from mm_nautilus.trading.book import OwnBook, SizedBook, Touch, book_imbalance
+from mm_nautilus.trading.book import LocalBook, OthersBook, SizedBook, Touch, book_imbalance
 
 
 class Market:
@@ -33,6 +33,9 @@ class Market:
         Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
     calibrated_volatility_pct
         One-minute volatility from a calibration, %, or None.
+    own_orders
+        Returns the engine's book of own orders, None before the first order; given only if they are to be taken out of
+        the venue's book.
 
     Attributes
     ----------
@@ -48,6 +51,8 @@ class Market:
         Mid price of the last valid book, in quote currency; None before the first.
     follows_touch
         Whether the engine keeps the book and reports only changes at the touch.
+    others
+        The book if own orders are taken out of it, else None.
     hears_all
         Whether changes behind the touch are subscribed to as well, if the engine keeps the book.
     """
@@ -58,7 +63,9 @@ class Market:
         spec: InstrumentSpec,
         params: SymbolParams,
         inputs: ModelInputs | None,
-        calibrated_volatility_pct: float | None = None,
+        *,
+        calibrated_volatility_pct: float | None,
+        own_orders: Callable[[], OwnOrderBook | None] | None,
     ) -> None:
         self.instrument_id: InstrumentId = instrument.id
         self.name, self.spec, self.params = spec.symbol, spec, params
@@ -69,7 +76,8 @@ class Market:
         self.guards = SymbolGuards(params)
         self.book_guard = self.guards.book
         self.model = LiveModel(params, inputs)
-        self.book = self._make_book(instrument)
+        self.book = self._make_book(instrument, own_orders)
+        self.others = self.book if isinstance(self.book, OthersBook) else None
         self.flow = TradeFlow()
         self.volatility = VolatilityEstimate(params.volatility_lookback, calibrated_volatility_pct)
         self.trend = (
@@ -87,14 +95,19 @@ class Market:
         self._call_after_ns: int | None = None
         self._callback: Callable[[int], None] = lambda _ns: None
 
-    def _make_book(self, instrument: Any) -> OwnBook | SizedBook:
+    def _make_book(
+        self, instrument: Any, own_orders: Callable[[], OwnOrderBook | None] | None
+    ) -> LocalBook | SizedBook:
         """Return a book that reads sizes only if the configuration needs them, because reading them costs time."""
         tick_raw = instrument.price_increment.raw
         takes_sizes, rolling = self.params.fair_price != "mid", self.model.rolling
-        if not takes_sizes and rolling is None:
-            return OwnBook(instrument.id, tick_raw)
+        if not takes_sizes and rolling is None and own_orders is None:
+            return LocalBook(instrument.id, tick_raw)
         record = None if rolling is None else self._record_touch
-        return SizedBook(instrument.id, tick_raw, self._lot_raw, moves_with_size=takes_sizes, record=record)
+        options: Any = {"moves_with_size": takes_sizes, "record": record}
+        if own_orders is None:
+            return SizedBook(instrument.id, tick_raw, self._lot_raw, **options)
+        return OthersBook(instrument.id, tick_raw, self._lot_raw, own_orders=own_orders, **options)
 
     def _record_touch(self, ts_ns: int) -> None:
         """Store the touch as an observation for the next recalibration."""

@@ -90,9 +90,10 @@ class OrderManager:
         order, target = side.order, side.target
         if order is not None and (order.state is not OrderState.WORKING or order.is_marketable):
             return
-        has_levels = len(symbol.sides) > 2
+        has_levels, side.waits_for_orders = len(symbol.sides) > 2, False
+        if symbol.others is not None:
+            target = _clear_of_own(symbol, side, target)
         if has_levels:
-            side.waits_for_room = False
             target = _within_cap(symbol, side, target, nearer_only=True)
         action = self._decide(symbol, order, target)
         if action is not OrderAction.NOTHING and isinstance(target, Quote):
@@ -423,6 +424,25 @@ def _let_hang(symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
         opposite.hangs_since_ns = now_ns
 
 
+def _clear_of_own(symbol: SymbolState, side: QuoteSide, target: Quote | NotQuoting) -> Quote | NotQuoting:
+    """Keep a quote from our own orders of the other side, which it would meet at a real venue."""
+    if not isinstance(target, Quote):
+        return target
+    prices = [
+        quote.price_ticks
+        for other in symbol.sides
+        if other.is_bid is not side.is_bid and other.order is not None
+        for quote in (other.order.resting, other.order.pending)
+        if quote is not None
+    ]
+    if not prices:
+        return target
+    ticks = target.price_ticks
+    clear = min(ticks, min(prices) - 1) if side.is_bid else max(ticks, max(prices) + 1)
+    side.waits_for_orders = clear != ticks
+    return target._replace(price_ticks=clear) if clear > 0 else NotQuoting.BELOW_ONE_TICK
+
+
 def _within_cap(
     symbol: SymbolState, side: QuoteSide, target: Quote | NotQuoting, *, nearer_only: bool = False
 ) -> Quote | NotQuoting:
@@ -443,7 +463,7 @@ def _within_cap(
     room = limits.within_max(room, target.price_ticks)
     if room >= target.size_lots:
         return target._replace(room_lots=room)
-    side.waits_for_room = True
+    side.waits_for_orders = True
     if room < limits.min_lots_at(target.price_ticks):
         return NotQuoting.INVENTORY_CAP
     return target._replace(size_lots=room, room_lots=room)

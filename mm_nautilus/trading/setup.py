@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from nautilus_trader.model import InstrumentId, StrategyId
@@ -191,6 +192,9 @@ def build_symbols(
             market=model_inputs(settings, calibration, name),
             calibration=None if calibration is None else calibration.symbols.get(name),
             pricing=pricing.get(name),
+            own_orders=(
+                partial(cache.own_order_book, pairs[name].id) if settings.own_orders_in_book else None
+            ),
         )
     for symbol in by_name.values():
         pause = symbol.params.correlation_pause

@@ -278,6 +278,8 @@ class MarketMaker(GuardedStrategy):
         order = self.orders.find(event) if self._symbols else None
         if order is None:
             return
+        if order.symbol.others is not None:
+            order.symbol.read_others(event, order.symbol.others)
         if isinstance(event, OrderFilled):
             self._on_fill(event, order)
             return

@@ -4,15 +4,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from nautilus_trader.model import (
-    LiquiditySide,
-    PositionSide,
-)
+from nautilus_trader.model import LiquiditySide, OrderAccepted, OwnOrderBook, PositionSide
 
 from mm_nautilus.calibration.figures import SymbolCalibration
 from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.volatility import VolatilitySource, one_minute_pct
 from mm_nautilus.config.strategy import SymbolParams
+from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.exits import exit_alerts
 from mm_nautilus.pricing.fair_price import fair_price_ticks
@@ -21,17 +19,11 @@ from mm_nautilus.pricing.no_action_band import NoActionBand, no_action_band
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import MarketView, OwnPricing, PositionView, PricedQuote, PricingModel
 from mm_nautilus.pricing.quote_model import QuoteMetrics
-from mm_nautilus.pricing.quotes import (
-    Quote,
-    QuoteInputs,
-    QuotePlan,
-    plan_quotes,
-    signal_sides,
-)
+from mm_nautilus.pricing.quotes import Quote, QuoteInputs, QuotePlan, plan_quotes, signal_sides
 from mm_nautilus.risk.limits import book_condition
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.balances import Balances
-from mm_nautilus.trading.book import SizedBook
+from mm_nautilus.trading.book import OthersBook, SizedBook
 from mm_nautilus.trading.closing import Closing
 from mm_nautilus.trading.messages import QuoteState
 from mm_nautilus.trading.moods import SymbolMoods
@@ -50,20 +42,12 @@ class SymbolState(SymbolViews):
 
     Parameters
     ----------
-    instrument
-        The engine's instrument.
-    spec
-        The instrument's definition as plain values.
-    params
-        The symbol's merged parameters.
-    report_currency
-        Currency of amounts given as bare numbers.
-    rate
-        Returns the value of one unit of a currency in another, None while unknown.
-    market
-        Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
+    instrument, spec, params, market, own_orders
+        As for `Market`, with `market` as its inputs.
+    report_currency, rate
+        As for `Sizes`.
     calibration
-        The symbol's calibration, or None.
+        Measurements of the symbol.
     pricing
         Custom pricing model, which replaces the configured one.
 
@@ -96,9 +80,12 @@ class SymbolState(SymbolViews):
         market: ModelInputs | None = None,
         calibration: SymbolCalibration | None = None,
         pricing: PricingModel | None = None,
+        own_orders: Callable[[], OwnOrderBook | None] | None = None,
     ) -> None:
         measured = None if calibration is None else one_minute_pct(calibration.volatility.volatility_bps)
-        super().__init__(instrument, spec, params, market, measured)
+        super().__init__(
+            instrument, spec, params, market, calibrated_volatility_pct=measured, own_orders=own_orders
+        )
         self.sizes = Sizes(spec, params, report_currency, rate)
         self.calibration = calibration
         self.pricing: PricingModel = pricing or self.model
@@ -154,7 +141,7 @@ class SymbolState(SymbolViews):
         self.book_events += 1
         guard = self.book_guard
         is_due = self.needs_requote or ts_ns >= self.next_requote_ns or guard.is_stale(ts_ns)
-        if not self.book.read() and not is_due:
+        if not self.book.read(ts_ns) and not is_due:
             guard.last_event_ns = ts_ns
             return False
         if self._call_after_ns is not None and ts_ns > self._call_after_ns:
@@ -182,6 +169,25 @@ class SymbolState(SymbolViews):
             and bid < band.bid_below
             and lowest < price < highest
         )
+
+    def read_others(self, event: Any, book: OthersBook) -> None:
+        """Read the book again after an order event that it is newer than; an older one still shows the old order.
+
+        Raises
+        ------
+        MarketMakingError
+            If the engine keeps no book of own orders.
+        """
+        guard, event_ns = self.book_guard, self.last_event_ns
+        if isinstance(event, OrderAccepted) and not book.knows_own_orders:
+            raise MarketMakingError(
+                "manage_own_order_books of the execution engine must be true with own_orders_in_book, was false"
+            )
+        if event.ts_event <= book.venue_ns and book.read(event.ts_init):
+            self.has_plan = False
+            guard.on_event(event.ts_init, book_condition(book.best_bid_ticks, book.best_ask_ticks))
+            guard.last_event_ns = event_ns
+            self._take_touch(event.ts_init)
 
     def _take_touch(self, ts_ns: int) -> float:
         """Update the market and the position's extreme prices; return the current exit price, 0 if flat."""
@@ -322,7 +328,7 @@ class SymbolState(SymbolViews):
         """
         planned = self._planned
         is_waiting = any(
-            other.waits_for_room or (other.order is None and isinstance(other.target, Quote))
+            other.waits_for_orders or (other.order is None and isinstance(other.target, Quote))
             for other in self.sides
             if other is not side
         )
@@ -334,15 +340,11 @@ class SymbolState(SymbolViews):
             or self.needs_attention(now_ns)
         ):
             return False
-        plan = planned[2]
-        target = (plan.bid if side.is_bid else plan.ask) if side.level == 0 else self._outer(plan, side)
+        plan, index = planned[2], 2 * side.level + (not side.is_bid)
+        targets = (plan.bid, plan.ask, *plan.outer)
+        target = targets[index] if index < len(targets) else NotQuoting.WARMING_UP
         side.target = self._timed(side, target, now_ns)
         return True
-
-    @staticmethod
-    def _outer(plan: QuotePlan, side: QuoteSide) -> Quote | NotQuoting:
-        index = 2 * side.level - 2 + (not side.is_bid)
-        return plan.outer[index] if index < len(plan.outer) else NotQuoting.WARMING_UP
 
     def _priced(self, inputs: QuoteInputs) -> PricedQuote | NotQuoting:
         limits, tick, lot = inputs.limits, self.tick, self.lot

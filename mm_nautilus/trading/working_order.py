@@ -240,8 +240,8 @@ class QuoteSide:
         Whether the order or the reason has changed since it was last published.
     hangs_since_ns
         When the level's opposite order was filled, if its own order stays because of it; nanoseconds since the epoch.
-    waits_for_room
-        Whether live orders of other levels leave less room for the position than its target takes.
+    waits_for_orders
+        Whether other live orders keep it from its target: they leave less room for the position, or are in its way.
     """
 
     is_bid: bool
@@ -254,7 +254,7 @@ class QuoteSide:
     retry_at_ns: int = 0
     has_changed: bool = False
     hangs_since_ns: int | None = None
-    waits_for_room: bool = False
+    waits_for_orders: bool = False
 
     @property
     def name(self) -> str:

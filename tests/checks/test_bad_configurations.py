@@ -344,6 +344,16 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "rate_limit: {kraken: pro}",
         ("strategy.rate_limit", "must be venue.rate_limit (null) or not given, was {kraken: pro}"),
     ),
+    "own orders on a simulated venue": (
+        "gamma: 0.1",
+        "own_orders_in_book: true",
+        ("strategy.own_orders_in_book", "must be false with a simulated venue", "was true"),
+    ),
+    "own orders in best quotes": (
+        "gamma: 0.1",
+        "own_orders_in_book: true\n  book_data: quotes",
+        ("strategy.own_orders_in_book", "must be false with book_data: quotes", "was true"),
+    ),
     "quote life negative": (
         "gamma: 0.1",
         "min_quote_life_seconds: -1",

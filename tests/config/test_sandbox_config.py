@@ -129,6 +129,7 @@ def test_everything_wrong_is_reported_at_once(good):
         "venue.name=BINANCE",
         "venue.liquidity_consumption=false",
         "strategy.book_data=depth",
+        "strategy.own_orders_in_book=true",
     )
     found += refusals(good, "recording.enabled=true")
     expected = [
@@ -140,6 +141,7 @@ def test_everything_wrong_is_reported_at_once(good):
         "name must be KRAKEN, whose protocol the feed speaks, was BINANCE",
         "liquidity_consumption must be true in a sandbox",
         "book_data must be deltas, which is what the feed sends, was depth",
+        "own_orders_in_book must be false with a simulated venue, whose book never shows our orders, was true",
         "catalog must be the path of a folder with enabled: true, was null",
         "unknown key folder",
     ]

@@ -14,7 +14,7 @@ from typing import Any, Self
 from nautilus_trader.backtest import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.common import LoggerConfig
 from nautilus_trader.data import DataEngineConfig
-from nautilus_trader.execution import MakerTakerFeeModel, StaticLatencyModel
+from nautilus_trader.execution import ExecutionEngineConfig, MakerTakerFeeModel, StaticLatencyModel
 from nautilus_trader.model import (
     AccountType,
     AggressorSide,
@@ -292,6 +292,7 @@ def make_engine(
     level_one: bool = False,
     risk: RiskEngineConfig | None = None,
     acknowledges: bool = False,
+    own_books: bool = False,
     limits: Mapping[str, Decimal] | None = None,
     logging: LoggerConfig | None = None,
 ) -> BacktestEngine:
@@ -303,6 +304,7 @@ def make_engine(
         BacktestEngineConfig(
             logging=logging or LoggerConfig(bypass_logging=True),
             risk_engine=risk,
+            exec_engine=ExecutionEngineConfig(manage_own_order_books=True) if own_books else None,
             data_engine=DataEngineConfig(emit_quotes_from_book=True, emit_quotes_from_book_depths=True),
         )
     )

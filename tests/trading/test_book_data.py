@@ -4,7 +4,7 @@ import pytest
 from scripting import XRP_USDT, Watched, book, config, depth, quote, trade
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.trading.book import OwnBook
+from mm_nautilus.trading.book import LocalBook
 
 LEVELS = ([(2.3495, 300.0), (2.3494, 100.0)], [(2.3505, 100.0), (2.3506, 100.0)])
 
@@ -68,6 +68,6 @@ def test_imbalance_counts_the_top_ten_levels(run, bids, asks, expected):
     )
     mm = Watched(config())
     run(mm, [book(0, levels[0] + far, levels[1])])
-    own: OwnBook = mm.symbols[XRP_USDT].book
+    own: LocalBook = mm.symbols[XRP_USDT].book
     assert own.imbalance() == pytest.approx(expected)
     assert (own.best_bid_ticks, own.best_ask_ticks) == (234_950, 235_050)
