@@ -11,7 +11,7 @@ from mm_nautilus.market.rates import Rates
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
-from mm_nautilus.trading.messages import SymbolView
+from mm_nautilus.trading.symbol_views import SymbolViews
 
 _ZERO = Decimal(0)
 
@@ -42,7 +42,7 @@ class SymbolPnl:
         return self.realized + self.unrealized
 
 
-def net_position(portfolio: Any, view: SymbolView) -> Decimal:
+def net_position(portfolio: Any, view: SymbolViews) -> Decimal:
     """Return a symbol's net position since the start in base currency, rounded to whole lots.
 
     The engine stores it as a binary float: 3.104382 XRP may come back as 3.104382000000015.
@@ -67,7 +67,7 @@ class AccountValuer:
     """
 
     def __init__(
-        self, portfolio: Any, venue: str, views: Mapping[str, SymbolView], report_currency: str
+        self, portfolio: Any, venue: str, views: Mapping[str, SymbolViews], report_currency: str
     ) -> None:
         self._portfolio = portfolio
         self._balances = Balances(portfolio, Venue(venue))

@@ -26,9 +26,9 @@ from mm_nautilus.trading.messages import (
     FirstPrices,
     MarketGap,
     StrategyStarted,
-    SymbolView,
 )
 from mm_nautilus.trading.pausing import PausingTimer
+from mm_nautilus.trading.symbol_views import SymbolViews
 
 _TIMER: Final = "metrics"
 _STATE_KEY: Final = "metrics"
@@ -53,7 +53,7 @@ class MetricsActorConfig(BaseModel):
 class _SymbolBook:
     """The actor's counts of one symbol."""
 
-    view: SymbolView
+    view: SymbolViews
     currency_decimals: int
     fills: int = 0
     maker_fills: int = 0

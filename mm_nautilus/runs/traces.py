@@ -23,9 +23,9 @@ from mm_nautilus.trading.messages import (
     MarketSample,
     QuoteState,
     StrategyStarted,
-    SymbolView,
 )
 from mm_nautilus.trading.pausing import PausingTimer
+from mm_nautilus.trading.symbol_views import SymbolViews
 
 _TIMER: Final = "traces"
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -81,7 +81,7 @@ ACTIONS: Final = pa.schema(
 class _Watched:
     """One symbol, and the fills after which the mid is still to be looked at."""
 
-    view: SymbolView
+    view: SymbolViews
     counted: Mapping[str, int]
     """The order counts that have been written."""
     due: list[tuple[int, float, str]] = field(default_factory=list)
@@ -181,12 +181,12 @@ class TraceRecorder(GuardedActor):
         self._count(now_ns)
 
     def _write_market(
-        self, view: SymbolView, ts_ns: int, sample: MarketSample, trade_id: str | None = None
+        self, view: SymbolViews, ts_ns: int, sample: MarketSample, trade_id: str | None = None
     ) -> None:
         self._market.append((ts_ns, view.spec.symbol, trade_id, *sample))
 
     def _write_mid(
-        self, view: SymbolView, ts_ns: int, seconds: float, trade_id: str, *, is_known: bool = True
+        self, view: SymbolViews, ts_ns: int, seconds: float, trade_id: str, *, is_known: bool = True
     ) -> None:
         last_mid = view.last_mid if is_known else None
         mid = None if last_mid is None else float(last_mid)

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nautilus_trader.model import InstrumentId
 
-from mm_nautilus.calibration.volatility import VolatilityEstimate
-from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.risk.feed import FeedData
-from mm_nautilus.risk.state import GuardState, QuotingState
+from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.risk.venue_state import VenueState
+
+if TYPE_CHECKING:
+    from mm_nautilus.trading.symbol_views import SymbolViews
 
 EVENTS_TOPIC: Final = "mm.events"
 """Topic of strategy events: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
@@ -89,64 +90,6 @@ class QuoteState(NamedTuple):
     level: int = 1
 
 
-class SymbolView(Protocol):
-    """What other components can read of one symbol; values are computed when they are read.
-
-    Attributes
-    ----------
-    volatility
-        One-minute volatility of the mid price.
-    on_quotes_changed
-        Called with a `QuoteState` whenever a working order, or the reason for none, changes.
-    """
-
-    instrument_id: InstrumentId
-    spec: InstrumentSpec
-    volatility: VolatilityEstimate
-    on_quotes_changed: list[Callable[[QuoteState], None]]
-
-    @property
-    def last_mid(self) -> Decimal | None:
-        """The exact mid price of the last valid book, in quote currency; None before the first."""
-
-    def last_mid_price(self) -> Any:
-        """Return `last_mid` as the engine's price."""
-
-    @property
-    def indicators(self) -> Mapping[str, float | int | None]:
-        """v1.4.0's indicators by name, see `SymbolViews.indicators`."""
-
-    def current_reservation_price(self) -> float | None:
-        """Return the reservation price at the current book and position; the mid if the model has none."""
-
-    @property
-    def trailing_stop_price(self) -> float | None:
-        """The trailing stop in quote currency, None while it is off or not armed."""
-
-    @property
-    def order_counts(self) -> Mapping[str, int]:
-        """Order commands, executions and refusals so far, by name."""
-
-    def sample(self) -> MarketSample:
-        """Return the current market, position and reservation price."""
-
-    def quote_state(self, now_ns: int, level: int = 1) -> QuoteState:
-        """Return the working orders of a level and the reasons for missing ones."""
-
-    @property
-    def last_event_ns(self) -> int | None:
-        """Time of the book's last event, nanoseconds since the epoch; None before the first."""
-
-    def is_gap(self, now_ns: int) -> bool:
-        """Return whether the silence of the book is a gap, see `BookGuard.is_gap`."""
-
-    def call_before_next_touch(self, after_ns: int | None, callback: Callable[[int], None]) -> None:
-        """Call `callback` just before the first change of the touch after a time, see `Market`."""
-
-    def guard_state(self, now_ns: int) -> GuardState:
-        """Return what the symbol is doing and why."""
-
-
 @dataclass(frozen=True, slots=True)
 class StrategyStarted:
     """A strategy starts quoting; carries its portfolio and the symbols it trades.
@@ -168,7 +111,7 @@ class StrategyStarted:
     strategy: str
     portfolio: Any
     report_currency: str
-    views: Mapping[InstrumentId, SymbolView]
+    views: "Mapping[InstrumentId, SymbolViews]"
     catch_up: "Callable[[], Iterator[Fill]]"
 
 
