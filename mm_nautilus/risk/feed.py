@@ -1,6 +1,5 @@
 """Guards of a live feed: connected, each book complete since then, and trades still arriving."""
 
-from collections import deque
 from enum import StrEnum
 from typing import Final
 
@@ -41,6 +40,11 @@ class FeedGuard:
     resume_after_ns
         Wait between snapshot and quoting, nanoseconds.
 
+    Attributes
+    ----------
+    resume_at_ns
+        Earliest time of quoting after the last snapshot, nanoseconds since the epoch.
+
     Notes
     -----
     After a wrong checksum the engine's Kraken client clears the book and resubscribes. After the third in a row it
@@ -53,18 +57,13 @@ class FeedGuard:
 
     def __init__(self, resume_after_ns: int) -> None:
         self._resume_after_ns = resume_after_ns
-        self._resume_at_ns = 0
+        self.resume_at_ns = 0
         self._is_unchecked = False
         self._expects_clear = False
         self._asked_ns: int | None = None
         self._ask_at_ns = 0
         self._wait_ns = 0
         self._state: FeedState | None = FeedState.AWAITING_SNAPSHOT
-
-    @property
-    def resume_at_ns(self) -> int:
-        """Earliest time of quoting after the last snapshot, nanoseconds since the epoch."""
-        return self._resume_at_ns
 
     @property
     def is_trusted(self) -> bool:
@@ -92,7 +91,7 @@ class FeedGuard:
         """Record a snapshot at `ts_ns`; one from before the disconnect does not count."""
         if self._state is FeedState.AWAITING_SNAPSHOT and not self._is_unchecked:
             self._state = None
-            self._resume_at_ns = ts_ns + self._resume_after_ns
+            self.resume_at_ns = ts_ns + self._resume_after_ns
 
     def needs_resubscription(self, now_ns: int) -> bool:
         """Return whether to resubscribe now: the book is unchecked, or the last request got no answer."""
@@ -112,24 +111,22 @@ class FeedGuard:
         """Return why the book must not be quoted on, or None."""
         if self._state is not None:
             return self._state.value
-        return FeedState.RECOVERING.value if now_ns < self._resume_at_ns else None
+        return FeedState.RECOVERING.value if now_ns < self.resume_at_ns else None
 
 
 class RecentTrades:
     """The ids of a feed's last trades, to find repeated ones."""
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._order: deque[str] = deque()
+        self._ids: dict[str, None] = {}
 
     def is_repeated(self, trade_id: str) -> bool:
         """Store a trade's id and return whether it was known already."""
         if trade_id in self._ids:
             return True
-        self._ids.add(trade_id)
-        self._order.append(trade_id)
-        if len(self._order) > _MOST_TRADE_IDS:
-            self._ids.discard(self._order.popleft())
+        self._ids[trade_id] = None
+        if len(self._ids) > _MOST_TRADE_IDS:
+            del self._ids[next(iter(self._ids))]
         return False
 
 
@@ -152,12 +149,7 @@ class TapeGuard:
         self._resume_after_ns = resume_after_ns
         self._last_ns: int | None = None
         self._asked_ns: int | None = None
-        self._resume_at_ns = 0
-
-    @property
-    def resume_at_ns(self) -> int:
-        """Earliest time of quoting after the first trade, nanoseconds since the epoch."""
-        return self._resume_at_ns
+        self.resume_at_ns = 0
 
     def begin(self, now_ns: int) -> None:
         """Start the time without a trade now, unless it runs already."""
@@ -171,7 +163,7 @@ class TapeGuard:
     def on_trade(self, ts_ns: int) -> None:
         """Record that a trade of any age arrived."""
         if self.is_stale(ts_ns):
-            self._resume_at_ns = ts_ns + self._resume_after_ns
+            self.resume_at_ns = ts_ns + self._resume_after_ns
         self._last_ns, self._asked_ns = ts_ns, None
 
     def is_stale(self, now_ns: int) -> bool:
@@ -193,4 +185,4 @@ class TapeGuard:
 
     def reason(self, now_ns: int) -> str | None:
         """Return why the symbol must not be quoted, or None."""
-        return _STALE_TAPE if self.is_stale(now_ns) or now_ns < self._resume_at_ns else None
+        return _STALE_TAPE if self.is_stale(now_ns) or now_ns < self.resume_at_ns else None

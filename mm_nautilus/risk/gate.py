@@ -8,7 +8,7 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData, FeedGuard, RecentTrades, TapeGuard
 from mm_nautilus.risk.limits import BookGuard, DrawdownGuard, LineLimit, LogThrottle
 from mm_nautilus.risk.loss_streak import LossStreak
-from mm_nautilus.risk.refusals import RefusalGuard, RefusalLimits
+from mm_nautilus.risk.refusals import RefusalGuard
 from mm_nautilus.risk.state import Halt
 from mm_nautilus.risk.venue_state import VenueState, venue_reason
 from mm_nautilus.system.moments import SECOND_NS
@@ -39,6 +39,8 @@ class SymbolGuards:
         Why the symbol is halted, or None.
     reported
         The pause last reported, None while quoting.
+    lines, old_trades
+        Limits on the log lines of guard changes, and of trades that are left out.
     """
 
     def __init__(self, params: SymbolParams) -> None:
@@ -47,12 +49,10 @@ class SymbolGuards:
         self.drawdown = DrawdownGuard(params.max_drawdown_pct)
         self.losses = LossStreak(params.max_consecutive_losses)
         self.refusals = RefusalGuard(
-            RefusalLimits(
-                most=params.max_refused_orders,
-                window_ns=round(params.refused_orders_window_seconds * SECOND_NS),
-                pause_ns=round(params.refused_orders_pause_seconds * SECOND_NS),
-                most_pauses=params.max_refused_orders_pauses,
-            )
+            params.max_refused_orders,
+            window_ns=round(params.refused_orders_window_seconds * SECOND_NS),
+            pause_ns=round(params.refused_orders_pause_seconds * SECOND_NS),
+            most_pauses=params.max_refused_orders_pauses,
         )
         self.feed: FeedGuard | None = None
         self.tape: TapeGuard | None = None
@@ -66,10 +66,10 @@ class SymbolGuards:
         self.reported: NotQuoting | None = NotQuoting.NO_BOOK
         self._reported_ns: int | None = None
         self._max_trade_age_ns = round(params.max_trade_age_seconds * SECOND_NS)
-        self._old_trades = LogThrottle(MINUTE_NS)
+        self.old_trades = LogThrottle(MINUTE_NS)
         self._backward_dates = LogThrottle(MINUTE_NS)
         self._newest_date_ns = 0
-        self._lines = LineLimit(_MOST_LINES, MINUTE_NS)
+        self.lines = LineLimit(_MOST_LINES, MINUTE_NS)
 
     def watch_feed(self) -> None:
         """Add the guards of a live feed: connection, snapshots and trades."""
@@ -143,10 +143,6 @@ class SymbolGuards:
         """Return whether a trade was too old on arrival; times in nanoseconds since the epoch."""
         return ts_init - ts_event > self._max_trade_age_ns
 
-    def is_repeated(self, trade_id: str) -> bool:
-        """Return whether a live feed has sent this trade before."""
-        return self.recent_trades is not None and self.recent_trades.is_repeated(trade_id)
-
     def backward_seconds(self, date_ns: int, now_ns: int) -> float | None:
         """Return how far a book event is dated before an earlier one, seconds; None if it is not or was logged already.
 
@@ -162,14 +158,6 @@ class SymbolGuards:
             self._newest_date_ns = date_ns
             return None
         return late_ns / SECOND_NS if self._backward_dates.begins(now_ns) else None
-
-    def line(self, text: str, now_ns: int) -> str | None:
-        """Return the line to log of a guard's change, None beyond the limit per minute."""
-        return self._lines.take(text, now_ns)
-
-    def reports_old_trade(self, now_ns: int) -> bool:
-        """Return whether to report a trade that is left out: the first within a minute."""
-        return self._old_trades.begins(now_ns)
 
     def supersedes(self, halt: Halt) -> bool:
         """Return whether a halt replaces the current one: it is the first, a kill, or closes the position."""

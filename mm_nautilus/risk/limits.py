@@ -43,36 +43,28 @@ class BookGuard:
 
     Attributes
     ----------
-    last_event_ns
-        Time of the last book event, nanoseconds since the epoch; None before the first.
+    condition, last_event_ns
+        Condition and time of the book's last event, nanoseconds since the epoch; None before the first.
+    resume_at_ns
+        Earliest time of quoting if the book stays valid, nanoseconds since the epoch.
     """
 
     def __init__(self, stale_after_ns: int, resume_after_ns: int) -> None:
         self.stale_after_ns = stale_after_ns
         self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
         self._resume_after_ns = resume_after_ns
-        self._condition = BookCondition.MISSING
+        self.condition = BookCondition.MISSING
         self.last_event_ns: int | None = None
         self._has_started = False
-        self._resume_at_ns = 0
-
-    @property
-    def condition(self) -> BookCondition:
-        """The book's condition at its last event."""
-        return self._condition
-
-    @property
-    def resume_at_ns(self) -> int:
-        """Earliest time of quoting if the book stays valid, nanoseconds since the epoch."""
-        return self._resume_at_ns
+        self.resume_at_ns = 0
 
     def on_event(self, ts_ns: int, condition: BookCondition) -> None:
         """Set the condition of the book after an event at `ts_ns`."""
-        was_defective = self._condition is not BookCondition.SOUND or self.is_stale(ts_ns)
-        self._condition = condition
+        was_defective = self.condition is not BookCondition.SOUND or self.is_stale(ts_ns)
+        self.condition = condition
         self.last_event_ns = ts_ns
         if condition is BookCondition.SOUND and was_defective and self._has_started:
-            self._resume_at_ns = ts_ns + self._resume_after_ns
+            self.resume_at_ns = ts_ns + self._resume_after_ns
         # The first book is quoted on at once; one that was cleared later has to recover.
         self._has_started = self._has_started or condition is not BookCondition.MISSING
 
@@ -82,7 +74,7 @@ class BookGuard:
 
     def recover(self, now_ns: int) -> None:
         """Start a recovery as after a defect, because earlier times are no longer valid."""
-        self._resume_at_ns = max(self._resume_at_ns, now_ns + self._resume_after_ns)
+        self.resume_at_ns = max(self.resume_at_ns, now_ns + self._resume_after_ns)
 
     def is_stale(self, now_ns: int) -> bool:
         """Return whether the feed has been silent for longer than `stale_after_ns`."""
@@ -94,13 +86,13 @@ class BookGuard:
 
     def defect(self, now_ns: int) -> str | None:
         """Return what is wrong with the book now, or None."""
-        if self._condition is not BookCondition.SOUND:
-            return self._condition.value
+        if self.condition is not BookCondition.SOUND:
+            return self.condition.value
         return "stale book" if self.is_stale(now_ns) else None
 
     def reason(self, now_ns: int) -> str | None:
         """Return why the book must not be quoted on, or None."""
-        return self.defect(now_ns) or ("book recovering" if now_ns < self._resume_at_ns else None)
+        return self.defect(now_ns) or ("book recovering" if now_ns < self.resume_at_ns else None)
 
 
 @dataclass(slots=True)

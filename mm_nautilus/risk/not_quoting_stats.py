@@ -27,16 +27,13 @@ class NotQuotingStats:
         """Set the reason from `now_ns` on; None while the side is quoted."""
         if reason is self.current:
             return
-        self._add_time(now_ns)
+        self.close(now_ns)
         self.current = reason
         if reason is not None:
             self.counts[reason] = self.counts.get(reason, 0) + 1
 
     def close(self, now_ns: int) -> None:
         """Add the duration of the current reason up to `now_ns`."""
-        self._add_time(now_ns)
-
-    def _add_time(self, now_ns: int) -> None:
         if self.current is not None:
             held_ns = max(0, now_ns - self._since_ns)
             self.times_ns[self.current] = self.times_ns.get(self.current, 0) + held_ns

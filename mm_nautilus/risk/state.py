@@ -1,14 +1,11 @@
 """State of a symbol under its guards: quoting, paused or halted, with a reason."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from mm_nautilus.pricing.not_quoting import HALTS, UNSAFE_BOOK, NotQuoting
-
-GUARD_REASONS: Final = UNSAFE_BOOK | HALTS | {NotQuoting.REFUSED_TOO_OFTEN, NotQuoting.BOOK_RECOVERING}
-"""Reasons set by guards: they affect both sides and end only when the guard ends them."""
+from mm_nautilus.pricing.not_quoting import NotQuoting
 
 
 class QuotingState(StrEnum):
@@ -40,13 +37,9 @@ class Halt:
     text: str
     flatten: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the halt as plain values."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` returned."""
+        """Read what `asdict` returned."""
         return cls(NotQuoting(values["reason"]), str(values["text"]), bool(values["flatten"]))
 
 

@@ -165,7 +165,7 @@ class FeedMonitor:
             symbol.guards.tape.on_trade(trade.ts_init)
         if symbol.trades.takes(trade):
             return True
-        if symbol.guards.reports_old_trade(trade.ts_init):
+        if symbol.guards.old_trades.begins(trade.ts_init):
             self._log_old_trade(symbol, trade)
         return False
 

@@ -135,7 +135,7 @@ class Halts:
 
     def _report(self, symbol: SymbolState, state: QuotingState, text: str, now_ns: int) -> None:
         log = self._strategy.log.info if state is QuotingState.QUOTING else self._strategy.log.warning
-        line = symbol.guards.line(f"MM: {symbol.name} {text}", now_ns)
+        line = symbol.guards.lines.take(f"MM: {symbol.name} {text}", now_ns)
         if line is not None:
             log(line)
         self._strategy.publish_message(EVENTS_TOPIC, GuardChange(now_ns, symbol.name, state, text))

@@ -87,7 +87,7 @@ def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
     return {
         "entry": None if position.entry is None else asdict(position.entry),
         "realized": f"{position.realized:f}",
-        "halt": None if halt is None else halt.to_dict(),
+        "halt": None if halt is None else asdict(halt),
         "drawdown_peak": symbol.drawdown.peak,
         "losses_in_a_row": symbol.guards.losses.length,
         "open_fees": f"{position.results.open_fees:f}",

@@ -36,7 +36,8 @@ class TradeFilter:
     def takes(self, trade: Any) -> bool:
         """Return whether a trade counts."""
         is_old = self._guards.is_old(trade.ts_event, trade.ts_init)
-        is_repeated = self._guards.is_repeated(trade.trade_id.value)
+        recent = self._guards.recent_trades
+        is_repeated = recent is not None and recent.is_repeated(trade.trade_id.value)
         self._counts.old_trades += is_old
         self._counts.repeated_trades += is_repeated and not is_old
         is_fresh = not is_old and not is_repeated

@@ -31,9 +31,8 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.pricing.exits import trailing_stop_price
 from mm_nautilus.pricing.models import reservation_price
-from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.not_quoting import HALTS, UNSAFE_BOOK, NotQuoting
 from mm_nautilus.report.rows import SYMBOL_ROWS
-from mm_nautilus.risk.state import GUARD_REASONS
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.trading.position import PositionResults
 
@@ -52,7 +51,7 @@ PROGRAMS = {
     ("python", "run_sandbox.py"): ["-m", "mm_nautilus.cli", "sandbox"],
 }
 
-GUARDS = GUARD_REASONS - {NotQuoting.BOOK_RECOVERING}
+GUARDS = UNSAFE_BOOK | HALTS | {NotQuoting.REFUSED_TOO_OFTEN}
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

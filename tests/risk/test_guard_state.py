@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_halt_outdoes_the_sides():
 @pytest.mark.parametrize("flatten", [True, False])
 def test_a_halt_survives_a_turn_through_json(reason, flatten):
     halt = Halt(reason, "figures", flatten)
-    back = Halt.from_dict(json.loads(json.dumps(halt.to_dict())))
+    back = Halt.from_dict(json.loads(json.dumps(asdict(halt))))
     assert back == halt
     assert back.reason is reason
 

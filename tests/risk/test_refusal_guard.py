@@ -2,14 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.risk.refusals import RefusalGuard, RefusalLimits
-
-LIMITS = RefusalLimits(most=3, window_ns=10, pause_ns=100, most_pauses=2)
+from mm_nautilus.risk.refusals import RefusalGuard
 
 
 @pytest.fixture
 def guard():
-    return RefusalGuard(LIMITS)
+    return RefusalGuard(3, window_ns=10, pause_ns=100, most_pauses=2)
 
 
 def storm(guard: RefusalGuard, at: int) -> bool:
@@ -69,20 +67,18 @@ def test_a_reset_forgets_everything(guard):
     assert not guard.add(222)
 
 
-@pytest.mark.parametrize(
-    "limits", [RefusalLimits(None, 10, 100, 0), RefusalLimits(3, 10, 100, None)], ids=["no storm", "no end"]
-)
-def test_null_switches_storms_or_their_end_off(limits):
-    guard = RefusalGuard(limits)
+@pytest.mark.parametrize(("most", "most_pauses"), [(None, 0), (3, None)], ids=["no storm", "no end"])
+def test_null_switches_storms_or_their_end_off(most, most_pauses):
+    guard = RefusalGuard(most, window_ns=10, pause_ns=100, most_pauses=most_pauses)
     for at in range(0, 5000, 110):
         storm(guard, at)
     assert not guard.is_exhausted
-    assert (guard.pauses > 0) == (limits.most is not None)
+    assert (guard.pauses > 0) == (most is not None)
 
 
 @given(st.lists(st.integers(0, 30), max_size=80), st.integers(1, 5), st.integers(1, 40))
 def test_a_pause_begins_exactly_where_the_window_holds_too_many(gaps, most, window_ns):
-    guard = RefusalGuard(RefusalLimits(most, window_ns, 50, None))
+    guard = RefusalGuard(most, window_ns=window_ns, pause_ns=50, most_pauses=None)
     counted: list[int] = []
     now = 0
     for gap in gaps:

@@ -126,7 +126,7 @@ def test_a_trade_is_old_beyond_the_limit(age_s, is_old):
 def test_old_trades_are_told_once_a_spell():
     guards = make()
     times = [0, 1, 59, 118, 178, 179]
-    assert [guards.reports_old_trade(at * S) for at in times] == [True, False, False, False, True, False]
+    assert [guards.old_trades.begins(at * S) for at in times] == [True, False, False, False, True, False]
 
 
 # -- Halts --------------------------------------------------------------------------------------------
