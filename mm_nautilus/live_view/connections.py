@@ -67,7 +67,7 @@ class BoundedConnection(H11Protocol):
         self._wait_no_longer_if_answering()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request; where it comes in the middle of one, that one's answer has nobody to go to."""
+        """Refuse what is no request; one that comes within another request ends the connection."""
         if self.cycle is None or self.cycle.response_complete:
             super().send_400_response(msg)
         else:

@@ -64,7 +64,7 @@ class LogTail:
 
 
 class Publisher:
-    """Make frames of server-sent events while somebody listens, from the server's thread alone.
+    """Make frames of server-sent events while a page is open, from the server's thread alone.
 
     There is a frame ``state`` a second and at once after a fill; ``fills``, ``curve`` and ``log`` come when they have
     changed. A listener that reads slowly misses frames that are out of date, and nothing is kept for it. The clock, in

@@ -187,7 +187,7 @@ class _LogHandler(logging.Handler):
 
 
 def _listener(config: WebConfig) -> socket.socket:
-    """Return a socket that listens already, so that nobody else can take the port."""
+    """Return a socket that listens already, so that no other process can take the port."""
     place = f"web: {config.host} port {config.port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

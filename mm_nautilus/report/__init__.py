@@ -1,1 +1,1 @@
-"""What a run has to tell: tables and journal lines, from plain values alone."""
+"""Reports of a run: tables, charts, pages and journal lines, from plain values alone."""

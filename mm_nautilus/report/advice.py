@@ -231,7 +231,7 @@ RULES: Final[tuple[Rule, ...]] = (
 """Rules, the gravest first; a rule's name is its function's."""
 
 
-def spoken(run: RunFacts) -> list[tuple[str, str]]:
+def suggestions(run: RunFacts) -> list[tuple[str, str]]:
     """Return the name and the words of each rule that applies to a run."""
     return [(rule.__name__, text) for rule in RULES if (text := rule(run)) is not None]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
-from mm_nautilus.report.advice import spoken
+from mm_nautilus.report.advice import suggestions
 from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
 from mm_nautilus.report.run_facts import RunFacts, counted, turnover_of
 
@@ -41,7 +41,7 @@ def answer(run: RunFacts) -> dict[str, Any]:
         parts, turnover = _parts(run), _turnover(run)
         groups, compared = _groups(run), _compared(run, turnover)
     result = run.trading_pnl
-    rules = spoken(run)
+    rules = suggestions(run)
     missing = _missing(run, parts)
     return {
         "currency": run.currency,

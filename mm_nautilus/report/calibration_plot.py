@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
+from markupsafe import Markup
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from mm_nautilus.calibration.figures import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
 from mm_nautilus.report.calibration import recorded_words, source_words
+from mm_nautilus.report.html import templates
 
 _BID_COLOUR: Final = "#0072b2"
 _ASK_COLOUR: Final = "#d55e00"
@@ -21,12 +22,6 @@ _FIGURE_HEIGHT: Final = 430
 _CURVE_POINTS: Final = 60
 _BELOW_SMALLEST: Final = 0.3
 """How far below the smallest measured intensity a fit is drawn, as a share of it."""
-
-_STYLE: Final = (
-    "body{font-family:system-ui,sans-serif;margin:1.5rem auto;max-width:90rem;padding:0 1rem;color:#222}"
-    "h2{margin:1.5rem 0 .2rem}p{margin:.2rem 0;max-width:70rem}"
-    ".simulated{background:#fff3cd;border:1px solid #d9b44a;padding:.4rem .7rem;font-weight:600}"
-)
 
 
 def calibration_figure(symbol: SymbolCalibration) -> go.Figure:
@@ -159,36 +154,22 @@ def _add_signature(
 
 def calibration_page(calibration: Calibration) -> str:
     """Return one HTML page with every symbol's figure; it holds all it needs and opens without a network."""
-    heading = f"Calibration from {source_words(calibration.source)}"
-    warning = (
-        '<p class="simulated">SIMULATED data: these figures say nothing about a market.</p>'
-        if calibration.source.simulated
-        else ""
+    page: str = (
+        templates("mm_nautilus.report")
+        .get_template("calibration.html.jinja")
+        .render(
+            calibration=calibration,
+            heading=f"Calibration from {source_words(calibration.source)}",
+            recorded_words=recorded_words,
+            figure=_figure_html,
+            plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library itself
+        )
     )
-    sections = "\n".join(
-        _section(number, name, symbol) for number, (name, symbol) in enumerate(calibration.symbols.items())
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(heading)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style><script>{get_plotlyjs()}</script></head>\n"
-        f"<body><h1>{escape(heading)}</h1>{warning}"
-        f"<p>Estimated {escape(calibration.created.isoformat())}. Points are measured, with one standard "
-        "deviation; a full line is the fit over its range, a dotted one lies beyond it.</p>\n"
-        f"{sections}\n</body></html>\n"
-    )
+    return page
 
 
-def _section(number: int, name: str, symbol: SymbolCalibration) -> str:
-    verdict = symbol.fees.verdict if symbol.fees is not None else ""
-    words = f"<p>{escape(verdict[:1].upper() + verdict[1:])}.</p>" if verdict else ""
-    return (
-        f'<section id="{escape(name)}"><h2>{escape(name)}</h2><p>{escape(recorded_words(symbol))}</p>{words}\n'
-        f"{_figure_html(calibration_figure(symbol), f'figure-{number}')}</section>"
-    )
-
-
-def _figure_html(figure: go.Figure, identity: str) -> str:
+def _figure_html(symbol: SymbolCalibration, number: int) -> Markup:
     buttons = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]}
-    html: str = figure.to_html(include_plotlyjs=False, full_html=False, div_id=identity, config=buttons)
-    return html
+    figure = calibration_figure(symbol)
+    html = figure.to_html(include_plotlyjs=False, full_html=False, div_id=f"figure-{number}", config=buttons)
+    return Markup(html)  # noqa: S704 - made by plotly

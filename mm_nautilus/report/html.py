@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -11,13 +10,15 @@ from markupsafe import Markup
 
 def templates(*packages: str) -> Environment:
     """Return the templates of packages, the first packages' before the others'; texts are escaped."""
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    return environment
 
 
 def source(environment: Environment, *names: str) -> str:
@@ -39,13 +40,6 @@ def html(
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - the package's own, and plotly's
         policy=policy,
         style=Markup(style),  # noqa: S704 - the package's own
-        data=lambda value: Markup(_json(value)),  # noqa: S704 - escaped for where it stands
         **parts,
     )
     return made
-
-
-def _json(value: Any) -> str:
-    """Return JSON that can stand inside a script element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

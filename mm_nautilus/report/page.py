@@ -201,11 +201,11 @@ def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
     lines = [
         Cell(line, (pointer("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
     ]
-    spoken = [
+    suggested = [
         Cell(entry["text"], (pointer("answer", "next", str(index), "text"),))
         for index, entry in enumerate(answer["next"])
     ]
-    return {"lines": lines, "next": spoken[1:]}
+    return {"lines": lines, "next": suggested[1:]}
 
 
 _PARTS: Final = (

@@ -32,52 +32,51 @@ def tape(*rows):
     return TradeBlock(ts - 2, ts, price, lots, side, [str(number) for number in range(len(ts))])
 
 
-def test_trades_of_one_side_at_one_time_are_one_order_that_reached_the_deepest():
-    trades = tape((50, 1001, 1, SIDE_BID), (50, 1002, 2, SIDE_BID), (50, 1004, 1, SIDE_BID))
+STEADY = ((0, 999, 1001),)
+ORDERS = {
+    # name: (trades, touches, times of the orders, whether they buy, their depths in bps)
+    "trades of one side at one time are one order that reached the deepest": (
+        [(50, 1001, 1, SIDE_BID), (50, 1002, 2, SIDE_BID), (50, 1004, 1, SIDE_BID)],
+        (STEADY, [50], [True], [40.0]),
+    ),
+    "sell orders reach down": (
+        [(50, 999, 1, SIDE_ASK), (50, 995, 1, SIDE_ASK)],
+        (STEADY, [50], [False], [50.0]),
+    ),
+    "depth runs from the mid just before, not from that of the order's own moment": (
+        [(50, 1003, 1, SIDE_BID)],
+        (((0, 999, 1001), (50, 1001, 1003)), [50], [True], [30.0]),
+    ),
+    "depth runs from the last mid": (
+        [(50, 1003, 1, SIDE_BID)],
+        (((0, 999, 1001), (49, 1001, 1003)), [50], [True], [1e4 / 1002]),
+    ),
+    "orders of one side are one until the touch changes": (
+        [(50, 1001, 1, SIDE_BID), (60, 1005, 1, SIDE_BID), (70, 999, 1, SIDE_ASK), (90, 1001, 1, SIDE_BID)],
+        (((0, 999, 1001), (80, 999, 1001)), [50, 70, 90], [True, False, True], [50.0, 10.0, 10.0]),
+    ),
+    "trades ahead of the book or without a side are left out": (
+        [(10, 1001, 1, SIDE_BID), (30, 1001, 1, SIDE_NONE), (40, 1001, 1, SIDE_BID)],
+        (((10, 999, 1001),), [40], [True], [10.0]),
+    ),
+    "an order behind a stale mid has a negative depth": (
+        [(50, 995, 1, SIDE_BID)],
+        (STEADY, [50], [True], [-50.0]),
+    ),
+}
 
-    orders = market_orders(trades, touches_at((0, 999, 1001)))
 
-    assert len(orders) == 1
-    assert orders.ts_ns.tolist() == [50]
-    assert orders.is_buy.tolist() == [True]
-    assert orders.depth_bps == pytest.approx([40.0])
-
-
-def test_sell_orders_reach_down():
-    trades = tape((50, 999, 1, SIDE_ASK), (50, 995, 1, SIDE_ASK))
-
-    orders = market_orders(trades, touches_at((0, 999, 1001)))
-
-    assert orders.is_buy.tolist() == [False]
-    assert orders.depth_bps == pytest.approx([50.0])
+@pytest.mark.parametrize("name", ORDERS)
+def test_market_orders(name):
+    trades, (touches, times, buys, depths) = ORDERS[name]
+    orders = market_orders(tape(*trades), touches_at(*touches))
+    assert (orders.ts_ns.tolist(), orders.is_buy.tolist()) == (times, buys)
+    assert orders.depth_bps == pytest.approx(depths)
 
 
 def test_sides_at_one_time_are_two_orders():
     trades = tape((50, 1001, 1, SIDE_BID), (50, 999, 1, SIDE_ASK))
-
-    assert market_orders(trades, touches_at((0, 999, 1001))).is_buy.tolist() in ([True, False], [False, True])
-
-
-def test_depth_runs_from_the_mid_just_before():
-    trades = tape((50, 1003, 1, SIDE_BID))
-
-    at_once = market_orders(trades, touches_at((0, 999, 1001), (50, 1001, 1003)))
-    later = market_orders(trades, touches_at((0, 999, 1001), (49, 1001, 1003)))
-
-    assert at_once.depth_bps == pytest.approx([30.0])
-    assert later.depth_bps == pytest.approx([1e4 / 1002])
-
-
-def test_orders_of_one_side_are_one_until_the_touch_changes():
-    trades = tape(
-        (50, 1001, 1, SIDE_BID), (60, 1005, 1, SIDE_BID), (70, 999, 1, SIDE_ASK), (90, 1001, 1, SIDE_BID)
-    )
-
-    orders = market_orders(trades, touches_at((0, 999, 1001), (80, 999, 1001)))
-
-    assert orders.ts_ns.tolist() == [50, 70, 90]
-    assert orders.is_buy.tolist() == [True, False, True]
-    assert orders.depth_bps == pytest.approx([50.0, 10.0, 10.0])
+    assert market_orders(trades, touches_at(*STEADY)).is_buy.tolist() in ([True, False], [False, True])
 
 
 def test_an_order_that_the_feed_tears_apart_counts_from_its_first_trade():
@@ -86,18 +85,6 @@ def test_an_order_that_the_feed_tears_apart_counts_from_its_first_trade():
     torn = replace(whole, ts_init=np.array([50, 52]))
 
     assert market_orders(torn, touches).depth_bps == pytest.approx(market_orders(whole, touches).depth_bps)
-
-
-def test_trades_ahead_of_the_book_or_without_a_side_are_left_out():
-    trades = tape((10, 1001, 1, SIDE_BID), (30, 1001, 1, SIDE_NONE), (40, 1001, 1, SIDE_BID))
-
-    assert market_orders(trades, touches_at((10, 999, 1001))).ts_ns.tolist() == [40]
-
-
-def test_an_order_behind_a_stale_mid_has_a_negative_depth():
-    trades = tape((50, 995, 1, SIDE_BID))
-
-    assert market_orders(trades, touches_at((0, 999, 1001))).depth_bps == pytest.approx([-50.0])
 
 
 def test_no_trades_are_no_orders():
