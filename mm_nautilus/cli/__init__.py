@@ -1,20 +1,27 @@
 """The command line: ``mm-nautilus``.
 
-Nothing but what is needed to leave on a signal is imported before that is possible: the commands take up to a second.
+Only what leaving on a signal needs is imported here: the commands take up to a second to import.
 """
 
+import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from contextlib import suppress
+from types import FrameType
+from typing import Final, NoReturn
 
-from mm_nautilus.cli.leaving import leave_on_signals
+from mm_nautilus.system.ending_signals import ending_signals
+
+_PATIENCE_SECONDS: Final = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command of some words, by default the process's, and leave the process with its exit code.
 
-    Errors raised on purpose are printed to stderr, one line a problem, each starting with ``error: ``; with ``--json``
-    they are one JSON object on one line.
+    Expected errors are printed to stderr, one line a problem, each starting with ``error: ``; with ``--json`` they are
+    one JSON object on one line.
     """
     from mm_nautilus.cli.app import exit_code  # noqa: PLC0415 (see the module)
 
@@ -22,13 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Do as `main` does in a process that has nothing else to do.
+    """Do as `main` does in a process of its own.
 
-    A signal that comes before a command listens to signals itself, or to one that never does, ends the process at once,
-    without a traceback. After a live run the process ends at once, too.
+    A signal before a command handles signals itself ends the process at once, without a traceback. After a live run the
+    process ends at once, too.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    leave_on_signals(as_json="--json" in words)
+    _leave_on_signals(as_json="--json" in words)
     from mm_nautilus.cli.app import exit_code  # noqa: PLC0415 (see the module)
     from mm_nautilus.cli.frame import leave_at_once, takes_all  # noqa: PLC0415
 
@@ -38,3 +45,22 @@ def process_main(arguments: Sequence[str] | None = None) -> NoReturn:
     if not takes_all():
         leave_at_once(code or 1)
     sys.exit(code)
+
+
+def _leave_on_signals(*, as_json: bool) -> None:
+    """Let SIGINT, SIGTERM and SIGHUP end the process with 128 + their number until they have another handler.
+
+    An exception instead might be raised within an import, where libraries swallow it or print a traceback.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        code = 128 + number
+        text = f'{{"exit_code": {code}, "errors": ["interrupted"]}}' if as_json else "error: interrupted"
+        # The end does not wait for a stopped terminal or an unread pipe.
+        with suppress(OSError):
+            if select.select([], [2], [], _PATIENCE_SECONDS)[1]:
+                os.write(2, f"{text}\n".encode())
+        os._exit(code)
+
+    for number in ending_signals():
+        signal.signal(number, leave)

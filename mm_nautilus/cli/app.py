@@ -1,4 +1,4 @@
-"""The command line's frame: which commands there are, and how errors leave the process."""
+"""The command line's commands."""
 
 import platform
 import signal
@@ -43,7 +43,7 @@ app.command("doctor")(doctor_command)
 
 
 def print_version(wanted: bool) -> None:
-    """Print the versions of package, engine and Python, and end the command; nothing where it is not wanted."""
+    """Print the versions of package, engine and Python if wanted, and end the command."""
     if wanted:
         package, engine = (metadata.version(name) for name in ("mm-nautilus", "nautilus_trader"))
         typer.echo(f"mm-nautilus {package} (nautilus_trader {engine}, Python {platform.python_version()})")
@@ -67,11 +67,11 @@ def _root(
 
 
 def exit_code(words: Sequence[str]) -> int:
-    """Run the command that a command line, without the program's name, names and return its exit code."""
+    """Run a command line without the program's name and return its exit code."""
     open_closed_streams()
     outlive_terminals()
     take_any_text()
-    # A run that ends on a signal writes its report in a process of its own, which inherits that signals are blocked.
+    # A run that ends on a signal writes its report in another process, which inherits blocked signals.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending_signals())
     if words[:1] == ["sandbox"]:
         return run_unhurried(lambda: run_command(app, words))

@@ -14,15 +14,14 @@ from mm_nautilus.cli.console import (
     refuse_unopened,
 )
 from mm_nautilus.cli.options import (
-    BacktestFile,
     Overrides,
     Quiet,
+    RunFile,
     RunsFolder,
     Verbose,
     output_words,
     trade_lines,
 )
-from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 
 if TYPE_CHECKING:
@@ -30,12 +29,10 @@ if TYPE_CHECKING:
     from mm_nautilus.config.run import RunConfig
     from mm_nautilus.runs.winding_down import RunOutcome
 
-_DEFAULT_CONFIG = Path("configs") / "backtest.yaml"
-
 
 def backtest_command(
     *,
-    config: BacktestFile = None,
+    config: RunFile = Path("configs/backtest.yaml"),
     overrides: Overrides = None,
     out: RunsFolder = None,
     as_json: Annotated[
@@ -54,7 +51,7 @@ def backtest_command(
     from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
 
     words = [*(overrides or ()), *output_words(out)]
-    loaded = load_config(config or shipped_file(_DEFAULT_CONFIG), words)
+    loaded = load_config(config, words)
     say = trade_lines(
         loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: typer.echo(line, err=as_json)
     )

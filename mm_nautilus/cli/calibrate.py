@@ -42,8 +42,7 @@ def calibrate_command(
     catalog: CatalogFolder,
     symbols: SymbolList = None,
     window: Annotated[
-        str | None,
-        typer.Option(metavar="LENGTH", help="Use the last 90s, 30m, 2h or 1d only."),
+        str | None, typer.Option(metavar="LENGTH", help="Use the last 90s, 30m, 2h or 1d only.")
     ] = None,
     start: StartMoment = None,
     end: EndMoment = None,
@@ -56,8 +55,7 @@ def calibrate_command(
     ] = None,
     gap_seconds: GapSeconds = GAP_SECONDS,
     maker_fee_pct: Annotated[
-        float | None,
-        typer.Option(metavar="PCT", help="Maker fee, %, for the instruments'."),
+        float | None, typer.Option(metavar="PCT", help="Maker fee, %, for the instruments'.")
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -95,7 +93,6 @@ def calibrate_command(
 
 
 def _seconds(text: str) -> float:
-    """Return a length of time such as ``90s``, ``30m``, ``1.5h`` or ``1d`` in seconds."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip())
     seconds = 0.0 if match is None else float(match[1]) * _UNIT_SECONDS[match[2]]
     if seconds <= 0:

@@ -1,4 +1,4 @@
-"""What a shell completes: files of runs, keys for ``--set``, symbols of a file or of a catalog."""
+"""Completion in a shell: files of runs, keys for ``--set``, symbols of a file or of a catalog."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape, glob
@@ -12,19 +12,18 @@ if TYPE_CHECKING:
 
 _SYMBOLS: Final = "symbols"
 _OF_SANDBOXES: Final = frozenset({"sandbox", "halt", "resume"})
-"""Commands whose configuration is a sandbox's, also where no file is given."""
+"""Commands with a sandbox's configuration."""
 _OF_THE_DEFAULT_CATALOG: Final = frozenset({"init", "venue"})
-"""Commands that take this catalog where none is given."""
 _DEFAULT_CATALOG: Final = "catalog"
 
 
 def config_files(incomplete: str) -> list[str]:
-    """Return the YAML files and the folders that a path may be completed to."""
+    """Return YAML files and folders."""
     return _files(incomplete, ".yaml", ".yml")
 
 
 def sandbox_files(incomplete: str) -> list[str]:
-    """Return the YAML files, the state files and the folders that a path may be completed to."""
+    """Return YAML files, state files and folders."""
     return _files(incomplete, ".yaml", ".yml", ".json")
 
 
@@ -35,7 +34,7 @@ def _files(incomplete: str, *suffixes: str) -> list[str]:
 
 
 def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the keys that ``--set`` may name, each up to its ``=``, a symbol's own after the file's symbols."""
+    """Return the keys of ``--set`` with their ``=``, those of the file's symbols included."""
     if "=" in incomplete:
         return []
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415 (keeps other completions fast)
@@ -63,12 +62,12 @@ def _keys(model: "type[BaseModel]", symbols: Iterable[str], start: str = "") -> 
 
 
 def config_symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the symbols that the command line's configuration file names."""
+    """Return the symbols of the command line's configuration file."""
     return [symbol for symbol in _symbols(_file_values(context)) if symbol.startswith(incomplete)]
 
 
 def _file_values(context: typer.Context) -> Mapping[str, Any]:
-    """Return what is in the configuration file given so far; nothing where it cannot be read."""
+    """Return the values of the configuration file given so far; none if it cannot be read."""
     file = _given(context, "config", "file", "run")
     if file is None:
         return {}
@@ -88,13 +87,13 @@ def _symbols(values: Mapping[str, Any]) -> list[str]:
 
 
 def _given(context: typer.Context, *names: str) -> Any:
-    """Return an argument given so far: the parser leaves it unnamed behind an option that waits for its value."""
+    """Return an argument given so far; after an option without its value the parser leaves it unnamed."""
     found = next((context.params[name] for name in names if context.params.get(name) is not None), None)
     return next(iter(context.args), None) if found is None else found
 
 
 def catalog_symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the command line's catalog's symbols, after those that a list with commas has already."""
+    """Return the symbols of the command line's catalog that a list with commas lacks."""
     default = _DEFAULT_CATALOG if context.info_name in _OF_THE_DEFAULT_CATALOG else None
     folder = _given(context, "catalog") or default
     if folder is None:

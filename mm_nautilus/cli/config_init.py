@@ -13,6 +13,8 @@ from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from mm_nautilus.runs.starter import Starter
 
 type Values = dict[tuple[str, ...], Any]
@@ -28,19 +30,6 @@ _COMMON_WORDS: Final = (
     "goes.",
 )
 
-MakerFee = Annotated[
-    float | None,
-    typer.Option(
-        "--maker-fee",
-        metavar="PCT",
-        help="Maker fee, % of value, instead of the instruments' own; asked for on a terminal.",
-    ),
-]
-TakerFee = Annotated[
-    float | None,
-    typer.Option("--taker-fee", metavar="PCT", help="Taker fee, likewise."),
-]
-
 
 def init_command(
     *,
@@ -53,8 +42,14 @@ def init_command(
             show_default=str(_DEFAULT_CATALOG),
         ),
     ] = None,
-    maker_fee: MakerFee = None,
-    taker_fee: TakerFee = None,
+    maker_fee: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PCT",
+            help="Maker fee, % of value, instead of the instruments' own; asked for on a terminal.",
+        ),
+    ] = None,
+    taker_fee: Annotated[float | None, typer.Option(metavar="PCT", help="Taker fee, likewise.")] = None,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Begin a sandbox's configuration instead of a backtest's.")
     ] = False,
@@ -98,10 +93,8 @@ def _starter(
 
     fees = StarterFees(maker, taker)  # refuses bad ones before it asks for others
     if sys.stdin.isatty() and sys.stderr.isatty():
-        own = _own_fees(catalog, names)
-        fees = StarterFees(
-            *(_asked(*known) for known in zip(("maker", "taker"), (maker, taker), own, strict=True))
-        )
+        own_maker, own_taker = _own_fees(catalog, names)
+        fees = StarterFees(_asked("maker", maker, own_maker), _asked("taker", taker, own_taker))
     return (starter_sandbox if is_sandbox else starter_config)(catalog, names, fees)
 
 
@@ -109,25 +102,20 @@ def _own_fees(catalog: Path, names: list[str] | None) -> tuple[str, str]:
     """Return the maker and the taker fee of the instruments in words."""
     from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415
 
+    def words(rates: "list[Decimal | None]") -> str:
+        texts = ("0.1, as it names none" if rate is None else f"{float(100 * rate):g}" for rate in rates)
+        return " or ".join(dict.fromkeys(texts))
+
     specs = CatalogReader(catalog).choose(names)
-    maker, taker = (
-        " or ".join(
-            dict.fromkeys(
-                "0.1, as it names none" if rate is None else f"{float(100 * rate):g}" for rate in rates
-            )
-        )
-        for rates in ([spec.maker_fee_rate for spec in specs], [spec.taker_fee_rate for spec in specs])
-    )
-    return maker, taker
+    return words([spec.maker_fee_rate for spec in specs]), words([spec.taker_fee_rate for spec in specs])
 
 
 def _asked(name: str, given: float | None, own: str) -> float | None:
-    """Return a fee that is given, or the answer of who sits at the terminal."""
+    """Return a given fee, or the answer at the terminal."""
     if given is not None:
         return given
-    text = typer.prompt(
-        f"{name} fee, % of value (Enter takes the catalog's {own})", "", show_default=False, err=True
-    )
+    question = f"{name} fee, % of value (Enter takes the catalog's {own})"
+    text = typer.prompt(question, "", show_default=False, err=True)
     try:
         return float(text) if text.strip() else None
     except ValueError:
@@ -135,7 +123,7 @@ def _asked(name: str, given: float | None, own: str) -> float | None:
 
 
 def _refusals(file: Path) -> list[str]:
-    """Return why a backtest of a configuration would be refused; nothing where it would not."""
+    """Return why a backtest of a configuration would be refused, if it would."""
     from mm_nautilus.checks.config_source import load_config  # noqa: PLC0415
     from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 
@@ -177,7 +165,7 @@ def _sandbox_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
 
 
 def _run_name(out: Path | None) -> Values:
-    """Return the file's name as the run's, nothing where it cannot be one."""
+    """Return the file's name as the run's, if it can be one."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
     from mm_nautilus.config.run import RunName  # noqa: PLC0415
@@ -191,5 +179,5 @@ def _run_name(out: Path | None) -> Values:
 
 
 def _path_beside(folder: Path, out: Path | None) -> str:
-    """Return a path as a file beside `out` names it."""
+    """Return a path relative to the folder of `out`."""
     return os.path.relpath(folder, Path() if out is None else out.parent)

@@ -105,6 +105,7 @@ def _import() -> None:
 
 @import_app.command("tardis")
 def import_tardis_command(
+    context: typer.Context,
     *,
     files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
     catalog: Annotated[Path, typer.Option(help="The catalog's folder, created if needed.")],
@@ -140,23 +141,8 @@ def import_tardis_command(
     Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
     --instrument configs/instruments/binance_btcusdt.yaml
     """
-    given = {
-        "symbol": symbol,
-        "venue": venue,
-        "base": base,
-        "quote": quote,
-        "price_increment": price_increment,
-        "size_increment": size_increment,
-        "min_quantity": min_quantity,
-        "min_notional": min_notional,
-        "max_quantity": max_quantity,
-        "max_notional": max_notional,
-        "maker_fee_pct": maker_fee_pct,
-        "taker_fee_pct": taker_fee_pct,
-        "source_symbol": source_symbol,
-        "off_lot_sizes": off_lot_sizes,
-    }
-    flags = {key: value for key, value in given.items() if value is not None}
+    beside = {"files", "catalog", "instrument", "on_bad_rows", "as_json"}
+    flags = {key: given for key, given in context.params.items() if key not in beside and given is not None}
     report = _import_tardis(files, catalog, instrument, flags, on_bad_rows)
     if as_json:
         print_json(report.to_dict())
@@ -165,11 +151,7 @@ def import_tardis_command(
 
 
 def _import_tardis(
-    files: list[Path],
-    catalog: Path,
-    instrument: Path | None,
-    flags: dict[str, str],
-    on_bad_rows: _BadRows,
+    files: list[Path], catalog: Path, instrument: Path | None, flags: dict[str, str], on_bad_rows: _BadRows
 ) -> "ImportReport":
     from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
@@ -189,20 +171,10 @@ def _import_tardis(
 
 
 def _print_import(report: "ImportReport", catalog: Path) -> None:
-    print_table(
-        ("file", "kind", "rows", "kept", "first", "last"),
-        [
-            (
-                entry["path"],
-                entry["kind"],
-                entry["rows_read"],
-                entry["rows_kept"],
-                entry["first"] or "",
-                entry["last"] or "",
-            )
-            for entry in (file.to_dict() for file in report.files)
-        ],
-    )
+    names = ("path", "kind", "rows_read", "rows_kept", "first", "last")
+    entries = [file.to_dict() for file in report.files]
+    rows = [["" if entry[name] is None else entry[name] for name in names] for entry in entries]
+    print_table(("file", "kind", "rows", "kept", "first", "last"), rows)
     for finding in report.findings:
         print_line(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
     print_line(
@@ -213,9 +185,7 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
 
 @data_app.command("check")
 def check_command(
-    catalog: CatalogFolder,
-    gap_seconds: GapSeconds = GAP_SECONDS,
-    as_json: AsJson = False,
+    catalog: CatalogFolder, gap_seconds: GapSeconds = GAP_SECONDS, as_json: AsJson = False
 ) -> None:
     """Check a catalog; exits with 1 if something in it is wrong.
 
@@ -264,10 +234,7 @@ def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
 
 
 @data_app.command("list")
-def list_command(
-    catalog: CatalogFolder,
-    as_json: AsJson = False,
-) -> None:
+def list_command(catalog: CatalogFolder, as_json: AsJson = False) -> None:
     """List what a catalog holds, by its files' names and footers.
 
     Example: mm-nautilus data list catalog
@@ -314,8 +281,7 @@ def simulate_command(
 
 @data_app.command("recover")
 def recover_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")],
-    as_json: AsJson = False,
+    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")], as_json: AsJson = False
 ) -> None:
     """Move what interrupted recordings have left into their catalog.
 

@@ -3,23 +3,20 @@
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
 from mm_nautilus.cli.console import print_json, progress_bar
-from mm_nautilus.cli.options import AsJson, BacktestFile, Overrides
-from mm_nautilus.config.shipped import shipped_file
+from mm_nautilus.cli.options import AsJson, Overrides, RunFile
 
 if TYPE_CHECKING:
     from mm_nautilus.runs.health import Check
 
-_DEFAULT_CONFIG: Final = Path("configs") / "backtest.yaml"
-
 
 def doctor_command(
     *,
-    config: BacktestFile = None,
+    config: RunFile = Path("configs/backtest.yaml"),
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,12 +31,11 @@ def doctor_command(
     from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.runs.health import Check, CheckState, environment_checks, run_checks  # noqa: PLC0415
 
-    file = config or shipped_file(_DEFAULT_CONFIG)
-    loaded = load_any_config(file, overrides or ())
+    loaded = load_any_config(config, overrides or ())
     warnings = loaded.all_warnings()
     state = CheckState.WARNING if warnings else CheckState.OK
-    risks = f", {len(warnings)} warnings: `mm-nautilus config check {file}` has them" if warnings else ""
-    checks = [*environment_checks(), Check("configuration", state, f"{file} has no errors{risks}")]
+    risks = f", {len(warnings)} warnings: `mm-nautilus config check {config}` has them" if warnings else ""
+    checks = [*environment_checks(), Check("configuration", state, f"{config} has no errors{risks}")]
     with progress_bar("checking the catalog") as on_progress:
         checks += run_checks(loaded.config, on_progress)
     is_well = not any(check.state is CheckState.PROBLEM for check in checks)

@@ -1,4 +1,4 @@
-"""How a command leaves the process: its exit code, and what is told of an error."""
+"""How a command leaves the process: its exit code and its error messages."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import typer
@@ -17,8 +16,6 @@ from mm_nautilus.system.plain_text import printable, without_passwords
 from mm_nautilus.system.whole_file import failure_text
 
 PROGRAM: Final = "mm-nautilus"
-"""The program's name in messages."""
-
 _EXIT_FAILED: Final = 1
 _EXIT_REFUSED: Final = 2
 _EXIT_INTERRUPTED: Final = 130
@@ -32,61 +29,50 @@ _NOT_A_CHOICE: Final = re.compile(r"Value error, (.+) is not one of (.+?)\.?")
 _RULE: Final = re.compile(r"Input should be (.+?)(, unable to parse .*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a command ends, and with which exit code."""
-
-    exit_code: int
-    lines: tuple[str, ...]
-    """What is printed on stderr, one text a problem."""
-    is_error: bool = True
-    """Whether something went wrong, and not as somebody wanted it."""
-
-    def show(self, *, as_json: bool) -> None:
-        """Print it on stderr: a line ``error: `` a problem, or all of it as one JSON object on one line."""
-        lines = [without_passwords(line) for line in self.lines]
-        if as_json:
-            typer.echo(json.dumps({"exit_code": self.exit_code, "errors": lines}), err=True)
-            return
-        for line in lines:
-            typer.echo(f"{'error: ' if self.is_error else ''}{printable(line)}", err=True)
-
-
 def run_command(app: typer.Typer, words: Sequence[str]) -> int:
-    """Run the command that words name and return its exit code; nothing it raises on purpose gets out."""
+    """Run a command and return its exit code; expected errors are printed on stderr.
+
+    They are a line ``error: `` a problem or, with ``--json``, one JSON object on one line.
+    """
+    is_error = True
     try:
         _refuse_no_text(words)
-        code = app(args=list(words), prog_name=PROGRAM, standalone_mode=False)
-    except StoppedRunError as stopped:
-        failure = Failure(stopped.exit_code, (str(stopped),), is_error=False)
+        code = int(app(args=list(words), prog_name=PROGRAM, standalone_mode=False) or 0)
+        if code != _EXIT_INTERRUPTED:
+            return code
+        lines = ["interrupted"]
     except MarketMakingError as error:
-        failure = Failure(error.exit_code, tuple(str(error).split("\n")))
+        code, lines, is_error = (
+            error.exit_code,
+            str(error).split("\n"),
+            not isinstance(error, StoppedRunError),
+        )
     except typer.exceptions.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message(), err=True)
             return _EXIT_REFUSED
-        failure = Failure(_EXIT_REFUSED, (_usage_text(error, words),))
+        code, lines = _EXIT_REFUSED, [_usage_text(error, words)]
     except typer.Abort:
-        failure = Failure(_EXIT_FAILED, ("aborted: the input ended",))
+        code, lines = _EXIT_FAILED, ["aborted: the input ended"]
     except OSError as error:
-        failure = Failure(_EXIT_FAILED, (failure_text(error),))
+        code, lines = _EXIT_FAILED, [failure_text(error)]
+    lines = [without_passwords(line) for line in lines]
+    if "--json" in words:
+        typer.echo(json.dumps({"exit_code": code, "errors": lines}), err=True)
     else:
-        if code != _EXIT_INTERRUPTED:
-            return int(code or 0)
-        failure = Failure(_EXIT_INTERRUPTED, ("interrupted",))
-    failure.show(as_json="--json" in words)
-    return failure.exit_code
+        for line in lines:
+            typer.echo(f"{'error: ' if is_error else ''}{printable(line)}", err=True)
+    return code
 
 
 def open_closed_streams() -> None:
-    """Open what stands for standard streams that were closed when the process began; it takes all and gives nothing.
+    """Open the null device for standard streams that were closed when the process began.
 
-    Otherwise Python has None in their places, and the next file that is opened gets a stream's number and, with it,
-    what the engine prints.
+    Otherwise Python has None in their places, and the next opened file gets a stream's number and the engine's output.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # The lowest number that is free is the stream's own.
+            # The lowest free number is the stream's own.
             number = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
 
@@ -114,7 +100,7 @@ def takes_all() -> bool:
 
 
 def _refuse_no_text(words: Sequence[str]) -> None:
-    """Refuse bytes that are no text: neither the engine nor readers of Parquet take names of files with such."""
+    """Refuse bytes that are no text: neither the engine nor readers of Parquet accept them in names of files."""
     for word in words:
         if any(ord(character) in BYTES_THAT_ARE_NO_TEXT for character in word):
             encoding = sys.getfilesystemencoding()
@@ -123,7 +109,7 @@ def _refuse_no_text(words: Sequence[str]) -> None:
 
 
 def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) -> str:
-    """Return what is wrong with a command line: the word, what is allowed, and where to look."""
+    """Return a command line's error: the word, what is allowed, and where to look."""
     message = error.format_message()
     context: Any = getattr(error, "ctx", None)
     path = PROGRAM if context is None else context.command_path
@@ -132,12 +118,9 @@ def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) ->
         known = [name for name, command in context.command.commands.items() if not command.hidden]
         return f"no such command {match[1]!r}{_nearest(match[1], known)}; {hint}"
     if (match := _NO_OPTION.match(message)) is not None:
-        known = [
-            name
-            for option in context.command.params
-            for name in (*option.opts, *getattr(option, "secondary_opts", ()))
-            if name.startswith("--")
-        ]
+        params = context.command.params
+        names = (name for each in params for name in (*each.opts, *getattr(each, "secondary_opts", ())))
+        known = [name for name in names if name.startswith("--")]
         return f"no such option {match[1]}{_nearest(match[1], known)}; {hint}"
     if (match := _BAD_VALUE.fullmatch(message)) is not None:
         return _value_text(match[1], match[2], words)
@@ -145,7 +128,7 @@ def _usage_text(error: typer.exceptions.TyperException, words: Sequence[str]) ->
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    """Return the known name that a mistyped one most likely means, or all of them where they are few."""
+    """Return a hint at the most similar known name, or at all of them if they are few."""
     from mm_nautilus.system.near_names import nearest  # noqa: PLC0415 (keeps --help fast)
 
     likely = nearest(name, known)
@@ -155,7 +138,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _value_text(name: str, problem: str, words: Sequence[str]) -> str:
-    """Return a refused value the way configurations tell it: key, what is allowed, what was given."""
+    """Return a refused value's message as configurations have it: key, what is allowed, what was given."""
     if (match := _NOT_A_CHOICE.fullmatch(problem)) is not None:
         return f"{name} must be one of {match[2].replace("'", '')}, was {match[1]}"
     rule = _RULE.fullmatch(problem)
@@ -165,7 +148,7 @@ def _value_text(name: str, problem: str, words: Sequence[str]) -> str:
 
 
 def _given(name: str, words: Sequence[str]) -> str | None:
-    """Return the value that a command line gives an option, None where it cannot be told."""
+    """Return an option's value on a command line, None if there is none."""
     for index, word in enumerate(words):
         option, equals, value = word.partition("=")
         if option == name:

@@ -32,11 +32,7 @@ def halt_command(
     *,
     overrides: Overrides = None,
     flatten: Annotated[
-        bool | None,
-        typer.Option(
-            "--flatten/--keep",
-            help="Close positions, or not (kill_switch_flatten).",
-        ),
+        bool | None, typer.Option("--flatten/--keep", help="Close positions, or not (kill_switch_flatten).")
     ] = None,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Reason to log and publish.")

@@ -1,10 +1,10 @@
-"""Options and arguments that several commands take."""
+"""Options and arguments of several commands."""
 
 import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,38 +17,18 @@ if TYPE_CHECKING:
 
 
 def may_be_shipped(path: Path | None) -> Path | None:
-    """Return where a file or folder is that is read, and may have come with the package; for arguments' callbacks."""
+    """Return the path of a file or folder that may be a shipped one; for arguments' callbacks."""
     return None if path is None else shipped_file(path)
 
 
-ConfigFile = Annotated[
-    Path,
-    typer.Argument(
-        help="YAML file of a run.",
-        show_default=False,
-        autocompletion=config_files,
-        callback=may_be_shipped,
-    ),
-]
-"""A configuration file that has to be given."""
-
-BacktestFile = Annotated[
-    Path | None,
-    typer.Argument(
-        help="The run's YAML file.",
-        show_default="configs/backtest.yaml",
-        autocompletion=config_files,
-        callback=may_be_shipped,
-    ),
-]
-"""A configuration file in place of a shipped backtest's."""
-
+_FILE: Any = {"autocompletion": config_files, "callback": may_be_shipped}
+ConfigFile = Annotated[Path, typer.Argument(help="YAML file of a run.", show_default=False, **_FILE)]
+RunFile = Annotated[Path, typer.Argument(help="The run's YAML file.", **_FILE)]
+"""A configuration file with a shipped default."""
 RunsFolder = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Parent of the run's folder (output.directory)."),
 ]
-"""Where a run's folder is made, in place of the configuration's folder."""
-
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -58,11 +38,7 @@ Overrides = Annotated[
         autocompletion=setting_keys,
     ),
 ]
-"""Values in place of the file's."""
-
 CatalogFolder = Annotated[Path, typer.Argument(help="The catalog's folder.", callback=may_be_shipped)]
-"""A catalog that is read, and has to be given."""
-
 SymbolList = Annotated[
     str | None,
     typer.Option(
@@ -72,40 +48,24 @@ SymbolList = Annotated[
         autocompletion=catalog_symbols,
     ),
 ]
-"""Some of a catalog's symbols."""
-
 StartMoment = Annotated[
     str | None,
     typer.Option("--start", metavar="MOMENT", help="First moment used, as 2026-01-01T00:05 (UTC)."),
 ]
-"""The first moment of a span; unbounded where it is not given."""
-
 EndMoment = Annotated[str | None, typer.Option("--end", metavar="MOMENT", help="Last moment used.")]
-"""The last moment of a span; unbounded where it is not given."""
-
 Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
-"""Whether existing files may go."""
-
 GapSeconds = Annotated[float, typer.Option(help="Longest silence that is no gap.", min=0.001)]
-"""What tells a gap of a recording from a quiet market."""
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document alone on stdout.")]
-"""Output for machines."""
-
-
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors, and the JSON with --json.")]
-"""Nothing that is not asked for."""
-
 Verbose = Annotated[bool, typer.Option("--verbose", help="Print each fill, and the portfolio once a minute.")]
-"""The journal's lines for people, as they come."""
 
 
 def trade_lines(
     output: "OutputConfig", *, verbose: bool, quiet: bool, write: Callable[[str], None]
 ) -> Callable[[str], None]:
-    """Return what receives a run's lines of fills and portfolio: `write` where they are wanted.
+    """Return the receiver of a run's lines of fills and portfolio: `write` if they are wanted.
 
-    A ConfigError says that the options contradict each other, or that the run makes no such lines.
+    Raises ConfigError if the options contradict each other, or the run has no such lines.
     """
     if not verbose:
         return lambda _line: None
@@ -124,7 +84,7 @@ def output_words(out: Path | None) -> list[str]:
 
 
 def symbol_names(text: str | None) -> list[str] | None:
-    """Return the names of a list with commas, None where none is given; a ConfigError says that a name is missing."""
+    """Return the names of a list with commas, None for None; raises ConfigError if a name is missing."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",")]
@@ -134,7 +94,7 @@ def symbol_names(text: str | None) -> list[str] | None:
 
 
 def moment_value(option: str, text: str | None) -> datetime | None:
-    """Return a date and time, None where none is given; a ConfigError says that the text is none."""
+    """Return a date and time, None for None; raises ConfigError for any other text."""
     if text is None:
         return None
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 (keeps --help fast)

@@ -1,4 +1,4 @@
-"""Standard streams that take any text: what their encoding lacks is written in characters that every one has."""
+"""Standard streams that take any text: characters that their encoding lacks are written in ASCII."""
 
 import codecs
 import errno
@@ -11,23 +11,23 @@ from contextlib import suppress
 from typing import Any, Final
 
 _ESCAPED: Final = "mm_nautilus.escaped"
-"""Name of the error handler that writes what an encoding lacks in ASCII."""
+"""Error handler that writes characters that an encoding lacks in ASCII."""
 _KEPT: Final = "mm_nautilus.kept"
-"""Name of the one that so writes our own characters, and others as UTF-8."""
+"""Error handler that does so with our own characters, and writes others as UTF-8."""
 _ASCII: Final = "mm_nautilus_ascii"
 """ASCII by another name: typer writes UTF-8 to streams whose encoding is called ASCII."""
 _OURS: Final = {"±": "+-", "…": "..."} | dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True))
-"""What stands for characters of our own; others are written as escapes such as ``\\u0416``."""
+"""Replacements of our own characters; others are written as escapes such as ``\\u0416``."""
 BYTES_THAT_ARE_NO_TEXT: Final = range(0xDC80, 0xDD00)
-"""What stands in texts for bytes that are none, such as those of a path in another encoding."""
+"""Characters that stand for bytes that are no text, such as those of a path in another encoding."""
 
 
 def take_any_text() -> None:
-    """Make standard output and standard error write what their encoding lacks in characters that it has.
+    """Make standard output and standard error write characters that their encoding lacks in ASCII.
 
-    Where the environment asks for ASCII, tables and signs are written in it although Python would take UTF-8; what is
-    not ours, as names of files, a terminal gets escaped and a file or a pipe as it is. Where streams cannot do that,
-    nothing changes: one that a test or a caller has put there may be of another kind.
+    If the environment asks for ASCII, tables and signs are written in it although Python would use UTF-8; other text,
+    such as names of files, is escaped on a terminal and unchanged in a file or a pipe. Streams of another class, as of
+    a test, are left alone.
     """
     codecs.register_error(_ESCAPED, _escaped)
     codecs.register_error(_KEPT, _kept)
@@ -43,37 +43,31 @@ def take_any_text() -> None:
 
 
 def _wants_ascii(environment: Mapping[str, str]) -> bool:
-    """Return whether a terminal is one of ASCII, unless Python is told an encoding."""
-    is_told = "PYTHONIOENCODING" in environment or "PYTHONUTF8" in environment
-    return not is_told and (environment.get("LC_ALL") in {"C", "POSIX"} or environment.get("TERM") == "dumb")
+    """Return whether the environment asks for ASCII and gives Python no encoding."""
+    is_given = "PYTHONIOENCODING" in environment or "PYTHONUTF8" in environment
+    return not is_given and (environment.get("LC_ALL") in {"C", "POSIX"} or environment.get("TERM") == "dumb")
 
 
 def _codec(name: str) -> codecs.CodecInfo | None:
     if name != _ASCII:
         return None
     known = codecs.lookup("ascii")
+    encoder, decoder = known.incrementalencoder, known.incrementaldecoder
     return codecs.CodecInfo(
-        known.encode,
-        known.decode,
-        incrementalencoder=known.incrementalencoder,
-        incrementaldecoder=known.incrementaldecoder,
-        name=_ASCII,
+        known.encode, known.decode, incrementalencoder=encoder, incrementaldecoder=decoder, name=_ASCII
     )
 
 
 def _kept(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what is written for a character that ASCII lacks: UTF-8, unless it is ours."""
-    if isinstance(error, UnicodeEncodeError) and not _has_replacement(character := error.object[error.start]):
-        return character.encode("utf-8"), error.start + 1
+    if isinstance(error, UnicodeEncodeError):
+        character = error.object[error.start]
+        if character not in _OURS and ord(character) not in BYTES_THAT_ARE_NO_TEXT:
+            return character.encode("utf-8"), error.start + 1
     return _escaped(error)
 
 
-def _has_replacement(character: str) -> bool:
-    return character in _OURS or ord(character) in BYTES_THAT_ARE_NO_TEXT
-
-
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what is written for a character that cannot be encoded, and where to go on."""
+    """Return the output for a character that cannot be encoded, and the next position."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]
@@ -84,7 +78,7 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class _Terminal(io.FileIO):
-    """A terminal that takes what is written to it also after it has been closed, and loses it."""
+    """A terminal that drops output after it was closed."""
 
     def write(self, data: Any) -> int:
         try:
@@ -96,19 +90,11 @@ class _Terminal(io.FileIO):
 
 
 def outlive_terminals() -> None:
-    """Let the loss of a terminal that stdout or stderr is break nothing that is printed to it afterwards.
-
-    A file or a pipe in its place still tells what goes wrong.
-    """
+    """Let printing to stdout or stderr go on after their terminal is lost; a file or a pipe still raises errors."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         with suppress(OSError):  # a stream of a test, without a file
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
-                raw = _Terminal(stream.fileno(), "w", closefd=False)
-                lasting = io.TextIOWrapper(
-                    io.BufferedWriter(raw),
-                    encoding=stream.encoding,
-                    errors=stream.errors,
-                    line_buffering=True,
-                )
-                setattr(sys, name, lasting)
+                raw = io.BufferedWriter(_Terminal(stream.fileno(), "w", closefd=False))
+                options = {"encoding": stream.encoding, "errors": stream.errors}
+                setattr(sys, name, io.TextIOWrapper(raw, **options, line_buffering=True))
