@@ -83,7 +83,8 @@ class Rows:
         self._rows: list[Row] = []
         self._parts = path.with_suffix(".parts")
         self._parts.mkdir()
-        self._number, self._part = 1, schema.empty_table()
+        self._number = 1
+        self._part: list[pa.Table] = []  # an empty table would import pandas, before the first event
 
     def append(self, row: Row) -> None:
         """Add one row."""
@@ -96,21 +97,21 @@ class Rows:
         if self._rows:
             columns = zip(zip(*self._rows, strict=True), self._schema, strict=True)
             arrays = [pa.array(values, type=field.type) for values, field in columns]
-            self._write(pa.concat_tables([self._part, pa.table(arrays, schema=self._schema)]))
+            self._write(pa.concat_tables([*self._part, pa.table(arrays, schema=self._schema)]))
             self._rows.clear()
 
     def _write(self, part: pa.Table) -> None:
         with whole_file(self._parts / f"{self._number:06d}.parquet") as unfinished:
             pq.write_table(part, unfinished, compression=_COMPRESSION)
-        self._part = part
+        self._part = [part]
         if part.num_rows >= self._most_rows:
-            self._number, self._part = self._number + 1, self._schema.empty_table()
+            self._number, self._part = self._number + 1, []
 
     def leave(self) -> None:
         """Write what is left, in a hurry; `join_parts` makes the one file of it."""
         self.flush()
-        if self._number == 1 and not self._part.num_rows:
-            self._write(self._part)  # the columns of a table without rows
+        if self._number == 1 and not self._part:
+            self._write(self._schema.empty_table())
 
     def close(self) -> None:
         """Write what is left and finish the file."""
