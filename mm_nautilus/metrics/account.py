@@ -56,12 +56,6 @@ class AccountValuer:
 
     Parameters
     ----------
-    portfolio
-        The engine's portfolio.
-    venue
-        The venue's name.
-    views
-        The symbols traded, by symbol.
     report_currency
         Currency of values.
     """
@@ -115,8 +109,6 @@ class AccountValuer:
 
         Parameters
         ----------
-        symbol
-            The pair.
         realized
             Its realised PnL in quote currency.
         """

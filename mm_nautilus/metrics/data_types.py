@@ -17,8 +17,6 @@ class SymbolMetrics:
 
     Attributes
     ----------
-    instrument_id, symbol
-        The instrument's id and its symbol.
     fills, trades, wins, losses
         Executions; executions that reduced a position; those of them with a profit and with a loss.
     win_rate

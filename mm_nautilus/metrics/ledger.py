@@ -138,8 +138,6 @@ class SymbolLedger:
 
         Parameters
         ----------
-        symbol
-            The pair.
         pnl
             Its result net of fees, in the symbol's quote currency.
         report_pnl

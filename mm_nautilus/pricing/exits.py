@@ -233,8 +233,6 @@ def check_exit(
         The market's touch, in quote currency.
     params
         Stop, trailing and profit parameters, in % of price; greatest age in seconds.
-    now_ns
-        The time, nanoseconds since the epoch.
     """
     sign = 1.0 if entry.side == "long" else -1.0
     price = best_bid if entry.side == "long" else best_ask
@@ -255,10 +253,6 @@ def exit_alerts(entry: PositionEntry, params: SymbolParams, now_ns: int = 0) -> 
 
     Parameters
     ----------
-    entry
-        The position.
-    params
-        Stop, trailing and profit parameters, in % of price.
     now_ns
         Nanoseconds since the epoch. `PositionEntry.next_ns` covers exits by age.
     """
@@ -279,8 +273,6 @@ def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
 
     Parameters
     ----------
-    entry, decision
-        The position and its exit.
     decimals
         Decimal places of every price.
     """

@@ -49,8 +49,6 @@ def fair_price_ticks(
 
     Parameters
     ----------
-    kind
-        The kind of fair price.
     bid_ticks, ask_ticks
         The touch of a valid book.
     sizes

@@ -53,8 +53,6 @@ def priced_levels(
 
     Parameters
     ----------
-    params
-        The symbol's parameters.
     levels
         What `levels_of` returns.
     mid_price

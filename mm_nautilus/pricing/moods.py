@@ -71,8 +71,6 @@ class MoodSchedule:
 
         Parameters
         ----------
-        now_ns
-            Nanoseconds since the epoch.
         volatility_pct
             One-minute volatility, %; 0 while unknown, which is below every quantile.
         """

@@ -109,8 +109,6 @@ class OwnPricing:
 
     Parameters
     ----------
-    model
-        The function.
     name
         Name in messages and reports; by default ``module:name``.
 

@@ -103,8 +103,6 @@ class QuoteInputs(NamedTuple):
         Price increment in quote currency.
     position_lots
         Signed position since the start in lots.
-    limits
-        Sizes in lots.
     """
 
     best_bid_ticks: int
@@ -155,12 +153,6 @@ def plan_quotes(
 
     Parameters
     ----------
-    params
-        The symbol's parameters.
-    inputs
-        Touch, position and sizes.
-    priced
-        Reservation price and widths.
     levels
         The quotes of a side, nearest first, with their widths in quote currency.
     """
@@ -283,8 +275,6 @@ def decide_action(
     ----------
     working
         The settled order with its open size, or None. Do not call this while a command is in flight.
-    target
-        The target quote or the reason for none.
     tolerance_ticks
         Largest distance between working and target price at which the order is kept, ticks.
     size_tolerance

@@ -20,11 +20,6 @@ _MOST_LINES: Final = 100
 class SymbolGuards:
     """The guards that can keep one symbol from being quoted.
 
-    Parameters
-    ----------
-    params
-        The symbol's merged parameters.
-
     Attributes
     ----------
     book, drawdown, losses, refusals
@@ -35,8 +30,6 @@ class SymbolGuards:
         Whether the wall clock agrees with the monotonic clock.
     venue
         The venue's current status of the pair.
-    halt
-        Why the symbol is halted, or None.
     reported
         The pause last reported, None while quoting.
     lines, old_trades
@@ -181,8 +174,6 @@ class SymbolGuards:
         ----------
         reason
             Why neither side is quoted now, None if it is over.
-        now_ns
-            Nanoseconds since the epoch.
 
         Returns
         -------

@@ -45,11 +45,6 @@ class KillSwitch:
     ----------
     state_path
         The run's state file, ``NAME.json``; it need not exist yet.
-
-    Attributes
-    ----------
-    halt_path, resume_path
-        The two files.
     """
 
     def __init__(self, state_path: Path) -> None:

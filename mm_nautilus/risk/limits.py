@@ -174,15 +174,7 @@ class ActionBudget:
 
 
 class LineLimit:
-    """Limit the log lines of one kind per window, and count those left out.
-
-    Parameters
-    ----------
-    most
-        Most lines in a window.
-    window_ns
-        Length of the window, nanoseconds.
-    """
+    """Limit the log lines of one kind per window, and count those left out."""
 
     def __init__(self, most: int, window_ns: int) -> None:
         self._most = most

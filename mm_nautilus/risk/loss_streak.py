@@ -15,11 +15,6 @@ class LossStreak:
     ----------
     limit
         Length of the streak that fires; None never fires.
-
-    Attributes
-    ----------
-    length
-        Losing orders in a row so far.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -38,8 +33,6 @@ class LossStreak:
 
         Parameters
         ----------
-        order
-            Id of the executed order.
         pnl
             Its result, net of fees, in quote currency.
         """

@@ -24,14 +24,8 @@ def requote_worth(
 
     Parameters
     ----------
-    working
-        The order, None where there is none.
-    target
-        The wanted quote.
     best_bid, best_ask
         The market's touch, ticks.
-    is_bid
-        The order's side.
 
     Returns
     -------
@@ -55,8 +49,6 @@ class PointsBudget:
 
     Parameters
     ----------
-    rules
-        The venue's rules.
     exits
         Number of exits in the reserve: one per pair that shares the counter.
     """
@@ -122,16 +114,12 @@ class PointsBudget:
 
         Parameters
         ----------
-        commands
-            The commands to send.
         order_id
             The order, None for a new one.
         worth
             Result of `requote_worth`.
         kept
             Points reserved for the other side.
-        now_ns
-            Nanoseconds since the epoch.
         """
         cost = sum(self.cost(command, order_id, now_ns) for command in commands)
         spent = self.counter.points(now_ns)
@@ -162,10 +150,6 @@ class PointsWait:
 
     Attributes
     ----------
-    count
-        Number of waits.
-    time_ns
-        Total duration, nanoseconds.
     bps_ns
         Distance from the target times that time, basis points times nanoseconds.
     """

@@ -31,8 +31,6 @@ class RateRules:
 
     Parameters
     ----------
-    name
-        Name of the rules in messages.
     threshold
         Largest number of points on the counter.
     decay_points, decay_ns
@@ -147,13 +145,7 @@ def rate_rules(
 
 @dataclass(slots=True)
 class RateCounter:
-    """Points spent of a limit, stored as whole numbers so that boundaries are exact.
-
-    Parameters
-    ----------
-    rules
-        Costs, threshold and decay.
-    """
+    """Points spent of a limit, stored as whole numbers so that boundaries are exact."""
 
     rules: RateRules
     _units: int = field(default=0, init=False)  # points times `decay_ns`

@@ -13,10 +13,6 @@ class RefusalGuard:
     ----------
     most
         Most refused orders tolerated in the window; None sets no limit.
-    window_ns
-        Length of the window, nanoseconds.
-    pause_ns
-        Length of a pause, nanoseconds.
     most_pauses
         Most pauses in a row; None allows any number.
 

@@ -49,8 +49,6 @@ class GuardState:
 
     Parameters
     ----------
-    state
-        Quoting, paused or halted.
     reason
         Why the symbol, or one side, is not quoted; empty if both sides are.
     feed_age_seconds
@@ -69,8 +67,6 @@ def guard_state(
 
     Parameters
     ----------
-    halt
-        Its halt, or None.
     bid, ask
         Why a side is not quoted, None if it is.
     feed_age_seconds

@@ -66,8 +66,6 @@ def venue_reason(state: VenueState, *, takes: bool) -> NotQuoting | None:
 
     Parameters
     ----------
-    state
-        The state.
     takes
         Whether the symbol enters by market orders.
     """

@@ -57,15 +57,7 @@ def _claim(order: WorkingOrder, currency: Currency) -> float:
 
 
 class Affordability:
-    """Limit order sizes to the free balance of a cash account or the free margin of a margin account.
-
-    Parameters
-    ----------
-    balances
-        The account's balances.
-    live
-        All open and in-flight orders, by order id.
-    """
+    """Limit order sizes to the free balance of a cash account or the free margin of a margin account."""
 
     def __init__(self, balances: Balances, live: Mapping[Any, WorkingOrder]) -> None:
         self._balances = balances

@@ -13,13 +13,6 @@ class Balances:
     The portfolio's equity and locked amounts give the same numbers at a constant cost: a cash account's equity in a
     currency is its total balance.
 
-    Parameters
-    ----------
-    portfolio
-        The engine's portfolio.
-    venue
-        The venue whose account is read.
-
     Attributes
     ----------
     is_cash

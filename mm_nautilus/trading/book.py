@@ -61,8 +61,6 @@ class LocalBook:
 
     Parameters
     ----------
-    instrument_id
-        The instrument.
     tick_raw
         Price increment in the engine's raw fixed-point units.
 

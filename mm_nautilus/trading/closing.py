@@ -14,11 +14,6 @@ from mm_nautilus.trading.working_order import OrderCounts
 class Closing:
     """The exit of one symbol's position.
 
-    Parameters
-    ----------
-    market, position, sizes, counts
-        The symbol's market, position, order sizes and order counts.
-
     Attributes
     ----------
     flatten

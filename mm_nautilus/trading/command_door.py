@@ -29,12 +29,6 @@ class CommandDoor:
 
     Parameters
     ----------
-    strategy
-        The strategy that owns the orders.
-    symbols
-        Its symbols.
-    limit
-        The venue's rate limit, or None.
     spends_wisely
         Whether points are budgeted, so that nothing is refused.
     answer_ns

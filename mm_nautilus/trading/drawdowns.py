@@ -19,8 +19,6 @@ class Breach:
 
     Parameters
     ----------
-    symbols
-        The symbols to halt.
     reason
         `HALTED_DRAWDOWN` or `HALTED_ACCOUNT_DRAWDOWN`.
     text
@@ -37,14 +35,8 @@ class Drawdowns:
 
     Parameters
     ----------
-    balances
-        The account's balances.
     rates
         Conversion rates between currencies at the current mid prices.
-    symbols
-        The symbols.
-    settings
-        The strategy's configuration.
     """
 
     def __init__(

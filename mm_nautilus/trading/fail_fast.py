@@ -23,10 +23,6 @@ class CallbackFailure:
     ----------
     callback
         Class and method, for example ``MarketMaker.on_book_deltas``.
-    error
-        The exception.
-    traceback
-        Its formatted traceback.
     """
 
     callback: str

@@ -26,16 +26,10 @@ class FeedMonitor:
 
     Parameters
     ----------
-    strategy
-        The strategy that subscribes.
     book_data
         ``deltas``, ``depth`` or ``quotes``.
     book_depth
         Levels a side to subscribe to on a live feed; None for a catalog, which sends what it holds.
-    symbols
-        The strategy's symbols.
-    timer
-        The strategy's one-second timer.
     is_live
         Whether to watch connections, snapshots and the age of trades. The node then needs a `LiveWatch`.
     """

@@ -33,17 +33,7 @@ class _Noted:
 
 
 class FillBook:
-    """Match executions with their position events.
-
-    Parameters
-    ----------
-    strategy
-        The strategy that owns the orders.
-    symbols
-        Its symbols.
-    flattens_on_stop
-        Whether the strategy closes its positions when it stops.
-    """
+    """Match executions with their position events."""
 
     def __init__(
         self, strategy: Any, symbols: Mapping[InstrumentId, SymbolState], *, flattens_on_stop: bool

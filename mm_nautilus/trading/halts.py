@@ -21,12 +21,6 @@ class Halts:
 
     Parameters
     ----------
-    strategy
-        The strategy that logs and publishes.
-    symbols
-        Its symbols.
-    drawdowns
-        The drawdowns to check.
     persistence
         Saves halts across restarts.
     requote

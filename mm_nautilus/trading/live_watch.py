@@ -41,8 +41,6 @@ class LiveWatch(GuardedActor):
 
     Parameters
     ----------
-    kill_switch
-        The run's halt and resume files.
     max_clock_step_seconds
         Largest change of the wall clock against the monotonic clock that does not count as a step, seconds.
     kill_signals

@@ -23,12 +23,6 @@ class Market:
 
     Parameters
     ----------
-    instrument
-        The engine's instrument.
-    spec
-        The instrument's definition as plain values.
-    params
-        The symbol's merged parameters.
     inputs
         Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
     calibrated_volatility_pct
@@ -39,8 +33,6 @@ class Market:
 
     Attributes
     ----------
-    guards
-        The risk guards of the symbol.
     model
         The quote model; it may recalibrate itself from this market.
     volatility

@@ -19,19 +19,10 @@ class MarketGaps:
 
     Parameters
     ----------
-    strategy
-        The strategy that publishes.
-    symbols
-        Its symbols.
     timer
         The strategy's one-second timer; it pauses in a backtest only.
     feed, orders
         The strategy's feed and orders; a gap begins only when no order is open or in flight.
-
-    Attributes
-    ----------
-    is_open
-        Whether a gap is in progress.
     """
 
     def __init__(

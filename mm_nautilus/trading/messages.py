@@ -66,8 +66,6 @@ class QuoteState(NamedTuple):
     ----------
     ts_event
         Nanoseconds since the epoch.
-    instrument_id
-        The instrument.
     bid_price, bid_size, ask_price, ask_size
         The orders confirmed by the venue, with their open size; None without one.
     bid_reason, ask_reason
@@ -92,18 +90,14 @@ class QuoteState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StrategyStarted:
-    """A strategy starts quoting; carries its portfolio and the symbols it trades.
+    """A strategy starts quoting the symbols whose `views` it carries by instrument.
 
     Parameters
     ----------
-    strategy
-        The strategy's id.
     portfolio
         The engine's portfolio; an actor has none of its own.
     report_currency
         Currency of totals.
-    views
-        Read access to each symbol, by instrument.
     catch_up
         Books executions that reached no callback and yields them; call it at the end of a run.
     """
@@ -117,13 +111,7 @@ class StrategyStarted:
 
 @dataclass(frozen=True, slots=True)
 class FirstPrices:
-    """Every symbol of a strategy has had a valid book; equity is measured from now on.
-
-    Parameters
-    ----------
-    ts_event
-        When, nanoseconds since the epoch.
-    """
+    """Every symbol of a strategy has had a valid book; equity is measured from `ts_event` on, ns since the epoch."""
 
     ts_event: int
 
@@ -138,8 +126,6 @@ class Decision:
         When, nanoseconds since the epoch.
     price, quantity
         The order's target price, None for a market order, and its total size.
-    market
-        Market, position and reservation price.
     volatility_pct
         One-minute volatility, %.
     imbalance, trade_flow
@@ -169,7 +155,7 @@ class OrderOrigin:
     placed_ns
         When it was sent, nanoseconds since the epoch.
     amends
-        How many amends the venue has confirmed.
+        Number of amends that the venue has confirmed.
     """
 
     decision: Decision
@@ -185,8 +171,6 @@ class Fill:
     ----------
     ts_event
         Nanoseconds since the epoch.
-    instrument_id
-        The instrument.
     symbol, side, price, quantity, liquidity
         The execution: ``BUY`` or ``SELL``, price in quote and quantity in base currency, ``MAKER`` or ``TAKER``.
     fee, currency
@@ -235,26 +219,14 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class MarketGap:
-    """A gap in a backtest's data has begun or is over.
-
-    Parameters
-    ----------
-    is_over
-        False at its begin; True just before the next book change.
-    """
+    """A gap in a backtest's data has begun, or is over just before the next book change."""
 
     is_over: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The state that a strategy saves for a restart has changed and is consistent.
-
-    Parameters
-    ----------
-    strategy
-        The strategy's id.
-    """
+    """The state that the strategy of this id saves for a restart has changed and is consistent."""
 
     strategy: str
 
@@ -268,12 +240,8 @@ class StartQuoting:
 class HaltQuoting:
     """Halt all symbols until a `ResumeQuoting`, also across restarts.
 
-    Parameters
-    ----------
-    reason
-        Who or what asks for it; logged and published.
-    flatten
-        Whether positions are closed at market; None leaves it to the configuration.
+    The reason says who or what asks for it, and is logged and published. `flatten` is whether positions are closed at
+    market; None leaves it to the configuration.
     """
 
     reason: str
@@ -282,28 +250,14 @@ class HaltQuoting:
 
 @dataclass(frozen=True, slots=True)
 class ResumeQuoting:
-    """Clear every halt and quote again.
-
-    Parameters
-    ----------
-    reason
-        Who or what asks for it; logged and published.
-    """
+    """Clear every halt and quote again; the reason says who or what asks for it, and is logged and published."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StopQuoting:
-    """Cancel all orders and stop quoting for good.
-
-    Parameters
-    ----------
-    reason
-        Text of the log line.
-    flatten
-        Whether positions are closed at market.
-    """
+    """Cancel all orders and stop quoting for good, for a logged reason; `flatten` also closes positions at market."""
 
     reason: str
     flatten: bool
@@ -311,13 +265,7 @@ class StopQuoting:
 
 @dataclass(frozen=True, slots=True)
 class FeedConnection:
-    """A live feed was lost or is back.
-
-    Parameters
-    ----------
-    is_connected
-        Whether it is back.
-    """
+    """A live feed was lost, or is back."""
 
     is_connected: bool
 
@@ -328,15 +276,6 @@ class FeedRequest:
 
     The engine unsubscribes at the venue only when its last subscriber has unsubscribed. To resubscribe, publish the
     request with ``is_wanted=False`` to all strategies first, and then the one with ``is_wanted=True``.
-
-    Parameters
-    ----------
-    instrument_id
-        The instrument.
-    data
-        Book or trades.
-    is_wanted
-        Whether to subscribe.
     """
 
     instrument_id: InstrumentId
@@ -346,28 +285,14 @@ class FeedRequest:
 
 @dataclass(frozen=True, slots=True)
 class VenueChange:
-    """A live venue's status has changed.
-
-    Parameters
-    ----------
-    states
-        The new status of each pair, by symbol.
-    """
+    """A live venue's status has changed to these `states` of the pairs, by symbol."""
 
     states: Mapping[str, VenueState]
 
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """The wall clock was set, or has settled again.
-
-    Parameters
-    ----------
-    is_settled
-        Whether wall and monotonic clock agree again.
-    step_seconds
-        Size of the last step, seconds; positive is forward.
-    """
+    """The wall clock was set by `step_seconds`, positive for forward, or has settled again."""
 
     is_settled: bool
     step_seconds: float
@@ -375,19 +300,7 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class GuardChange:
-    """A guard has changed one symbol's state.
-
-    Parameters
-    ----------
-    ts_event
-        Nanoseconds since the epoch.
-    symbol
-        The pair.
-    state
-        The new state: quoting, paused or halted.
-    text
-        The reason, with its numbers.
-    """
+    """A guard has changed one symbol's state at `ts_event`, nanoseconds since the epoch; the text is the reason."""
 
     ts_event: int
     symbol: str

@@ -11,20 +11,7 @@ from mm_nautilus.trading.position import Position
 
 
 class SymbolMoods:
-    """Adjusts one symbol's quotes to market moods.
-
-    Parameters
-    ----------
-    params, market, position
-        Parameters, market and position of the symbol.
-    calibration
-        The symbol's calibration, or None.
-
-    Attributes
-    ----------
-    is_on
-        Whether any mood is configured.
-    """
+    """Adjust one symbol's quotes to market moods."""
 
     def __init__(
         self, params: SymbolParams, market: Market, position: Position, calibration: SymbolCalibration | None

@@ -54,10 +54,6 @@ class OrderManager:
 
     Parameters
     ----------
-    strategy
-        The strategy that owns the orders.
-    balances
-        The account's balances.
     door
         What sends commands, and knows when the venue's rate limit lets them pass.
     amend_orders
@@ -344,8 +340,6 @@ class OrderManager:
         ----------
         event
             The engine's order event, any but a fill.
-        order
-            The order it belongs to.
         """
         symbol, now_ns = order.symbol, event.ts_init
         match event:

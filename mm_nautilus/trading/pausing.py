@@ -15,12 +15,6 @@ class PausingTimer:
 
     Parameters
     ----------
-    clock
-        The component's clock.
-    name
-        Name of the timer.
-    interval_ns
-        Time between two ticks, nanoseconds.
     may_pause
         Whether `pause` is allowed; False uses the engine's repeating timer, as a live run needs.
     """

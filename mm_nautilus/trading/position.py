@@ -154,14 +154,10 @@ class Position:
 
         Parameters
         ----------
-        side
-            The position's side.
         average_price, last_price
             Its average price and the execution's, in quote currency.
         lots
             Its unsigned size; 0 if closed.
-        smallest_lots
-            The venue's minimum order size.
         now_ns
             Time of the execution, nanoseconds since the epoch.
         """

@@ -14,8 +14,6 @@ class ModelReview:
 
     Parameters
     ----------
-    log
-        The strategy's logger.
     warnings
         List to which risks of the estimates are added.
     """

@@ -156,10 +156,6 @@ def build_symbols(
 
     Parameters
     ----------
-    settings
-        The configuration.
-    cache
-        The engine's cache, which holds the instruments.
     warnings
         List to which errors and risks are added.
     pricing

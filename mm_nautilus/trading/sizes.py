@@ -36,10 +36,6 @@ class Sizes:
 
     Parameters
     ----------
-    spec
-        The instrument.
-    params
-        The symbol's merged parameters.
     report_currency
         Currency of amounts given as bare numbers.
     rate

@@ -42,8 +42,8 @@ class SymbolState(SymbolViews):
 
     Parameters
     ----------
-    instrument, spec, params, market, own_orders
-        As for `Market`, with `market` as its inputs.
+    market, own_orders
+        As for `Market`, the first as its `inputs`.
     report_currency, rate
         As for `Sizes`.
     calibration
@@ -53,8 +53,6 @@ class SymbolState(SymbolViews):
 
     Attributes
     ----------
-    position
-        Net position since the start.
     guards, pause
         The risk guards, and the reason why neither side may be quoted as of the last `check_risk`.
     needs_requote, next_requote_ns

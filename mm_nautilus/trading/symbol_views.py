@@ -52,8 +52,6 @@ class SymbolViews(Market):
             The target price, None for a market order.
         size_lots
             The order's total size.
-        now_ns
-            Nanoseconds since the epoch.
         """
         is_sound = self.book_guard.condition is BookCondition.SOUND
         by_signal = self.params.quoting == "signal"

@@ -19,8 +19,6 @@ class TradeFilter:
 
     Parameters
     ----------
-    name
-        The pair.
     guards
         The guards, which hold the largest age of a trade and the ids of recent ones.
     counts

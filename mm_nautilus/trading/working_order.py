@@ -22,8 +22,6 @@ class Grounds(NamedTuple):
 
     Attributes
     ----------
-    now_ns
-        Nanoseconds since the epoch.
     price_ticks
         The target price, None for a market order.
     size_lots
@@ -106,8 +104,6 @@ class WorkingOrder:
         The engine's id of the order.
     purpose
         `QUOTE`, `ENTRY` or the reason of an exit.
-    is_buy
-        Direction.
     resting
         Price and open size as last confirmed; for a new order, as sent.
     sent
@@ -116,10 +112,6 @@ class WorkingOrder:
         Price and size of an insert or amend in flight, or None.
     grounds
         The decision behind its price and size at the venue.
-    state
-        Its state.
-    filled_lots
-        Filled size in lots.
     amends, amends_confirmed
         Number of amends sent, and confirmed.
     cancel_again_ns
@@ -220,12 +212,8 @@ class QuoteSide:
 
     Attributes
     ----------
-    is_bid
-        Whether it is the bid.
     level
         Which of the side's quotes it is, 0 for the nearest.
-    order
-        Its order, or None.
     target
         Its target: a `Quote`, or the reason for none.
     stats
