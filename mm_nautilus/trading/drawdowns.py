@@ -1,7 +1,6 @@
 """Drawdown of each symbol's and of the account's PnL, with their limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,23 +10,6 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.limits import DrawdownGuard
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.symbol import SymbolState
-
-
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A drawdown that reached its limit.
-
-    Parameters
-    ----------
-    reason
-        `HALTED_DRAWDOWN` or `HALTED_ACCOUNT_DRAWDOWN`.
-    text
-        The drawdown as text, for example ``5.20 % of max_inventory``.
-    """
-
-    symbols: tuple[SymbolState, ...]
-    reason: NotQuoting
-    text: str
 
 
 class Drawdowns:
@@ -54,8 +36,8 @@ class Drawdowns:
         self._starting: Mapping[str, Decimal] = {}
         self._start_equity: float | None = None
 
-    def breaches(self) -> Iterator[Breach]:
-        """Mark all positions at mid and yield each drawdown limit reached just now."""
+    def breaches(self) -> Iterator[tuple[tuple[SymbolState, ...], NotQuoting, str]]:
+        """Mark all positions at mid; yield the symbols to halt, the reason and its text for each limit just reached."""
         total = 0.0
         is_whole = True
         for symbol in self._symbols:
@@ -68,11 +50,11 @@ class Drawdowns:
             total += pnl * rate
             if symbol.drawdown.update(pnl, symbol.sizes.cap_value(symbol.mid_price) or 0.0):
                 text = f"{symbol.drawdown.drawdown_pct:.2f} % of max_inventory"
-                yield Breach((symbol,), NotQuoting.HALTED_DRAWDOWN, text)
+                yield (symbol,), NotQuoting.HALTED_DRAWDOWN, text
         capital = self._capital()
         if is_whole and capital is not None and self._account.update(total, capital):
             text = f"{self._account.drawdown_pct:.2f} % of the equity at the start"
-            yield Breach(self._symbols, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text)
+            yield self._symbols, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text
 
     def begin(self) -> None:
         """Store the starting balances; call it before the first order."""

@@ -51,8 +51,8 @@ class Halts:
 
     def check_drawdowns(self, now_ns: int) -> None:
         """Halt the symbols of each drawdown limit that is reached."""
-        for breach in self._drawdowns.breaches():
-            self._halt(breach.symbols, breach.reason, breach.text, now_ns)
+        for symbols, reason, text in self._drawdowns.breaches():
+            self._halt(symbols, reason, text, now_ns)
 
     def check_refusals(self, symbol: SymbolState, now_ns: int) -> None:
         """Halt a symbol whose orders are refused again after `max_refused_orders_pauses` pauses in a row."""

@@ -62,22 +62,6 @@ class Conditions:
     answer_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Symbols:
-    """The symbols of a strategy.
-
-    Parameters
-    ----------
-    by_id
-        The symbols' states, by instrument id.
-    rates
-        Conversion rates between their currencies at the current mid prices.
-    """
-
-    by_id: dict[InstrumentId, SymbolState]
-    rates: Rates[float]
-
-
 def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:
     """Return the engine's strategy options; invalid ids are left out, as validation reports them."""
     given = config.model_dump() if isinstance(config, MarketMakerConfig) else config
@@ -151,8 +135,10 @@ def _validated(config: Any, warnings: list[str]) -> MarketMakerConfig | None:
 
 def build_symbols(
     settings: MarketMakerConfig, cache: Any, warnings: list[str], pricing: Mapping[str, OwnPricing]
-) -> Symbols | None:
-    """Return the symbols of a configuration, None if it does not fit the instruments.
+) -> tuple[dict[InstrumentId, SymbolState], Rates[float]] | None:
+    """Return a configuration's symbols by instrument, and the conversion rates at their current mid prices.
+
+    None if the configuration does not fit the instruments.
 
     Parameters
     ----------
@@ -198,7 +184,7 @@ def build_symbols(
             other = by_name[pause.symbol]
             symbol.moods.correlate(other, other.position)
             other.dependents.append(symbol)
-    return Symbols({symbol.instrument_id: symbol for symbol in by_name.values()}, rates)
+    return {symbol.instrument_id: symbol for symbol in by_name.values()}, rates
 
 
 def _instruments(cache: Any, venue: str | None) -> tuple[dict[str, InstrumentSpec], dict[str, str]]:

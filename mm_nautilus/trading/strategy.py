@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 from nautilus_trader.model import InstrumentId, OrderFilled
 
 from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.market.rates import Rates
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import PricingModel
@@ -36,7 +37,7 @@ from mm_nautilus.trading.orders import OrderManager
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.persistence import Persistence
 from mm_nautilus.trading.recalibration import ModelReview
-from mm_nautilus.trading.setup import NEVER_NS, Conditions, Symbols, build_symbols, engine_config, validated
+from mm_nautilus.trading.setup import NEVER_NS, Conditions, build_symbols, engine_config, validated
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import WorkingOrder
 
@@ -104,7 +105,7 @@ class MarketMaker(GuardedStrategy):
             self.settings = None
             self.log.error("MM: configuration has errors, not quoting")
             return
-        self._make_parts(settings, found)
+        self._make_parts(settings, *found)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
         for name, model in self._pricing.items():
             self.log.info(f"MM: {name} is priced by {model.name}")
@@ -117,12 +118,14 @@ class MarketMaker(GuardedStrategy):
         elif self.conditions.start_ns != NEVER_NS:
             self.clock.set_time_alert_ns(_START_ALERT, self.conditions.start_ns)
 
-    def _make_parts(self, settings: MarketMakerConfig, found: Symbols) -> None:
-        symbols, conditions = found.by_id, self.conditions
+    def _make_parts(
+        self, settings: MarketMakerConfig, symbols: dict[InstrumentId, SymbolState], rates: Rates[float]
+    ) -> None:
+        conditions = self.conditions
         balances = Balances(self.portfolio, next(iter(symbols)).venue)
         for symbol in symbols.values():
             symbol.hold_share(balances)
-        drawdowns = Drawdowns(balances, found.rates, tuple(symbols.values()), settings)
+        drawdowns = Drawdowns(balances, rates, tuple(symbols.values()), settings)
         timer = PausingTimer(self.clock, _SECOND_TIMER, SECOND_NS, may_pause=conditions.pauses_in_gaps)
         self.feed = FeedMonitor(
             self,
