@@ -62,8 +62,8 @@ ACCOUNT_FIGURES: Final = (
 
 SYMBOL_FIGURES: Final = (
     Label("mid", "mid", "Middle of the last sound book, in quote currency"),
-    Label("bid", "our bid", "Price and open size of the working bid, or the reason for not quoting"),
-    Label("ask", "our ask", "Price and open size of the working ask, or the reason for not quoting"),
+    Label("bid", "our bid", "Price and open size of each level's bid, or the reason for not quoting"),
+    Label("ask", "our ask", "Price and open size of each level's ask, or the reason for not quoting"),
     Label("reservation", "reservation", "Reservation price of the last quotes, in quote currency"),
     Label("trailing_stop", "trailing stop", "Price at which it closes the position, in quote currency"),
     Label("volatility", "volatility", "One-minute volatility of the mid, %, and what it was measured from"),
@@ -163,11 +163,22 @@ def _symbol(symbol: SymbolSnapshot) -> Document:
     }
 
 
-def _quote_figures(quotes: Quotes, info: SymbolInfo) -> Document:
-    return {
-        "bid": _quote(quotes.bid_price, quotes.bid_size, quotes.bid_reason, info),
-        "ask": _quote(quotes.ask_price, quotes.ask_size, quotes.ask_reason, info),
-    }
+def _quote_figures(levels: Mapping[int, Quotes], info: SymbolInfo) -> Document:
+    """Return the nearest quotes, those further out under ``outer``."""
+    nearest, *outer = [quotes for _, quotes in sorted(levels.items())] or [Quotes()]
+    figures = {"bid": _bid(nearest, info), "ask": _ask(nearest, info)}
+    if outer:
+        figures["bid"]["outer"] = [_bid(quotes, info) for quotes in outer]
+        figures["ask"]["outer"] = [_ask(quotes, info) for quotes in outer]
+    return figures
+
+
+def _bid(quotes: Quotes, info: SymbolInfo) -> Figure:
+    return _quote(quotes.bid_price, quotes.bid_size, quotes.bid_reason, info)
+
+
+def _ask(quotes: Quotes, info: SymbolInfo) -> Figure:
+    return _quote(quotes.ask_price, quotes.ask_size, quotes.ask_reason, info)
 
 
 def _row_figures(row: Metrics, info: SymbolInfo) -> Document:

@@ -51,7 +51,7 @@ type Metrics = Mapping[str, Any]
 
 
 class Quotes(NamedTuple):
-    """One symbol's working orders, None where a side has none, and why it is not wanted; prices in quote currency."""
+    """Working orders of one level, None where a side has none, and why it is not wanted; prices in quote currency."""
 
     bid_price: float | None = None
     bid_size: float | None = None
@@ -96,7 +96,8 @@ class SymbolSnapshot:
     """Its last metrics, None before the first."""
     seen_at: float = 0.0
     """When they came, seconds of the monotonic clock."""
-    quotes: Quotes = field(default_factory=Quotes)
+    quotes: Mapping[int, Quotes] = field(default_factory=dict)
+    """Those of each level, 1 for the nearest."""
     state: str = ""
     reason: str = ""
     """What it is doing, by the later of its last metrics and its last change of a guard."""
@@ -170,10 +171,11 @@ class LiveState:
                 symbol, row=row, seen_at=now, state=row["state"], reason=row["reason"]
             )
 
-    def on_quotes(self, symbol: str, quotes: Quotes) -> None:
-        """Take one symbol's quotes in."""
+    def on_quotes(self, symbol: str, quotes: Quotes, level: int = 1) -> None:
+        """Take the quotes of one symbol's level in, 1 for the nearest."""
         with self._lock:
-            self._symbols[symbol] = replace(self._symbols[symbol], quotes=quotes)
+            known = self._symbols[symbol]
+            self._symbols[symbol] = replace(known, quotes={**known.quotes, level: quotes})
 
     def on_fill(self, fill: Fill) -> None:
         """Take an execution in."""

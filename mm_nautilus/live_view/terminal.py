@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -159,7 +160,9 @@ def _symbol_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
     table.add_row("state", *(_state_text(symbol) for symbol in symbols))
     for label in SYMBOL_FIGURES:
         if label.key not in _LEFT_OUT:
-            table.add_row(label.text, *(_cell(symbol, label.key) for symbol in symbols))
+            cells = (_cells(symbol, label.key) for symbol in symbols)
+            for level, texts in enumerate(zip_longest(*cells, fillvalue=""), start=1):
+                table.add_row(label.text if level == 1 else f"{label.text} {level}", *texts)
     table.add_row("feed age", *(age_text(symbol["feed_age_seconds"]) for symbol in symbols))
     return table
 
@@ -170,7 +173,7 @@ def _compact_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("", "state", *(label.text for label in _labels(_COMPACT_FIGURES))):
         table.add_column(name, justify="left" if name in {"", "state"} else "right", no_wrap=True)
     for symbol in symbols:
-        cells = (_cell(symbol, label.key) for label in _labels(_COMPACT_FIGURES))
+        cells = (_cells(symbol, label.key)[0] for label in _labels(_COMPACT_FIGURES))
         table.add_row(symbol["symbol"], _state_text(symbol), *cells)
     return table
 
@@ -179,9 +182,10 @@ def _labels(keys: Sequence[str]) -> list[Label]:
     return [label for label in SYMBOL_FIGURES if label.key in keys]
 
 
-def _cell(symbol: Mapping[str, Any], key: str) -> str:
-    text: str = symbol["figures"].get(key, {"text": NONE})["text"]
-    return text
+def _cells(symbol: Mapping[str, Any], key: str) -> list[str]:
+    """Return the texts of a figure: one, or one for each level."""
+    figure = symbol["figures"].get(key, {"text": NONE})
+    return [figure["text"], *(each["text"] for each in figure.get("outer", ()))]
 
 
 def _state_text(symbol: Mapping[str, Any]) -> Text:

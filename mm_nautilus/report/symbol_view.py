@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,15 @@ _BPS: Final = 10_000.0
 _SHIFT_DIGITS: Final = 4
 
 
+class OuterQuotes(NamedTuple):
+    """Prices of our quotes of one level beyond the nearest, and their moments in nanoseconds since the epoch."""
+
+    level: int
+    ts_ns: Ints
+    bid: Floats
+    ask: Floats
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolTraces:
     """What the run recorded of one symbol.
@@ -56,7 +65,8 @@ class SymbolTraces:
     tick, decimals
         Price increment, and the digits behind the point of a mid.
     market, quotes
-        Columns of ``market.parquet`` and ``quotes.parquet``, prices in quote and sizes in base currency.
+        Columns of ``market.parquet`` and, of the nearest quotes, ``quotes.parquet``; prices in quote and sizes in base
+        currency.
     market_ns, quotes_ns
         Their moments, nanoseconds since the epoch.
     bid_reasons, ask_reasons
@@ -67,6 +77,8 @@ class SymbolTraces:
         Columns of the fills, in time order.
     fills_ns
         Their moments.
+    outer
+        Quotes of the levels further out, the nearest first.
     """
 
     symbol: str
@@ -83,6 +95,7 @@ class SymbolTraces:
     reasons: tuple[str, ...]
     fills: dict[str, Floats]
     fills_ns: Ints
+    outer: tuple[OuterQuotes, ...] = ()
 
     @property
     def shift_bps(self) -> Floats:
@@ -108,8 +121,8 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
     """Read what a run recorded of one symbol; a DataError says that a table is missing or damaged."""
     figures = files.summary["symbols"][symbol]
     market = files.table("market", ["ts_event", *_MARKET], symbol)
-    quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason", "level"], symbol)
-    quotes = quotes.filter(pc.field("level") == 1)  # the charts draw the nearest quotes
+    all_quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason", "level"], symbol)
+    quotes = all_quotes.filter(pc.field("level") == 1)
     fills = files.table("fills", ["ts_event", *_FILLS, "side", "liquidity"], symbol)
     bid_reasons, ask_reasons = texts(quotes, "bid_reason"), texts(quotes, "ask_reason")
     reasons = tuple(sorted({reason for reason in (*bid_reasons, *ask_reasons) if reason is not None}))
@@ -130,7 +143,17 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
         reasons=reasons,
         fills=_fill_columns(fills),
         fills_ns=times(fills),
+        outer=_outer_quotes(all_quotes),
     )
+
+
+def _outer_quotes(table: pa.Table) -> tuple[OuterQuotes, ...]:
+    """Return the quotes of all levels but the nearest."""
+    found = []
+    for level in range(2, (pc.max(table["level"]).as_py() or 1) + 1):
+        rows = table.filter(pc.field("level") == level)
+        found.append(OuterQuotes(level, times(rows), numbers(rows, "bid_price"), numbers(rows, "ask_price")))
+    return tuple(found)
 
 
 def price_decimals(figures: Mapping[str, Any]) -> int:
@@ -171,6 +194,7 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
     """
     market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
     quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)
+    outer = [(quotes, thinned_rows(len(quotes.ts_ns), _MOST_ROWS)) for quotes in traces.outer]
     return {
         "figure": _overview(traces, start_ns, end_ns),
         "reasons": list(traces.reasons),
@@ -185,10 +209,21 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
         "decimals": traces.decimals,
         "left_out": {
             "market": len(traces.market_ns) - len(market_rows),
-            "quotes": len(traces.quotes_ns) - len(quote_rows),
+            "quotes": len(traces.quotes_ns)
+            - len(quote_rows)
+            + sum(len(quotes.ts_ns) - len(rows) for quotes, rows in outer),
         },
         "market": _packed(traces.market_ns, start_ns, market_rows, _market_columns(traces)),
         "quotes": _packed(traces.quotes_ns, start_ns, quote_rows, _quote_columns(traces)),
+        "outer": [
+            _packed(
+                quotes.ts_ns,
+                start_ns,
+                rows,
+                {"bid": (quotes.bid, traces.tick), "ask": (quotes.ask, traces.tick)},
+            )
+            for quotes, rows in outer
+        ],
         "fills": _packed(
             traces.fills_ns, start_ns, np.arange(len(traces.fills_ns)), _fill_columns_of(traces)
         ),
@@ -267,17 +302,24 @@ def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
 
 
 def _price_lines(traces: SymbolTraces) -> list[Figure]:
-    """Return mid, our quotes and the trailing stop."""
+    """Return mid, our quotes and the trailing stop; further levels are thinner, and are hidden with the nearest."""
     price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
     own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
     market_ns, market, quotes_ns, quotes = traces.market_ns, traces.market, traces.quotes_ns, traces.quotes
     bid: dict[str, Any] = {"colour": "@bid", "hover": own, "is_step": True}
     ask: dict[str, Any] = {"colour": "@ask", "hover": own, "is_step": True, "dash": "dot"}
     trail: dict[str, Any] = {"colour": "@trail", "hover": price, "dash": "dashdot"}
+    outer = [
+        _thin_line(side, f"our {side} {number}", ts_ns, prices, width=0.7, **look)
+        | {"meta": {"key": side, "level": number}, "legendgroup": side, "showlegend": False}
+        for number, ts_ns, bids, asks in traces.outer
+        for side, prices, look in (("bid", bids, bid), ("ask", asks, ask))
+    ]
     return [
         _thin_line("mid", "mid", market_ns, market["mid_price"], colour="@mid", hover=price, width=1.2),
-        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], **bid),
-        _thin_line("ask", "our ask", quotes_ns, quotes["ask_price"], **ask),
+        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], legendgroup="bid", **bid),
+        _thin_line("ask", "our ask", quotes_ns, quotes["ask_price"], legendgroup="ask", **ask),
+        *outer,
         _thin_line("trail", "trailing stop", market_ns, market["trailing_stop_price"], **trail),
     ]
 

@@ -121,8 +121,7 @@ class LiveViewBridge(GuardedActor):
                     view.on_quotes_changed.append(self.listener(self._show_quotes))
 
     def _show_quotes(self, state: QuoteState) -> None:
-        if state.level == 1:  # the page shows the nearest quotes
-            self._state.on_quotes(self._symbols[state.instrument_id], Quotes(*_QUOTES(state)))
+        self._state.on_quotes(self._symbols[state.instrument_id], Quotes(*_QUOTES(state)), state.level)
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):

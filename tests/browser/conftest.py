@@ -39,6 +39,7 @@ EVENTFUL = (
     "strategy.use_trailing_stop=true",
     "strategy.trailing_stop_activation=0.05",
     "strategy.trailing_stop_distance=0.04",
+    "strategy.symbols.XRP/USDT.levels=[{width_bps: 0}, {width_bps: 8}]",
 )
 """Settings with which every figure has something to show."""
 

@@ -36,6 +36,7 @@ class LiveRun:
             "metrics.interval_seconds": "0.5",
             "output.directory": str(folder),
             "output.report": "false",
+            "strategy.symbols.XRP/USDT.levels": "[{width_bps: 0}, {width_bps: 5}]",
         }
         sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         config = str(ROOT / "configs" / "sandbox_local.yaml")
@@ -116,6 +117,9 @@ def test_page_draws_everything_and_complains_of_nothing(open_url: Callable, run:
         expect(card.locator('[data-figure="inventory"]')).to_have_text(re.compile(rf"^-?[\d.,]+ {base}$"))
         expect(card.locator("[data-state]")).to_have_text(re.compile("quoting|paused|halted"))
         expect(card.locator("[data-age]")).to_have_text(re.compile(r"^at most [\d.]+ s$"))
+    bids = page.locator('[data-symbol="XRP/USDT"] [data-figure="bid"]')
+    expect(bids).to_have_text(re.compile(r"^[^\n]+\n[^\n]+$"))
+    assert "\n" in bids.inner_text()
     expect(page.locator("#fill-rows tr").first.locator("td")).to_have_count(9)
     expect(page.locator("#log")).to_contain_text("[FILL] [market_making]")
     expect(page.locator("#status")).to_have_text("running")

@@ -190,7 +190,8 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
           const { data, layout } = document.querySelector('#view-1');
           const [from, to] = document.querySelector('#view-1').dataset.span.split(' ').map(Number);
           const mid = data.find(trace => trace.meta.key === 'mid');
-          return { from, to, x: mid.x, y: mid.y };
+          const outer = data.find(trace => trace.meta.level === 2 && trace.meta.key === 'ask');
+          return { from, to, x: mid.x, y: mid.y, outer: outer.x.map((x, row) => [x, outer.y[row]]) };
         }"""
     )
     market = pq.read_table(report.parent / "market.parquet", filters=[("symbol", "=", "XRP/USDT")])
@@ -211,6 +212,17 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
     for (x, y), (moment, mid) in zip(drawn, recorded, strict=True):
         assert x == pytest.approx(moment, abs=1)
         assert y == pytest.approx(mid, rel=1e-9)
+    quotes = pq.read_table(
+        report.parent / "quotes.parquet", filters=[("symbol", "=", "XRP/USDT"), ("level", "=", 2)]
+    )
+    rows = zip(quotes["ts_event"].to_pylist(), quotes["ask_price"].to_pylist(), strict=True)
+    asked = [(1000 * moment.timestamp(), ask) for moment, ask in rows if ask is not None]
+    asks = [(x, ask) for x, ask in asked if shown["from"] < x < shown["to"]]
+    further = [(x, ask) for x, ask in shown["outer"] if ask and shown["from"] < x < shown["to"]]
+    assert len(further) == len(asks) > 5
+    for (x, y), (moment, ask) in zip(further, asks, strict=True):
+        assert x == pytest.approx(moment, abs=1)
+        assert y == pytest.approx(ask, rel=1e-9)
     assert_dragging_zooms(page)
 
 

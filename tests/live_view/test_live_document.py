@@ -50,6 +50,19 @@ def test_figures_of_a_symbol_carry_their_units_and_exact_amounts() -> None:
     assert (dollars["state"], dollars["reason"]) == ("quoting", "bid: cooldown")
 
 
+def test_quotes_of_further_levels_follow_the_nearest() -> None:
+    state = eventful_state()
+    for level, bid in ((1, 2.349), (3, 2.347), (2, None)):
+        state.on_quotes(XRP, Quotes(bid, 8.5, 2.36, 8.5, "cooldown" if bid is None else None), level)
+    figures = state_document(state.snapshot())["symbols"][0]["figures"]
+    assert figures["bid"]["text"] == "8.5 XRP at 2.34900 USDT"
+    assert [level["text"] for level in figures["bid"]["outer"]] == [
+        "none: cooldown",
+        "8.5 XRP at 2.34700 USDT",
+    ]
+    assert [level["value"] for level in figures["ask"]["outer"]] == [2.36, 2.36]
+
+
 def test_account_and_sums_over_symbols() -> None:
     figures = texts(state_document(eventful_state().snapshot())["account"]["figures"])
     assert (figures["equity"], figures["trading_pnl"]) == ("$1000.50", "+$0.50")

@@ -37,7 +37,7 @@ def test_last_metrics_and_quotes_count() -> None:
     first, second = state.snapshot().symbols
     assert first.row is not None
     assert first.row["fills"] == 4
-    assert (first.quotes.bid_price, first.quotes.ask_price) == (2.3, None)
+    assert first.quotes == {1: Quotes(bid_price=2.3, bid_size=8.0, ask_reason="cooldown")}
     assert second.row is None
 
 

@@ -38,6 +38,13 @@ def many_fills(count: int = 60) -> LiveState:
     return state
 
 
+def with_levels() -> LiveState:
+    state = many_fills()
+    for level in range(2, 11):
+        state.on_quotes(XRP, Quotes(2.342 - 0.001 * level, 8.5, 2.39 + 0.001 * level, 8.5), level)
+    return state
+
+
 def test_a_wide_terminal_shows_everything() -> None:
     text = "\n".join(drawn(many_fills(), 140, 50))
     for words in (
@@ -57,8 +64,18 @@ def test_a_wide_terminal_shows_everything() -> None:
         assert words in text, words
 
 
+def test_each_level_has_a_row() -> None:
+    lines = [line.split() for line in drawn(with_levels(), 140, 50)]
+    rows = {" ".join(line[:3]): line[3:] for line in lines if line[:1] == ["our"]}
+    assert rows["our bid 8.5"] == ["XRP", "at", "2.34900", "USDT", "none", "yet"]
+    assert rows["our bid 2"] == ["8.5", "XRP", "at", "2.34000", "USDT"]
+    assert rows["our ask 10"][-2:] == ["2.40000", "USDT"]
+
+
 @pytest.mark.parametrize(("width", "height"), [(140, 50), (120, 30), (80, 24), (80, 40), (60, 20), (200, 12)])
-@pytest.mark.parametrize("state", [made_state(), many_fills()], ids=["empty", "full"])
+@pytest.mark.parametrize(
+    "state", [made_state(), many_fills(), with_levels()], ids=["empty", "full", "levels"]
+)
 def test_what_is_drawn_fits_the_terminal(state: LiveState, width: int, height: int) -> None:
     lines = drawn(state, width, height)
     assert len(lines) < height

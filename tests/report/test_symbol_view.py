@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unpacked import unpack
 
-from mm_nautilus.report.symbol_view import SymbolTraces, reason_shares, symbol_view
+from mm_nautilus.report.symbol_view import OuterQuotes, SymbolTraces, reason_shares, symbol_view
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_765_627_200 * SECOND_NS
@@ -84,6 +86,26 @@ def test_packed_columns_hold_what_was_recorded():
     np.testing.assert_allclose(fills["quantity"], [7.25, 1e-8], rtol=1e-9)
     np.testing.assert_allclose(fills["fee"], [0.0145, -1e-10], rtol=1e-9)
     assert np.isnan(unpack(view["quotes"])["bid"]).sum() == 0
+
+
+def test_each_level_is_a_line_of_its_own_and_goes_with_the_nearest():
+    moments, gap = START_NS + np.array([0, 3]) * SECOND_NS, np.array([2.6, np.nan])
+    outer = tuple(OuterQuotes(level, moments, np.array([1.8, 1.81]), gap) for level in (2, 3))
+    one, view = view_of(traces_of()), view_of(replace(traces_of(), outer=outer))
+
+    lines = [trace for trace in view["figure"]["data"] if trace["name"].startswith("our ")]
+    assert [trace["name"] for trace in lines] == [
+        *("our bid", "our ask"),
+        *("our bid 2", "our ask 2", "our bid 3", "our ask 3"),
+    ]
+    assert [trace["legendgroup"] for trace in lines] == ["bid", "ask"] * 3
+    assert [trace.get("showlegend", True) for trace in lines] == [True] * 2 + [False] * 4
+    assert lines[-1]["meta"] == {"key": "ask", "level": 3}
+    assert lines[-1]["y"] == [2.6, None]
+    assert unpack(view["outer"][0])["bid"].tolist() == pytest.approx([1.8, 1.81])
+    assert unpack(view["outer"][1])["t"].tolist() == [0.0, 3000.0]
+    assert one["outer"] == []
+    assert len(one["figure"]["data"]) == len(view["figure"]["data"]) - 4
 
 
 def test_the_overview_draws_few_points_and_keeps_extremes():

@@ -315,7 +315,7 @@ from mm_nautilus.cli import process_main
 
 calls = itertools.count()
 
-def fail(self, symbol, quotes):
+def fail(self, symbol, quotes, level):
     if next(calls) >= 30:
         raise ZeroDivisionError("planted")
 

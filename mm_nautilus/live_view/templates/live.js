@@ -34,7 +34,8 @@ function figureTitle(label, figure) {
 }
 
 function setFigure(element, label, figure) {
-  setText(element, figure?.text ?? "-");
+  const levels = figure ? [figure, ...(figure.outer ?? [])] : [];
+  setText(element, levels.map((level) => level.text).join("\n") || "-");
   const title = figureTitle(label, figure);
   if (element.title !== title) element.title = title;
 }

@@ -184,16 +184,17 @@ class SymbolView {
   }
 
   async load() {
-    this.columns ??= Promise.all(["market", "quotes", "fills"].map((name) => unpack(this.data[name])));
-    const [market, quotes, fills] = await this.columns;
-    return { market, quotes, fills };
+    const { market: sampled, quotes: nearest, fills: executed, outer: further } = this.data;
+    this.columns ??= Promise.all([sampled, executed, nearest, ...further].map(unpack));
+    const [market, fills, ...levels] = await this.columns;
+    return { market, fills, levels };
   }
 
   /* Draw what lies between two moments, milliseconds since the epoch, as finely as it was recorded. */
   async zoom(from, to) {
     this.turn += 1;
     const turn = this.turn;
-    const { market, quotes, fills } = await this.load();
+    const { market, fills, levels } = await this.load();
     if (turn !== this.turn) return;
     const span = { from: from - this.data.start_ms, to: to - this.data.start_ms };
     const lines = { mid: market.mid, trail: market.trail, inventory: market.inventory, cap: market.cap, shift: market.shift };
@@ -201,11 +202,14 @@ class SymbolView {
     const data = this.data.figure.data.map((trace) => {
       const key = trace.meta.key;
       if (key in lines) return { ...trace, ...this.points(market.t, lines[key], span) };
-      if (key === "bid" || key === "ask") return { ...trace, ...this.points(quotes.t, quotes[key], span) };
+      if (key === "bid" || key === "ask") {
+        const quotes = levels[(trace.meta.level ?? 1) - 1];
+        return { ...trace, ...this.points(quotes.t, quotes[key], span) };
+      }
       if (key === "buys" || key === "sells") return { ...trace, ...this.marks(trace, fills, key === "buys", span) };
       return trace;
     });
-    this.shares(quotes, span, data);
+    this.shares(levels[0], span, data);
     const xaxis = { ...this.data.figure.layout.xaxis, range: [from, to], autorange: false };
     await draw(this.element, { data, layout: { ...this.data.figure.layout, xaxis } });
     this.element.dataset.rows = String(firstRow(market.t, span.to) - firstRow(market.t, span.from));
