@@ -19,7 +19,7 @@ TimeOfDay = Annotated[
 
 class _Multipliers(Section):
     width: float = Field(1.0, ge=0.1, le=100)
-    """Factor on the distance of both quotes from the reservation price."""
+    """Factor on the distance of all quotes from the reservation price."""
     size: float = Field(1.0, gt=0, le=10)
     """Factor on the size of a full quote."""
 

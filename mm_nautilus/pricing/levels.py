@@ -47,7 +47,11 @@ def follows_volatility(params: SymbolParams) -> bool:
 
 
 def priced_levels(
-    params: SymbolParams, levels: tuple[Level, ...], mid_price: float, volatility_pct: float | None
+    params: SymbolParams,
+    levels: tuple[Level, ...],
+    mid_price: float,
+    volatility_pct: float | None,
+    width_factor: float = 1.0,
 ) -> tuple[Level, ...]:
     """Return levels with their widths in quote currency; the first alone while its unit is not known.
 
@@ -59,6 +63,8 @@ def priced_levels(
         In quote currency.
     volatility_pct
         One-minute volatility, %; None while it is not known.
+    width_factor
+        What market moods multiply all widths by.
     """
     if levels is ONE_LEVEL:
         return levels
@@ -68,4 +74,5 @@ def priced_levels(
         return levels[:1]
     else:
         unit = mid_price * volatility_pct / 100.0
+    unit *= width_factor
     return tuple(Level(level.width * unit, level.size) for level in levels)

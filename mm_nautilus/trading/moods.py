@@ -34,14 +34,14 @@ class SymbolMoods:
 
     def scaled(
         self, limits: SizeLimits, priced: PricedQuote, now_ns: int
-    ) -> tuple[SizeLimits, PricedQuote] | None:
-        """Return sizes and widths times the mood's factors, None if the mood pauses quoting."""
+    ) -> tuple[SizeLimits, PricedQuote, float] | None:
+        """Return sizes and widths times the mood's factors, and the width's factor; None if the mood pauses quoting."""
         mood = self._schedule.mood(now_ns, self._market.volatility.volatility_pct)
         if mood.pauses:
             return None
-        return limits._replace(full_lots=int(limits.full_lots * mood.size)), priced._replace(
-            bid_width=priced.bid_width * mood.width, ask_width=priced.ask_width * mood.width
-        )
+        sized = limits._replace(full_lots=int(limits.full_lots * mood.size))
+        bid_width, ask_width = priced.bid_width * mood.width, priced.ask_width * mood.width
+        return sized, priced._replace(bid_width=bid_width, ask_width=ask_width), mood.width
 
     def allowed(self, plan: QuotePlan) -> QuotePlan:
         """Remove sides stopped by trend or correlation, except one that reduces the position."""

@@ -267,13 +267,15 @@ class SymbolState(SymbolViews):
         priced = self._priced(inputs)
         if isinstance(priced, NotQuoting):
             return self._all(priced)
+        width_factor = 1.0
         if self.moods.is_on:
             scaled = self.moods.scaled(limits, priced, now_ns)
             if scaled is None:
                 return self._all(NotQuoting.EXTREME_VOLATILITY)
-            limits, priced = scaled
+            limits, priced, width_factor = scaled
             inputs = inputs._replace(limits=limits)
-        plan = plan_quotes(self.params, inputs, priced, self._levels_at(0.5 * (bid + ask) * self.tick))
+        levels = self._levels_at(0.5 * (bid + ask) * self.tick, width_factor)
+        plan = plan_quotes(self.params, inputs, priced, levels)
         if self.moods.is_on:
             plan = self.moods.allowed(plan)
         self._planned = (inputs, priced.skew_bps, plan)
@@ -286,12 +288,10 @@ class SymbolState(SymbolViews):
     def _all(self, reason: NotQuoting) -> tuple[NotQuoting, ...]:
         return (reason,) * len(self.sides)
 
-    def _levels_at(self, mid_price: float) -> tuple[Level, ...]:
+    def _levels_at(self, mid_price: float, width_factor: float) -> tuple[Level, ...]:
         """Return the levels at a mid; the first alone while the volatility that spaces the others is not known."""
-        volatility = self.volatility
-        return priced_levels(
-            self.params, self._levels, mid_price, volatility.volatility_pct if volatility.is_known else None
-        )
+        known = self.volatility.volatility_pct if self.volatility.is_known else None
+        return priced_levels(self.params, self._levels, mid_price, known, width_factor)
 
     def keep_band(self) -> None:
         """Request the no-action band of the current plan; call it after the orders have been sent."""

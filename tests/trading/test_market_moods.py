@@ -1,7 +1,7 @@
 """Each mood, switched on, changes a market made for it as it should, and leaves a neutral one alone."""
 
 import pytest
-from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, ns, trade
+from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, ns, restless, trade
 
 from mm_nautilus.calibration.figures import VolatilityQuantile
 from mm_nautilus.config.moods import SessionHours
@@ -142,3 +142,41 @@ def test_a_position_in_a_correlated_pair_stops_the_side_that_adds_to_its_risk(ru
     assert set(mm.quotes_at(470)) == left
     without, _ = played(run, together(way), **common)
     assert set(without.quotes_at(470)) == {"bid", "ask"}
+
+
+HOURS = {"start": "07:00", "end": "05:59", "width": 3.0, "size": 0.5}
+NEUTRAL = {
+    "regime": {"volatility_regimes": WIDE},
+    "pause": {"volatility_regimes": [{"above_quantile": 0.9, "pause": True}]},
+    "session": {"session_hours": [HOURS]},
+    "trend": {"trend_threshold_bps": 500.0, "trend_window_seconds": 60.0},
+    "correlation": {"correlation_pause": {"symbol": BTC_USDT, "above": 0.5}},
+    "profit decay": {"take_profit_decay_seconds": 86_400.0},
+    "time limit": {"max_position_seconds": 3_600.0},
+}
+"""Moods that never hold in a market of two minutes at six o'clock, one pair of which never trades."""
+
+
+@pytest.mark.parametrize("name", NEUTRAL)
+def test_a_mood_that_does_not_hold_leaves_every_order_as_it_was(run, calibrated, name):
+    calibration = {"symbols": PAIRS} if name == "correlation" else {"calibration": calibrated(0.2)}
+    common = calibration | {"stop_loss_pct": 0.3, "take_profit_pct": 0.3}
+    data = [book(0, 94_999.0, 95_001.0, BTC_USDT), *restless(5, stir=0.0002)]
+
+    def orders(**changes):
+        mm, outcome = played(run, data, **common, **changes)
+        assert mm.failures == []
+        return [
+            (
+                type(event).__name__,
+                event.ts_init,
+                str(getattr(event, "price", "")),
+                str(getattr(event, "quantity", "")),
+            )
+            for order in outcome.orders
+            for event in order.events()
+        ]
+
+    plain = orders()
+    assert sum(kind == "OrderFilled" for kind, *_ in plain) > 5
+    assert orders(**NEUTRAL[name]) == plain

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model import OrderSide
 from scripting import SPECS, XRP_USDT, Watched, around, book, config, engine_runs, ns, trade
 
+from mm_nautilus.calibration.figures import VolatilityQuantile
 from mm_nautilus.pricing.not_quoting import NotQuoting
 
 THREE = {"levels": 3, "level_spacing_bps": 8.0, "max_inventory": "45 XRP", "min_spread_pct": 0.05}
@@ -81,6 +82,9 @@ class Witness(Watched):
             self.worst = max(self.worst, worst if live else 0)
             self.most_live = max(self.most_live, len(live))
             self.amends_open += any(order.asked for order in live)
+        slots = [side.order.order_id for side in self.symbols[XRP_USDT].sides if side.order is not None]
+        assert len(set(slots)) == len(slots)
+        assert self.reach.keys() <= set(slots), "each live order is that of one level"
 
 
 def lots_of(quantity: Any) -> int:
@@ -227,6 +231,47 @@ def test_a_restart_keeps_the_cooldown_of_each_level(run):
     run(later, [around(3, 2.35), around(4, 2.35)])
     assert [later.slots[name] for name in ("bid", "bid 2")] == [NotQuoting.COOLDOWN] * 2
     assert later.slots["ask 2"] == (2.35247, 10.0)
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [
+        {"levels": [{"width_bps": 2.0}, {"width_bps": 8.0, "size": 2.0}, {"width_bps": 20.0}]},
+        {"levels": 3, "level_spacing_bps": 8.0, "level_spacing_ratio": 2.0},
+        {"levels": 3, "level_spacing_bps": None, "level_spacing_volatility": 0.5},
+    ],
+    ids=["each given", "in bps", "in volatilities"],
+)
+@pytest.mark.parametrize("mood", ["session", "regime"])
+def test_moods_widen_and_shrink_every_level(run, spacing, mood, calibration_file, symbol_calibration):
+    """Each quote stands three times as far out and is half as large; a mood that does not hold changes none."""
+    made = symbol_calibration(volatility=0.8)
+    quantiles = [VolatilityQuantile(quantile=q, volatility_pct=v) for q, v in ((0.0, 0.0), (1.0, 0.1))]
+    figures = made.volatility.model_copy(update={"quantiles": quantiles})
+    measured = made.model_copy(update={"volatility": figures})
+    given = (
+        THREE
+        | spacing
+        | {"max_inventory": "90 XRP", "calibration": str(calibration_file({XRP_USDT: measured}))}
+    )
+    factors = {"width": 3.0, "size": 0.5}
+    on, off = {
+        "session": (
+            {"session_hours": [{"start": "06:00", "end": "06:01", **factors}]},
+            {"session_hours": [{"start": "06:01", "end": "06:02", **factors}]},
+        ),
+        "regime": (
+            {"volatility_regimes": [{"above_quantile": 0.5, **factors}]},
+            {"volatility_regimes": [{"above_quantile": 0.9, **factors}]},
+        ),
+    }[mood]
+    events = [around(0, 2.35), around(1, 2.35)]
+    plain, neutral, wide = (after(run, events, **given, **moods) for moods in ({}, off, on))
+    assert neutral == plain
+    assert len(wide) == 6
+    for name, (price, size) in wide.items():
+        assert price - 2.35 == pytest.approx(3 * (plain[name][0] - 2.35), abs=5e-5)
+        assert size == 0.5 * plain[name][1]
 
 
 # -- Orders that hang, the touch, and a share of the account ---------------------------------------------------
