@@ -32,9 +32,9 @@ class RateLimitConfig(Section):
 
     @property
     def words(self) -> str:
-        """The limit as it is written in a configuration."""
-        values = self.model_dump(exclude_none=True)
-        return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+        """The limit as it was given in a configuration."""
+        given = ((name, value) for name, value in self if name in self.model_fields_set)
+        return "{" + ", ".join(f"{name}: {'null' if value is None else value}" for name, value in given) + "}"
 
     def problems_of_budget(self, orders: int, *path: str) -> Iterator[Problem]:
         """Refuse a limit that leaves no points beyond the reserve for all cancels and exits, which are `orders`."""

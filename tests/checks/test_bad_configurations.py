@@ -310,6 +310,11 @@ CASES: dict[str, tuple[str, ...]] = {name: (GAMMA, *case) for name, case in OF_G
         "rate_limit",
         "both of actions and seconds must be given, was {actions: 50}",
     ),
+    "a limit of nothing": (
+        "  fees:",
+        "  rate_limit: {kraken: null}\n  fees:",
+        ("either kraken or both of actions and seconds must be given, was {kraken: null}",),
+    ),
     "tier and bucket": (
         "  fees:",
         "  rate_limit: {kraken: pro, seconds: 2}\n  fees:",
