@@ -1,15 +1,20 @@
 """A venue's rate limit at the door of commands: what is refused, and what a budget of its points sends instead."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from guard_scripting import Commander
-from scripting import XRP_USDT, Watched, around, book, config, ns, restless, trade
+from nautilus_trader.model import OrderSide
+from rate_sequences import ADD, AMEND, SEQUENCES, Step, spent
+from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, iid, ns, restless, trade
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.pricing.quotes import Quote
 from mm_nautilus.risk.rate_limit import Command, RateCounter, rate_rules
 from mm_nautilus.trading.messages import HaltQuoting
+from mm_nautilus.trading.working_order import QUOTE, WorkingOrder
 
 LIMITS: dict[str, dict[str, Any]] = {
     "starter": {"kraken": "starter"},
@@ -105,3 +110,103 @@ def test_a_young_quote_is_not_moved_for_its_price_alone(run):
     times = sorted(moves.values())
     assert [len(of_order) for of_order in times] == [4, 4]
     assert all(b - a >= ns(2) - ns(0) for of_order in times for a, b in itertools.pairwise(of_order))
+
+
+# -- Hand-worked sequences ------------------------------------------------------------------------------------
+
+
+class Scripted(Watched):
+    """Send a script's commands, each at its time after the first second, and no quotes of its own.
+
+    Orders whose name begins with "btc" are of that pair.
+    """
+
+    def __init__(self, given: Any, *, steps: Sequence[Step]) -> None:
+        super().__init__(given)
+        self.steps, self.sent = steps, dict[str, WorkingOrder]()
+        self.taken: list[bool] = []
+        self.refusals: list[str] = []
+        self.passed: list[Command] = []
+
+    def on_start(self) -> None:
+        super().on_start()
+        for at, steps in itertools.groupby(self.steps, lambda step: step[0]):
+            self.clock.set_time_alert_ns(
+                f"script {at}", ns(1 + at), lambda _, now=list(steps): self.send(now)
+            )
+
+    def send(self, steps: Sequence[Step]) -> None:
+        now_ns, door = self.clock.timestamp_ns(), self.orders._door
+        for _, command, name, _ in steps:
+            symbol = self.symbols[BTC_USDT if name.startswith("btc") else XRP_USDT]
+            refused, half = symbol.counts.rate_limited, symbol.book.best_bid_ticks // 2
+            if command is ADD:
+                quote = Quote(half, symbol.sizes.order_limits.min_lots_at(half))
+                amount, price = symbol.quantity(quote.size_lots), symbol.price(half)
+                order = self.order_factory.limit(
+                    symbol.instrument_id, OrderSide.BUY, amount, price, post_only=True
+                )
+                grounds = symbol.grounds(*quote[:2], now_ns)
+                self.sent[name] = WorkingOrder(
+                    symbol, None, order.client_order_id, QUOTE, True, quote, grounds, quote
+                )
+                door.submit(order, self.sent[name], now_ns)
+            elif command is AMEND:
+                door.amend(self.sent[name], None, symbol.price(half + len(self.taken)), now_ns)
+            else:
+                door.cancel(self.sent[name], now_ns)
+            self.taken.append(symbol.counts.rate_limited == refused)
+
+    def on_order_event(self, event: Any) -> None:
+        if type(event).__name__.endswith("Rejected"):
+            self.refusals.append(event.reason)
+        super().on_order_event(event)
+
+    def submit_order(self, order: Any, **options: Any) -> None:
+        self.passed.append(Command.ADD)
+        super().submit_order(order, **options)
+
+    def modify_order(self, order_id: Any, **changes: Any) -> None:
+        self.passed.append(Command.AMEND)
+        super().modify_order(order_id, **changes)
+
+    def cancel_order(self, order_id: Any) -> None:
+        self.passed.append(Command.CANCEL)
+        super().cancel_order(order_id)
+
+    def points(self, symbol: str, at: float) -> float:
+        return self.orders._door._budgets[iid(symbol)].counter.points(ns(1 + at))
+
+    def _requote(self, symbol: Any, now_ns: int) -> None:
+        """Quote nothing."""
+
+
+def scripted(run: Any, limit: dict[str, Any], steps: Sequence[Step], end: float) -> Scripted:
+    symbols = {XRP_USDT: {}, BTC_USDT: {"position_size": "0.001 BTC", "max_inventory": "1 BTC"}}
+    mm = Scripted(config(rate_limit=limit, rate_limit_policy="ignore", symbols=symbols), steps=steps)
+    books = [
+        event for at in (0, 3 + end) for event in (around(at, 2.35), book(at, 95_000.0, 95_001.0, BTC_USDT))
+    ]
+    run(mm, books, symbols=[XRP_USDT, BTC_USDT], latency_ms=5)
+    assert mm.failures == []
+    return mm
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_the_venue_takes_each_sequence_as_worked_by_hand(run, name):
+    limit, steps, then, points = SEQUENCES[name]
+    mm = scripted(run, limit, steps, max([then, *(at for at, *_ in steps)]))
+    expected = [is_taken for *_, is_taken in steps]
+    assert mm.taken == expected
+    assert mm.points(XRP_USDT, then) == pytest.approx(points, abs=1e-6)
+    assert mm.refusals == [rate_rules(**limit).refusal] * expected.count(False)
+    assert mm.passed == [command for _, command, _, is_taken in steps if is_taken]
+
+
+def test_each_pair_has_its_counter_of_krakens_and_all_share_a_bucket(run):
+    mm = scripted(run, LIMITS["starter"], [*spent(60), (0, ADD, "btc", True), (0, ADD, "a", False)], 0)
+    assert mm.taken == [True] * 25 + [False]
+    assert (mm.points(XRP_USDT, 0), mm.points(BTC_USDT, 0)) == (61, 1)
+    bucket = {"actions": 2, "seconds": 2.0}
+    mm = scripted(run, bucket, [(0, ADD, "a", True), (0, ADD, "btc", True), (0, ADD, "btc 2", False)], 0)
+    assert mm.taken == [True, True, False]
