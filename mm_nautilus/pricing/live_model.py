@@ -73,6 +73,10 @@ class LiveModel:
     def _made_of(self, market: ModelInputs | None, inputs: tuple[float, float]) -> QuoteModel:
         return quote_model(self._params, market, volatility_pct=inputs[0], quotes_at_cap=inputs[1])
 
+    def use(self, params: SymbolParams) -> None:
+        """Compute the model from other parameters from now on."""
+        self._params, self._inputs = params, None
+
     def recalibrate(self, now_ns: int, volatility_pct: float, quotes_at_cap: float) -> bool:
         """Estimate the inputs again if that is due, and return whether there are new ones.
 

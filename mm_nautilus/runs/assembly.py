@@ -39,7 +39,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.runs.control import RunControl
-from mm_nautilus.runs.fee_model import TieredFees
+from mm_nautilus.runs.fee_model import FEE_KEYS, TieredFees
 from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
@@ -195,7 +195,7 @@ def strategy_config(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) 
         given["rate_limit"] = config.venue.rate_limit.model_dump(exclude_none=True)
     for symbol, rates in fee_rates(config.venue, specs).items():
         params = config.strategy.for_symbol(symbol)
-        for name, rate in zip(("maker_fee_pct", "taker_fee_pct"), rates, strict=True):
+        for name, rate in zip(FEE_KEYS, rates, strict=True):
             if getattr(params, name) is None:
                 given["symbols"][symbol][name] = float(100 * rate)
     return MarketMakerConfig.model_validate(given)
@@ -245,7 +245,7 @@ def build_backtest(
     metrics = MetricsActor(MetricsActorConfig(interval_seconds=config.metrics.interval_seconds))
     metrics.pause_in_gaps()
     if isinstance(fees, TieredFees):
-        fees.follow(strategy, inputs.specs)
+        fees.follow(strategy, inputs.specs, config)
     parts = Parts(
         node=node,
         fees=fees,

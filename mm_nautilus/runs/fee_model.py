@@ -1,7 +1,7 @@
 """The fees that the simulated venue charges: fixed ones, or those of the tier that the run's volume has reached."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -10,11 +10,14 @@ from nautilus_trader.execution import FeeModel
 from nautilus_trader.model import InstrumentId, LiquiditySide, Money
 
 from mm_nautilus.config.fee_schedule import FeeScheduleConfig, FeeTier
+from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.strategy import MarketMaker
 
+FEE_KEYS: Final = ("maker_fee_pct", "taker_fee_pct")
+"""Keys of a symbol's fees."""
 _WINDOW_NS: Final = 30 * 86_400 * SECOND_NS
 
 type FeeRates = Mapping[InstrumentId, tuple[Decimal, Decimal]]
@@ -49,7 +52,8 @@ class TieredFees(FeeModel):
     """Charge the fees of the tier that the volume of the last thirty days has reached, before each execution.
 
     `own` has the fees of pairs with fees of their own, as fractions of the value; their volume counts, too. Volumes are
-    in the report currency. `uses` are the tiers that held, in the order of time.
+    in the report currency. `uses` are the tiers that held, in the order of time; `told` are, by symbol, those of
+    `FEE_KEYS` that the strategy is told of a new tier.
     """
 
     def __new__(cls, *_args: Any) -> Self:
@@ -64,9 +68,13 @@ class TieredFees(FeeModel):
         self._strategy: MarketMaker | None = None
         self._rates: Rates[float] | None = None
         self.uses: list[TierUse] = []
+        self.told: dict[str, Sequence[str]] = {}
+        self._told_tier = schedule.tier_at(schedule.starting_volume)
 
-    def follow(self, strategy: MarketMaker, specs: Mapping[str, InstrumentSpec]) -> None:
-        """Take time and prices from the strategy."""
+    def follow(
+        self, strategy: MarketMaker, specs: Mapping[str, InstrumentSpec], config: TradingConfig
+    ) -> None:
+        """Take time and prices from the strategy, and let it learn of new fees where the configuration gives none."""
 
         def mid_price(symbol: str) -> float | None:
             state = strategy.symbols.get(symbol)
@@ -74,6 +82,10 @@ class TieredFees(FeeModel):
 
         self._strategy = strategy
         self._rates = Rates({name: (spec.base, spec.quote) for name, spec in specs.items()}, mid_price, 1.0)
+        for symbol in specs.keys() - config.venue.symbol_fees.keys():
+            params = config.strategy.for_symbol(symbol)
+            self.told[symbol] = [key for key in FEE_KEYS if getattr(params, key) is None]
+        strategy.conditions.changed_fees = self.changed
 
     def get_commission(self, order: Any, fill_quantity: Any, fill_px: Any, instrument: Any) -> Money:
         """Return an execution's fee in quote currency, and count its value."""
@@ -101,14 +113,25 @@ class TieredFees(FeeModel):
     def _use(self, now_ns: int) -> "TierUse":
         if self._first_ns is None:
             self._first_ns = now_ns
-        while self._recent and self._recent[0][0] <= now_ns - _WINDOW_NS:
-            self._volume -= self._recent.popleft()[1]
-        share = max(0.0, 1.0 - (now_ns - self._first_ns) / _WINDOW_NS)
-        volume = self._schedule.starting_volume * share + self._volume
+        volume = self._volume_at(now_ns)
         tier = self._schedule.tier_at(volume)
         if not self.uses or self.uses[-1].tier is not tier:
             self.uses.append(TierUse(now_ns, volume, tier))
         return self.uses[-1]
+
+    def _volume_at(self, now_ns: int) -> float:
+        while self._recent and self._recent[0][0] <= now_ns - _WINDOW_NS:
+            self._volume -= self._recent.popleft()[1]
+        since_ns = 0 if self._first_ns is None else now_ns - self._first_ns
+        return self._schedule.starting_volume * max(0.0, 1.0 - since_ns / _WINDOW_NS) + self._volume
+
+    def changed(self, now_ns: int) -> Mapping[str, Mapping[str, float]]:
+        """Return the next execution's fees by symbol and key, % of value, if its tier is new since the last call."""
+        tier = self._schedule.tier_at(self._volume_at(now_ns))
+        if tier is self._told_tier:
+            return {}
+        self._told_tier = tier
+        return {symbol: {key: getattr(tier, key) for key in keys} for symbol, keys in self.told.items()}
 
 
 @dataclass(slots=True)

@@ -137,7 +137,7 @@ def build_sandbox(
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
     if isinstance(fees, TieredFees):
-        fees.follow(strategy, inputs.specs)
+        fees.follow(strategy, inputs.specs, config)
     parts = SandboxParts(
         fees=fees,
         strategy=strategy,

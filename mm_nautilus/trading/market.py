@@ -1,6 +1,6 @@
 """One symbol's market data: book, mid price, volatility and trades, in ticks and lots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -112,6 +112,11 @@ class Market:
             return
         if book.best_bid_ticks < book.best_ask_ticks:
             rolling.add_touch(ts_ns, book.best_bid_ticks, book.best_ask_ticks, *book.sizes)
+
+    def charge(self, fees: Mapping[str, float]) -> None:
+        """Price quotes with other fees from now on, ``maker_fee_pct`` or ``taker_fee_pct``."""
+        self.params = self.params.model_copy(update=fees)
+        self.model.use(self.params)
 
     # -- Conversions ------------------------------------------------------------------------------------
 

@@ -76,8 +76,13 @@ def _recalibrated(symbol: SymbolState, now_ns: int) -> bool:
 
 
 def _has_new_metrics(symbol: SymbolState) -> bool:
-    """Return whether the quote metrics have not been logged yet with the current source of volatility."""
-    return symbol.quote_metrics is None or symbol.quoted_source is not symbol.volatility.source
+    """Return whether the quote metrics have not been logged yet with the current source of volatility and maker fee."""
+    metrics = symbol.quote_metrics
+    return (
+        metrics is None
+        or symbol.quoted_source is not symbol.volatility.source
+        or metrics.maker_fee_bps != 100.0 * (symbol.params.maker_fee_pct or 0.0)
+    )
 
 
 def _noted_metrics(symbol: SymbolState) -> QuoteMetrics | None:

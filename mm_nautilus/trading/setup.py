@@ -1,7 +1,7 @@
 """Build the symbols to trade from a configuration and the engine's instruments, or report why that fails."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +52,9 @@ class Conditions:
         does not report that a book was cleared.
     answer_ns
         How long the refusal of a command beyond the venue's rate limit takes to arrive, nanoseconds.
+    changed_fees
+        Called once a second with the time in nanoseconds since the epoch; returns fees that have changed since the last
+        call, % of value, by symbol and parameter.
     """
 
     start_ns: int = 0
@@ -60,6 +63,7 @@ class Conditions:
     pauses_in_gaps: bool = False
     followed: Collection[str] = ()
     answer_ns: int = 0
+    changed_fees: Callable[[int], Mapping[str, Mapping[str, float]]] = lambda _ns: {}
 
 
 def engine_config(config: Any, *, takes_over: bool) -> StrategyConfig:

@@ -334,7 +334,11 @@ class MarketMaker(GuardedStrategy):
             self._on_second(now_ns)
 
     def _on_second(self, now_ns: int) -> None:
+        fees = self.conditions.changed_fees(now_ns)
         for symbol in self._symbols.values():
+            if symbol.name in fees:
+                symbol.charge(fees[symbol.name])
+                symbol.needs_requote = True
             if symbol.follows_touch and symbol.look_at_book(now_ns):
                 self._follow(symbol, now_ns)
         self.halts.check_drawdowns(now_ns)

@@ -83,6 +83,29 @@ def test_a_run_moves_through_tiers_as_its_volume_grows(finished_run: Runs) -> No
     assert first["unvalued_fills"] == second["unvalued_fills"] == 0
 
 
+def test_quotes_follow_the_fees_in_force_and_a_view_of_ones_own_stays(finished_run: Runs) -> None:
+    """Bitcoin is quoted as if it cost nothing, and its fills reach the tier that lets the others quote narrowly."""
+    own = "strategy.symbols.BTC/USDT.maker_fee_pct=0"
+    nearer = CHEAPER.replace("700", "880")
+    run = finished_run("backtest.yaml", *SHORT, nearer, "strategy.min_edge_bps=2", own)
+    fills, quotes = run.table("fills"), run.table("quotes")
+    reached = fills.ts_event.iloc[run.summary["fee_tiers"][0]["fills"] - 1]
+    quotes = quotes[(quotes.symbol == "XRP/USDT") & quotes.bid_price.notna() & quotes.ask_price.notna()]
+    widths = 10_000 * (quotes.ask_price / quotes.bid_price - 1)
+    before, after = widths[quotes.ts_event < reached], widths[quotes.ts_event > reached + pd.Timedelta("3s")]
+    assert len(before) > 5
+    assert before.min() >= 2 * 30 + 2 - 1
+    assert len(after) > 5
+    assert after.max() < 30
+    model = {symbol: figures["quote_model"] for symbol, figures in run.summary["symbols"].items()}
+    assert {symbol: figures["maker_fee_bps"] for symbol, figures in model.items()} == {
+        "XRP/USDT": pytest.approx(-1),
+        "BTC/USDT": 0,
+        "XRP/BTC": pytest.approx(-1),
+    }
+    assert set(fills.symbol[fills.ts_event < reached]) == {"BTC/USDT"}
+
+
 def test_the_page_names_each_tier(finished_run: Runs, tmp_path: Path) -> None:
     run = finished_run("backtest.yaml", *SHORT, CHEAPER)
     page = write_report(run.outcome.folder, tmp_path / "report.html").read_text(encoding="utf-8")
