@@ -86,7 +86,8 @@ def test_each_model_makes_another_run_of_the_same_data(modelled: Runs) -> None:
     assert not any(fills[i].equals(fills[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 
 
-@pytest.mark.parametrize("model", [pytest.param("avellaneda_stoikov", marks=pytest.mark.long), "glft"])
+@pytest.mark.long
+@pytest.mark.parametrize("model", ["avellaneda_stoikov", "glft"])
 def test_calibrated_models_hold_less_inventory_than_the_simplified_one(modelled: Runs, model: str) -> None:
     plain, calibrated = modelled("simplified"), modelled(model)
     for symbol in SYMBOLS:
@@ -149,6 +150,7 @@ def test_fair_prices_make_other_quotes(modelled: Runs, fair: str) -> None:
 ROLLING = ("strategy.recalibrate_minutes=3", "strategy.recalibrate_window_minutes=5")
 
 
+@pytest.mark.long
 def test_a_run_estimates_its_own_figures_where_no_calibration_is_given(finished_run: Runs) -> None:
     run = finished_run("v1_4.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
     for symbol in SYMBOLS:
@@ -238,6 +240,7 @@ def test_prepare_and_the_strategy_warn_of_the_same(modelled: Runs) -> None:
     assert len(inside) == len(before)
 
 
+@pytest.mark.long
 def test_the_log_tells_each_symbols_figures(tmp_path: Path, calibration: Path) -> None:
     changes = [
         f"strategy.calibration={calibration}",

@@ -80,6 +80,7 @@ def test_volatility_scaling_widens_quotes_and_costs_fills(run: Runs) -> None:
     assert _all(scaled, "fills") < _all(calm, "fills")
 
 
+@pytest.mark.long
 def test_signal_rule_quotes_only_while_book_and_tape_agree(plain: FinishedRun, run: Runs) -> None:
     signal = run("strategy.quoting=signal")
     assert _seconds(plain, "no confirmation") == 0

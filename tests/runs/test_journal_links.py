@@ -161,6 +161,7 @@ def test_what_led_to_a_fill_is_written_once(run: FinishedRun) -> None:
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.long
 def test_the_rule_that_waits_for_a_signal_says_what_it_saw(finished_run: Runs) -> None:
     run = finished_run(*RUNS["signal rule, at market"])
     seen = 0

@@ -128,9 +128,8 @@ def test_a_sandbox_run_records_as_little_where_that_is_asked_for(tmp_path: Path)
     assert list((tmp_path / "state").glob("*.json")) != []
 
 
-@pytest.mark.parametrize(
-    "name", ["v1_4.yaml", pytest.param("margin.yaml", marks=pytest.mark.long)], ids=["cash", "margin"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["v1_4.yaml", "margin.yaml"], ids=["cash", "margin"])
 def test_forgetting_closed_orders_changes_nothing_but_memory(
     name: str, finished_run: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

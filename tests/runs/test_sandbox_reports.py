@@ -131,6 +131,7 @@ def test_a_run_that_goes_on_from_another_tells_what_is_whose(tmp_path: Path) -> 
 # -- Runs that a signal ended ---------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_after_a_signal_the_page_is_written_by_a_process_that_stays(tmp_path: Path) -> None:
     process = start(str(configuration(tmp_path)), "--set", REPORT)
     wait_for_fill(process, tmp_path)

@@ -137,6 +137,7 @@ def assert_own_code_traded(left: Left) -> None:
         assert signal["reservation_price"] == pytest.approx(signal["mid_price"], rel=1e-12)
 
 
+@pytest.mark.long
 def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> None:
     catalog = tmp_path / "catalog"
     write_sample(catalog, SimulationConfig(duration_seconds=120))

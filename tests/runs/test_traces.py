@@ -29,6 +29,7 @@ def run(finished_run: Runs) -> FinishedRun:
     return finished_run("v1_4.yaml", *TRAILING)
 
 
+@pytest.mark.long
 def test_recording_leaves_the_run_as_it_is(
     run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

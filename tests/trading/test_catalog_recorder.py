@@ -112,6 +112,7 @@ def record(run, tmp_path):
 # -- The same data ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_shipped_catalog_is_recorded_row_by_row(tmp_path: Path) -> None:
     specs = CatalogReader(SAMPLE).instruments()
     recording = recorder(tmp_path / "recorded", specs)
