@@ -54,26 +54,28 @@ class Allowed:
     text: str
 
 
-def _as_amount(value: Any) -> Amount:
+def _read_amount(value: Any) -> Amount:
     amount = Amount.parse(value) if isinstance(value, str) else value
     if not isinstance(amount, Amount):
         raise ValueError("a number with its currency is needed")
+    if abs(amount.value) > LARGEST_AMOUNT:
+        raise ValueError(f"an amount must be at most {LARGEST_AMOUNT} in either direction, was {amount}")
     return amount
 
 
 def _read_positive_amount(value: Any) -> Amount:
-    amount = _as_amount(value)
-    if not 0 < amount.value <= LARGEST_AMOUNT:
-        raise ValueError(f"an amount must be above 0 and at most {LARGEST_AMOUNT}, was {amount}")
+    amount = _read_amount(value)
+    if amount.value <= 0:
+        raise ValueError(f"an amount must be above 0, was {amount}")
     return amount
 
 
 def _read_balance(value: Any) -> Amount:
-    amount = _as_amount(value)
-    if not 0 <= amount.value <= LARGEST_AMOUNT:
-        raise ValueError(f"an amount must be between 0 and {LARGEST_AMOUNT}, was {amount}")
-    if decimal_places(amount.value.normalize()) > BALANCE_DIGITS:
-        raise ValueError(f"a balance must have at most {BALANCE_DIGITS} decimal places, was {amount}")
+    amount = _read_amount(value)
+    if amount.value < 0 or decimal_places(amount.value.normalize()) > BALANCE_DIGITS:
+        raise ValueError(
+            f"an amount of 0 or more with {BALANCE_DIGITS} decimal places is needed, was {amount}"
+        )
     return amount
 
 
@@ -88,12 +90,18 @@ def finite_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _read_number(value: Any) -> float:
+    number = finite_number(value)
+    if number is None or abs(number) > LARGEST_AMOUNT:
+        raise ValueError(f"a number of at most {LARGEST_AMOUNT} in either direction, or an amount, is needed")
+    return number
+
+
 def _read_inventory_cap(value: Any) -> float | Amount:
     if isinstance(value, str | Amount):
         return _read_positive_amount(value)
-    number = finite_number(value)
-    if number is None or not 0 < number <= LARGEST_AMOUNT:
-        raise ValueError(f"a cap must be a number above 0 and at most {LARGEST_AMOUNT}, or an amount")
+    if (number := _read_number(value)) <= 0:
+        raise ValueError("a number above 0, or an amount, is needed")
     return number
 
 
@@ -118,17 +126,7 @@ def _read_inventory_target(value: Any) -> float | Amount | AccountShare:
         if abs(value.percent) > 100:
             raise ValueError(f"a share must be at most 100 % in either direction, was {value}")
         return value
-    if isinstance(value, str | Amount):
-        amount = _as_amount(value)
-        if abs(amount.value) > LARGEST_AMOUNT:
-            raise ValueError(f"a target must be at most {LARGEST_AMOUNT} in either direction, was {amount}")
-        return amount
-    number = finite_number(value)
-    if number is None or abs(number) > LARGEST_AMOUNT:
-        raise ValueError(
-            f"a target must be a number of at most {LARGEST_AMOUNT} in either direction, or an amount"
-        )
-    return number
+    return _read_amount(value) if isinstance(value, str | Amount) else _read_number(value)
 
 
 def _write_number_or_amount(value: float | Amount | AccountShare) -> float | str:

@@ -259,17 +259,13 @@ class SymbolParams(Section):
 
     def inventory_cap(self, report_currency: str) -> Amount:
         """Return the cap on the position with its currency."""
-        if isinstance(self.max_inventory, Amount):
-            return self.max_inventory
-        return Amount.of(self.max_inventory, report_currency)
+        cap = self.max_inventory
+        return cap if isinstance(cap, Amount) else Amount.of(cap, report_currency)
 
     def target(self, report_currency: str) -> Amount:
         """Return the target position with its currency; 0 where it is a share of the account."""
-        if isinstance(self.inventory_target, AccountShare):
-            return Amount.of(0.0, report_currency)
-        if isinstance(self.inventory_target, Amount):
-            return self.inventory_target
-        return Amount.of(self.inventory_target, report_currency)
+        target = 0.0 if isinstance(self.inventory_target, AccountShare) else self.inventory_target
+        return target if isinstance(target, Amount) else Amount.of(target, report_currency)
 
     @property
     def target_share(self) -> float | None:
