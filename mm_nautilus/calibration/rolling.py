@@ -9,8 +9,7 @@ import numpy as np
 from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.realised_volatility import volatility_figures
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
 from mm_nautilus.system.moments import moment

@@ -1,4 +1,4 @@
-"""The touch over time: best prices and their sizes after every change."""
+"""The touch over time: best prices and their sizes after every change, and the spread between them."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -6,11 +6,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_nautilus.calibration.figures import SpreadFigures
 from mm_nautilus.market.rows import Ints
 
 type Floats = NDArray[np.float64]
 
 _END_OF_TIME_NS: Final = np.iinfo(np.int64).max
+_BPS: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +113,36 @@ class TouchSeries:
         """Return the mid in force at each moment, ticks, by `row_at`; NaN ahead of the first row."""
         row = self.row_at(ts_ns, before=before)
         return np.where(row < 0, np.nan, self.mid_ticks[row])
+
+
+def spread_figures(
+    touches: TouchSeries, price_increment: float, *, market_orders: int, trades: int
+) -> SpreadFigures:
+    """Return mid, tick and spread as they were over time, with the counts given.
+
+    Each touch counts for as long as it was known to be in force; the median is the smallest spread that at least half
+    of the time did not exceed. The counts are of the same span of time. A ValueError says that the price increment,
+    quote currency, is not positive, or the series covers no time.
+    """
+    if not price_increment > 0:
+        raise ValueError(f"price_increment must be positive, was {price_increment}")
+    seconds = touches.row_seconds
+    if not seconds.sum() > 0:
+        raise ValueError("touches must cover some time, was one moment")
+    mid_ticks = touches.mid_ticks
+    spread_ticks = (touches.ask_ticks - touches.bid_ticks).astype(np.float64)
+    mean_mid_ticks = float(np.average(mid_ticks, weights=seconds))
+    return SpreadFigures(
+        mid_price=mean_mid_ticks * price_increment,
+        tick_bps=_BPS / mean_mid_ticks,
+        median_spread_bps=_weighted_median(_BPS * spread_ticks / mid_ticks, seconds),
+        median_spread_ticks=_weighted_median(spread_ticks, seconds),
+        market_orders=market_orders,
+        trades=trades,
+    )
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])

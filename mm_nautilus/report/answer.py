@@ -13,8 +13,6 @@ from mm_nautilus.report.advice import suggestions
 from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
 from mm_nautilus.report.run_facts import RunFacts, counted, turnover_of
 
-type Figures = Mapping[str, Any]
-
 _BPS: Final = 10_000
 _HOUR_NS: Final = 3_600_000_000_000
 _DAY_SECONDS: Final = 86_400

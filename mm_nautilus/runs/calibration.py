@@ -26,8 +26,7 @@ from mm_nautilus.calibration.mark_outs import mark_outs
 from mm_nautilus.calibration.microprice import estimate_microprice
 from mm_nautilus.calibration.reach import TakerReach, WidthChoice, choose_width
 from mm_nautilus.calibration.realised_volatility import volatility_figures
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.calibration.volatility import one_minute_pct
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind, format_time

@@ -12,8 +12,7 @@ from mm_nautilus.calibration.intensity import market_orders
 from mm_nautilus.calibration.mark_outs import mark_outs
 from mm_nautilus.calibration.microprice import estimate_microprice
 from mm_nautilus.calibration.realised_volatility import sampled_returns, volatility_figures
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.market.gaps import SilenceFinder
 from mm_nautilus.market.rows import SIDE_BID, TradeBlock
 

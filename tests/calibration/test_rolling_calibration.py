@@ -7,8 +7,7 @@ from simulated_flow import START_NS, simulated_market
 from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.rolling import RollingCalibration
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import SIDE_BID, TradeBlock
 

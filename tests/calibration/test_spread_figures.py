@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 
 SECOND = 1_000_000_000
 

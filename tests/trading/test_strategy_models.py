@@ -26,8 +26,7 @@ from scripting import (
 
 from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.realised_volatility import volatility_figures
-from mm_nautilus.calibration.spread import spread_figures
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.calibration.volatility import VolatilitySource, volatility_pct
 from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
 from mm_nautilus.pricing.models import (
