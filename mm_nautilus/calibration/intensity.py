@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from mm_nautilus.calibration.figures import IntensityFit, IntensityPoint
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, Ints, TradeBlock
+from mm_nautilus.market.rows import Ints, Side, TradeBlock
 
 LEAST_ARRIVALS: Final = 30
 """Arrivals in the fitted range below which nothing is fitted."""
@@ -74,8 +74,8 @@ def market_orders(trades: TradeBlock, touches: TouchSeries) -> MarketOrders:
     of the book and without a known taker's side are left out. No trade may be stamped later than the book change it
     caused.
     """
-    sided = np.flatnonzero((trades.aggressor == SIDE_BID) | (trades.aggressor == SIDE_ASK))
-    is_buy, venue_ns = trades.aggressor[sided] == SIDE_BID, trades.ts_event[sided]
+    sided = np.flatnonzero((trades.aggressor == Side.BID) | (trades.aggressor == Side.ASK))
+    is_buy, venue_ns = trades.aggressor[sided] == Side.BID, trades.ts_event[sided]
     _, order = np.unique(np.stack([venue_ns, is_buy]), axis=1, return_inverse=True)
     ts_ns = _least(trades.ts_init[sided], order)[order]
     row = touches.row_at(ts_ns, before=True)

@@ -11,7 +11,7 @@ from mm_nautilus.calibration.model_inputs import ModelInputs
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 from mm_nautilus.system.moments import moment
 
 _SIDES: Final = 2
@@ -77,7 +77,7 @@ class RollingCalibration:
         self._make_room(ts_ns)
         times = self._trades[1]
         ts_ns = max(ts_ns, times[-1]) if times else ts_ns
-        trade = (venue_ns, ts_ns, price_ticks, size_lots, SIDE_BID if is_buy else SIDE_ASK)
+        trade = (venue_ns, ts_ns, price_ticks, size_lots, Side.BID if is_buy else Side.ASK)
         for column, value in zip(self._trades, trade, strict=True):
             column.append(value)
 

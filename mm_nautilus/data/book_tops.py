@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.market.rows import ACTION_CLEAR, ACTION_DELETE, FLAG_LAST, SIDE_ASK, DeltaBlock, Ints
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,18 @@ class BookReplay:
         self.unknown_deletes = 0
 
     def apply(self, block: DeltaBlock) -> GroupTops:
-        """Apply a block's rows in order; groups end at rows that carry `FLAG_LAST`."""
+        """Apply a block's rows in order; groups end at rows that carry `Flag.LAST`."""
         known, count = len(self._levels), len(self._levels) + len(block)
-        is_last = (block.flags & FLAG_LAST) != 0
+        is_last = (block.flags & Flag.LAST) != 0
         ends = np.flatnonzero(is_last)
         group = np.concatenate([np.zeros(known, np.int64), np.cumsum(is_last) - is_last, [len(ends)]])
-        is_clear = block.action == ACTION_CLEAR
+        is_clear = block.action == Action.CLEAR
         given = np.flatnonzero(~is_clear)
-        level = np.append(self._levels, 2 * block.price_ticks[given] + (block.side[given] == SIDE_ASK))
+        level = np.append(self._levels, 2 * block.price_ticks[given] + (block.side[given] == Side.ASK))
         order = np.argsort(level, kind="stable")
         level, row = level[order], np.append(np.arange(known), given + known)[order]
         lots = np.append(self._lots, block.size_lots[given])[order]
-        is_removed = (block.action[given] == ACTION_DELETE) | (block.size_lots[given] == 0)
+        is_removed = (block.action[given] == Action.DELETE) | (block.size_lots[given] == 0)
         rests = np.append(np.ones(known, np.bool_), ~is_removed)[order]
         # A level rests from its row to the next one of its price, or the next clear.
         is_again = level[1:] == level[:-1]

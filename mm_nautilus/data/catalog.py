@@ -26,7 +26,7 @@ from mm_nautilus.data.catalog_files import (
 from mm_nautilus.data.catalog_instruments import CatalogInstruments, read_instruments
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, DeltaBlock, Ints, TradeBlock
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, TradeBlock
 from mm_nautilus.system.near_names import nearest
 
 _MOST_REASONS: Final = 5
@@ -175,7 +175,7 @@ class CatalogReader:
         for file in files_within(self.files(instrument_id, DataKind.DELTAS), start, end):
             for batch in read_batches(file.path, ["action", "flags"]):
                 flags: Ints = np.from_dlpack(batch.column("flags")).astype(np.int64)
-                if np.any((codes(file, batch, "action") == ACTION_CLEAR) & (flags & FLAG_LAST > 0)):
+                if np.any((codes(file, batch, "action") == Action.CLEAR) & (flags & Flag.LAST > 0)):
                     return True
         return False
 
@@ -190,7 +190,7 @@ class CatalogReader:
         """Return the times of the full books at or before a moment, oldest first; raises as `iter_deltas` does."""
         found: list[int] = []
         for block in self.iter_deltas(instrument_id, end=moment):
-            found += block.ts_init[block.action == ACTION_CLEAR].tolist()
+            found += block.ts_init[block.action == Action.CLEAR].tolist()
         return found
 
     def iter_deltas(

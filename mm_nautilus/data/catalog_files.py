@@ -16,29 +16,18 @@ from nautilus_trader.model import FIXED_PRECISION
 
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    Ints,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Ints, Side, TradeBlock
 from mm_nautilus.system.moments import moment, nanoseconds
 
 RECORDING_FOLDER: Final = ".recording"
 """The folder of a catalog for recordings that are not among its files yet."""
 TIME: Final = pa.timestamp("ns", tz="UTC")
 _DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
-_SIDES: Final = {"NO_ORDER_SIDE": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK}
+_SIDES: Final = {"NO_ORDER_SIDE": Side.NONE, "BUY": Side.BID, "SELL": Side.ASK}
 _CODES: Final = {
-    "action": {"ADD": ACTION_ADD, "UPDATE": ACTION_UPDATE, "DELETE": ACTION_DELETE, "CLEAR": ACTION_CLEAR},
+    "action": {"ADD": Action.ADD, "UPDATE": Action.UPDATE, "DELETE": Action.DELETE, "CLEAR": Action.CLEAR},
     "side": _SIDES,
-    "aggressor_side": {"NO_AGGRESSOR": SIDE_NONE, "BUY": SIDE_BID, "SELL": SIDE_ASK},
+    "aggressor_side": {"NO_AGGRESSOR": Side.NONE, "BUY": Side.BID, "SELL": Side.ASK},
 }
 """Columns of the engine's files that hold words, and what a block has for each word."""
 _NUMBERS: Final = {"flags": pa.uint8(), "sequence": pa.uint64(), "ts_event": TIME, "ts_init": TIME}
@@ -342,7 +331,7 @@ def _values(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) -> A
 
 
 def codes(file: CatalogFile, batch: Any, name: str) -> Ints:
-    """Return the ``ACTION_`` or ``SIDE_`` constants of a column of words."""
+    """Return the codes of a column of words."""
     column, known = batch.column(name), _CODES[name]
     names = column.dictionary.to_pylist()
     unknown = [word for word in names if word not in known]

@@ -18,7 +18,7 @@ from mm_nautilus.data.catalog_files import (
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import FLAG_LAST
+from mm_nautilus.market.rows import Flag
 
 _ORDER_COLUMNS = ["action", "side", "price", "order_id", "ts_init"]
 _OTHER_BOOKS = {"order_book_depths": "snapshots of some levels", "quotes": "best quotes"}
@@ -220,7 +220,7 @@ def _unfinished_problem(file: CatalogFile) -> str | None:
     if (
         file.kind is not DataKind.DELTAS
         or not file.rows
-        or last_row(file.path, ["flags"])["flags"] & FLAG_LAST
+        or last_row(file.path, ["flags"])["flags"] & Flag.LAST
     ):
         return None
     return (

@@ -18,7 +18,7 @@ from mm_nautilus.data.recording_rows import FILLS, METRICS, RecordedStream, fill
 from mm_nautilus.data.recording_writer import RecordingSession, RecordingWriter
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import FLAG_LAST, FLAG_SNAPSHOT
+from mm_nautilus.market.rows import Flag
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.risk.feed import FeedData, RecentTrades
 from mm_nautilus.system.moments import SECOND_NS
@@ -427,5 +427,5 @@ def _stored_definitions(
 def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:
     """Return the change that says that the book is not known from `moment` (nanoseconds) on."""
     cleared = OrderBookDelta.clear(instrument_id, 0, moment, moment)
-    flags = FLAG_SNAPSHOT | FLAG_LAST
+    flags = Flag.SNAPSHOT | Flag.LAST
     return OrderBookDelta(instrument_id, BookAction.CLEAR, cleared.order, flags, 0, moment, moment)

@@ -27,15 +27,7 @@ from mm_nautilus.data.tape_check import TapeComparison, book_pace
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.gaps import SilenceFinder
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_CLEAR,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-    joined_blocks,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
 
 _BATCH_ROWS: Final = 65_536
@@ -170,7 +162,7 @@ class _SpanCheck:
         """Return for each row whether the one before it announced that the book is not known from there on."""
         if isinstance(block, TradeBlock):
             return np.zeros(len(block), dtype=np.bool_)
-        emptied = (block.action == ACTION_CLEAR) & ((block.flags & FLAG_LAST) != 0)
+        emptied = (block.action == Action.CLEAR) & ((block.flags & Flag.LAST) != 0)
         announced = np.append(self._is_announced, emptied[:-1])
         self._is_announced = bool(emptied[-1])
         return announced
@@ -293,7 +285,7 @@ class _InstrumentCheck:
         previous: DeltaBlock | None = None
         for block in self._blocks(self._book_files, self._book_span, progress):
             if previous is None:
-                report.starts_clear = bool(block.action[0] == ACTION_CLEAR)
+                report.starts_clear = bool(block.action[0] == Action.CLEAR)
             self._note_groups(block if previous is None else joined_blocks([previous, block]))
             previous = block.slice(len(block) - 1, len(block))
             tops = self._replay.apply(block)
@@ -301,16 +293,16 @@ class _InstrumentCheck:
             report.crossed.add(tops.ts_init[tops.crossed])
             report.one_sided.add(tops.ts_init[tops.one_sided])
             yield tops
-        if previous is not None and not previous.flags[0] & FLAG_LAST:
+        if previous is not None and not previous.flags[0] & Flag.LAST:
             report.unfinished.add(previous.ts_init)
         report.unknown_deletes = self._replay.unknown_deletes
 
     def _note_groups(self, rows: DeltaBlock) -> None:
         """Look at each two rows that follow one another: where a group ends, and where a snapshot begins."""
-        times, has_ended = rows.ts_init, (rows.flags & FLAG_LAST) != 0
+        times, has_ended = rows.ts_init, (rows.flags & Flag.LAST) != 0
         is_later = times[1:] != times[:-1]
         self._book.unfinished.add(times[:-1][is_later & ~has_ended[:-1]])
-        is_full, is_clear = (rows.flags & FLAG_SNAPSHOT) != 0, rows.action == ACTION_CLEAR
+        is_full, is_clear = (rows.flags & Flag.SNAPSHOT) != 0, rows.action == Action.CLEAR
         begins = is_full[1:] & (is_later | has_ended[:-1] | ~is_full[:-1])
         self._book.uncleared.add(times[1:][begins & ~is_clear[1:] & ~is_clear[:-1]])
 
@@ -318,7 +310,7 @@ class _InstrumentCheck:
         recent = RecentIds()
         for block in self._blocks(self._trade_files, self._tape_span, progress):
             self._trades.duplicated_ids.add(block.ts_init[recent.repeated(block.trade_id)])
-            self._trades.unknown_takers += int((block.aggressor == SIDE_NONE).sum())
+            self._trades.unknown_takers += int((block.aggressor == Side.NONE).sum())
             yield block
 
     def _judge_book(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.errors import DataError
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, SIDE_NONE
+from mm_nautilus.market.rows import Side
 from mm_nautilus.system.plain_text import printable
 
 BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
@@ -38,8 +38,8 @@ class CsvKind(StrEnum):
     def sides(self) -> dict[str, int]:
         """The texts of the side column and what they mean."""
         if self is CsvKind.BOOK:
-            return {"bid": SIDE_BID, "ask": SIDE_ASK}
-        return {"buy": SIDE_BID, "sell": SIDE_ASK, "unknown": SIDE_NONE}
+            return {"bid": Side.BID, "ask": Side.ASK}
+        return {"buy": Side.BID, "sell": Side.ASK, "unknown": Side.NONE}
 
 
 _HEADERS: Final = {BOOK_HEADER: CsvKind.BOOK, TRADES_HEADER: CsvKind.TRADES}

@@ -47,7 +47,7 @@ class CsvRows:
     ts_event, ts_init
         Exchange and local time, nanoseconds.
     side
-        `SIDE_BID` or `SIDE_ASK`; `SIDE_NONE` for a trade whose taker is not known.
+        `Side.BID` or `Side.ASK`; `Side.NONE` for a trade whose taker is not known.
     price_ticks, size_lots
         Whole numbers of increments.
     snapshot

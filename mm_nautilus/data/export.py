@@ -21,20 +21,7 @@ from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    Ints,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
 
 type ExportForm = Literal["tardis", "parquet"]
 
@@ -42,9 +29,9 @@ _END_OF_TIME_NS: Final = 2**63 - 1
 _TARDIS_ENDS: Final = (*(f"_{kind.value}.csv.gz" for kind in CsvKind), ".yaml")
 _PARQUET_ENDS: Final = ("_book_changes.parquet", "_trades.parquet", "_touches.parquet")
 _TOUCH_ROWS: Final = 100_000
-_ACTIONS: Final = {ACTION_ADD: "add", ACTION_UPDATE: "update", ACTION_DELETE: "delete", ACTION_CLEAR: "clear"}
-_SIDES: Final = {SIDE_NONE: None, SIDE_BID: "bid", SIDE_ASK: "ask"}
-_TAKERS: Final = {SIDE_NONE: None, SIDE_BID: "buy", SIDE_ASK: "sell"}
+_ACTIONS: Final = {Action.ADD: "add", Action.UPDATE: "update", Action.DELETE: "delete", Action.CLEAR: "clear"}
+_SIDES: Final = {Side.NONE: None, Side.BID: "bid", Side.ASK: "ask"}
+_TAKERS: Final = {Side.NONE: None, Side.BID: "buy", Side.ASK: "sell"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +272,8 @@ def _book_columns(spec: InstrumentSpec, block: DeltaBlock) -> dict[str, Any]:
         "side": _words(block.side, _SIDES),
         "price": decimals(block.price_ticks, spec.price_increment),
         "size": decimals(block.size_lots, spec.size_increment),
-        "is_snapshot": pa.array((block.flags & FLAG_SNAPSHOT) != 0),
-        "is_last_of_group": pa.array((block.flags & FLAG_LAST) != 0),
+        "is_snapshot": pa.array((block.flags & Flag.SNAPSHOT) != 0),
+        "is_last_of_group": pa.array((block.flags & Flag.LAST) != 0),
     }
 
 

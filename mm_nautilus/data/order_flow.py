@@ -11,19 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 MIN_LEVELS: Final = 12
 """Levels a side that are never taken or cancelled below."""
@@ -139,12 +127,12 @@ class SideBook:
         if lots <= 0:
             del self._lots[key]
             self._keys.remove(key)
-            return ACTION_DELETE
+            return Action.DELETE
         known = key in self._lots
         if not known:
             insort(self._keys, key)
         self._lots[key] = lots
-        return ACTION_UPDATE if known else ACTION_ADD
+        return Action.UPDATE if known else Action.ADD
 
     def levels(self) -> list[tuple[int, int]]:
         """Return all levels as ``(ticks, lots)``, best first."""
@@ -237,12 +225,12 @@ class PairFlow:
             self._add_limit(price, draw.distance_bps, lots, is_bid=draw.is_bid)
         for book in (self._bids, self._asks):
             self._apply(self._deeper(book, 0, self._in_lots(self._config.limit_value, value_price)))
-        self._deltas = [(ts_ns, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT, 0)]
-        for book, side in ((self._bids, SIDE_BID), (self._asks, SIDE_ASK)):
+        self._deltas = [(ts_ns, Action.CLEAR, Side.NONE, 0, 0, Flag.SNAPSHOT, 0)]
+        for book, side in ((self._bids, Side.BID), (self._asks, Side.ASK)):
             self._deltas += [
-                (ts_ns, ACTION_ADD, side, ticks, lots, FLAG_SNAPSHOT, 0) for ticks, lots in book.levels()
+                (ts_ns, Action.ADD, side, ticks, lots, Flag.SNAPSHOT, 0) for ticks, lots in book.levels()
             ]
-        self._deltas[-1] = (*self._deltas[-1][:5], FLAG_SNAPSHOT | FLAG_LAST, 0)
+        self._deltas[-1] = (*self._deltas[-1][:5], Flag.SNAPSHOT | Flag.LAST, 0)
         self._sequence = 0
 
     def run(
@@ -392,12 +380,12 @@ class PairFlow:
         last = len(changes) - 1
         for index, (book, ticks, lots) in enumerate(changes):
             action = book.set(ticks, lots)
-            side = SIDE_BID if book is self._bids else SIDE_ASK
-            flags = FLAG_LAST if index == last else 0
+            side = Side.BID if book is self._bids else Side.ASK
+            flags = Flag.LAST if index == last else 0
             self._deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))
 
     def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool, informed: bool) -> None:
-        aggressor = SIDE_BID if is_buy else SIDE_ASK
+        aggressor = Side.BID if is_buy else Side.ASK
         for ticks, size in taken:
             self._trade_count += 1
             self._trades.append((self._last_ns, ticks, size, aggressor, self._trade_count, informed))

@@ -39,7 +39,7 @@ from mm_nautilus.data.recording_log import LogReader
 from mm_nautilus.data.recording_rows import break_table, is_recorded, stored_table
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import FLAG_LAST
+from mm_nautilus.market.rows import Flag
 from mm_nautilus.system.file_lock import take_lock
 from mm_nautilus.system.moments import SECOND_NS
 
@@ -270,7 +270,7 @@ def mark_breaks(catalog: Path, session: Path) -> int:
         paths = sorted(folder.glob("*.parquet"))
         if paths and _recorded_schema(paths[-1]) is not None:
             last = last_row(paths[-1], ["action", "flags"])
-            if last["action"] != "CLEAR" or not last["flags"] & FLAG_LAST:
+            if last["action"] != "CLEAR" or not last["flags"] & Flag.LAST:
                 writer.write_table(folder.relative_to(catalog), break_table(spec, _last_time(paths) + 1))
     writer.close()
     return _place_files(aside, catalog)

@@ -18,18 +18,7 @@ from nautilus_trader.serialization import (
 from mm_nautilus.data.catalog_files import TIME, CatalogFile, DataKind, batch_block, block_table, folder_name
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_NONE,
-    DeltaBlock,
-    Ints,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, metrics_schema
 from mm_nautilus.trading.messages import Fill
 
@@ -182,14 +171,14 @@ def _stored_changes(block: DeltaBlock, lot_ratio: int) -> DeltaBlock:
     A level that holds less than one lot is deleted.
     """
     lots = block.size_lots // lot_ratio
-    changes = (block.action == ACTION_ADD) | (block.action == ACTION_UPDATE)
-    flags = block.flags & (FLAG_LAST | FLAG_SNAPSHOT)
-    flags[-1] |= FLAG_LAST
-    ends = np.flatnonzero(flags & FLAG_LAST)
+    changes = (block.action == Action.ADD) | (block.action == Action.UPDATE)
+    flags = block.flags & (Flag.LAST | Flag.SNAPSHOT)
+    flags[-1] |= Flag.LAST
+    ends = np.flatnonzero(flags & Flag.LAST)
     return replace(
         block,
         ts_init=np.repeat(block.ts_init[ends], np.diff(ends, prepend=-1)),
-        action=np.where(changes & (lots == 0), ACTION_DELETE, block.action),
+        action=np.where(changes & (lots == 0), Action.DELETE, block.action),
         size_lots=lots,
         flags=flags,
     )
@@ -212,5 +201,5 @@ def _whole_lots(block: TradeBlock, lot_ratio: int) -> TradeBlock:
 
 def break_table(spec: InstrumentSpec, moment: int) -> pa.Table:
     """Return the one row that says that from `moment` (nanoseconds) on the book is not known."""
-    row = [moment, moment, ACTION_CLEAR, SIDE_NONE, 0, 0, FLAG_SNAPSHOT | FLAG_LAST, 0]
+    row = [moment, moment, Action.CLEAR, Side.NONE, 0, 0, Flag.SNAPSHOT | Flag.LAST, 0]
     return _marked(block_table(spec, DeltaBlock(*(np.array([value], dtype=np.int64) for value in row))))

@@ -14,20 +14,7 @@ from mm_nautilus.data.csv_rows import CsvRows
 from mm_nautilus.data.findings import FindingKind, Findings
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    Ints,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
 
 RECENT_TRADE_IDS = 200_000
 """How many trades back a repeated id is noticed; a bound keeps memory flat."""
@@ -199,7 +186,7 @@ class BookStream(_RowStream):
             return
         sides = [
             np.logical_or.reduceat(rows.snapshot & (rows.side == side), starts)
-            for side in (SIDE_BID, SIDE_ASK)
+            for side in (Side.BID, Side.ASK)
         ]
         lonely = starts[~(sides[0] & sides[1])]
         self._findings.add(
@@ -207,7 +194,7 @@ class BookStream(_RowStream):
             FindingKind.HALF_BOOK,
             rows.line[lonely],
             lambda row: (
-                f"it has no {'asks' if rows.side[lonely[row]] == SIDE_BID else 'bids'}; rows of another "
+                f"it has no {'asks' if rows.side[lonely[row]] == Side.BID else 'bids'}; rows of another "
                 "local_timestamp are another book"
             ),
         )
@@ -228,20 +215,20 @@ class BookStream(_RowStream):
 
 def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
     """Turn whole groups of rows into deltas, with a clear row before each row index in `clears`."""
-    action = np.where(rows.snapshot, ACTION_ADD, ACTION_UPDATE)
-    action[rows.size_lots == 0] = ACTION_DELETE
-    flags = np.where(rows.snapshot, FLAG_SNAPSHOT, 0)
+    action = np.where(rows.snapshot, Action.ADD, Action.UPDATE)
+    action[rows.size_lots == 0] = Action.DELETE
+    flags = np.where(rows.snapshot, Flag.SNAPSHOT, 0)
     group_ends = np.append(rows.ts_init[1:] != rows.ts_init[:-1], True)
-    flags[group_ends] |= FLAG_LAST
+    flags[group_ends] |= Flag.LAST
     ts_init = np.insert(rows.ts_init, clears, rows.ts_init[clears])
     return DeltaBlock(
         ts_event=np.insert(rows.ts_event, clears, rows.ts_event[clears]),
         ts_init=ts_init,
-        action=np.insert(action, clears, ACTION_CLEAR),
-        side=np.insert(rows.side, clears, SIDE_NONE),
+        action=np.insert(action, clears, Action.CLEAR),
+        side=np.insert(rows.side, clears, Side.NONE),
         price_ticks=np.insert(rows.price_ticks, clears, 0),
         size_lots=np.insert(rows.size_lots, clears, 0),
-        flags=np.insert(flags, clears, FLAG_SNAPSHOT),
+        flags=np.insert(flags, clears, Flag.SNAPSHOT),
         sequence=ts_init // 1000,
     )
 
@@ -274,5 +261,5 @@ class TradeStream(_RowStream):
         for row, time, number in zip(nameless.tolist(), times.tolist(), numbers.tolist(), strict=True):
             ids[row] = f"{time}-{number}"
         self._findings.count(self._file, FindingKind.MADE_ID, len(nameless))
-        self._findings.count(self._file, FindingKind.UNKNOWN_TAKER, int((rows.side == SIDE_NONE).sum()))
+        self._findings.count(self._file, FindingKind.UNKNOWN_TAKER, int((rows.side == Side.NONE).sum()))
         self._write(TradeBlock(rows.ts_event, rows.ts_init, rows.price_ticks, rows.size_lots, rows.side, ids))

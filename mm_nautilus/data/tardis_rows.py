@@ -13,24 +13,13 @@ from numpy.typing import NDArray
 from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.market.rows import (
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    Ints,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
 
 _US: Final = 1_000
 """Nanoseconds in a microsecond, the format's unit of time."""
 _NO_BOOK: Final = -1
-_BOOK_SIDES: Final = {SIDE_BID: "bid", SIDE_ASK: "ask"}
-_TAKERS: Final = {SIDE_BID: "buy", SIDE_ASK: "sell", SIDE_NONE: "unknown"}
+_BOOK_SIDES: Final = {Side.BID: "bid", Side.ASK: "ask"}
+_TAKERS: Final = {Side.BID: "buy", Side.ASK: "sell", Side.NONE: "unknown"}
 
 
 def source_symbol(spec: InstrumentSpec) -> str:
@@ -120,7 +109,7 @@ class TardisBook(_Rows):
             If two full books follow one another within a microsecond.
         """
         self._count_joined(block.ts_init)
-        cuts = np.flatnonzero(block.action == ACTION_CLEAR)
+        cuts = np.flatnonzero(block.action == Action.CLEAR)
         for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(block)], strict=True):
             self._write_stretch(block.slice(start, stop))
 
@@ -131,16 +120,16 @@ class TardisBook(_Rows):
 
     def _write_stretch(self, rows: DeltaBlock) -> None:
         """Write rows that have no clear but maybe at their beginning."""
-        if len(rows) and rows.action[0] == ACTION_CLEAR:
-            self.empty_clears += int(rows.flags[0] & FLAG_LAST != 0)
+        if len(rows) and rows.action[0] == Action.CLEAR:
+            self.empty_clears += int(rows.flags[0] & Flag.LAST != 0)
             self._is_cleared = True
             rows = rows.slice(1, len(rows))
         if not len(rows):
             return
         if not self.rows:
-            self._is_cleared |= bool(rows.flags[0] & FLAG_SNAPSHOT)
+            self._is_cleared |= bool(rows.flags[0] & Flag.SNAPSHOT)
         marked = self._marked(rows)
-        lots = np.where(rows.action == ACTION_DELETE, 0, rows.size_lots)
+        lots = np.where(rows.action == Action.DELETE, 0, rows.size_lots)
         sides = map(_BOOK_SIDES.__getitem__, rows.side.tolist())
         self._write_rows(rows, np.where(marked, "true", "false").tolist(), sides, lots)
         self._ends_marked, self._last_us = bool(marked[-1]), int(rows.ts_init[-1]) // _US
@@ -152,7 +141,7 @@ class TardisBook(_Rows):
             self._refuse_same_time(int(times[0]))
             self._is_cleared, self._book_us = False, int(times[0])
         marked: NDArray[np.bool_] = times == self._book_us
-        ends = np.flatnonzero(rows.flags & FLAG_LAST)
+        ends = np.flatnonzero(rows.flags & Flag.LAST)
         if len(ends):
             marked[int(ends[0]) + 1 :] = False
         if len(ends) or not marked[-1]:

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ["DOLLARS", "FIAT"]
-
 DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
 """Currencies that are written with a dollar sign."""
 

@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from mm_nautilus.market.rows import Ints
 
-__all__ = ["SilenceFinder", "Silences"]
-
 
 @dataclass(frozen=True, slots=True)
 class Silences:

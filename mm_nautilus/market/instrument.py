@@ -5,8 +5,6 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final
 
-__all__ = ["LARGEST_FEE_PCT", "ORDER_LIMITS", "InstrumentSpec", "decimal_places", "names_currencies"]
-
 LARGEST_FEE_PCT: Final = 5
 """Largest absolute fee or rebate accepted anywhere, % of the traded value."""
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-__all__ = ["Leg", "Rates"]
-
 
 @dataclass(frozen=True, slots=True)
 class Leg:

@@ -7,34 +7,32 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "ACTION_ADD",
-    "ACTION_CLEAR",
-    "ACTION_DELETE",
-    "ACTION_UPDATE",
-    "FLAG_LAST",
-    "FLAG_SNAPSHOT",
-    "SIDE_ASK",
-    "SIDE_BID",
-    "SIDE_NONE",
-    "DeltaBlock",
-    "TradeBlock",
-    "joined_blocks",
-]
 
-ACTION_ADD: Final = 1
-ACTION_UPDATE: Final = 2
-ACTION_DELETE: Final = 3
-ACTION_CLEAR: Final = 4
+class Action:
+    """What a row does to a book."""
 
-SIDE_NONE: Final = 0
-SIDE_BID: Final = 1
-SIDE_ASK: Final = 2
+    ADD: Final = 1
+    UPDATE: Final = 2
+    DELETE: Final = 3
+    CLEAR: Final = 4
 
-FLAG_LAST: Final = 128
-"""Set on the last delta of a group; the book is consistent only after it."""
-FLAG_SNAPSHOT: Final = 32
-"""Set on every delta of a full snapshot, its leading clear included."""
+
+class Side:
+    """The side of a level, or of a trade's taker."""
+
+    NONE: Final = 0
+    BID: Final = 1
+    ASK: Final = 2
+
+
+class Flag:
+    """Bits of a row."""
+
+    LAST: Final = 128
+    """Set on the last delta of a group; the book is consistent only after it."""
+    SNAPSHOT: Final = 32
+    """Set on every delta of a full snapshot, its leading clear included."""
+
 
 type Ints = NDArray[np.int64]
 
@@ -61,15 +59,15 @@ class DeltaBlock(_Columns):
         Nanoseconds since the UNIX epoch: when the venue made the change, when it was received. Rows are
         ordered by `ts_init`.
     action
-        One of the ``ACTION_`` constants. A clear row has side `SIDE_NONE` and zero price and size.
+        One of `Action`. A clear row has side `Side.NONE` and zero price and size.
     side
-        `SIDE_BID` or `SIDE_ASK`.
+        `Side.BID` or `Side.ASK`.
     price_ticks
         Price as a whole number of price increments.
     size_lots
         The level's new total size as a whole number of size increments; 0 for a delete.
     flags
-        Bits `FLAG_LAST` and `FLAG_SNAPSHOT`.
+        Bits `Flag.LAST` and `Flag.SNAPSHOT`.
     sequence
         Sequence number of the group, from the venue or the importer.
     """
@@ -95,7 +93,7 @@ class TradeBlock(_Columns):
     price_ticks, size_lots
         Price and size as whole numbers of increments; the size is positive.
     aggressor
-        The taker's side: `SIDE_BID` when a buyer lifted the ask, `SIDE_ASK` when a seller hit the bid.
+        The taker's side: `Side.BID` when a buyer lifted the ask, `Side.ASK` when a seller hit the bid.
     trade_id
         The venue's id of each trade, unique in the instrument's data.
     """

@@ -12,15 +12,7 @@ from mm_nautilus.data.catalog_fitness import footer_problems
 from mm_nautilus.data.simulator import KRAKEN_SPOT, SimulationConfig, simulate
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_CLEAR,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 from mm_nautilus.mock_kraken.book import Change
 from mm_nautilus.mock_kraken.options import AtEnd, VenueOptions
 from mm_nautilus.mock_kraken.pairs import Pair, kraken_pairs
@@ -32,7 +24,7 @@ _LONGEST_SIMULATION_SECONDS: Final = 31 * 86_400
 
 type Trade = tuple[bool | None, int, int]
 """Whether the taker bought, None where that is not known, price in ticks and size in lots."""
-_TAKER_BOUGHT: Final = {SIDE_BID: True, SIDE_ASK: False, SIDE_NONE: None}
+_TAKER_BOUGHT: Final = {Side.BID: True, Side.ASK: False, Side.NONE: None}
 
 
 class BookGroup(NamedTuple):
@@ -72,14 +64,14 @@ def book_groups(blocks: Iterator[DeltaBlock], symbol: str, shift_ns: int = 0) ->
         rows = zip(
             block.ts_init.tolist(),
             block.action.tolist(),
-            (block.side == SIDE_BID).tolist(),
+            (block.side == Side.BID).tolist(),
             block.price_ticks.tolist(),
             block.size_lots.tolist(),
-            (block.flags & FLAG_LAST != 0).tolist(),
+            (block.flags & Flag.LAST != 0).tolist(),
             strict=True,
         )
         for time_ns, action, is_bid, ticks, lots, is_last in rows:
-            if action == ACTION_CLEAR:
+            if action == Action.CLEAR:
                 clears, changes = True, []
             else:
                 changes.append(Change(is_bid, ticks, lots))

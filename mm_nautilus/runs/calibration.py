@@ -34,7 +34,7 @@ from mm_nautilus.data.catalog_fitness import refuse_other_span, refuse_several_v
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
-from mm_nautilus.market.rows import SIDE_BID, SIDE_NONE, DeltaBlock, TradeBlock, joined_blocks
+from mm_nautilus.market.rows import DeltaBlock, Side, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
 from mm_nautilus.runs.inputs import book_bounds, books_before
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
@@ -263,7 +263,7 @@ class _SymbolWork:
                 "order arrivals"
             )
         trades = joined_blocks(blocks)
-        unknown = int((trades.aggressor == SIDE_NONE).sum())
+        unknown = int((trades.aggressor == Side.NONE).sum())
         if unknown == len(trades):
             raise CalibrationError(
                 f"none of {len(trades):,} trades has a known taker, and without takers there are no order arrivals"

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["ending_signals", "handled_by"]
-
 
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Return SIGINT, SIGTERM and SIGHUP, which is sent when the terminal closes.

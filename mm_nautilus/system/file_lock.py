@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-__all__ = ["take_lock"]
-
 _PAUSE_SECONDS: Final = 0.05
 
 

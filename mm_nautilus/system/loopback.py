@@ -4,8 +4,6 @@ import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback", "names_loopback"]
-
 _LOOPBACK_NAME: Final = "localhost"
 
 

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final, overload
 
-__all__ = ["SECOND_NS", "moment", "nanoseconds"]
-
 SECOND_NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,8 +3,6 @@
 import difflib
 from collections.abc import Collection, Iterable
 
-__all__ = ["known_names", "nearest"]
-
 _MOST_NAMES = 20
 
 

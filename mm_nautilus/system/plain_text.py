@@ -3,8 +3,6 @@
 import re
 from typing import Final
 
-__all__ = ["printable", "without_passwords"]
-
 _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
 """User and password in an address, also in one with a single slash; a password may contain slashes."""
 

@@ -7,8 +7,6 @@ import stat
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PRIVATE", "read_at_once", "replace_file"]
-
 PRIVATE: Final = 0o600
 """Permissions: read and write for the owner only."""
 

@@ -3,8 +3,6 @@
 import traceback
 from typing import Final
 
-__all__ = ["raised_text"]
-
 _LONGEST: Final = 300
 
 

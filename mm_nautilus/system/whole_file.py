@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-__all__ = ["failure_text", "naming", "reason", "remove_unfinished", "whole_file", "write_whole"]
-
 _UNFINISHED: Final = ".{name}.part"
 """Name of a file until it is complete."""
 _HINTS: Final = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; free some there, or give another folder")

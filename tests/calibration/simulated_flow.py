@@ -3,7 +3,7 @@
 import numpy as np
 
 from mm_nautilus.calibration.touches import TouchSeries
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 
 START_NS = 1_700_000_000_000_000_000
 GRID_NS = 100_000_000
@@ -67,6 +67,6 @@ def _tape(order_ns: np.ndarray, nearest: np.ndarray, deepest: np.ndarray, is_buy
         ts_init=order_ns[two] + np.where(second, 200, 0),
         price_ticks=np.where(second, deepest[two], nearest[two]),
         size_lots=np.where(second, 3, 1),
-        aggressor=np.where(is_buy[two], SIDE_BID, SIDE_ASK),
+        aggressor=np.where(is_buy[two], Side.BID, Side.ASK),
         trade_id=[str(number) for number in range(len(two))],
     )

@@ -14,7 +14,7 @@ from mm_nautilus.calibration.microprice import estimate_microprice
 from mm_nautilus.calibration.realised_volatility import sampled_returns, volatility_figures
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.market.gaps import SilenceFinder
-from mm_nautilus.market.rows import SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -105,7 +105,7 @@ def test_mark_outs_are_those_of_both_parts(markets):
     parts, both = markets[:2], markets[2]
 
     def outs(touches, trades):
-        return mark_outs(trades.ts_init, trades.price_ticks, trades.aggressor == SIDE_BID, touches)
+        return mark_outs(trades.ts_init, trades.price_ticks, trades.aggressor == Side.BID, touches)
 
     for first, second, found in zip(*(outs(*part) for part in parts), outs(*both), strict=True):
         assert found.trades == first.trades + second.trades

@@ -7,7 +7,7 @@ from simulated_flow import simulated_market
 
 from mm_nautilus.calibration.mark_outs import mark_outs
 from mm_nautilus.calibration.touches import TouchSeries
-from mm_nautilus.market.rows import SIDE_BID
+from mm_nautilus.market.rows import Side
 
 SECOND_NS = 1_000_000_000
 
@@ -108,7 +108,7 @@ def test_uninformed_flow_marks_out_at_its_distance_within_the_standard_error(hor
     deviations = []
     for seed in range(20):
         touches, trades = simulated_market(seed)
-        buys, rows = trades.aggressor == SIDE_BID, touches.row_at(trades.ts_init, before=True)
+        buys, rows = trades.aggressor == Side.BID, touches.row_at(trades.ts_init, before=True)
         (result,) = mark_outs(trades.ts_init, trades.price_ticks, buys, touches, [horizon])
         distance = np.abs(trades.price_ticks - touches.mid_ticks[rows]) / trades.price_ticks
         deviations.append((result.mark_out_bps - 1e4 * distance.mean()) / result.standard_error_bps)
@@ -163,7 +163,7 @@ def test_trades_that_are_none_are_refused(prices, buys, horizons, text):
 def test_makers_at_the_touch_lose_before_fees_in_the_recordings(symbol):
     touches, trades = recorded_market(symbol)
 
-    results = mark_outs(trades.ts_init, trades.price_ticks, trades.aggressor == SIDE_BID, touches)
+    results = mark_outs(trades.ts_init, trades.price_ticks, trades.aggressor == Side.BID, touches)
 
     assert [result.seconds for result in results] == [1.0, 5.0, 30.0]
     assert results[0].mark_out_bps < -2 * results[0].standard_error_bps

@@ -9,7 +9,7 @@ from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.rolling import RollingCalibration
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -38,7 +38,7 @@ def feed(rolling, touches, trades, until_ns):
         )
     ]
     rows += [
-        (int(ts), 1, lambda values=values, side=side: rolling.add_trade(*values, is_buy=side == SIDE_BID))
+        (int(ts), 1, lambda values=values, side=side: rolling.add_trade(*values, is_buy=side == Side.BID))
         for ts, side, values in zip(
             trades.ts_init,
             trades.aggressor.tolist(),

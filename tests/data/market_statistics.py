@@ -17,14 +17,7 @@ from numpy.typing import NDArray
 from mm_nautilus.data.order_flow import FlowConfig, PairSlice
 from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    FLAG_LAST,
-    SIDE_BID,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_PAGE = ROOT / "docs" / "simulator.md"
@@ -118,13 +111,13 @@ def replay(spec: InstrumentSpec, deltas: DeltaBlock, trades: TradeBlock) -> Mark
         while due < ts:
             samples.append((due, *_depths(books, *touch)))
             due += SAMPLE_NS
-        if action == ACTION_CLEAR:
+        if action == Action.CLEAR:
             books = {1: {}, 2: {}}
-        elif action == ACTION_DELETE:
+        elif action == Action.DELETE:
             del books[side][ticks]
         else:
             books[side][ticks] = lots
-        if flags & FLAG_LAST:
+        if flags & Flag.LAST:
             touch = (max(books[1]), min(books[2]))
             rows.append((ts, *touch, len(books[1]), len(books[2])))
     ts, bid, ask, bid_levels, ask_levels = np.array(rows, dtype=np.int64).T
@@ -150,7 +143,7 @@ def markouts_bps(market: Market, seconds: float) -> NDArray[np.float64]:
     trades = market.trades
     later = trades.ts_init + round(seconds * NS)
     price = trades.price_ticks * market.tick
-    maker_buys = np.where(trades.aggressor == SIDE_BID, -1.0, 1.0)
+    maker_buys = np.where(trades.aggressor == Side.BID, -1.0, 1.0)
     gain = maker_buys * (market.mid_at(later) - price) / price * 1e4
     return np.where(later <= market.ts[-1], gain, np.nan)
 
@@ -311,7 +304,7 @@ def rows_table(found: Simulation) -> str:
     rows = []
     for symbol in SYMBOLS:
         deltas, trades = found.deltas[symbol], found.markets[symbol].trades
-        groups = int(((deltas.flags & FLAG_LAST) != 0).sum())
+        groups = int(((deltas.flags & Flag.LAST) != 0).sum())
         rows.append((symbol, f"{len(deltas):,}", f"{groups:,}", f"{len(trades):,}"))
     return table(("pair", "book changes", "groups of them", "trades"), rows)
 

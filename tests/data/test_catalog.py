@@ -18,18 +18,7 @@ from mm_nautilus.data.catalog_fitness import require_data
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 T0 = 1_723_161_255_000_000_123
 XRP = InstrumentSpec(
@@ -60,11 +49,11 @@ def deltas(start=T0, prices=(23_500, 23_501)):
     return DeltaBlock(
         ts_event=ints(start, start, start, start + 10, start + 20) - 3,
         ts_init=ints(start, start, start, start + 10, start + 20),
-        action=ints(ACTION_CLEAR, ACTION_ADD, ACTION_ADD, ACTION_UPDATE, ACTION_DELETE),
-        side=ints(0, SIDE_BID, SIDE_ASK, SIDE_ASK, SIDE_ASK),
+        action=ints(Action.CLEAR, Action.ADD, Action.ADD, Action.UPDATE, Action.DELETE),
+        side=ints(0, Side.BID, Side.ASK, Side.ASK, Side.ASK),
         price_ticks=ints(0, bid, ask, ask + 1, ask + 1),
         size_lots=ints(0, 10**15, 7, 3, 0),
-        flags=ints(FLAG_SNAPSHOT, FLAG_SNAPSHOT, FLAG_SNAPSHOT | FLAG_LAST, FLAG_LAST, FLAG_LAST),
+        flags=ints(Flag.SNAPSHOT, Flag.SNAPSHOT, Flag.SNAPSHOT | Flag.LAST, Flag.LAST, Flag.LAST),
         sequence=ints(1, 1, 1, 2, 3),
     )
 

@@ -15,19 +15,7 @@ from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 T0 = 1_723_161_255_000_000_000
 SECOND = 1_000_000_000
@@ -37,11 +25,11 @@ ID = XRP.instrument_id
 
 # One row a delta: seconds, action, side, price in ticks, size in lots, flags.
 OPENING = [
-    (0, ACTION_CLEAR, 0, 0, 0, FLAG_SNAPSHOT),
-    (0, ACTION_ADD, SIDE_BID, 20_000, 5, FLAG_SNAPSHOT),
-    (0, ACTION_ADD, SIDE_ASK, 20_002, 5, FLAG_SNAPSHOT | FLAG_LAST),
+    (0, Action.CLEAR, 0, 0, 0, Flag.SNAPSHOT),
+    (0, Action.ADD, Side.BID, 20_000, 5, Flag.SNAPSHOT),
+    (0, Action.ADD, Side.ASK, 20_002, 5, Flag.SNAPSHOT | Flag.LAST),
 ]
-QUIET = [(second, ACTION_UPDATE, SIDE_BID, 19_999, second, FLAG_LAST) for second in range(1, 10)]
+QUIET = [(second, Action.UPDATE, Side.BID, 19_999, second, Flag.LAST) for second in range(1, 10)]
 TAPE = [(second, 20_002, f"t{second}") for second in range(10)]
 
 
@@ -112,8 +100,8 @@ def test_a_silent_book_is_a_gap_and_a_silent_tape_a_note(tmp_path):
 def test_crossed_and_locked_books(tmp_path, bid):
     book = [
         *OPENING,
-        (1, ACTION_UPDATE, SIDE_BID, bid, 1, FLAG_LAST),
-        (2, ACTION_DELETE, SIDE_BID, bid, 0, FLAG_LAST),
+        (1, Action.UPDATE, Side.BID, bid, 1, Flag.LAST),
+        (2, Action.DELETE, Side.BID, bid, 0, Flag.LAST),
     ]
     assert problems(build(tmp_path / "c", book, TAPE[:3])) == [
         ("crossed", f"{ID} has crossed states of the book: 1, first at 2024-08-08T23:54:16.000000Z")
@@ -121,7 +109,7 @@ def test_crossed_and_locked_books(tmp_path, bid):
 
 
 def test_a_book_with_an_empty_side_is_noted(tmp_path):
-    book = [*OPENING, (1, ACTION_DELETE, SIDE_BID, 20_000, 0, FLAG_LAST)]
+    book = [*OPENING, (1, Action.DELETE, Side.BID, 20_000, 0, Flag.LAST)]
     report = check_catalog(build(tmp_path / "c", book, TAPE[:1]))
     assert report.ok
     assert report.notes == (
@@ -130,9 +118,9 @@ def test_a_book_with_an_empty_side_is_noted(tmp_path):
 
 
 def test_groups_without_the_last_flag(tmp_path):
-    book = [*OPENING, (1, ACTION_UPDATE, SIDE_BID, 19_999, 1, 0), *QUIET[1:]]
+    book = [*OPENING, (1, Action.UPDATE, Side.BID, 19_999, 1, 0), *QUIET[1:]]
     assert [kind for kind, _ in problems(build(tmp_path / "middle", book))] == ["unfinished"]
-    book = [*OPENING, *QUIET[:-1], (9, ACTION_UPDATE, SIDE_BID, 19_999, 1, 0)]
+    book = [*OPENING, *QUIET[:-1], (9, Action.UPDATE, Side.BID, 19_999, 1, 0)]
     assert problems(build(tmp_path / "end", book)) == [
         (
             "unfinished",
@@ -149,7 +137,7 @@ def test_snapshots_that_leave_the_book_before_them_in_place(tmp_path, monkeypatc
     monkeypatch.setattr(check, "_BATCH_ROWS", 4)
     again = [(second, *row[1:]) for second in (3, 5) for row in OPENING]
     assert check_catalog(build(tmp_path / "good", [*OPENING, *again])).ok
-    bad = [row for row in [*OPENING, *again] if row[:2] != (5, ACTION_CLEAR)]
+    bad = [row for row in [*OPENING, *again] if row[:2] != (5, Action.CLEAR)]
     (problem,) = problems(build(tmp_path / "bad", bad))
     assert problem == (
         "uncleared",
@@ -158,7 +146,7 @@ def test_snapshots_that_leave_the_book_before_them_in_place(tmp_path, monkeypatc
 
 
 def test_deletes_of_unknown_levels_are_noted(tmp_path):
-    book = [*OPENING, (1, ACTION_DELETE, SIDE_BID, 7, 0, FLAG_LAST)]
+    book = [*OPENING, (1, Action.DELETE, Side.BID, 7, 0, Flag.LAST)]
     report = check_catalog(build(tmp_path / "c", book, TAPE[:1]))
     assert (report.ok, report.notes) == (True, (f"{ID} has 1 deletes of levels that were not in the book",))
 
@@ -232,9 +220,9 @@ def test_trades_outside_the_book(tmp_path, second, price, outside):
 
 def test_a_trade_may_be_seen_one_lag_before_or_after_its_book(tmp_path):
     moved = [
-        (5, ACTION_CLEAR, 0, 0, 0, FLAG_SNAPSHOT),
-        (5, ACTION_ADD, SIDE_BID, 21_000, 5, FLAG_SNAPSHOT),
-        (5, ACTION_ADD, SIDE_ASK, 21_002, 5, FLAG_SNAPSHOT | FLAG_LAST),
+        (5, Action.CLEAR, 0, 0, 0, Flag.SNAPSHOT),
+        (5, Action.ADD, Side.BID, 21_000, 5, Flag.SNAPSHOT),
+        (5, Action.ADD, Side.ASK, 21_002, 5, Flag.SNAPSHOT | Flag.LAST),
     ]
     tape = [(4.1, 21_002, "early"), (5.9, 20_000, "late")]
     folder = build(tmp_path / "c", [*OPENING, *QUIET[:4], *moved, *QUIET[6:]], tape)
@@ -250,9 +238,9 @@ def slow_book(pace, seconds=200):
         bid = 20_000 - 2 * second
         if second % pace == 0:
             book += [
-                (second, ACTION_CLEAR, 0, 0, 0, FLAG_SNAPSHOT),
-                (second, ACTION_ADD, SIDE_BID, bid, 5, FLAG_SNAPSHOT),
-                (second, ACTION_ADD, SIDE_ASK, bid + 2, 5, FLAG_SNAPSHOT | FLAG_LAST),
+                (second, Action.CLEAR, 0, 0, 0, Flag.SNAPSHOT),
+                (second, Action.ADD, Side.BID, bid, 5, Flag.SNAPSHOT),
+                (second, Action.ADD, Side.ASK, bid + 2, 5, Flag.SNAPSHOT | Flag.LAST),
             ]
         tape.append((second, bid, f"t{second}"))
     return book, tape
@@ -296,7 +284,7 @@ def test_a_tape_that_ends_early_is_a_silent_one(tmp_path):
 def test_trades_without_a_known_taker_are_noted_and_compared(tmp_path):
     folder = build(tmp_path / "c", tape=())
     tape = trade_block(TAPE)
-    tape.aggressor[::3] = SIDE_NONE
+    tape.aggressor[::3] = Side.NONE
     with staged_catalog(folder) as writer:
         writer.write_block(XRP, tape)
     report = check_catalog(folder)
@@ -365,14 +353,14 @@ def test_the_replayed_touch_equals_a_plain_book():
     generator = np.random.default_rng(5)
     rows, bids, asks, expected = [], {}, {}, []
     for step in range(20_000):
-        side = SIDE_BID if generator.random() < 0.5 else SIDE_ASK
-        price = int(generator.integers(1, 60) if side == SIDE_BID else generator.integers(61, 120))
-        levels = bids if side == SIDE_BID else asks
+        side = Side.BID if generator.random() < 0.5 else Side.ASK
+        price = int(generator.integers(1, 60) if side == Side.BID else generator.integers(61, 120))
+        levels = bids if side == Side.BID else asks
         if generator.random() < 0.5:
-            rows.append((step, ACTION_DELETE, side, price, 0, FLAG_LAST))
+            rows.append((step, Action.DELETE, side, price, 0, Flag.LAST))
             levels.pop(price, None)
         else:
-            rows.append((step, ACTION_UPDATE, side, price, 1, FLAG_LAST))
+            rows.append((step, Action.UPDATE, side, price, 1, Flag.LAST))
             levels[price] = 1
         expected.append((max(bids, default=0), min(asks, default=0)))
     tops = BookReplay().apply(delta_block(rows))

@@ -22,19 +22,7 @@ from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.tardis import import_tardis
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "catalog"
@@ -54,15 +42,15 @@ BTC = InstrumentSpec(
     taker_fee_rate=Decimal("0.004"),
     simulated=True,
 )
-FULL, LAST = FLAG_SNAPSHOT, FLAG_LAST
+FULL, LAST = Flag.SNAPSHOT, Flag.LAST
 
 type Row = tuple[int, int, int, int, int, int]
 """Time in microseconds from the start, action, side, price in ticks, size in lots, flags."""
 
 SNAPSHOT: list[Row] = [
-    (0, ACTION_CLEAR, SIDE_NONE, 0, 0, FULL),
-    (0, ACTION_ADD, SIDE_BID, 100, 5, FULL),
-    (0, ACTION_ADD, SIDE_ASK, 110, 7, FULL | LAST),
+    (0, Action.CLEAR, Side.NONE, 0, 0, FULL),
+    (0, Action.ADD, Side.BID, 100, 5, FULL),
+    (0, Action.ADD, Side.ASK, 110, 7, FULL | LAST),
 ]
 
 
@@ -71,7 +59,7 @@ def at(rows: Sequence[Row], us: int) -> list[Row]:
 
 
 def write(
-    folder: Path, rows: Sequence[Row], trades: Sequence[tuple[int, int]] = ((5, SIDE_BID),), scale: int = US
+    folder: Path, rows: Sequence[Row], trades: Sequence[tuple[int, int]] = ((5, Side.BID),), scale: int = US
 ) -> Path:
     times, *columns = np.array(rows, dtype=np.int64).T
     action, side, price, size, flags = columns
@@ -115,8 +103,8 @@ def touches(catalog: Path, instrument_id: str) -> list[tuple[int, int, int]]:
 
 
 def test_tardis_rows_are_written_to_the_letter(tmp_path):
-    later = [(7, ACTION_UPDATE, SIDE_BID, 101, 123_456, 0), (7, ACTION_DELETE, SIDE_ASK, 110, 0, LAST)]
-    catalog = write(tmp_path / "c", [*SNAPSHOT, *later], [(5, SIDE_BID), (6, SIDE_ASK)])
+    later = [(7, Action.UPDATE, Side.BID, 101, 123_456, 0), (7, Action.DELETE, Side.ASK, 110, 0, LAST)]
+    catalog = write(tmp_path / "c", [*SNAPSHOT, *later], [(5, Side.BID), (6, Side.ASK)])
     report = export_catalog(catalog, tmp_path / "flat")
     stamp = T0 // US
     assert lines(tmp_path / "flat" / "BTCUSDT_incremental_book_L2.csv.gz") == [
@@ -176,14 +164,14 @@ def test_two_exports_are_the_same_bytes(tmp_path):
 
 def test_a_catalog_of_full_books_is_one_file_and_comes_back_row_by_row(tmp_path):
     """Books recorded as snapshots, and a snapshot of another tool that goes on at a later time."""
-    books = [(us, (0, ACTION_ADD, SIDE_BID, 90 + us % 7, 5, FULL)) for us in range(0, 900, 9)]
+    books = [(us, (0, Action.ADD, Side.BID, 90 + us % 7, 5, FULL)) for us in range(0, 900, 9)]
     rows = [
         *(row for us, bid in books for row in at([SNAPSHOT[0], bid, SNAPSHOT[2]], us)),
-        (1_000, ACTION_CLEAR, SIDE_NONE, 0, 0, FULL),
-        (1_000, ACTION_ADD, SIDE_BID, 80, 5, FULL),
-        (1_001, ACTION_ADD, SIDE_ASK, 85, 5, FULL | LAST),
+        (1_000, Action.CLEAR, Side.NONE, 0, 0, FULL),
+        (1_000, Action.ADD, Side.BID, 80, 5, FULL),
+        (1_001, Action.ADD, Side.ASK, 85, 5, FULL | LAST),
     ]  # fmt: skip
-    catalog = write(tmp_path / "c", rows, [(5, SIDE_BID), (6, SIDE_NONE)])
+    catalog = write(tmp_path / "c", rows, [(5, Side.BID), (6, Side.NONE)])
     report = export_catalog(catalog, tmp_path / "flat")
     assert [file.name for file in report.files] == [
         "BTCUSDT_incremental_book_L2.csv.gz", "BTCUSDT_trades.csv.gz", "BTCUSDT.yaml"
@@ -211,12 +199,12 @@ def test_two_full_books_within_a_microsecond_are_refused(tmp_path):
 def test_what_the_form_cannot_tell_is_noted(tmp_path):
     rows = [
         *SNAPSHOT,
-        (3, ACTION_UPDATE, SIDE_BID, 101, 1, LAST),
-        (4, ACTION_UPDATE, SIDE_BID, 102, 1, LAST),
-        (3_000, ACTION_CLEAR, SIDE_NONE, 0, 0, LAST),
+        (3, Action.UPDATE, Side.BID, 101, 1, LAST),
+        (4, Action.UPDATE, Side.BID, 102, 1, LAST),
+        (3_000, Action.CLEAR, Side.NONE, 0, 0, LAST),
         *at(SNAPSHOT, 5_000),
     ]
-    catalog = write(tmp_path / "c", rows, [(5, SIDE_NONE)], scale=1)
+    catalog = write(tmp_path / "c", rows, [(5, Side.NONE)], scale=1)
     report = export_catalog(catalog, tmp_path / "flat")
     assert report.notes == (
         "BTC/USDT.KRAKEN: 2 groups of book changes share a microsecond with the previous one and are merged into it",
@@ -229,11 +217,11 @@ def test_rows_behind_an_unmarked_clear_are_marked(tmp_path):
     """A catalog of another tool may clear a book without calling what follows a snapshot."""
     rows = [
         *SNAPSHOT,
-        (2, ACTION_UPDATE, SIDE_BID, 105, 1, LAST),
-        (4, ACTION_CLEAR, SIDE_NONE, 0, 0, LAST),
-        (6, ACTION_ADD, SIDE_BID, 90, 1, 0),
-        (6, ACTION_ADD, SIDE_ASK, 95, 1, LAST),
-        (8, ACTION_UPDATE, SIDE_BID, 91, 1, LAST),
+        (2, Action.UPDATE, Side.BID, 105, 1, LAST),
+        (4, Action.CLEAR, Side.NONE, 0, 0, LAST),
+        (6, Action.ADD, Side.BID, 90, 1, 0),
+        (6, Action.ADD, Side.ASK, 95, 1, LAST),
+        (8, Action.UPDATE, Side.BID, 91, 1, LAST),
     ]
     catalog = write(tmp_path / "c", rows)
     export_catalog(catalog, tmp_path / "flat")
@@ -259,13 +247,13 @@ def test_any_book_comes_back_with_the_same_touches(tmp_path_factory, groups):
         us, group = 10 * number, []
         for is_bid, offset, lots in dict.fromkeys((b, o, s) for b, o, s in levels):
             price = 100 - offset if is_bid else 110 + offset
-            side = SIDE_BID if is_bid else SIDE_ASK
+            side = Side.BID if is_bid else Side.ASK
             if kind == "full":
-                group.append((us, ACTION_ADD, side, price, lots + 1, FULL))
+                group.append((us, Action.ADD, side, price, lots + 1, FULL))
             else:
-                group.append((us, ACTION_UPDATE if lots else ACTION_DELETE, side, price, lots, 0))
+                group.append((us, Action.UPDATE if lots else Action.DELETE, side, price, lots, 0))
         if kind == "full":
-            rows.append((us, ACTION_CLEAR, SIDE_NONE, 0, 0, FULL))
+            rows.append((us, Action.CLEAR, Side.NONE, 0, 0, FULL))
         rows += group
         rows[-1] = (*rows[-1][:5], rows[-1][5] | LAST)
     folder = tmp_path_factory.mktemp("any")
@@ -280,8 +268,8 @@ def test_any_book_comes_back_with_the_same_touches(tmp_path_factory, groups):
 
 
 def test_parquet_tables_are_exact_and_say_what_they_hold(tmp_path):
-    rows = [*SNAPSHOT, (7, ACTION_UPDATE, SIDE_BID, 101, 123_456, LAST)]
-    catalog = write(tmp_path / "c", rows, [(5, SIDE_BID), (6, SIDE_NONE)])
+    rows = [*SNAPSHOT, (7, Action.UPDATE, Side.BID, 101, 123_456, LAST)]
+    catalog = write(tmp_path / "c", rows, [(5, Side.BID), (6, Side.NONE)])
     report = export_catalog(catalog, tmp_path / "flat", form="parquet")
     assert [file.rows for file in report.files] == [4, 2, 2]
     book = pq.read_table(tmp_path / "flat" / "BTCUSDT_book_changes.parquet").to_pylist()
@@ -299,7 +287,7 @@ def test_parquet_tables_are_exact_and_say_what_they_hold(tmp_path):
 
 
 def test_a_book_that_never_has_two_sides_has_no_touches(tmp_path):
-    rows = [SNAPSHOT[0], (0, ACTION_ADD, SIDE_BID, 100, 5, FULL | LAST)]
+    rows = [SNAPSHOT[0], (0, Action.ADD, Side.BID, 100, 5, FULL | LAST)]
     report = export_catalog(write(tmp_path / "c", rows), tmp_path / "flat", form="parquet")
     assert report.notes == ("BTC/USDT.KRAKEN: no touches: the book never has two sides, uncrossed",)
     assert not (tmp_path / "flat" / "BTCUSDT_touches.parquet").exists()
@@ -312,9 +300,9 @@ def test_a_span_begins_with_the_last_full_book_before_it(tmp_path):
     rows = [
         *SNAPSHOT,
         *at(SNAPSHOT, 50),
-        *[(us, ACTION_UPDATE, SIDE_BID, 101, us, LAST) for us in (60, 70, 80)],
+        *[(us, Action.UPDATE, Side.BID, 101, us, LAST) for us in (60, 70, 80)],
     ]
-    trades = [(us, SIDE_BID) for us in (55, 65, 75)]
+    trades = [(us, Side.BID) for us in (55, 65, 75)]
     catalog = write(tmp_path / "c", rows, trades)
     report = export_catalog(catalog, tmp_path / "flat", start_ns=T0 + 65 * US, end_ns=T0 + 75 * US)
     assert [file.rows for file in report.files] == [4, 2, None]
@@ -325,7 +313,7 @@ def test_a_span_begins_with_the_last_full_book_before_it(tmp_path):
 
 
 def test_a_span_without_trades_leaves_their_file_out(tmp_path):
-    catalog = write(tmp_path / "c", [*SNAPSHOT, (60, ACTION_UPDATE, SIDE_BID, 101, 1, LAST)])
+    catalog = write(tmp_path / "c", [*SNAPSHOT, (60, Action.UPDATE, Side.BID, 101, 1, LAST)])
     report = export_catalog(catalog, tmp_path / "flat", start_ns=T0 + 20 * US)
     assert report.notes == ("BTC/USDT.KRAKEN: nothing for BTCUSDT_trades.csv.gz in the span",)
     assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [
@@ -335,7 +323,7 @@ def test_a_span_without_trades_leaves_their_file_out(tmp_path):
 
 
 def test_a_start_before_any_full_book_is_refused(tmp_path):
-    rows = [(0, ACTION_ADD, SIDE_BID, 100, 5, LAST), (9, ACTION_ADD, SIDE_ASK, 110, 5, LAST)]
+    rows = [(0, Action.ADD, Side.BID, 100, 5, LAST), (9, Action.ADD, Side.ASK, 110, 5, LAST)]
     with pytest.raises(DataError, match=r"start must come after a full book of BTC/USDT\.KRAKEN"):
         export_catalog(write(tmp_path / "c", rows), tmp_path / "flat", start_ns=T0 + 5 * US)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c"]

@@ -39,17 +39,7 @@ from mm_nautilus.data.recording_rows import market_streams
 from mm_nautilus.data.recording_writer import RecordingSession
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 T0 = 1_723_161_600_000_000_000  # 2024-08-09 00:00 UTC
 SECOND = 1_000_000_000
@@ -65,12 +55,12 @@ def column(*values):
 
 
 def whole_book(at, lots=5):
-    flags = column(FLAG_SNAPSHOT, FLAG_SNAPSHOT, FLAG_SNAPSHOT | FLAG_LAST)
+    flags = column(Flag.SNAPSHOT, Flag.SNAPSHOT, Flag.SNAPSHOT | Flag.LAST)
     return DeltaBlock(
         column(at, at, at) - 7,
         column(at, at, at),
-        column(ACTION_CLEAR, ACTION_ADD, ACTION_ADD),
-        column(0, SIDE_BID, SIDE_ASK),
+        column(Action.CLEAR, Action.ADD, Action.ADD),
+        column(0, Side.BID, Side.ASK),
         column(0, 20_000, 20_002),
         column(0, lots, 5),
         flags,
@@ -80,8 +70,8 @@ def whole_book(at, lots=5):
 
 def change(at, lots):
     return DeltaBlock(
-        column(at), column(at), column(ACTION_UPDATE), column(SIDE_BID), column(20_000), column(lots),
-        column(FLAG_LAST), column(2),
+        column(at), column(at), column(Action.UPDATE), column(Side.BID), column(20_000), column(lots),
+        column(Flag.LAST), column(2),
     )  # fmt: skip
 
 
@@ -148,9 +138,9 @@ def expected_rows(*starts):
             ),
             strict=True,
         )
-        rows.append((start + 2 * SECOND, start + 2 * SECOND, ACTION_UPDATE, 4, FLAG_LAST))
+        rows.append((start + 2 * SECOND, start + 2 * SECOND, Action.UPDATE, 4, Flag.LAST))
     end = starts[-1] + 2 * SECOND + 1
-    return [*rows, (end, end, ACTION_CLEAR, 0, FLAG_SNAPSHOT | FLAG_LAST)]
+    return [*rows, (end, end, Action.CLEAR, 0, Flag.SNAPSHOT | Flag.LAST)]
 
 
 def files(catalog, stream=BOOK):
@@ -324,7 +314,7 @@ def test_a_recording_that_is_ended_at_any_moment_stays_sound(tmp_path, monkeypat
         if (catalog / "data").exists():
             found = book_rows(catalog)
             assert found[:-1] == known[: len(found) - 1]
-            assert found[-1][2] == ACTION_CLEAR
+            assert found[-1][2] == Action.CLEAR
             kinds = {problem.kind for problem in check_catalog(catalog, gap_seconds=DAY / SECOND).problems}
             assert kinds <= ({"no_trades"} if len(found) < 5 else set())
 

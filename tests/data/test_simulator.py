@@ -17,17 +17,7 @@ from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.order_flow import FEED_DELAY_NS, MIN_LEVELS, PairFlow
 from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate, write_sample
 from mm_nautilus.errors import DataError
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    FLAG_SNAPSHOT,
-    SIDE_ASK,
-    SIDE_BID,
-    DeltaBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
 
 SEED, SECONDS = 7, 640
 CATALOG = ROOT / "catalog"
@@ -52,7 +42,7 @@ def groups(deltas: DeltaBlock):
     columns = (deltas.ts_init, deltas.action, deltas.side, deltas.price_ticks, deltas.size_lots, deltas.flags)
     for ts, *row, flags in zip(*(column.tolist() for column in columns), strict=True):
         rows.append(tuple(row))
-        if flags & FLAG_LAST:
+        if flags & Flag.LAST:
             yield ts, rows
             rows = []
     assert not rows, "the data ends within a group"
@@ -62,15 +52,15 @@ def change(books, rows):
     """Apply a group to books by side, strictly: an added level must be new, a changed one known."""
     for action, side, ticks, lots in rows:
         assert ticks > 0
-        if action == ACTION_ADD:
+        if action == Action.ADD:
             assert ticks not in books[side]
         else:
             assert ticks in books[side]
-        if action == ACTION_DELETE:
+        if action == Action.DELETE:
             assert lots == 0
             del books[side][ticks]
         else:
-            assert action in (ACTION_ADD, ACTION_UPDATE)
+            assert action in (Action.ADD, Action.UPDATE)
             assert lots > 0
             books[side][ticks] = lots
 
@@ -127,7 +117,7 @@ def test_pairs_draw_from_streams_of_their_own(monkeypatch):
 def test_events_are_strictly_ordered_across_slices(symbol):
     found = simulation(SEED, SECONDS)
     deltas, trades = found.deltas[symbol], found.markets[symbol].trades
-    ends = deltas.ts_init[(deltas.flags & FLAG_LAST) != 0]
+    ends = deltas.ts_init[(deltas.flags & Flag.LAST) != 0]
     assert len(found.slices) == 2
     assert (np.diff(ends) > 0).all()
     assert (np.diff(trades.ts_init) >= 0).all()
@@ -143,7 +133,7 @@ def test_a_block_starts_after_the_last_one_ended():
     for before, after in zip(*simulation(SEED, SECONDS).slices, strict=True):
         assert before.deltas.ts_init[-1] < after.deltas.ts_init[0]
         assert before.trades.ts_init[-1] < after.trades.ts_init[0]
-        assert before.deltas.flags[-1] & FLAG_LAST
+        assert before.deltas.flags[-1] & Flag.LAST
         assert before.deltas.ts_init[-1] < after.trades.ts_init[0]
         assert before.trades.ts_init[-1] < before.deltas.ts_init[-1]
 
@@ -151,7 +141,7 @@ def test_a_block_starts_after_the_last_one_ended():
 @every_pair
 def test_groups_are_atomic_and_numbered_without_gaps(symbol):
     deltas = simulation(SEED, SECONDS).deltas[symbol]
-    ends = np.flatnonzero(deltas.flags & FLAG_LAST)
+    ends = np.flatnonzero(deltas.flags & Flag.LAST)
     starts = np.concatenate(([0], ends[:-1] + 1))
     np.testing.assert_array_equal(deltas.sequence[ends], np.arange(len(ends)))
     for column in (deltas.sequence, deltas.ts_init, deltas.ts_event):
@@ -162,14 +152,14 @@ def test_groups_are_atomic_and_numbered_without_gaps(symbol):
 @every_pair
 def test_data_begins_with_one_snapshot(symbol):
     deltas = simulation(SEED, SECONDS).deltas[symbol]
-    snapshot = (deltas.flags & FLAG_SNAPSHOT) != 0
+    snapshot = (deltas.flags & Flag.SNAPSHOT) != 0
     rows = int(snapshot.sum())
     assert snapshot[:rows].all()
-    assert deltas.action[0] == ACTION_CLEAR
-    assert (deltas.action[1:rows] == ACTION_ADD).all()
-    assert (deltas.flags[: rows - 1] == FLAG_SNAPSHOT).all()
-    assert deltas.flags[rows - 1] == FLAG_SNAPSHOT | FLAG_LAST
-    assert not (deltas.action[1:] == ACTION_CLEAR).any()
+    assert deltas.action[0] == Action.CLEAR
+    assert (deltas.action[1:rows] == Action.ADD).all()
+    assert (deltas.flags[: rows - 1] == Flag.SNAPSHOT).all()
+    assert deltas.flags[rows - 1] == Flag.SNAPSHOT | Flag.LAST
+    assert not (deltas.action[1:] == Action.CLEAR).any()
 
 
 def test_no_two_pairs_have_events_at_the_same_time():
@@ -196,7 +186,7 @@ def test_every_trade_took_size_that_the_book_showed(symbol):
     deltas, trades, informed = found.deltas[symbol], found.markets[symbol].trades, found.informed[symbol]
     columns = (trades.ts_init, trades.aggressor, trades.price_ticks, trades.size_lots, informed)
     waiting = list(zip(*(column.tolist() for column in columns), strict=True))[::-1]
-    books: dict[int, dict[int, int]] = {SIDE_BID: {}, SIDE_ASK: {}}
+    books: dict[int, dict[int, int]] = {Side.BID: {}, Side.ASK: {}}
     last_group = 0
     for ts, rows in groups(deltas):
         taken = []
@@ -204,7 +194,7 @@ def test_every_trade_took_size_that_the_book_showed(symbol):
             taken.append(waiting.pop())
         if taken:
             assert_taken(books, taken, rows, last_group, ts)
-        change(books, rows[1:] if rows[0][0] == ACTION_CLEAR else rows)
+        change(books, rows[1:] if rows[0][0] == Action.CLEAR else rows)
         last_group = ts
     assert not waiting, "trades after the last book change"
     assert len(trades) > 100 * SECONDS / 600
@@ -215,8 +205,8 @@ def assert_taken(books, taken, rows, last_group, ts):
     moments, sides, kinds = ({trade[index] for trade in taken} for index in (0, 1, 4))
     assert len(moments) == len(sides) == len(kinds) == 1, "two takers before one book change"
     assert last_group < moments.pop() < ts
-    passive = SIDE_ASK if sides.pop() == SIDE_BID else SIDE_BID
-    best_first = sorted(books[passive], reverse=passive == SIDE_BID)
+    passive = Side.ASK if sides.pop() == Side.BID else Side.BID
+    best_first = sorted(books[passive], reverse=passive == Side.BID)
     assert [trade[2] for trade in taken] == best_first[: len(taken)], "levels were passed over"
     shown = [books[passive][trade[2]] for trade in taken]
     sizes = [trade[3] for trade in taken]
@@ -225,11 +215,11 @@ def assert_taken(books, taken, rows, last_group, ts):
     assert sizes[-1] <= shown[-1]
     for (_, _, ticks, size, _), row in zip(taken, rows, strict=False):
         left = books[passive][ticks] - size
-        assert row == (ACTION_UPDATE if left else ACTION_DELETE, passive, ticks, left)
+        assert row == (Action.UPDATE if left else Action.DELETE, passive, ticks, left)
     worst = best_first[-1]
     for action, side, ticks, _ in rows[len(taken) :]:
-        assert (action, side) == (ACTION_ADD, passive), "the taker's group changed something else"
-        assert (ticks - worst) * (1 if passive == SIDE_ASK else -1) > 0
+        assert (action, side) == (Action.ADD, passive), "the taker's group changed something else"
+        assert (ticks - worst) * (1 if passive == Side.ASK else -1) > 0
 
 
 @every_pair
@@ -239,7 +229,7 @@ def test_informed_takers_only_take_what_is_mispriced(symbol):
     trades = market.trades
     step = (trades.ts_event - SimulationConfig().start_ns) // 100_000_000
     efficient = found.efficient[symbol][np.minimum(step, len(found.efficient[symbol]) - 1)]
-    edge = (efficient - trades.price_ticks * market.tick) * np.where(trades.aggressor == SIDE_BID, 1, -1)
+    edge = (efficient - trades.price_ticks * market.tick) * np.where(trades.aggressor == Side.BID, 1, -1)
     # A step's border may lie within the gap by which an event was moved back.
     assert np.mean(edge[informed] > 0) > 0.99
     assert np.mean(edge[~informed] > 0) < 0.5
@@ -249,9 +239,9 @@ def test_informed_takers_only_take_what_is_mispriced(symbol):
 def test_full_side_drops_the_farthest_level(symbol):
     dropped = 0
     for _, rows in groups(simulation(SEED, SECONDS).deltas[symbol]):
-        if [row[0] for row in rows] == [ACTION_ADD, ACTION_DELETE]:
+        if [row[0] for row in rows] == [Action.ADD, Action.DELETE]:
             (_, side, added, _), (_, _, removed, _) = rows
-            assert (removed - added) * (1 if side == SIDE_ASK else -1) > 0
+            assert (removed - added) * (1 if side == Side.ASK else -1) > 0
             dropped += 1
     assert dropped > 50 or symbol == "XRP/BTC"
 
@@ -269,7 +259,7 @@ def crowded_flow(symbol, **changes):
 @every_pair
 def test_events_keep_their_distance_however_many_there_are(symbol):
     part = crowded_flow(symbol)
-    ends = part.deltas.ts_event[(part.deltas.flags & FLAG_LAST) != 0]
+    ends = part.deltas.ts_event[(part.deltas.flags & Flag.LAST) != 0]
     assert len(ends) > 1_000
     assert np.diff(ends).min() >= 10_000
     took = np.unique(part.trades.ts_event)
@@ -283,7 +273,7 @@ def test_orders_are_never_smaller_than_the_venue_takes(symbol):
     deltas, spec = crowded_flow(symbol, limit_value=1e-9).deltas, KRAKEN_SPOT[symbol]
     assert spec.min_quantity is not None
     least = int(spec.min_quantity / spec.size_increment)
-    assert deltas.size_lots[deltas.action == ACTION_ADD].min() == least
+    assert deltas.size_lots[deltas.action == Action.ADD].min() == least
 
 
 @every_pair

@@ -17,7 +17,7 @@ from market_statistics import (
 
 from mm_nautilus.data.order_flow import MIN_LEVELS
 from mm_nautilus.data.simulator import FLOWS, EfficientPrices, SimulationConfig
-from mm_nautilus.market.rows import ACTION_ADD, FLAG_LAST, SIDE_BID
+from mm_nautilus.market.rows import Action, Flag, Side
 
 SEEDS = 40
 STEPS = 18_000
@@ -119,15 +119,15 @@ def limit_orders(symbol, seconds=LONG_SECONDS):
     found = simulation(1, seconds)
     market, deltas = found.markets[symbol], found.deltas[symbol]
     sizes: dict[tuple[int, int], int] = {}
-    last = (deltas.flags & FLAG_LAST) != 0
+    last = (deltas.flags & Flag.LAST) != 0
     alone = last & np.concatenate(([False], last[:-1]))
     orders = []
     step = (deltas.ts_event - SimulationConfig().start_ns) // (NS // 10)
     efficient = found.efficient[symbol][np.minimum(step, len(found.efficient[symbol]) - 1)]
     price = deltas.price_ticks * market.tick
-    away = np.where(deltas.side == SIDE_BID, efficient - price, price - efficient) / efficient * 1e4
+    away = np.where(deltas.side == Side.BID, efficient - price, price - efficient) / efficient * 1e4
     bid, ask = market.touch_at(deltas.ts_init - 1)
-    free = np.where(deltas.side == SIDE_BID, ask * market.tick > efficient, bid * market.tick < efficient)
+    free = np.where(deltas.side == Side.BID, ask * market.tick > efficient, bid * market.tick < efficient)
     rows = zip(
         deltas.side.tolist(),
         deltas.price_ticks.tolist(),
@@ -229,7 +229,7 @@ def test_levels_stay_near_the_price(symbol):
     deltas, market = (found := simulation(1, LONG_SECONDS)).deltas[symbol], found.markets[symbol]
     assert market.bid_levels.mean() >= MIN_LEVELS
     mid = market.mid_at(deltas.ts_init)
-    added = deltas.action == ACTION_ADD
+    added = deltas.action == Action.ADD
     far = np.abs(deltas.price_ticks * market.tick / mid - 1)[added] * 1e4
     assert far.max() < {"XRP/BTC": 250, "BTC/USDT": 60}.get(symbol, 80)
 

@@ -24,7 +24,7 @@ from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.tardis import import_tardis
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import FLAG_LAST, FLAG_SNAPSHOT, SIDE_ASK, SIDE_BID
+from mm_nautilus.market.rows import Flag, Side
 
 BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
 TRADES = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
@@ -88,14 +88,14 @@ def test_book_rows_become_exact_deltas(tmp_path):
     report = import_tardis([write_book(tmp_path, rows)], BTC, tmp_path / "catalog")
 
     t0, t1 = T0 * 1000, (T0 + 100) * 1000
-    snapshot = FLAG_SNAPSHOT
+    snapshot = Flag.SNAPSHOT
     assert levels(tmp_path / "catalog") == [
         (BookAction.CLEAR, None, "0.00", "0.00000", snapshot, t0, t0),
         (BookAction.ADD, OrderSide.BUY, "100.00", "1.50000", snapshot, t0, t0),
         (BookAction.ADD, OrderSide.BUY, "99.99", "2.00000", snapshot, t0, t0),
-        (BookAction.ADD, OrderSide.SELL, "100.01", "0.00001", snapshot | FLAG_LAST, t0, t0),
+        (BookAction.ADD, OrderSide.SELL, "100.01", "0.00001", snapshot | Flag.LAST, t0, t0),
         (BookAction.DELETE, OrderSide.BUY, "100.00", "0.00000", 0, t1 - 10_000, t1),
-        (BookAction.UPDATE, OrderSide.SELL, "61837.63", "3.78826", FLAG_LAST, t1, t1),
+        (BookAction.UPDATE, OrderSide.SELL, "61837.63", "3.78826", Flag.LAST, t1, t1),
     ]
     assert (report.deltas, report.trades, report.groups, report.snapshots) == (6, 0, 2, 1)
     assert report.findings == ()
@@ -620,7 +620,7 @@ def test_rows_survive_the_catalog(tmp_path_factory, rows):
         at += step
         price, size = Decimal(ticks) * BTC.price_increment, Decimal(lots) * BTC.size_increment
         lines.append(book_row(at, side, price.normalize(), size))
-        expected.append((at, SIDE_BID if side == "bid" else SIDE_ASK, ticks, lots))
+        expected.append((at, Side.BID if side == "bid" else Side.ASK, ticks, lots))
     path = write_book(folder, [*SNAPSHOT, *lines])
     import_tardis([path], BTC, folder / "catalog", on_bad_rows="skip")
 
@@ -672,7 +672,7 @@ def engine_touches(catalog, instrument_id):
     book, found = OrderBook(InstrumentId.from_str(instrument_id), BookType.L2_MBP), []
     for delta in ParquetDataCatalog(str(catalog)).query_order_book_deltas([instrument_id]):
         book.apply_delta(delta)
-        if delta.flags & FLAG_LAST:
+        if delta.flags & Flag.LAST:
             prices = (book.best_bid_price(), book.best_ask_price())
             found.append((delta.ts_init, *(round(float(price) * 100) for price in prices)))
     return found

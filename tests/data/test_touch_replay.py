@@ -7,38 +7,28 @@ from hypothesis import strategies as st
 
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
 
 SECOND = 1_000_000_000
-CLEAR = (ACTION_CLEAR, SIDE_NONE, 0, 0)
+CLEAR = (Action.CLEAR, Side.NONE, 0, 0)
 
 
 def add(side, price, lots):
-    return ACTION_ADD, side, price, lots
+    return Action.ADD, side, price, lots
 
 
 def update(side, price, lots):
-    return ACTION_UPDATE, side, price, lots
+    return Action.UPDATE, side, price, lots
 
 
 def delete(side, price):
-    return ACTION_DELETE, side, price, 0
+    return Action.DELETE, side, price, 0
 
 
 def block(*groups):
     """Return one block of groups, each a time and its rows."""
     rows = [
-        (time, *row, FLAG_LAST if index == len(changes) - 1 else 0)
+        (time, *row, Flag.LAST if index == len(changes) - 1 else 0)
         for time, changes in groups
         for index, row in enumerate(changes)
     ]
@@ -52,17 +42,17 @@ def table(replayed):
     return [tuple(map(int, row)) for row in zip(*columns, strict=True)]
 
 
-FULL_BOOK = (0, [CLEAR, add(SIDE_BID, 99, 5), add(SIDE_BID, 98, 7), add(SIDE_ASK, 101, 3)])
+FULL_BOOK = (0, [CLEAR, add(Side.BID, 99, 5), add(Side.BID, 98, 7), add(Side.ASK, 101, 3)])
 
 
 def test_only_changes_of_the_touch_are_kept():
     groups = [
         FULL_BOOK,
-        (1, [update(SIDE_BID, 98, 9)]),
-        (2, [update(SIDE_BID, 99, 6)]),
-        (3, [add(SIDE_ASK, 100, 4)]),
-        (4, [delete(SIDE_BID, 99)]),
-        (5, [update(SIDE_ASK, 100, 0)]),
+        (1, [update(Side.BID, 98, 9)]),
+        (2, [update(Side.BID, 99, 6)]),
+        (3, [add(Side.ASK, 100, 4)]),
+        (4, [delete(Side.BID, 99)]),
+        (5, [update(Side.ASK, 100, 0)]),
     ]
     replayed = replay_touches([block(*groups)], 0, 10)
     assert table(replayed) == [
@@ -77,27 +67,27 @@ def test_only_changes_of_the_touch_are_kept():
 
 
 def test_the_inside_of_a_group_is_not_looked_at():
-    groups = [FULL_BOOK, (1, [delete(SIDE_BID, 99), add(SIDE_BID, 99, 5)])]
+    groups = [FULL_BOOK, (1, [delete(Side.BID, 99), add(Side.BID, 99, 5)])]
     assert table(replay_touches([block(*groups)], 0, 10)) == [(0, 99, 101, 5, 3)]
 
 
 def test_a_snapshot_replaces_the_book():
-    groups = [FULL_BOOK, (1, [CLEAR, add(SIDE_BID, 50, 1), add(SIDE_ASK, 51, 2)])]
+    groups = [FULL_BOOK, (1, [CLEAR, add(Side.BID, 50, 1), add(Side.ASK, 51, 2)])]
     assert table(replay_touches([block(*groups)], 0, 10))[-1] == (1, 50, 51, 1, 2)
 
 
 def test_of_groups_at_one_time_the_last_counts():
-    groups = [FULL_BOOK, (1, [add(SIDE_BID, 100, 1)]), (1, [delete(SIDE_BID, 100)])]
+    groups = [FULL_BOOK, (1, [add(Side.BID, 100, 1)]), (1, [delete(Side.BID, 100)])]
     assert table(replay_touches([block(*groups)], 0, 10)) == [(0, 99, 101, 5, 3)]
 
 
 def test_the_touch_at_the_start_gets_the_start_as_its_time():
-    groups = [FULL_BOOK, (5, [add(SIDE_BID, 100, 1)]), (20, [delete(SIDE_BID, 100)])]
+    groups = [FULL_BOOK, (5, [add(Side.BID, 100, 1)]), (20, [delete(Side.BID, 100)])]
     assert table(replay_touches([block(*groups)], 10, 30)) == [(10, 100, 101, 1, 3), (20, 99, 101, 5, 3)]
 
 
 def test_nothing_after_the_end_counts():
-    groups = [FULL_BOOK, (5, [add(SIDE_BID, 100, 1)]), (6, [delete(SIDE_BID, 100)])]
+    groups = [FULL_BOOK, (5, [add(Side.BID, 100, 1)]), (6, [delete(Side.BID, 100)])]
     replayed = replay_touches([block(*groups)], 0, 5)
     assert table(replayed) == [(0, 99, 101, 5, 3), (5, 100, 101, 1, 3)]
 
@@ -105,10 +95,10 @@ def test_nothing_after_the_end_counts():
 def test_times_without_a_sound_book_are_counted_and_leave_no_row():
     groups = [
         FULL_BOOK,
-        (1 * SECOND, [delete(SIDE_ASK, 101)]),
-        (3 * SECOND, [add(SIDE_ASK, 102, 8)]),
-        (4 * SECOND, [add(SIDE_BID, 102, 1)]),
-        (5 * SECOND, [add(SIDE_BID, 103, 1)]),
+        (1 * SECOND, [delete(Side.ASK, 101)]),
+        (3 * SECOND, [add(Side.ASK, 102, 8)]),
+        (4 * SECOND, [add(Side.BID, 102, 1)]),
+        (5 * SECOND, [add(Side.BID, 103, 1)]),
     ]
     replayed = replay_touches([block(*groups)], 0, 10 * SECOND)
     assert table(replayed) == [(0, 99, 101, 5, 3), (3 * SECOND, 99, 102, 5, 8)]
@@ -116,12 +106,12 @@ def test_times_without_a_sound_book_are_counted_and_leave_no_row():
 
 
 def test_time_before_the_first_sound_book_is_not_counted():
-    groups = [(0, [CLEAR, add(SIDE_BID, 99, 5)]), (2 * SECOND, [add(SIDE_ASK, 101, 3)])]
+    groups = [(0, [CLEAR, add(Side.BID, 99, 5)]), (2 * SECOND, [add(Side.ASK, 101, 3)])]
     replayed = replay_touches([block(*groups)], 0, 4 * SECOND)
     assert (table(replayed), replayed.unsound_seconds) == ([(2 * SECOND, 99, 101, 5, 3)], 0)
 
 
-@pytest.mark.parametrize("groups", [[], [(0, [CLEAR, add(SIDE_BID, 99, 5)])]])
+@pytest.mark.parametrize("groups", [[], [(0, [CLEAR, add(Side.BID, 99, 5)])]])
 def test_a_book_that_never_has_two_sides_is_refused(groups):
     with pytest.raises(CalibrationError, match="never has two sides"):
         replay_touches([block(*groups)] if groups else [], 0, 10)
@@ -133,9 +123,9 @@ def gaps(groups, start, end):
 
 
 def test_a_gap_lasts_from_the_last_row_until_the_book_is_sound_again():
-    deep = (5 * SECOND, [update(SIDE_BID, 98, 9)])
-    clear = (80 * SECOND, [CLEAR, add(SIDE_BID, 99, 5)])
-    sound = (82 * SECOND, [add(SIDE_ASK, 101, 3)])
+    deep = (5 * SECOND, [update(Side.BID, 98, 9)])
+    clear = (80 * SECOND, [CLEAR, add(Side.BID, 99, 5)])
+    sound = (82 * SECOND, [add(Side.ASK, 101, 3)])
     replayed = replay_touches([block(FULL_BOOK, deep, clear, sound)], 0, 90 * SECOND, gap_seconds=10)
 
     assert replayed.touches.gaps.tolist() == [[5 * SECOND, 82 * SECOND]]
@@ -156,7 +146,7 @@ def test_silences_as_long_as_allowed_are_no_gaps_and_neither_is_a_rebuilt_book()
     [(0, 99, [(0, 50)]), (20, 99, [(20, 50)]), (50, 99, []), (0, 40, [(0, 40)]), (20, 40, [(20, 40)])],
 )
 def test_gaps_end_where_the_window_does(start, end, expected):
-    groups = [FULL_BOOK, *((second * SECOND, [update(SIDE_BID, 99, second)]) for second in range(50, 100, 9))]
+    groups = [FULL_BOOK, *((second * SECOND, [update(Side.BID, 99, second)]) for second in range(50, 100, 9))]
 
     found, touches = gaps(groups, start * SECOND, end * SECOND)
 
@@ -166,20 +156,20 @@ def test_gaps_end_where_the_window_does(start, end, expected):
 
 def reference(groups, start, end):
     """Return the touches by sorting the whole book after every group."""
-    book, by_time = {SIDE_BID: {}, SIDE_ASK: {}}, {}
+    book, by_time = {Side.BID: {}, Side.ASK: {}}, {}
     for time, changes in groups:
         if time > end:
             break
         for action, side, price, lots in changes:
-            if action == ACTION_CLEAR:
-                book = {SIDE_BID: {}, SIDE_ASK: {}}
-            elif action == ACTION_DELETE or lots == 0:
+            if action == Action.CLEAR:
+                book = {Side.BID: {}, Side.ASK: {}}
+            elif action == Action.DELETE or lots == 0:
                 book[side].pop(price, None)
             else:
                 book[side][price] = lots
-        if book[SIDE_BID] and book[SIDE_ASK] and max(book[SIDE_BID]) < min(book[SIDE_ASK]):
-            bid, ask = max(book[SIDE_BID]), min(book[SIDE_ASK])
-            by_time[max(time, start)] = (bid, ask, book[SIDE_BID][bid], book[SIDE_ASK][ask])
+        if book[Side.BID] and book[Side.ASK] and max(book[Side.BID]) < min(book[Side.ASK]):
+            bid, ask = max(book[Side.BID]), min(book[Side.ASK])
+            by_time[max(time, start)] = (bid, ask, book[Side.BID][bid], book[Side.ASK][ask])
     rows = []
     for time, touch in sorted(by_time.items()):
         if not rows or rows[-1][1:] != touch:
@@ -190,14 +180,14 @@ def reference(groups, start, end):
 changes = st.one_of(
     st.just(CLEAR),
     st.tuples(
-        st.sampled_from([ACTION_ADD, ACTION_UPDATE, ACTION_DELETE]),
-        st.just(SIDE_BID),
+        st.sampled_from([Action.ADD, Action.UPDATE, Action.DELETE]),
+        st.just(Side.BID),
         st.integers(1, 12),
         st.integers(0, 3),
     ),
     st.tuples(
-        st.sampled_from([ACTION_ADD, ACTION_UPDATE, ACTION_DELETE]),
-        st.just(SIDE_ASK),
+        st.sampled_from([Action.ADD, Action.UPDATE, Action.DELETE]),
+        st.just(Side.ASK),
         st.integers(9, 20),
         st.integers(0, 3),
     ),
@@ -221,9 +211,9 @@ def test_the_touch_stays_right_when_many_prices_have_passed():
     """Enough for the heap of prices to be rebuilt several times."""
     groups = [FULL_BOOK]
     for price in range(1, 10_000):
-        groups.append((price, [add(SIDE_ASK, 200 + price, 1)]))
-        groups.append((price, [delete(SIDE_ASK, 200 + price)]))
-    groups.append((20_000, [add(SIDE_ASK, 100, 1)]))
+        groups.append((price, [add(Side.ASK, 200 + price, 1)]))
+        groups.append((price, [delete(Side.ASK, 200 + price)]))
+    groups.append((20_000, [add(Side.ASK, 100, 1)]))
     assert table(replay_touches([block(*groups)], 0, 30_000)) == [
         (0, 99, 101, 5, 3),
         (20_000, 99, 100, 5, 1),

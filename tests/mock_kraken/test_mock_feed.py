@@ -11,17 +11,7 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import DataError
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 from mm_nautilus.mock_kraken.book import Change
 from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.feed import (
@@ -57,14 +47,14 @@ def trades(*rows: tuple[int, int, int, int]) -> TradeBlock:
 
 
 SNAPSHOT = (
-    (5, ACTION_CLEAR, SIDE_NONE, 0, 0, 0),
-    (5, ACTION_ADD, SIDE_BID, 100, 7, 0),
-    (5, ACTION_ADD, SIDE_ASK, 102, 8, FLAG_LAST),
+    (5, Action.CLEAR, Side.NONE, 0, 0, 0),
+    (5, Action.ADD, Side.BID, 100, 7, 0),
+    (5, Action.ADD, Side.ASK, 102, 8, Flag.LAST),
 )
 
 
 def test_rows_of_a_group_belong_together() -> None:
-    block = deltas(*SNAPSHOT, (9, ACTION_DELETE, SIDE_BID, 100, 0, FLAG_LAST))
+    block = deltas(*SNAPSHOT, (9, Action.DELETE, Side.BID, 100, 0, Flag.LAST))
     assert list(book_groups(iter([block]), "A/B", shift_ns=1_000)) == [
         BookGroup(1_005, "A/B", True, [Change(True, 100, 7), Change(False, 102, 8)]),
         BookGroup(1_009, "A/B", False, [Change(True, 100, 0)]),
@@ -85,8 +75,8 @@ def test_a_group_without_an_end_is_not_lost() -> None:
 
 def test_trades_of_one_moment_belong_together_across_blocks() -> None:
     blocks = [
-        trades((5, SIDE_BID, 100, 1)),
-        trades((5, SIDE_BID, 101, 2), (6, SIDE_ASK, 99, 3), (7, SIDE_NONE, 99, 3)),
+        trades((5, Side.BID, 100, 1)),
+        trades((5, Side.BID, 101, 2), (6, Side.ASK, 99, 3), (7, Side.NONE, 99, 3)),
     ]
     assert list(trade_groups(iter(blocks), "A/B")) == [
         TradeGroup(5, "A/B", [(True, 100, 1), (True, 101, 2)]),
@@ -110,8 +100,8 @@ def small_catalog(tmp_path: Path) -> CatalogReader:
         for spec, shift in ((XRP, 0), (BTC, 1)):
             writer.write_instrument(spec)
             rows = [(time + shift, *rest) for time, *rest in SNAPSHOT]
-            writer.write_block(spec, deltas(*rows, (20 + shift, ACTION_ADD, SIDE_BID, 99, 1, FLAG_LAST)))
-        writer.write_block(XRP, trades((20, SIDE_ASK, 100, 1)))
+            writer.write_block(spec, deltas(*rows, (20 + shift, Action.ADD, Side.BID, 99, 1, Flag.LAST)))
+        writer.write_block(XRP, trades((20, Side.ASK, 100, 1)))
     return CatalogReader(tmp_path / "small")
 
 

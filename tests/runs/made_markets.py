@@ -8,18 +8,7 @@ import numpy as np
 
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    ACTION_DELETE,
-    ACTION_UPDATE,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-    TradeBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 
 SECOND = 1_000_000_000
 T0 = 1_765_627_200 * SECOND
@@ -93,7 +82,7 @@ class MadeMarket:
 
     def _trades(self, generator: np.random.Generator, mids: np.ndarray) -> TradeBlock:
         times, sides = [], []
-        for side, rate in ((SIDE_ASK, self.sells_a_second), (SIDE_BID, self.buys_a_second)):
+        for side, rate in ((Side.ASK, self.sells_a_second), (Side.BID, self.buys_a_second)):
             count = generator.poisson(rate * self.seconds)
             times.append(generator.integers(1, self.seconds * SECOND, count))
             sides.append(np.full(count, side))
@@ -103,7 +92,7 @@ class MadeMarket:
         time, side, depth = time[traded], side[traded], depth[traded]
         order = np.argsort(time)
         time, side, depth = time[order], side[order], depth[order]
-        price = mids[2 * time // SECOND] + np.where(side == SIDE_BID, depth, -depth)
+        price = mids[2 * time // SECOND] + np.where(side == Side.BID, depth, -depth)
         ids = [f"{self.start_ns}-{number}" for number in range(len(time))]
         time = self.start_ns + time
         return TradeBlock(time, time, price, np.ones(len(time), dtype=np.int64), side, ids)
@@ -118,19 +107,19 @@ def _book(mids: np.ndarray, trades: TradeBlock, generator: np.random.Generator, 
         lots = generator.integers(1, 100, 2).tolist()
         group = _moved(mid, moved_to, lots) if moved_to is not None else _resized(mid, lots)
         mid = mid if moved_to is None else moved_to
-        rows += [(time, *row, FLAG_LAST if index == len(group) - 1 else 0) for index, row in enumerate(group)]
+        rows += [(time, *row, Flag.LAST if index == len(group) - 1 else 0) for index, row in enumerate(group)]
     time, action, side, price, lots, flags = np.array(rows, dtype=np.int64).T
     return DeltaBlock(time, time, action, side, price, lots, flags, time // 1000)
 
 
 def _moved(before: int | None, mid: int, lots: list[int]) -> list[tuple[int, int, int, int]]:
     gone = (
-        [(ACTION_CLEAR, SIDE_NONE, 0, 0)]
+        [(Action.CLEAR, Side.NONE, 0, 0)]
         if before is None
-        else [(ACTION_DELETE, SIDE_BID, before - 1, 0), (ACTION_DELETE, SIDE_ASK, before + 1, 0)]
+        else [(Action.DELETE, Side.BID, before - 1, 0), (Action.DELETE, Side.ASK, before + 1, 0)]
     )
-    return [*gone, (ACTION_ADD, SIDE_BID, mid - 1, lots[0]), (ACTION_ADD, SIDE_ASK, mid + 1, lots[1])]
+    return [*gone, (Action.ADD, Side.BID, mid - 1, lots[0]), (Action.ADD, Side.ASK, mid + 1, lots[1])]
 
 
 def _resized(mid: int, lots: list[int]) -> list[tuple[int, int, int, int]]:
-    return [(ACTION_UPDATE, SIDE_BID, mid - 1, lots[0]), (ACTION_UPDATE, SIDE_ASK, mid + 1, lots[1])]
+    return [(Action.UPDATE, Side.BID, mid - 1, lots[0]), (Action.UPDATE, Side.ASK, mid + 1, lots[1])]

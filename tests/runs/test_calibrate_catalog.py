@@ -18,15 +18,7 @@ from mm_nautilus.calibration.file import load_calibration
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
 from mm_nautilus.report.calibration import calibration_view
 from mm_nautilus.runs.calibration import CalibrationOutcome, calibrate_catalog
 
@@ -138,7 +130,7 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
     (trades,) = reader.iter_trades("AAA/USDT.MADE")
     path = next((tmp_path / "c" / "data" / "trades").rglob("*.parquet"))
     path.unlink()
-    trades.aggressor[::3] = SIDE_NONE
+    trades.aggressor[::3] = Side.NONE
     with staged_catalog(tmp_path / "c") as writer:
         writer.write_block(instrument(), trades)
     found = calibrate_catalog(tmp_path / "c")
@@ -148,7 +140,7 @@ def test_trades_without_a_known_taker_are_left_out_and_told(tmp_path: Path) -> N
         in found.notes[0]
     )
 
-    trades.aggressor[:] = SIDE_NONE
+    trades.aggressor[:] = Side.NONE
     path.unlink()
     with staged_catalog(tmp_path / "c") as writer:
         writer.write_block(instrument(), trades)
@@ -215,11 +207,11 @@ def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
     one_sided = DeltaBlock(
         ts_event=times,
         ts_init=times,
-        action=np.array([ACTION_CLEAR, ACTION_ADD, ACTION_ADD], dtype=np.int64),
-        side=np.array([SIDE_NONE, SIDE_BID, SIDE_ASK], dtype=np.int64),
+        action=np.array([Action.CLEAR, Action.ADD, Action.ADD], dtype=np.int64),
+        side=np.array([Side.NONE, Side.BID, Side.ASK], dtype=np.int64),
         price_ticks=np.array([0, 99_999, 100_001], dtype=np.int64),
         size_lots=np.array([0, 1, 1], dtype=np.int64),
-        flags=np.array([0, FLAG_LAST, FLAG_LAST], dtype=np.int64),
+        flags=np.array([0, Flag.LAST, Flag.LAST], dtype=np.int64),
         sequence=times,
     )
     with staged_catalog(tmp_path / "c") as writer:

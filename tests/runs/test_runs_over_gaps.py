@@ -11,7 +11,7 @@ from whole_runs import FinishedRun
 
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.data.catalog_writer import staged_catalog
-from mm_nautilus.market.rows import SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 from mm_nautilus.runs.backtest import run_backtest
 
 SYMBOL = "AAA/USDT"
@@ -55,7 +55,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     at = T0 + (FIRST + np.array([100, 399, 80_000])) * SECOND
     whole, ids = np.ones(3, dtype=np.int64), ["a", "b", "c"]
     with staged_catalog(folder) as writer:
-        writer.write_block(instrument(), TradeBlock(at, at, 100_000 * whole, whole, SIDE_BID * whole, ids))
+        writer.write_block(instrument(), TradeBlock(at, at, 100_000 * whole, whole, Side.BID * whole, ids))
     later = MadeMarket(seconds=SECOND_ONE, seed=8, start_ns=BEGIN, mid_ticks=101_000)
     later.write(folder, instrument())
     return folder

@@ -13,7 +13,7 @@ from sandbox_runs import Left, configuration, ending, finished
 from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.market.rows import FLAG_LAST
+from mm_nautilus.market.rows import Flag
 
 PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
 LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}
@@ -24,7 +24,7 @@ FILES = {"config.yaml", "summary.json", "journal.jsonl"} | {f"{name}.parquet" fo
 def events_of(reader: CatalogReader) -> int:
     """Count groups of book changes and trades."""
     names = [spec.instrument_id for spec in reader.instruments()]
-    groups = sum(int((b.flags & FLAG_LAST != 0).sum()) for name in names for b in reader.iter_deltas(name))
+    groups = sum(int((b.flags & Flag.LAST != 0).sum()) for name in names for b in reader.iter_deltas(name))
     return groups + sum(len(block.ts_init) for name in names for block in reader.iter_trades(name))
 
 

@@ -20,15 +20,7 @@ from mm_nautilus.config.template import template_text
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import (
-    ACTION_ADD,
-    ACTION_CLEAR,
-    FLAG_LAST,
-    SIDE_ASK,
-    SIDE_BID,
-    SIDE_NONE,
-    DeltaBlock,
-)
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.starter import StarterFees, starter_config, starter_sandbox
@@ -192,9 +184,9 @@ def test_silences_of_a_quiet_book_are_no_fault_of_its_feed(tmp_path: Path) -> No
         (time, action, side, MID_TICKS + shift, lots, flags)
         for number, time in enumerate(times.tolist())
         for action, side, shift, lots, flags in (
-            (ACTION_CLEAR, SIDE_NONE, -MID_TICKS, 0, 0),
-            (ACTION_ADD, SIDE_BID, -1 - number % 3, 10, 0),
-            (ACTION_ADD, SIDE_ASK, 1, 10, FLAG_LAST),
+            (Action.CLEAR, Side.NONE, -MID_TICKS, 0, 0),
+            (Action.ADD, Side.BID, -1 - number % 3, 10, 0),
+            (Action.ADD, Side.ASK, 1, 10, Flag.LAST),
         )
     ]
     time, action, side, price, lots, flags = np.array(rows, dtype=np.int64).T

@@ -21,7 +21,7 @@ from scripting import MAKER, SECOND, SPECS, TAKER, ns
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, DeltaBlock, TradeBlock
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, TradeBlock
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "catalog"
@@ -141,13 +141,13 @@ def book_states(rows: Sequence[Row]) -> list[tuple[int, dict[tuple[int, int], in
     states: list[tuple[int, dict[tuple[int, int], int]]] = []
     book: dict[tuple[int, int], int] = {}
     for _, moment, action, side, price, size, flags, _ in rows:
-        if action == ACTION_CLEAR:
+        if action == Action.CLEAR:
             book.clear()
         elif size:
             book[side, price] = size
         else:
             book.pop((side, price), None)
-        if flags & FLAG_LAST and (not states or states[-1][1] != book):
+        if flags & Flag.LAST and (not states or states[-1][1] != book):
             states.append((moment, dict(book)))
     return states
 

@@ -36,11 +36,11 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_recorder import RecordingOptions
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import DataError
-from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST, FLAG_SNAPSHOT
+from mm_nautilus.market.rows import Action, Flag
 from mm_nautilus.runs.sandbox import close_recording
 
 XRP = SPECS[XRP_USDT].instrument_id
-BREAK_FLAGS = FLAG_SNAPSHOT | FLAG_LAST
+BREAK_FLAGS = Flag.SNAPSHOT | Flag.LAST
 MARKET = [
     book(0.1, 2.0, 2.01),
     update(1.5, ("bid", 1.99, 500.0)),
@@ -128,7 +128,7 @@ def test_the_shipped_catalog_is_recorded_row_by_row(tmp_path: Path) -> None:
         ends.append(recorded[-1])
         assert recorded[-1][1] >= known[-1][1]
         assert trade_rows(tmp_path / "recorded", spec.instrument_id) == trade_rows(SAMPLE, spec.instrument_id)
-    assert {(row[2], row[6]) for row in ends} == {(ACTION_CLEAR, BREAK_FLAGS)}
+    assert {(row[2], row[6]) for row in ends} == {(Action.CLEAR, BREAK_FLAGS)}
     report = check_catalog(tmp_path / "recorded")
     assert report.ok, report.problems
     assert list((tmp_path / "recorded" / ".recording").iterdir()) == [
@@ -165,7 +165,7 @@ def test_files_are_begun_anew_by_time_and_each_starts_with_the_whole_book(tmp_pa
         assert len(book_files) == 3
         for path in book_files:
             first = pd.read_parquet(path).iloc[0]
-            assert (first["action"], int(first["flags"]) & FLAG_SNAPSHOT) == ("CLEAR", FLAG_SNAPSHOT)
+            assert (first["action"], int(first["flags"]) & Flag.SNAPSHOT) == ("CLEAR", Flag.SNAPSHOT)
         known = book_states(delta_rows(SAMPLE, spec.instrument_id))
         assert book_states(delta_rows(tmp_path / "recorded", spec.instrument_id))[:-1] == known
         assert trade_rows(tmp_path / "recorded", spec.instrument_id) == trade_rows(SAMPLE, spec.instrument_id)
@@ -200,7 +200,7 @@ def test_a_lost_connection_is_a_break_until_the_next_whole_book(record) -> None:
     catalog, _ = record([*MARKET, late, *again], script=script)
     rows = delta_rows(catalog, XRP)
     first = [row for event in MARKET if hasattr(event, "deltas") for row in original(event)]
-    lost = (ns(4.0), ns(4.0), ACTION_CLEAR, 0, 0, 0, BREAK_FLAGS, 0)
+    lost = (ns(4.0), ns(4.0), Action.CLEAR, 0, 0, 0, BREAK_FLAGS, 0)
     assert rows[:-1] == [*first, lost, *original(again[0])]
     assert [row[1] for row in trade_rows(catalog, XRP)] == [ns(2.0), ns(90.5)]
     report = check_catalog(catalog)
@@ -349,7 +349,7 @@ def test_prices_of_another_precision_end_the_recording_only(run, tmp_path) -> No
     recording = recorder(tmp_path / "recorded", [SPECS[XRP_USDT]])
     last = MARKET[-1].deltas[0]
     finer = BookOrder(last.order.side, Price.from_str("1.9900001"), last.order.size, 0)
-    odd = OrderBookDelta(last.instrument_id, last.action, finer, FLAG_LAST, 0, ns(20.0), ns(20.0))
+    odd = OrderBookDelta(last.instrument_id, last.action, finer, Flag.LAST, 0, ns(20.0), ns(20.0))
     director = Director({20.0: lambda: recording.on_book_deltas(OrderBookDeltas(last.instrument_id, [odd]))})
     # The two must meet in one hand-over.
     data = [*MARKET, update(20.0, ("bid", 1.98, 1.0)), update(60.0, ("bid", 1.98, 2.0))]

@@ -15,7 +15,7 @@ from scripting import SECOND, XRP_USDT, config
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
-from mm_nautilus.market.rows import ACTION_CLEAR, FLAG_LAST
+from mm_nautilus.market.rows import Action, Flag
 from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.trading.strategy import MarketMaker
 
@@ -73,7 +73,7 @@ class RecordingNode:
 
 def events_of(catalog: Path) -> int:
     """Count groups of book changes and trades."""
-    groups = sum(row[6] & FLAG_LAST != 0 for name in IDS for row in delta_rows(catalog, name))
+    groups = sum(row[6] & Flag.LAST != 0 for name in IDS for row in delta_rows(catalog, name))
     return groups + sum(len(trade_rows(catalog, name)) for name in IDS)
 
 
@@ -188,7 +188,7 @@ def test_a_lost_connection_is_a_break_and_repeated_trades_are_left_out(played: P
     for entry in report.instruments:
         assert entry.trades.rows > 0
         rows = delta_rows(tmp_path / "catalog", entry.instrument_id)
-        lost = [place for place, row in enumerate(rows) if row[2] == ACTION_CLEAR and row[6] & FLAG_LAST]
+        lost = [place for place, row in enumerate(rows) if row[2] == Action.CLEAR and row[6] & Flag.LAST]
         assert 0 < lost[0] < lost[-1] == len(rows) - 1
         first_known = next(row[1] for row in rows[lost[0] :] if row[5])
         times = [row[1] for row in trade_rows(tmp_path / "catalog", entry.instrument_id)]

@@ -14,7 +14,7 @@ from recorded_markets import ROOT, SAMPLE, delta_rows, files, trade_rows
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.recording_folder import recover
-from mm_nautilus.market.rows import ACTION_CLEAR
+from mm_nautilus.market.rows import Action
 
 SECOND = 1_000_000_000
 IDS = [spec.instrument_id for spec in CatalogReader(SAMPLE).instruments()]
@@ -38,7 +38,7 @@ def assert_beginning_of_the_sample(catalog: Path, until: int) -> None:
     for instrument_id in IDS:
         known, found = delta_rows(SAMPLE, instrument_id), delta_rows(catalog, instrument_id)
         assert found[:-1] == known[: len(found) - 1]
-        assert found[-1][2] == ACTION_CLEAR
+        assert found[-1][2] == Action.CLEAR
         assert known[len(found) - 1][1] > until
         trades = trade_rows(SAMPLE, instrument_id)
         taken = trade_rows(catalog, instrument_id)

@@ -28,7 +28,7 @@ from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.calibration.volatility import VolatilitySource, volatility_pct
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 from mm_nautilus.pricing.models import (
     avellaneda_stoikov_skew,
     avellaneda_stoikov_width,
@@ -351,7 +351,7 @@ def lively_market(seconds: int, seed: int = 1):
             is_buy, reach = bool(draw.random() < 0.5), 10 + int(draw.exponential(40))
             level, when = mid + (reach if is_buy else -reach), round(at + 0.02, 3)
             events.append(trade(when, level * TICK, 3, "buy" if is_buy else "sell"))
-            trades.append((ns(when), level, 3_000_000, SIDE_BID if is_buy else SIDE_ASK))
+            trades.append((ns(when), level, 3_000_000, Side.BID if is_buy else Side.ASK))
     return events, np.array(touches), np.array(trades)
 
 
