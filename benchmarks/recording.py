@@ -126,7 +126,7 @@ def measure_files(played: Path, folder: Path) -> str:
     assert writer is not None
     while writer.waiting_bytes:
         time.sleep(0.01)
-    logs = writer.part_bytes
+    logs = writer.session.part_bytes
     start = time.perf_counter()
     assert recording.close(), recording.failure
     seconds = time.perf_counter() - start

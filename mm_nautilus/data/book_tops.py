@@ -10,26 +10,17 @@ from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side
 
 @dataclass(frozen=True, slots=True)
 class GroupTops:
-    """The touch after each group that ends in a block.
-
-    Parameters
-    ----------
-    row
-        Index in the block of the group's last row.
-    ts_init
-        The group's time, nanoseconds.
-    bid, ask
-        Best prices in ticks; 0 where that side is empty.
-    bid_lots, ask_lots
-        Sizes at these prices in lots; 0 where that side is empty.
-    """
+    """The touch after each group that ends in a block."""
 
     row: Ints
+    """Index in the block of the group's last row."""
     ts_init: Ints
     bid: Ints
     ask: Ints
+    """Best prices in ticks; 0 where that side is empty."""
     bid_lots: Ints
     ask_lots: Ints
+    """Sizes at these prices in lots; 0 where that side is empty."""
 
     @property
     def is_sound(self) -> NDArray[np.bool_]:

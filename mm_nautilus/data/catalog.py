@@ -46,16 +46,9 @@ class CatalogReader:
 
     Parameters
     ----------
-    folder
-        The catalog's folder.
     at
         The time whose definitions of instruments are wanted, nanoseconds: each one that was in force then, or when
         its data begins, if that is later.
-
-    Raises
-    ------
-    DataError
-        If the folder does not exist or holds no catalog.
     """
 
     def __init__(self, folder: Path, at: int | None = None) -> None:
@@ -100,10 +93,7 @@ class CatalogReader:
     def instrument(self, name: str, venue: str | None = None) -> InstrumentSpec:
         """Return the instrument with this id, or with this symbol at `venue` (any venue if None).
 
-        Raises
-        ------
-        DataError
-            If the catalog holds no instruments, none of that name, or several.
+        A `DataError` says that the catalog holds no instruments, none of that name, or several.
         """
         specs = self.some_instruments()
         wanted = name if venue is None else f"{name}.{venue}"
@@ -121,10 +111,7 @@ class CatalogReader:
     def choose(self, names: Sequence[str] | None) -> list[InstrumentSpec]:
         """Return the instruments of some names, each once and in their order; all for None.
 
-        Raises
-        ------
-        DataError
-            If the catalog holds no instruments, or not these; one line a name.
+        A `DataError` has one line per name that the catalog does not hold.
         """
         found: dict[str, InstrumentSpec] = {}
         problems = []
@@ -181,11 +168,6 @@ class CatalogReader:
 
     # -- Rows -------------------------------------------------------------------------------------------
 
-    def snapshot_before(self, instrument_id: str, moment: int) -> int | None:
-        """Return the last of `full_books`, None if there is none; raises as it does."""
-        found = self.full_books(instrument_id, moment)
-        return found[-1] if found else None
-
     def full_books(self, instrument_id: str, moment: int) -> list[int]:
         """Return the times of the full books at or before a moment, oldest first; raises as `iter_deltas` does."""
         found: list[int] = []
@@ -194,47 +176,25 @@ class CatalogReader:
         return found
 
     def iter_deltas(
-        self,
-        instrument_id: str,
-        start: int | None = None,
-        end: int | None = None,
-        *,
-        batch_rows: int = _BATCH_ROWS,
+        self, name: str, start: int | None = None, end: int | None = None, *, batch_rows: int = _BATCH_ROWS
     ) -> Iterator[DeltaBlock]:
-        """Yield an instrument's book changes in time order.
+        """Yield an instrument's book changes of a span in time order; a block may end in the middle of a group.
 
-        Parameters
-        ----------
-        instrument_id
-            Symbol and venue joined by a dot.
-        start, end
-            The span wanted.
-        batch_rows
-            Most rows in one block. A block may end in the middle of a group.
-
-        Raises
-        ------
-        DataError
-            If the instrument is unknown, or a file is unsorted, overlaps another or holds times outside the span its
-            name promises.
+        A `DataError` says that the instrument is unknown, or a file is unsorted, overlaps another or holds times
+        outside the span its name promises.
         """
-        yield from self._rows(instrument_id, DataKind.DELTAS, start, end, batch_rows)
+        return self._rows(name, DataKind.DELTAS, start, end, batch_rows)
 
     def iter_trades(
-        self,
-        instrument_id: str,
-        start: int | None = None,
-        end: int | None = None,
-        *,
-        batch_rows: int = _BATCH_ROWS,
+        self, name: str, start: int | None = None, end: int | None = None, *, batch_rows: int = _BATCH_ROWS
     ) -> Iterator[TradeBlock]:
-        """Yield an instrument's trades in time order; parameters and errors as for `iter_deltas`."""
-        yield from self._rows(instrument_id, DataKind.TRADES, start, end, batch_rows)
+        """Yield an instrument's trades of a span in time order; errors as for `iter_deltas`."""
+        return self._rows(name, DataKind.TRADES, start, end, batch_rows)
 
     def _rows(
-        self, instrument_id: str, kind: DataKind, start: int | None, end: int | None, batch_rows: int
+        self, name: str, kind: DataKind, start: int | None, end: int | None, batch_rows: int
     ) -> Iterator[Any]:
-        spec = self.instrument(instrument_id)
+        spec = self.instrument(name)
         files = self.files(spec.instrument_id, kind)
         refuse_overlaps(files)
         for file in files_within(files, start, end):
@@ -287,18 +247,10 @@ def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
 
 
 def catalog_contents(folder: Path) -> list[dict[str, str | int]]:
-    """List a catalog's instruments with their book changes and trades, without reading a row.
+    """List a catalog's instruments with their book changes and trades, one entry each, without reading a row.
 
-    Returns
-    -------
-    list[dict[str, str | int]]
-        An entry an instrument and type: times as text, empty without files; ``refused`` says why the instrument cannot
-        be quoted, empty where it can.
-
-    Raises
-    ------
-    DataError
-        If the folder is no catalog or an empty one, or one of its files is damaged.
+    Times are text, empty without files; ``refused`` says why the instrument cannot be quoted, empty where it can.
+    A `DataError` says that the folder is no catalog or an empty one, or one of its files is damaged.
     """
     reader = CatalogReader(folder)
     simulated = {spec.instrument_id: spec.simulated for spec in reader.some_instruments()}
@@ -328,12 +280,7 @@ def engine_path(catalog: Path) -> Iterator[str]:
 
     The engine puts the path into a URL as it is, so that ``#`` and ``?`` cut it off and ``%20`` means another folder.
     No way of writing the path helps, as the folder is also opened as it is. A folder with such a name is reached by
-    a link among the temporary files.
-
-    Raises
-    ------
-    DataError
-        If the folder for temporary files has such a name too.
+    a link among the temporary files; a `DataError` says that their folder has such a name too.
     """
     folder = str(catalog.resolve())
     if _PLAIN.fullmatch(folder):

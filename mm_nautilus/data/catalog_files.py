@@ -56,35 +56,20 @@ class DataKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogFile:
-    """One Parquet file of a catalog, described by its name and footer.
-
-    Parameters
-    ----------
-    path
-        Where it is.
-    kind
-        Which type of data it holds.
-    instrument_id
-        The instrument its footer names.
-    start, end
-        First and last ``ts_init`` its name promises, nanoseconds, both inclusive.
-    rows
-        Number of rows.
-    price_precision, size_precision
-        Digits after the decimal point that its footer gives prices and sizes, which the engine reads them with.
-    has_order_ids
-        Whether any row may name a single order, as market-by-order data does.
-    """
+    """One Parquet file of a catalog, described by its name and footer."""
 
     path: Path
     kind: DataKind
     instrument_id: str
     start: int
     end: int
+    """First and last ``ts_init`` its name promises, nanoseconds, both inclusive."""
     rows: int
     price_precision: int
     size_precision: int
+    """Digits after the decimal point that its footer gives prices and sizes, which the engine reads them with."""
     has_order_ids: bool
+    """Whether any row may name a single order, as market-by-order data does."""
 
 
 def format_time(nanoseconds: int) -> str:
@@ -126,10 +111,7 @@ def waiting_sessions(catalog: Path) -> list[Path]:
 def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:
     """Return the files of one instrument's folder in time order, after reading every footer.
 
-    Raises
-    ------
-    DataError
-        If a file is empty, cut off, damaged, not named by a time span, or names no instrument.
+    A `DataError` says that a file is empty, cut off, damaged, not named by a time span, or names no instrument.
     """
     files = [_described(path, kind) for path in folder.glob("*.parquet")]
     return sorted(files, key=lambda file: (file.start, file.end, file.path))
@@ -201,13 +183,7 @@ def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:
 
 
 def last_row(path: Path, columns: list[str]) -> dict[str, Any]:
-    """Return some columns of a file's last row, of which only the last row group is read.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged there.
-    """
+    """Return some columns of a file's last row; only the last row group is read. A `DataError` says it is damaged."""
     with open_parquet(path) as parquet:
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
         last = max(group for group, rows in enumerate(sizes) if rows)
@@ -219,13 +195,7 @@ def last_row(path: Path, columns: list[str]) -> dict[str, Any]:
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file.
-
-    Raises
-    ------
-    DataError
-        If it is empty, cut off or damaged; the message names it.
-    """
+    """Open a Parquet file; a `DataError` names it and says that it is empty, cut off or damaged."""
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); remove it and import its data again")
     try:
@@ -242,23 +212,12 @@ def _damaged(path: Path, error: Exception) -> DataError:
 def read_batches(
     path: Path, columns: list[str] | None = None, batch_rows: int = _BATCH_ROWS
 ) -> Iterator[Any]:
-    """Yield the rows of a Parquet file as Arrow batches, of some columns or all of them.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged.
-    """
+    """Yield the rows of a Parquet file as Arrow batches, of some columns or all; a `DataError` says it is damaged."""
     with open_parquet(path) as parquet:
-        batches = parquet.iter_batches(batch_size=batch_rows, columns=columns)
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(path, error) from error
-            yield batch
+        try:
+            yield from parquet.iter_batches(batch_size=batch_rows, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
 
 
 def row_times(table: Any) -> Ints:
@@ -303,10 +262,7 @@ _LAYOUTS: Final[dict[DataKind, tuple[type[Any], str, tuple[str, ...]]]] = {
 def read_blocks(file: CatalogFile, spec: InstrumentSpec, batch_rows: int) -> Iterator[Any]:
     """Yield a file's rows as `DeltaBlock` or `TradeBlock` of at most `batch_rows`, in the file's own order.
 
-    Raises
-    ------
-    DataError
-        If the file is damaged or holds what does not fit the instrument's increments.
+    A `DataError` says that the file is damaged or holds what does not fit the instrument's increments.
     """
     for batch in read_batches(file.path, batch_rows=batch_rows):
         yield batch_block(file, batch, spec)
@@ -352,13 +308,17 @@ def multiples(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) ->
         column = column.cast(pa.decimal128(38, digits))
     except pa.ArrowInvalid as error:
         raise _off_grid(file, batch, name, increment) from error
-    words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
-    words = words[column.offset : column.offset + len(column)]
-    low, high = words[:, 0], words[:, 1]
+    low, high = decimal_words(column).T
     found, rest = np.divmod(low, int(increment.scaleb(digits)))
     if rest.any() or (high != low >> 63).any():
         raise _off_grid(file, batch, name, increment)
     return found
+
+
+def decimal_words(column: Any) -> Ints:
+    """Return decimals as whole numbers of their last digit, in two columns: the low and the high 64 bits."""
+    words: Ints = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
+    return words[column.offset : column.offset + len(column)]
 
 
 def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> DataError:

@@ -39,8 +39,6 @@ def require_data(
 
     Parameters
     ----------
-    folder
-        The catalog's folder.
     symbols
         Symbols such as ``BTC/USDT``, or ids such as ``BTC/USDT.KRAKEN`` when `venue` is None.
     venue
@@ -53,7 +51,7 @@ def require_data(
     Raises
     ------
     DataError
-        With one line a problem: no catalog, unknown instruments, damaged or overlapping files, no book
+        With one line per problem: no catalog, unknown instruments, damaged or overlapping files, no book
         changes (or trades) at all or none in the span, an instrument that is redefined within the span, or data
         that a run would misread.
     """
@@ -88,13 +86,7 @@ def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
 
 
 def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:
-    """Check by its files' names that a catalog with data has some in a span, nanoseconds, both ends inclusive.
-
-    Raises
-    ------
-    DataError
-        If none of it lies in the span.
-    """
+    """Raise a `DataError` where a catalog has data, and by the files' names none in a span (ns, ends inclusive)."""
     spans = file_spans(path for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
     if not spans or any(
         (start is None or start <= last) and (end is None or first <= end) for first, last in spans

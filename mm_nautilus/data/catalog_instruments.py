@@ -39,47 +39,27 @@ class Redefinition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CatalogInstruments:
-    """What a catalog defines, as it was in force at one time.
-
-    Parameters
-    ----------
-    specs
-        The instruments that can be quoted, ordered by id.
-    refused
-        Why the others cannot, by id.
-    pairs
-        The engine's instruments of `specs`, by id.
-    since
-        Since when each of `specs` is defined, nanoseconds, by id.
-    later
-        Later definitions that differ, by id; instruments that have none are left out.
-    repeated
-        Ids that have several definitions.
-    """
+    """What a catalog defines, as it was in force at one time; mappings are by instrument id."""
 
     specs: tuple[InstrumentSpec, ...]
+    """The instruments that can be quoted, ordered by id."""
     refused: Mapping[str, str]
+    """Why the others cannot."""
     pairs: Mapping[str, Any]
+    """The engine's instruments."""
     since: Mapping[str, int]
+    """Since when each is defined, nanoseconds."""
     later: Mapping[str, tuple[Redefinition, ...]]
+    """Later definitions that differ, where there are any."""
     repeated: frozenset[str]
+    """Ids that have several definitions."""
 
 
 def read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
-    """Read a catalog's definitions.
+    """Read a catalog's definitions; a `DataError` says that a file of them is empty, cut off or damaged.
 
-    Parameters
-    ----------
-    folder
-        The catalog's folder.
-    at
-        The time whose definitions are wanted, nanoseconds; that of the instrument's first data where that is later or
-        none is given. An instrument that is only defined later has its first definition.
-
-    Raises
-    ------
-    DataError
-        If a definition's file is empty, cut off or damaged.
+    Wanted are those in force at the time `at`, nanoseconds, or when the instrument's data begins where that is later or
+    no time is given. An instrument that is only defined later has its first definition.
     """
     definitions: dict[str, list[Any]] = {}
     for pair in _pairs(folder):

@@ -65,54 +65,34 @@ class RecordingOptions:
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows of one stream that wait for the next hand-over.
-
-    Attributes
-    ----------
-    last
-        Time of the last row, nanoseconds, as it will be recorded.
-    is_live, since
-        Of a book: whether the recording knows the whole book, so that changes alone can follow, and the venue's time
-        of the last full one, nanoseconds.
-    """
+    """Rows of one stream that wait for the next hand-over."""
 
     stream: RecordedStream
     last: int = 0
+    """Time of the last row, nanoseconds, as it will be recorded."""
     waiting: list[Any] = field(default_factory=list)
     is_live: bool = False
+    """Whether the recording has the whole book, so that changes alone can follow."""
     since: int = 0
+    """The venue's time of the last full book, nanoseconds."""
 
 
 class CatalogRecorder(GuardedActor):
     """Record book changes, trades, instruments, metrics and fills into a catalog.
 
-    Making one takes the catalog for this process and brings in what an interrupted recording has left. Once it
-    runs, an error ends the recording with one line in the log, and never the run. Add it before the strategies,
-    and call `close` when the engine has stopped.
+    The constructor locks the catalog and recovers interrupted recordings (`recovered`); a `DataError` says why the
+    catalog cannot be used. Once it runs, an error ends the recording with one line in the log (`failure`), and never
+    the run. Add it before the strategies, and call `close` when the engine has stopped.
 
     Parameters
     ----------
-    options
-        Where and how.
     specs
         The instruments whose market data is recorded, as a backtest is to find them: minimums, fees and whether
-        they are simulated come from here, as feeds have little of that.
+        they are simulated come from here, because feeds have little of that.
     book_depth
         Depth to subscribe books with, levels a side, the same as the strategy's; None is the feed's own.
     fee_rates
         Maker and taker fee by symbol, fractions of the value, where they differ from those of `specs`.
-
-    Attributes
-    ----------
-    recovered
-        What an interrupted recording had left.
-    failure
-        Why the recording has ended early, or None.
-
-    Raises
-    ------
-    DataError
-        If the catalog cannot be recorded into.
     """
 
     actor_name = "CATALOG-001"
@@ -151,9 +131,8 @@ class CatalogRecorder(GuardedActor):
 
     def on_start(self) -> None:
         """Prepare the files, subscribe, and set the timer."""
-        for reason in self.recovered.rejected:
-            self.log.warning(f"a part was not added to the catalog: {reason}")
-        for note in self._notes:
+        rejected = (f"a part was not added to the catalog: {reason}" for reason in self.recovered.rejected)
+        for note in (*rejected, *self._notes):
             self.log.warning(note)
         self._begin()
         if not self._is_recording:
@@ -178,18 +157,19 @@ class CatalogRecorder(GuardedActor):
         if not isinstance(message, FeedRequest) or message.instrument_id not in self._stored:
             return
         instrument_id = message.instrument_id
-        if message.data is FeedData.BOOK and message.is_wanted:
-            self._subscribe_deltas(instrument_id)
-        elif message.data is FeedData.BOOK:
-            self.unsubscribe_book_deltas(instrument_id)
-        elif message.is_wanted:
-            book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
-            if known is not None:
-                # The venue may repeat trades from before, which would fill a backtest's orders.
-                book.since = max(book.since, known.ts_event)
-            self.subscribe_trades(instrument_id)
-        else:
-            self.unsubscribe_trades(instrument_id)
+        match message.data, message.is_wanted:
+            case FeedData.BOOK, True:
+                self._subscribe_deltas(instrument_id)
+            case FeedData.BOOK, _:
+                self.unsubscribe_book_deltas(instrument_id)
+            case _, True:
+                book, known = self._books[instrument_id], self.cache.order_book(instrument_id)
+                if known is not None:
+                    # The venue may repeat trades from before, which would fill a backtest's orders.
+                    book.since = max(book.since, known.ts_event)
+                self.subscribe_trades(instrument_id)
+            case _:
+                self.unsubscribe_trades(instrument_id)
 
     def on_book_deltas(self, deltas: Any) -> None:
         """Keep a group of changes; where the book is not known, a whole one has to come first."""
@@ -222,8 +202,7 @@ class CatalogRecorder(GuardedActor):
 
     def on_data(self, data: Any) -> None:
         """Keep one symbol's metrics."""
-        if isinstance(data.data, SymbolMetrics):
-            self.write_metrics(data.data)
+        self.write_metrics(data.data)
 
     def _on_event(self, message: object) -> None:
         if isinstance(message, Fill):
@@ -236,11 +215,11 @@ class CatalogRecorder(GuardedActor):
         self._hand_over(next(self._turns))
         if self._writer.failure is not None:
             self._end(self._writer.failure)
-        elif self._is_rotation_due(self._writer):
+        elif self._is_rotation_due(self._writer.session.part_bytes):
             self._rotate(self._writer)
 
     def on_stop(self) -> None:
-        """Record that the books are not known any more, and hand everything over."""
+        """Record that the books are no longer known, and hand everything over."""
         self._break_books(self.clock.timestamp_ns())
         self._hand_over_all()
         if self._left_out:
@@ -253,7 +232,7 @@ class CatalogRecorder(GuardedActor):
     # -- After the engine -------------------------------------------------------------------------------
 
     def write_metrics(self, metrics: SymbolMetrics) -> None:
-        """Keep one symbol's metrics; also after the engine has stopped, for a run's last figures."""
+        """Keep one symbol's metrics; also after the engine has stopped, for a run's last ones."""
         self._take_row(self._metrics, metrics_row(metrics), "ts_init")
 
     def write_fill(self, result: Fill) -> None:
@@ -268,11 +247,10 @@ class CatalogRecorder(GuardedActor):
         """
         self._hand_over_all()
         self._is_recording = False
-        is_done = True
-        if self._writer is not None:
-            is_done = self._writer.close(timeout_seconds)
-            self.failure = self.failure or self._writer.failure
-            self._writer = None
+        writer, self._writer = self._writer, None
+        is_done = writer is None or writer.close(timeout_seconds)
+        if writer is not None:
+            self.failure = self.failure or writer.failure
         self._lock.close()
         return is_done and self.failure is None
 
@@ -305,7 +283,7 @@ class CatalogRecorder(GuardedActor):
         )
 
     def _resume(self, book: _Rows, deltas: Any) -> None:
-        """Begin with the whole book as the engine keeps it, where changes come without one."""
+        """Begin with the whole book that the engine keeps, where changes come without one."""
         known = self.cache.order_book(deltas.instrument_id) if self._is_connected else None
         if known is None:
             self._left_out += 1
@@ -319,14 +297,14 @@ class CatalogRecorder(GuardedActor):
                 book.is_live = False
                 self._take(book, (_break_row(instrument_id, moment),), moment)
 
-    def _is_rotation_due(self, writer: RecordingWriter) -> bool:
+    def _is_rotation_due(self, part_bytes: int) -> bool:
         """Return whether new files are to be begun, and note when the next are."""
         # Not the event's time, as the timer keeps its schedule when the clock is set.
         now, period = self.clock.timestamp_ns(), round(self.options.rotate_minutes * _MINUTE_NS)
         due = self._next_rotation is not None and now >= self._next_rotation
         if due or self._next_rotation is None:
             self._next_rotation = (now // period + 1) * period
-        return due or writer.part_bytes >= self.options.rotate_megabytes * _BYTES_PER_MEGABYTE
+        return due or part_bytes >= self.options.rotate_megabytes * _BYTES_PER_MEGABYTE
 
     def _rotate(self, writer: RecordingWriter) -> None:
         """Begin new files, each with the whole book, so that a backtest can start with any of them."""

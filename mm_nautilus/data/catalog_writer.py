@@ -39,13 +39,8 @@ class CatalogWriter:
     than the last one of the block before it. They become the row groups of one file, which is there after `close`:
     the engine opens every file of a run at once, and many small ones would cost it memory.
 
-    Parameters
-    ----------
-    folder
-        Where to write; made if it does not exist.
-    target
-        The catalog these files will be moved into, whose instruments must not contradict the new ones;
-        None where there is no other.
+    `target` is the catalog these files will be moved into, whose instruments must not contradict the new ones; None
+    where there is no other.
     """
 
     def __init__(self, folder: Path, target: Path | None = None) -> None:
@@ -64,11 +59,8 @@ class CatalogWriter:
     def write_instrument(self, spec: InstrumentSpec) -> None:
         """Write one instrument; the same definition again writes nothing.
 
-        Raises
-        ------
-        DataError
-            If another definition of the instrument is already there, a different symbol already uses its
-            folder, or the engine cannot keep its numbers exactly.
+        A `DataError` says that another definition of the instrument is already there, a different symbol already uses
+        its folder, or the engine cannot keep its numbers exactly.
         """
         folder = folder_name(spec.instrument_id)
         if folder in self._refused:
@@ -88,12 +80,8 @@ class CatalogWriter:
     def write_block(self, spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> None:
         """Write one block of book changes or trades; an empty block writes nothing.
 
-        Raises
-        ------
-        ValueError
-            If the block is not in time order or does not start after the one before it.
-        DataError
-            If the target already holds such data of the instrument in the span written so far.
+        A `ValueError` says that the block is not in time order or does not start after the one before it, a `DataError`
+        that the target already holds such data of the instrument in the span written so far.
         """
         if not len(block):
             return
@@ -176,12 +164,8 @@ def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
 def staged_folder(target: Path) -> Iterator[Path]:
     """Yield a hidden folder beside `target` to write files into, which is removed at the end of the block.
 
-    Folders above the target are not made, so that what is refused leaves none of them.
-
-    Raises
-    ------
-    DataError
-        In place of an `OSError` within the block or before it.
+    Folders above the target are not made, so that what is refused leaves none of them. An `OSError` within the block
+    becomes a `DataError`.
     """
     staging = None
     try:
@@ -197,18 +181,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
-    """Open a writer beside `target` and move its files into `target` when the block ends without an error.
+    """Open a writer beside `target`, a new or an existing catalog, and move its files there at the end of the block.
 
-    Parameters
-    ----------
-    target
-        The catalog's folder; made if it does not exist, added to if it does.
-
-    Raises
-    ------
-    DataError
-        If `target` already holds data of the same instrument and type in the new data's time span, or a
-        contradicting instrument, or cannot be written; nothing is moved then.
+    Nothing is moved after an error. A `DataError` says that `target` already holds data of the same instrument and type
+    in the new data's time span, or a contradicting instrument, or cannot be written.
     """
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file; a catalog is a folder")

@@ -1,7 +1,6 @@
 """Check a catalog: what it holds, and everything in it that would spoil a backtest."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,13 +33,6 @@ _BATCH_ROWS: Final = 65_536
 _LEAST_WINDOW_NS: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    gap_seconds: float
-    lag_seconds: float | None
-    tolerance_bps: float
-
-
 def check_catalog(
     folder: Path,
     *,
@@ -53,8 +45,6 @@ def check_catalog(
 
     Parameters
     ----------
-    folder
-        The catalog.
     gap_seconds
         Longest silence of a book that is not a gap. A silent tape under a live book is only noted.
     trade_book_lag_seconds, trade_tolerance_bps
@@ -71,7 +61,7 @@ def check_catalog(
         report.
     """
     reader = CatalogReader(folder)
-    limits = _Limits(gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
+    limits = (gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
     problems: list[Problem] = []
     notes: list[str] = []
     specs = _instruments(reader, problems)
@@ -175,15 +165,16 @@ class _InstrumentCheck:
         self,
         reader: CatalogReader,
         spec: InstrumentSpec,
-        limits: _Limits,
+        limits: tuple[float, float | None, float],
         problems: list[Problem],
         notes: list[str],
     ) -> None:
-        self._reader, self._spec, self._limits = reader, spec, limits
+        self._reader, self._spec = reader, spec
+        self._gap_seconds, self._lag_seconds, self._tolerance_bps = limits
         self._problems, self._notes = problems, notes
         self._book, self._trades = TypeReport(), TypeReport()
-        self._book_span = _SpanCheck(self._book, limits.gap_seconds)
-        self._tape_span = _SpanCheck(self._trades, limits.gap_seconds)
+        self._book_span = _SpanCheck(self._book, self._gap_seconds)
+        self._tape_span = _SpanCheck(self._trades, self._gap_seconds)
         self._replay = BookReplay()
         self._book_files = self._files(DataKind.DELTAS, self._book)
         self._trade_files = self._files(DataKind.TRADES, self._trades)
@@ -192,14 +183,12 @@ class _InstrumentCheck:
 
     def run(self, progress: Progress) -> InstrumentReport:
         """Read everything and report."""
-        gap_ns, lag_seconds = self._limits.gap_seconds * 1e9, self._limits.lag_seconds
-        window_ns = (
-            max(_LEAST_WINDOW_NS, book_pace(self._book_files, gap_ns))
-            if lag_seconds is None
-            else int(lag_seconds * 1e9)
-        )
-        trades = self._trade_blocks(progress)
-        tape = TapeComparison(trades, window_ns, gap_ns, self._limits.tolerance_bps)
+        gap_ns = self._gap_seconds * 1e9
+        if self._lag_seconds is None:
+            window_ns = max(_LEAST_WINDOW_NS, book_pace(self._book_files, gap_ns))
+        else:
+            window_ns = int(self._lag_seconds * 1e9)
+        tape = TapeComparison(self._trade_blocks(progress), window_ns, gap_ns, self._tolerance_bps)
         for tops in self._book_tops(progress):
             tape.follow(tops)
         outside = tape.finish()

@@ -10,21 +10,14 @@ from mm_nautilus.market.rows import Ints
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong.
-
-    Parameters
-    ----------
-    kind
-        Its name in JSON, for example ``crossed``.
-    instrument_id
-        The instrument, or the folder's name where none is defined; empty for the whole catalog.
-    text
-        What is wrong, with count, first time and value.
-    """
+    """One thing that is wrong."""
 
     kind: str
+    """Its name in JSON, for example ``crossed``."""
     instrument_id: str
+    """The instrument, or the folder's name where none is defined; empty for the whole catalog."""
     text: str
+    """What is wrong, with count, first time and value."""
 
 
 @dataclass(slots=True)
@@ -46,77 +39,54 @@ class Occurrences:
 
 @dataclass(slots=True)
 class OutsideTrades(Occurrences):
-    """Trades outside the book.
-
-    Parameters
-    ----------
-    compared
-        Trades that could be compared with the book.
-    farthest_bps
-        The largest distance of any compared trade beyond the touch range, in basis points of its price;
-        trades within the tolerance included.
-    window_seconds
-        How long before and after a trade the book was looked at.
-    """
+    """Trades outside the book."""
 
     compared: int = 0
+    """Trades that could be compared with the book."""
     farthest_bps: float = 0.0
+    """Largest distance of any compared trade beyond the touch range, basis points of its price."""
     window_seconds: float = 0.0
+    """How long before and after a trade the book was looked at."""
 
 
 @dataclass(slots=True)
 class TypeReport:
-    """What a catalog holds of one instrument and type.
-
-    Parameters
-    ----------
-    files, rows
-        How many of each.
-    first, last
-        First and last ``ts_init``, nanoseconds, or None without rows.
-    groups
-        Atomic groups that end with the last-flag (book changes only).
-    gaps, longest_gap_seconds, longest_gap_at
-        Silences longer than the threshold, those before the first and after the last row included while the other
-        type has rows; the longest silence of all, and when it began (nanoseconds).
-    breaks, longest_break_seconds
-        Silences that the data itself announces: groups that do nothing but empty the book, as a recording does
-        when it ends or its feed is lost. They are no gaps, as no quote can follow an old book there.
-    unsorted, crossed, one_sided, unfinished, duplicated_ids
-        Rows earlier than the one before; groups that leave the book crossed, or with an empty side; groups
-        without the last-flag; trade ids seen shortly before.
-    uncleared
-        Snapshots that do not clear the book before them, so that its old levels stay (book changes only).
-    starts_clear
-        Whether the first row clears the book, as a snapshot does (book changes only).
-    unknown_takers
-        Trades without the taker's side (trades only).
-    unknown_deletes
-        Deletes of prices that were not in the book; common and harmless in real feeds.
-    complete
-        Whether every row could be read; figures stop at the first damage otherwise.
-    """
+    """What a catalog holds of one instrument and type; times are ``ts_init``, nanoseconds."""
 
     files: int = 0
     rows: int = 0
     first: int | None = None
     last: int | None = None
     groups: int = 0
+    """Groups of book changes that end with the last-flag."""
     gaps: Occurrences = field(default_factory=Occurrences)
+    """Silences longer than the threshold; those before the first and after the last row count while the other type has
+    rows."""
     longest_gap_seconds: float = 0.0
     longest_gap_at: int | None = None
     breaks: Occurrences = field(default_factory=Occurrences)
+    """Silences that the data itself announces by emptying the book, as a recording does when it ends or its feed is
+    lost. They are no gaps, as no quote can follow an old book there."""
     longest_break_seconds: float = 0.0
     unsorted: Occurrences = field(default_factory=Occurrences)
+    """Rows earlier than the one before."""
     crossed: Occurrences = field(default_factory=Occurrences)
     one_sided: Occurrences = field(default_factory=Occurrences)
+    """Groups that leave the book crossed, or with an empty side."""
     unfinished: Occurrences = field(default_factory=Occurrences)
+    """Groups without the last-flag."""
     duplicated_ids: Occurrences = field(default_factory=Occurrences)
+    """Trade ids seen shortly before."""
     uncleared: Occurrences = field(default_factory=Occurrences)
+    """Snapshots that do not clear the book before them, so that its old levels stay."""
     starts_clear: bool = True
+    """Whether the first book change clears the book, as a snapshot does."""
     unknown_takers: int = 0
+    """Trades without the taker's side."""
     unknown_deletes: int = 0
+    """Deletes of prices that were not in the book; common and harmless in real feeds."""
     complete: bool = True
+    """Whether every row could be read; the other figures stop at the first damage."""
 
 
 @dataclass(frozen=True, slots=True)

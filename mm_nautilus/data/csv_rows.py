@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
+from mm_nautilus.data.catalog_files import decimal_words
 from mm_nautilus.data.csv_files import CsvKind, blocks, shape_problem, shown
 from mm_nautilus.data.findings import FindingKind, Findings
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
-from mm_nautilus.market.rows import Ints
+from mm_nautilus.market.rows import Columns, Ints
 
 type Mask = NDArray[np.bool_]
 
@@ -31,54 +32,27 @@ _MARKS: Final = {
 _MOST_MULTIPLES = 10**17
 _FIRST_US, _LAST_US = 10**15, 9 * 10**15 - 1
 """Microseconds since 1970 with 16 digits, as `mm_nautilus.data.csv_files.shape_problem` checks."""
-_MOST_DIGITS: Final = 18
-_POWERS: Final = 10 ** np.arange(_MOST_DIGITS + 1, dtype=np.int64)
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
 
 
 @dataclass(frozen=True, slots=True)
-class CsvRows:
-    """Well-formed rows of one file.
-
-    Parameters
-    ----------
-    line
-        Line numbers in the file; the header is line 1.
-    ts_event, ts_init
-        Exchange and local time, nanoseconds.
-    side
-        `Side.BID` or `Side.ASK`; `Side.NONE` for a trade whose taker is not known.
-    price_ticks, size_lots
-        Whole numbers of increments.
-    snapshot
-        The is_snapshot column; all False for trades.
-    trade_id
-        The id column; empty for book rows, and for trades that have none.
-    """
+class CsvRows(Columns):
+    """Well-formed rows of one file."""
 
     line: Ints
+    """Line numbers in the file; the header is line 1."""
     ts_event: Ints
     ts_init: Ints
+    """Exchange and local time, nanoseconds."""
     side: Ints
+    """`Side.BID` or `Side.ASK`; `Side.NONE` for a trade whose taker is not known."""
     price_ticks: Ints
     size_lots: Ints
+    """Whole numbers of increments."""
     snapshot: Mask
+    """The is_snapshot column; all False for trades."""
     trade_id: NDArray[np.object_]
-
-    def __len__(self) -> int:
-        return len(self.line)
-
-    def select(self, choice: Mask | slice) -> "CsvRows":
-        """Return the rows of a mask or slice."""
-        return CsvRows(*(column[choice] for column in self._columns()))
-
-    def join(self, after: "CsvRows") -> "CsvRows":
-        """Return these rows followed by others."""
-        pairs = zip(self._columns(), after._columns(), strict=True)
-        return CsvRows(*(np.concatenate(pair) for pair in pairs))
-
-    def _columns(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+    """The id column; empty for book rows, and for trades that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,48 +209,19 @@ def _choices(column: Any, codes: dict[str, int]) -> tuple[Ints, Mask]:
 
 
 def _times(column: Any) -> tuple[Ints, Mask]:
-    values, places, plain = _decimals(column, 16)
-    return values, plain & (places < 0) & (values >= _FIRST_US) & (values <= _LAST_US)
-
-
-def _decimals(column: Any, most_whole: int) -> tuple[Ints, Ints, Mask]:
-    """Return texts without their point as whole numbers, digits behind it (-1 without one), and which are plain.
-
-    A plain text has up to 18 digits, `most_whole` of them before the point, and some before and behind it.
-    """
-    offsets = np.frombuffer(column.buffers()[1], np.int32)[column.offset :][: len(column) + 1]
-    text = np.frombuffer(column.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    starts = offsets - offsets[0]
-    is_point = text == ord(".")
-    points = np.flatnonzero(is_point)
-    before = np.searchsorted(points, starts)
-    length, count = np.diff(starts), np.diff(before)
-    place = starts[1:] - 1 - np.append(points, 0)[before[:-1]]
-    places = np.where(count == 0, -1, place)
-    digits = length - count
-    whole = digits - np.maximum(places, 0)
-    plain = (count <= 1) & (places != 0) & (whole >= 1) & (whole <= most_whole) & (digits <= _MOST_DIGITS)
-    strange = np.flatnonzero((text - ord("0") > 9) & ~is_point)
-    plain[np.searchsorted(starts, strange, side="right") - 1] = False
-    rest = pa.Array.from_buffers(
-        pa.string(),
-        len(column),
-        [None, pa.py_buffer((starts - before).astype(np.int32)), pa.py_buffer(text[~is_point])],
-    )
-    if not plain.all():
-        rest = pc.if_else(pa.array(plain), rest, "0")
-    values: Ints = rest.cast(pa.int64()).to_numpy()
-    return values, np.where(plain, places, 0), plain
+    is_whole = _mask(pc.match_substring_regex(column, "^[0-9]{16}$"))
+    values: Ints = pc.if_else(pa.array(is_whole), column, b"0").cast(pa.string()).cast(pa.int64()).to_numpy()
+    return values, is_whole & (values >= _FIRST_US) & (values <= _LAST_US)
 
 
 def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
     """Return decimal texts as multiples of `increment`, rounded down; which are exact; which lie between."""
     digits = decimal_places(increment)
-    values, places, plain = _decimals(column, max(1, 17 - digits))
-    shift = digits - np.maximum(places, 0)
-    values, beyond = np.divmod(values * _POWERS[np.maximum(shift, 0)], _POWERS[np.maximum(-shift, 0)])
-    multiples, rest = np.divmod(values, int(increment.scaleb(digits)))
-    exact = plain & (beyond == 0) & (rest == 0)
+    behind = f"[0-9]{{1,{digits}}}0{{0,12}}" if digits else "0{1,12}"
+    plain = _mask(pc.match_substring_regex(column, rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.{behind})?$"))
+    numbers = pc.if_else(pa.array(plain), column, b"0").cast(pa.string()).cast(pa.decimal128(38, digits))
+    multiples, rest = np.divmod(decimal_words(numbers)[:, 0], int(increment.scaleb(digits)))
+    exact = plain & (rest == 0)
     between = plain & ~exact
     for row in np.flatnonzero(~plain).tolist():
         try:

@@ -76,10 +76,6 @@ def export_catalog(
 
     Parameters
     ----------
-    catalog
-        The catalog's folder.
-    target
-        The folder to write into; made if needed.
     form
         ``tardis`` writes ``incremental_book_L2`` and ``trades`` CSV files, compressed, with times in microseconds,
         and the instrument's definition; ``parquet`` writes book changes, trades and touches.
@@ -187,13 +183,12 @@ class _SymbolExport:
             for changes in self._deltas():
                 book.write(changes)
         self._keep(book.path, book.rows)
-        for count, words in (
-            (
-                book.joined_groups,
-                "groups of book changes share a microsecond with the previous one and are merged into it",
+        for words, count in {
+            "groups of book changes share a microsecond with the previous one and are merged into it": (
+                book.joined_groups
             ),
-            (book.empty_clears, "times the book was emptied for a while, which the format cannot express"),
-        ):
+            "times the book was emptied for a while, which the format cannot express": book.empty_clears,
+        }.items():
             if count:
                 self.notes.append(f"{self._spec.instrument_id}: {count:,} {words}")
         with closing(TardisTrades(self._folder, self._spec)) as tape:
@@ -234,11 +229,12 @@ class _SymbolExport:
         identity, start_ns = self._spec.instrument_id, self._start_ns
         bounds = self._reader.bounds(identity, DataKind.DELTAS)
         if start_ns is not None and bounds is not None and start_ns > bounds[0]:
-            start_ns = self._reader.snapshot_before(identity, start_ns)
-            if start_ns is None:
+            books = self._reader.full_books(identity, start_ns)
+            if not books:
                 raise DataError(
                     f"start must come after a full book of {identity}, and {self._reader.folder} holds none up to then"
                 )
+            start_ns = books[-1]
         return self._progress.counting(self._reader.iter_deltas(identity, start_ns, self._end_ns))
 
     def _trades(self) -> Iterator[TradeBlock]:

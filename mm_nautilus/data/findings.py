@@ -1,7 +1,7 @@
 """What an import found in its files: counts, line numbers and texts, by file and kind."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,15 +13,7 @@ _SHOWN_ROWS: Final = 10
 
 
 class FindingKind(StrEnum):
-    """What can be wrong with a row; the value is its name in JSON.
-
-    Attributes
-    ----------
-    label
-        The kind in words, for a number of rows.
-    refused
-        Whether an import that refuses bad rows stops at it; the others are only reported.
-    """
+    """What can be wrong with a row: its name in JSON, in words, and whether an import that refuses bad rows stops."""
 
     MALFORMED = "malformed", "malformed rows", True
     OUT_OF_ORDER = "out_of_order", "rows out of order", True
@@ -50,23 +42,16 @@ class FindingKind(StrEnum):
 
 @dataclass(slots=True)
 class Finding:
-    """One kind of finding in one file.
-
-    Parameters
-    ----------
-    count
-        How many rows (or states) in all.
-    lines
-        The first line numbers, at most ten; empty where lines are not known.
-    texts
-        What is wrong at each of these lines, with the value and what is allowed.
-    """
+    """One kind of finding in one file."""
 
     file: Path
     kind: FindingKind
     count: int = 0
+    """How many rows (or states) in all."""
     lines: list[int] = field(default_factory=list)
+    """The first line numbers, at most ten; empty where lines are not known."""
     texts: list[str] = field(default_factory=list)
+    """What is wrong at each of these lines, with the value and what is allowed."""
 
     @property
     def message(self) -> str:
@@ -78,14 +63,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
-            "file": str(self.file),
-            "kind": self.kind.value,
-            "count": self.count,
-            "lines": list(self.lines),
-            "texts": list(self.texts),
-            "refused": self.kind.refused,
-        }
+        return {**asdict(self), "file": str(self.file), "refused": self.kind.refused}
 
 
 class Findings:

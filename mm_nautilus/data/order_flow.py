@@ -40,41 +40,27 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """Order flow of one pair; every rate is a mean number a second of both sides together.
-
-    Parameters
-    ----------
-    limit_rate, cancel_rate, market_rate
-        Limit orders, attempts to cancel, and market orders of uninformed takers.
-    informed_rate
-        How often an informed taker looks for quotes that the efficient price has passed.
-    refresh_rate
-        How often a maker looks whether the best quote is stale, and pulls it.
-    half_spread_bps
-        Least distance of a new limit order from the efficient price, basis points.
-    decay_bps
-        The intensity of limit orders falls with their further distance d as ``exp(-d / decay_bps)``.
-    limit_value, limit_spread
-        Median value of a limit order in the currency values are counted in, and the standard deviation of its
-        logarithm.
-    market_value, market_spread
-        The same of a market order.
-    max_levels
-        Levels a side beyond which the farthest is dropped.
-    """
+    """Order flow of one pair; every rate is a mean number per second of both sides together."""
 
     limit_rate: float
     cancel_rate: float
     market_rate: float
+    """Limit orders, attempts to cancel, and market orders of uninformed takers."""
     informed_rate: float
+    """How often an informed taker looks for quotes that the efficient price has passed."""
     refresh_rate: float
+    """How often a maker looks whether the best quote is stale, and pulls it."""
     half_spread_bps: float
+    """Least distance of a new limit order from the efficient price, basis points."""
     decay_bps: float
+    """The intensity of limit orders falls with their further distance d as ``exp(-d / decay_bps)``."""
     limit_value: float
     limit_spread: float
     market_value: float
     market_spread: float
+    """Median value of an order in the currency values are counted in, and the standard deviation of its logarithm."""
     max_levels: int = 40
+    """Levels per side beyond which the farthest is dropped."""
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -141,25 +127,15 @@ class SideBook:
 
 @dataclass(frozen=True, slots=True)
 class PairSlice:
-    """One pair's data over one slice of time.
-
-    Parameters
-    ----------
-    spec
-        The instrument.
-    deltas, trades
-        Book changes and trades; both may be empty.
-    informed
-        Whether each trade's taker was an informed one; a catalog does not hold it.
-    efficient_price
-        The efficient price at each step of the slice, in quote currency; a catalog does not hold it.
-    """
+    """One pair's data over one slice of time; blocks may be empty, and a catalog does not hold the last two."""
 
     spec: InstrumentSpec
     deltas: DeltaBlock
     trades: TradeBlock
     informed: NDArray[np.bool_]
+    """Whether each trade's taker was an informed one."""
     efficient_price: NDArray[np.float64]
+    """The efficient price at each step of the slice, in quote currency."""
 
 
 class _Draw(NamedTuple):
@@ -183,14 +159,7 @@ class PairFlow:
     Informed takers are those of Glosten and Milgrom (Journal of Financial Economics 14, 1985): they know the
     efficient price and take what is mispriced against it.
 
-    Parameters
-    ----------
-    config
-        Rates and sizes.
-    spec
-        The instrument: its increments and smallest order.
-    generator
-        Source of randomness; all slices draw from it in order.
+    All slices draw from `generator` in order.
     """
 
     def __init__(self, config: FlowConfig, spec: InstrumentSpec, generator: np.random.Generator) -> None:
@@ -212,12 +181,7 @@ class PairFlow:
     def open(self, ts_ns: int, price: float, value_price: float) -> None:
         """Fill the empty book with limit orders around the efficient price and record the snapshot.
 
-        Parameters
-        ----------
-        ts_ns
-            Time of the snapshot, nanoseconds since the epoch.
-        value_price
-            Value of one unit of base currency in the currency order values are counted in.
+        `value_price` is the value of one unit of base currency in the currency order values are counted in.
         """
         self._last_ns = ts_ns
         for draw in self._draws(np.full(6 * self._config.max_levels, ts_ns)):
@@ -243,17 +207,9 @@ class PairFlow:
     ) -> PairSlice:
         """Evolve the book over one slice and return what happened.
 
-        Parameters
-        ----------
-        start_ns
-            Begin of the slice, nanoseconds since the epoch.
-        step_ns
-            Time between two of the prices, nanoseconds.
-        prices, value_prices
-            Efficient price and value of one unit of base currency at each step of the whole slice.
-        end_ns
-            Moment before which to stop, nanoseconds since the epoch. Random numbers are drawn for the whole
-            slice whatever it is, so that a shorter simulation is the beginning of a longer one.
+        The slice begins at `start_ns`, and its prices are `step_ns` apart; nothing happens from `end_ns` on. Random
+        numbers are drawn for the whole slice whatever its end is, so that a shorter simulation is the beginning of a
+        longer one.
         """
         count = self._generator.poisson(sum(self._config.rates) * step_ns * len(prices) / 1e9)
         # The end of the slice is left free, so that the last event's minimum gaps stay inside it.

@@ -1,10 +1,10 @@
 """A recording's own folder inside its catalog: logs that are being written, and how they become the catalog's files.
 
-``.recording`` holds a lock, one folder a session, and in each session one folder a part with the logs of that time,
-each in the folder that its file will have in the catalog. Everything that follows can be done again after it was
-interrupted: the same log always gives the same file, and a log is only deleted when its file is in its place.
+``.recording`` holds a lock, one folder per session, and in each session one folder per part with the logs of that time,
+each in the folder that its file will have in the catalog. Every step can be repeated after an interruption: the same
+log always gives the same file, and a log is deleted only when its file is in its place.
 
-As a program, the module brings one part of a running recording into its catalog, and ends with the process that
+As a program, the module brings one part of a running recording into its catalog. It ends with the process that
 started it, in whatever way that ends.
 """
 
@@ -12,11 +12,11 @@ import os
 import shutil
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ from mm_nautilus.data.catalog_files import (
     waiting_sessions,
 )
 from mm_nautilus.data.catalog_writer import CatalogWriter
-from mm_nautilus.data.recording_log import LogReader
+from mm_nautilus.data.recording_log import read_log
 from mm_nautilus.data.recording_rows import break_table, is_recorded, stored_table
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -53,31 +53,20 @@ _NICENESS: Final = 10
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What was left of recordings that did not end in an orderly way, and is in the catalog now.
-
-    Parameters
-    ----------
-    sessions, files, rows
-        Sessions found; files and rows that were added.
-    torn_bytes
-        Size of what was being written when a session ended, which cannot be read.
-    breaks
-        Books that were marked as unknown from the end of a session on.
-    joined
-        Files that were put together with others of the same day.
-    rejected
-        Why parts were not added, which are kept beside the sessions: they hold what their instrument does not allow,
-        or are of another version.
-    """
+    """What a recovery brought into the catalog of recordings that were interrupted."""
 
     catalog: Path
     sessions: int = 0
     files: int = 0
     rows: int = 0
     torn_bytes: int = 0
+    """Size of what was being written when a session ended, which cannot be read."""
     breaks: int = 0
+    """Books that were marked as unknown from the end of a session on."""
     joined: int = 0
+    """Files that were joined with others of the same day."""
     rejected: list[str] = field(default_factory=list)
+    """Why parts were not added. They are kept beside the sessions."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -145,13 +134,13 @@ def promote_part(catalog: Path, part: Path, report: RecoveryReport) -> None:
     specs = _specs_by_folder(catalog, definitions)
     writer, rows, torn_bytes = CatalogWriter(made), 0, 0
     for log in sorted(part.rglob(LOG_NAME)):
-        reader = LogReader(log)
-        for logged in reader.tables():
+        torn_bytes += log.stat().st_size
+        for logged, size in read_log(log):
             table = _as_in_catalog(log, logged, specs)
             if table.num_rows:
                 writer.write_table(log.parent.relative_to(part), table)
             rows += table.num_rows
-        torn_bytes += reader.torn_bytes
+            torn_bytes -= size
     if writer.close():
         _place_files(definitions, catalog)
     report.files += _place_files(made, catalog)
@@ -195,12 +184,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def last_time(catalog: Path, folder: Path) -> int:
-    """Return the last time (nanoseconds) a folder of the catalog holds, by its files' names, 0 without files."""
-    return _last_time((catalog / folder).glob("*.parquet"))
-
-
-def _last_time(paths: Iterable[Path]) -> int:
+def last_time(paths: Iterable[Path]) -> int:
+    """Return the last time (nanoseconds) that files hold by their names, 0 without files."""
     return max((end for _, end in file_spans(paths)), default=0)
 
 
@@ -271,7 +256,7 @@ def mark_breaks(catalog: Path, session: Path) -> int:
         if paths and _recorded_schema(paths[-1]) is not None:
             last = last_row(paths[-1], ["action", "flags"])
             if last["action"] != "CLEAR" or not last["flags"] & Flag.LAST:
-                writer.write_table(folder.relative_to(catalog), break_table(spec, _last_time(paths) + 1))
+                writer.write_table(folder.relative_to(catalog), break_table(spec, last_time(paths) + 1))
     writer.close()
     return _place_files(aside, catalog)
 
@@ -290,7 +275,7 @@ def join_days(catalog: Path) -> int:
     OSError
         If something cannot be written; the files stay as they are then, or `recover` finishes the work.
     """
-    joined, today = 0, _last_time((catalog / "data").glob("*/*/*.parquet")) // _DAY_NS
+    joined, today = 0, last_time((catalog / "data").glob("*/*/*.parquet")) // _DAY_NS
     folders = [*(catalog / "data").glob("*/*"), catalog / "fills"]
     for folder in sorted(path for path in folders if path.is_dir()):
         for paths in _runs_of_a_day(folder, today):
@@ -302,21 +287,18 @@ def join_days(catalog: Path) -> int:
 
 
 def _runs_of_a_day(folder: Path, today: int) -> list[list[Path]]:
-    """Return the runs of at least two neighbouring recorded files of one day before today."""
-    runs: dict[tuple[int, int], list[Path]] = defaultdict(list)
-    breaks, previous = 0, None
-    for path in sorted(folder.glob("*.parquet")):
+    """Return the runs of at least two neighbouring recorded files of one day before today, and of one schema."""
+
+    def day_and_schema(path: Path) -> tuple[int, bytes] | None:
         span = file_interval(path.name)
-        if span is None or span[1] // _DAY_NS >= today:
-            break
-        schema = _recorded_schema(path)
-        breaks += schema is None or (
-            previous is not None and not schema.equals(previous, check_metadata=True)
+        is_past = span is not None and span[1] // _DAY_NS < today
+        schema = _recorded_schema(path) if is_past else None
+        return (
+            None if span is None or schema is None else (span[0] // _DAY_NS, schema.serialize().to_pybytes())
         )
-        previous = schema
-        if schema is not None:
-            runs[breaks, span[0] // _DAY_NS].append(path)
-    return [paths for paths in runs.values() if len(paths) > 1]
+
+    runs = groupby(sorted(folder.glob("*.parquet")), day_and_schema)
+    return [paths for key, run in runs if key is not None and len(paths := list(run)) > 1]
 
 
 def _recorded_schema(path: Path) -> pa.Schema | None:
@@ -337,19 +319,16 @@ def _join(catalog: Path, paths: Sequence[Path]) -> None:
             writer.write_table(path.parent.relative_to(catalog), pa.Table.from_batches([batch]))
     for path in writer.close():
         _sync(path)
-    aside.rename(_joined(catalog))
-    _sync(catalog / RECORDING_FOLDER)
+    aside.rename(aside.with_name("joined"))
+    _sync(aside.parent)
     _finish_join(catalog)
-
-
-def _joined(catalog: Path) -> Path:
-    return catalog / RECORDING_FOLDER / "joined"
 
 
 def _finish_join(catalog: Path) -> None:
     """Put a joined file in the place of those it was made of; a reader never finds rows twice."""
-    for path in _joined(catalog).rglob("*.parquet"):
-        target = catalog / path.relative_to(_joined(catalog))
+    joined = catalog / RECORDING_FOLDER / "joined"
+    for path in joined.rglob("*.parquet"):
+        target = catalog / path.relative_to(joined)
         start, end = file_interval(path.name) or (0, 0)
         for other in target.parent.glob("*.parquet"):
             span = file_interval(other.name)
@@ -357,19 +336,12 @@ def _finish_join(catalog: Path) -> None:
             if is_within and _recorded_schema(other) is not None:
                 other.unlink()
         path.rename(target)
-    for folder in (_joined(catalog), catalog / RECORDING_FOLDER / "joining"):
+    for folder in (joined, joined.with_name("joining")):
         if folder.exists():
             shutil.rmtree(folder)
 
 
 # -- In a process of its own --------------------------------------------------------------------------------
-
-
-def _promote_beside(catalog: Path, part: Path) -> None:
-    os.nice(_NICENESS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    promote_part(catalog, part, RecoveryReport(catalog))
-    join_days(catalog)
 
 
 def _end_with_parent() -> None:
@@ -379,4 +351,8 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _promote_beside(*map(Path, sys.argv[1:]))
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    running_catalog = Path(sys.argv[1])
+    promote_part(running_catalog, Path(sys.argv[2]), RecoveryReport(running_catalog))
+    join_days(running_catalog)

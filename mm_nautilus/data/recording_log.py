@@ -5,6 +5,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -18,79 +19,47 @@ _CODEC: Final = "zstd"
 _ROWS_AT_ONCE: Final = 65_536
 
 
-class LogWriter:
-    """Append tables to a new file, unbuffered; every method raises an `OSError` if the file cannot be written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._file = path, path.open("xb", buffering=0)
-
-    def append(self, table: pa.Table) -> int:
-        """Write one table and return its size in the file, in bytes."""
-        if not os.fstat(self._file.fileno()).st_nlink:  # what is written into it is lost, without an error
-            raise FileNotFoundError(errno.ENOENT, "it was removed", str(self._path))
-        sink = pa.BufferOutputStream()
-        with (
-            pa.CompressedOutputStream(sink, _CODEC) as packed,
-            pa.ipc.new_stream(packed, table.schema) as stream,
-        ):
-            stream.write_table(table)
-        body = sink.getvalue().to_pybytes()
-        # A disk that is nearly full takes a part of a write without an error.
-        rest = memoryview(_BLOCK.pack(len(body), zlib.crc32(body)) + body)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-        return _BLOCK.size + len(body)
-
-    def sync(self) -> None:
-        """Wait until everything is on the disk itself, so that it also survives a power cut."""
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+def append_table(log: FileIO, table: pa.Table) -> int:
+    """Write one table to an unbuffered file, and return its size there in bytes; an `OSError` says why it cannot be."""
+    if not os.fstat(log.fileno()).st_nlink:  # what is written into it is lost, without an error
+        raise FileNotFoundError(errno.ENOENT, "it was removed", str(log.name))
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, _CODEC) as packed, pa.ipc.new_stream(packed, table.schema) as stream:
+        stream.write_table(table)
+    body = sink.getvalue().to_pybytes()
+    # A disk that is nearly full takes a part of a write without an error.
+    rest = memoryview(_BLOCK.pack(len(body), zlib.crc32(body)) + body)
+    while rest:
+        rest = rest[log.write(rest) :]
+    return _BLOCK.size + len(body)
 
 
-class LogReader:
-    """Read a log up to the first table that is not whole.
+def read_log(path: Path) -> Iterator[tuple[pa.Table, int]]:
+    """Yield a log's tables up to the first that is not whole, joined to some 65,000 rows each.
 
-    Attributes
-    ----------
-    torn_bytes
-        Size of what follows the last whole table; known once `tables` has ended.
+    With each comes its size in the log, bytes. A `DataError` says that what is whole by its checksum is no table.
     """
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for table, length in _whole_tables(path):
+        waiting.append(table)
+        rows, size = rows + table.num_rows, size + length
+        if rows >= _ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting), size
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.concat_tables(waiting), size
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.torn_bytes = 0
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Yield what was appended, in order, put together to some 65,000 rows each.
-
-        Raises
-        ------
-        DataError
-            If what is whole by its checksum is no table.
-        """
-        waiting: list[pa.Table] = []
-        for table in self._whole_tables():
-            waiting.append(table)
-            if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
-                yield pa.concat_tables(waiting)
-                waiting = []
-        if waiting:
-            yield pa.concat_tables(waiting)
-
-    def _whole_tables(self) -> Iterator[pa.Table]:
-        self.torn_bytes = self._path.stat().st_size
-        with self._path.open("rb") as file:
-            while len(head := file.read(_BLOCK.size)) == _BLOCK.size:
-                length, checksum = _BLOCK.unpack(head)
-                body = file.read(length)
-                if not length or len(body) < length or zlib.crc32(body) != checksum:
-                    return
-                self.torn_bytes -= _BLOCK.size + length
-                try:
-                    packed = pa.CompressedInputStream(pa.BufferReader(body), _CODEC)
-                    yield pa.ipc.open_stream(packed).read_all()
-                except (pa.ArrowException, OSError) as error:
-                    raise DataError(f"{self._path} holds what is no table: {error}") from error
+def _whole_tables(path: Path) -> Iterator[tuple[pa.Table, int]]:
+    with path.open("rb") as file:
+        while len(head := file.read(_BLOCK.size)) == _BLOCK.size:
+            length, checksum = _BLOCK.unpack(head)
+            body = file.read(length)
+            if not length or len(body) < length or zlib.crc32(body) != checksum:
+                return
+            try:
+                packed = pa.CompressedInputStream(pa.BufferReader(body), _CODEC)
+                yield pa.ipc.open_stream(packed).read_all(), _BLOCK.size + length
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{path} holds what is no table: {error}") from error

@@ -28,25 +28,19 @@ _RECORDED_BY: Final = {b"recorded_by": b"mm_nautilus"}
 _SIZE_PRECISION: Final = b"size_precision"
 """In a log's metadata, the digits of the feed's sizes."""
 
-_FILL_COLUMNS: Final = {
-    "ts_event": "ts_event",
-    "symbol": "symbol",
-    "side": "side",
-    "price": "price",
-    "quantity": "quantity",
+_FILL_AMOUNTS: Final = {"price", "quantity", "commission", "realized_pnl", "trade_pnl", "position"}
+_FILL_COLUMNS: Final = (
+    *("ts_event", "symbol", "side", "price", "quantity", "commission", "commission_currency", "liquidity"),
+    *("order_type", "client_order_id", "trade_id", "purpose", "realized_pnl", "trade_pnl", "position"),
+)
+"""Columns of recorded fills. The commission's currency is also that of price and PnL."""
+_FIELDS: Final = {
     "commission": "fee",
     "commission_currency": "currency",
-    "liquidity": "liquidity",
-    "order_type": "order_type",
     "client_order_id": "order_id",
-    "trade_id": "trade_id",
-    "purpose": "purpose",
     "realized_pnl": "realized_change",
-    "trade_pnl": "trade_pnl",
-    "position": "position",
 }
-"""Columns of recorded fills, and what a `Fill` calls them. The commission's currency is also that of price and PnL."""
-_FILL_AMOUNTS: Final = {"price", "quantity", "commission", "realized_pnl", "trade_pnl", "position"}
+"""What a `Fill` calls a column, where that is another name."""
 _FILL_SCHEMA: Final = pa.schema(
     [
         (name, TIME if name == "ts_event" else _AMOUNT if name in _FILL_AMOUNTS else pa.string())
@@ -97,7 +91,7 @@ def with_times(table: pa.Table, times: Ints) -> pa.Table:
 
 def fill_row(fill: Fill) -> dict[str, Any]:
     """Return one execution as plain values by the names of its columns."""
-    return {name: getattr(fill, field) for name, field in _FILL_COLUMNS.items()}
+    return {name: getattr(fill, _FIELDS.get(name, name)) for name in _FILL_COLUMNS}
 
 
 def _metrics_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -186,17 +180,8 @@ def _stored_changes(block: DeltaBlock, lot_ratio: int) -> DeltaBlock:
 
 def _whole_lots(block: TradeBlock, lot_ratio: int) -> TradeBlock:
     """Return trades in whole lots; one of less than a lot is left out."""
-    kept = np.flatnonzero(block.size_lots >= lot_ratio)
-    ids = [block.trade_id[row] for row in kept.tolist()]
-    columns = (
-        block.ts_event,
-        block.ts_init,
-        block.price_ticks,
-        block.size_lots // lot_ratio,
-        block.aggressor,
-    )
-    event, init, price, size, aggressor = (column[kept] for column in columns)
-    return TradeBlock(event, init, price, size, aggressor, ids)
+    kept = block.select(block.size_lots >= lot_ratio)
+    return replace(kept, size_lots=kept.size_lots // lot_ratio)
 
 
 def break_table(spec: InstrumentSpec, moment: int) -> pa.Table:

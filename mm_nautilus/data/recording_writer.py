@@ -12,7 +12,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -29,13 +31,13 @@ from mm_nautilus.data.recording_folder import (
     mark_breaks,
     promote_part,
 )
-from mm_nautilus.data.recording_log import LogWriter
+from mm_nautilus.data.recording_log import append_table
 from mm_nautilus.data.recording_rows import RecordedStream, with_times
 
 _MOST_WAITING_BYTES: Final = 256_000_000
 """What may wait for the disk before recording is given up, so that memory stays bounded."""
 _PAUSE_SECONDS: Final = 1.0
-"""How often the thread looks around when nothing comes, seconds."""
+"""Longest time between two looks at the clock and at the process that makes files, seconds."""
 
 type Payload = bytes | Sequence[Mapping[str, Any]]
 
@@ -66,10 +68,6 @@ class RecordingSession:
 
     Parameters
     ----------
-    catalog, folder
-        The catalog; the session's folder.
-    streams
-        What is recorded.
     lock
         Descriptor of the recording's lock.
 
@@ -86,9 +84,11 @@ class RecordingSession:
         self._parts = 0
         self._finished: deque[Path] = deque()
         self._promotion: subprocess.Popen[str] | None = None
-        self._logs: dict[Path, LogWriter] = {}
+        self._logs: dict[Path, FileIO] = {}
         self.part_bytes = 0
-        self.last = {stream.folder: last_time(catalog, stream.folder) for stream in streams}
+        self.last = {
+            stream.folder: last_time((catalog / stream.folder).glob("*.parquet")) for stream in streams
+        }
         self._floors = dict(self.last)
 
     @property
@@ -98,10 +98,8 @@ class RecordingSession:
     def append(self, stream: RecordedStream, payload: Payload, shift: int) -> None:
         """Write rows of one stream to the log of the present part, with times moved by `shift` nanoseconds.
 
-        Raises
-        ------
-        DataError, pa.ArrowInvalid
-            If they have more digits than the stream's instrument, or do not fit its columns.
+        A `DataError` or `pa.ArrowInvalid` says that they have more digits than the stream's instrument, or do not fit
+        its columns.
         """
         table, folder = stream.to_table(payload), stream.folder
         received = row_times(table)
@@ -110,14 +108,14 @@ class RecordingSession:
             table = with_times(table, times)
         if folder not in self._logs:
             (self._part / folder).mkdir(parents=True, exist_ok=True)
-            self._logs[folder] = LogWriter(self._part / folder / LOG_NAME)
-        self.part_bytes += self._logs[folder].append(table)
+            self._logs[folder] = (self._part / folder / LOG_NAME).open("xb", buffering=0)
+        self.part_bytes += append_table(self._logs[folder], table)
         self.last[folder] = int(times[-1])
 
     def sync(self) -> None:
         """Make what has been written survive a power cut."""
         for log in self._logs.values():
-            log.sync()
+            os.fsync(log.fileno())
 
     def rotate(self) -> None:
         """Begin the next part; the present one waits to be brought into the catalog."""
@@ -129,7 +127,7 @@ class RecordingSession:
             self.part_bytes = 0
 
     def promote(self) -> None:
-        """Bring finished parts into the catalog, one after the other, without waiting for it.
+        """Bring finished parts into the catalog, one after the other, without waiting.
 
         An `OSError` says why one could not be brought in; its logs are still there.
         """
@@ -167,32 +165,20 @@ class RecordingSession:
 
 
 class RecordingWriter:
-    """A thread that works off what the recorder hands over, in order.
+    """A thread that writes what the recorder hands over to a session's files, in order.
 
-    The first error ends the recording: it is kept in `failure`, and what comes later is thrown away.
-
-    Parameters
-    ----------
-    session
-        The files; used by the thread alone from now on.
-    sync_seconds
-        Time between two waits for the disk, seconds.
+    The first error ends the recording: it is kept in `failure`, and what comes later is thrown away. Every
+    `sync_seconds` the thread waits for the disk.
     """
 
     def __init__(self, session: RecordingSession, sync_seconds: float) -> None:
-        self._session = session
+        self.session = session
         self._sync_seconds = sync_seconds
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Callable[[], None] | None, int]] = SimpleQueue()
         self._bytes_in = self._bytes_out = 0
-        self._is_rotating = False
         self.failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
-
-    @property
-    def part_bytes(self) -> int:
-        """Size of the present part's logs, as far as they are written; 0 while a new part is due."""
-        return 0 if self._is_rotating else self._session.part_bytes
 
     @property
     def waiting_bytes(self) -> int:
@@ -207,53 +193,38 @@ class RecordingWriter:
         if self.waiting_bytes > _MOST_WAITING_BYTES:
             self.failure = f"the disk is too slow, {_MOST_WAITING_BYTES // 1_000_000} MB are waiting for it"
             return
-        self._work.put(partial(self._append, stream, payload, shift))
+        self._work.put((partial(self.session.append, stream, payload, shift), len(payload)))
 
     def rotate(self) -> None:
-        """Let the thread begin a new part after what was handed over so far; returns at once."""
-        self._is_rotating = True
-        self._work.put(self._rotate)
+        """Begin a new part after what was handed over so far; returns at once."""
+        self.session.part_bytes = 0  # so that a large part is rotated once
+        self._work.put((self.session.rotate, 0))
 
     def close(self, timeout_seconds: float | None = None) -> bool:
-        """Let the thread finish and wait for it; returns whether it has.
-
-        What it has not finished in that time is left for a recovery.
-        """
-        self._work.put(None)
+        """Wait for the thread to finish; returns whether it has. What it has not finished is left for a recovery."""
+        self._work.put((None, 0))
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
-
-    # -- In the thread ----------------------------------------------------------------------------------
-
-    def _append(self, stream: RecordedStream, payload: Payload, shift: int) -> None:
-        self._session.append(stream, payload, shift)
-        self._bytes_out += len(payload)
-
-    def _rotate(self) -> None:
-        self._session.rotate()
-        self._is_rotating = False
 
     def _run(self) -> None:
         try:
             self._work_until_closed()
-            self._session.finish()
+            self.session.finish()
         except Exception as error:
             self.failure = f"{type(error).__name__}: {error}"
             self._work = SimpleQueue()  # what waits is thrown away
-            self._session.close_logs()
+            self.session.close_logs()
 
     def _work_until_closed(self) -> None:
         next_sync = time.monotonic() + self._sync_seconds
         while True:
-            try:
-                work = self._work.get(timeout=_PAUSE_SECONDS)
-            except Empty:
-                pass
-            else:
+            with suppress(Empty):
+                work, size = self._work.get(timeout=_PAUSE_SECONDS)
                 if work is None:
                     return
                 work()
-            self._session.promote()
+                self._bytes_out += size
+            self.session.promote()
             if time.monotonic() >= next_sync:
-                self._session.sync()
+                self.session.sync()
                 next_sync = time.monotonic() + self._sync_seconds

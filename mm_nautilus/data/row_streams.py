@@ -1,5 +1,6 @@
 """Checked CSV rows on their way into a catalog: whole groups, then blocks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mm_nautilus.data.csv_rows import CsvRows
 from mm_nautilus.data.findings import FindingKind, Findings
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock, joined_blocks
 
 RECENT_TRADE_IDS = 200_000
 """How many trades back a repeated id is noticed; a bound keeps memory flat."""
@@ -37,7 +38,7 @@ class RecentIds:
         return again
 
 
-class _RowStream:
+class _RowStream(ABC):
     """Order checks and whole groups, for book rows and trades alike."""
 
     def __init__(self, findings: Findings) -> None:
@@ -63,13 +64,13 @@ class _RowStream:
         rows = self._accepted(rows)
         kept = len(rows)
         if self._pending is not None:
-            rows = self._pending.join(rows)
+            rows = joined_blocks([self._pending, rows])
         if not len(rows):
             return kept
         cut = int(np.searchsorted(rows.ts_init, rows.ts_init[-1]))
-        self._pending = rows.select(slice(cut, None))
+        self._pending = rows.slice(cut, None)
         if cut:
-            self._emit(rows.select(slice(None, cut)))
+            self._emit(rows.slice(None, cut))
         return kept
 
     def end_file(self) -> None:
@@ -78,11 +79,11 @@ class _RowStream:
             self._emit(self._pending)
         self._pending = None
 
-    def _accepted(self, rows: CsvRows) -> CsvRows:
-        raise NotImplementedError
+    @abstractmethod
+    def _accepted(self, rows: CsvRows) -> CsvRows: ...
 
-    def _emit(self, rows: CsvRows) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _emit(self, rows: CsvRows) -> None: ...
 
     def _refuse_overlapping_files(self, rows: CsvRows) -> None:
         if self._previous_file is not None and rows.ts_init[0] <= self._latest:
@@ -96,47 +97,32 @@ class _RowStream:
         latest = np.maximum.accumulate(np.append(self._latest, rows.ts_init))
         late = rows.ts_init < latest[:-1]
         self._latest = int(latest[-1])
-        times, limits = rows.ts_init[late], latest[:-1][late]
-
-        def text(row: int) -> str:
-            return (
-                f"local_timestamp must be at least {limits[row] // 1000} as before, was {times[row] // 1000}"
-            )
-
-        self._findings.add(self._file, FindingKind.OUT_OF_ORDER, rows.line[late], text)
+        times, limits = rows.ts_init[late] // 1000, latest[:-1][late] // 1000
+        self._findings.add(
+            self._file,
+            FindingKind.OUT_OF_ORDER,
+            rows.line[late],
+            lambda row: f"local_timestamp must be at least {limits[row]} as before, was {times[row]}",
+        )
         return rows.select(~late) if late.any() else rows
 
     def _note_event_times(self, rows: CsvRows) -> None:
         before = np.append(self._last_event, rows.ts_event)
         backwards = np.flatnonzero(np.diff(before) < 0)
         self._last_event = int(before[-1])
-
-        def text(row: int) -> str:
-            at = backwards[row]
-            return f"timestamp {before[at + 1] // 1000} comes after {before[at] // 1000}"
-
-        self._findings.add(self._file, FindingKind.EVENT_TIME_BACKWARDS, rows.line[backwards], text)
+        given, latest = before[backwards + 1] // 1000, before[backwards] // 1000
+        self._findings.add(
+            self._file,
+            FindingKind.EVENT_TIME_BACKWARDS,
+            rows.line[backwards],
+            lambda row: f"timestamp {given[row]} comes after {latest[row]}",
+        )
 
 
 class BookStream(_RowStream):
-    """Book rows into blocks of deltas, following the book to find crossed states.
+    """Turn book rows into blocks of whole groups of deltas for `write`, and follow the book to find crossed states."""
 
-    Parameters
-    ----------
-    spec
-        The instrument.
-    findings
-        Where to report.
-    write
-        What to do with a block of whole groups.
-    """
-
-    def __init__(
-        self,
-        spec: InstrumentSpec,
-        findings: Findings,
-        write: Callable[[DeltaBlock], None],
-    ) -> None:
+    def __init__(self, spec: InstrumentSpec, findings: Findings, write: Callable[[DeltaBlock], None]) -> None:
         super().__init__(findings)
         self._spec = spec
         self._write = write
@@ -156,7 +142,7 @@ class BookStream(_RowStream):
             rows.line[:first],
             lambda _: "is_snapshot must be true until the book is known, was false",
         )
-        return rows.select(slice(first, None))
+        return rows.slice(first, None)
 
     def _emit(self, rows: CsvRows) -> None:
         self._note_repeated_levels(rows)
@@ -166,10 +152,9 @@ class BookStream(_RowStream):
         self._note_half_books(rows, starts)
         block = _delta_block(rows, starts)
         line = np.insert(rows.line, starts, rows.line[starts])
-        unknown_before = self._replay.unknown_deletes
+        known = self._replay.unknown_deletes
         tops = self._replay.apply(block)
-        unknown = self._replay.unknown_deletes - unknown_before
-        self._findings.count(self._file, FindingKind.UNKNOWN_DELETE, unknown)
+        self._findings.count(self._file, FindingKind.UNKNOWN_DELETE, self._replay.unknown_deletes - known)
         crossed, tick = tops.crossed, self._spec.price_increment
 
         def text(row: int) -> str:
@@ -184,11 +169,11 @@ class BookStream(_RowStream):
     def _note_half_books(self, rows: CsvRows, starts: Ints) -> None:
         if not len(starts):
             return
-        sides = [
+        bids, asks = (
             np.logical_or.reduceat(rows.snapshot & (rows.side == side), starts)
             for side in (Side.BID, Side.ASK)
-        ]
-        lonely = starts[~(sides[0] & sides[1])]
+        )
+        lonely = starts[~(bids & asks)]
         self._findings.add(
             self._file,
             FindingKind.HALF_BOOK,
@@ -205,12 +190,14 @@ class BookStream(_RowStream):
         for column in (rows.ts_init, rows.side, rows.price_ticks, rows.snapshot):
             same &= column[order][1:] == column[order][:-1]
         again = np.sort(order[1:][same])
-
-        def text(row: int) -> str:
-            at = again[row]
-            return f"price {int(rows.price_ticks[at]) * self._spec.price_increment} was given before"
-
-        self._findings.add(self._file, FindingKind.DUPLICATED_LEVEL, rows.line[again], text)
+        self._findings.add(
+            self._file,
+            FindingKind.DUPLICATED_LEVEL,
+            rows.line[again],
+            lambda row: (
+                f"price {int(rows.price_ticks[again[row]]) * self._spec.price_increment} was given before"
+            ),
+        )
 
 
 def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
@@ -234,7 +221,7 @@ def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
 
 
 class TradeStream(_RowStream):
-    """Trade rows into blocks of trades; parameters as for `BookStream`."""
+    """Turn trade rows into blocks of trades for `write`."""
 
     def __init__(self, findings: Findings, write: Callable[[TradeBlock], None]) -> None:
         super().__init__(findings)

@@ -161,14 +161,8 @@ class EfficientPrices:
     """Draw the paths step by step, in slices that continue each other.
 
     The logarithm of each price is a random walk whose volatility is ``volatility_pct * exp(v)``, where v is
-    an Ornstein-Uhlenbeck process common to both, plus compound Poisson jumps of its own.
-
-    Parameters
-    ----------
-    config
-        The first prices, their volatility, correlation and jumps.
-    generator
-        Source of randomness; all slices draw from it in order.
+    an Ornstein-Uhlenbeck process common to both, plus compound Poisson jumps of its own. All slices draw from
+    `generator` in order.
     """
 
     def __init__(self, config: SimulationConfig, generator: np.random.Generator) -> None:
@@ -215,10 +209,7 @@ class EfficientPrices:
 def simulate(config: SimulationConfig) -> Iterator[list[PairSlice]]:
     """Yield the data of all pairs, slice by slice, so that memory stays flat however long it lasts.
 
-    Raises
-    ------
-    DataError
-        If a price wanders to where its tick is too coarse, or beyond what is stored exactly.
+    A `DataError` says that a price wanders to where its tick is too coarse, or beyond what is stored exactly.
     """
     seeds = np.random.SeedSequence(config.seed).spawn(1 + len(KRAKEN_SPOT))
     generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
@@ -264,21 +255,10 @@ def _check_path(spec: InstrumentSpec, prices: NDArray[np.float64]) -> None:
 def write_sample(
     target: Path, config: SimulationConfig, on_progress: Callable[[float], None] | None = None
 ) -> None:
-    """Write simulated data as a new catalog; it lands whole or not at all.
+    """Write simulated data as a new catalog, whole or not at all; `on_progress` gets the share done, 0..1.
 
-    Parameters
-    ----------
-    target
-        The catalog's folder. Files that are no market data, such as a README, may be there already.
-    config
-        The simulation.
-    on_progress
-        Called with the share of the span done, 0..1.
-
-    Raises
-    ------
-    DataError
-        If the folder already holds market data, or cannot be written.
+    Files that are no market data, such as a README, may be in the folder already. A `DataError` says that it holds
+    market data, or cannot be written.
     """
     if any((target / "data").rglob("*.parquet")):
         raise DataError(

@@ -42,21 +42,13 @@ def book_pace(files: Sequence[CatalogFile], gap: float) -> int:
 
 
 class TapeComparison:
-    """Compare each trade with every touch the book showed around its time.
+    """Compare each trade with every touch the book showed around its time; blocks of trades are in time order.
 
     A trade is outside when its price is below the lowest best bid or above the highest best ask shown from
-    `lag` before it to `lag` after it, by more than the tolerance. Both allowances are needed on real
-    recordings: the two feeds run separately, and a book that is published now and then hides what happened
-    in between. Trades within a gap of the book, or beyond its ends, have nothing to be compared with.
-
-    Parameters
-    ----------
-    trades
-        Blocks in time order.
-    lag, gap
-        Nanoseconds.
-    tolerance_bps
-        Allowed distance beyond that range, in basis points of the price; never less than two ticks.
+    `lag` before it to `lag` after it (nanoseconds), by more than the tolerance, and by more than two ticks. Both
+    allowances are needed on real recordings: the two feeds run separately, and a book that is published now and then
+    hides what happened in between. Trades within a `gap` of the book (nanoseconds), or beyond its ends, have nothing to
+    be compared with.
     """
 
     def __init__(self, trades: Iterator[TradeBlock], lag: int, gap: float, tolerance_bps: float) -> None:

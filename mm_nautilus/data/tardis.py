@@ -21,24 +21,17 @@ type OffLotSizes = Literal["refuse", "round_down"]
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What one CSV file came to.
-
-    Parameters
-    ----------
-    path, kind
-        The file, and what its header said.
-    rows_read, rows_kept
-        Rows after the header, and how many of them are in the catalog.
-    first, last
-        Times of its first and last well-formed row (`ts_init`, nanoseconds), or None if it has none.
-    """
+    """What one CSV file came to."""
 
     path: Path
     kind: CsvKind
     rows_read: int
+    """Rows after the header."""
     rows_kept: int
+    """How many of them are in the catalog."""
     first: int | None
     last: int | None
+    """Times of its first and last well-formed row (`ts_init`, nanoseconds), or None if it has none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -49,39 +42,26 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did.
-
-    Parameters
-    ----------
-    instrument_id
-        The instrument the rows were stored as.
-    exchange, source_symbol
-        What the files call it.
-    deltas, trades
-        Rows written; the deltas include one clear row a snapshot.
-    groups, snapshots
-        Messages (rows with the same local time), and how many snapshots they hold.
-    files
-        One entry a file, in the order they were read.
-    findings
-        Everything remarkable, with counts and the first line numbers.
-    """
+    """What an import did."""
 
     instrument_id: str
     exchange: str
     source_symbol: str
+    """What the files call the exchange and the instrument."""
     deltas: int
+    """Rows written, with one clear row per snapshot."""
     trades: int
     groups: int
+    """Messages: rows with the same local time."""
     snapshots: int
     files: tuple[FileReport, ...]
+    """In the order they were read."""
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        names = self.__slots__
         return {
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in self.__slots__},
             "files": [file.to_dict() for file in self.files],
             "findings": [finding.to_dict() for finding in self.findings],
         }
@@ -128,9 +108,10 @@ def import_tardis(
     """
     plan, (exchange, symbol) = _plan(files)
     source = (exchange, source_symbol or symbol)
-    job = _Import(spec, source, skip=on_bad_rows == "skip", round_sizes_down=off_lot_sizes == "round_down")
+    skip, round_sizes_down = on_bad_rows == "skip", off_lot_sizes == "round_down"
     with staged_catalog(target) as writer:
-        return job.run(plan, writer, on_progress or (lambda _done, _total: None))
+        job = _Import(spec, source, writer, skip=skip, round_sizes_down=round_sizes_down)
+        return job.run(plan, on_progress or (lambda _done, _total: None))
 
 
 def _plan(files: Sequence[Path]) -> tuple[list[tuple[Path, CsvKind]], tuple[str, str]]:
@@ -149,31 +130,33 @@ class _Import:
     """One import's state while its files go by."""
 
     def __init__(
-        self, spec: InstrumentSpec, source: tuple[str, str], *, skip: bool, round_sizes_down: bool
+        self,
+        spec: InstrumentSpec,
+        source: tuple[str, str],
+        writer: CatalogWriter,
+        *,
+        skip: bool,
+        round_sizes_down: bool,
     ) -> None:
         self._spec, self._source, self._skip, self._round_sizes_down = spec, source, skip, round_sizes_down
+        self._writer = writer
         self._findings = Findings()
         self._book = BookStream(spec, self._findings, self._write)
         self._tape = TradeStream(self._findings, self._write)
-        self._writer: CatalogWriter
         self._written = {DeltaBlock: 0, TradeBlock: 0}
 
-    def run(
-        self, plan: Sequence[tuple[Path, CsvKind]], writer: CatalogWriter, on_progress: OnProgress
-    ) -> ImportReport:
+    def run(self, plan: Sequence[tuple[Path, CsvKind]], on_progress: OnProgress) -> ImportReport:
         """Read every file of the plan and write what is good."""
-        self._writer = writer
         sizes = [path.stat().st_size for path, _ in plan]
-        writer.write_instrument(self._spec)
+        self._writer.write_instrument(self._spec)
         reports = []
         for number, (path, kind) in enumerate(plan):
             done, total = sum(sizes[:number]), sum(sizes)
             reports.append(self._read_file(path, kind, lambda read: on_progress(done + read, total)))  # noqa: B023
         self._refuse(reports)
         return ImportReport(
-            instrument_id=self._spec.instrument_id,
-            exchange=self._source[0],
-            source_symbol=self._source[1],
+            self._spec.instrument_id,
+            *self._source,
             deltas=self._written[DeltaBlock],
             trades=self._written[TradeBlock],
             groups=self._book.groups,

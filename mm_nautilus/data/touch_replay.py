@@ -18,19 +18,13 @@ _COLUMNS = 5
 
 @dataclass(frozen=True, slots=True)
 class ReplayedTouches:
-    """The touch over time, by a stream of book changes.
-
-    Parameters
-    ----------
-    touches
-        The touch after every group of changes that moved its prices or sizes.
-    unsound_seconds
-        How long the book was crossed, or lacked a side, after it had been sound; the previous touch is used for
-        these times in `touches`. Gaps are not included.
-    """
+    """The touch over time, by a stream of book changes."""
 
     touches: TouchSeries
+    """The touch after every group of changes that moved its prices or sizes."""
     unsound_seconds: float
+    """How long the book was crossed, or lacked a side, after it had been sound; the previous touch is used for these
+    times in `touches`. Gaps are not included."""
 
 
 def replay_touches(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import chain, compress
 from typing import Any, Final, Self
 
 import numpy as np
@@ -37,20 +38,32 @@ class Flag:
 type Ints = NDArray[np.int64]
 
 
-class _Columns:
-    """Columns of equal length."""
+class Columns:
+    """A dataclass of columns of equal length."""
 
     def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+        return len(self.columns()[0])
 
-    def slice(self, start: int, stop: int) -> Self:
+    def slice(self, start: int | None, stop: int | None) -> Self:
         """Return rows `start` to `stop` (exclusive) as views."""
-        columns = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
-        return type(self)(*(column[start:stop] for column in columns))
+        return type(self)(*(column[start:stop] for column in self.columns()))
+
+    def select(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the rows of a mask."""
+        return type(self)(
+            *(
+                column[chosen] if isinstance(column, np.ndarray) else list(compress(column, chosen))
+                for column in self.columns()
+            )
+        )
+
+    def columns(self) -> list[Any]:
+        """Return all columns, in order."""
+        return [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class DeltaBlock(_Columns):
+class DeltaBlock(Columns):
     """Level-2 order book deltas of one instrument, one row per level.
 
     Parameters
@@ -83,7 +96,7 @@ class DeltaBlock(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
-class TradeBlock(_Columns):
+class TradeBlock(Columns):
     """Trades of one instrument, one row per trade.
 
     Parameters
@@ -106,15 +119,14 @@ class TradeBlock(_Columns):
     trade_id: Sequence[str]
 
 
-def joined_blocks[Block: (DeltaBlock, TradeBlock)](blocks: Sequence[Block]) -> Block:
+def joined_blocks[Block: Columns](blocks: Sequence[Block]) -> Block:
     """Concatenate one or more blocks."""
     if len(blocks) == 1:
         return blocks[0]
-    columns = [[getattr(block, field.name) for block in blocks] for field in fields(blocks[0])]
-    return type(blocks[0])(*map(_joined_column, columns))
-
-
-def _joined_column(parts: list[Any]) -> Any:
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
-    return [value for part in parts for value in part]
+    columns = zip(*(block.columns() for block in blocks), strict=True)
+    return type(blocks[0])(
+        *(
+            np.concatenate(parts) if isinstance(parts[0], np.ndarray) else [*chain(*parts)]
+            for parts in columns
+        )
+    )

@@ -107,11 +107,11 @@ def test_a_part_that_is_too_large_is_told_once(paper: Paper) -> None:
     writer.append(FILLS, bytes(100), 0)
     while writer.waiting_bytes:
         time.sleep(0.001)
-    assert writer.part_bytes == 100
+    assert writer.session.part_bytes == 100
     paper.may_go_on.clear()
     writer.append(FILLS, bytes(10), 0)
     writer.rotate()
-    assert writer.part_bytes == 0
+    assert writer.session.part_bytes == 0
     paper.may_go_on.set()
     assert writer.close(10)
 
@@ -179,7 +179,7 @@ def test_a_log_that_was_removed_is_an_error_and_nothing_goes_on_into_it(
 
 def test_sync_reaches_every_open_log(session: RecordingSession, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("mm_nautilus.data.recording_log.os.fsync", synced.append)
+    monkeypatch.setattr("mm_nautilus.data.recording_writer.os.fsync", synced.append)
     session.sync()
     assert synced == []
     session.append(BOOK, delta_stream(SPEC, BLOCK), 0)
