@@ -29,7 +29,7 @@ class VenueHelp(TyperCommand):
         """Write the faults with what they do."""
         from mm_nautilus.mock_kraken.commands import FAULTS  # noqa: PLC0415 (keeps other commands fast)
 
-        with formatter.section("Faults, told to the control side"):
+        with formatter.section("Faults, as commands of the control server"):
             formatter.write_dl([(name, kind.description().replace("`", "")) for name, kind in FAULTS.items()])
 
 

@@ -317,8 +317,9 @@ def multiples(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) ->
 
 def decimal_words(column: Any) -> Ints:
     """Return decimals as whole numbers of their last digit, in two columns: the low and the high 64 bits."""
-    words: Ints = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
-    return words[column.offset : column.offset + len(column)]
+    words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
+    chosen: Ints = words[column.offset : column.offset + len(column)]
+    return chosen
 
 
 def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> DataError:

@@ -8,18 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.market.instrument import (
-    LARGEST_FEE_PCT,
-    InstrumentSpec,
-    names_currencies,
-)
+from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec, names_currencies
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import printable
 
@@ -49,7 +45,6 @@ class _Definition(BaseModel):
     simulated: bool = False
 
 
-_FEE_WORDS = f"a percentage between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT}"
 _ALLOWED = {
     "symbol": "letters and digits joined by / _ : or -, such as BTC/USDT",
     "venue": "a code of letters and digits, such as BINANCE",
@@ -58,30 +53,24 @@ _ALLOWED = {
     "source_symbol": "the symbol in the CSV files, such as BTCUSDT",
     "off_lot_sizes": "refuse or round_down",
     "simulated": "true or false",
-    "maker_fee_pct": _FEE_WORDS,
-    "taker_fee_pct": _FEE_WORDS,
+    **dict.fromkeys(
+        ("maker_fee_pct", "taker_fee_pct"), f"a percentage between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT}"
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentSource:
-    """An instrument and how its CSV files are to be read.
-
-    Parameters
-    ----------
-    source_symbol
-        The symbol its CSV files must name, or None for whatever their first row names.
-    off_lot_sizes
-        As for `mm_nautilus.data.tardis.import_tardis`.
-    """
+    """An instrument and how its CSV files are to be read."""
 
     spec: InstrumentSpec
     source_symbol: str | None
+    """The symbol its CSV files must name, or None for whatever their first row names."""
     off_lot_sizes: Literal["refuse", "round_down"]
+    """As for `mm_nautilus.data.tardis.import_tardis`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """A value as written, and where."""
 
     text: str
@@ -89,22 +78,9 @@ class _Entry:
 
 
 def load_instrument(path: Path | None, flags: Mapping[str, str]) -> InstrumentSource:
-    """Read an instrument's definition.
+    """Read an instrument's definition from a YAML file, None for none, and from flags by key, which override it.
 
-    Parameters
-    ----------
-    path
-        A YAML file with the keys symbol, venue, base, quote, price_increment, size_increment and,
-        optionally, min_quantity, min_notional, max_quantity, max_notional, maker_fee_pct, taker_fee_pct (in
-        percent), source_symbol, off_lot_sizes and simulated; None where everything comes from flags. Numbers
-        are read digit by digit.
-    flags
-        Values by key that stand in for the file's.
-
-    Raises
-    ------
-    ConfigError
-        With every problem at once: the key and its line, what is allowed and what was given.
+    A `ConfigError` has every problem at once: the key and its line, what is allowed and what was given.
     """
     problems: list[str] = []
     entries = {} if path is None else _read_yaml(path, problems)
@@ -151,18 +127,17 @@ def _problems(error: ValidationError, entries: Mapping[str, _Entry], path: Path 
     texts = []
     for detail in error.errors():
         key = str(detail["loc"][0])
+        allowed = _ALLOWED.get(key, "a positive number")
         if detail["type"] == "missing":
-            texts.append(f"{origin}missing {key}: {_ALLOWED.get(key, 'a positive number')}")
+            texts.append(f"{origin}missing {key}: {allowed}")
         elif detail["type"] == "extra_forbidden":
             likely = nearest(key, _Definition.model_fields)
             known = f"known are {', '.join(_Definition.model_fields)}"
             hint = known if likely is None else f"did you mean {likely}?"
             texts.append(f"{entries[key].where}unknown key {key}; {hint}")
         else:
-            allowed = _ALLOWED.get(key, "a positive number")
-            texts.append(
-                f"{entries[key].where}{key} must be {allowed}, was {printable(entries[key].text) or 'empty'}"
-            )
+            entry = entries[key]
+            texts.append(f"{entry.where}{key} must be {allowed}, was {printable(entry.text) or 'empty'}")
     return list(dict.fromkeys(texts))
 
 

@@ -1,7 +1,6 @@
 """One pair's book under random order flow: limit orders, cancels, market orders and informed takers."""
 
 import math
-from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
+from mm_nautilus.market.side_book import SideBook
 
 MIN_LEVELS: Final = 12
 """Levels a side that are never taken or cancelled below."""
@@ -71,58 +71,6 @@ class FlowConfig:
         """Return the same flow with all rates multiplied."""
         names = (f"{kind.name.lower()}_rate" for kind in Kind)
         return replace(self, **{name: factor * getattr(self, name) for name in names})
-
-
-class SideBook:
-    """One side's levels: total lots by price, best first.
-
-    Keys are prices in ticks with the sign that makes the best one the smallest: negative for bids.
-    """
-
-    __slots__ = ("_keys", "_lots", "sign")
-
-    def __init__(self, *, is_bid: bool) -> None:
-        self.sign = -1 if is_bid else 1
-        self._keys: list[int] = []
-        self._lots: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    @property
-    def best_ticks(self) -> int:
-        """The best price."""
-        return self.sign * self._keys[0]
-
-    @property
-    def worst_ticks(self) -> int:
-        """The price farthest from the touch."""
-        return self.sign * self._keys[-1]
-
-    def ticks_at(self, index: int) -> int:
-        """Return the price of a level, counted from the touch."""
-        return self.sign * self._keys[index]
-
-    def lots(self, ticks: int) -> int:
-        """Return the size shown at a price."""
-        return self._lots.get(self.sign * ticks, 0)
-
-    def set(self, ticks: int, lots: int) -> int:
-        """Set a level's size and return the action of that change."""
-        key = self.sign * ticks
-        if lots <= 0:
-            del self._lots[key]
-            self._keys.remove(key)
-            return Action.DELETE
-        known = key in self._lots
-        if not known:
-            insort(self._keys, key)
-        self._lots[key] = lots
-        return Action.UPDATE if known else Action.ADD
-
-    def levels(self) -> list[tuple[int, int]]:
-        """Return all levels as ``(ticks, lots)``, best first."""
-        return [(self.sign * key, self._lots[key]) for key in self._keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +214,15 @@ class PairFlow:
         offset = (self._config.half_spread_bps + distance_bps) * _BPS
         if is_bid:
             ticks = math.floor(price * (1.0 - offset) / self._tick)
-            ticks = min(ticks, other.best_ticks - 1) if len(other) else ticks
+            ticks = min(ticks, other.ticks_at(0) - 1) if len(other) else ticks
         else:
             ticks = math.ceil(price * (1.0 + offset) / self._tick)
-            ticks = max(ticks, other.best_ticks + 1) if len(other) else ticks
+            ticks = max(ticks, other.ticks_at(0) + 1) if len(other) else ticks
         changes = [(book, ticks, book.lots(ticks) + lots)]
         if len(book) >= self._config.max_levels and not book.lots(ticks):
-            if book.sign * (ticks - book.worst_ticks) > 0:
+            if book.sign * (ticks - book.ticks_at(-1)) > 0:
                 return
-            changes.append((book, book.worst_ticks, 0))
+            changes.append((book, book.ticks_at(-1), 0))
         self._apply(changes)
 
     def _cancel(self, share: float, lots: int, *, is_bid: bool) -> None:
@@ -292,14 +240,14 @@ class PairFlow:
     def _refresh(self, price: float, lots: int, *, is_bid: bool) -> None:
         """Pull the best quote where the efficient price has come closer to it than makers like."""
         book, _ = self._sides(is_bid=is_bid)
-        gap = (book.best_ticks * self._tick - price) * book.sign
+        gap = (book.ticks_at(0) * self._tick - price) * book.sign
         if gap < 0.5 * self._config.half_spread_bps * _BPS * price:
-            self._apply([(book, book.best_ticks, 0), *self._deeper(book, 1, lots)])
+            self._apply([(book, book.ticks_at(0), 0), *self._deeper(book, 1, lots)])
 
     def _deeper(self, book: SideBook, removed: int, lots: int) -> list[tuple[SideBook, int, int]]:
         """Return new levels behind the farthest one that make up for removed ones on a thin side."""
         missing = MIN_LEVELS - (len(book) - removed)
-        worst = book.worst_ticks
+        worst = book.ticks_at(-1)
         return [(book, worst + book.sign * number, lots) for number in range(1, missing + 1)]
 
     def _take(self, lots: int, limit_price: float | None, deep_lots: int, *, is_buy: bool) -> None:
@@ -335,7 +283,8 @@ class PairFlow:
         self._sequence += 1
         last = len(changes) - 1
         for index, (book, ticks, lots) in enumerate(changes):
-            action = book.set(ticks, lots)
+            known = book.set(ticks, lots)
+            action = Action.DELETE if lots <= 0 else Action.UPDATE if known else Action.ADD
             side = Side.BID if book is self._bids else Side.ASK
             flags = Flag.LAST if index == last else 0
             self._deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))

@@ -10,31 +10,18 @@ from mm_nautilus.market.rows import Ints
 
 @dataclass(frozen=True, slots=True)
 class Silences:
-    """The silence before each row, one entry per row.
-
-    Parameters
-    ----------
-    since_ns
-        Time of the previous row, nanoseconds since the epoch; for the very first row its own time.
-    length_ns
-        Time since the previous row, nanoseconds; negative if times go backwards.
-    is_gap
-        Whether it is longer than the longest allowed silence.
-    """
+    """The silence before each row, one entry per row."""
 
     since_ns: Ints
+    """Time of the previous row, nanoseconds since the epoch; for the very first row its own time."""
     length_ns: Ints
+    """Time since the previous row, nanoseconds; negative if times go backwards."""
     is_gap: NDArray[np.bool_]
+    """Whether it is longer than the longest allowed silence."""
 
 
 class SilenceFinder:
-    """Measure the silences of a stream of rows, block by block.
-
-    Parameters
-    ----------
-    gap_seconds
-        Longest silence that is not a gap, seconds; infinity allows any.
-    """
+    """Measure the silences of a stream of rows, block by block; one longer than `gap_seconds` is a gap."""
 
     __slots__ = ("_gap_ns", "_last_ns")
 

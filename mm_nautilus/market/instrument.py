@@ -42,22 +42,13 @@ class InstrumentSpec:
     ----------
     symbol
         The venue's name of the pair, for example ``XRP/USDT``.
-    venue
-        The venue's name, for example ``KRAKEN``.
     base, quote
         Currency codes. Sizes are amounts of `base`, prices are `quote` per unit of `base`.
-    price_increment
-        Smallest price step (tick), in `quote`; its written digits are the price precision.
-    size_increment
-        Smallest size step (lot), in `base`; its written digits are the size precision.
-    min_quantity
-        Smallest order size in `base`, None if the venue sets none.
-    min_notional
-        Smallest order value in `quote`, None if the venue sets none.
-    max_quantity
-        Largest order size in `base`, None if the venue sets none.
-    max_notional
-        Largest order value in `quote`, None if the venue sets none.
+    price_increment, size_increment
+        Smallest step of a price (tick), in `quote`, and of a size (lot), in `base`; the written digits are the
+        precision.
+    min_quantity, max_quantity, min_notional, max_notional
+        Smallest and largest order: its size in `base`, its value in `quote`; None if the venue sets no limit.
     maker_fee_rate, taker_fee_rate
         Fees as a fraction of the traded value (0.0025 is 0.25 %), None if unknown.
     simulated

@@ -1,24 +1,16 @@
 """Exchange rates between currencies, computed from the traded pairs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One pair on the way from one currency to another.
-
-    Parameters
-    ----------
-    symbol
-        The pair.
-    inverse
-        Whether to divide by its price, from quote to base currency.
-    """
+class Leg(NamedTuple):
+    """One pair on the way from one currency to another."""
 
     symbol: str
     inverse: bool
+    """Whether to divide by its price, from quote to base currency."""
 
 
 class Rates[Number: (float, Decimal)]:
@@ -84,10 +76,7 @@ class Rates[Number: (float, Decimal)]:
         return None
 
     def _steps_from(self, currency: str) -> list[tuple[str, Leg]]:
-        forward = [
-            (quote, Leg(symbol, False)) for symbol, (base, quote) in self._pairs.items() if base == currency
-        ]
-        back = [
-            (base, Leg(symbol, True)) for symbol, (base, quote) in self._pairs.items() if quote == currency
-        ]
+        pairs = self._pairs.items()
+        forward = [(quote, Leg(symbol, False)) for symbol, (base, quote) in pairs if base == currency]
+        back = [(base, Leg(symbol, True)) for symbol, (base, quote) in pairs if quote == currency]
         return forward + back

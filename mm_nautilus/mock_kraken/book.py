@@ -1,9 +1,10 @@
 """A pair's book at the venue, and what a subscription of limited depth sees of it."""
 
-from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from mm_nautilus.market.side_book import SideBook
 
 type Level = tuple[int, int]
 """Price in ticks and size in lots."""
@@ -33,47 +34,15 @@ class BookView:
         return not self.bids and not self.asks
 
 
-class _Side:
-    """One side's levels; keys are prices with the sign that makes the best one the smallest."""
-
-    __slots__ = ("_keys", "_lots", "_sign")
-
-    def __init__(self, *, is_bid: bool) -> None:
-        self._sign = -1 if is_bid else 1
-        self._keys: list[int] = []
-        self._lots: dict[int, int] = {}
-
-    def set(self, ticks: int, lots: int) -> None:
-        """Set a level's size; removing an unknown level changes nothing."""
-        key = self._sign * ticks
-        if lots > 0:
-            if key not in self._lots:
-                insort(self._keys, key)
-            self._lots[key] = lots
-        elif self._lots.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
-
-    def clear(self) -> None:
-        """Remove all levels."""
-        self._keys.clear()
-        self._lots.clear()
-
-    def best(self, depth: int) -> tuple[Level, ...]:
-        """Return the best levels, best first."""
-        sign, lots = self._sign, self._lots
-        return tuple((sign * key, lots[key]) for key in self._keys[:depth])
-
-
 class VenueBook:
     """The levels of one pair, in ticks and lots."""
 
     def __init__(self) -> None:
-        self._bids, self._asks = _Side(is_bid=True), _Side(is_bid=False)
+        self.clear()
 
     def clear(self) -> None:
         """Remove all levels."""
-        self._bids.clear()
-        self._asks.clear()
+        self._bids, self._asks = SideBook(is_bid=True), SideBook(is_bid=False)
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Set the sizes of levels, in order."""
@@ -83,7 +52,7 @@ class VenueBook:
 
     def view(self, depth: int) -> BookView:
         """Return the best levels a side, as many as `depth`."""
-        return BookView(self._bids.best(depth), self._asks.best(depth))
+        return BookView(self._bids.levels(depth), self._asks.levels(depth))
 
     def crossed_view(self, depth: int, cross_ticks: int) -> BookView:
         """Return a view whose best bid lies `cross_ticks` above the best ask, with that ask's size.
@@ -99,14 +68,13 @@ class VenueBook:
 
 
 def view_changes(before: BookView, after: BookView, depth: int) -> BookView:
-    """Return what a subscriber who holds `before` has to be told to hold `after`, both of this depth.
+    """Return the changes that turn a subscriber's view of a depth into another.
 
     As at the venue, a level that better ones have pushed beyond the depth is not removed: the subscriber
     is expected to keep no more than `depth` levels a side.
     """
-    return BookView(
-        _side_changes(before.bids, after.bids, depth, -1), _side_changes(before.asks, after.asks, depth, 1)
-    )
+    bids, asks = (before.bids, after.bids), (before.asks, after.asks)
+    return BookView(_side_changes(*bids, depth, -1), _side_changes(*asks, depth, 1))
 
 
 def _side_changes(

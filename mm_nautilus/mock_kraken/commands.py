@@ -1,4 +1,4 @@
-"""All that the control side can be told, faults among it: each command's name, parameters, description and effect.
+"""The commands of the control side, faults among them: each one's name, parameters, description and effect.
 
 A command's docstring is its description in the docs, too, and a fault's is in the help of ``mm-nautilus venue``.
 """
@@ -98,14 +98,14 @@ class PairFault(LastingFault):
 
 
 class StateQuery(Command, name="state"):
-    """Tell clients with subscriptions and frames, counts, each pair's touch, the feed's position, faults in force."""
+    """Return clients with subscriptions and frames, counts, each pair's touch, the feed's position, faults in force."""
 
     async def perform(self, exchange: "Exchange") -> Any:
         return exchange.to_dict()
 
 
 class BookQuery(Command, name="book"):
-    """Tell what a subscriber of that depth is to see now: ``[price, size]`` as text, best first."""
+    """Return what a subscriber of that depth is to see now: ``[price, size]`` as text, best first."""
 
     symbol: str
     depth: Literal[10, 25, 100, 500, 1000] = 10
@@ -115,7 +115,7 @@ class BookQuery(Command, name="book"):
 
 
 class RequestsQuery(Command, name="requests"):
-    """Tell the last connections and requests, oldest first (10,000 are kept)."""
+    """Return the last connections and requests, oldest first (10,000 are kept)."""
 
     last: int = Field(default=1_000, ge=1)
 
@@ -217,7 +217,7 @@ class ClearFaults(Command, name="clear_faults"):
 
 
 class Silence(LastingFault, name="silence"):
-    """No byte to anybody, REST and new connections included; what is asked is answered afterwards."""
+    """The venue sends no byte, also to REST and new connections; it answers requests when the silence ends."""
 
     async def follow(self, exchange: "Exchange") -> None:
         if exchange.active(Silence):
@@ -235,7 +235,7 @@ class Deaf(LastingFault, name="deaf"):
 
 
 class Quiet(LastingFault, name="quiet"):
-    """No data of these pairs (all, if none is named), but heartbeats, acknowledgements and pongs."""
+    """The venue sends no data of these pairs (all, if none is named), but heartbeats, acknowledgements and pongs."""
 
     symbols: list[str] = []
 
@@ -259,7 +259,7 @@ class Disconnect(Fault, name="disconnect"):
 
 
 class RefuseReconnect(LastingFault, name="refuse_reconnect"):
-    """Everybody is disconnected and nobody let back in; returns how many there were.
+    """Every client is disconnected and none is let back in; returns how many there were.
 
     ``unavailable`` answers HTTP 503, also to REST, ``refused`` does not listen.
     """
@@ -294,7 +294,7 @@ class HalfMessage(Fault, name="half_message"):
 
 
 class Garbage(Fault, name="garbage"):
-    """One frame that is wrong.
+    """The venue sends one wrong frame.
 
     No JSON (``text``), a level without a price (``missing_field``), a price in words (``wrong_type``).
     """
@@ -313,7 +313,7 @@ class Garbage(Fault, name="garbage"):
 
 
 class SendText(Fault, name="send"):
-    """One frame, as given."""
+    """The venue sends this frame."""
 
     text: str
 
@@ -346,7 +346,7 @@ class CrossedBook(PairFault, name="crossed_book"):
 
 
 class ClockSkew(LastingFault, name="clock_skew"):
-    """Every timestamp is off by so much; 0 sets it right."""
+    """Every timestamp is off by so many seconds; 0 ends it."""
 
     seconds: float = Field(ge=-_LONGEST_SECONDS, le=_LONGEST_SECONDS)
 
@@ -356,7 +356,7 @@ class ClockSkew(LastingFault, name="clock_skew"):
 
 
 class UnknownSymbol(PairFault, name="unknown_symbol"):
-    """Subscriptions of a pair are refused as unknown (``refuse``), or a trade of one nobody has arrives (``data``)."""
+    """Subscriptions of a pair are refused as unknown (``refuse``), or a trade of an unknown pair arrives (``data``)."""
 
     how: Literal["refuse", "data"] = "refuse"
 
@@ -373,15 +373,15 @@ class UnknownSymbol(PairFault, name="unknown_symbol"):
 
 
 class SystemStatus(LastingFault, name="system_status"):
-    """The venue says of itself that it is in maintenance, ``cancel_only`` or what is given.
+    """The venue reports this status, such as ``maintenance`` or ``cancel_only``.
 
-    In a ``status`` message to everybody and to newcomers, and to REST.
+    A ``status`` message goes to every client, also to new ones, and REST reports it too.
     """
 
     status: str = Field(min_length=1)
 
     async def follow(self, exchange: "Exchange") -> None:
-        exchange.tell_system_status()
+        exchange.send_system_status()
 
 
 class PairStatus(PairFault, name="pair_status"):
@@ -391,7 +391,7 @@ class PairStatus(PairFault, name="pair_status"):
 
 
 class OddPair(LastingFault, name="odd_pair"):
-    """The list has one more pair: a copy of the first with these fields."""
+    """The list of pairs has one more: a copy of the first with these fields."""
 
     key: str = Field(min_length=1)
     fields: dict[str, Any] = {}
@@ -402,7 +402,7 @@ class OddPair(LastingFault, name="odd_pair"):
 
 
 class DropPair(PairFault, name="drop_pair"):
-    """The list lacks a pair; its data goes on."""
+    """The list of pairs lacks one; its data goes on."""
 
 
 class RestFault(LastingFault, name="rest_fault"):

@@ -30,8 +30,8 @@ from mm_nautilus.mock_kraken.frames import (
     trade_frame,
     trade_row,
 )
-from mm_nautilus.mock_kraken.market import Market
 from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.mock_kraken.pairs import Market
 from mm_nautilus.mock_kraken.player import Player
 from mm_nautilus.mock_kraken.session import BookSubscription, Session
 from mm_nautilus.system.moments import SECOND_NS
@@ -61,45 +61,22 @@ async def _listen_nowhere(_is_wanted: bool) -> None:
 class Exchange:
     """A venue that plays what its options say.
 
-    Attributes
-    ----------
-    markets
-        The pairs by their names.
-    player
-        Plays the feed.
-    trade_snapshot
-        Whether a subscription to trades is answered with the last ones.
-    faults
-        The faults in force.
-    sessions
-        The open connections.
-    requests
-        What was asked, oldest first, as plain values; the last 10,000.
-    counts
-        Connections, those dropped for lagging, frames queued, those of books among them, and trades.
-    subscribed
-        Set at every new subscription.
-    audible
-        Set while the venue is not silent.
-    listen
-        Listens for clients, or no longer; of the server, if there is one.
-
-    Raises
-    ------
-    ConfigError, DataError
-        If there is no such pair, or the catalog cannot be played.
+    A ConfigError or DataError says that there is no such pair, or the catalog cannot be played.
     """
 
     def __init__(self, options: VenueOptions) -> None:
         pairs, events = open_feed(options)
         self.markets = {symbol: Market(pair) for symbol, pair in pairs.items()}
         self.trade_snapshot = options.trade_snapshot
+        """Whether a subscription to trades is answered with the last ones."""
         self.faults: dict[FaultKey, LastingFault] = {}
         self.sessions: set[Session] = set()
         self.requests: deque[dict[str, Any]] = deque(maxlen=_REQUESTS_KEPT)
         self.counts: Counter[str] = Counter()
         self.subscribed = asyncio.Event()
+        """Set at every new subscription."""
         self.audible = asyncio.Event()
+        """Set while the venue is not silent."""
         self.audible.set()
         self.listen: Callable[[bool], Awaitable[None]] = _listen_nowhere
         self._endings: dict[FaultKey, asyncio.Task[None]] = {}
@@ -197,8 +174,8 @@ class Exchange:
         fault = self.active(SystemStatus)
         return "online" if fault is None else fault.status
 
-    def tell_system_status(self) -> None:
-        """Tell everybody what the venue takes from now on."""
+    def send_system_status(self) -> None:
+        """Send the venue's status to every client."""
         for session in self.sessions:
             self.send([session], status_frame(session.number, self.system_status))
 
@@ -316,7 +293,7 @@ class Exchange:
             self.send(listeners, trade_frame("update", rows))
 
     def refresh(self, symbol: str) -> None:
-        """Tell a book's subscribers what has changed since they were last told, unless data is withheld."""
+        """Send each subscriber of a book what has changed since its last frame, unless data is withheld."""
         if self._withholds(symbol):
             return
         market = self.markets[symbol]
@@ -328,13 +305,13 @@ class Exchange:
                 continue
             if book.depth not in views:
                 views[book.depth] = self._view(market, book.depth)
-            # Who was told the same is told the same again.
-            told = book.depth, id(book.view)
-            if told not in frames:
-                frames[told] = self._book_frame(market, book, views[book.depth])
+            # Subscribers with the same view get the same frame.
+            key = book.depth, id(book.view)
+            if key not in frames:
+                frames[key] = self._book_frame(market, book, views[book.depth])
             book.view = views[book.depth]
-            if frames[told]:
-                self.send([session], frames[told])
+            if frames[key]:
+                self.send([session], frames[key])
                 self.counts["books"] += 1
 
     def _view(self, market: Market, depth: int) -> BookView:
@@ -342,7 +319,7 @@ class Exchange:
         return market.view(depth, 0 if crossed is None else crossed.ticks)
 
     def _book_frame(self, market: Market, book: BookSubscription, view: BookView) -> str:
-        """Return what the holder of a book is told; empty where that is nothing."""
+        """Return the frame that brings a subscriber's book up to date; empty where nothing has changed."""
         pair = market.pair
         content = view if book.view is None else view_changes(book.view, view, book.depth)
         if book.view is not None and content.is_empty:
@@ -361,14 +338,10 @@ class Exchange:
 
     def _is_to_be_wrong(self, symbol: str) -> bool:
         """Whether a pair's next checksum is to be wrong; counts it."""
-        fault = self.active(WrongChecksum, symbol)
-        if fault is None:
-            return False
-        if fault.frames > 1:
+        fault = self.faults.pop((WrongChecksum, symbol), None)
+        if isinstance(fault, WrongChecksum) and fault.frames > 1:
             self.faults[WrongChecksum, symbol] = fault.model_copy(update={"frames": fault.frames - 1})
-        else:
-            del self.faults[WrongChecksum, symbol]
-        return True
+        return fault is not None
 
     # -- Scripts and state ------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import chain, count
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
@@ -20,7 +20,6 @@ from mm_nautilus.mock_kraken.pairs import Pair, kraken_pairs
 _BATCH_ROWS: Final = 8_192
 """Rows read at a time of each pair and type; what bounds the memory of playing a catalog."""
 _LONGEST_SIMULATION_SECONDS: Final = 31 * 86_400
-
 
 type Trade = tuple[bool | None, int, int]
 """Whether the taker bought, None where that is not known, price in ticks and size in lots."""
@@ -48,7 +47,7 @@ class TradeGroup(NamedTuple):
 
 
 class LapEnd(NamedTuple):
-    """The end of the data, after which it begins anew, and how often it has been played to its end."""
+    """The end of the data, which begins again after it, and how often it has been played to its end."""
 
     time_ns: int
     laps: int
@@ -136,15 +135,13 @@ def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) ->
     """
 
     def lap(_number: int, shift_ns: int) -> Iterator[BookGroup | TradeGroup]:
-        ids = [(pair.spec.instrument_id, pair.symbol) for pair in pairs]
-        trades = [
-            trade_groups(reader.iter_trades(key, batch_rows=_BATCH_ROWS), symbol, shift_ns)
-            for key, symbol in ids
-        ]
-        books = [
-            book_groups(reader.iter_deltas(key, batch_rows=_BATCH_ROWS), symbol, shift_ns)
-            for key, symbol in ids
-        ]
+        def streams(read: Callable[..., Any], groups: Callable[..., Any]) -> list[Any]:
+            return [
+                groups(read(pair.spec.instrument_id, batch_rows=_BATCH_ROWS), pair.symbol, shift_ns)
+                for pair in pairs
+            ]
+
+        trades, books = streams(reader.iter_trades, trade_groups), streams(reader.iter_deltas, book_groups)
         events: Iterator[BookGroup | TradeGroup] = merge(*trades, *books, key=itemgetter(0))
         first = next(events, None)
         if first is None:
@@ -159,7 +156,7 @@ def catalog_feed(reader: CatalogReader, pairs: Sequence[Pair], at_end: AtEnd) ->
 
 
 def simulated_feed(seed: int, specs: Sequence[InstrumentSpec]) -> Iterator[Event]:
-    """Yield events of the simulator for these pairs without end; after 31 days it begins anew with the next seed."""
+    """Yield events of the simulator for these pairs without end; after 31 days it begins again with the next seed."""
     wanted = {spec.symbol for spec in specs}
 
     def lap(number: int, shift_ns: int) -> Iterator[BookGroup | TradeGroup]:

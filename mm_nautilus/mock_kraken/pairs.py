@@ -1,5 +1,7 @@
-"""Kraken's names and figures of a pair, as its REST side tells them."""
+"""One pair at the venue: Kraken's names and figures of it, its book as the feed and as a script have it, its trades."""
 
+import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,6 +9,7 @@ from typing import Any, Final
 
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook
 from mm_nautilus.mock_kraken.frames import Digits
 
 _SHORT_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
@@ -22,7 +25,10 @@ _LONG_NAMES: Final = {
 """Codes of Kraken's oldest currencies: X before a coin's name, Z before a state's currency."""
 
 _COST_DECIMALS: Final = 8
-_PERCENT: Final = 100
+_LAST_TRADES: Final = 50
+"""Trades that a subscription to trades is answered with."""
+_MINUTES_KEPT: Final = 720
+_MINUTE_NS: Final = 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +134,56 @@ def asset_pair(pair: Pair) -> dict[str, Any]:
 
 def _fee_table(rate: Decimal | None) -> list[list[float]]:
     """Return one tier, from volume 0 on, of a fee in percent."""
-    return [] if rate is None else [[0, float(rate * _PERCENT)]]
+    return [] if rate is None else [[0, float(100 * rate)]]
+
+
+@dataclass(slots=True)
+class MinuteBar:
+    """The trades of one minute since the epoch: prices in ticks, sizes in lots, value in ticks times lots."""
+
+    minute: int
+    open: int
+    high: int
+    low: int
+    close: int = 0
+    value: int = 0
+    lots: int = 0
+    trades: int = 0
+
+
+class Market:
+    """One pair's state: the feed's book, the book that a test has set instead, and the last trades."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
+        self.book = VenueBook()
+        self.script: VenueBook | None = None
+        self.last_trades: deque[str] = deque(maxlen=_LAST_TRADES)
+        # Ids count from the venue's start in microseconds, so that a venue that is started again uses none twice.
+        self.next_trade_id = time.time_ns() // 1000
+        self.minutes: deque[MinuteBar] = deque(maxlen=_MINUTES_KEPT)
+
+    def add_to_minute(self, now_ns: int, ticks: int, lots: int) -> None:
+        """Count a trade into the bar of its minute."""
+        minute = now_ns // _MINUTE_NS
+        if not self.minutes or self.minutes[-1].minute != minute:
+            self.minutes.append(MinuteBar(minute, ticks, ticks, ticks))
+        bar = self.minutes[-1]
+        bar.high, bar.low, bar.close = max(bar.high, ticks), min(bar.low, ticks), ticks
+        bar.value, bar.lots, bar.trades = bar.value + ticks * lots, bar.lots + lots, bar.trades + 1
+
+    def is_above_mid(self, ticks: int) -> bool:
+        """Return whether a price is nearer to the feed's asks than to its bids; False for a book without a side."""
+        touch = self.book.view(1)
+        return bool(touch.bids and touch.asks) and 2 * ticks > touch.bids[0][0] + touch.asks[0][0]
+
+    def set_script(self, changes: Iterable[Change]) -> None:
+        """Show a book of these levels instead of the feed's."""
+        script = VenueBook()
+        script.apply(changes)
+        self.script = script
+
+    def view(self, depth: int, cross_ticks: int = 0) -> BookView:
+        """Return what a subscriber is to see; `cross_ticks` above 0 crosses it."""
+        shown = self.book if self.script is None else self.script
+        return shown.crossed_view(depth, cross_ticks) if cross_ticks else shown.view(depth)

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
@@ -32,13 +34,7 @@ class PlayerState(StrEnum):
 
 
 class Player:
-    """Hand a feed's events to the venue when they are due; they are read in another thread, some thousand ahead.
-
-    Attributes
-    ----------
-    events_played, laps
-        Events handed over, and how often the data was played to its end.
-    """
+    """Hand a feed's events to the venue when they are due; they are read in another thread, some thousand ahead."""
 
     def __init__(self, events: Iterator[Event], exchange: "Exchange", options: VenueOptions) -> None:
         self._events = events
@@ -78,7 +74,10 @@ class Player:
 
     async def run(self) -> None:
         """Play the feed to its end, or for ever."""
-        await self._wait_for_start()
+        while self._exchange.subscription_count < self._needed:
+            self._exchange.subscribed.clear()
+            await self._exchange.subscribed.wait()
+        self._is_waiting = False
         count = 0
         ahead = self._read_ahead()
         while batch := await ahead:
@@ -144,12 +143,6 @@ class Player:
         self._base_ns = None
         self._changed.set()
 
-    async def _wait_for_start(self) -> None:
-        while self._exchange.subscription_count < self._needed:
-            self._exchange.subscribed.clear()
-            await self._exchange.subscribed.wait()
-        self._is_waiting = False
-
     async def _wait_until_due(self, time_ns: int) -> None:
         """Return when an event of this time is to be played."""
         clock = asyncio.get_running_loop().time
@@ -158,14 +151,12 @@ class Player:
             if due is not None and due <= clock():
                 return
             self._changed.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await self._changed.wait()
-            except TimeoutError:
-                continue
 
     def _due_seconds(self, time_ns: int, now_seconds: float) -> float | None:
-        """Return the moment on the loop's clock, None while the feed's time stands still."""
+        """Return the event's moment on the loop's clock, None while the feed's time stands still."""
         if self._burst is not None:
             return self._burst.next_seconds
         if self._is_paused or self._speed == "max":
@@ -199,26 +190,24 @@ class Player:
         if self._speed != "max":
             return
         for session in list(self._exchange.sessions):
-            if len(session.queue) <= _CALM_FRAMES:
-                continue
-            try:
-                async with asyncio.timeout(_MOST_LAG_SECONDS):
-                    await session.drained.wait()
-            except TimeoutError:
-                session.drop_as_lagging()
+            if len(session.queue) > _CALM_FRAMES:
+                try:
+                    await asyncio.wait_for(session.drained.wait(), _MOST_LAG_SECONDS)
+                except TimeoutError:
+                    session.drop_as_lagging()
 
 
+@dataclass(slots=True)
 class _Burst:
     """Events that are played at a rate of their own."""
 
-    def __init__(self, events: int, interval_seconds: float, now_seconds: float) -> None:
-        self.left = events
-        self.next_seconds = now_seconds
-        self.done = asyncio.Event()
-        self._interval_seconds = interval_seconds
+    left: int
+    interval_seconds: float
+    next_seconds: float
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self) -> bool:
         """Count one event; return whether it was the last one."""
         self.left -= 1
-        self.next_seconds += self._interval_seconds
+        self.next_seconds += self.interval_seconds
         return self.left <= 0

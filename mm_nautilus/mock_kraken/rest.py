@@ -41,12 +41,17 @@ def answer(exchange: Exchange, method: str, query: Mapping[str, str]) -> dict[st
     return _result(result)
 
 
+def _pair(exchange: Exchange, query: Mapping[str, str]) -> Pair | None:
+    """Return the pair that a query names; None where it names none that is known."""
+    return _by_any_name(market.pair for market in exchange.markets.values()).get(query["pair"])
+
+
 def _depth(exchange: Exchange, query: Mapping[str, str], seconds: int) -> dict[str, Any]:
-    """Return a pair's best levels; the times of their last changes, which nobody keeps, are all the present one."""
+    """Return a pair's best levels; each is dated with the present time, as the times of changes are not kept."""
     count = query.get("count", _DEFAULT_LEVELS)
     if "pair" not in query or not count.isdecimal() or not 1 <= int(count) <= _MOST_LEVELS:
         return {"error": ["EGeneral:Invalid arguments"]}
-    pair = _by_any_name(market.pair for market in exchange.markets.values()).get(query["pair"])
+    pair = _pair(exchange, query)
     if pair is None:
         return _UNKNOWN_PAIR
     sides = exchange.book_levels(pair.symbol, int(count))
@@ -59,7 +64,7 @@ def _bars(exchange: Exchange, query: Mapping[str, str]) -> dict[str, Any]:
     """Return a pair's bars of one minute since the venue began, the last one of the minute that goes on."""
     if query.get("interval", "1") != "1" or "pair" not in query:
         return {"error": ["EGeneral:Invalid arguments"]}
-    pair = _by_any_name(market.pair for market in exchange.markets.values()).get(query["pair"])
+    pair = _pair(exchange, query)
     if pair is None:
         return _UNKNOWN_PAIR
     digits = pair.digits

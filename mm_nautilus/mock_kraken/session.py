@@ -27,20 +27,7 @@ class Session:
     """A client's WebSocket connection, with a number that counts from 1.
 
     Frames are queued without waiting, and a task of the session's own sends them, so that a slow client delays
-    nobody else. One that lets more than `queue_frames` wait is disconnected.
-
-    Attributes
-    ----------
-    books
-        The subscriptions to books, by pair.
-    trades
-        Pairs whose trades are subscribed to.
-    queue, drained
-        The frames that wait, and what is set while there are none.
-    frames_sent
-        Frames handed to the network.
-    lagged
-        Whether it was disconnected for being too slow.
+    no other. One that lets more than `queue_frames` wait is disconnected.
     """
 
     def __init__(
@@ -49,14 +36,17 @@ class Session:
         self.number = number
         self.books: dict[str, BookSubscription] = {}
         self.trades: set[str] = set()
+        """The pairs whose books, and whose trades, are subscribed to."""
         self.frames_sent = 0
         self.lagged = False
+        """Whether it was disconnected for being too slow."""
         self._websocket = websocket
         self._transport = transport
         self._limit = queue_frames
         self.queue: deque[str] = deque()
         self._filled = asyncio.Event()
         self.drained = asyncio.Event()
+        """Set while no frame waits."""
         self.drained.set()
         self._is_cut = False
         self._writer = asyncio.create_task(self._write())
@@ -75,14 +65,12 @@ class Session:
 
     def offer(self, text: str) -> None:
         """Queue a frame; a client that is too far behind is disconnected instead."""
-        if self._is_cut:
-            return
         if len(self.queue) >= self._limit:
             self.drop_as_lagging()
-            return
-        self.queue.append(text)
-        self.drained.clear()
-        self._filled.set()
+        elif not self._is_cut:
+            self.queue.append(text)
+            self.drained.clear()
+            self._filled.set()
 
     def drop_as_lagging(self) -> None:
         """Disconnect a client that does not keep up."""
@@ -120,19 +108,15 @@ class Session:
             self._writer.result()
 
     async def _write(self) -> None:
-        queue = self.queue
-        while True:
-            await self._filled.wait()
-            self._filled.clear()
-            while queue:
-                text = queue.popleft()
-                try:
-                    await self._websocket.send_str(text)
-                except ConnectionError:
-                    self.abort()
-                    return
-                self.frames_sent += 1
-            self.drained.set()
+        try:
+            while await self._filled.wait():
+                self._filled.clear()
+                while self.queue:
+                    await self._websocket.send_str(self.queue.popleft())
+                    self.frames_sent += 1
+                self.drained.set()
+        except ConnectionError:
+            self.abort()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the connection's state as plain values."""

@@ -12,21 +12,9 @@ _PAUSE_SECONDS: Final = 0.05
 def take_lock(path: Path, patience_seconds: float = 0.0, *, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     """Open and lock a file or a folder, and return the handle that holds the lock until it is closed.
 
-    Parameters
-    ----------
-    path
-        The file or folder; a missing file is created with permissions for its owner only, unless `flags` differ.
-    patience_seconds
-        How long to wait while another process holds the lock, seconds.
-    flags
-        Flags of `os.open`.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds the lock.
-    OSError
-        If the path cannot be opened.
+    A missing file is created with permissions for its owner only, unless `flags` (of `os.open`) differ. A
+    `BlockingIOError` says that another process holds the lock, and still does after `patience_seconds`; another
+    `OSError` says that the path cannot be opened.
     """
     handle = os.open(path, flags, 0o600)
     deadline = time.monotonic() + patience_seconds

@@ -12,19 +12,9 @@ PRIVATE: Final = 0o600
 
 
 def read_at_once(path: Path, most_bytes: int | None = None) -> bytes:
-    """Return the content of a regular file; pipes and devices are refused, because they might block.
+    """Return the content of a regular file, at most so many bytes of it, or raise an `OSError`.
 
-    Parameters
-    ----------
-    path
-        The file, or a link to one.
-    most_bytes
-        Largest number of bytes to read; None reads all.
-
-    Raises
-    ------
-    OSError
-        If the file does not exist, is not a regular file, or cannot be read.
+    Pipes and devices are refused, because they might block.
     """
     _refuse_other_than_regular(path.stat(), path)
     # The path may have been replaced since the check; opening it this way does not block.
@@ -41,24 +31,11 @@ def _refuse_other_than_regular(status: os.stat_result, path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, temporary: Path | None = None) -> None:
-    """Replace a file atomically: after any crash it has the old or the new content.
+    """Replace a file atomically: after any crash it has the old or the new content. An `OSError` leaves the old.
 
     Only its owner may read the new file. The content is synced to disk, but not the folder: after a power cut the file
-    may be a few replacements old, but never partial. The sync takes less than a millisecond on an idle disk.
-
-    Parameters
-    ----------
-    path
-        The file.
-    content
-        The new content.
-    temporary
-        Temporary file in the same folder; concurrent writers need different names.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; it then has its old content.
+    may be a few replacements old, but never partial. The sync takes less than a millisecond on an idle disk. The
+    temporary file must be in the same folder; concurrent writers need different names of it.
     """
     temporary = temporary or path.with_name(f"{path.name}.tmp")
     # A new file each time, so that a pipe or link placed under that name is never written to.

@@ -9,12 +9,7 @@ _LONGEST: Final = 300
 def raised_text(error: BaseException, file: str | None = None) -> str:
     """Return an exception's type, place and text, such as ``ValueError at my_module.py:3: no width``.
 
-    Parameters
-    ----------
-    error
-        The exception as caught; the catching frame is not reported as its place.
-    file
-        File to report if the exception has no other place.
+    The catching frame is not its place; `file` is reported where it has no other.
     """
     frames = [each for each in traceback.extract_tb(error.__traceback__)[1:] if each.filename[:1] != "<"]
     place, reason = file, str(error)

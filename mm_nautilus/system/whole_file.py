@@ -15,19 +15,9 @@ _HINTS: Final = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; free some there, 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, which replaces `path` at the end of the block.
+    """Yield a temporary path beside `path`, which replaces it at the end of the block.
 
-    If the block fails, the temporary file is removed and `path` is unchanged.
-
-    Parameters
-    ----------
-    path
-        The file; its folder must exist.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; the error names the file.
+    If the block fails, the temporary file is removed and `path` is unchanged. An `OSError` names the file.
     """
     unfinished = path.with_name(_UNFINISHED.format(name=path.name))
     with naming(path):
@@ -46,13 +36,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the file's name to OS errors within the block.
-
-    Raises
-    ------
-    OSError
-        Replaces an error that names another file or, as for a full disk, none.
-    """
+    """Name the file in OS errors within the block that name another file or, as for a full disk, none."""
     try:
         yield
     except OSError as error:

@@ -63,6 +63,6 @@ def test_a_command_stands_in_its_table_as_the_server_knows_it(kind: type[Command
 def test_the_help_names_every_fault(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["venue", "--help"])
-    told = capsys.readouterr().out.partition("Faults, told to the control side:")[2]
-    assert re.findall(r"^  (\w+) ", told, re.MULTILINE) == list(FAULTS)
-    assert "A message ends in the middle" in told
+    shown = capsys.readouterr().out.partition("Faults, as commands of the control server:")[2]
+    assert re.findall(r"^  (\w+) ", shown, re.MULTILINE) == list(FAULTS)
+    assert "A message ends in the middle" in shown

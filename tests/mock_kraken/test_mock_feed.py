@@ -24,9 +24,8 @@ from mm_nautilus.mock_kraken.feed import (
     simulated_feed,
     trade_groups,
 )
-from mm_nautilus.mock_kraken.market import Market
 from mm_nautilus.mock_kraken.options import VenueOptions
-from mm_nautilus.mock_kraken.pairs import kraken_pairs
+from mm_nautilus.mock_kraken.pairs import Market, kraken_pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = kraken_pairs(KRAKEN_SPOT.values())
