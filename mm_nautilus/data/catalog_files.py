@@ -308,7 +308,8 @@ def multiples(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) ->
         column = column.cast(pa.decimal128(38, digits))
     except pa.ArrowInvalid as error:
         raise _off_grid(file, batch, name, increment) from error
-    low, high = decimal_words(column).T
+    words = decimal_words(column)
+    low, high = words[:, 0], words[:, 1]
     found, rest = np.divmod(low, int(increment.scaleb(digits)))
     if rest.any() or (high != low >> 63).any():
         raise _off_grid(file, batch, name, increment)
@@ -318,8 +319,7 @@ def multiples(file: CatalogFile, batch: Any, name: str, spec: InstrumentSpec) ->
 def decimal_words(column: Any) -> Ints:
     """Return decimals as whole numbers of their last digit, in two columns: the low and the high 64 bits."""
     words = np.frombuffer(column.buffers()[1], dtype=np.int64).reshape(-1, 2)
-    chosen: Ints = words[column.offset : column.offset + len(column)]
-    return chosen
+    return words[column.offset : column.offset + len(column)]
 
 
 def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> DataError:
