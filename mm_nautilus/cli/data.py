@@ -89,7 +89,7 @@ def export_command(
     if as_json:
         print_json(report.to_dict())
         return
-    rows = [(file.name, file.instrument_id, "" if file.rows is None else file.rows) for file in report.files]
+    rows = [(file.name, file.instrument, "" if file.rows is None else file.rows) for file in report.files]
     print_table(("file", "instrument", "rows"), rows)
     print_line(f"written to {report.folder}")
 

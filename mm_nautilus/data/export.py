@@ -1,14 +1,18 @@
 """From a catalog to flat files: CSV in Tardis' form, which can be imported again, or Parquet tables."""
 
+import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.config.yaml_file import yaml_text
@@ -16,11 +20,10 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import TIME, DataKind, OnProgress, Progress, decimals, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span
 from mm_nautilus.data.catalog_writer import staged_folder
-from mm_nautilus.data.csv_files import CsvKind
-from mm_nautilus.data.tardis_rows import TardisBook, TardisTrades, source_symbol
+from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
 from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
-from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec
+from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
 
 type ExportForm = Literal["tardis", "parquet"]
@@ -32,14 +35,18 @@ _TOUCH_ROWS: Final = 100_000
 _ACTIONS: Final = {Action.ADD: "add", Action.UPDATE: "update", Action.DELETE: "delete", Action.CLEAR: "clear"}
 _SIDES: Final = {Side.NONE: None, Side.BID: "bid", Side.ASK: "ask"}
 _TAKERS: Final = {Side.NONE: None, Side.BID: "buy", Side.ASK: "sell"}
+_CSV_SIDES: Final = {kind: {code: text for text, code in kind.sides.items()} for kind in CsvKind}
+_US: Final = 1_000
+"""Nanoseconds in a microsecond, the CSV format's unit of time."""
+_NO_BOOK: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """One file: its name in the folder, the instrument, and how many rows; a definition has None."""
+    """One file: its name in the folder, the instrument's id, and how many rows; a definition has None."""
 
     name: str
-    instrument_id: str
+    instrument: str
     rows: int | None
 
 
@@ -53,10 +60,7 @@ class ExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        files = [
-            {"name": file.name, "instrument": file.instrument_id, "rows": file.rows} for file in self.files
-        ]
-        return {"folder": str(self.folder), "files": files, "notes": list(self.notes)}
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def export_catalog(
@@ -178,8 +182,7 @@ class _SymbolExport:
         self.notes: list[str] = []
 
     def write_tardis(self) -> None:
-        """Write the CSV files and the instrument's definition."""
-        with closing(TardisBook(self._folder, self._spec)) as book:
+        with closing(_TardisBook(self._folder, self._spec)) as book:
             for changes in self._deltas():
                 book.write(changes)
         self._keep(book.path, book.rows)
@@ -191,7 +194,7 @@ class _SymbolExport:
         }.items():
             if count:
                 self.notes.append(f"{self._spec.instrument_id}: {count:,} {words}")
-        with closing(TardisTrades(self._folder, self._spec)) as tape:
+        with closing(_TardisTrades(self._folder, self._spec)) as tape:
             for trades in self._trades():
                 tape.write(trades)
         self._keep(tape.path, tape.rows)
@@ -200,7 +203,6 @@ class _SymbolExport:
         self.files.append(ExportedFile(path.name, self._spec.instrument_id, None))
 
     def write_parquet(self) -> None:
-        """Write the tables."""
         spec = self._spec
         self._write_table("book_changes", (_book_columns(spec, block) for block in self._deltas()))
         self._write_table("trades", (_trade_columns(spec, block) for block in self._trades()))
@@ -316,3 +318,127 @@ def _definition(spec: InstrumentSpec) -> dict[str, Any]:
         "source_symbol": source_symbol(spec),
         **({"simulated": True} if spec.simulated else {}),
     }
+
+
+# -- Tardis CSV files, which the import reads back ----------------------------------------------------------
+
+
+def source_symbol(spec: InstrumentSpec) -> str:
+    """Return what the files call an instrument: its symbol without separators."""
+    return "".join(filter(str.isalnum, spec.symbol))
+
+
+def _decimals(multiples: Ints, increment: Decimal) -> list[str]:
+    """Return whole numbers of increments as plain decimal texts."""
+    digits = decimal_places(increment)
+    unit = int(increment.scaleb(digits))
+    if digits == 0:
+        return [str(multiple * unit) for multiple in multiples.tolist()]
+    scale = 10**digits
+    whole, rest = np.divmod(multiples * unit, scale)
+    return [f"{a}.{b:0{digits}d}" for a, b in zip(whole.tolist(), rest.tolist(), strict=True)]
+
+
+class _CsvFile:
+    """The compressed CSV file of one instrument and kind; the same rows give the same bytes."""
+
+    def __init__(self, folder: Path, spec: InstrumentSpec, kind: CsvKind, header: str) -> None:
+        self._spec, self._kind = spec, kind
+        self._start = f"{spec.venue.lower()},{source_symbol(spec)}"
+        self.path = folder / f"{source_symbol(spec)}_{kind.value}.csv.gz"
+        self.rows = 0
+        self._stored = self.path.open("wb")
+        self._text = gzip.GzipFile(filename="", mode="wb", fileobj=self._stored, mtime=0)
+        self._text.write(f"{header}\n".encode())
+
+    def close(self) -> None:
+        self._text.close()
+        self._stored.close()
+
+    def _write_rows(
+        self, block: DeltaBlock | TradeBlock, fifth: Iterable[str], sides: Ints, lots: Ints
+    ) -> None:
+        columns = zip(
+            repeat(self._start),
+            (block.ts_event // _US).tolist(),
+            (block.ts_init // _US).tolist(),
+            fifth,
+            map(_CSV_SIDES[self._kind].__getitem__, sides.tolist()),
+            _decimals(block.price_ticks, self._spec.price_increment),
+            _decimals(lots, self._spec.size_increment),
+        )  # fmt: skip
+        lines = (f"{a},{b},{c},{d},{e},{f},{g}\n" for a, b, c, d, e, f, g in columns)
+        self._text.write("".join(lines).encode())
+        self.rows += len(block)
+
+
+class _TardisBook(_CsvFile):
+    """Write book changes as ``incremental_book_L2``.
+
+    The format marks the rows of a full book and has no row that empties one. What follows a clear at one time is
+    marked, whether the catalog calls it a snapshot or not, and nothing else is: a reader begins a new book with the
+    first marked row of a time.
+    """
+
+    def __init__(self, folder: Path, spec: InstrumentSpec) -> None:
+        super().__init__(folder, spec, CsvKind.BOOK, BOOK_HEADER)
+        self.joined_groups = 0
+        """Groups of changes within the microsecond of the one before, which a reader takes for one."""
+        self.empty_clears = 0
+        """Moments at which the book was emptied and not filled again at once, which the format cannot express."""
+        self._last_ns = self._last_us = 0
+        self._ends_marked = self._is_cleared = False
+        self._book_us = _NO_BOOK
+
+    def write(self, block: DeltaBlock) -> None:
+        """Write a block's rows, in order; a `DataError` says that two full books are within one microsecond."""
+        self._count_joined(block.ts_init)
+        cuts = np.flatnonzero(block.action == Action.CLEAR)
+        for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(block)], strict=True):
+            self._write_stretch(block.slice(start, stop))
+
+    def _count_joined(self, times: Ints) -> None:
+        before = np.append(self._last_ns, times)
+        self.joined_groups += int(((np.diff(before) > 0) & (np.diff(before // _US) == 0)).sum())
+        self._last_ns = int(before[-1])
+
+    def _write_stretch(self, rows: DeltaBlock) -> None:
+        """Write rows that have no clear but maybe at their beginning."""
+        if len(rows) and rows.action[0] == Action.CLEAR:
+            self.empty_clears += int(rows.flags[0] & Flag.LAST != 0)
+            self._is_cleared = True
+            rows = rows.slice(1, len(rows))
+        if not len(rows):
+            return
+        if not self.rows:
+            self._is_cleared |= bool(rows.flags[0] & Flag.SNAPSHOT)
+        marked = self._marked(rows)
+        lots = np.where(rows.action == Action.DELETE, 0, rows.size_lots)
+        self._write_rows(rows, np.where(marked, "true", "false").tolist(), rows.side, lots)
+        self._ends_marked, self._last_us = bool(marked[-1]), int(rows.ts_init[-1]) // _US
+
+    def _marked(self, rows: DeltaBlock) -> NDArray[np.bool_]:
+        """Return which rows are of a full book: what the first group behind a clear has of its first microsecond."""
+        times = rows.ts_init // _US
+        if self._is_cleared:
+            self._is_cleared, self._book_us = False, int(times[0])
+            if self._ends_marked and self._book_us <= self._last_us:
+                raise DataError(
+                    f"{self._spec.instrument_id} has two full books within the microsecond {self._book_us}, which "
+                    "Tardis' format cannot distinguish; export it as parquet"
+                )
+        marked: NDArray[np.bool_] = times == self._book_us
+        ends = np.flatnonzero(rows.flags & Flag.LAST)
+        if len(ends):
+            marked[int(ends[0]) + 1 :] = False
+        if len(ends) or not marked[-1]:
+            self._book_us = _NO_BOOK
+        return marked
+
+
+class _TardisTrades(_CsvFile):
+    def __init__(self, folder: Path, spec: InstrumentSpec) -> None:
+        super().__init__(folder, spec, CsvKind.TRADES, TRADES_HEADER)
+
+    def write(self, block: TradeBlock) -> None:
+        self._write_rows(block, block.trade_id, block.aggressor, block.size_lots)
