@@ -1,14 +1,13 @@
 """What a simulated or stored market looks like in numbers.
 
-Run as a program it writes the tables of docs/simulator.md and catalog/README.md anew, from the default
-simulation, which the shipped sample is.
+Run as a program it rewrites the tables of docs/simulator.md and catalog/README.md from the default simulation,
+which the shipped sample is.
 """
 
 import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from mm_nautilus.data.order_flow import FlowConfig, PairSlice
 from mm_nautilus.data.simulator import FLOWS, KRAKEN_SPOT, SimulationConfig, simulate
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock, joined_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATOR_PAGE = ROOT / "docs" / "simulator.md"
@@ -86,18 +85,6 @@ class Market:
     def mid_at(self, ts):
         bid, ask = self.touch_at(ts)
         return (bid + ask) / 2 * self.tick
-
-
-def join[Block: (DeltaBlock, TradeBlock)](blocks: Iterable[Block]) -> Block:
-    """Join blocks that continue each other into one."""
-    parts = list(blocks)
-    names = type(parts[0]).__dataclass_fields__
-    columns = {name: [getattr(part, name) for part in parts] for name in names}
-    joined = {
-        name: list(chain(*column)) if name == "trade_id" else np.concatenate(column)
-        for name, column in columns.items()
-    }
-    return type(parts[0])(**joined)
 
 
 def replay(spec: InstrumentSpec, deltas: DeltaBlock, trades: TradeBlock) -> Market:
@@ -227,9 +214,11 @@ def simulation(seed: int | None = None, seconds: int | None = None) -> Simulatio
     config = SimulationConfig(**{key: value for key, value in given.items() if value is not None})
     slices = list(simulate(config))
     parts = {part.spec.symbol: [row[number] for row in slices] for number, part in enumerate(slices[0])}
-    deltas = {symbol: join(part.deltas for part in parts[symbol]) for symbol in parts}
+    deltas = {symbol: joined_blocks([part.deltas for part in parts[symbol]]) for symbol in parts}
     markets = {
-        symbol: replay(KRAKEN_SPOT[symbol], deltas[symbol], join(part.trades for part in parts[symbol]))
+        symbol: replay(
+            KRAKEN_SPOT[symbol], deltas[symbol], joined_blocks([part.trades for part in parts[symbol]])
+        )
         for symbol in parts
     }
     informed = {symbol: np.concatenate([part.informed for part in parts[symbol]]) for symbol in parts}
@@ -323,7 +312,7 @@ def tables(page: Path) -> dict[str, str]:
 
 
 def with_tables(page: Path) -> str:
-    """Return a page's text with its tables made anew."""
+    """Return a page's text with its tables measured again."""
     text = page.read_text(encoding="utf-8")
     for name, made in tables(page).items():
         marked = re.compile(rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
