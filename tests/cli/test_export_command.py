@@ -50,7 +50,7 @@ def test_an_interrupt_leaves_nothing(run, monkeypatch):
     def interrupted(*_arguments):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr("mm_nautilus.data.export.TardisBook.write", interrupted)
+    monkeypatch.setattr("mm_nautilus.data.export._TardisBook.write", interrupted)
     code, out, err = run("export", CATALOG, "--out", "flat")
     assert (code, out, err) == (143, "", "error: the export was interrupted; nothing was written\n")
     assert list(Path().iterdir()) == []

@@ -71,6 +71,11 @@ async def serving(**options: Any) -> AsyncIterator[Served]:
     await task
 
 
+def on(**options: Any) -> Any:
+    """Serve a venue with these options to an asynchronous test."""
+    return pytest.mark.parametrize("served", [options], indirect=True, ids=[""])
+
+
 class Client:
     """A WebSocket client that keeps books, checks every checksum and remembers every trade.
 
