@@ -215,8 +215,8 @@ class _SymbolWork:
 
     @staticmethod
     def _mark_outs(trades: TradeBlock, touches: TouchSeries) -> list[MarkOut]:
-        sided = trades.aggressor != SIDE_NONE
-        is_buy = trades.aggressor[sided] == SIDE_BID
+        sided = trades.aggressor != Side.NONE
+        is_buy = trades.aggressor[sided] == Side.BID
         return mark_outs(trades.ts_init[sided], trades.price_ticks[sided], is_buy, touches)
 
     def _touches(self) -> TouchSeries:
