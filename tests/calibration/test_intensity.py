@@ -11,7 +11,7 @@ from simulated_flow import simulated_market
 from mm_nautilus.calibration.intensity import fit_intensity, market_orders
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
-from mm_nautilus.market.rows import SIDE_ASK, SIDE_BID, SIDE_NONE, TradeBlock
+from mm_nautilus.market.rows import Side, TradeBlock
 
 A, KAPPA, COARSE_KAPPA = 0.5, 1.0, 0.4
 SEEDS = range(20)
@@ -36,31 +36,31 @@ STEADY = ((0, 999, 1001),)
 ORDERS = {
     # name: (trades, touches, times of the orders, whether they buy, their depths in bps)
     "trades of one side at one time are one order that reached the deepest": (
-        [(50, 1001, 1, SIDE_BID), (50, 1002, 2, SIDE_BID), (50, 1004, 1, SIDE_BID)],
+        [(50, 1001, 1, Side.BID), (50, 1002, 2, Side.BID), (50, 1004, 1, Side.BID)],
         (STEADY, [50], [True], [40.0]),
     ),
     "sell orders reach down": (
-        [(50, 999, 1, SIDE_ASK), (50, 995, 1, SIDE_ASK)],
+        [(50, 999, 1, Side.ASK), (50, 995, 1, Side.ASK)],
         (STEADY, [50], [False], [50.0]),
     ),
     "depth runs from the mid just before, not from that of the order's own moment": (
-        [(50, 1003, 1, SIDE_BID)],
+        [(50, 1003, 1, Side.BID)],
         (((0, 999, 1001), (50, 1001, 1003)), [50], [True], [30.0]),
     ),
     "depth runs from the last mid": (
-        [(50, 1003, 1, SIDE_BID)],
+        [(50, 1003, 1, Side.BID)],
         (((0, 999, 1001), (49, 1001, 1003)), [50], [True], [1e4 / 1002]),
     ),
     "orders of one side are one until the touch changes": (
-        [(50, 1001, 1, SIDE_BID), (60, 1005, 1, SIDE_BID), (70, 999, 1, SIDE_ASK), (90, 1001, 1, SIDE_BID)],
+        [(50, 1001, 1, Side.BID), (60, 1005, 1, Side.BID), (70, 999, 1, Side.ASK), (90, 1001, 1, Side.BID)],
         (((0, 999, 1001), (80, 999, 1001)), [50, 70, 90], [True, False, True], [50.0, 10.0, 10.0]),
     ),
     "trades ahead of the book or without a side are left out": (
-        [(10, 1001, 1, SIDE_BID), (30, 1001, 1, SIDE_NONE), (40, 1001, 1, SIDE_BID)],
+        [(10, 1001, 1, Side.BID), (30, 1001, 1, Side.NONE), (40, 1001, 1, Side.BID)],
         (((10, 999, 1001),), [40], [True], [10.0]),
     ),
     "an order behind a stale mid has a negative depth": (
-        [(50, 995, 1, SIDE_BID)],
+        [(50, 995, 1, Side.BID)],
         (STEADY, [50], [True], [-50.0]),
     ),
 }
@@ -75,20 +75,20 @@ def test_market_orders(name):
 
 
 def test_sides_at_one_time_are_two_orders():
-    trades = tape((50, 1001, 1, SIDE_BID), (50, 999, 1, SIDE_ASK))
+    trades = tape((50, 1001, 1, Side.BID), (50, 999, 1, Side.ASK))
     assert market_orders(trades, touches_at(*STEADY)).is_buy.tolist() in ([True, False], [False, True])
 
 
 def test_an_order_that_the_feed_tears_apart_counts_from_its_first_trade():
     touches = touches_at((0, 999, 1001), (51, 1003, 1005))
-    whole = tape((50, 1001, 1, SIDE_BID), (50, 1005, 1, SIDE_BID))
+    whole = tape((50, 1001, 1, Side.BID), (50, 1005, 1, Side.BID))
     torn = replace(whole, ts_init=np.array([50, 52]))
 
     assert market_orders(torn, touches).depth_bps == pytest.approx(market_orders(whole, touches).depth_bps)
 
 
 def test_no_trades_are_no_orders():
-    block = tape((1, 1, 1, SIDE_BID)).slice(0, 0)
+    block = tape((1, 1, 1, Side.BID)).slice(0, 0)
 
     assert len(market_orders(block, touches_at((0, 999, 1001)))) == 0
 
@@ -101,7 +101,7 @@ def test_no_trades_are_no_orders():
             st.integers(0, 70),
             st.integers(950, 1050),
             st.integers(1, 9),
-            st.sampled_from([SIDE_BID, SIDE_ASK]),
+            st.sampled_from([Side.BID, Side.ASK]),
         ),
         min_size=1,
         max_size=25,
@@ -123,8 +123,8 @@ def test_orders_are_those_that_a_plain_loop_finds(changes, rows):
     for (row, side), fills in expected.items():
         mid = touches.mid_ticks[row]
         prices = [price for _, price in fills]
-        depth = max(prices) - mid if side == SIDE_BID else mid - min(prices)
-        wanted.append((fills[0][0], side == SIDE_BID, 1e4 * depth / mid))
+        depth = max(prices) - mid if side == Side.BID else mid - min(prices)
+        wanted.append((fills[0][0], side == Side.BID, 1e4 * depth / mid))
     assert np.array(found, dtype=float) == pytest.approx(np.array(sorted(wanted), dtype=float))
 
 
