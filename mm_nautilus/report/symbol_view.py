@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
 from mm_nautilus.report.figures import (
-    PATTERNS,
-    REASON_COLOURS,
     Figure,
     bars,
     figure,
-    line,
+    hatching,
     milliseconds,
-    min_max_rows,
     pack,
     significant,
+    thin_line,
     thinned_rows,
 )
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
@@ -56,46 +54,27 @@ class OuterQuotes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SymbolTraces:
-    """What the run recorded of one symbol.
-
-    Parameters
-    ----------
-    symbol, base, quote
-        The pair and its currencies.
-    tick, decimals
-        Price increment, and the digits behind the point of a mid.
-    market, quotes
-        Columns of ``market.parquet`` and, of the nearest quotes, ``quotes.parquet``; prices in quote and sizes in base
-        currency.
-    market_ns, quotes_ns
-        Their moments, nanoseconds since the epoch.
-    bid_reasons, ask_reasons
-        For each row of the quotes the number of the reason in `reasons`, -1 while the side is wanted.
-    reasons
-        Reasons for not quoting that occurred.
-    fills
-        Columns of the fills, in time order.
-    fills_ns
-        Their moments.
-    outer
-        Quotes of the levels further out, the nearest first.
-    """
+    """What the run recorded of one symbol; moments are in nanoseconds since the epoch."""
 
     symbol: str
     base: str
     quote: str
     tick: float
     decimals: int
+    """Price increment, and the digits behind the point of a mid."""
     market: dict[str, Floats]
     market_ns: Ints
     quotes: dict[str, Floats]
+    """Columns of ``market.parquet`` and, of the nearest quotes, ``quotes.parquet``; sizes in base currency."""
     quotes_ns: Ints
     bid_reasons: Ints
     ask_reasons: Ints
+    """For each row of the quotes the number of the reason in `reasons`, -1 while the side is wanted."""
     reasons: tuple[str, ...]
     fills: dict[str, Floats]
     fills_ns: Ints
     outer: tuple[OuterQuotes, ...] = ()
+    """Quotes of the levels further out, the nearest first."""
 
     @property
     def shift_bps(self) -> Floats:
@@ -189,8 +168,7 @@ def reason_shares(traces: SymbolTraces, start_ns: int, end_ns: int, buckets: int
 def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, Any]:
     """Return what a page shows of one symbol in a run's span, nanoseconds since the epoch.
 
-    ``figure`` of the overview, the packed columns of ``market``, ``quotes`` and ``fills``, and what the page's script
-    needs to draw them anew.
+    ``figure`` of the overview, and for zooming in the packed columns of ``market``, ``quotes`` and ``fills``.
     """
     market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
     quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)
@@ -216,24 +194,17 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
         "market": _packed(traces.market_ns, start_ns, market_rows, _market_columns(traces)),
         "quotes": _packed(traces.quotes_ns, start_ns, quote_rows, _quote_columns(traces)),
         "outer": [
-            _packed(
-                quotes.ts_ns,
-                start_ns,
-                rows,
-                {"bid": (quotes.bid, traces.tick), "ask": (quotes.ask, traces.tick)},
-            )
-            for quotes, rows in outer
+            _packed(ts_ns, start_ns, rows, {"bid": (bid, traces.tick), "ask": (ask, traces.tick)})
+            for (_, ts_ns, bid, ask), rows in outer
         ],
-        "fills": _packed(
-            traces.fills_ns, start_ns, np.arange(len(traces.fills_ns)), _fill_columns_of(traces)
-        ),
+        "fills": _packed(traces.fills_ns, start_ns, slice(None), _fill_columns_of(traces)),
     }
 
 
 type _Columns = dict[str, tuple[Floats | Ints, float]]
 
 
-def _packed(ts_ns: Ints, start_ns: int, rows: Ints, columns: _Columns) -> dict[str, Any]:
+def _packed(ts_ns: Ints, start_ns: int, rows: Ints | slice, columns: _Columns) -> dict[str, Any]:
     """Return rows of columns with their moments: milliseconds since the start, in a unit that fits into 32 bits."""
     since = (ts_ns - start_ns) / _NS_PER_MS
     unit = 1.0 if since.max(initial=0.0) <= _MOST_MS else 1000.0
@@ -276,16 +247,18 @@ def _fill_columns_of(traces: SymbolTraces) -> _Columns:
 
 
 def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
-    """Return the figure before anybody zooms; traces are told apart by ``meta`` when they are drawn anew."""
+    """Return the figure as it is before zooming; the page's script knows its traces by ``meta``."""
+    shift = traces.shift_bps
+    shift_look: dict[str, Any] = {"colour": "@s4", "hover": "%{y:.3f} bps", "row": 3, "is_step": True}
     drawn = [
         *_price_lines(traces),
         _fill_marks(traces, "buys", is_buy=True),
         _fill_marks(traces, "sells", is_buy=False),
         *_inventory_lines(traces),
-        _shift_line(traces),
+        _thin_line("shift", "reservation - mid", traces.market_ns, shift, **shift_look),
         *_share_bars(traces, start_ns, end_ns),
     ]
-    has_shift = bool((np.nan_to_num(traces.shift_bps) != 0).any())
+    has_shift = bool((np.nan_to_num(shift) != 0).any())
     titles = (
         f"mid, our quotes and fills, {traces.quote}",
         f"inventory since the start and its cap, {traces.base}",
@@ -337,15 +310,9 @@ def _inventory_lines(traces: SymbolTraces) -> list[Figure]:
     ]
 
 
-def _shift_line(traces: SymbolTraces) -> Figure:
-    look: dict[str, Any] = {"colour": "@s4", "hover": "%{y:.3f} bps", "row": 3, "is_step": True}
-    return _thin_line("shift", "reservation - mid", traces.market_ns, traces.shift_bps, **look)
-
-
 def _thin_line(key: str, name: str, ts_ns: Ints, values: Floats, **look: Any) -> Figure:
-    """Return a line of as many points as can be seen, with what the page's script knows it by."""
-    rows = min_max_rows(values, OVERVIEW_BUCKETS)
-    return line(name, milliseconds(ts_ns[rows]), significant(values[rows]), meta={"key": key}, **look)
+    """Return a line of as many points as can be seen, with the key by which the page's script knows it."""
+    return thin_line(OVERVIEW_BUCKETS, name, ts_ns, values, meta={"key": key}, **look)
 
 
 def _fill_marks(traces: SymbolTraces, key: str, *, is_buy: bool) -> Figure:
@@ -395,8 +362,7 @@ def _share_bars(traces: SymbolTraces, start_ns: int, end_ns: int) -> list[Figure
             reason,
             middles,
             significant(shares[code]),
-            colour=REASON_COLOURS[code % len(REASON_COLOURS)],
-            pattern=PATTERNS[code % len(PATTERNS)],
+            **hatching(code),
             hover="%{y:.1f} % of the time",
             row=4,
             width=width_ms,

@@ -1,6 +1,6 @@
 "use strict";
-/* Draws the figures that the page carries as data, in light or dark, and draws a symbol's figure anew from the
-   packed columns when somebody zooms into it. Colours that begin with @ are names of the palettes below. */
+/* Draws the figures that the page carries as data, in light or dark, and draws a symbol's figure again from the
+   packed columns at each zoom. Colours that begin with @ are names of the palettes below. */
 
 const PALETTES = {
   light: {
