@@ -106,6 +106,9 @@ def _currency_problems(
 ) -> Iterator[Problem]:
     params, report = config.for_symbol(spec.symbol), config.report_currency
     amounts = {_size_key(params): params.size(report), "max_inventory": params.inventory_cap(report)}
+    target = params.target(report)
+    if target.value and target.currency != amounts["max_inventory"].currency:
+        amounts["inventory_target"] = target
     for key, amount in amounts.items():
         ends = (rates.path(amount.currency, currency) for currency in (spec.base, spec.quote))
         if all(path is None for path in ends):
@@ -137,7 +140,7 @@ def _size_problems(config: MarketMakerConfig, spec: InstrumentSpec, rates: Rates
 
 def _order_limits(
     spec: InstrumentSpec, rates: Rates[float], size: Amount, share: float
-) -> Iterator[tuple[float | None, str, tuple[str, ...]]]:
+) -> Iterator[tuple[float | None, str, list[str]]]:
     """Yield an order's size and value with its currency, and what the venue says against it; `share` of `size`."""
     least = max(spec.min_quantity or spec.size_increment, spec.size_increment)
     for name, currency, smallest, largest in (
@@ -146,13 +149,12 @@ def _order_limits(
     ):
         whole = _converted(size, rates, currency)
         amount = None if whole is None else whole * share
-        at_least = f"{currency} (the least {name} of an order)"
-        at_most = f"{currency} (the largest {name} of an order)"
-        yield (
-            amount,
-            currency,
-            (*_too_small(amount, smallest, at_least), *_too_large(amount, largest, at_most)),
-        )
+        texts = []
+        if smallest is not None and _is_below(amount, smallest):
+            texts.append(f"at least {smallest:f} {currency} (the least {name} of an order)")
+        if amount is not None and largest is not None and _is_below(float(largest), amount):
+            texts.append(f"at most {largest:f} {currency} (the largest {name} of an order)")
+        yield amount, currency, texts
 
 
 def _level_problems(
@@ -188,29 +190,12 @@ def _target_problems(
     """Check an inventory target given in another currency than the cap."""
     params, report = config.for_symbol(spec.symbol), config.report_currency
     target, cap, key = params.target(report), params.inventory_cap(report), "inventory_target"
-    if target.currency == cap.currency or not target.value:
-        return
-    if all(rates.path(target.currency, currency) is None for currency in (spec.base, spec.quote)):
-        yield Problem(
-            ("symbols", spec.symbol, key),
-            f"{key} must be in {spec.base}, {spec.quote} or a currency that the configured pairs convert into one of "
-            f"them, was {target}",
-        )
+    if target.currency == cap.currency:
         return
     most = _converted(cap, rates, target.currency)
     if _is_below(most, abs(float(target.value))):
         text = f"{key} must be at most max_inventory ({_with_value(cap, most, target.currency)}) in either direction"
         yield Problem(("symbols", spec.symbol, key), f"{text}, was {target}")
-
-
-def _too_small(amount: float | None, least: Decimal | None, words: str) -> Iterator[str]:
-    if least is not None and _is_below(amount, least):
-        yield f"at least {least:f} {words}"
-
-
-def _too_large(amount: float | None, most: Decimal | None, words: str) -> Iterator[str]:
-    if amount is not None and most is not None and _is_below(float(most), amount):
-        yield f"at most {most:f} {words}"
 
 
 def _is_below(value: float | None, least: Decimal | float) -> bool:
