@@ -40,8 +40,6 @@ from mm_nautilus.system.moments import SECOND_NS
 
 type Floats = NDArray[np.float64]
 
-_LEFT_OUT: Final = ("output",)
-"""Section of the configuration that says nothing about a run's results."""
 _FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark-out"), (30.0, "mark-out"))
 _BUCKETS: Final = 400
 _CURVE_WIDTH: Final = 40
@@ -116,13 +114,12 @@ def _compared(folder: Path, label: str) -> ComparedRun:
         raise DataError(f"{folder / 'config.yaml'} is not YAML: {error}") from error
     if not isinstance(document, dict):
         raise DataError(f"{folder / 'config.yaml'} must be a mapping of keys, was {type(document).__name__}")
+    document.pop("output", None)  # it says nothing about results
     pnl = numbers(table, "trading_pnl")
     return ComparedRun(label, files, dict(_flat(document)), times(table), pnl)
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    if path == _LEFT_OUT:
-        return
     if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _flat(item, (*path, str(key)))
@@ -173,28 +170,23 @@ def _notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
         "are partly backtests and partly paper trading": [run.files.is_sandbox for run in runs],
         "have different kinds of data": [short_data_text(s) for s in summaries],
         "report in different currencies": [s["report_currency"] for s in summaries],
-        "have different catalogs": [_catalog(run) for run in runs],
+        "have different catalogs": [
+            run.parameters.get("feed.catalog" if run.files.is_sandbox else "catalog") for run in runs
+        ],
     }
     for words, values in differing.items():
         if any(value != values[0] for value in values):
             yield f"these runs {words}"
-    sources = [_module_sources(run) for run in runs]
+    folders = [run.files.folder for run in runs]  # they hold copies of modules of one's own
+    sources = [
+        {str(file.relative_to(each)): file.read_bytes() for file in each.rglob("*.py")} for each in folders
+    ]
     for name in sorted({name for found in sources for name in found}):
         texts = [found[name] for found in sources if name in found]
         if any(text != texts[0] for text in texts):
             yield f"these runs have different versions of {name}"
     for run in runs:
         yield from _notes_of(run)
-
-
-def _module_sources(run: ComparedRun) -> dict[str, bytes]:
-    """Return the copies of modules of one's own that a run's folder holds."""
-    folder = run.files.folder
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
-
-
-def _catalog(run: ComparedRun) -> Any:
-    return run.parameters.get("feed.catalog" if run.files.is_sandbox else "catalog")
 
 
 def _notes_of(run: ComparedRun) -> Iterator[str]:

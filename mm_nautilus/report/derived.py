@@ -12,8 +12,7 @@ import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
-from mm_nautilus.calibration.fill_quality import OwnFills, fill_quality
-from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
+from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS, OwnFills, fill_quality
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.answer import answer

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.calibration.fill_quality import OwnFills, fill_quality
-from mm_nautilus.calibration.mark_outs import clustered_mean
+from mm_nautilus.calibration.mark_outs import OwnFills, clustered_mean, fill_quality
 
 SECOND_NS = 1_000_000_000
 NAN = float("nan")
