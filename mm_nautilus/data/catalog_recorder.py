@@ -35,27 +35,18 @@ _BYTES_PER_MEGABYTE: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class RecordingOptions:
-    """Where and how to record; a `ValueError` is raised if a number is not positive.
-
-    Parameters
-    ----------
-    catalog
-        The catalog's folder; made if it does not exist, added to if it does.
-    rotate_minutes
-        Time after which what was recorded becomes files of the catalog, minutes; counted from midnight UTC.
-    rotate_megabytes
-        Size of the compressed logs at which that happens earlier, MB.
-    flush_seconds
-        Time after which what was received is in a log at the latest, seconds: what a kill can lose.
-    sync_seconds
-        Time after which it is on the disk itself at the latest, seconds: what a power cut can lose.
-    """
+    """Where and how to record; a `ValueError` is raised if a number is not positive."""
 
     catalog: Path
+    """Its folder is made if it does not exist, and added to if it does."""
     rotate_minutes: float = 60.0
+    """Time after which logs become files of the catalog; counted from midnight UTC."""
     rotate_megabytes: float = 64.0
+    """Size of the compressed logs at which they become files earlier."""
     flush_seconds: float = 5.0
+    """Longest time until received data is in a log: what a kill can lose."""
     sync_seconds: float = 60.0
+    """Longest time until it is on the disk itself: what a power cut can lose."""
 
     def __post_init__(self) -> None:
         for name in ("rotate_minutes", "rotate_megabytes", "flush_seconds", "sync_seconds"):
@@ -375,7 +366,7 @@ def _stored_definitions(
 ) -> tuple[dict[InstrumentId, InstrumentSpec], list[str]]:
     """Return the definitions to store, which are the catalog's own where it has them, and notes of other fees.
 
-    A `DataError` is raised where they differ in anything but fees.
+    A `DataError` says that they differ in anything but fees.
     """
     found, notes = {}, []
     held = CatalogReader(catalog).instruments() if (catalog / "data").is_dir() else []
@@ -384,16 +375,17 @@ def _stored_definitions(
         maker, taker = fee_rates.get(spec.symbol, (spec.maker_fee_rate, spec.taker_fee_rate))
         wanted = replace(spec, maker_fee_rate=maker, taker_fee_rate=taker)
         stored = known.get(spec.instrument_id, wanted)
-        same_fees = replace(
-            wanted, maker_fee_rate=stored.maker_fee_rate, taker_fee_rate=stored.taker_fee_rate
-        )
-        differences = instrument_differences(stored, same_fees)
+        fees: dict[str, Any] = {
+            "maker_fee_rate": stored.maker_fee_rate,
+            "taker_fee_rate": stored.taker_fee_rate,
+        }
+        differences = instrument_differences(stored, replace(wanted, **fees))
         if differences:
             raise DataError(
                 f"{catalog} already holds {spec.instrument_id} with another definition "
                 f"({'; '.join(differences)}); choose another catalog"
             )
-        if same_fees != wanted:
+        if (maker, taker) != tuple(fees.values()):
             notes.append(
                 f"the catalog keeps its own fees of {spec.symbol}, {stored.maker_fee_rate} and "
                 f"{stored.taker_fee_rate}; this run has {maker} and {taker}"
@@ -403,7 +395,7 @@ def _stored_definitions(
 
 
 def _break_row(instrument_id: InstrumentId, moment: int) -> OrderBookDelta:
-    """Return the change that says that the book is not known from `moment` (nanoseconds) on."""
+    """Return the change that marks a book as unknown from `moment` (nanoseconds) on."""
     cleared = OrderBookDelta.clear(instrument_id, 0, moment, moment)
     flags = Flag.SNAPSHOT | Flag.LAST
     return OrderBookDelta(instrument_id, BookAction.CLEAR, cleared.order, flags, 0, moment, moment)

@@ -4,7 +4,7 @@ import codecs
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from io import BufferedReader
@@ -53,9 +53,9 @@ def inspect(path: Path) -> tuple[CsvKind, list[str] | None]:
     """
     problem: str | None = None
     with _opened(path) as (_, stream):
-        kind = _kind(path, _header(path, stream))
+        kind = _kind(path, _header(stream))
         for number in range(2, _FIRST_LINES + 2):
-            line = _line(path, stream)
+            line = _line(stream)
             text = line.rstrip("\r\n")
             if text and (wrong := shape_problem(text)) is None:
                 return kind, text.split(",")
@@ -112,40 +112,34 @@ def shown(text: str, most: int = _SHOWN_CHARACTERS) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BufferedReader, BufferedReader]]:
-    """Open a plain or gzip file by its first bytes; yields the stored file and the text stream."""
+    """Open a plain or gzip file by its first bytes; yields the stored file and the text stream.
+
+    A failure to read within the block becomes a `DataError`.
+    """
     try:
-        stored = path.open("rb")
-        compressed = stored.peek(2)[:2] == b"\x1f\x8b"
+        with path.open("rb") as stored:
+            compressed = stored.peek(2)[:2] == b"\x1f\x8b"
+            yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored)) if compressed else stored
     except FileNotFoundError as error:
         hint = near_file_hint(path, ("*.csv", "*.csv.gz"), "CSV file")
         raise DataError(f"{path} does not exist ({hint})") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    with stored:
-        yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored)) if compressed else stored
-
-
-def _guarded(path: Path, read: Callable[[], bytes]) -> bytes:
-    try:
-        return read()
     except EOFError as error:
         raise DataError(f"{path} is cut off: its compressed data ends early; download it again") from error
     except (zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} is damaged and cannot be decompressed ({error}); download it again"
-        ) from error
+        text = f"{path} is damaged and cannot be decompressed ({error}); download it again"
+        raise DataError(text) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _line(path: Path, stream: BufferedReader) -> str:
+def _line(stream: BufferedReader) -> str:
     """Return the next line, or the beginning of one that is too long to be a row."""
-    return _guarded(path, lambda: stream.readline(_LONGEST_LINE)).decode(errors="replace")
+    return stream.readline(_LONGEST_LINE).decode(errors="replace")
 
 
-def _header(path: Path, stream: BufferedReader) -> str:
+def _header(stream: BufferedReader) -> str:
     """Return the first line, without the mark that some programs put before UTF-8."""
-    return _line(path, stream).removeprefix(codecs.BOM_UTF8.decode()).rstrip("\r\n")
+    return _line(stream).removeprefix(codecs.BOM_UTF8.decode()).rstrip("\r\n")
 
 
 def blocks(path: Path) -> Iterator[tuple[bytes, int, bool]]:
@@ -155,9 +149,9 @@ def blocks(path: Path) -> Iterator[tuple[bytes, int, bool]]:
     break. A `DataError` says where the file is cut off or damaged.
     """
     with _opened(path) as (stored, stream):
-        _header(path, stream)
+        _header(stream)
         rest = b""
-        while chunk := _guarded(path, lambda: stream.read(_BLOCK_BYTES)):
+        while chunk := stream.read(_BLOCK_BYTES):
             text = rest + chunk
             # Empty lines wait for a row behind them.
             rows_end = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))

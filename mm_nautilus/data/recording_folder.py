@@ -77,10 +77,7 @@ class RecoveryReport:
 def locked_recording(catalog: Path) -> Iterator[int]:
     """Keep every other process from recording into a catalog or recovering it; yields the lock's descriptor.
 
-    Raises
-    ------
-    DataError
-        If another process does so now and for some more seconds, or the folder cannot be written.
+    A `DataError` says that another process does so now and for some more seconds, or the folder cannot be written.
     """
     if catalog.exists() and not catalog.is_dir():
         raise DataError(f"{catalog} is a file; a catalog is a folder")
@@ -119,14 +116,8 @@ def new_session(catalog: Path, specs: Iterable[InstrumentSpec]) -> Path:
 def promote_part(catalog: Path, part: Path, report: RecoveryReport) -> None:
     """Turn the logs of one part into files of the catalog, then delete them; what was added is counted in `report`.
 
-    Readers see each file whole or not at all. Doing it again after an interruption gives the same files.
-
-    Raises
-    ------
-    OSError
-        If something cannot be written; the logs stay.
-    DataError, pa.ArrowException
-        If a log holds what its instrument does not allow, or no tables of one kind.
+    Readers see each file whole or not at all. An `OSError` says that something cannot be written, a `DataError` or
+    `pa.ArrowException` that a log holds what its instrument does not allow, or no tables of one kind; the logs stay.
     """
     made = part / "files"
     shutil.rmtree(made, ignore_errors=True)
@@ -193,12 +184,9 @@ def last_time(paths: Iterable[Path]) -> int:
 
 
 def recover(catalog: Path) -> RecoveryReport:
-    """Bring everything that interrupted recordings have left into a catalog; does nothing where nothing is left.
+    """Bring everything that interrupted recordings have left into a catalog.
 
-    Raises
-    ------
-    DataError
-        If the folder does not exist or cannot be written, or another process records into it now.
+    A `DataError` says that the folder does not exist or cannot be written, or another process records into it now.
     """
     if not catalog.exists():
         raise DataError(f"the catalog {catalog} does not exist")
@@ -242,10 +230,7 @@ def _recover_session(catalog: Path, session: Path, report: RecoveryReport) -> No
 
 
 def mark_breaks(catalog: Path, session: Path) -> int:
-    """Record after the last changes of each book that it is not known from there on; returns for how many books.
-
-    Files are written into the folder of the session before they are moved into the catalog.
-    """
+    """Mark each book as unknown after its last changes, by files that are written aside; returns for how many books."""
     books = catalog / "data" / DataKind.DELTAS
     aside = session / "breaks"
     shutil.rmtree(aside, ignore_errors=True)
@@ -265,15 +250,11 @@ def mark_breaks(catalog: Path, session: Path) -> int:
 
 
 def join_days(catalog: Path) -> int:
-    """Put the recorded files of each day (UTC) into one file a folder; returns how many were put together.
+    """Join the recorded files of each day (UTC) into one file per folder; returns how many were joined.
 
     The last day of the catalog is left as it is, because more may come. So are files that something else wrote,
-    damaged ones (`data check` reports them), and recorded files on their two sides.
-
-    Raises
-    ------
-    OSError
-        If something cannot be written; the files stay as they are then, or `recover` finishes the work.
+    damaged ones (`data check` reports them), and recorded files on their two sides. After an `OSError` the files are as
+    they were, or `recover` finishes the work.
     """
     joined, today = 0, last_time((catalog / "data").glob("*/*/*.parquet")) // _DAY_NS
     folders = [*(catalog / "data").glob("*/*"), catalog / "fills"]

@@ -54,10 +54,6 @@ class _Request(NamedTuple):
     time_in: str
 
 
-async def _listen_nowhere(_is_wanted: bool) -> None:
-    """Do without a server."""
-
-
 class Exchange:
     """A venue that plays what its options say.
 
@@ -78,7 +74,8 @@ class Exchange:
         self.audible = asyncio.Event()
         """Set while the venue is not silent."""
         self.audible.set()
-        self.listen: Callable[[bool], Awaitable[None]] = _listen_nowhere
+        self.listen: Callable[[bool], Awaitable[None]]
+        """Listens for clients, or no longer; the server sets it."""
         self._endings: dict[FaultKey, asyncio.Task[None]] = {}
         self.player = Player(events, self, options)
         self.player.open_books()
@@ -139,7 +136,7 @@ class Exchange:
     @property
     def subscription_count(self) -> int:
         """Subscriptions of all connections."""
-        return sum(session.subscription_count for session in self.sessions)
+        return sum(len(session.books) + len(session.trades) for session in self.sessions)
 
     def join(self, session: Session) -> None:
         """Greet a new connection."""
@@ -237,7 +234,10 @@ class Exchange:
     def _carry_out(self, session: Session, method: str, result: Mapping[str, Any]) -> None:
         symbol, is_book = result["symbol"], result["channel"] == "book"
         if method == "unsubscribe":
-            session.unsubscribe(result["channel"], symbol)
+            if is_book:
+                del session.books[symbol]
+            else:
+                session.trades.remove(symbol)
         elif is_book:
             depth = result["depth"]
             held = None if result["snapshot"] else self._view(self.markets[symbol], depth)

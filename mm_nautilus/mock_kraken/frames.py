@@ -17,8 +17,6 @@ CHECKSUM_LEVELS: Final = 10
 
 HEARTBEAT: Final = '{"channel":"heartbeat"}'
 
-_API_VERSION: Final = "v2"
-_ENGINE_VERSION: Final = "2.0.10"
 _FINAL_TEXT: Final = 0x81
 _TWO_BYTES_OF_LENGTH: Final = 126
 
@@ -101,12 +99,7 @@ def trade_frame(kind: Literal["snapshot", "update"], rows: Iterable[str]) -> str
 
 def status_frame(connection_id: int, system: str = "online") -> str:
     """Return the frame that greets a connection."""
-    data = {
-        "api_version": _API_VERSION,
-        "connection_id": connection_id,
-        "system": system,
-        "version": _ENGINE_VERSION,
-    }
+    data = {"api_version": "v2", "connection_id": connection_id, "system": system, "version": "2.0.10"}
     return _compact({"channel": "status", "data": [data], "type": "update"})
 
 

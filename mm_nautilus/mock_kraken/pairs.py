@@ -18,13 +18,12 @@ _SHORT_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 _LONG_NAMES: Final = {
     **{
         code: f"X{code}"
-        for code in ("XBT", "XDG", "ETC", "ETH", "LTC", "MLN", "REP", "XLM", "XMR", "XRP", "ZEC")
+        for code in ["XBT", "XDG", "ETC", "ETH", "LTC", "MLN", "REP", "XLM", "XMR", "XRP", "ZEC"]
     },
-    **{code: f"Z{code}" for code in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
+    **{code: f"Z{code}" for code in ["AUD", "CAD", "EUR", "GBP", "JPY", "USD"]},
 }
 """Codes of Kraken's oldest currencies: X before a coin's name, Z before a state's currency."""
 
-_COST_DECIMALS: Final = 8
 _LAST_TRADES: Final = 50
 """Trades that a subscription to trades is answered with."""
 _MINUTES_KEPT: Final = 720
@@ -64,8 +63,8 @@ class Pair:
 def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:
     """Return the pairs of instruments by their WebSocket v2 names.
 
-    A DataError says that two instruments would have the same name, or a lot is not 1, 0.1, 0.01 ..., which is all that
-    Kraken's protocol can say.
+    A DataError says that two instruments would have the same name, or a lot is not 1, 0.1, 0.01 ..., as Kraken's
+    protocol requires.
     """
     pairs: dict[str, Pair] = {}
     for spec in specs:
@@ -96,9 +95,7 @@ def _kraken_pair(spec: InstrumentSpec) -> Pair:
         base=base,
         quote=quote,
         digits=Digits(
-            spec.price_precision,
-            spec.size_precision,
-            int(spec.price_increment.scaleb(spec.price_precision)),
+            spec.price_precision, spec.size_precision, int(spec.price_increment.scaleb(spec.price_precision))
         ),
     )
 
@@ -114,7 +111,7 @@ def asset_pair(pair: Pair) -> dict[str, Any]:
         "aclass_quote": "currency",
         "quote": pair.quote,
         "lot": "unit",
-        "cost_decimals": _COST_DECIMALS,
+        "cost_decimals": 8,
         "pair_decimals": spec.price_precision,
         "lot_decimals": spec.size_precision,
         "lot_multiplier": 1,

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -22,11 +23,8 @@ __all__ = ["VenueOptions", "VenueProcess"]
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
-
 _TIMEOUT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
-_OK: Final = 200
-_BAD_REQUEST: Final = 400
 
 
 class VenueControl:
@@ -73,10 +71,10 @@ class VenueControl:
             raise RunFailedError(f"the venue at {self.url} cannot be reached: {error}") from error
         finally:
             connection.close()
-        if status not in (_OK, _BAD_REQUEST):
-            raise RunFailedError(f"the venue at {self.url} failed at {command} with HTTP status {status}")
-        if status == _BAD_REQUEST:
+        if status == HTTPStatus.BAD_REQUEST:
             raise ConfigError(str(json.loads(answer)["error"]))
+        if status != HTTPStatus.OK:
+            raise RunFailedError(f"the venue at {self.url} failed at {command} with HTTP status {status}")
         return json.loads(answer)
 
 
@@ -145,14 +143,11 @@ class VenueProcess:
         process, self._process, self._control = self._process, None, None
         if process is not None:
             process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            with process:  # closes its pipes
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
         if self._errors is not None:
             self._errors.close()
             self._errors = None

@@ -94,7 +94,7 @@ class VenueServer:
             try:
                 await self._open()
             except OSError:
-                # Somebody else has taken the port meanwhile; the venue stays closed until it is free.
+                # Another program has taken the port; the venue stays closed until it is free.
                 await asyncio.sleep(_PORT_RETRY_SECONDS)
 
     # -- Requests ---------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def _refusal(text: str, status: int = 400) -> web.Response:
 async def serve(
     server: VenueServer, stop: asyncio.Event, on_listening: Callable[[VenueAddresses], None]
 ) -> None:
-    """Serve until `stop` is set; tells the addresses once it listens.
+    """Serve until `stop` is set; `on_listening` gets the addresses.
 
     A ConfigError or DataError says that it cannot listen, or its catalog cannot be read.
     """
@@ -192,10 +192,10 @@ async def serve(
 def run_venue(
     options: VenueOptions, on_listening: Callable[[VenueAddresses], None], *, end_with_stdin: bool = False
 ) -> int:
-    """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code; tells the addresses once it listens.
+    """Run a venue until SIGINT, SIGTERM or SIGHUP, and return the exit code; errors are those of `serve`.
 
     With `end_with_stdin` it also ends, with 0, when standard input is closed, as it is when the program at its other
-    end has died in whatever way. Errors are those of `serve`.
+    end has died in whatever way.
     """
     return asyncio.run(_run(options, on_listening, end_with_stdin=end_with_stdin))
 

@@ -51,18 +51,6 @@ class Session:
         self._is_cut = False
         self._writer = asyncio.create_task(self._write())
 
-    @property
-    def subscription_count(self) -> int:
-        """Subscriptions, one a channel and pair."""
-        return len(self.books) + len(self.trades)
-
-    def unsubscribe(self, channel: str, symbol: str) -> None:
-        """End a subscription."""
-        if channel == "book":
-            del self.books[symbol]
-        else:
-            self.trades.remove(symbol)
-
     def offer(self, text: str) -> None:
         """Queue a frame; a client that is too far behind is disconnected instead."""
         if len(self.queue) >= self._limit:
