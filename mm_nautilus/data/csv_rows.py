@@ -84,31 +84,10 @@ def read_rows(
 ) -> Iterator[tuple[CsvRows, int, int]]:
     """Yield a file's well-formed rows block by block, in the file's order, with flat memory.
 
-    Parameters
-    ----------
-    path
-        A plain or gzip file.
-    kind
-        What its header said.
-    spec
-        The instrument whose increments the numbers must be multiples of.
-    source
-        The exchange and symbol every row must name.
-    findings
-        Where malformed and rounded rows, and a last line without a line break, are noted.
-    round_sizes_down
-        Whether a size that is no whole number of lots is rounded down instead of being malformed.
-
-    Yields
-    ------
-    tuple[CsvRows, int, int]
-        The rows of a block, how many there were with the malformed ones, and how far into the file (as stored,
-        compressed or not) the block reaches, bytes.
-
-    Raises
-    ------
-    DataError
-        If the file is cut off or damaged.
+    With each block of rows come how many there were with the malformed ones, and how far into the file (as stored,
+    compressed or not) it reaches, bytes. Every row must name the exchange and symbol of `source`; a size that is no
+    whole number of lots is malformed or rounded down. Malformed and rounded rows, and a last line without a line break,
+    are noted in `findings`. A `DataError` says that the file is cut off or damaged.
     """
     line = 2
     for text, bytes_read, terminated in blocks(path):
