@@ -24,9 +24,9 @@ from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.run import RunConfig
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
-from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.runs.backtest import run_backtest
 
 ROOT = Path(__file__).resolve().parents[1]

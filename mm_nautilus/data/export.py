@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.config.yaml_file import yaml_text
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import TIME, DataKind, OnProgress, Progress, decimals, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span
 from mm_nautilus.data.catalog_writer import staged_folder
 from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
-from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock

@@ -26,12 +26,12 @@ from mm_nautilus.data.catalog_files import row_times
 from mm_nautilus.data.recording_folder import (
     LOG_NAME,
     RecoveryReport,
+    append_table,
     join_days,
     last_time,
     mark_breaks,
     promote_part,
 )
-from mm_nautilus.data.recording_log import append_table
 from mm_nautilus.data.recording_rows import RecordedStream, with_times
 
 _MOST_WAITING_BYTES: Final = 256_000_000

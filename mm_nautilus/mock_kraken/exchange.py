@@ -21,7 +21,7 @@ from mm_nautilus.mock_kraken.commands import (
     UnknownSymbol,
     WrongChecksum,
 )
-from mm_nautilus.mock_kraken.feed import BookGroup, Trade, TradeGroup, open_feed
+from mm_nautilus.mock_kraken.feed import BookGroup, Player, Trade, TradeGroup, open_feed
 from mm_nautilus.mock_kraken.frames import (
     book_checksum,
     book_frame,
@@ -32,7 +32,6 @@ from mm_nautilus.mock_kraken.frames import (
 )
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.pairs import Market
-from mm_nautilus.mock_kraken.player import Player
 from mm_nautilus.mock_kraken.session import BookSubscription, Session
 from mm_nautilus.system.moments import SECOND_NS
 

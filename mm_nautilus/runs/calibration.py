@@ -28,10 +28,10 @@ from mm_nautilus.calibration.reach import TakerReach, WidthChoice, choose_width
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.calibration.volatility import one_minute_pct
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, refuse_several_venues, require_data
-from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, Side, TradeBlock, joined_blocks

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.tardis import import_tardis
-from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.market.rows import TradeBlock
 
 REALDATA = os.environ.get("MM_REALDATA")

@@ -29,12 +29,13 @@ from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.recording_folder import (
     INSTRUMENTS,
     LOG_NAME,
+    append_table,
     join_days,
     locked_recording,
     new_session,
+    read_log,
     recover,
 )
-from mm_nautilus.data.recording_log import append_table, read_log
 from mm_nautilus.data.recording_rows import market_streams
 from mm_nautilus.data.recording_writer import RecordingSession
 from mm_nautilus.errors import DataError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_nautilus.data.touch_replay import replay_touches
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
 

@@ -12,7 +12,7 @@ from mm_nautilus.mock_kraken.exchange import Exchange
 from mm_nautilus.mock_kraken.frames import Digits
 from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.pairs import asset_pair, kraken_pairs
-from mm_nautilus.mock_kraken.rest import answer
+from mm_nautilus.mock_kraken.server import answer
 
 EXCHANGE = Exchange(VenueOptions())
 PAIRS = {symbol: market.pair for symbol, market in EXCHANGE.markets.items()}

@@ -426,7 +426,7 @@ async def test_a_client_that_does_not_read_is_disconnected_and_delays_nobody(ser
 async def test_at_full_speed_the_feed_waits_for_clients_but_not_for_one_that_stands(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mm_nautilus.mock_kraken.player._MOST_LAG_SECONDS", 0.2)
+    monkeypatch.setattr("mm_nautilus.mock_kraken.feed._MOST_LAG_SECONDS", 0.2)
     _, writer = await _mute_client(served)
     writer.write(_masked_text('{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USDT"]}}'))
     async with served.client() as client:

@@ -9,8 +9,8 @@ import pytest
 from whole_runs import CONFIGS, ROOT, FinishedRun
 
 from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
-from mm_nautilus.data.touch_replay import replay_touches
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.runs.traces import TraceRecorder
 
