@@ -121,39 +121,34 @@ class _SpanCheck:
 
     def add(self, block: DeltaBlock | TradeBlock) -> None:
         report, times = self.report, block.ts_init
-        silences = self._silences.add(times)
-        steps = silences.length_ns
+        silences, announced = self._silences.add(times), self._announced(block)
         report.first = int(times[0]) if report.first is None else report.first
         report.last = int(times[-1])
         report.rows += len(times)
-        report.unsorted.add(times[steps < 0])
-        announced = self._announced(block)
-        report.breaks.add(silences.since_ns[announced & silences.is_gap])
-        report.gaps.add(silences.since_ns[~announced & silences.is_gap])
-        for is_announced, lengths in ((True, steps * announced), (False, steps * ~announced)):
-            longest = int(np.argmax(lengths))
-            begin, length = int(silences.since_ns[longest]), int(lengths[longest])
-            self._note_longest(begin, length, is_announced=is_announced)
+        report.unsorted.add(times[silences.length_ns < 0])
+        for is_announced in (True, False):
+            chosen = announced == is_announced
+            if chosen.any():
+                self._note(silences.since_ns[chosen], silences.length_ns[chosen], is_announced=is_announced)
 
     def add_ends(self, other: TypeReport) -> None:
         """Count the silences before the first and after the last row, as the other type of data shows them."""
         report = self.report
         if report.first is None or report.last is None or other.first is None or other.last is None:
             return
-        self._add_silence(other.first, report.first - other.first, is_announced=False)
-        self._add_silence(report.last, other.last - report.last, is_announced=self._is_announced)
+        self._note(np.array([other.first]), np.array([report.first - other.first]), is_announced=False)
+        end = np.array([report.last]), np.array([other.last - report.last])
+        self._note(*end, is_announced=self._is_announced)
 
-    def _add_silence(self, begin: int, length: int, *, is_announced: bool) -> None:
-        if length > self._gap_ns:
-            (self.report.breaks if is_announced else self.report.gaps).add(np.array([begin]))
-        self._note_longest(begin, length, is_announced=is_announced)
-
-    def _note_longest(self, begin: int, length: int, *, is_announced: bool) -> None:
-        report, seconds = self.report, length / 1e9
+    def _note(self, since_ns: Ints, lengths_ns: Ints, *, is_announced: bool) -> None:
+        """Count the silences that are gaps or announced breaks, and keep the longest."""
+        report, longest = self.report, int(np.argmax(lengths_ns))
+        (report.breaks if is_announced else report.gaps).add(since_ns[lengths_ns > self._gap_ns])
+        seconds = int(lengths_ns[longest]) / 1e9
         if is_announced:
             report.longest_break_seconds = max(report.longest_break_seconds, seconds)
         elif seconds > report.longest_gap_seconds:
-            report.longest_gap_seconds, report.longest_gap_at = seconds, begin
+            report.longest_gap_seconds, report.longest_gap_at = seconds, int(since_ns[longest])
 
     def _announced(self, block: DeltaBlock | TradeBlock) -> NDArray[np.bool_]:
         """Return for each row whether the one before it announced that the book is not known from there on."""
