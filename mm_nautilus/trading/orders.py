@@ -1,5 +1,6 @@
 """Place, amend and cancel quotes, close positions, and track the orders' states."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from nautilus_trader.model import (
@@ -80,6 +81,16 @@ class OrderManager:
         self._affordability = Affordability(balances, self._live)
 
     # -- Quotes -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def in_turn(symbol: SymbolState) -> Sequence[QuoteSide]:
+        """Return a symbol's sides in the order in which to align them.
+
+        Of several levels those without an order come first, then the oldest orders, whose commands cost fewest points.
+        """
+        if len(symbol.sides) == 2:
+            return symbol.sides
+        return sorted(symbol.sides, key=lambda side: 0 if side.order is None else side.order.grounds.now_ns)
 
     def align(self, symbol: SymbolState, side: QuoteSide, now_ns: int) -> None:
         """Bring one side's order to its target, or record why it is not quoted; wait for commands in flight."""

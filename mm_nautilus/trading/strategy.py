@@ -258,7 +258,7 @@ class MarketMaker(GuardedStrategy):
             self._pull_and_exit(symbol, blocked or NotQuoting.EXITING, now_ns)
         else:
             symbol.plan(now_ns)
-            for side in symbol.sides:
+            for side in self.orders.in_turn(symbol):
                 self.orders.align(symbol, side, now_ns)
             symbol.keep_band()
         symbol.publish_quotes(now_ns)

@@ -1,6 +1,9 @@
 """A venue's rate limit at the door of commands: what is refused, and what a budget of its points sends instead."""
 
 import itertools
+import math
+import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +15,11 @@ from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, iid, ns
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.quotes import Quote
+from mm_nautilus.risk.points_budget import URGENT, requote_worth
 from mm_nautilus.risk.rate_limit import Command, RateCounter, rate_rules
 from mm_nautilus.trading.messages import HaltQuoting
-from mm_nautilus.trading.working_order import QUOTE, WorkingOrder
+from mm_nautilus.trading.orders import MAX_AMENDS
+from mm_nautilus.trading.working_order import QUOTE, OrderState, WorkingOrder
 
 LIMITS: dict[str, dict[str, Any]] = {
     "starter": {"kraken": "starter"},
@@ -110,6 +115,95 @@ def test_a_young_quote_is_not_moved_for_its_price_alone(run):
     times = sorted(moves.values())
     assert [len(of_order) for of_order in times] == [4, 4]
     assert all(b - a >= ns(2) - ns(0) for of_order in times for a, b in itertools.pairwise(of_order))
+
+
+# -- Several levels -------------------------------------------------------------------------------------------
+
+
+class Thrifty(Watched):
+    """Look after every plan at what is left for cancels, and whether a young order was moved before an old one."""
+
+    def __init__(self, given: Any) -> None:
+        super().__init__(given)
+        self.moved: Counter[str] = Counter()
+        self.costs: dict[str, int] = {}
+        self.sent: list[tuple[int, float]] = []
+        self.least_left, self.looks = math.inf, 0
+
+    def modify_order(self, order_id: Any, **changes: Any) -> None:
+        symbol = self.symbols[XRP_USDT]
+        side = next(side for side in symbol.sides if side.order and side.order.order_id == order_id)
+        self.moved[side.name] += 1
+        worth = self.worth(symbol, side.order.resting, side.order.pending, side)
+        self.sent.append((self.costs.get(side.name, 0), worth))
+        super().modify_order(order_id, **changes)
+
+    def look(self, now: int) -> None:
+        """Leave out that a side has one order."""
+
+    @staticmethod
+    def worth(symbol: Any, resting: Any, target: Any, side: Any) -> float:
+        touch = symbol.book.best_bid_ticks, symbol.book.best_ask_ticks
+        return requote_worth(resting, target, *touch, is_bid=side.is_bid)
+
+    def _requote(self, symbol: Any, now_ns: int) -> None:
+        budget = self.orders._door._budgets[symbol.instrument_id]
+        self.costs = {
+            side.name: budget.cost(AMEND, side.order.order_id, now_ns) for side in symbol.sides if side.order
+        }
+        self.sent.clear()
+        super()._requote(symbol, now_ns)
+        live = [order for order in self.orders._live.values() if order.state is not OrderState.PENDING_CANCEL]
+        reserve = sum(budget.cost(Command.CANCEL, order.order_id, now_ns) for order in live) + 1
+        self.least_left = min(
+            self.least_left, budget.rules.threshold - budget.counter.points(now_ns) - reserve
+        )
+        for side in symbol.sides if self.sent else ():
+            if side.working is None or side.wait._since_ns is None or side.order.amends == MAX_AMENDS:
+                continue  # one that has to be replaced costs more
+            kept = budget.share(getattr(symbol.opposite(side).order, "order_id", None), now_ns)
+            order_id, worth = side.order.order_id, self.worth(symbol, side.working, side.target, side)
+            if budget.try_again_ns((AMEND,), order_id, URGENT, kept=kept, now_ns=now_ns) is None:
+                self.looks += 1
+                younger = [sent for sent in self.sent if sent[0] > self.costs[side.name] and sent[1] <= worth]
+                assert not younger, f"{side.name} of worth {worth} waits while {younger} moved"
+
+
+def lively(seed: int, stir_bps: float, traded: float, seconds: float) -> list[Any]:
+    """Return a market of five books a second whose takers reach one level or several."""
+    draw, mid, events = random.Random(seed), 2.35, []
+    for step in range(round(5 * seconds)):
+        at, mid = 0.2 * step, round(mid * (1 + draw.gauss(0, stir_bps * 1e-4)), 5)
+        events.append(around(at, mid, 40.0))
+        if draw.random() < traded:
+            taker, reach = draw.choice(("buy", "sell")), draw.choice((0.001, 0.002, 0.004, 0.008))
+            price = round(mid + (reach if taker == "buy" else -reach), 5)
+            events.append(trade(at + 0.07, price, draw.choice((1, 3, 8, 30, 80)), taker))
+    return events
+
+
+@pytest.mark.parametrize(("stir_bps", "traded"), [(0.3, 0.02), (1.0, 0.1)], ids=["calm", "busy"])
+@pytest.mark.parametrize("tier", ["starter", "intermediate", "pro"])
+def test_three_levels_share_the_points_of_a_tier(run, tier, stir_bps, traded):
+    seconds = 150
+    given = {"levels": 3, "level_spacing_bps": 8.0, "max_inventory": "100 XRP", "min_spread_pct": 0.05}
+    mm = Thrifty(config(rate_limit={"kraken": tier}, **given))
+    end = seconds + 0.1
+    market = lively(5, stir_bps, traded, seconds) + [around(end + 0.1 * step, 2.35) for step in range(3)]
+    halt = Commander({end: HaltQuoting("a test", flatten=True)})
+    outcome = run(mm, market, actors=[halt], symbols=[XRP_USDT], latency_ms=20)
+    assert mm.failures == []
+    symbol = mm.symbols[XRP_USDT]
+    assert symbol.counts.rate_limited == 0
+    assert symbol.counts.points > 0.4 * seconds * rate_rules(kraken=tier).points_per_second
+    assert mm.least_left >= 0
+    assert (outcome.positions[XRP_USDT], [side.order for side in symbol.sides]) == (0, [None] * 6)
+    for side in symbol.sides:
+        quoted = 1 - sum(side.stats.times_ns.values()) / (end * 1e9)
+        assert quoted > 0.25, side.name
+    if stir_bps < 1:
+        assert set(mm.moved) == {side.name for side in symbol.sides}
+        assert mm.looks > 20
 
 
 # -- Hand-worked sequences ------------------------------------------------------------------------------------
