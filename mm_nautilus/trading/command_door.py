@@ -132,13 +132,15 @@ class CommandDoor:
         """Schedule the engine's rejection event, which is processed like any refusal of the venue."""
         strategy, symbol = self._strategy, live.symbol
         self._refused += 1
+        reason = self._budgets[symbol.instrument_id].rules.refusal
+        strategy.log.warning(f"MM: {symbol.name} {event.__name__} {live.order_id}: {reason}")
         at_ns = strategy.clock.timestamp_ns() + self._answer_ns
         rejected = event(
             strategy.trader_id,
             strategy.strategy_id,
             symbol.instrument_id,
             live.order_id,
-            reason=self._budgets[symbol.instrument_id].rules.refusal,
+            reason=reason,
             event_id=UUID4(),
             ts_event=at_ns,
             ts_init=at_ns,

@@ -76,6 +76,29 @@ def test_every_fill_on_the_recordings_is_as_it_has_been(run: tuple[dict, Path]) 
     assert (len(fills), fills_digest(fills)) == FILLS
 
 
+@pytest.mark.parametrize(
+    ("tier", "levels"), [("starter", 1), ("intermediate", 1), ("pro", 1), ("starter", 3)]
+)
+def test_no_command_is_refused_on_the_recordings(
+    catalog: Path, tmp_path: Path, tier: str, levels: int
+) -> None:
+    given = {
+        "catalog": catalog,
+        "venue.rate_limit": f"{{kraken: {tier}}}",
+        "strategy.levels": levels,
+        "strategy.level_spacing_bps": 1,
+        "output.report": "false",
+        "output.directory": tmp_path,
+    }
+    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = _run(sys.executable, "run_backtest.py", "configs/binance.yaml", *sets, "--json")
+    assert done.returncode == 0, done.stderr
+    for figures in json.loads(done.stdout)["symbols"].values():
+        assert figures["rate_limited"] == 0
+        assert figures["rate_points"] > 300
+        assert figures["points_waits"] > 0
+
+
 def test_money_adds_up_on_the_recordings(run: tuple[dict, Path]) -> None:
     summary, folder = run
     fills = pd.read_parquet(folder / "fills.parquet")

@@ -162,3 +162,16 @@ def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> No
         assert abs(told["inventory"]) < LEAST_ORDER[symbol]
     recorded = {path.name for path in (tmp_path / "recorded" / "data" / "trades").iterdir()}
     assert recorded == {"XRPUSDT.KRAKEN", "BTCUSDT.KRAKEN", "XRPBTC.KRAKEN"}
+
+
+@pytest.mark.long
+def test_a_session_is_refused_what_is_beyond_the_venues_limit(tmp_path: Path) -> None:
+    limit = ("--set", "venue.rate_limit={kraken: starter}", "--set", "strategy.rate_limit_policy=ignore")
+    done = finished(str(configuration(tmp_path)), *ending(tmp_path, 140), "--quiet", *limit)
+    assert done.returncode == 0, done.stderr
+    left = Left.only(tmp_path)
+    told, (log,) = left.summary["symbols"].values(), left.folder.glob("run_*.log")
+    refused, points = (sum(figures[key] for figures in told) for key in ("rate_limited", "rate_points"))
+    assert sum(figures["orders_rejected"] for figures in told) > 0
+    assert log.read_text("utf-8").count(": EOrder:Rate limit exceeded") == refused > 5
+    assert points > 60
