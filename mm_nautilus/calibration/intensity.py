@@ -31,6 +31,7 @@ from mm_nautilus.calibration.figures import IntensityFit, IntensityPoint
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import Ints, Side, TradeBlock
+from mm_nautilus.system.plain_text import counted
 
 LEAST_ARRIVALS: Final = 30
 """Arrivals in the fitted range below which nothing is fitted."""
@@ -200,8 +201,8 @@ def _start_bps(depths: Floats, tick_bps: float) -> float:
 
 def _too_few(arrivals: int, start: float) -> CalibrationError:
     return CalibrationError(
-        f"{arrivals} market orders reached {start:.3g} bps from the mid or more, {LEAST_ARRIVALS} are needed to fit "
-        "their intensity; take a longer window"
+        f"{counted(arrivals, 'market order')} reached {start:.3g} bps from the mid or more, {LEAST_ARRIVALS} are "
+        "needed to fit their intensity; take a longer window"
     )
 
 
@@ -285,12 +286,12 @@ def _reach(depths: Floats, start: float, tick_bps: float) -> _Reach:
     stopping = int(reach.stopped.sum())
     if going_on < _LEAST_IN_A_PART:
         raise CalibrationError(
-            f"{going_on} of the {len(steps)} market orders that reached {reach.start_bps:.3g} bps went further than "
-            f"the first price there, {_LEAST_IN_A_PART} are needed to fit a decay; take a longer window"
+            f"{going_on} of {counted(len(steps), 'market order')} that reached {reach.start_bps:.3g} bps went further "
+            f"than the first price there, {_LEAST_IN_A_PART} are needed to fit a decay; take a longer window"
         )
     if stopping < _LEAST_IN_A_PART:
         raise CalibrationError(
-            f"the intensity does not decay: {stopping} of the {len(steps)} market orders that reached "
+            f"the intensity does not decay: {stopping} of {counted(len(steps), 'market order')} that reached "
             f"{reach.start_bps:.3g} bps stopped before {reach.end_bps:.3g} bps, {_LEAST_IN_A_PART} are needed to fit "
             "a decay"
         )

@@ -10,6 +10,7 @@ from mm_nautilus.calibration.figures import MicropriceFigures
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.errors import CalibrationError
 from mm_nautilus.market.rows import Ints
+from mm_nautilus.system.plain_text import counted
 
 LEAST_OBSERVATIONS: Final = 100
 """How often a bucket of the imbalance and its mirror image must be seen together, at each spread."""
@@ -106,8 +107,8 @@ def _spread_rows(spread_ticks: Ints, buckets: Ints, count: int, most_spread_tick
         worst = int(left.argmin())
         raise CalibrationError(
             f"the micro-price needs {LEAST_OBSERVATIONS} changes of the touch from each bucket of the imbalance, but "
-            f"bucket {worst + 1} of {count} and its mirror image were seen {left[worst]} times in {len(buckets)} "
-            "changes; take a longer window or fewer buckets"
+            f"bucket {worst + 1} of {count} and its mirror image were seen {counted(left[worst], 'time')} in "
+            f"{counted(len(buckets), 'change')}; take a longer window or fewer buckets"
         )
     rows, held = [int(spreads[0])], np.zeros(pairs, dtype=np.int64)
     for spread, seen in zip(spreads.tolist(), by_spread, strict=True):
@@ -124,7 +125,7 @@ def _adjustment(before: Ints, after: Ints, moves: Floats, mirror: Ints) -> Float
     """Return G* of every state, ticks, from the states before and after every step and the mid's move at it."""
     if not moves.any():
         raise CalibrationError(
-            f"the micro-price needs a mid that moves, but it stood over {len(moves)} changes"
+            f"the micro-price needs a mid that moves, but it stood over {counted(len(moves), 'change')}"
         )
     starts = np.concatenate([before, mirror[before]])
     ends = np.concatenate([after, mirror[after]])
@@ -149,7 +150,8 @@ def _odd_solution(steps: Floats, mean_move: Floats, mirror: Ints, count: int) ->
     if turns < LEAST_OBSERVATIONS:
         raise CalibrationError(
             f"the micro-price needs an imbalance that changes sides {LEAST_OBSERVATIONS} times from wherever it is, "
-            f"but it did so about {turns:.0f} times in {count} changes of the touch; take a longer window"
+            f"but it did so about {counted(round(turns), 'time')} in {counted(count, 'change')} of the touch; take a "
+            "longer window"
         )
     found = np.zeros(len(mirror))
     found[half] = np.linalg.solve(system, mean_move[half])

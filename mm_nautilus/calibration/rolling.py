@@ -119,7 +119,7 @@ class RollingCalibration:
             volatility_figures(touches).volatility_bps,
             fit.a_per_second,
             fit.kappa_per_bps,
-            f"from the {touches.seconds / 60:.3g} minutes up to {moment(now_ns).isoformat(timespec='seconds')}",
+            f"from the {touches.seconds / 60:.3g} min up to {moment(now_ns).isoformat(timespec='seconds')}",
         )
 
     def touches(self, now_ns: int) -> TouchSeries:

@@ -26,7 +26,10 @@ DEFAULT_SOURCE: Final = "default"
 """Source of a default value."""
 
 OVERRIDE_SOURCE: Final = "--set"
-"""Source of a value from the command line."""
+"""Source of a value from the command line, unless an option of its own sets it."""
+
+type Override = str | tuple[str, str]
+"""One value in place of the file's, ``KEY=VALUE``; after the option that sets it where that is not ``--set``."""
 
 _PATHS_OF_FILES: Final = (("catalog",), ("feed", "catalog"), ("strategy", "calibration"))
 """Keys whose paths are relative to the configuration file."""
@@ -48,7 +51,7 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
     warnings: Mapping[str, Problem]
     """Risks visible without market data, by their texts: each starts with ``Warning:`` and ends with its place."""
     sources: Mapping[tuple[str, ...], str]
-    """Source of each given value by its path: ``FILE:LINE`` or ``--set``."""
+    """Source of each given value by its path: ``FILE:LINE``, ``--set`` or another option."""
 
     @property
     def kind(self) -> Literal["backtest", "sandbox"]:
@@ -61,7 +64,7 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
         return [*self.warnings, *(self.located(risk.under("strategy")) for risk in risks)]
 
     def source(self, *path: str) -> str:
-        """Return the source of the value at `path`: ``FILE:LINE``, ``--set`` or ``default``."""
+        """Return the source of the value at `path`: ``FILE:LINE``, ``--set``, another option or ``default``."""
         return self.sources.get(path, DEFAULT_SOURCE)
 
     def located(self, problem: Problem) -> str:
@@ -87,15 +90,25 @@ def _placed_text(place: str, problem: Problem) -> str:
         return problem.text() if problem.is_warning else problem.located()
     if problem.is_warning:
         return f"{problem.text()} ({place})"
-    return f"{place}{' ' if place == OVERRIDE_SOURCE else ': '}{problem.located()}"
+    if place == OVERRIDE_SOURCE:
+        return f"{place} {problem.located()}"
+    key = problem.path[-1] if problem.path else ""
+    if _is_option(place) and problem.message.startswith(f"{key} "):
+        return f"{place}{problem.message.removeprefix(key)}"
+    return f"{place}: {problem.located()}"
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[RunConfig]:
+def _is_option(place: str) -> bool:
+    """Return whether a place is an option of the command line: a file's has a line behind a colon."""
+    return place.startswith("--") and ":" not in place
+
+
+def load_config(path: Path, overrides: Sequence[Override] = ()) -> LoadedConfig[RunConfig]:
     """Read a backtest's configuration from a YAML file.
 
     Overrides replace values of the file, each as ``strategy.gamma=0.3``: the keys that lead to the value, joined by
     dots, and the value as YAML. A ConfigError has all problems, one per line: file and line (or ``--set``), the path of
-    the key, the value given and what is allowed.
+    the key (or the option in place of both), the value given and what is allowed.
     """
     source = _read_source(path, overrides)
     if _FEED in source.values:
@@ -113,7 +126,7 @@ def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
     return LoadedConfig(config, {problem.text(): problem for problem in found}, {})
 
 
-def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConfig[SandboxConfig]:
+def load_sandbox_config(path: Path, overrides: Sequence[Override] = ()) -> LoadedConfig[SandboxConfig]:
     """Read a sandbox run's configuration; parameters and errors as for `load_config`."""
     source = _read_source(path, overrides)
     if _FEED not in source.values and _CATALOG in source.values:
@@ -122,7 +135,7 @@ def load_sandbox_config(path: Path, overrides: Sequence[str] = ()) -> LoadedConf
     return _loaded(source, SandboxConfig)
 
 
-def load_any_config(path: Path, overrides: Sequence[str] = ()) -> AnyLoadedConfig:
+def load_any_config(path: Path, overrides: Sequence[Override] = ()) -> AnyLoadedConfig:
     """Read a configuration of either kind; one with ``feed`` is a sandbox's. Errors as for `load_config`.
 
     Without ``feed`` and ``catalog``, the other keys decide, so that a misspelt ``feed`` is reported as such.
@@ -135,7 +148,7 @@ def _is_sandbox(values: Mapping[str, Any]) -> bool:
     return _FEED in values or (_CATALOG not in values and not _OF_SANDBOXES.isdisjoint(values))
 
 
-def _read_source(path: Path, overrides: Sequence[str]) -> FileMapping:
+def _read_source(path: Path, overrides: Sequence[Override]) -> FileMapping:
     source = read_mapping(path, "configuration")
     seen: set[str] = set()
     for override in overrides:
@@ -185,18 +198,19 @@ def _checked[Config: (RunConfig, SandboxConfig)](
 
 def _line(place: str) -> float:
     """Return a place's line number; infinity for overrides, so that they sort last."""
-    return math.inf if place == OVERRIDE_SOURCE else int(place.rpartition(":")[2])
+    return math.inf if _is_option(place) else int(place.rpartition(":")[2])
 
 
-def _apply(source: FileMapping, override: str, seen: set[str]) -> None:
+def _apply(source: FileMapping, override: Override, seen: set[str]) -> None:
     """Apply one override to the values; errors are added to the source's problems."""
-    dotted, equals, text = override.partition("=")
+    option, words = (OVERRIDE_SOURCE, override) if isinstance(override, str) else override
+    dotted, equals, text = words.partition("=")
     keys = tuple(part.strip() for part in dotted.split("."))
     if not equals or not all(keys):
         example = "KEY.KEY=VALUE such as strategy.gamma=0.3"
-        source.problems.append(f"{OVERRIDE_SOURCE} must be {example}, was {shown(override)}")
+        source.problems.append(f"{option} must be {example}, was {shown(words)}")
         return
-    prefix = f"{OVERRIDE_SOURCE} {shown_key(dotted.strip())}: "
+    prefix = f"{option} {shown_key(dotted.strip())}: "
     if dotted.strip() in seen:
         source.problems.append(f"{prefix}a key must be set once, was set again to {shown(text)}")
         return
@@ -208,9 +222,9 @@ def _apply(source: FileMapping, override: str, seen: set[str]) -> None:
         return
     for path in [known for known in source.places if known[: len(keys)] == keys]:
         del source.places[path]
-    source.places.update(dict.fromkeys([keys, *((*keys, *path) for path in read.lines)], OVERRIDE_SOURCE))
+    source.places.update(dict.fromkeys([keys, *((*keys, *path) for path in read.lines)], option))
     for length in range(1, len(keys)):
-        source.places.setdefault(keys[:length], OVERRIDE_SOURCE)
+        source.places.setdefault(keys[:length], option)
 
 
 def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> str | None:
@@ -253,7 +267,7 @@ def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
     given = holder.get(keys[-1]) if isinstance(holder, dict) else None
     if not isinstance(given, str) or not given.strip() or not given.isprintable():
         return
-    from_file = source.place(keys) != OVERRIDE_SOURCE
+    from_file = not _is_option(source.place(keys))
     path = source.path.parent / given if from_file else shipped_file(Path(given))
     holder[keys[-1]] = str(path.resolve())
 

@@ -81,7 +81,7 @@ def _run(
     with ending_on_signals("interrupted before the run began; nothing was written"):
         if not shows_progress:
             return run_backtest(config, on_warnings=warn, say_trades=say_trades)
-        with progress_bar(f"backtest {config.name}") as advance:
+        with progress_bar(f"running {config.name}") as advance:
             return run_backtest(
                 config,
                 on_warnings=warn,

@@ -10,6 +10,7 @@ from mm_nautilus.cli.config_init import init_command
 from mm_nautilus.cli.console import print_json
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.system.whole_file import reason, write_whole
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a configuration, and a backtest's catalog.
+    """Check a configuration, a backtest's catalog, and the folders that a run writes.
 
     A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
 
@@ -118,16 +119,20 @@ def check(
         return
     for text in warnings:
         typer.echo(text, err=True)
-    typer.echo(f"{file}: no errors, {len(warnings)} warnings; quotes {', '.join(quoted)} at {venue}")
+    typer.echo(
+        f"{file}: no errors, {counted(len(warnings), 'warning')}; quotes {', '.join(quoted)} at {venue}"
+    )
 
 
 def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
     """Return the risks of a configuration, those on the catalog that it names included, or raise what refuses a run."""
     from mm_nautilus.checks.own_code import names_own_code  # noqa: PLC0415
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
+    from mm_nautilus.runs.folder import refuse_unwritable_folders  # noqa: PLC0415
 
     found = loaded.all_warnings()
     with loaded.placing():
+        refuse_unwritable_folders(loaded.config)
         if isinstance(loaded.config, RunConfig):
             from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 

@@ -20,6 +20,7 @@ from mm_nautilus.cli.options import (
 )
 from mm_nautilus.risk.limits import GAP_SECONDS
 from mm_nautilus.system.moments import nanoseconds
+from mm_nautilus.system.plain_text import counted
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check_report import CatalogReport, InstrumentReport
@@ -178,8 +179,9 @@ def _print_import(report: "ImportReport", catalog: Path) -> None:
     for finding in report.findings:
         print_line(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
     print_line(
-        f"{report.instrument_id} in {catalog}: {report.deltas:,} book changes in {report.groups:,} groups "
-        f"({report.snapshots:,} snapshots), {report.trades:,} trades"
+        f"{report.instrument_id} in {catalog}: {counted(report.deltas, 'book change')} in "
+        f"{counted(report.groups, 'group')} ({counted(report.snapshots, 'snapshot')}), "
+        f"{counted(report.trades, 'trade')}"
     )
 
 
@@ -211,7 +213,7 @@ def _print_check(report: "CatalogReport") -> None:
         print_line(f"note: {note}")
     for problem in report.problems:
         print_line(f"problem ({problem.kind}): {problem.text}")
-    print_line(f"{report.folder}: {'clean' if report.ok else f'{len(report.problems)} problems'}")
+    print_line(f"{report.folder}: {'clean' if report.ok else counted(len(report.problems), 'problem')}")
 
 
 def _check_rows(entry: "InstrumentReport") -> list[tuple[object, ...]]:
@@ -276,7 +278,7 @@ def simulate_command(
     if as_json:
         print_json({"catalog": str(catalog), "minutes": minutes, "seed": config.seed})
         return
-    print_line(f"simulated {minutes:g} minutes with seed {config.seed} into {catalog}")
+    print_line(f"simulated {minutes:g} min with seed {config.seed} into {catalog}")
 
 
 @data_app.command("recover")

@@ -3,15 +3,19 @@
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from mm_nautilus.cli.console import print_json, progress_bar
 from mm_nautilus.cli.options import AsJson, Overrides, RunFile
+from mm_nautilus.system.plain_text import counted
 
 if TYPE_CHECKING:
     from mm_nautilus.runs.health import Check
+
+_SEVERAL: Final = {"ok": "ok"}
+"""What several checks of a state are called, where that is no word with an s."""
 
 
 def doctor_command(
@@ -34,7 +38,8 @@ def doctor_command(
     loaded = load_any_config(config, overrides or ())
     warnings = loaded.all_warnings()
     state = CheckState.WARNING if warnings else CheckState.OK
-    risks = f", {len(warnings)} warnings: `mm-nautilus config check {config}` has them" if warnings else ""
+    count = counted(len(warnings), "warning")
+    risks = f", {count}: `mm-nautilus config check {config}` has all" if warnings else ""
     checks = [*environment_checks(), Check("configuration", state, f"{config} has no errors{risks}")]
     with progress_bar("checking the catalog") as on_progress:
         checks += run_checks(loaded.config, on_progress)
@@ -52,4 +57,4 @@ def _print(checks: "list[Check]") -> None:
     for check in checks:
         typer.echo(f"{check.state.value:<7}  {check.name:<{width}}  {check.text}")
     counts = Counter(check.state.value for check in checks)
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+    typer.echo(", ".join(counted(count, state, _SEVERAL.get(state)) for state, count in counts.items()))

@@ -78,9 +78,9 @@ def trade_lines(
     return write
 
 
-def output_words(out: Path | None) -> list[str]:
+def output_words(out: Path | None) -> list[tuple[str, str]]:
     """Return the option ``--out`` of a run as a value of its configuration; nothing where it is not given."""
-    return [] if out is None else [f"output.directory={json.dumps(str(out), ensure_ascii=False)}"]
+    return [] if out is None else [("--out", f"output.directory={json.dumps(str(out), ensure_ascii=False)}")]
 
 
 def symbol_names(text: str | None) -> list[str] | None:

@@ -99,7 +99,7 @@ class _Unhurried(io.RawIOBase):
             content = self._waiting.popleft()
             self._bytes -= len(content)
             left_out, self._lines_left_out = self._lines_left_out, 0
-        note = f"\n({left_out} lines were left out, as the output was not read in time)\n" if left_out else ""
+        note = f"\n(lines left out, as the output was not read in time: {left_out})\n" if left_out else ""
         return note.encode("ascii") + content
 
     def _put(self, content: bytes) -> None:

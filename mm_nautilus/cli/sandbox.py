@@ -24,6 +24,7 @@ from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
 
 if TYPE_CHECKING:
+    from mm_nautilus.checks.config_source import Override
     from mm_nautilus.live_view.terminal import TerminalView
     from mm_nautilus.runs.winding_down import RunOutcome
 
@@ -106,9 +107,9 @@ def sandbox_command(
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """
     refuse_unopened(opens=open_report, as_json=as_json, quiet=quiet)
-    words = [*(overrides or ()), *output_words(out)]
-    words += [] if duration is None else [f"duration={duration}"]
-    words += [] if venue is None else [f"feed.source={venue}"]
+    words: list[Override] = [*(overrides or ()), *output_words(out)]
+    words += [] if duration is None else [("--duration", f"duration={duration}")]
+    words += [] if venue is None else [("--venue", f"feed.source={venue}")]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
     with SignalListener(ends_process=True) as signals:
         output = _Output(plain=plain, as_json=as_json, quiet=quiet, verbose=verbose)
@@ -121,17 +122,18 @@ def sandbox_command(
     signals.raise_received(f"interrupted while the run ended; everything was saved in {outcome.folder}")
 
 
-def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: bool) -> list[str]:
+def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: bool) -> list[tuple[str, str]]:
     """Return the options of the live page as values of the configuration."""
-    words = [] if port is None else [f"web.port={port}"]
-    words += [] if host is None else [f"web.host={host}"]
-    words += ["web.halt=true"] if halt else []
-    return ["web.enabled=true", *words] if is_wanted or words else []
+    words = [("--web", "web.enabled=true")] if is_wanted else []
+    words += [] if port is None else [("--web-port", f"web.port={port}")]
+    words += [] if host is None else [("--web-host", f"web.host={host}")]
+    words += [("--web-halt", "web.halt=true")] if halt else []
+    return words if is_wanted or not words else [(words[0][0], "web.enabled=true"), *words]
 
 
 def _run(
     config: Path | None,
-    overrides: list[str],
+    overrides: "list[Override]",
     signals: SignalListener,
     output: _Output,
     *,

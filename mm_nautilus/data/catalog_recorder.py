@@ -215,8 +215,8 @@ class CatalogRecorder(GuardedActor):
         self._hand_over_all()
         if self._left_out:
             self.log.info(
-                f"{self._left_out} trades and book changes were not recorded: they were older than the book, "
-                "or of a connection that was lost"
+                "trades and book changes that were not recorded, as they were older than the book or of a connection "
+                f"that was lost: {self._left_out:,}"
             )
         self._has_stopped = True
 

@@ -268,7 +268,7 @@ class _InstrumentCheck:
                 span.report.complete = False
                 return
             if outside:
-                text = f"{file.path} holds {outside} rows outside the time span its name promises"
+                text = f"{file.path} holds rows outside the time span its name promises: {outside:,}"
                 self._problem("wrong_span", text)
 
     def _book_tops(self, progress: Progress) -> Iterator[GroupTops]:
@@ -325,7 +325,7 @@ class _InstrumentCheck:
         self._note(book.breaks.count, f"breaks that its data announces, {longest}: {book.breaks}")
         self._note(book.one_sided.count, f"states of the book with an empty side: {book.one_sided}")
         unknown = book.unknown_deletes
-        self._note(unknown, f"{unknown} deletes of levels that were not in the book")
+        self._note(unknown, f"deletes of levels that were not in the book: {unknown:,}")
 
     def _judge_trades(self, outside: OutsideTrades) -> None:
         trades, name = self._trades, self._spec.instrument_id
@@ -338,10 +338,10 @@ class _InstrumentCheck:
             text += f" from what it showed within {outside.window_seconds:.3g} s of them"
             self._problem("outside_book", text)
         unknown, alone = trades.unknown_takers, trades.rows - outside.compared
-        self._note(unknown, f"{unknown} trades without a known taker")
+        self._note(unknown, f"trades without a known taker: {unknown:,}")
         longest = f"the longest {trades.longest_gap_seconds:.1f} s"
         self._note(trades.gaps.count, f"silences of the tape, {longest}: {trades.gaps}")
-        self._note(alone, f"{alone} trades without a book to compare them with")
+        self._note(alone, f"trades without a book to compare them with: {alone:,}")
 
     def _note(self, count: int, words: str) -> None:
         if count:

@@ -59,7 +59,7 @@ class Finding:
         shown = [f"line {line}: {text}" for line, text in zip(self.lines, self.texts, strict=True)]
         if self.lines and self.count > len(self.lines):
             shown.append(f"and {self.count - len(self.lines)} more")
-        return "; ".join([f"{self.file}: {self.count} {self.kind.label}", *shown])
+        return "; ".join([f"{self.file}: {self.kind.label}: {self.count:,}", *shown])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -252,6 +252,7 @@ def state_document(snapshot: Snapshot) -> Document:
             "simulated_data": run.is_simulated,
             "feed": run.feed,
             "venue": run.venue,
+            "fees": run.fees,
         },
         "status": snapshot.status,
         "status_text": snapshot.status_text,

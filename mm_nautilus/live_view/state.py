@@ -33,6 +33,8 @@ class RunInfo:
     feed: str
     """``live`` or ``local``."""
     venue: str
+    fees: str
+    """Which fees are assumed, in words."""
     started_ns: int
     """When it began, nanoseconds since the epoch."""
 

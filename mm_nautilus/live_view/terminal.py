@@ -139,7 +139,8 @@ def _heading(document: Document) -> str:
     run = document["run"]
     data = "SIMULATED data" if run["simulated_data"] else "live data"
     length = length_text(document["uptime_seconds"])
-    return f"{run['name']}: {document['status']} for {length}, {run['feed']} feed, {data}, simulated fills"
+    state = f"{run['name']}: {document['status']} for {length}"
+    return f"{state}, {run['feed']} feed, {data}, simulated fills, {run['fees']}"
 
 
 def _account_words(document: Document, equity: Sequence[float]) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from mm_nautilus.errors import ConfigError, RunFailedError
 from mm_nautilus.mock_kraken.commands import COMMANDS
 from mm_nautilus.mock_kraken.options import VenueOptions
+from mm_nautilus.system.plain_text import counted
 
 __all__ = ["VenueOptions", "VenueProcess"]
 
@@ -53,7 +54,7 @@ class VenueControl:
         while (found := self.state()["subscriptions"]) < count:
             if time.monotonic() > deadline:
                 raise RunFailedError(
-                    f"the venue has {found} of {count} subscriptions after {seconds:g} seconds"
+                    f"the venue has {found} of {counted(count, 'subscription')} after {seconds:g} s"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -174,9 +175,7 @@ class VenueProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             if not selector.select(_START_SECONDS):
-                raise RunFailedError(
-                    f"the venue did not listen within {_START_SECONDS:g} seconds{self._said()}"
-                )
+                raise RunFailedError(f"the venue did not listen within {_START_SECONDS:g} s{self._said()}")
         line = process.stdout.readline()
         if not line:
             process.wait(_STOP_SECONDS)

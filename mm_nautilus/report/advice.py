@@ -10,7 +10,8 @@ from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import HALTS, NotQuoting
 from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import signed_amount
-from mm_nautilus.report.run_facts import RunFacts, SymbolFacts, counted
+from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
+from mm_nautilus.system.plain_text import counted
 
 LEAST_TRADES: Final = 20
 """Trades below which a win rate is not judged."""
@@ -130,7 +131,7 @@ def exits_lose(run: RunFacts) -> str | None:
     if not sums or sum(sums.values()) >= 0:
         return None
     reason, worst = min(sums.items(), key=lambda item: item[1])
-    times = counted(run.exits[reason]["count"], f"exit by {reason.replace('_', ' ')}", "exits")
+    times = f"{counted(run.exits[reason]['count'], 'exit')} by {reason.replace('_', ' ')}"
     advice = _ADVICE_ON_EXITS[reason].format(less_inventory=_less_inventory(run.symbols.values()))
     return f"exits lose: {times} made {signed_amount(float(worst), run.currency)}; {advice}"
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from mm_nautilus.report.advice import suggestions
 from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
-from mm_nautilus.report.run_facts import RunFacts, counted, turnover_of
+from mm_nautilus.report.run_facts import RunFacts, turnover_of
+from mm_nautilus.system.plain_text import counted
 
 _BPS: Final = 10_000
 _HOUR_NS: Final = 3_600_000_000_000

@@ -162,7 +162,7 @@ def _microprice_table(figures: MicropriceFigures) -> Table:
         cells = (f"{adjustments[bucket]:+.3f}" for bucket in shown)
         table.add_row(name, *cells, f"{sum(observations):,}")
     if len(rows) > _MOST_SPREADS:
-        table.caption = f"{len(rows) - _MOST_SPREADS} wider spreads are in the file"
+        table.caption = f"wider spreads that only the file has: {len(rows) - _MOST_SPREADS:,}"
     return table
 
 

@@ -62,7 +62,7 @@ def _add_side(figure: go.Figure, column: int, fit: IntensityFit | None, colour: 
                 "thickness": 1,
             },
             customdata=[point.arrivals for point in reached],
-            hovertemplate="%{x:.3f} bps: %{y:.4g} a second, %{customdata:,} orders<extra></extra>",
+            hovertemplate="%{x:.3f} bps: %{y:.4g} a second, orders %{customdata:,}<extra></extra>",
             mode="markers",
             marker={"color": colour, "size": 6},
             name="measured",

@@ -225,7 +225,7 @@ def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: 
         "marker": {"symbol": symbol, "size": 12, "color": "@text", "line": {"width": 2, "color": "@text"}},
         "hovertemplate": (
             f"%{{x}}: {name} %{{y:+.2f}} bps, standard error %{{customdata[1]:.2f}} bps, "
-            "%{customdata[0]:,} fills<extra></extra>"
+            "fills %{customdata[0]:,}<extra></extra>"
         ),
     }
 

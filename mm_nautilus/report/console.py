@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.report.rows import FILL_ROWS, MODEL_ROWS, NONE, SYMBOL_ROWS, maker_quality, size_text
-from mm_nautilus.report.session import moment_text
+from mm_nautilus.report.session import fee_words, moment_text
 from mm_nautilus.report.tables import (
     FEE_COLUMNS,
     Cell,
@@ -24,6 +24,7 @@ from mm_nautilus.report.tables import (
     symbol_table,
     with_total,
 )
+from mm_nautilus.system.plain_text import counted
 
 type Symbol = Mapping[str, Any]
 
@@ -171,15 +172,16 @@ def _heading(summary: Mapping[str, Any]) -> str:
     return (
         f"{summary['name']}: {data}, {moment_text(period['start'])} to {moment_text(period['end'])}\n"
         f"{venue['name']}, {venue['account_type']} account, {' and '.join(switches) or 'no queue model'}, "
-        f"order latency {venue['latency']['insert_ms']:g} ms"
+        f"order latency {venue['latency']['insert_ms']:g} ms\n"
+        f"FEES ASSUMED: {fee_words(venue)}"
     )
 
 
 def summary_view(summary: Mapping[str, Any]) -> Group:
     """Return a run's summary as something rich can print."""
     timing = (
-        f"{summary['events']:,} events, {summary['orders']:,} orders in {summary['elapsed_seconds']:.1f} s "
-        f"({summary['events_per_second']:,} events/s)"
+        f"{counted(summary['events'], 'event')}, {counted(summary['orders'], 'order')} in "
+        f"{summary['elapsed_seconds']:.1f} s ({summary['events_per_second']:,} events/s)"
     )
     symbols = summary["symbols"]
     return Group(
@@ -201,7 +203,9 @@ def status_line(summary: Mapping[str, Any]) -> str:
     """Return a running session's figures on one line: time, equity and PnL, then each symbol's state."""
     symbols: Mapping[str, Symbol] = summary["symbols"]
     fills = sum(symbol["fills"] for symbol in symbols.values())
-    parts = [f"{summary['period']['end'][11:19]} {_equity_words(summary['equity'])}, {fills:,} fills"]
+    parts = [
+        f"{summary['period']['end'][11:19]} {_equity_words(summary['equity'])}, {counted(fills, 'fill')}"
+    ]
     parts += [_symbol_words(name, symbol) for name, symbol in symbols.items()]
     return " | ".join(parts)
 
@@ -216,6 +220,6 @@ def _equity_words(equity: Mapping[str, Any] | None) -> str:
 def _symbol_words(name: str, symbol: Symbol) -> str:
     sides = ", ".join(f"{side} {state}" for side, state in symbol["quoting"].items())
     return (
-        f"{name} {signed_amount(symbol['total_pnl'], symbol['currency'])}, {symbol['fills']:,} fills, "
+        f"{name} {signed_amount(symbol['total_pnl'], symbol['currency'])}, {counted(symbol['fills'], 'fill')}, "
         f"{size_text(symbol['inventory'])} {symbol['base_currency']}, {sides}"
     )

@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mm_nautilus.system.plain_text import counted
+
 
 def templates(*packages: str) -> Environment:
     """Return the templates of packages, the first packages' before the others'; texts are escaped."""
@@ -40,6 +42,7 @@ def html(
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - the package's own, and plotly's
         policy=policy,
         style=Markup(style),  # noqa: S704 - the package's own
+        counted=counted,
         **parts,
     )
     return made

@@ -23,7 +23,15 @@ from mm_nautilus.report.html import digest, html, source, templates
 from mm_nautilus.report.money import decimal_text, signed_amount
 from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
-from mm_nautilus.report.session import data_text, ending_note, moment_text, resumed_note, session_rows
+from mm_nautilus.report.session import (
+    data_text,
+    ending_note,
+    fee_rows,
+    fee_words,
+    moment_text,
+    resumed_note,
+    session_rows,
+)
 from mm_nautilus.report.statistics_table import statistics_rows
 from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
 from mm_nautilus.report.tables import (
@@ -179,6 +187,7 @@ def _heading(summary: Mapping[str, Any]) -> dict[str, str]:
         "end": moment_text(period["end"]),
         "length": _length(period["seconds"]),
         "venue": f"{venue['name']}, {venue['account_type']} account",
+        "fees": fee_words(venue),
     }
 
 
@@ -290,7 +299,7 @@ def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("venue", f"{venue['name']}, {venue['account_type']} account, leverage {venue['leverage']:g}"),
         ("starting balances", ", ".join(venue["starting_balances"])),
-        *_fee_rows(venue),
+        *fee_rows(venue),
         (
             "order latency",
             f"new {latency['insert_ms']:g} ms, amend {latency['amend_ms']:g} ms, cancel {latency['cancel_ms']:g} ms",
@@ -308,18 +317,3 @@ def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             else "OFF: the same size may fill several of our orders",
         ),
     ]
-
-
-def _fee_rows(venue: Mapping[str, Any]) -> list[tuple[str, str]]:
-    fees, schedule = venue["fees"], venue.get("fee_schedule")
-    if schedule is not None:
-        volume = f"of a volume of {schedule['starting_volume']:,.0f} at the start"
-        shown = f"by tiers ({schedule['published'] or 'own'}), {volume}"
-    else:
-        shown = "each instrument's own" if fees is None else _fee_text(fees)
-    rows = [("fees", shown)]
-    return rows + [(f"fees of {symbol}", _fee_text(own)) for symbol, own in venue["symbol_fees"].items()]
-
-
-def _fee_text(fees: Mapping[str, float]) -> str:
-    return f"maker {fees['maker_fee_pct']:g} %, taker {fees['taker_fee_pct']:g} % of the value"

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
+from mm_nautilus.system.plain_text import counted
 
 type Figures = Mapping[str, Any]
 
@@ -65,7 +66,7 @@ _WAIT_KEYS: Final = ("points_waits", "points_wait_seconds", "points_wait_bps")
 def _waited(figures: Figures) -> str:
     count, seconds, bps = (figures[key] for key in _WAIT_KEYS)
     off = "" if bps is None else f", {decimal_text(bps, 2)} bps off"
-    return f"{count:,} times, {seconds:,.1f} s{off}"
+    return f"{counted(count, 'time')}, {seconds:,.1f} s{off}"
 
 
 def _pair(name: str, one: str, two: str) -> Row:

@@ -89,9 +89,3 @@ class RunFacts:
 def turnover_of(fills: Iterable[AnswerFill]) -> Decimal:
     """Return the sum of the fills' values, in quote currency."""
     return sum((fill.price * fill.quantity for fill in fills), Decimal(0))
-
-
-def counted(number: int, word: str, several: str | None = None) -> str:
-    """Return a number with its word, which `several` replaces or an s ends where it is not one."""
-    first, space, rest = word.partition(" ")
-    return f"{number:,} {first if number == 1 else several or f'{first}s'}{space}{rest}"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mm_nautilus.config.near_files import near_folder_hint
 from mm_nautilus.errors import DataError
+from mm_nautilus.system.plain_text import counted
 
 _SUMMARY: Final = "summary.json"
 _CONFIG: Final = "config.yaml"
@@ -103,7 +104,7 @@ def _instead(folder: Path) -> str:
     """Return what to do about a folder that is not a run's."""
     runs = sorted(path.parent for path in folder.glob(f"*/{_SUMMARY}"))
     if runs:
-        return f"it holds the folders of {len(runs)} runs; name one of them, such as {runs[-1]}"
+        return f"it holds the folders of {counted(len(runs), 'run')}; name one of them, such as {runs[-1]}"
     if (folder / _CONFIG).is_file() and (folder / "run.log").is_file():
         return (
             "its run was killed before it wrote one; run.log and journal.jsonl have what happened until then"

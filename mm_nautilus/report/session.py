@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from mm_nautilus.config.fee_schedule import FeeScheduleConfig
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.system.plain_text import counted
 
 type Summary = Mapping[str, Any]
 
@@ -30,6 +32,36 @@ def data_text(summary: Summary) -> str:
     if feed["source"] == "live":
         return f"Paper trading on a live feed{' of SIMULATED data' if summary['simulated_data'] else ''}"
     return f"Paper trading on a local venue that plays {short_data_text(summary)}"
+
+
+def fee_rows(venue: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which fees are assumed of a venue: those of all symbols, then those of single ones."""
+    fees, schedule, own = venue["fees"], venue["fee_schedule"], venue.get("instrument_fees", {})
+    if schedule is not None:
+        tiers = FeeScheduleConfig.model_validate(schedule)
+        volume = tiers.starting_volume
+        common = (
+            f"by the volume of thirty days ({tiers.published or 'own tiers'}), at first "
+            f"{_fee_text(tiers.tier_at(volume).model_dump())} at a volume of {volume:,.0f}"
+        )
+    else:
+        common = "each instrument's own" if fees is None else _fee_text(fees)
+    single = {**own, **venue["symbol_fees"]}
+    return [("fees", common), *((f"fees of {symbol}", _fee_text(of)) for symbol, of in single.items())]
+
+
+def _fee_text(fees: Mapping[str, float]) -> str:
+    return f"maker {fees['maker_fee_pct']:g} %, taker {fees['taker_fee_pct']:g} % of the value"
+
+
+def fee_words(venue: Mapping[str, Any]) -> str:
+    """Return which fees are assumed of a venue, on one line; symbols with the same fees of their own share them."""
+    (_, common), *single = fee_rows(venue)
+    symbols: dict[str, list[str]] = {}
+    for name, text in single:
+        symbols.setdefault(text, []).append(name.removeprefix("fees of "))
+    own = (f"{text} ({', '.join(names)})" for text, names in symbols.items())
+    return "; ".join([common, *own])
 
 
 def ending_note(summary: Summary) -> str | None:
@@ -74,10 +106,10 @@ def session_rows(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _feed_text(feed: Mapping[str, Any]) -> str:
-    depth = f"{feed['book_depth']} levels"
+    depth = counted(feed["book_depth"], "level")
     if feed["source"] == "live":
         return f"live, {feed['websocket_url']}, {depth}"
-    speed = "as fast as it is consumed" if feed["speed"] == "max" else f"at {feed['speed']:g} times its speed"
+    speed = "as fast as it is consumed" if feed["speed"] == "max" else f"at {feed['speed']:g}x its speed"
     if feed["catalog"] is None:
         return f"local venue that plays the simulator {speed}, {depth}"
     at_end = "restarts" if feed["at_end"] == "loop" else "ends"

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.system.plain_text import counted
 
 type Statistic = dict[str, str]
 
@@ -42,7 +43,7 @@ def _plain(value: float | None) -> str:
 
 
 def _equity_rows(equity: Mapping[str, Any]) -> list[Statistic]:
-    days = f"from the returns of {equity['days']} UTC day{'' if equity['days'] == 1 else 's'}"
+    days = f"from the returns of {counted(equity['days'], 'UTC day')}"
     rows = []
     for name, value in equity.items():
         if name == "days":

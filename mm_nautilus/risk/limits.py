@@ -191,7 +191,7 @@ class LineLimit:
             return None
         self._logged += 1
         left_out, self._left_out = self._left_out, 0
-        return text if left_out == 0 else f"{text} ({left_out} earlier changes were not logged)"
+        return text if left_out == 0 else f"{text} (earlier changes that were not logged: {left_out:,})"
 
 
 class LogThrottle:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.system.plain_text import counted
 
 
 class Command(StrEnum):
@@ -120,7 +121,7 @@ def action_rules(actions: int, seconds: float) -> RateRules:
     A refused command takes no token.
     """
     return RateRules(
-        f"{actions} actions in {seconds:g} s",
+        f"{counted(actions, 'action')} in {seconds:g} s",
         actions,
         actions,
         round(seconds * SECOND_NS),

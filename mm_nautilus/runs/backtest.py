@@ -53,7 +53,7 @@ def run_backtest(
             )
         return replace(outcome, warnings=tuple(dict.fromkeys([*loaded.warnings, *outcome.warnings])))
     inputs = prepare(config)
-    refuse_unwritable_folders({"output.directory": config.output.directory})
+    refuse_unwritable_folders(config)
     on_warnings(inputs.warnings)
     keep_size_digits(inputs.specs.values())
     with engine_path(config.catalog) as catalog, SignalListener() as signals:

@@ -266,12 +266,12 @@ class _SymbolWork:
         unknown = int((trades.aggressor == Side.NONE).sum())
         if unknown == len(trades):
             raise CalibrationError(
-                f"none of {len(trades):,} trades has a known taker, and without takers there are no order arrivals"
+                f"no trade of {len(trades):,} has a known taker, and without takers there are no order arrivals"
             )
         if unknown:
             self._note(
-                f"{unknown:,} of {len(trades):,} trades have no known taker and are left out of order arrivals and "
-                "mark-outs"
+                "trades without a known taker, which are left out of order arrivals and mark-outs: "
+                f"{unknown:,} of {len(trades):,}"
             )
         return trades
 

@@ -45,7 +45,9 @@ def fee_warnings(fees: FeeModel) -> list[str]:
     unvalued = sum(use.unvalued for use in fees.uses) if isinstance(fees, TieredFees) else 0
     if not unvalued:
         return []
-    return [f"Warning: {unvalued} fills are not in the volume of fee_schedule: their value had no price"]
+    return [
+        f"Warning: fills that are not in the volume of fee_schedule, as their value had no price: {unvalued:,}"
+    ]
 
 
 class TieredFees(FeeModel):

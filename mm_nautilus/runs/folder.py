@@ -17,11 +17,20 @@ from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.system.whole_file import reason, whole_file, write_whole
 
 
-def refuse_unwritable_folders(folders: Mapping[str, Path]) -> None:
-    """Raise a RefusedRunError with all folders that cannot be made or written, without making them."""
+def written_folders(config: RunConfig | SandboxConfig) -> dict[str, Path]:
+    """Return the folders that a run writes, by their keys."""
+    folders: dict[str, Path | None] = {"output.directory": config.output.directory}
+    if isinstance(config, SandboxConfig):
+        folders["state.directory"] = config.state.directory
+        folders["recording.catalog"] = config.recording.catalog if config.recording.enabled else None
+    return {key: folder for key, folder in folders.items() if folder is not None}
+
+
+def refuse_unwritable_folders(config: RunConfig | SandboxConfig) -> None:
+    """Raise a RefusedRunError with all folders of a run that could not be made or written, without making them."""
     problems = [
         _refused(key, folder, os.strerror(refusal))
-        for key, folder in folders.items()
+        for key, folder in written_folders(config).items()
         if (refusal := write_refusal(folder)[1]) is not None
     ]
     if problems:
@@ -34,12 +43,24 @@ def _refused(key: str, folder: Path, reason: str | None) -> Problem:
 
 
 def write_refusal(folder: Path) -> tuple[Path, int | None]:
-    """Return a folder, or the nearest existing one above it, and the number of the error of writing there, if any."""
+    """Return a folder, or the nearest one above it that exists, and the system's number for why it is not written.
+
+    Nothing is made. Permissions do not tell all, as nobody can make a folder in ``/proc``: a folder whose name is too
+    long is refused for that reason only where others can be made.
+    """
     whole = folder.absolute()
     nearest = next(path for path in (whole, *whole.parents) if path.exists())
     if not nearest.is_dir():
         return nearest, errno.ENOTDIR
-    return nearest, None if os.access(nearest, os.W_OK | os.X_OK) else errno.EACCES
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return nearest, errno.EACCES
+    too_long = nearest / ("x" * (os.pathconf(nearest, "PC_NAME_MAX") + 1))
+    try:
+        too_long.mkdir()
+        too_long.rmdir()
+    except OSError as error:
+        return nearest, None if error.errno == errno.ENAMETOOLONG else error.errno
+    return nearest, None
 
 
 def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, bytes]) -> Path:

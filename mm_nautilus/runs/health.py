@@ -24,8 +24,9 @@ from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.live_view.access import page_access
 from mm_nautilus.risk.kill_switch import KillSwitch
-from mm_nautilus.runs.folder import write_refusal
+from mm_nautilus.runs.folder import write_refusal, written_folders
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
+from mm_nautilus.system.plain_text import counted
 
 _PYTHON: Final = (3, 13)
 _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
@@ -84,10 +85,8 @@ def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None
             *_recording_checks(config),
             _page_check(config.web),
         ]
-    for name, section in config:
-        folder = getattr(section, "directory", None)
-        if isinstance(folder, Path):
-            found += _folder_checks(f"{name}.directory", folder)
+    for key, folder in written_folders(config).items():
+        found += _folder_checks(key, folder)
     return found
 
 
@@ -125,7 +124,7 @@ def _version_checks(lock: Path) -> Iterator[Check]:
         text = f"{_ENGINE} {installed[_ENGINE]} is installed and {locked[_ENGINE]} is locked"
         yield Check("packages", _PROBLEM, f"{text}; `make setup` installs that")
     elif others:
-        text = f"{len(others)} differ from the lock: {told}; `make setup` installs the locked ones"
+        text = f"not as locked: {len(others)}: {told}; `make setup` installs the locked ones"
         yield Check("packages", _WARNING, text)
     else:
         compared = "as locked" if locked else "no lock file beside them"
@@ -163,12 +162,13 @@ def _catalog_check(folder: Path, on_progress: OnProgress | None) -> Check:
         return Check("catalog", _PROBLEM, "; ".join(str(error).splitlines()))
     if not report.ok:
         first = "; ".join(problem.text for problem in report.problems[:_SHOWN])
-        text = f"{folder} has {len(report.problems)} problems: {first}; `mm-nautilus data check {folder}` has all"
+        count = counted(len(report.problems), "problem")
+        text = f"{folder} has {count}: {first}; `mm-nautilus data check {folder}` has all"
         return Check("catalog", _PROBLEM, text)
     rows = sum(entry.book.rows + entry.trades.rows for entry in report.instruments)
     source = "simulated" if any(entry.simulated for entry in report.instruments) else "recorded"
-    text = f"{folder} is clean: {len(report.instruments)} instruments, {rows:,} rows, {source}"
-    return Check("catalog", _OK, text)
+    counts = f"{counted(len(report.instruments), 'instrument')}, {counted(rows, 'row')}"
+    return Check("catalog", _OK, f"{folder} is clean: {counts}, {source}")
 
 
 def _folder_checks(key: str, folder: Path) -> Iterator[Check]:
@@ -244,13 +244,12 @@ def _recording_checks(config: SandboxConfig) -> Iterator[Check]:
     waiting = waiting_sessions(catalog)
     if waiting:
         text = (
-            f"{catalog} has {len(waiting)} recordings that go on or were interrupted; the next recording, or "
+            f"{catalog} has recordings that go on or were interrupted: {len(waiting):,}; the next recording, or "
             f"`mm-nautilus data recover {catalog}`, brings what was interrupted into it"
         )
         yield Check("recording", _WARNING, text)
     else:
         yield Check("recording", _OK, f"into {catalog}")
-    yield from _folder_checks("recording.catalog", catalog)
 
 
 def _page_check(web: WebConfig) -> Check:

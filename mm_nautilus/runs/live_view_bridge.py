@@ -13,8 +13,10 @@ from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
+from mm_nautilus.report.session import fee_words
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
+from mm_nautilus.runs.summary import assumptions
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
@@ -64,6 +66,7 @@ class Views:
             is_simulated=any(spec.simulated for spec in specs.values()),
             feed=config.feed.source,
             venue=config.venue.name,
+            fees=fee_words(assumptions(config, specs)),
             started_ns=time.time_ns(),
         )
         pairs = specs.items()

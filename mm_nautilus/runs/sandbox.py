@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 
 from nautilus_trader.live import NodeState
@@ -19,6 +18,7 @@ from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
+from mm_nautilus.report.session import fee_words
 from mm_nautilus.runs.assembly import fee_rates
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
@@ -30,7 +30,7 @@ from mm_nautilus.runs.sandbox_inputs import SandboxInputs, open_feed, prepare_sa
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
 from mm_nautilus.runs.signals import SignalListener, signal_words
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
-from mm_nautilus.runs.summary import run_summary
+from mm_nautilus.runs.summary import assumptions, run_summary
 from mm_nautilus.runs.winding_down import Failure, Run, RunOutcome, first_fault, raised_by
 
 _LOOK_SECONDS: Final = 0.05
@@ -77,6 +77,7 @@ def run_sandbox(
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
         inputs = prepare_sandbox(config, code, feed, signals, say)
+        say(f"FEES ASSUMED: {fee_words(assumptions(config, inputs.specs))}")
         for warning in grouped_warnings(inputs.warnings):
             say(warning)
         state = None
@@ -99,13 +100,8 @@ def run_sandbox(
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
-    """Check folders and the state file, so that a mistake leaves nothing behind."""
-    folders: dict[str, Path | None] = {
-        "output.directory": config.output.directory,
-        "state.directory": config.state.directory,
-        "recording.catalog": config.recording.catalog if config.recording.enabled else None,
-    }
-    refuse_unwritable_folders({key: folder for key, folder in folders.items() if folder is not None})
+    """Look at what the run would write and go on from, so that a mistake leaves nothing behind."""
+    refuse_unwritable_folders(config)
     if config.state.directory is not None and not fresh:
         StateFile.look(config.state.directory, config.name, fingerprint_of(config))
 
@@ -238,7 +234,7 @@ class _Sandbox(Run[SandboxParts]):
         if error is not None and parts.control.start_ns is None:
             seconds = self._config.feed.connect_timeout_seconds
             address = self._inputs.feed.address
-            return f"the venue could not be connected to within {seconds} seconds: tried {address}: {error}"
+            return f"the venue could not be connected to within {seconds} s: tried {address}: {error}"
         if error is not None:
             return error
         if stop is None and self.signals.received is None:

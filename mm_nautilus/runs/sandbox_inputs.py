@@ -187,7 +187,7 @@ def _listed(
         except VenueAnswerError as error:
             if time.monotonic() + wait_seconds >= give_up_at:
                 raise RunFailedError(
-                    f"the venue did not list its pairs within {seconds} seconds: tried {rest_url}: {error}; "
+                    f"the venue did not list its pairs within {seconds} s: tried {rest_url}: {error}; "
                     "nothing was written"
                 ) from error
             say(f"the venue's pairs cannot be read: {error}; it is asked again in {wait_seconds:g} s")

@@ -222,12 +222,12 @@ class _Proposal:
 
     def _width_words(self) -> str:
         look, choice = self.look, self.look.choice
-        market = f"In the first {look.seconds / 60:.3g} minutes the median spread is {look.spread_pct:.3g} %"
+        market = f"In the first {look.seconds / 60:.3g} min the median spread is {look.spread_pct:.3g} %"
         if choice is None:
             return f"{market}; no market orders say how deep takers trade."
         reach = (
             f"{market}, one market order in twenty trades {look.reach_pct:.3g} % from the mid or deeper, and quotes "
-            f"this wide are filled about {_rate(choice.fills_per_hour)} times an hour"
+            f"this wide get about {_fills(choice.fills_per_hour)}"
         )
         if choice.pays:
             return f"{reach}: the width that earns most after a maker fee of {self._maker_pct:.4g} %."
@@ -258,7 +258,7 @@ class _Proposal:
         apart = f"{_digits(self._width_pct):g} % apart"
         if choice is None:
             return f"{symbol}: fills cannot be estimated, as the data has no trades; quotes are {apart}."
-        fills = f"{_rate(choice.fills_per_hour)} fills an hour"
+        fills = _fills(choice.fills_per_hour)
         fee = f"a maker fee of {self._maker_pct:.4g} %"
         if choice.pays:
             return (
@@ -268,7 +268,7 @@ class _Proposal:
         loss = _plain(Decimal(repr(_digits(-choice.kept_bps / 10_000 * float(self.size) * self.mid))))
         needed = f"{fee} needs quotes {choice.paying_width_pct:.4g} % apart"
         return (
-            f"{symbol} IS EXPECTED TO LOSE: {needed}, with about {_rate(choice.paying_fills_per_hour)} fills an hour. "
+            f"{symbol} IS EXPECTED TO LOSE: {needed}, with about {_fills(choice.paying_fills_per_hour)}. "
             f"Proposed are quotes {apart}: about {fills}, each losing {-choice.kept_bps:.3g} bps, {loss} "
             f"{self.spec.quote} a full quote. Lower fees change that, other parameters do not."
         )
@@ -278,8 +278,10 @@ def _plain(number: Decimal) -> str:
     return f"{number.normalize():f}"
 
 
-def _rate(per_hour: float) -> str:
-    return f"{per_hour:,.0f}" if per_hour >= 10 or not per_hour else f"{per_hour:.2g}"
+def _fills(per_hour: float) -> str:
+    """Return a rate of fills with two digits."""
+    shown = f"{per_hour:,.0f}" if per_hour >= 10 or not per_hour else f"{per_hour:.2g}"
+    return f"{shown} {'fill' if shown == '1' else 'fills'} an hour"
 
 
 def _digits(value: float) -> float:

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from nautilus_trader.model import InstrumentId
 
+from mm_nautilus.config.run import TradingConfig
+from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SymbolMetrics
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import OwnPricing
 from mm_nautilus.risk.points_budget import waits_summary
-from mm_nautilus.runs.assembly import Parts
+from mm_nautilus.runs.assembly import Parts, fee_rates
 from mm_nautilus.runs.fee_model import fee_tiers, fee_warnings
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
@@ -191,8 +193,7 @@ def run_summary(
         "compare_fee_pct": config.output.compare_fee_pct,
         "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
-        "venue": config.venue.model_dump(mode="json", exclude={"starting_balances"})
-        | {"starting_balances": [str(amount) for amount in config.venue.starting_balances]},
+        "venue": assumptions(config, inputs.specs),
         "period": {
             "start": moment(start_ns).isoformat(),
             "end": moment(end_ns).isoformat(),
@@ -207,6 +208,19 @@ def run_summary(
         "events": events,
         "elapsed_seconds": round(elapsed_seconds, 3),
         "events_per_second": round(events / elapsed_seconds) if elapsed_seconds > 0 else 0,
+    }
+
+
+def assumptions(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> dict[str, Any]:
+    """Return what a run assumes of the venue; `specs` are those of its symbols, whose own fees may hold."""
+    venue = config.venue
+    has_own_fees = venue.fees is None and venue.fee_schedule is None
+    return venue.model_dump(mode="json", exclude={"starting_balances"}) | {
+        "starting_balances": [str(amount) for amount in venue.starting_balances],
+        "instrument_fees": {
+            symbol: {"maker_fee_pct": float(100 * maker), "taker_fee_pct": float(100 * taker)}
+            for symbol, (maker, taker) in (fee_rates(venue, specs) if has_own_fees else {}).items()
+        },
     }
 
 

@@ -1,10 +1,15 @@
-"""Make text from outside safe to print."""
+"""Words for people: counts with their nouns, and text from outside made safe to print."""
 
 import re
 from typing import Final
 
 _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
 """User and password in an address, also in one with a single slash; a password may contain slashes."""
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its words, such as ``1 fill``; `several` is `one` with an s where it is not given."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def printable(text: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from mm_nautilus.calibration.volatility import MINUTE_NS
 from mm_nautilus.pricing.exits import ExitReason, check_exit, exit_text
 from mm_nautilus.risk.limits import LogThrottle
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.trading.market import Market
 from mm_nautilus.trading.position import Position
 from mm_nautilus.trading.sizes import Sizes
@@ -107,7 +108,7 @@ class Closing:
         found = []
         if self._refusal:
             found.append(
-                f"Warning: {name}: {self._counts.exits_refused} exit orders were refused, the last one: "
+                f"Warning: {name}: {counted(self._counts.exits_refused, 'exit order')} refused, the last one: "
                 f"{self._refusal}"
             )
         if self.kept_for:

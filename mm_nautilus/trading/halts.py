@@ -8,6 +8,7 @@ from nautilus_trader.model import InstrumentId
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.state import Halt, QuotingState
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.trading.drawdowns import Drawdowns
 from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill, GuardChange
 from mm_nautilus.trading.persistence import Persistence
@@ -56,15 +57,16 @@ class Halts:
 
     def check_refusals(self, symbol: SymbolState, now_ns: int) -> None:
         """Halt a symbol whose orders are refused again after `max_refused_orders_pauses` pauses in a row."""
-        if symbol.guards.refusals.is_exhausted and not symbol.is_halted:
-            text = f"too many again after {symbol.params.max_refused_orders_pauses} pauses in a row"
+        pauses = symbol.params.max_refused_orders_pauses
+        if pauses is not None and symbol.guards.refusals.is_exhausted and not symbol.is_halted:
+            text = f"too many again after {counted(pauses, 'pause')} in a row"
             self._halt([symbol], NotQuoting.HALTED_REFUSALS, text, now_ns)
 
     def check_losses(self, symbol: SymbolState, fill: Fill, now_ns: int) -> None:
         """Halt a symbol after `max_consecutive_losses` losing orders in a row."""
         losses = symbol.guards.losses
         if fill.trade_pnl is not None and losses.add(fill.order_id, fill.trade_pnl):
-            text = f"{losses.length} losing orders in a row"
+            text = f"{counted(losses.length, 'losing order')} in a row"
             self._halt([symbol], NotQuoting.HALTED_LOSS_STREAK, text, now_ns)
 
     # -- Commands ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections import deque
 from typing import Any, Final
 
 from mm_nautilus.risk.gate import SymbolGuards
+from mm_nautilus.system.plain_text import counted
 
 _MOST_TRADES: Final = 64
 """Number of live trades kept; Kraken repeats its last 50 after a subscription."""
@@ -49,8 +50,8 @@ class TradeFilter:
         if not self._counts.phantom_fills:
             return []
         return [
-            f"Warning: {self._name}: {self._counts.phantom_fills} fills came from trades that were too old or "
-            "repeated; the simulated venue fills quotes from them, and the figures include them"
+            f"Warning: {self._name}: {counted(self._counts.phantom_fills, 'fill')} came from trades that were too old "
+            "or repeated; the simulated venue fills quotes from them, and the figures include them"
         ]
 
     def is_phantom(self, fill: Any) -> bool:

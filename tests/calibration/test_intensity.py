@@ -425,7 +425,7 @@ def test_orders_of_one_depth_show_no_decay(tick_bps):
 def test_the_first_price_alone_shows_no_decay():
     depths = np.array([2.0] * 400 + [6.0] * 4)
 
-    with pytest.raises(CalibrationError, match="4 of the 404 market orders that reached 2 bps went further"):
+    with pytest.raises(CalibrationError, match="4 of 404 market orders that reached 2 bps went further"):
         fit_intensity(depths, 600.0, tick_bps=4.0)
 
 

@@ -262,7 +262,7 @@ def test_a_bucket_seen_too_rarely_is_refused_in_words():
     touches = two_sided_chain(2000, flip=0.3, move=0.2)
 
     with pytest.raises(
-        CalibrationError, match=r"bucket 3 of 10 and its mirror image were seen 0 times in 2000"
+        CalibrationError, match=r"bucket 3 of 10 and its mirror image were seen 0 times in 2,000 changes"
     ):
         estimate_microprice(touches)
 

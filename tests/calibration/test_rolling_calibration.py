@@ -89,7 +89,7 @@ def test_an_estimate_is_that_of_the_window_alone(market, minutes, window):
     figures = (found.a_per_second, found.kappa_per_bps)
     assert figures == pytest.approx((fit.a_per_second, fit.kappa_per_bps), rel=1e-12)
     assert found.volatility_bps == volatility_figures(touches).volatility_bps
-    assert found.source.startswith(f"from the {min(minutes, window)} minutes up to 2023-11-14T22:")
+    assert found.source.startswith(f"from the {min(minutes, window)} min up to 2023-11-14T22:")
 
 
 def test_a_gap_in_the_window_is_no_part_of_it(market):
@@ -112,7 +112,7 @@ def test_a_gap_in_the_window_is_no_part_of_it(market):
     fit = fit_intensity(orders.depth_bps, known.seconds, sides=2, tick_bps=tick_bps)
     assert found.a_per_second == pytest.approx(fit.a_per_second, rel=1e-12)
     assert found.volatility_bps == volatility_figures(known).volatility_bps
-    assert found.source.startswith("from the 13.3 minutes up to ")
+    assert found.source.startswith("from the 13.3 min up to ")
 
 
 def test_a_window_that_is_all_gap_is_refused_in_words(market):
@@ -145,7 +145,7 @@ def test_estimates_are_due_an_interval_apart_also_after_a_refusal(market):
 
 @pytest.mark.parametrize(
     ("trades", "words"),
-    [(0, "0 market orders reached"), (5, "market orders reached"), (None, "no sound book")],
+    [(0, "0 market orders reached"), (5, "1 market order reached"), (None, "no sound book")],
 )
 def test_a_window_that_holds_too_little_is_refused_in_words(trades, words):
     rolling = RollingCalibration(MINUTE, MINUTE)

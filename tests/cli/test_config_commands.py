@@ -27,6 +27,8 @@ def test_check_applies_overrides():
     result = run("check", CONFIGS / "margin.yaml", "--set", "strategy.symbols.BTC/USDT.take_profit_pct=0.1")
     assert result.exit_code == 0
     assert "Warning: BTC/USDT: Poor R:R ratio (0.10:1), requires 91% win rate (--set)" in result.stderr
+    result = run("check", CONFIGS / "conservative.yaml", "--set", "strategy.take_profit_pct=0.1")
+    assert f"no errors, {result.stderr.count('Warning: ')} warnings; " in result.stdout
 
 
 def test_check_refuses_a_bad_configuration():

@@ -76,7 +76,7 @@ def test_import_as_a_process_then_check_and_import_again(files, command, monkeyp
     )
     done = run(files, *words)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("BTC/USDT.BINANCE in c: 4 book changes in 2 groups (1 snapshots), 1 trades\n")
+    assert done.stdout.endswith("BTC/USDT.BINANCE in c: 4 book changes in 2 groups (1 snapshot), 1 trade\n")
 
     monkeypatch.chdir(files)
     checked = command("data", "check", "c")
@@ -95,7 +95,7 @@ def test_refused_rows_leave_nothing(files, command, monkeypatch):
     before = sorted(entry.name for entry in files.iterdir())
     done = command("data", "import", "tardis", "book.csv", "--catalog", "c", "--instrument", "btc.yaml")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: book.csv: 1 malformed rows; line 5: a row has 8 fields, was 2: `x,y`\n"
+    assert done.stderr == "error: book.csv: malformed rows: 1; line 5: a row has 8 fields, was 2: `x,y`\n"
     assert sorted(entry.name for entry in files.iterdir()) == before
 
 
@@ -130,7 +130,7 @@ def test_skipped_rows_are_reported(files):
     )  # fmt: skip
     assert result.exit_code == 0
     assert "warning: " in result.stdout
-    assert "1 malformed rows; line 5: a row has 8 fields" in result.stdout
+    assert "malformed rows: 1; line 5: a row has 8 fields" in result.stdout
 
 
 def test_an_instrument_from_flags_and_json_alone_on_stdout(files):
@@ -170,7 +170,7 @@ def test_check_exits_with_one_for_problems(files):
     result = invoke("data", "check", catalog)
     assert result.exit_code == 1
     assert "problem (no_trades): there are no trades of BTC/USDT.BINANCE" in result.stdout
-    assert result.stdout.endswith("1 problems\n")
+    assert result.stdout.endswith("1 problem\n")
     report = json.loads(invoke("data", "check", catalog, "--json").stdout)
     assert (report["ok"], report["problems"][0]["kind"]) == (False, "no_trades")
 

@@ -38,7 +38,7 @@ def test_warnings_of_the_configuration_are_no_problem(run):
     assert check["state"] == "warning"
     warnings = load_any_config(file, ["strategy.take_profit_pct=0.1"]).all_warnings()
     assert len(warnings) > 6
-    assert check["text"].endswith(f"{len(warnings)} warnings: `mm-nautilus config check {file}` has them")
+    assert check["text"].endswith(f"{len(warnings)} warnings: `mm-nautilus config check {file}` has all")
 
 
 def test_a_problem_is_an_exit_code_of_one(run):
@@ -47,6 +47,8 @@ def test_a_problem_is_an_exit_code_of_one(run):
     assert (code, err) == (1, "")
     assert "problem  output.directory" in out
     assert out.splitlines()[-1].endswith("1 problem")
+    _, out, _ = run("--set", "output.directory=taken/runs", "--set", "catalog=nowhere")
+    assert out.splitlines()[-1].endswith("2 problems")
 
 
 def test_a_sandbox_is_looked_at_with_its_feed_state_and_recording(run, tmp_path):

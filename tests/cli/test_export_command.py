@@ -29,7 +29,7 @@ def test_export_and_import_as_commands(run):
     files = sorted(str(path) for path in Path("flat").glob("*.csv.gz"))
     code, out, err = run("import", "tardis", *files, "--catalog", "back", "--instrument", "flat/XRPBTC.yaml")
     assert (code, err) == (0, "")
-    assert "XRP/BTC.KRAKEN in back: 15,622 book changes in 15,370 groups (1 snapshots), 876 trades" in out
+    assert "XRP/BTC.KRAKEN in back: 15,622 book changes in 15,370 groups (1 snapshot), 876 trades" in out
     assert run("check", "back")[1].endswith("back: clean\n")
 
 

@@ -162,7 +162,19 @@ PATHS = [
             ("recording.catalog", (*KEPT, "--set", "recording.enabled=true")),
         )
     ),
-    (("sandbox", PAPER, "--out", "taken/runs"), (": directory must be a writable folder", "was taken/runs: Not a dir")),
+    (("sandbox", PAPER, "--out", "taken/runs"), ("error: --out must be a writable folder, was taken/runs: Not a dir",)),
+    *(
+        (
+            ("config", "check", file, "--set", f"{key}={folder}"),
+            (f"--set {key}: {key.partition('.')[2]} must be a writable folder, was {folder}: ",),
+        )
+        for file, key, folder in (
+            (CONFIG, "output.directory", "taken"),
+            (CONFIG, "output.directory", "/proc/x"),
+            (PAPER, "output.directory", "taken/runs"),
+            (PAPER, "state.directory", "/proc/x/y"),
+        )
+    ),
     (("backtest", "elsewhere/x.yaml"), ("there is no folder elsewhere; `mm-nautilus config init` writes one",)),
     *(
         (words, ("the catalog catlog does not exist; did you mean catalog?",))
@@ -190,7 +202,7 @@ PATHS = [
     ),
     (("report", "catalog"), ("catalog has no summary.json: it must be a run's own folder",)),
     (("compare", "runs/20251213T120000Z-backtest"), ("compare needs at least two runs, was 1",)),
-    (("report", "runs"), ("runs has no summary.json: it holds the folders of 1 runs; name one of them",)),
+    (("report", "runs"), ("runs has no summary.json: it holds the folders of 1 run; name one of them",)),
     (("data", "recover", "taken"), ("taken is a file; a catalog is a folder",)),
     (("data", "recover", "configs"), ("configs holds no catalog (it has no folder `data`)", *FILL)),
     (("data", "list", "taken"), ("taken is a file; a catalog is a folder",)),
@@ -204,8 +216,9 @@ PATHS = [
     ),
     (
         ("backtest", CONFIG, "--out", "taken"),
-        ("--set output.directory: directory must be a writable folder, was taken: Not a directory",),
+        ("error: --out must be a writable folder, was taken: Not a directory",),
     ),
+    (("backtest", CONFIG, "--out", "/proc/x"), ("error: --out must be a writable folder, was /proc/x: No such file",)),
     (("calibrate", CATALOG, "--out", "taken/x.yaml"), ("--out must lie in a folder, was taken/x.yaml, and taken",)),
     (("calibrate", CATALOG, "--out", "configs"), ("--out must be a file, was the folder configs",)),
     (("config", "init", "--out", CONFIG), ("configs/backtest.yaml exists; --force replaces it, --out names another",)),
@@ -226,7 +239,7 @@ DATES = [
     ),
     (
         ("sandbox", PAPER, *KEPT, "--duration", "soon"),
-        ("--set duration: duration must be a length of time ", "such as 2h, 90s or 1d12h, or null, was 'soon'"),
+        ("error: --duration must be a length of time ", "such as 2h, 90s or 1d12h, or null, was 'soon'"),
     ),
     (("sandbox", PAPER, *KEPT, "--set", "duration=90"), ("--set duration: duration must be a length ", "was 90")),
     (("sandbox", PAPER, *KEPT, "--set", "start=2025-12-13T12:00:00Z"), ("--set start: unknown key start",)),

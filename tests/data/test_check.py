@@ -148,7 +148,7 @@ def test_snapshots_that_leave_the_book_before_them_in_place(tmp_path, monkeypatc
 def test_deletes_of_unknown_levels_are_noted(tmp_path):
     book = [*OPENING, (1, Action.DELETE, Side.BID, 7, 0, Flag.LAST)]
     report = check_catalog(build(tmp_path / "c", book, TAPE[:1]))
-    assert (report.ok, report.notes) == (True, (f"{ID} has 1 deletes of levels that were not in the book",))
+    assert (report.ok, report.notes) == (True, (f"{ID} has deletes of levels that were not in the book: 1",))
 
 
 @pytest.mark.parametrize("kind", ["order_book_deltas", "trades"])
@@ -270,7 +270,7 @@ def test_a_book_that_is_shorter_than_its_tape_has_a_gap(tmp_path, first, last, b
     ]
     report = check_catalog(build(tmp_path / "c", book, tape), gap_seconds=3.0)
     assert [problem.kind for problem in report.problems] == ["gap"]
-    assert report.notes == (f"{ID} has 4 trades without a book to compare them with",)
+    assert report.notes == (f"{ID} has trades without a book to compare them with: 4",)
     found = report.instruments[0].book
     assert (found.gaps.count, found.gaps.first, found.longest_gap_seconds) == (1, T0 + begin * SECOND, 5.0)
 
@@ -289,14 +289,14 @@ def test_trades_without_a_known_taker_are_noted_and_compared(tmp_path):
         writer.write_block(XRP, tape)
     report = check_catalog(folder)
     assert report.ok
-    assert report.notes == (f"{ID} has 4 trades without a known taker",)
+    assert report.notes == (f"{ID} has trades without a known taker: 4",)
     assert report.instruments[0].outside.compared == len(TAPE)
 
 
 def test_trades_before_the_first_book_are_noted(tmp_path):
     folder = build(tmp_path / "c", tape=[(-5, 99, "x"), *TAPE])
     report = check_catalog(folder)
-    assert (report.ok, report.notes) == (True, (f"{ID} has 1 trades without a book to compare them with",))
+    assert (report.ok, report.notes) == (True, (f"{ID} has trades without a book to compare them with: 1",))
 
 
 def test_damage_is_one_problem_and_the_rest_is_still_checked(tmp_path):

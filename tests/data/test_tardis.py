@@ -204,7 +204,7 @@ def test_lines_are_counted_across_blocks(tmp_path, monkeypatch):
     path = write_book(tmp_path, rows, zipped=True)
     with pytest.raises(
         DataError,
-        match=r"2 malformed rows; line 27: a row has 8 fields, was 3: .*; line 32: the line is empty",
+        match=r"malformed rows: 2; line 27: a row has 8 fields, was 3: .*; line 32: the line is empty",
     ):
         import_tardis([path], BTC, tmp_path / "catalog")
     report = import_tardis([path], BTC, tmp_path / "catalog", on_bad_rows="skip")
@@ -250,7 +250,7 @@ def test_malformed_book_rows_are_refused_or_skipped(tmp_path, row, words):
     path = write_book(tmp_path, [*SNAPSHOT, row, book_row(9, "bid", "99.97", "1")])
     with pytest.raises(DataError) as caught:
         import_tardis([path], BTC, tmp_path / "catalog")
-    assert str(caught.value).startswith(f"{path}: 1 malformed rows; line 5: ")
+    assert str(caught.value).startswith(f"{path}: malformed rows: 1; line 5: ")
     assert words in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["book.csv"]
 
@@ -302,7 +302,7 @@ def test_trades_without_id_or_taker_are_imported_and_counted(tmp_path, monkeypat
         (FindingKind.MADE_ID, 4),
         (FindingKind.UNKNOWN_TAKER, 3),
     ]
-    assert "4 trades without an id" in report.findings[0].message
+    assert "made of their time and number: 4" in report.findings[0].message
 
 
 def test_a_file_of_its_header_alone_is_a_quiet_day(tmp_path):
@@ -364,7 +364,7 @@ def test_only_the_first_ten_bad_rows_are_shown_with_the_total(tmp_path):
     with pytest.raises(DataError) as caught:
         import_tardis([path], BTC, tmp_path / "catalog")
     message = str(caught.value)
-    assert "25 malformed rows" in message
+    assert "malformed rows: 25" in message
     assert "line 14: " in message
     assert "line 15: " not in message
     assert message.endswith("and 15 more")
@@ -389,7 +389,9 @@ def test_exchange_time_going_backwards_is_only_reported(tmp_path):
 
 def test_a_book_must_start_with_a_snapshot(tmp_path):
     path = write_book(tmp_path, [book_row(-5, "bid", "1", "1"), *SNAPSHOT])
-    with pytest.raises(DataError, match="1 rows before the first snapshot; line 2: is_snapshot must be true"):
+    with pytest.raises(
+        DataError, match="rows before the first snapshot: 1; line 2: is_snapshot must be true"
+    ):
         import_tardis([path], BTC, tmp_path / "catalog")
     assert import_tardis([path], BTC, tmp_path / "catalog", on_bad_rows="skip").deltas == 4
 
@@ -398,7 +400,7 @@ def test_crossed_states_are_refused_or_kept_and_reported(tmp_path):
     path = write_book(
         tmp_path, [*SNAPSHOT, book_row(10, "bid", "100.01", "1"), book_row(20, "bid", "100.01", "0")]
     )
-    words = r"1 crossed states of the book; line 5: .* below the best ask, was 100.01 against 100.01"
+    words = r"crossed states of the book: 1; line 5: .* below the best ask, was 100.01 against 100.01"
     with pytest.raises(DataError, match=words):
         import_tardis([path], BTC, tmp_path / "catalog")
     report = import_tardis([path], BTC, tmp_path / "catalog", on_bad_rows="skip")
@@ -445,7 +447,7 @@ def test_repeated_ids_are_noticed_within_a_bound(tmp_path, monkeypatch):
     monkeypatch.setattr(row_streams, "RECENT_TRADE_IDS", 2)
     monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 40)  # less than a row
     rows = [trade_row(i, number, "buy", "100", "1") for i, number in enumerate(["1", "2", "3", "1", "3"])]
-    with pytest.raises(DataError, match="1 trades with an id that was already used; line 6: id 3"):
+    with pytest.raises(DataError, match="trades with an id that was already used: 1; line 6: id 3"):
         import_tardis([write_trades(tmp_path, rows)], BTC, tmp_path / "catalog")
 
 
@@ -529,7 +531,7 @@ def test_nothing_usable_is_an_error_even_when_skipping(tmp_path):
 
 def test_the_source_symbol_is_held_to(tmp_path):
     path = write_book(tmp_path, SNAPSHOT)
-    with pytest.raises(DataError, match="3 malformed rows; line 2: symbol must be XBTUSD, was `BTCUSDT`"):
+    with pytest.raises(DataError, match="malformed rows: 3; line 2: symbol must be XBTUSD, was `BTCUSDT`"):
         import_tardis([path], BTC, tmp_path / "catalog", source_symbol="XBTUSD")
 
 

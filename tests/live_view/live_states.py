@@ -10,7 +10,9 @@ XRP, CROSS = "XRP/USDT", "XRP/BTC"
 SECOND_NS = 1_000_000_000
 START_NS = 1_765_627_200 * SECOND_NS
 """2025-12-13 12:00 UTC."""
-RUN = RunInfo("probe", "runs/probe", "USDT", True, "local", "KRAKEN", START_NS)
+RUN = RunInfo(
+    "probe", "runs/probe", "USDT", True, "local", "KRAKEN", "maker 0 %, taker 0.1 % of the value", START_NS
+)
 INFOS = (SymbolInfo(XRP, "XRP", "USDT", 5), SymbolInfo(CROSS, "XRP", "BTC", 8))
 FIGURES = {
     "ts_event": START_NS,

@@ -340,7 +340,7 @@ async def test_a_feed_waits_for_subscriptions_and_then_begins(served: Served) ->
         await client.subscribe("trade", "XRP/USDT")
         await served.control("wait_for_subscriptions", 2)
         await client.until(lambda _: client.updates["XRP/USDT"] > 0)
-        with pytest.raises(RunFailedError, match="the venue has 2 of 3 subscriptions after 0 seconds"):
+        with pytest.raises(RunFailedError, match="the venue has 2 of 3 subscriptions after 0 s"):
             await served.control("wait_for_subscriptions", 3, seconds=0)
 
 

@@ -197,7 +197,7 @@ def test_a_long_micro_price_table_is_cut_and_says_so():
         observations=[[1, 1]] * count,
     )
     lines = printed(calibration(**{"XRP/BTC": symbol(microprice=table)}))
-    assert "3 wider spreads are in the file" in lines
+    assert "wider spreads that only the file has: 3" in lines
     assert cells(lines, "12") == ["-0.100", "+0.100", "2"]
     assert not any(line.startswith("15 and more") for line in lines)
 

@@ -121,6 +121,9 @@ SUMMARY = {
         "queue_position": True,
         "liquidity_consumption": True,
         "latency": {"insert_ms": 50.0},
+        "fees": {"maker_fee_pct": 0.0, "taker_fee_pct": 0.02},
+        "fee_schedule": None,
+        "symbol_fees": {},
     },
     "period": {"start": "2025-12-06T05:46:40+00:00", "end": "2025-12-06T05:55:03+00:00"},
     "symbols": {"XRP/USDT": SYMBOL, "XRP/BTC": IDLE},
@@ -359,6 +362,35 @@ def test_heading_says_how_fills_are_decided(summary, queue, consumption, words):
     summary["venue"] |= {"queue_position": queue, "liquidity_consumption": consumption}
 
     assert printed(summary)[1] == f"KRAKEN, cash account, {words}, order latency 50 ms"
+
+
+CHEAP, DEAR = {"maker_fee_pct": -0.01, "taker_fee_pct": 0.02}, {"maker_fee_pct": 0.25, "taker_fee_pct": 0.4}
+TIERS = {"published": "kraken_spot", "tiers": None, "starting_volume": 60_000.0}
+
+
+@pytest.mark.parametrize(
+    ("venue", "words"),
+    [
+        ({}, "maker 0 %, taker 0.02 % of the value"),
+        (
+            {"symbol_fees": {"XRP/BTC": CHEAP}},
+            "maker 0 %, taker 0.02 % of the value; maker -0.01 %, taker 0.02 % of the value (XRP/BTC)",
+        ),
+        (
+            {"fees": None, "instrument_fees": {"XRP/USDT": DEAR, "XRP/BTC": DEAR}},
+            "each instrument's own; maker 0.25 %, taker 0.4 % of the value (XRP/USDT, XRP/BTC)",
+        ),
+        (
+            {"fees": None, "fee_schedule": TIERS},
+            "by the volume of thirty days (kraken_spot), at first maker 0.14 %, taker 0.24 % of the value at a volume "
+            "of 60,000",
+        ),
+    ],
+)
+def test_heading_says_loudly_which_fees_are_assumed(summary, venue, words):
+    summary["venue"] |= venue
+
+    assert printed(summary)[2] == f"FEES ASSUMED: {words}"
 
 
 def test_a_name_with_brackets_is_no_markup(summary):

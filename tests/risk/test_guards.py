@@ -336,6 +336,6 @@ def test_lines_beyond_the_limit_are_counted_and_told_with_the_next() -> None:
     limit = LineLimit(2, 60)
     told = [limit.take(text, at) for at, text in enumerate("abcde")]
     assert told == ["a", "b", None, None, None]
-    assert limit.take("f", 61) == "f (3 earlier changes were not logged)"
+    assert limit.take("f", 61) == "f (earlier changes that were not logged: 3)"
     assert limit.take("g", 62) == "g"
     assert limit.take("h", 5) == "h", "a clock that was set back begins anew"

@@ -159,7 +159,7 @@ def test_a_run_estimates_its_own_figures_where_no_calibration_is_given(finished_
         assert figures["not_quoting"]["bid"]["warming up"]["seconds"] == pytest.approx(180, abs=2)
         assert figures["not_quoting"]["bid"]["warming up"]["count"] == 1
         assert model["estimates"] >= 2
-        assert "from the 5 minutes up to 2025-12-13T" in model["source"]
+        assert "from the 5 min up to 2025-12-13T" in model["source"]
         assert (model["model"], model["spread_source"]) == ("glft", "present spread")
     assert run.table("fills").ts_event.min() > run.table("metrics").ts_event.min() + pd.Timedelta(minutes=3)
 
@@ -176,7 +176,7 @@ def test_estimates_during_a_run_change_it_from_the_first_one_on(modelled: Runs) 
 
 def test_a_run_estimates_what_the_calibrate_command_does(finished_run: Runs) -> None:
     run = finished_run("v1_4.yaml", *MODELLED, "strategy.reservation_model=glft", *ROLLING)
-    pattern = r"A (\S+) per second, kappa (\S+) per bps, from the 5 minutes up to (\S+)"
+    pattern = r"A (\S+) per second, kappa (\S+) per bps, from the 5 min up to (\S+)"
     for symbol in SYMBOLS:
         found = re.search(pattern, run.symbol(symbol)["quote_model"]["source"])
         assert found is not None

@@ -76,7 +76,7 @@ def test_other_packages_that_differ_are_a_warning(tmp_path: Path) -> None:
     check = named(environment_checks(file))["packages"]
     assert check.state is WARNING
     assert check.text == (
-        f"1 differ from the lock: numpy {numpy} (locked 0.1); `make setup` installs the locked ones"
+        f"not as locked: 1: numpy {numpy} (locked 0.1); `make setup` installs the locked ones"
     )
 
 

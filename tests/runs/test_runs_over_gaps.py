@@ -140,7 +140,7 @@ def test_mids_of_the_gap_are_not_known_and_all_others_are(run: FinishedRun) -> N
 def test_estimates_during_the_run_are_of_what_was_recorded(run: FinishedRun) -> None:
     model = run.symbol(SYMBOL)["quote_model"]
     assert model["estimates"] == 4
-    assert "from the 10.5 minutes up to" in model["source"]
+    assert "from the 10.5 min up to" in model["source"]
 
 
 def test_the_first_session_is_traded_as_if_it_were_alone(

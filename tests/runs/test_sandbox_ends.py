@@ -247,7 +247,7 @@ def test_unreachable_venue_is_named_and_nothing_is_written(tmp_path: Path, comma
     urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
     done = command("sandbox", configuration(tmp_path, live(*urls, 2)))
     assert done.returncode == 1
-    assert f"did not list its pairs within 2 seconds: tried {urls[0]}" in done.stderr
+    assert f"did not list its pairs within 2 s: tried {urls[0]}" in done.stderr
     assert "Connection refused" in done.stderr
     assert not (tmp_path / "runs").exists()
 
@@ -318,7 +318,7 @@ def test_venue_that_never_answers_is_given_up_or_interrupted(tmp_path: Path) -> 
         urls = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/v2"
         done = finished(str(configuration(tmp_path / "a", live(*urls, 1))))
         assert (done.returncode, (tmp_path / "a" / "runs").exists()) == (1, False)
-        assert f"within 1 seconds: tried {urls[0]}" in done.stderr
+        assert f"within 1 s: tried {urls[0]}" in done.stderr
         process = start(str(configuration(tmp_path / "b", live(*urls, 60))))
         read_until(process, "live feed of")
         os.kill(process.pid, signal.SIGINT)
@@ -332,7 +332,7 @@ def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) 
         url = f"ws://127.0.0.1:{port}/v2"
         done = finished(str(configuration(tmp_path / "a", live(venue.rest_url, url, 1))))
         assert done.returncode == 1
-        assert f"within 1 seconds: tried {venue.rest_url} and {url}" in done.stderr
+        assert f"within 1 s: tried {venue.rest_url} and {url}" in done.stderr
         assert Left.only(tmp_path / "a").summary["status"] == "failed"
         process = start(str(configuration(tmp_path / "b", live(venue.rest_url, url, 60))))
         read_until(process, "Ctrl-C ends the run")
@@ -360,7 +360,7 @@ def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) 
             "the least size of an order), was 1 USDT, worth",
         ),
         ("feed.catalog=/nonexistent", "the catalog /nonexistent does not exist"),
-        ("state.directory=/proc/nowhere", "cannot be locked"),
+        ("state.directory=/proc/nowhere", "--set state.directory: directory must be a writable folder"),
         (
             "output.directory=/proc/nowhere",
             "--set output.directory: directory must be a writable folder",

@@ -176,7 +176,7 @@ def test_recordings_that_wait_are_told_with_the_command_for_them(
     (tmp_path / "rec" / ".recording" / "session-1").mkdir(parents=True)
     check = looked(configure("recording.enabled=true", f"recording.catalog={tmp_path / 'rec'}"))["recording"]
     assert check.state is WARNING
-    assert "has 1 recordings that go on or were interrupted; the next recording, or `mm-" in check.text
+    assert "has recordings that go on or were interrupted: 1; the next recording, or `mm-" in check.text
     assert f"`mm-nautilus data recover {tmp_path / 'rec'}`" in check.text
 
 

@@ -80,7 +80,7 @@ def take_apart(folder: Path, share: float = 1.0) -> None:
 def test_the_page_says_what_the_session_was(paper_run: FinishedRun) -> None:
     page = visible(paper_run.outcome.folder / "report.html")
     assert "Paper trading on a local venue that plays SIMULATED data" in page
-    assert "at 20 times its speed and then ends, 100 levels" in page
+    assert "at 20x its speed and then ends, 100 levels" in page
     assert "simulated inside the process: no order left the machine" in page
     assert "end completed: the feed has ended" in page
     assert "start fresh, with its state in " in page

@@ -124,7 +124,7 @@ def test_an_exit_that_is_refused_again_and_again_is_counted_and_told(run):
     assert len(denied) == 3
     assert mm.symbols[XRP_USDT].order_counts["exits_refused"] == 3
     assert mm.run_warnings[len(mm.config_warnings) :] == [
-        f"Warning: XRP/USDT: 3 exit orders were refused, the last one: {denied[-1].reason}"
+        f"Warning: XRP/USDT: 3 exit orders refused, the last one: {denied[-1].reason}"
     ]
 
 

@@ -129,7 +129,7 @@ def test_a_storm_of_refused_orders_pauses_and_then_halts(run):
         (0.0, "open for quoting"),
         (4.0, "paused: too many refused orders"),
         (24.0, "open for quoting again after 20.0 s (too many refused orders)"),
-        (26.0, "halted after refused orders: too many again after 1 pauses in a row"),
+        (26.0, "halted after refused orders: too many again after 1 pause in a row"),
     ]
     assert open_orders(outcome) == []
 

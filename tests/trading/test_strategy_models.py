@@ -385,7 +385,7 @@ def test_a_model_without_a_calibration_waits_for_its_first_estimate(run):
     )
     assert found == pytest.approx(offline(touches, trades, 0.0, 120.0), rel=1e-12)
     assert (symbol.model.estimates, symbol.model.refused_estimates) == (1, 0)
-    assert "from the 2 minutes up to 2025-12-06T06:02:00+00:00" in symbol.quote_metrics.source
+    assert "from the 2 min up to 2025-12-06T06:02:00+00:00" in symbol.quote_metrics.source
 
 
 @pytest.mark.parametrize("fair", [pytest.param("mid", marks=pytest.mark.long), "weighted_mid"])

@@ -24,7 +24,10 @@ def test_fills_without_a_price_in_the_report_currency_are_warned_of(run):
             "unvalued_fills": 1,
         }
     ]
-    assert "1 fills are not in the volume" in fee_warnings(fees)[0]
+    assert (
+        "fills that are not in the volume of fee_schedule, as their value had no price: 1"
+        in fee_warnings(fees)[0]
+    )
 
 
 def test_a_tier_that_has_expired_is_told_once(run):

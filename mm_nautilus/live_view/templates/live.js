@@ -65,7 +65,7 @@ function tick() {
 function showRun() {
   const { run } = state;
   const data = run.simulated_data ? "SIMULATED data" : "live market data";
-  setText(byId("about"), `${run.venue}, ${run.feed} feed · ${data} · paper trading: simulated fills, no order leaves this machine`);
+  setText(byId("about"), `${run.venue}, ${run.feed} feed · ${data} · paper trading: simulated fills, no order leaves this machine · FEES ASSUMED: ${run.fees}`);
   byId("data-label").hidden = !run.simulated_data;
   setChip(byId("status"), state.is_halted && !state.has_ended ? "halted" : state.status,
     KINDS[state.is_halted && !state.has_ended ? "halted" : state.status]);
