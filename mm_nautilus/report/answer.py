@@ -10,7 +10,14 @@ from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from mm_nautilus.report.advice import suggestions
-from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
+from mm_nautilus.report.money import (
+    adding_decimals,
+    amount_decimals,
+    rounding,
+    shared_decimals,
+    signed_amount,
+    unsigned_amount,
+)
 from mm_nautilus.report.run_facts import RunFacts, turnover_of
 from mm_nautilus.system.plain_text import counted
 
@@ -22,6 +29,8 @@ _PRECISION: Final = 60
 _DIGITS: Final = Decimal("1e-12")
 """Digits that parts keep; the rest of them is not attributed."""
 _REST: Final = "not attributed"
+_ROUNDED: Final = "rounding"
+"""What parts lack of their sum as they are written."""
 _ROUNDING: Final = "the engine rounds what each fill realised"
 
 
@@ -130,9 +139,12 @@ def _compared(run: RunFacts, turnover: Decimal | None) -> dict[str, float] | Non
 
 def _compared_line(run: RunFacts, compared: Mapping[str, float]) -> str:
     before, fees, result = (compared[name] for name in ("before_fees", "fees", "result"))
+    decimals = adding_decimals(result, [before, -fees], run.currency)
+    made, gross = (signed_amount(amount, run.currency, decimals) for amount in (result, before))
+    charged = unsigned_amount(fees, run.currency, decimals)
     return (
-        f"At fees of {compared['fee_pct']:g} % a side the same fills would make {signed_amount(result, run.currency)}: "
-        f"{signed_amount(before, run.currency)} before {unsigned_amount(fees, run.currency)} of fees"
+        f"At fees of {compared['fee_pct']:g} % a side the same fills would make {made}: "
+        f"{gross} before {charged} of fees"
     )
 
 
@@ -168,19 +180,28 @@ def _result_line(
         return f"Result: not known in {currency}{why}"
     if not run.fills:
         return f"Result: {unsigned_amount(0.0, currency)}, nothing was filled{why}"
-    line = f"Result: {signed_amount(float(result), currency)} = "
-    line += " ".join(
-        f"{signed_amount(float(amount), currency)} {words}" if amount else f"no {words}"
-        for words, amount in shown
+    total, amounts = float(result), {words: float(amount) for words, amount in shown}
+    decimals = shared_decimals([total, *amounts.values()], currency)
+    if rest := rounding(total, amounts.values(), decimals):
+        amounts[_ROUNDED] = rest
+    line = f"Result: {signed_amount(total, currency, decimals)} = " + " ".join(
+        f"{signed_amount(amount, currency, decimals)} {words}" if amount else f"no {words}"
+        for words, amount in amounts.items()
     )
     if turnover:
-        total, *bps = (
-            f"{_BPS * amount / turnover:+.1f}" for amount in (result, *(part for _, part in shown))
-        )
-        line += (
-            f"; in bps of {unsigned_amount(float(turnover), currency)} turnover: {total} = {' '.join(bps)}"
+        line += f"; in bps of {unsigned_amount(float(turnover), currency)} turnover: "
+        line += _bps_text(
+            *(float(_BPS * amount / turnover) for amount in (result, *(part for _, part in shown)))
         )
     return line + why
+
+
+def _bps_text(total: float, *parts: float) -> str:
+    """Return a sum in bps of turnover, with what its parts lack of it as they are written."""
+    rest = rounding(total, parts, 1)
+    return f"{total:+.1f} = {' '.join(f'{part:+.1f}' for part in parts)}" + (
+        f" {rest:+.1f} {_ROUNDED}" if rest else ""
+    )
 
 
 def _worded(parts: Mapping[str, Decimal | None], currency: str) -> list[tuple[str, Decimal | None]]:

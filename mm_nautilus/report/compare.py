@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.console import text_table
+from mm_nautilus.report.console import PartedTable, text_table
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.figures import (
     HOVER_ANYWHERE,
@@ -33,6 +33,8 @@ from mm_nautilus.report.rows import (
     SYMBOL_ROWS,
     Row,
     maker_quality,
+    texts,
+    with_decimals,
 )
 from mm_nautilus.report.run_files import RunFiles, numbers, times
 from mm_nautilus.report.session import moment_text, short_data_text
@@ -140,7 +142,8 @@ def _differing(runs: Sequence[ComparedRun]) -> tuple[tuple[str, tuple[Any, ...]]
 def _figures(runs: Sequence[ComparedRun]) -> Iterator[FigureRow]:
     summaries = [run.files.summary for run in runs]
     for row in EQUITY_ROWS:
-        yield _row("account", row.name, row, [summary["equity"] for summary in summaries])
+        equities = [summary["equity"] and with_decimals(summary["equity"]) for summary in summaries]
+        yield _row("account", row.name, row, equities)
     symbols = dict.fromkeys(symbol for summary in summaries for symbol in summary["symbols"])
     rows = {row.name: row for row in FILL_ROWS}
     for symbol in symbols:
@@ -157,7 +160,7 @@ def _row(group: str, name: str, row: Row, found: Sequence[Mapping[str, Any] | No
     return FigureRow(
         group,
         name,
-        tuple(NONE if figures is None else row.text(figures) for figures in found),
+        tuple(texts(row, found)),
         tuple(None if figures is None else {key: figures[key] for key in row.keys} for figures in found),
     )
 
@@ -300,14 +303,14 @@ def _curve_table(comparison: Comparison) -> Table:
     return table
 
 
-def _parameter_table(comparison: Comparison) -> Table | Text:
+def _parameter_table(comparison: Comparison) -> PartedTable | Text:
     if not comparison.parameters:
         return Text("Parameters: the same in all runs\n")
     labels = (run.label for run in comparison.runs)
     table = text_table("Parameters that differ", ["", *labels], is_numeric=False)
     for key, values in comparison.parameters:
         table.add_row(Text(key), *(Text(value_text(value)) for value in values))
-    return table
+    return PartedTable(table)
 
 
 def _figure_tables(comparison: Comparison) -> list[Table]:
@@ -327,6 +330,6 @@ def comparison_view(comparison: Comparison) -> Group:
         *(heading if comparison.is_simulated else []),
         *(Text(f"note: {note}") for note in comparison.notes),
         _parameter_table(comparison),
-        *_figure_tables(comparison),
-        _curve_table(comparison),
+        *map(PartedTable, _figure_tables(comparison)),
+        PartedTable(_curve_table(comparison)),
     )

@@ -9,14 +9,22 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mm_nautilus.report.money import signed_amount, unsigned_amount
-from mm_nautilus.report.rows import FILL_ROWS, MODEL_ROWS, NONE, SYMBOL_ROWS, maker_quality, size_text
+from mm_nautilus.report.money import rounding, signed_amount, unsigned_amount
+from mm_nautilus.report.rows import (
+    FILL_ROWS,
+    MODEL_ROWS,
+    NONE,
+    SYMBOL_ROWS,
+    maker_quality,
+    size_text,
+    texts,
+    with_decimals,
+)
 from mm_nautilus.report.session import fee_words, moment_text
 from mm_nautilus.report.tables import (
     FEE_COLUMNS,
     Cell,
     Rows,
-    cell,
     exit_table,
     fee_table,
     model_table,
@@ -47,17 +55,17 @@ def text_table(title: str | None, columns: Iterable[str], *, is_numeric: bool = 
     return table
 
 
-class _Grid:
-    """A table of figures that is parted between columns where the terminal is too narrow for it.
+class PartedTable:
+    """A table that is parted between columns where the terminal is too narrow for it, so that no cell is wrapped.
 
-    With `may_wrap` cells take several lines before it is parted.
+    The first column is repeated in each part, and its cells stay on one line.
     """
 
-    def __init__(self, title: str, columns: Sequence[str], rows: Rows, *, may_wrap: bool = False) -> None:
-        self._title, self._columns, self._rows, self._may_wrap = title, columns, rows, may_wrap
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        count, tables = len(self._columns), 0
+        count, tables = len(self._table.columns) - 1, 0
         while not tables or (self._is_too_wide(console, options, tables) and tables < count):
             tables += 1
         yield from self._parted(tables)
@@ -65,20 +73,33 @@ class _Grid:
     def _is_too_wide(self, console: Console, options: ConsoleOptions, tables: int) -> bool:
         unbounded = options.update(max_width=_WIDEST)
         found = (Measurement.get(console, unbounded, table) for table in self._parted(tables))
-        return any((each.minimum if self._may_wrap else each.maximum) > options.max_width for each in found)
+        return any(each.maximum > options.max_width for each in found)
 
     def _parted(self, tables: int) -> Iterator[Table]:
-        size = -(-len(self._columns) // tables)
-        for first in range(0, len(self._columns), size):
-            yield self._table(first, first + size)
+        name, *columns = self._table.columns
+        size = max(1, -(-len(columns) // tables))
+        for first in range(0, max(1, len(columns)), size):
+            part = Table(
+                title=None if first else self._table.title,
+                title_justify="left",
+                box=SIMPLE_HEAD,
+                pad_edge=False,
+            )
+            part.add_column(name.header, no_wrap=True)
+            kept = columns[first : first + size]
+            for column in kept:
+                part.add_column(column.header, justify=column.justify, overflow="fold")
+            for head, *cells in zip(name.cells, *(column.cells for column in kept), strict=True):
+                if any(map(str, cells)):
+                    part.add_row(head, *cells)
+            yield part
 
-    def _table(self, first: int, last: int) -> Table:
-        table = text_table(self._title if first == 0 else None, ["", *self._columns[first:last]])
-        table.columns[0].no_wrap = True
-        for name, cells in self._rows:
-            if any(each.text for each in cells[first:last]):
-                table.add_row(Text(name), *map(_text, cells[first:last]))
-        return table
+
+def _figure_table(title: str, columns: Sequence[str], rows: Rows) -> PartedTable:
+    table = text_table(title, ["", *columns])
+    for name, figures in rows:
+        table.add_row(Text(name), *map(_text, figures))
+    return PartedTable(table)
 
 
 def _text(cell: Cell) -> Text:
@@ -100,7 +121,7 @@ def _symbol_part(summary: Mapping[str, Any]) -> list[RenderableType]:
         for row in SYMBOL_ROWS
         if not row.hides_zero or any(symbol[key] for symbol in symbols.values() for key in row.keys)
     ]
-    return [_Grid("Symbols", with_total(symbols), symbol_table(summary, rows))] if symbols else []
+    return [_figure_table("Symbols", with_total(symbols), symbol_table(summary, rows))] if symbols else []
 
 
 def _fill_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
@@ -108,17 +129,24 @@ def _fill_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     if any(symbol["fill_quality"] is None for symbol in symbols.values()):
         return [Text("Fills that made liquidity: not recorded (output.traces: false)\n")]
     rows = {row.name: row for row in FILL_ROWS}
+
+    def qualities(seconds: float) -> list[dict[str, Any] | None]:
+        return [maker_quality(symbol, seconds) for symbol in symbols.values()]
+
     table = _known(
         [
             (
                 name if seconds == 0 else f"{name} after {seconds:g} s",
-                [cell(rows[name], maker_quality(symbol, seconds)) for symbol in symbols.values()],
+                [
+                    Cell(text, is_result=rows[name].is_result)
+                    for text in texts(rows[name], qualities(seconds))
+                ],
             )
             for seconds, names in _FILL_TABLE
             for name in names
         ]
     )
-    return [_Grid("Fills that made liquidity, of their value", list(symbols), table)] if table else []
+    return [_figure_table("Fills that made liquidity, of their value", list(symbols), table)] if table else []
 
 
 def _model_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
@@ -127,42 +155,47 @@ def _model_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     unused = set() if any(model["model"] != "none" for model in known) else {"model"}
     unused |= set() if any(model["skew_bps"] for model in known) else {"skew_bps"}
     rows = _known(model_table(symbols, [row for row in MODEL_ROWS if not unused & set(row.keys)]))
-    return [_Grid("Quote model", list(symbols), rows, may_wrap=True)] if rows else []
+    return [_figure_table("Quote model", list(symbols), rows)] if rows else []
 
 
 def _reason_part(symbols: Mapping[str, Symbol]) -> list[RenderableType]:
     columns, rows = reason_table(symbols)
-    return [_Grid("Not quoting, seconds (times)", columns, rows)] if rows else []
+    return [_figure_table("Not quoting, seconds (times)", columns, rows)] if rows else []
 
 
 def _exit_part(exits: Mapping[str, Any]) -> list[RenderableType]:
     columns = ["count", "trades", "PnL of the trades, net of fees"]
-    return [_Grid("Exits", columns, exit_table(exits))] if exits else []
+    return [_figure_table("Exits", columns, exit_table(exits))] if exits else []
 
 
 def _fee_part(summary: Mapping[str, Any]) -> list[RenderableType]:
     rows = fee_table(summary)
-    return [_Grid("Fee tiers, by the volume of 30 days", list(FEE_COLUMNS), rows)] if rows else []
+    return [_figure_table("Fee tiers, by the volume of 30 days", list(FEE_COLUMNS), rows)] if rows else []
 
 
 def _equity_text(equity: Mapping[str, Any] | None) -> str:
     if equity is None:
         return "Equity: unknown, because a balance never had a price"
-    currency = equity["currency"]
+    currency, decimals = equity["currency"], with_decimals(equity)["decimals"]
+    start, end = (unsigned_amount(equity[key], currency, decimals) for key in ("start", "end"))
+    change = rounding(equity["end"], [equity["start"]], decimals)
+    trading, revaluation = equity["trading_pnl"], equity["revaluation"]
+    rest = rounding(change, [trading, revaluation], decimals)
     return (
-        f"Equity {unsigned_amount(equity['start'], currency)} -> {unsigned_amount(equity['end'], currency)} "
-        f"({signed_amount(equity['change'], currency)}): "
-        f"trading {signed_amount(equity['trading_pnl'], currency)}{_fees_text(equity)}, "
-        f"revaluation of the starting balances {signed_amount(equity['revaluation'], currency)}; "
+        f"Equity {start} -> {end} ({signed_amount(change, currency, decimals)}): "
+        f"trading {signed_amount(trading, currency, decimals)}{_fees_text(equity, decimals)}, "
+        f"revaluation of the starting balances {signed_amount(revaluation, currency, decimals)}"
+        f"{f', rounding {signed_amount(rest, currency, decimals)}' if rest else ''}; "
         f"largest drawdown {equity['max_drawdown_pct']:.3f} %"
     )
 
 
-def _fees_text(equity: Mapping[str, Any]) -> str:
+def _fees_text(equity: Mapping[str, Any], decimals: int) -> str:
     if equity["fees"] is None:
         return ""
     before, fees, currency = equity["trading_pnl_before_fees"], equity["fees"], equity["currency"]
-    return f" ({signed_amount(before, currency)} before {unsigned_amount(fees, currency)} of fees)"
+    charged = unsigned_amount(fees, currency, decimals)
+    return f" ({signed_amount(before, currency, decimals)} before {charged} of fees)"
 
 
 def _heading(summary: Mapping[str, Any]) -> str:

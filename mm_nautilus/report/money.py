@@ -1,6 +1,7 @@
 """How amounts are written for people."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from mm_nautilus.market.fiat import DOLLARS, FIAT
@@ -35,15 +36,38 @@ def decimal_text(value: float, decimals: int, sign: Literal["+", "-"] = "-") -> 
     return finer if float(finer) else text
 
 
-def signed_amount(value: float, currency: str) -> str:
-    """Return an amount with its sign, for example ``+$1.25`` or ``-0.00000125 BTC``; nothing has a plus."""
-    text = unsigned_amount(value, currency)
+def shared_decimals(values: Iterable[float], currency: str) -> int:
+    """Return with how many digits after the decimal point amounts that are read together are written."""
+    decimals = amount_decimals(currency)
+    return max((len(decimal_text(value, decimals).partition(".")[2]) for value in values), default=decimals)
+
+
+def adding_decimals(total: float, parts: Sequence[float], currency: str) -> int:
+    """Return the least such number with which a sum and its parts add up as they are written.
+
+    Where they do not with any, as the sum has other parts, too, it is that of `shared_decimals`.
+    """
+    least = shared_decimals([total, *parts], currency)
+    return next((n for n in range(least, _MOST_DECIMALS + 1) if not rounding(total, parts, n)), least)
+
+
+def rounding(total: float, parts: Iterable[float], decimals: int) -> float:
+    """Return what the parts of a sum lack of it, each rounded to so many digits after the decimal point."""
+    return round(round(total, decimals) - sum(round(part, decimals) for part in parts), decimals)
+
+
+def signed_amount(value: float, currency: str, decimals: int = 0) -> str:
+    """Return an amount with its sign, for example ``+$1.25`` or ``-0.00000125 BTC``; nothing has a plus.
+
+    `decimals` are the least digits after the decimal point, where the currency's are fewer.
+    """
+    text = unsigned_amount(value, currency, decimals)
     return text if text.startswith("-") else f"+{text}"
 
 
-def unsigned_amount(value: float, currency: str) -> str:
-    """Return an amount, with a minus sign only if it is negative: ``$195.38`` or ``0.50000000 BTC``."""
-    number = decimal_text(value, amount_decimals(currency))
+def unsigned_amount(value: float, currency: str, decimals: int = 0) -> str:
+    """Return an amount as `signed_amount` does, but without a plus: ``$195.38`` or ``0.50000000 BTC``."""
+    number = decimal_text(value, max(decimals, amount_decimals(currency)))
     if not is_dollar(currency):
         return f"{number} {currency}"
     return f"-${number[1:]}" if number.startswith("-") else f"${number}"

@@ -20,8 +20,8 @@ from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trai
 from mm_nautilus.report.figures import Figure
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
 from mm_nautilus.report.html import digest, html, source, templates
-from mm_nautilus.report.money import decimal_text, signed_amount
-from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE
+from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount
+from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE, with_decimals
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
 from mm_nautilus.report.session import (
     data_text,
@@ -37,7 +37,7 @@ from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol
 from mm_nautilus.report.tables import (
     FEE_COLUMNS,
     Cell,
-    cell,
+    cells,
     exit_table,
     fee_table,
     model_table,
@@ -202,7 +202,9 @@ def _length(seconds: float) -> str:
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """Return the account's figures; none where a balance never had a price."""
     equity = summary["equity"]
-    return [] if equity is None else [(row.name, cell(row, equity, "equity")) for row in EQUITY_ROWS]
+    if equity is None:
+        return []
+    return [(row.name, cells(row, [with_decimals(equity)], ["equity"])[0]) for row in EQUITY_ROWS]
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
@@ -229,11 +231,14 @@ _PARTS: Final = (
 def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     """Return the parts of the result, in money and as shares of turnover."""
     currency, amounts = answer["currency"], {"result": answer["result"], **answer["parts"]}
-    rows = []
+    known = [amount for amount in amounts.values() if amount is not None]
+    decimals, rows = shared_decimals(known, currency), []
     for name, key in _PARTS:
         amount, bps = amounts[key], answer["bps"][key]
         where = ("answer", key) if key == "result" else ("answer", "parts", key)
-        money = Cell(NONE if amount is None else signed_amount(amount, currency), (pointer(*where),))
+        money = Cell(
+            NONE if amount is None else signed_amount(amount, currency, decimals), (pointer(*where),)
+        )
         text = NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps"
         rows.append((name, [money, Cell(text, (pointer("answer", "bps", key),))]))
     return rows
@@ -241,17 +246,23 @@ def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
 
 def _fill_table(symbols: Mapping[str, Any]) -> list[tuple[str, str, str, list[Cell]]]:
     """Return symbol, kind of fill, horizon and figures, for kinds of which there were fills."""
-    found = []
+    found, where = [], []
     for symbol, figures in symbols.items():
         for kind, qualities in figures["fill_quality"].items():
             for index, quality in enumerate(qualities):
-                if not quality["fills"]:
-                    continue
-                after = "at the fill" if quality["seconds"] == 0 else f"{quality['seconds']:g} s"
-                money = {**quality, "currency": figures["currency"]}
-                where = ("symbols", symbol, "fill_quality", kind, str(index))
-                found.append((symbol, kind, after, [cell(row, money, *where) for row in FILL_ROWS]))
-    return found
+                if quality["fills"]:
+                    found.append({**quality, "currency": figures["currency"]})
+                    where.append(("symbols", symbol, "fill_quality", kind, str(index)))
+    columns = [cells(row, found, *where) for row in FILL_ROWS]
+    return [
+        (
+            keys[1],
+            keys[3],
+            "at the fill" if not quality["seconds"] else f"{quality['seconds']:g} s",
+            list(line),
+        )
+        for keys, quality, line in zip(where, found, zip(*columns, strict=True), strict=True)
+    ]
 
 
 def _guard_table(

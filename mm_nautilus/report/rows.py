@@ -1,10 +1,16 @@
 """The figures of a summary as rows of tables: one wording and one form for the terminal, the page and comparisons."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from mm_nautilus.pricing.quote_model import short_number
-from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
+from mm_nautilus.report.money import (
+    adding_decimals,
+    decimal_text,
+    shared_decimals,
+    signed_amount,
+    unsigned_amount,
+)
 from mm_nautilus.system.plain_text import counted
 
 type Figures = Mapping[str, Any]
@@ -25,17 +31,48 @@ class Row(NamedTuple):
     """Whether it is money made or lost, or a share of it, whose sign is worth a colour."""
     hides_zero: bool = False
     """Whether it is not worth a row on a terminal while it is 0: faults, and what only some runs have."""
+    is_money: bool = False
+    """Whether it is an amount, in the figures' ``currency``, with at least as many ``decimals`` as these ask for."""
 
 
 def _count(name: str, key: str, *, hides_zero: bool = False) -> Row:
     return Row(name, (key,), lambda figures: f"{figures[key]:,}", hides_zero=hides_zero)
 
 
-def _money(name: str, key: str, write: Callable[[float, str], str] = signed_amount) -> Row:
+def _money(name: str, key: str, write: Callable[[float, str, int], str] = signed_amount) -> Row:
     def text(figures: Figures) -> str:
-        return NONE if figures[key] is None else write(figures[key], figures["currency"])
+        if figures[key] is None:
+            return NONE
+        return write(figures[key], figures["currency"], figures.get("decimals", 0))
 
-    return Row(name, (key,), text, is_result=write is signed_amount)
+    return Row(name, (key,), text, is_result=write is signed_amount, is_money=True)
+
+
+def texts(row: Row, found: Sequence[Figures | None]) -> list[str]:
+    """Return what a row shows side by side: amounts of one currency with the same digits, a dash for no figures."""
+    if row.is_money:
+        (key,) = row.keys
+        decimals: dict[str, int] = {}
+        for figures in found:
+            if figures is not None and figures[key] is not None:
+                currency = figures["currency"]
+                needed = shared_decimals([figures[key]], currency), figures.get("decimals", 0)
+                decimals[currency] = max(*needed, decimals.get(currency, 0))
+        found = [
+            None if figures is None else {**figures, "decimals": decimals.get(figures["currency"], 0)}
+            for figures in found
+        ]
+    return [NONE if figures is None else row.text(figures) for figures in found]
+
+
+def with_decimals(equity: Figures) -> Figures:
+    """Return an account's figures with the digits with which the trading PnL and its parts add up as written."""
+    currency, pnl = equity["currency"], [equity[key] for key in ("trading_pnl_before_fees", "fees")]
+    amounts = [row.keys[0] for row in EQUITY_ROWS if row.is_money and row.keys != ("avg_trade_pnl",)]
+    least = shared_decimals([equity[key] for key in amounts if equity[key] is not None], currency)
+    if None not in pnl:
+        least = max(least, adding_decimals(equity["trading_pnl"], [pnl[0], -pnl[1]], currency))
+    return {**equity, "decimals": least}
 
 
 def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
@@ -60,13 +97,8 @@ def _mean_size_text(figures: Figures) -> str:
     return f"{shown} {figures['base_currency']}"
 
 
-_WAIT_KEYS: Final = ("points_waits", "points_wait_seconds", "points_wait_bps")
-
-
 def _waited(figures: Figures) -> str:
-    count, seconds, bps = (figures[key] for key in _WAIT_KEYS)
-    off = "" if bps is None else f", {decimal_text(bps, 2)} bps off"
-    return f"{counted(count, 'time')}, {seconds:,.1f} s{off}"
+    return f"{counted(figures['points_waits'], 'time')}, {figures['points_wait_seconds']:,.1f} s"
 
 
 def _pair(name: str, one: str, two: str) -> Row:
@@ -104,7 +136,8 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _pair("refused by venue / engine", "orders_rejected", "orders_denied"),
     _count("refused by the rate limit", "rate_limited", hides_zero=True),
     _count("points of the rate limit", "rate_points", hides_zero=True),
-    Row("waited for points", _WAIT_KEYS, _waited, hides_zero=True),
+    Row("waited for points", ("points_waits", "points_wait_seconds"), _waited, hides_zero=True),
+    _bps("off the wanted price meanwhile", "points_wait_bps", "-")._replace(hides_zero=True),
     _count("refused exits", "exits_refused", hides_zero=True),
     _pair("trades left out: old / repeated", "old_trades", "repeated_trades"),
     _count("fills by trades left out", "phantom_fills", hides_zero=True),
@@ -130,9 +163,8 @@ def _volatility_text(model: Figures) -> str:
     return NONE if model["volatility_pct"] is None else f"{short_number(model['volatility_pct'])} %"
 
 
-def _volatility_source_text(model: Figures) -> str:
-    since = model["volatility_since"]
-    return f"{model['volatility_source']}{'' if since is None else f' since {since[11:19]}'}"
+def _volatility_since_text(model: Figures) -> str:
+    return NONE if model["volatility_since"] is None else f"{model['volatility_since'][11:19]}"
 
 
 MODEL_ROWS: Final[tuple[Row, ...]] = (
@@ -141,7 +173,8 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
     _distance("moved by full inventory", "skew"),
     Row("maker fee", ("maker_fee_bps",), lambda model: f"{model['maker_fee_bps']:g} bps"),
     Row("one-minute volatility", ("volatility_pct",), _volatility_text),
-    Row("volatility measured from", ("volatility_source",), _volatility_source_text),
+    Row("volatility measured from", ("volatility_source",), lambda model: str(model["volatility_source"])),
+    Row("volatility since, UTC", (), _volatility_since_text),
     Row("the market's spread", ("spread_bps", "spread_source"), _spread_text),
 )
 """Of a symbol's quote model."""

@@ -1,10 +1,11 @@
 """The tables of a run's summary, for the terminal and the page: a name and cells a row."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from mm_nautilus.report.money import signed_amount, unsigned_amount
-from mm_nautilus.report.rows import MODEL_ROWS, NONE, SYMBOL_ROWS, Row
+from mm_nautilus.report.money import adding_decimals, shared_decimals, signed_amount, unsigned_amount
+from mm_nautilus.report.rows import MODEL_ROWS, NONE, SYMBOL_ROWS, Row, texts
 from mm_nautilus.system.moments import moment
 
 type Figures = Mapping[str, Any]
@@ -28,11 +29,14 @@ def pointer(*keys: str) -> str:
     return "/" + "/".join(key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-def cell(row: Row, figures: Figures | None, *where: str) -> Cell:
-    """Return what a row shows of figures that stand under the keys `where`, a dash where there are none."""
-    if figures is None:
-        return Cell(NONE)
-    return Cell(row.text(figures), tuple(pointer(*where, key) for key in row.keys), row.is_result)
+def cells(row: Row, found: Sequence[Figures | None], *where: Sequence[str]) -> list[Cell]:
+    """Return what a row shows of figures side by side, each under its keys `where`; a dash where there are none."""
+    return [
+        Cell(NONE)
+        if figures is None
+        else Cell(text, tuple(pointer(*keys, key) for key in row.keys), row.is_result)
+        for figures, text, keys in zip(found, texts(row, found), where, strict=True)
+    ]
 
 
 def with_total(symbols: Iterable[str]) -> list[str]:
@@ -46,25 +50,31 @@ def symbol_table(summary: Figures, rows: Iterable[Row] = SYMBOL_ROWS) -> Rows:
     symbols, total = summary["symbols"], summary["total"]
     found = []
     for row in rows:
-        cells = [cell(row, figures, "symbols", symbol) for symbol, figures in symbols.items()]
-        if len(symbols) > 1:
-            cells.append(cell(row, total, "total") if all(key in total for key in row.keys) else Cell(""))
-        found.append((row.name, cells))
+        figures = list(symbols.values())
+        where: list[tuple[str, ...]] = [("symbols", symbol) for symbol in symbols]
+        has_total = len(symbols) > 1 and all(key in total for key in row.keys)
+        if has_total:
+            figures, where = [*figures, _adding(row, total, figures)], [*where, ("total",)]
+        blank = [Cell("")] if len(symbols) > 1 and not has_total else []
+        found.append((row.name, [*cells(row, figures, *where), *blank]))
     return found
+
+
+def _adding(row: Row, total: Figures, symbols: Sequence[Figures]) -> Figures:
+    """Return a total's figures with the digits with which its parts add up as written, where one can add them."""
+    parts = [figures[key] for figures in symbols for key in row.keys]
+    if not row.is_money or row.keys == ("avg_pnl",) or None in [*parts, total[row.keys[0]]]:
+        return total
+    if any(figures["currency"] != total["currency"] for figures in symbols):
+        return total
+    return {**total, "decimals": adding_decimals(total[row.keys[0]], parts, total["currency"])}
 
 
 def model_table(symbols: Figures, rows: Iterable[Row] = MODEL_ROWS) -> Rows:
     """Return how each symbol was quoted."""
-    return [
-        (
-            row.name,
-            [
-                cell(row, figures["quote_model"], "symbols", symbol, "quote_model")
-                for symbol, figures in symbols.items()
-            ],
-        )
-        for row in rows
-    ]
+    models = [figures["quote_model"] for figures in symbols.values()]
+    where = [("symbols", symbol, "quote_model") for symbol in symbols]
+    return [(row.name, cells(row, models, *where)) for row in rows]
 
 
 def reason_table(symbols: Figures) -> tuple[list[str], Rows]:
@@ -87,13 +97,18 @@ def reason_table(symbols: Figures) -> tuple[list[str], Rows]:
 
 def exit_table(exits: Figures) -> Rows:
     """Return, for each kind of exit, how often it came, its trades and their results by currency."""
-    rows = []
+    rows, amounts = [], defaultdict[str, list[float]](list)
+    for totals in exits.values():
+        for currency, value in totals["pnl"].items():
+            amounts[currency].append(value)
+    decimals = {currency: shared_decimals(values, currency) for currency, values in amounts.items()}
     for reason, totals in exits.items():
         counts = [
             Cell(f"{totals[name]:,}", (pointer("exits", reason, name),)) for name in ("count", "trades")
         ]
         pnl = totals["pnl"]
-        text = ", ".join(signed_amount(value, currency) for currency, value in pnl.items()) or NONE
+        money = (signed_amount(value, currency, decimals[currency]) for currency, value in pnl.items())
+        text = ", ".join(money) or NONE
         keys = tuple(pointer("exits", reason, "pnl", code) for code in pnl)
         rows.append((reason.replace("_", " "), [*counts, Cell(text, keys, len(pnl) == 1)]))
     return rows

@@ -136,7 +136,7 @@ SUMMARY = {
         "currency": "USDT",
         "realized_pnl": 4.1,
         "total_pnl": None,
-        "avg_pnl": 0.0466,
+        "avg_pnl": 0.0044,
         "fees": 150001.5,
         "turnover": 1034.93,
         "pnl_turnover_bps": None,
@@ -206,7 +206,7 @@ def cells(lines, name):
         ("win rate", ["68.2 %", "68.2 %", "68.2 %"]),
         ("realized PnL, net of fees", ["+$8.50", "-0.00004388 BTC", "+$4.10"]),
         ("total PnL, net of fees", ["+$7.25", "-", "-"]),
-        ("average PnL per trade", ["+$0.19", "+0.19000000 BTC", "+$0.05"]),
+        ("average PnL per trade", ["+$0.1900", "+0.19000000 BTC", "+$0.0044"]),
         ("fees", ["$1.50", "1.50000000 BTC", "$150001.50"]),
         ("turnover", ["$1034.93", "0.00000000 BTC", "$1034.93"]),
         ("total PnL, of turnover", ["+70.05 bps", "-", "-"]),
@@ -233,7 +233,8 @@ def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
         ("moved by full inventory", ["1.20 bps (28.2 ticks)", "-"]),
         ("maker fee", ["2 bps", "-"]),
         ("one-minute volatility", ["0.0812 %", "-"]),
-        ("volatility measured from", ["5-second returns since 12:00:45", "-"]),
+        ("volatility measured from", ["5-second returns", "-"]),
+        ("volatility since, UTC", ["12:00:45", "-"]),
         ("the market's spread", ["0.4251 bps (median)", "-"]),
     ],
 )
@@ -315,6 +316,24 @@ def test_equity_and_its_parts(summary):
         "Equity $3175.39 -> $3162.41 (-$12.98): trading -$11.74 (-$10.24 before $1.50 of fees), "
         "revaluation of the starting balances -$1.24; largest drawdown 0.370 %"
     ) in printed(summary)
+
+
+def test_equity_and_its_parts_add_up_as_they_are_written(summary):
+    summary["equity"] |= {"start": 3175.056, "end": 3166.762, "change": -8.294, "revaluation": -9.497}
+    summary["equity"] |= {"trading_pnl": 1.2066, "trading_pnl_before_fees": 1.3047, "fees": 0.0981}
+
+    assert (
+        "Equity $3175.056 -> $3166.762 (-$8.294): trading +$1.207 (+$1.305 before $0.098 of fees), "
+        "revaluation of the starting balances -$9.497, rounding -$0.004; largest drawdown 0.370 %"
+    ) in printed(summary)
+
+
+def test_pairs_of_one_currency_add_up_to_their_total_as_they_are_written(summary):
+    summary["symbols"]["XRP/BTC"] |= {"currency": "USDT", "fees": 0.014}
+    summary["symbols"]["XRP/USDT"]["fees"] = 0.014
+    summary["total"]["fees"] = 0.028
+
+    assert cells(printed(summary), "fees") == ["$0.014", "$0.014", "$0.028"]
 
 
 def test_fees_that_cannot_be_converted_are_left_out(summary):
@@ -405,7 +424,7 @@ def test_the_answer_stands_last_after_the_timing(summary):
     ]
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_narrow_terminal_parts_tables_and_breaks_nothing_inside_a_word(summary, width):
     summary["symbols"] |= {"BTC/USDT": IDLE}
 
