@@ -9,6 +9,7 @@ import typer
 from mm_nautilus.cli.console import (
     OpenReport,
     ending_on_signals,
+    print_line,
     print_outcome,
     progress_bar,
     refuse_unopened,
@@ -53,12 +54,12 @@ def backtest_command(
     words = [*(overrides or ()), *output_words(out)]
     loaded = load_config(config, words)
     say = trade_lines(
-        loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: typer.echo(line, err=as_json)
+        loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: print_line(line, err=as_json)
     )
 
     def warn(warnings: Mapping[str, "Problem"]) -> None:
         for warning in [] if quiet else grouped_warnings({**loaded.warnings, **warnings}):
-            typer.echo(warning, err=True)
+            print_line(warning, err=True)
 
     try:
         with loaded.placing():

@@ -7,7 +7,7 @@ import typer
 
 from mm_nautilus.cli.completion import config_symbols
 from mm_nautilus.cli.config_init import init_command
-from mm_nautilus.cli.console import print_json
+from mm_nautilus.cli.console import print_json, print_line
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.plain_text import counted
@@ -118,8 +118,8 @@ def check(
         print_json({**found, "warnings": warnings})
         return
     for text in warnings:
-        typer.echo(text, err=True)
-    typer.echo(
+        print_line(text, err=True)
+    print_line(
         f"{file}: no errors, {counted(len(warnings), 'warning')}; quotes {', '.join(quoted)} at {venue}"
     )
 

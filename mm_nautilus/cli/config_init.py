@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from mm_nautilus.cli.console import ending_on_signals, refuse_targets, write_target
+from mm_nautilus.cli.console import ending_on_signals, print_line, refuse_targets, write_target
 from mm_nautilus.cli.options import Force, SymbolList, symbol_names
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
@@ -73,17 +73,17 @@ def init_command(
         text = (_sandbox_text if sandbox else _backtest_text)(starter, folder, out)
     if out is None:
         for words in starter.expectations:
-            typer.echo(words, err=True)
+            print_line(words, err=True)
         typer.echo(text, nl=False)
         return
     write_target(out, text)
     for words in starter.expectations:
-        typer.echo(words)
+        print_line(words)
     refusals = [] if sandbox else _refusals(out)
     run = f"mm-nautilus sandbox {out} --venue local" if sandbox else f"mm-nautilus backtest {out}"
-    typer.echo(f"written to {out}; next: mm-nautilus config check {out}{'' if refusals else f', {run}'}")
+    print_line(f"written to {out}; next: mm-nautilus config check {out}{'' if refusals else f', {run}'}")
     for refusal in refusals:
-        typer.echo(f"warning: a backtest would be refused: {refusal}", err=True)
+        print_line(f"warning: a backtest would be refused: {refusal}", err=True)
 
 
 def _starter(

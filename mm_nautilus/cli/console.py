@@ -1,6 +1,7 @@
 """What commands share: output, progress on a terminal, and an orderly end on a signal."""
 
 import json
+import shutil
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ import typer
 
 from mm_nautilus.errors import ConfigError, InterruptedRunError, MarketMakingError
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
-from mm_nautilus.system.plain_text import printable
+from mm_nautilus.system.plain_text import printable, wrapped
 from mm_nautilus.system.whole_file import naming, reason, write_whole
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ def print_json(value: object) -> None:
 
 
 def print_line(text: str, *, err: bool = False) -> None:
-    """Print a line that may hold what was read from a file, on stdout or on stderr."""
-    typer.echo(printable(text), err=err)
+    """Print a line that may hold what was read from a file; on a narrow terminal in several, broken between words."""
+    is_terminal = (sys.stderr if err else sys.stdout).isatty()
+    shown = printable(text)
+    typer.echo(wrapped(shown, shutil.get_terminal_size().columns) if is_terminal else shown, err=err)
 
 
 def output_console() -> "Console":

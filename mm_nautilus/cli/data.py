@@ -252,7 +252,7 @@ def list_command(catalog: CatalogFolder, as_json: AsJson = False) -> None:
         [tuple(entry.values())[:-1] for entry in contents],
     )
     for reason in dict.fromkeys(entry["refused"] for entry in contents if entry["refused"]):
-        typer.echo(f"cannot be quoted: {reason}")
+        print_line(f"cannot be quoted: {reason}")
 
 
 @data_app.command("simulate")

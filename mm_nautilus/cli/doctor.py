@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from mm_nautilus.cli.console import print_json, progress_bar
+from mm_nautilus.cli.console import print_json, print_line, progress_bar
 from mm_nautilus.cli.options import AsJson, Overrides, RunFile
 from mm_nautilus.system.plain_text import counted
 
@@ -55,6 +55,6 @@ def doctor_command(
 def _print(checks: "list[Check]") -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
-        typer.echo(f"{check.state.value:<7}  {check.name:<{width}}  {check.text}")
+        print_line(f"{check.state.value:<7}  {check.name:<{width}}  {check.text}")
     counts = Counter(check.state.value for check in checks)
     typer.echo(", ".join(counted(count, state, _SEVERAL.get(state)) for state, count in counts.items()))

@@ -10,9 +10,10 @@ from typing import Any, Final, NoReturn
 
 import typer
 
+from mm_nautilus.cli.console import print_line
 from mm_nautilus.cli.streams import BYTES_THAT_ARE_NO_TEXT
 from mm_nautilus.errors import ConfigError, MarketMakingError, StoppedRunError
-from mm_nautilus.system.plain_text import printable, without_passwords
+from mm_nautilus.system.plain_text import without_passwords
 from mm_nautilus.system.whole_file import failure_text
 
 PROGRAM: Final = "mm-nautilus"
@@ -61,7 +62,7 @@ def run_command(app: typer.Typer, words: Sequence[str]) -> int:
         typer.echo(json.dumps({"exit_code": code, "errors": lines}), err=True)
     else:
         for line in lines:
-            typer.echo(f"{'error: ' if is_error else ''}{printable(line)}", err=True)
+            print_line(f"{'error: ' if is_error else ''}{line}", err=True)
     return code
 
 

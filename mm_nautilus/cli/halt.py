@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mm_nautilus.cli.completion import sandbox_files
-from mm_nautilus.cli.console import print_json
+from mm_nautilus.cli.console import print_json, print_line
 from mm_nautilus.cli.options import AsJson, Overrides, may_be_shipped
 from mm_nautilus.errors import ConfigError, MarketMakingError
 
@@ -56,7 +56,7 @@ def halt_command(
     if as_json:
         print_json({"halt_file": str(switch.halt_path), "reason": reason, "flatten": flatten})
     else:
-        typer.echo(f"halted by {switch.halt_path}; `mm-nautilus resume {run}` clears it")
+        print_line(f"halted by {switch.halt_path}; `mm-nautilus resume {run}` clears it")
 
 
 def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = False) -> None:
@@ -75,7 +75,7 @@ def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = 
     if as_json:
         print_json({"resume_file": str(switch.resume_path)})
     else:
-        typer.echo(f"resumed by {switch.resume_path}, which the run removes")
+        print_line(f"resumed by {switch.resume_path}, which the run removes")
 
 
 def _kill_switch(run: Path, overrides: list[str]) -> "KillSwitch":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mm_nautilus.cli.completion import config_files
-from mm_nautilus.cli.console import OpenReport, print_outcome, refuse_unopened
+from mm_nautilus.cli.console import OpenReport, print_line, print_outcome, refuse_unopened
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
@@ -149,12 +149,12 @@ def _run(
 
     signals.raise_received()
     screen = _screen() if output.says and not output.plain else None
-    say = screen.say if screen is not None else typer.echo if output.says else lambda _line: None
+    say = screen.say if screen is not None else print_line if output.says else lambda _line: None
     say_trades = trade_lines(
         loaded.config.output,
         verbose=output.verbose,
         quiet=output.quiet,
-        write=say if output.says else lambda line: typer.echo(line, err=True),
+        write=say if output.says else lambda line: print_line(line, err=True),
     )
     for warning in grouped_warnings(loaded.warnings):
         say(warning)

@@ -26,6 +26,7 @@ from mm_nautilus.live_view.document import (
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.report.figures import sparkline
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.system.plain_text import wrapped
 
 _SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 0.5
@@ -106,7 +107,8 @@ class TerminalView:
 
     def _print_said(self) -> None:
         while self._said:
-            self._console.print(self._said.popleft(), markup=False, highlight=False, soft_wrap=True)
+            line = wrapped(self._said.popleft(), self._console.width)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def terminal_tables(document: Document, equity: Sequence[float], width: int, height: int) -> RenderableType:

@@ -1,6 +1,7 @@
 """Words for people: counts with their nouns, and text from outside made safe to print."""
 
 import re
+import textwrap
 from typing import Final
 
 _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
@@ -10,6 +11,11 @@ _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
 def counted(number: int, one: str, several: str | None = None) -> str:
     """Return a number with its words, such as ``1 fill``; `several` is `one` with an s where it is not given."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of a width, broken between words; one that is longer, as a path, stays whole."""
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mm_nautilus.cli import main
 from mm_nautilus.cli.app import app
-from mm_nautilus.cli.console import ending_on_signals, progress_bar
+from mm_nautilus.cli.console import ending_on_signals, print_line, progress_bar
 from mm_nautilus.errors import ConfigError, InterruptedRunError
 
 BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"
@@ -223,6 +223,19 @@ def test_signals_become_an_error_with_their_exit_code(number):
         os.kill(os.getpid(), number)
     assert caught.value.exit_code == 128 + number
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_a_terminal_gets_lines_that_are_broken_between_words_and_paths_whole(capsys, monkeypatch, err):
+    monkeypatch.setenv("COLUMNS", "20")
+    text = "Warning: [a] wide word and a/path/longer/than/the/terminal end"
+    monkeypatch.setattr(sys.stderr if err else sys.stdout, "isatty", lambda: True)
+    print_line(text, err=err)
+    print_line("a line\x1b", err=not err)
+    told = capsys.readouterr()[::-1] if err else capsys.readouterr()
+    lines = ["Warning: [a] wide", "word and", "a/path/longer/than/the/terminal", "end"]
+    assert told[0].splitlines() == lines
+    assert told[1] == "a line\\x1b\n"
 
 
 def test_no_progress_bar_without_a_terminal(capsys):

@@ -80,6 +80,27 @@ def test_a_result_is_spread_captured_move_and_fees():
     )
 
 
+def test_a_result_and_its_parts_add_up_as_they_are_written():
+    bought = symbol([fill(quantity="1", mid="101.1634", fee="0.0981")], value="100.3041")
+    found = answer(
+        run(bought, trading_pnl="1.206", fees="0.0981"),
+    )
+
+    assert found["lines"][0] == (
+        "Result: +$1.21 = +$2.16 spread captured -$0.86 adverse move -$0.10 fees +$0.01 rounding; "
+        "in bps of $99.00 turnover: +121.8 = +218.5 -86.8 -9.9"
+    )
+
+
+def test_digits_that_a_small_part_needs_are_those_of_all():
+    found = answer(run(symbol([fill(fee="0.0041")]), trading_pnl="-2.0041", fees="0.0041"))
+
+    assert (
+        "Result: -$2.0041 = +$2.0000 spread captured -$4.0000 adverse move -$0.0041 fees; "
+        in found["lines"][0]
+    )
+
+
 def test_a_move_may_be_in_our_favour_and_fees_a_rebate():
     found = answer(run(symbol([fill("SELL")]), trading_pnl="2.2", fees="-0.2"))
 
