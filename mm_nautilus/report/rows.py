@@ -137,7 +137,7 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _count("refused by the rate limit", "rate_limited", hides_zero=True),
     _count("points of the rate limit", "rate_points", hides_zero=True),
     Row("waited for points", ("points_waits", "points_wait_seconds"), _waited, hides_zero=True),
-    _bps("off the wanted price meanwhile", "points_wait_bps", "-")._replace(hides_zero=True),
+    _bps("off target meanwhile", "points_wait_bps", "-")._replace(hides_zero=True),
     _count("refused exits", "exits_refused", hides_zero=True),
     _pair("trades left out: old / repeated", "old_trades", "repeated_trades"),
     _count("fills by trades left out", "phantom_fills", hides_zero=True),

@@ -380,7 +380,7 @@ def test_heading_says_where_the_data_come_from(summary, simulated, words):
 def test_heading_says_how_fills_are_decided(summary, queue, consumption, words):
     summary["venue"] |= {"queue_position": queue, "liquidity_consumption": consumption}
 
-    assert printed(summary)[1] == f"KRAKEN, cash account, {words}, order latency 50 ms"
+    assert printed(summary)[1] == f"KRAKEN, cash account, {words}, latency 50 ms"
 
 
 CHEAP, DEAR = {"maker_fee_pct": -0.01, "taker_fee_pct": 0.02}, {"maker_fee_pct": 0.25, "taker_fee_pct": 0.4}
