@@ -432,9 +432,7 @@ def test_the_first_price_alone_shows_no_decay():
 def test_an_intensity_that_does_not_decay_is_refused():
     depths = np.concatenate([np.full(300, 5.0), [1.0, 2.0, 3.0]])
 
-    with pytest.raises(
-        CalibrationError, match=r"does not decay: 3 of 303 .* that reached 0\.5 bps stopped"
-    ):
+    with pytest.raises(CalibrationError, match=r"does not decay: 3 of 303 .* that reached 0\.5 bps stopped"):
         fit_intensity(depths, 600.0, least_depth_bps=0.5)
 
 
