@@ -18,16 +18,13 @@ def take_lock(path: Path, patience_seconds: float = 0.0, *, flags: int = os.O_RD
     """
     handle = os.open(path, flags, 0o600)
     deadline = time.monotonic() + patience_seconds
-    try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                return handle
-    except OSError:
-        os.close(handle)
-        raise
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError) or time.monotonic() >= deadline:
+                os.close(handle)
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return handle

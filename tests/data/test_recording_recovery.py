@@ -56,7 +56,6 @@ def column(*values):
 
 
 def whole_book(at, lots=5):
-    flags = column(Flag.SNAPSHOT, Flag.SNAPSHOT, Flag.SNAPSHOT | Flag.LAST)
     return DeltaBlock(
         column(at, at, at) - 7,
         column(at, at, at),
@@ -64,16 +63,13 @@ def whole_book(at, lots=5):
         column(0, Side.BID, Side.ASK),
         column(0, 20_000, 20_002),
         column(0, lots, 5),
-        flags,
+        column(Flag.SNAPSHOT, Flag.SNAPSHOT, Flag.SNAPSHOT | Flag.LAST),
         column(1, 1, 1),
     )
 
 
 def change(at, lots):
-    return DeltaBlock(
-        column(at), column(at), column(Action.UPDATE), column(Side.BID), column(20_000), column(lots),
-        column(Flag.LAST), column(2),
-    )  # fmt: skip
+    return DeltaBlock(*map(column, (at, at, Action.UPDATE, Side.BID, 20_000, lots, Flag.LAST, 2)))
 
 
 def one_trade(at):
@@ -119,10 +115,13 @@ def record(catalog, *starts, finish=True):
         recording.session.finish() if finish else recording.crash()
 
 
-def book_rows(catalog):
+def rows_of(blocks):
     names = ("ts_event", "ts_init", "action", "size_lots", "flags")
-    blocks = list(CatalogReader(catalog).iter_deltas(ID))
     return list(zip(*(np.concatenate([getattr(b, n) for b in blocks]).tolist() for n in names), strict=True))
+
+
+def book_rows(catalog):
+    return rows_of(list(CatalogReader(catalog).iter_deltas(ID)))
 
 
 def trade_times(catalog):
@@ -130,18 +129,9 @@ def trade_times(catalog):
 
 
 def expected_rows(*starts):
-    rows = []
-    for start in starts:
-        rows += zip(
-            *(
-                getattr(whole_book(start), n).tolist()
-                for n in ("ts_event", "ts_init", "action", "size_lots", "flags")
-            ),
-            strict=True,
-        )
-        rows.append((start + 2 * SECOND, start + 2 * SECOND, Action.UPDATE, 4, Flag.LAST))
+    blocks = [block for start in starts for block in (whole_book(start), change(start + 2 * SECOND, 4))]
     end = starts[-1] + 2 * SECOND + 1
-    return [*rows, (end, end, Action.CLEAR, 0, Flag.SNAPSHOT | Flag.LAST)]
+    return [*rows_of(blocks), (end, end, Action.CLEAR, 0, Flag.SNAPSHOT | Flag.LAST)]
 
 
 def files(catalog, stream=BOOK):

@@ -204,16 +204,12 @@ def test_a_longer_silence_may_be_allowed(tmp_path: Path) -> None:
 def test_time_without_a_sound_book_is_told(tmp_path: Path) -> None:
     MadeMarket(seconds=600).write(tmp_path / "c", instrument())
     times = T0 + SECOND * np.array([600, 600, 650], dtype=np.int64)
-    one_sided = DeltaBlock(
-        ts_event=times,
-        ts_init=times,
-        action=np.array([Action.CLEAR, Action.ADD, Action.ADD], dtype=np.int64),
-        side=np.array([Side.NONE, Side.BID, Side.ASK], dtype=np.int64),
-        price_ticks=np.array([0, 99_999, 100_001], dtype=np.int64),
-        size_lots=np.array([0, 1, 1], dtype=np.int64),
-        flags=np.array([0, Flag.LAST, Flag.LAST], dtype=np.int64),
-        sequence=times,
-    )
+    rows = [
+        (Action.CLEAR, Side.NONE, 0, 0, 0),
+        (Action.ADD, Side.BID, 99_999, 1, Flag.LAST),
+        (Action.ADD, Side.ASK, 100_001, 1, Flag.LAST),
+    ]
+    one_sided = DeltaBlock(times, times, *np.array(rows, dtype=np.int64).T, times)
     with staged_catalog(tmp_path / "c") as writer:
         writer.write_block(instrument(), one_sided)
     (note,) = calibrate_catalog(tmp_path / "c").notes
