@@ -187,9 +187,14 @@ def _choices(column: Any, codes: dict[str, int]) -> tuple[Ints, Mask]:
     return values, values >= 0
 
 
+def _texts(column: Any, kept: Mask) -> Any:
+    """Return texts, with 0 in place of those that are not kept."""
+    return (column if kept.all() else pc.if_else(pa.array(kept), column, b"0")).cast(pa.string())
+
+
 def _times(column: Any) -> tuple[Ints, Mask]:
-    is_whole = _mask(pc.match_substring_regex(column, "^[0-9]{16}$"))
-    values: Ints = pc.if_else(pa.array(is_whole), column, b"0").cast(pa.string()).cast(pa.int64()).to_numpy()
+    is_whole = _mask(pc.ascii_is_decimal(column.cast(pa.string()))) & (_mask(pc.binary_length(column)) == 16)
+    values: Ints = _texts(column, is_whole).cast(pa.int64()).to_numpy()
     return values, is_whole & (values >= _FIRST_US) & (values <= _LAST_US)
 
 
@@ -197,8 +202,9 @@ def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
     """Return decimal texts as multiples of `increment`, rounded down; which are exact; which lie between."""
     digits = decimal_places(increment)
     behind = f"[0-9]{{1,{digits}}}0{{0,12}}" if digits else "0{1,12}"
-    plain = _mask(pc.match_substring_regex(column, rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.{behind})?$"))
-    numbers = pc.if_else(pa.array(plain), column, b"0").cast(pa.string()).cast(pa.decimal128(38, digits))
+    pattern = rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.{behind})?$"
+    plain = _mask(pc.match_substring_regex(column, pattern))
+    numbers = _texts(column, plain).cast(pa.decimal128(38, digits))
     multiples, rest = np.divmod(decimal_words(numbers)[:, 0], int(increment.scaleb(digits)))
     exact = plain & (rest == 0)
     between = plain & ~exact
