@@ -62,10 +62,6 @@ class _SymbolBook:
     is_flat: bool = True
     earlier_realized: Decimal = _ZERO
 
-    def state(self) -> dict[str, Any]:
-        """Return the counts to save for a restart, amounts as decimal text."""
-        return {"fills": self.fills, "maker_fills": self.maker_fills, "fees": str(self.fees)}
-
 
 class MetricsActor(GuardedActor):
     """Publish `SymbolMetrics` on a timer and after every fill, and account snapshots on the timer.
@@ -97,7 +93,7 @@ class MetricsActor(GuardedActor):
         self.settings = config or MetricsActorConfig()
         self.ledger: SymbolLedger | None = None
         self._portfolio: Any = None
-        self._valuer: AccountValuer | None = None
+        self._valuer: AccountValuer  # with the ledger
         self._books: dict[InstrumentId, _SymbolBook] = {}
         self._report_currency = ""
         self._restored: dict[str, Any] = {}
@@ -118,14 +114,6 @@ class MetricsActor(GuardedActor):
         """Pause the timer during the strategy's `MarketGap`; for backtests."""
         self._pauses_in_gaps = True
 
-    def _follow_gap(self, *, is_over: bool) -> None:
-        """Pause the timer, or publish the metrics of the gap and resume the timer."""
-        if is_over:
-            self._timer.resume()
-            self._publish_all()
-        else:
-            self._timer.pause()
-
     def _on_event(self, message: object) -> None:
         """Add a strategy or book a fill, before other subscribers receive the event."""
         if isinstance(message, Fill):
@@ -135,7 +123,11 @@ class MetricsActor(GuardedActor):
         elif isinstance(message, FirstPrices):
             self._publish_account(message.ts_event, self._pnls())
         elif isinstance(message, MarketGap):
-            self._follow_gap(is_over=message.is_over)
+            if message.is_over:
+                self._timer.resume()
+                self._publish_all()
+            else:
+                self._timer.pause()
         elif isinstance(message, StrategyStarted):
             self._take_on(message)
 
@@ -170,7 +162,7 @@ class MetricsActor(GuardedActor):
     def _resume(self) -> None:
         """Restore saved counts and results, and the engine's open positions."""
         ledger = self._require_ledger()
-        if self._restored and self._valuer is not None:
+        if self._restored:
             ledger.restore(self._restored["ledger"])
             self._valuer.restore(self._restored["account"])
         for instrument_id, book in self._books.items():
@@ -184,9 +176,16 @@ class MetricsActor(GuardedActor):
 
     def on_save(self) -> dict[str, bytes]:
         """Return counts and results as one JSON document; the loaded one if no strategy has started."""
-        if self.ledger is None or self._valuer is None:
+        if self.ledger is None:
             return {_STATE_KEY: json.dumps(self._restored).encode()}
-        symbols = {book.view.spec.symbol: book.state() for book in self._books.values()}
+        symbols = {
+            book.view.spec.symbol: {
+                "fills": book.fills,
+                "maker_fills": book.maker_fills,
+                "fees": str(book.fees),
+            }
+            for book in self._books.values()
+        }
         document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._valuer.state()}
         return {_STATE_KEY: json.dumps(document).encode()}
 
@@ -205,7 +204,8 @@ class MetricsActor(GuardedActor):
         """Add an execution to counts and results."""
         book, ledger = self._books[fill.instrument_id], self._require_ledger()
         if fill.trade_pnl is not None:
-            in_report = self._in_report_currency(fill.trade_pnl, fill.currency)
+            rate = self._valuer.rate(fill.currency)
+            in_report = None if rate is None else fill.trade_pnl * rate
             ledger.record_trade_result(fill.symbol, fill.trade_pnl, in_report)
         ledger.set_open_fees(fill.symbol, fill.open_fees)
         book.fills += 1
@@ -221,7 +221,7 @@ class MetricsActor(GuardedActor):
             self._publish_all()
 
     def _publish_all(self) -> None:
-        if self._valuer is None:
+        if self.ledger is None:
             return
         # A live engine's timers keep their old schedule after the wall clock was set.
         now_ns = self.clock.timestamp_ns()
@@ -238,10 +238,6 @@ class MetricsActor(GuardedActor):
                 "a fill arrived before StrategyStarted: start the metrics actor before the strategies"
             )
         return self.ledger
-
-    def _in_report_currency(self, amount: Decimal, currency: str) -> Decimal | None:
-        rate = self._valuer.rate(currency) if self._valuer is not None else None
-        return None if rate is None else amount * rate
 
     def _check_realized(self, book: _SymbolBook) -> None:
         """Raise `AccountingError` if the portfolio's realised PnL differs from the position events'.
@@ -279,19 +275,16 @@ class MetricsActor(GuardedActor):
     def _snapshot(
         self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
     ) -> AccountSnapshot | None:
-        if self._valuer is None:
+        if self.ledger is None:
             return None
-        ledger = self._require_ledger()
         snapshot = self._valuer.snapshot(pnls, counts_for_drawdown=counts_for_drawdown)
-        ledger.account = snapshot or ledger.account
+        self.ledger.account = snapshot or self.ledger.account
         return snapshot
 
     def _pnls(self) -> dict[str, SymbolPnl]:
         return {book.view.spec.symbol: self._pnl(book) for book in self._books.values()}
 
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
-        if self._valuer is None:
-            raise MarketMakingError("PnL is not available before StrategyStarted")
         symbol = book.view.spec.symbol
         return self._valuer.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
 

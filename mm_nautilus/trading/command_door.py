@@ -96,7 +96,8 @@ class CommandDoor:
         if self._takes(Command.ADD, live, now_ns):
             self._strategy.submit_order(order)
         else:
-            self._refuse(OrderRejected, live, account_id=self._account_id(live))
+            account = self._strategy.portfolio.account(venue=live.symbol.instrument_id.venue)
+            self._refuse(OrderRejected, live, account_id=account.id)
 
     def amend(self, live: WorkingOrder, quantity: Any, price: Any, now_ns: int) -> None:
         """Send an amend."""
@@ -150,6 +151,3 @@ class CommandDoor:
         strategy.clock.set_time_alert_ns(
             f"rate-limit-{self._refused}", at_ns, lambda _event: strategy.on_order_event(rejected)
         )
-
-    def _account_id(self, live: WorkingOrder) -> Any:
-        return self._strategy.portfolio.account(venue=live.symbol.instrument_id.venue).id

@@ -174,7 +174,8 @@ class OrderManager:
         if action is OrderAction.AMEND:
             self._amend(symbol, side, target, now_ns)
         elif symbol.params.entry_order == "taker":
-            self._enter(symbol, side, target, now_ns)
+            order = self._market_order(symbol, side.is_bid, target.size_lots, ENTRY)
+            self._submit(order, symbol, side, ENTRY, target, now_ns)
         else:
             self._place(symbol, side, target, now_ns)
         return None
@@ -200,10 +201,6 @@ class OrderManager:
             tags=[QUOTE],
         )
         self._submit(order, symbol, side, QUOTE, quote, now_ns)
-
-    def _enter(self, symbol: SymbolState, side: QuoteSide, quote: Quote, now_ns: int) -> None:
-        order = self._market_order(symbol, side.is_bid, quote.size_lots, ENTRY)
-        self._submit(order, symbol, side, ENTRY, quote, now_ns)
 
     def _market_order(
         self, symbol: SymbolState, is_buy: bool, lots: int, purpose: str, **options: Any

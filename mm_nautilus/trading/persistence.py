@@ -77,8 +77,18 @@ class Persistence:
     @property
     def positions(self) -> list[SavedPosition]:
         """The open positions."""
-        found = (_saved_position(symbol) for symbol in self._symbols.values())
-        return [position for position in found if position is not None]
+        return [
+            SavedPosition(
+                symbol=symbol.name,
+                base=symbol.spec.base,
+                quote=symbol.spec.quote,
+                quantity=symbol.position.lots * symbol.spec.size_increment,
+                average_price=symbol.position.entry.entry_price,
+                realized=symbol.position.cycle_realized,
+            )
+            for symbol in self._symbols.values()
+            if symbol.position.entry is not None and symbol.position.lots != 0
+        ]
 
 
 def _saved_symbol(symbol: SymbolState) -> dict[str, Any]:
@@ -118,17 +128,3 @@ def _restore_symbol(symbol: SymbolState, saved: dict[str, Any], now_ns: int) -> 
         side.last_fill_ns = None if filled_ns is None else min(filled_ns, now_ns)
     for name, value in saved["counts"].items():
         setattr(symbol.counts, name, value)
-
-
-def _saved_position(symbol: SymbolState) -> SavedPosition | None:
-    position, spec = symbol.position, symbol.spec
-    if position.entry is None or position.lots == 0:
-        return None
-    return SavedPosition(
-        symbol=spec.symbol,
-        base=spec.base,
-        quote=spec.quote,
-        quantity=position.lots * spec.size_increment,
-        average_price=position.entry.entry_price,
-        realized=position.cycle_realized,
-    )

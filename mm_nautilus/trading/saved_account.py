@@ -1,7 +1,7 @@
 """A saved account: balances and open positions at one moment, as exact decimals."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Self
 
@@ -52,14 +52,7 @@ class SavedPosition:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the position as plain values, amounts as decimal text."""
-        return {
-            "symbol": self.symbol,
-            "base": self.base,
-            "quote": self.quote,
-            "quantity": f"{self.quantity:f}",
-            "average_price": self.average_price,
-            "realized": f"{self.realized:f}",
-        }
+        return asdict(self) | {"quantity": f"{self.quantity:f}", "realized": f"{self.realized:f}"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

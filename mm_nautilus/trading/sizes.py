@@ -2,24 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Self
 
-from mm_nautilus.config.amount import Amount
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.quotes import SizeLimits
 
-
-class _Size(NamedTuple):
-    """A configured amount as a float."""
-
-    value: float
-    currency: str
-
-    @classmethod
-    def of(cls, amount: Amount) -> Self:
-        """Convert an amount."""
-        return cls(float(amount.value), amount.currency)
+type _Size = tuple[float, str]
+"""A configured amount as a float, and its currency."""
 
 
 def _order_limits(spec: InstrumentSpec) -> tuple[tuple[int, float], tuple[float, float]]:
@@ -59,10 +48,11 @@ class Sizes:
         rate: Callable[[str, str], float | None],
     ) -> None:
         full, cap = params.size(report_currency), params.inventory_cap(report_currency)
-        self._full, self._cap = _Size.of(full), _Size.of(cap)
-        self._target = _Size.of(params.target(report_currency))
+        self._full, self._cap, self._target = (
+            (float(amount.value), amount.currency) for amount in (full, cap, params.target(report_currency))
+        )
         self._quotes_at_cap = float(cap.value / full.value) if full.currency == cap.currency else None
-        currencies = {size.currency for size in (self._full, self._cap, self._target) if size.value}
+        currencies = {code for value, code in (self._full, self._cap, self._target) if value}
         self._moves_with_mid = currencies != {spec.base}
         self.follow_own_mid = (
             params.target_share is None
@@ -77,10 +67,9 @@ class Sizes:
 
     def _lots_of(self, amount: _Size, mid_price: float | None) -> int | None:
         """Return an amount in whole lots, rounded towards zero; None while its conversion lacks a price."""
-        value = amount.value
-        if amount.currency != self._spec.base:
-            is_quote = amount.currency == self._spec.quote
-            rate = mid_price if is_quote else self._rate(self._spec.base, amount.currency)
+        value, code = amount
+        if code != self._spec.base:
+            rate = mid_price if code == self._spec.quote else self._rate(self._spec.base, code)
             if not rate:
                 return None
             value /= rate
@@ -90,7 +79,7 @@ class Sizes:
     def at(self, mid_price: float | None) -> SizeLimits | None:
         """Return sizes in lots at a mid in quote currency, None while a conversion lacks a price."""
         size, cap = self._lots_of(self._full, mid_price), self._lots_of(self._cap, mid_price)
-        target = self._lots_of(self._target, mid_price) if self._target.value else 0
+        target = self._lots_of(self._target, mid_price) if self._target[0] else 0
         if size is None or cap is None or target is None:
             return None
         if self.target_base is not None and mid_price:

@@ -22,20 +22,20 @@ class Grounds(NamedTuple):
 
     Attributes
     ----------
-    price_ticks
-        The target price, None for a market order.
-    size_lots
-        The order's total size.
+    now_ns
+        Nanoseconds since the epoch.
+    price_ticks, size_lots
+        The target price, None for a market order, and the order's total size.
     bid_ticks, ask_ticks
         The touch, None if the book is not valid.
-    mid_price, reservation_price, entry_price, trailing_stop_price, trigger_price
-        In quote currency, None if there is none; the trigger is the price of an exit rule.
     inventory_lots, cap_lots
         Signed position and its largest size.
     volatility_pct
         One-minute volatility, %.
     imbalance, trade_flow
         Inputs of v1.4.0's signal rule, None with ``quoting: two_sided``.
+    mid_price, reservation_price, entry_price, trailing_stop_price, trigger_price
+        In quote currency, None if there is none; the trigger is the price of an exit rule.
     """
 
     now_ns: int
