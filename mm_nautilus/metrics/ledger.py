@@ -156,9 +156,6 @@ class SymbolLedger:
         results.pnl += amount
         if results.currency == self.report_currency:
             report_pnl = amount
-        self._add_to_totals(report_pnl)
-
-    def _add_to_totals(self, report_pnl: Decimal | None) -> None:
         if report_pnl is None:
             self._unconverted_trades += 1
         elif report_pnl > 0:

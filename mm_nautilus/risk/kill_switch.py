@@ -90,26 +90,6 @@ class KillSwitch:
         _write(self.resume_path, {"asked_at": datetime.now(UTC).isoformat(timespec="seconds")})
         self.halt_path.unlink(missing_ok=True)
 
-    def clear_halt(self) -> None:
-        """Remove the halt file after a resume by another way.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be removed.
-        """
-        self.halt_path.unlink(missing_ok=True)
-
-    def take_resume(self) -> None:
-        """Remove the resume file, so that it resumes once.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be removed.
-        """
-        self.resume_path.unlink(missing_ok=True)
-
 
 def _order(text: str) -> HaltOrder:
     try:

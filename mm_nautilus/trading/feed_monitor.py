@@ -10,7 +10,15 @@ from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.venue_state import VenueState
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.book import holds_single_orders
-from mm_nautilus.trading.messages import COMMANDS_TOPIC, ClockState, FeedConnection, FeedRequest, VenueChange
+from mm_nautilus.trading.messages import (
+    COMMANDS_TOPIC,
+    EVENTS_TOPIC,
+    ClockState,
+    FeedConnection,
+    FeedRequest,
+    MarketGap,
+    VenueChange,
+)
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.symbol import SymbolState
 
@@ -32,6 +40,11 @@ class FeedMonitor:
         Levels a side to subscribe to on a live feed; None for a catalog, which sends what it holds.
     is_live
         Whether to watch connections, snapshots and the age of trades. The node then needs a `LiveWatch`.
+
+    Attributes
+    ----------
+    is_in_gap
+        Whether a backtest's timers pause until the next book event.
     """
 
     def __init__(
@@ -50,6 +63,7 @@ class FeedMonitor:
         self._book_data = book_data
         self._book_depth = book_depth
         self.is_live = is_live
+        self.is_in_gap = False
 
     def subscribe(self, symbol: SymbolState) -> None:
         """Subscribe to a symbol's book, and to its trades if its configuration uses them."""
@@ -111,6 +125,27 @@ class FeedMonitor:
             self._strategy.subscribe_book_deltas(symbol.instrument_id, BookType.L2_MBP)
         else:
             self._strategy.unsubscribe_book_deltas(symbol.instrument_id)
+
+    def begin_gap(self, now_ns: int) -> None:
+        """Pause the timers of the strategy and its actors if they cannot find anything new before the next book event.
+
+        That is so once every symbol's book has been silent for long enough and nothing is left to do.
+        """
+        symbols = self._symbols.values()
+        if any(symbol.last_event_ns is not None for symbol in symbols) and all(
+            symbol.is_at_rest(now_ns) for symbol in symbols
+        ):
+            self.is_in_gap = True
+            self._timer.pause()
+            for symbol in symbols:
+                self.listen(symbol, now_ns)
+            self._strategy.publish_message(EVENTS_TOPIC, MarketGap(is_over=False))
+
+    def end_gap(self) -> None:
+        """Resume the timers; call it before a book changes."""
+        self.is_in_gap = False
+        self._timer.resume()
+        self._strategy.publish_message(EVENTS_TOPIC, MarketGap(is_over=True))
 
     def refuses(self, symbol: SymbolState, deltas: Any) -> bool:
         """Return whether a symbol's first book is market-by-order data, whose levels would hold one order each."""

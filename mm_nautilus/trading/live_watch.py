@@ -156,7 +156,7 @@ class LiveWatch(GuardedActor):
 
     def _forget_halt(self) -> None:
         try:
-            self._kill_switch.clear_halt()
+            self._kill_switch.halt_path.unlink(missing_ok=True)
         except OSError as error:
             self.log.error(
                 f"MM: {self._kill_switch.halt_path} cannot be removed and will halt again: {error}"
@@ -165,7 +165,7 @@ class LiveWatch(GuardedActor):
     def _take_resume(self) -> bool:
         """Remove the resume file before resuming, else it would clear every later halt; return whether that worked."""
         try:
-            self._kill_switch.take_resume()
+            self._kill_switch.resume_path.unlink(missing_ok=True)
         except OSError as error:
             if self._may_resume:
                 path = self._kill_switch.resume_path

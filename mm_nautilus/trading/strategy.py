@@ -18,7 +18,6 @@ from mm_nautilus.trading.fail_fast import GuardedStrategy
 from mm_nautilus.trading.feed_monitor import FeedMonitor
 from mm_nautilus.trading.fills import FillBook
 from mm_nautilus.trading.halts import Halts
-from mm_nautilus.trading.market_gaps import MarketGaps
 from mm_nautilus.trading.messages import (
     COMMANDS_TOPIC,
     EVENTS_TOPIC,
@@ -151,7 +150,6 @@ class MarketMaker(GuardedStrategy):
         )
         self.fill_book = FillBook(self, symbols, flattens_on_stop=settings.flatten_on_stop)
         self.halts = Halts(self, symbols, drawdowns, self.persistence, self._requote)
-        self.gaps = MarketGaps(self, symbols, timer, self.feed, self.orders)
         self._models = ModelReview(self.log, self.config_warnings)
         self._drawdowns, self._timer, self._symbols = drawdowns, timer, symbols
         self._is_set_up = True
@@ -234,8 +232,8 @@ class MarketMaker(GuardedStrategy):
             symbol.needs_requote = True
 
     def _follow(self, symbol: SymbolState, now_ns: int) -> None:
-        if self.gaps.is_open:
-            self.gaps.end()
+        if self.feed.is_in_gap:
+            self.feed.end_gap()
         if symbol.on_book(now_ns):
             self._requote(symbol, now_ns)
 
@@ -349,7 +347,8 @@ class MarketMaker(GuardedStrategy):
                 self._requote(symbol, now_ns)
             else:
                 self.feed.listen(symbol, now_ns)
-        self.gaps.begin_at_rest(now_ns)
+        if self._timer.may_pause and self.orders.is_idle:
+            self.feed.begin_gap(now_ns)
 
     # -- Commands ---------------------------------------------------------------------------------------
 
