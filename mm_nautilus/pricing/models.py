@@ -194,22 +194,10 @@ def glft_quotes[Value: (float, Floats)](  # noqa: PLR0917 - the papers' argument
 
     Parameters
     ----------
-    mid_price
-        Mid price, in quote currency.
-    q
-        Inventory in units of one fill, signed; a number or an array, as `mid_price`.
-    gamma
-        Risk aversion, 1 / (price * inventory unit), above 0.
-    sigma
-        Volatility, price / sqrt(time), at least 0.
-    kappa
-        Decay of the order arrivals ``A * exp(-kappa * distance)`` at one side of the book, 1 / price, above 0.
+    mid_price, q, gamma, sigma, kappa, fee, target
+        As in `avellaneda_stoikov_quotes`; the arrivals of `kappa` are those at one side of the book.
     intensity
         Rate ``A`` of these arrivals at the mid, 1 / time in the unit of time of `sigma`, above 0.
-    fee
-        Cost of a fill of one inventory unit, price. Negative is a rebate.
-    target
-        Inventory at which the quotes are centred on the mid, same unit as `q`.
 
     Returns
     -------

@@ -394,6 +394,18 @@ class Watched(MarketMaker):
             self.exit_reasons.append(symbol.position.exit.reason.value)
 
 
+class Quoted(Watched):
+    """Look at the orders at snapshots and quotes as well."""
+
+    def on_book_depth(self, depth: Any) -> None:
+        super().on_book_depth(depth)
+        self.look(depth.ts_init)
+
+    def on_quote(self, quote: Any) -> None:
+        super().on_quote(quote)
+        self.look(quote.ts_init)
+
+
 class Trader(Strategy):
     """Send given orders at given times: ``script`` maps seconds to functions of the trader.
 

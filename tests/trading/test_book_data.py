@@ -1,7 +1,7 @@
 """Books kept from snapshots of some levels, and from best quotes alone."""
 
 import pytest
-from scripting import XRP_USDT, Watched, book, config, depth, quote, trade
+from scripting import XRP_USDT, Quoted, Watched, book, config, depth, quote, trade
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.trading.book import LocalBook
@@ -9,23 +9,16 @@ from mm_nautilus.trading.book import LocalBook
 LEVELS = ([(2.3495, 300.0), (2.3494, 100.0)], [(2.3505, 100.0), (2.3506, 100.0)])
 
 
-class Quoted(Watched):
-    """Look at the orders at snapshots and quotes as well."""
-
-    def on_book_depth(self, snapshot) -> None:
-        super().on_book_depth(snapshot)
-        self.look(snapshot.ts_init)
-
-    def on_quote(self, tick) -> None:
-        super().on_quote(tick)
-        self.look(tick.ts_init)
-
-
-def test_snapshots_of_levels_are_quoted_on_and_filled(run):
-    mm = Quoted(config(book_data="depth", stop_loss_pct=0.5, cooldown_seconds=3600.0))
-    data = [depth(0, *LEVELS), depth(1, *LEVELS), trade(2, 2.348, 10, "sell"), depth(3, *LEVELS)]
-    data += [depth(4, 2.337, 2.338), depth(5, 2.337, 2.338)]
-    outcome = run(mm, data)
+@pytest.mark.parametrize(
+    ("book_data", "made", "calm"),
+    [("depth", depth, LEVELS), ("quotes", quote, (2.3495, 2.3505))],
+    ids=["depth", "quotes"],
+)
+def test_snapshots_and_best_quotes_are_quoted_on_and_filled(run, book_data, made, calm):
+    mm = Quoted(config(book_data=book_data, stop_loss_pct=0.5, cooldown_seconds=3600.0))
+    data = [made(0, *calm), made(1, *calm), trade(2, 2.348, 10, "sell"), made(3, *calm)]
+    data += [made(at, 2.337, 2.338) for at in (4, 5)]
+    outcome = run(mm, data, level_one=book_data == "quotes")
     assert mm.quotes_at(1) == {"bid": (2.34882, 10.0), "ask": (2.35118, 10.0)}
     assert [(fill.side, fill.tag, fill.liquidity) for fill in outcome.fills] == [
         ("buy", "quote", "MAKER"),
@@ -40,20 +33,6 @@ def test_a_snapshot_with_an_empty_side_stops_quoting(run):
     run(mm, [depth(0, *LEVELS), depth(1, [], 2.3505), depth(2, [], 2.3505)])
     assert mm.quotes_at(2) == {}
     assert mm.symbols[XRP_USDT].bid.stats.counts[NotQuoting.ONE_SIDED_BOOK] == 1
-
-
-def test_best_quotes_are_quoted_on_and_filled(run):
-    mm = Quoted(config(book_data="quotes", stop_loss_pct=0.5, cooldown_seconds=3600.0))
-    data = [quote(0, 2.3495, 2.3505), quote(1, 2.3495, 2.3505), trade(2, 2.348, 10, "sell")]
-    data += [quote(3, 2.3495, 2.3505), quote(4, 2.337, 2.338), quote(5, 2.337, 2.338)]
-    outcome = run(mm, data, level_one=True)
-    assert mm.quotes_at(1) == {"bid": (2.34882, 10.0), "ask": (2.35118, 10.0)}
-    assert [(fill.side, fill.tag, fill.liquidity) for fill in outcome.fills] == [
-        ("buy", "quote", "MAKER"),
-        ("sell", "stop_loss", "TAKER"),
-    ]
-    assert outcome.positions[XRP_USDT] == 0
-    assert mm.failures == []
 
 
 @pytest.mark.parametrize(

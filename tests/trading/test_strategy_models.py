@@ -12,6 +12,7 @@ from scripting import (
     SECOND,
     T0,
     XRP_USDT,
+    Quoted,
     Watched,
     book,
     config,
@@ -43,18 +44,10 @@ EXACT = {"requote_tolerance_bps": 0.0, "min_spread_pct": 0.001, "maker_fee_pct":
 MODELS = ("avellaneda_stoikov", "glft")
 
 
-class Quoted(Watched):
-    """Look at the orders at snapshots and quotes as well, and count what books made the strategy do."""
+class Counting(Quoted):
+    """Count what books made the strategy do."""
 
     observed = 0
-
-    def on_book_depth(self, snapshot) -> None:
-        super().on_book_depth(snapshot)
-        self.look(snapshot.ts_init)
-
-    def on_quote(self, tick) -> None:
-        super().on_quote(tick)
-        self.look(tick.ts_init)
 
     def _requote(self, symbol, now_ns) -> None:
         self.observed += 1
@@ -296,7 +289,7 @@ FEEDS = {
 )
 def test_fair_prices_move_quotes_towards_the_light_side(run, calibration, feed, fair, shift_ticks):
     event, venue = FEEDS[feed]
-    mm = Quoted(
+    mm = Counting(
         config(
             **EXACT | {"min_spread_pct": 0.1}, book_data=feed, fair_price=fair, calibration=str(calibration)
         )
@@ -322,12 +315,12 @@ def test_exits_and_marks_stay_on_touch_and_mid(run, calibration):
 
 @pytest.mark.parametrize(("fair", "extra"), [("mid", 0), ("weighted_mid", 3)])
 def test_a_size_at_the_touch_counts_only_where_the_fair_price_takes_it(run, fair, extra):
-    mm = Quoted(config(fair_price=fair))
+    mm = Counting(config(fair_price=fair))
     resized = [update(1 + i, ("bid", 2.3495, 500.0 + i)) for i in range(3)]
     deeper = [update(4 + i / 4, ("bid", 2.3400, 500.0 + i)) for i in range(3)]
     run(mm, [book(0, *CALM), book(0.5, *CALM), *resized, *deeper])
     seen = mm.observed
-    baseline = Quoted(config(fair_price=fair))
+    baseline = Counting(config(fair_price=fair))
     run(baseline, [book(0, *CALM), book(0.5, *CALM)])
     assert seen - baseline.observed == extra
 
