@@ -24,8 +24,6 @@ class SymbolPnl:
     ----------
     realized, unrealized
         From the engine's portfolio, in the symbol's quote currency.
-    position
-        Net position since the start in base currency.
     realized_report, total_report
         In the report currency; None while a price for the conversion is missing.
     """
@@ -52,13 +50,7 @@ def net_position(portfolio: Any, view: SymbolViews) -> Decimal:
 
 
 class AccountValuer:
-    """Value one venue's account and the symbols traded on it.
-
-    Parameters
-    ----------
-    report_currency
-        Currency of values.
-    """
+    """Value one venue's account and the symbols traded on it."""
 
     def __init__(
         self, portfolio: Any, venue: str, views: Mapping[str, SymbolViews], report_currency: str
@@ -106,11 +98,6 @@ class AccountValuer:
         In the report currency, both legs of the position are valued at the rates that the account's equity uses. The
         pair's own mid may differ from these rates, so converting the total PnL as one amount would not add up to the
         change in equity.
-
-        Parameters
-        ----------
-        realized
-            Its realised PnL in quote currency.
         """
         view = self._views[symbol]
         spec, mark = view.spec, view.last_mid

@@ -69,11 +69,6 @@ class MetricsActor(GuardedActor):
     Amounts come from the engine's portfolio, which `StrategyStarted` carries; counts come from `Fill` events. Start the
     actor before the strategies.
 
-    Parameters
-    ----------
-    config
-        Interval and id; None takes the defaults.
-
     Counts and results survive a restart through `on_save` and `on_load`; PnL that the engine's portfolio realised
     before the actor started is left out.
 

@@ -101,8 +101,6 @@ class SymbolLedger:
         Symbols to list from the start, with zeros.
     strategy
         Name of the strategy in `to_dict`.
-    report_currency
-        Currency of totals over symbols.
     currencies
         Quote currency of symbols whose name has no slash.
     """

@@ -76,13 +76,9 @@ class PositionEntry:
         Average price of the open position, in quote currency.
     highest_price, lowest_price
         Highest and lowest exit price since entry, starting at the reference price.
-    side
-        ``long`` or ``short``.
     carried_over
         Reference price minus entry price, in quote currency: not 0 if a part of the position is the remainder of an
         earlier one that was below the venue's minimum order.
-    opened_ns
-        When the position was opened, nanoseconds since the epoch.
     """
 
     entry_price: float
@@ -109,12 +105,8 @@ class PositionEntry:
         ----------
         entry_price
             Average price of remainder and add, in quote currency.
-        side
-            ``long`` or ``short``.
         add_price
             Price of the add, in quote currency.
-        opened_ns
-            Time of the add, nanoseconds since the epoch.
         """
         return cls(entry_price, add_price, add_price, side, add_price - entry_price, opened_ns)
 
@@ -207,10 +199,6 @@ class Exit:
 
     Parameters
     ----------
-    reason
-        Which rule fired.
-    trigger_price
-        The rule's price.
     exit_price
         Best bid of a long or best ask of a short position when it fired.
     """
@@ -269,13 +257,7 @@ def exit_alerts(entry: PositionEntry, params: SymbolParams, now_ns: int = 0) -> 
 
 
 def exit_text(entry: PositionEntry, decision: Exit, decimals: int = 6) -> str:
-    """Return v1.4.0's log line of an exit.
-
-    Parameters
-    ----------
-    decimals
-        Decimal places of every price.
-    """
+    """Return v1.4.0's log line of an exit."""
 
     def price(value: float) -> str:
         return f"{value:.{decimals}f}"

@@ -49,8 +49,6 @@ def fair_price_ticks(
 
     Parameters
     ----------
-    bid_ticks, ask_ticks
-        The touch of a valid book.
     sizes
         Sizes at best bid and best ask; not used by ``mid``.
     table

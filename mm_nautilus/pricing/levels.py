@@ -57,10 +57,6 @@ def priced_levels(
 
     Parameters
     ----------
-    levels
-        What `levels_of` returns.
-    mid_price
-        In quote currency.
     volatility_pct
         One-minute volatility, %; None while it is not known.
     width_factor

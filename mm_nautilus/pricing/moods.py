@@ -181,8 +181,6 @@ def aligned_correlation(
         One-minute returns, oldest first.
     last_minute, others_last_minute
         Minute of each pair's last return, for alignment: at a minute's end one pair is ahead of the other.
-    count
-        Number of returns.
     """
     ahead = last_minute - others_last_minute
     mine = list(returns[: len(returns) - max(0, ahead)])[-count:]

@@ -176,16 +176,10 @@ class QuoteMetrics:
     ----------
     model
         The reservation model, ``none`` without skew.
-    source
-        Where the numbers come from, in words.
-    gamma
-        As in `QuoteModel`.
     half_width_bps, half_width_ticks
         Distance of each quote from the reservation price.
     skew_bps, skew_ticks
         Move of the reservation price at full inventory.
-    maker_fee_bps
-        Maker fee of one fill, bps of value.
     spread_bps, spread_source
         The market's spread, None if unknown, and how it was measured.
     """

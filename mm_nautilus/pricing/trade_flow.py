@@ -8,13 +8,7 @@ TRADE_FLOW_WINDOW: Final = 50
 
 
 class TradeFlow:
-    """Trade flow, ``(buy volume - sell volume) / (buy volume + sell volume)``, over the last trades.
-
-    Parameters
-    ----------
-    window
-        Number of trades kept.
-    """
+    """Trade flow, ``(buy volume - sell volume) / (buy volume + sell volume)``, over the last trades."""
 
     def __init__(self, window: int = TRADE_FLOW_WINDOW) -> None:
         self._signed_sizes: deque[float] = deque(maxlen=window)

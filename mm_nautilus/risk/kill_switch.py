@@ -28,8 +28,6 @@ class HaltOrder:
 
     Parameters
     ----------
-    reason
-        Who or what asks for the halt.
     flatten
         Whether positions are closed at market; None leaves it to the configuration.
     """

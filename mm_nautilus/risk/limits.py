@@ -142,11 +142,6 @@ class DrawdownGuard:
 class ActionBudget:
     """Cap on order actions in any one second.
 
-    Parameters
-    ----------
-    max_per_second
-        Largest number of actions in a sliding window of a second.
-
     Raises
     ------
     ValueError

@@ -29,13 +29,7 @@ class LossStreak:
         self._pnl = _ZERO
 
     def add(self, order: str, pnl: Decimal) -> bool:
-        """Add one trade and return whether the streak has just reached its limit.
-
-        Parameters
-        ----------
-        pnl
-            Its result, net of fees, in quote currency.
-        """
+        """Add one trade and return whether the streak has just reached its limit."""
         if order != self._order:
             self._before, self._order, self._pnl = self.length, order, _ZERO
         self._pnl += pnl

@@ -114,8 +114,6 @@ class PointsBudget:
 
         Parameters
         ----------
-        order_id
-            The order, None for a new one.
         worth
             Result of `requote_worth`.
         kept

@@ -29,8 +29,6 @@ class Halt:
         One of `HALTS`.
     text
         The reason with its numbers.
-    flatten
-        Whether the position is closed at market.
     """
 
     reason: NotQuoting
@@ -63,15 +61,7 @@ class GuardState:
 def guard_state(
     halt: Halt | None, bid: NotQuoting | None, ask: NotQuoting | None, feed_age_seconds: float | None
 ) -> GuardState:
-    """Return a symbol's state.
-
-    Parameters
-    ----------
-    bid, ask
-        Why a side is not quoted, None if it is.
-    feed_age_seconds
-        Time since the last book event, seconds.
-    """
+    """Return a symbol's state."""
     if halt is not None:
         return GuardState(QuotingState.HALTED, f"{halt.reason}: {halt.text}", feed_age_seconds)
     if bid is not None and bid is ask:

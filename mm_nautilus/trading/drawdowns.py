@@ -13,13 +13,7 @@ from mm_nautilus.trading.symbol import SymbolState
 
 
 class Drawdowns:
-    """Drawdown guards of the symbols, each in its quote currency, and of the account in the report currency.
-
-    Parameters
-    ----------
-    rates
-        Conversion rates between currencies at the current mid prices.
-    """
+    """Drawdown guards of the symbols, each in its quote currency, and of the account in the report currency."""
 
     def __init__(
         self,

@@ -22,8 +22,6 @@ class Halts:
 
     Parameters
     ----------
-    persistence
-        Saves halts across restarts.
     requote
         Requotes a symbol at a time in nanoseconds since the epoch, here to cancel its quotes or close its position.
 

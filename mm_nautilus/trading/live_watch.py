@@ -43,10 +43,6 @@ class LiveWatch(GuardedActor):
     ----------
     max_clock_step_seconds
         Largest change of the wall clock against the monotonic clock that does not count as a step, seconds.
-    kill_signals
-        Returns the number of halt signals received so far.
-    venue_states
-        Returns the venue's status of each pair, by symbol.
     clocks
         Reads the clocks together with the engine's time; tests replace it.
     """

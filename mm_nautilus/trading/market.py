@@ -25,8 +25,6 @@ class Market:
     ----------
     inputs
         Calibrated inputs of the quote model, None if it takes none or they are not estimated yet.
-    calibrated_volatility_pct
-        One-minute volatility from a calibration, %, or None.
     own_orders
         Returns the engine's book of own orders, None before the first order; given only if they are to be taken out of
         the venue's book.

@@ -55,10 +55,6 @@ class OrderManager:
 
     Parameters
     ----------
-    door
-        What sends commands, and knows when the venue's rate limit lets them pass.
-    amend_orders
-        Whether working orders are amended rather than cancelled and replaced.
     max_actions_per_second
         Cap on new, amended and cancelled quotes in any second; exits, halts and cancels on an invalid book are
         exempt.
@@ -342,13 +338,7 @@ class OrderManager:
         return self._live.get(event.client_order_id) if type(event) in _OUTCOMES else None
 
     def on_event(self, event: Any, order: WorkingOrder) -> bool:
-        """Update an order from an event; return whether the event confirms a command, so that the side is settled.
-
-        Parameters
-        ----------
-        event
-            The engine's order event, any but a fill.
-        """
+        """Update an order from an event; return whether the event confirms a command, so that the side is settled."""
         symbol, now_ns = order.symbol, event.ts_init
         match event:
             case OrderAccepted():

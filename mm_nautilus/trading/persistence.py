@@ -19,13 +19,7 @@ _STATE_KEY: Final = "market_maker"
 
 
 class Persistence:
-    """Save entries, extreme prices, realised PnL and halts as one JSON document, and restore them.
-
-    Parameters
-    ----------
-    strategy
-        The strategy; it publishes a `StateChanged` when the state has changed.
-    """
+    """Save entries, extreme prices, realised PnL and halts as one JSON document, and restore them."""
 
     def __init__(self, strategy: Any) -> None:
         self._strategy = strategy

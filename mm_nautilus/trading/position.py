@@ -19,11 +19,6 @@ class PositionResults:
     An execution that opens a position or adds to it realises only its fee. That fee is charged to the executions
     that reduce the position, in proportion to the size they close. A trade's result is thus net of both fees, and
     the results of a closed position add up exactly to its realised PnL.
-
-    Parameters
-    ----------
-    decimals
-        Decimal places of the quote currency.
     """
 
     decimals: int
@@ -89,11 +84,6 @@ class Booked:
 
 class Position:
     """A symbol's net position, kept from the engine's position events.
-
-    Parameters
-    ----------
-    decimals
-        Decimal places of the quote currency.
 
     Attributes
     ----------
@@ -197,15 +187,7 @@ class Position:
         return booked
 
     def pnl_at(self, mid_price: float, lot: float) -> float:
-        """Return realised plus unrealised PnL at a mid price, net of fees, in quote currency.
-
-        Parameters
-        ----------
-        mid_price
-            Mid price in quote currency.
-        lot
-            Size of a lot in base currency.
-        """
+        """Return realised plus unrealised PnL at a mid price, net of fees, in quote currency."""
         unrealized = 0.0 if self.entry is None else self.lots * lot * (mid_price - self.entry.entry_price)
         return float(self.realized) + unrealized
 

@@ -14,10 +14,6 @@ class SavedPosition:
 
     Parameters
     ----------
-    symbol
-        The pair, for example ``XRP/USDT``.
-    base, quote
-        Its currencies.
     quantity
         Signed size in `base`, negative for a short position; never 0.
     average_price
@@ -76,8 +72,6 @@ class SavedAccount:
 
     Parameters
     ----------
-    balances
-        Total balance of each currency.
     positions
         The open positions, at most one a symbol.
     """
@@ -106,11 +100,6 @@ class SavedAccount:
         These are the saved balances plus, rounded up to whole units, what opening each position costs: on a cash
         account its value in quote currency, or its size in base currency if short, and its realised losses. The
         balances after reopening differ from the saved ones, so the caller must set them again.
-
-        Parameters
-        ----------
-        is_cash
-            Whether it is a cash account.
         """
         needed = dict(self.balances)
         for position in self.positions:

@@ -87,8 +87,6 @@ def validated(
 
     Parameters
     ----------
-    config
-        The configuration, or a mapping of the same shape.
     warnings
         List to which validation adds its errors and warnings.
     pricing

@@ -46,8 +46,6 @@ class SymbolState(SymbolViews):
         As for `Market`, the first as its `inputs`.
     report_currency, rate
         As for `Sizes`.
-    calibration
-        Measurements of the symbol.
     pricing
         Custom pricing model, which replaces the configured one.
 

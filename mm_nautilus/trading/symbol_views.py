@@ -44,15 +44,7 @@ class SymbolViews(Market):
         return asdict(self.counts)
 
     def grounds(self, price_ticks: int | None, size_lots: int, now_ns: int) -> Grounds:
-        """Return the inputs of an order command sent now.
-
-        Parameters
-        ----------
-        price_ticks
-            The target price, None for a market order.
-        size_lots
-            The order's total size.
-        """
+        """Return the inputs of an order command sent now for a total size; a market order has no target price."""
         is_sound = self.book_guard.condition is BookCondition.SOUND
         by_signal = self.params.quoting == "signal"
         entry, decided = self.position.entry, self.position.exit

@@ -22,8 +22,6 @@ class TradeFilter:
     ----------
     guards
         The guards, which hold the largest age of a trade and the ids of recent ones.
-    counts
-        Counters of trades left out: ``old_trades`` and ``repeated_trades``.
     """
 
     def __init__(self, name: str, guards: SymbolGuards, counts: Any) -> None:
