@@ -225,7 +225,9 @@ class LiveScript:
             .with_reconciliation(True)
             .with_delay_post_stop_secs(0)
             .with_data_engine_config(LiveDataEngineConfig(emit_quotes_from_book=True))
-            .with_exec_engine_config(LiveExecutionEngineConfig(reconciliation=True))
+            .with_exec_engine_config(
+                LiveExecutionEngineConfig(reconciliation=True, manage_own_order_books=True)
+            )
             .with_risk_engine_config(
                 LiveRiskEngineConfig(max_order_submit_rate=_RATE, max_order_modify_rate=_RATE)
             )

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+from live_scripting import LiveScript
 from scripting import XRP_USDT, Watched, book, config, ns, trade
 from test_kept_plans import fact
 
@@ -208,6 +209,15 @@ def test_a_quote_waits_for_our_own_order_in_its_way(
     (order,) = (order for order in mm.outcome.of("quote") if order.is_buy is (side == "bid"))
     updates = [float(event.price) for event in order.events() if type(event).__name__ == "OrderUpdated"]
     assert updates == steps
+
+
+def test_a_live_node_takes_own_orders_out_as_well() -> None:
+    session = LiveScript(
+        config(own_orders_in_book=True), [book(0, *OTHERS), *[with_ours(1, **OURS)] * 2]
+    ).run()
+    symbol = session.strategy.symbols[XRP_USDT]
+    assert (symbol.book.best_bid_ticks, symbol.book.best_ask_ticks) == (234_800, 235_200)
+    assert (symbol.counts.placed, symbol.counts.amended) == (2, 0)
 
 
 def test_an_engine_without_a_book_of_own_orders_ends_the_run(run: Any) -> None:
