@@ -142,9 +142,7 @@ class SizedBook(LocalBook):
         record: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__(instrument_id, tick_raw)
-        self._lot_raw = lot_raw
-        self._moves_with_size = moves_with_size
-        self._record = record
+        self._lot_raw, self._moves_with_size, self._record = lot_raw, moves_with_size, record
         self._bid_size: Any = None
         self._ask_size: Any = None
 

@@ -28,10 +28,7 @@ class Closing:
     """
 
     def __init__(self, market: Market, position: Position, sizes: Sizes, counts: OrderCounts) -> None:
-        self._market = market
-        self._position = position
-        self._sizes = sizes
-        self._counts = counts
+        self._market, self._position, self._sizes, self._counts = market, position, sizes, counts
         self.flatten: ExitReason | None = None
         self.order_id: Any = None
         self.retry_ns = 0

@@ -57,12 +57,8 @@ class FeedMonitor:
         *,
         is_live: bool,
     ) -> None:
-        self._strategy = strategy
-        self._symbols = symbols
-        self._timer = timer
-        self._book_data = book_data
-        self._book_depth = book_depth
-        self.is_live = is_live
+        self._strategy, self._symbols, self._timer, self._book_data = strategy, symbols, timer, book_data
+        self._book_depth, self.is_live = book_depth, is_live
         self.is_in_gap = False
 
     def subscribe(self, symbol: SymbolState) -> None:

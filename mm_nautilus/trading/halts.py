@@ -39,11 +39,8 @@ class Halts:
         persistence: Persistence,
         requote: Callable[[SymbolState, int], None],
     ) -> None:
-        self._strategy = strategy
-        self._symbols = symbols
-        self._drawdowns = drawdowns
-        self._persistence = persistence
-        self._requote = requote
+        self._strategy, self._symbols, self._drawdowns = strategy, symbols, drawdowns
+        self._persistence, self._requote = persistence, requote
         self.stopping: NotQuoting | None = None
 
     # -- Limits -----------------------------------------------------------------------------------------

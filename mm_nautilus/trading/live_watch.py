@@ -59,9 +59,7 @@ class LiveWatch(GuardedActor):
         clocks: Callable[[int], ClockReading] = read_clocks,
     ) -> None:
         super().__init__()
-        self._kill_switch = kill_switch
-        self._kill_signals = kill_signals
-        self._venue_states = venue_states
+        self._kill_switch, self._kill_signals, self._venue_states = kill_switch, kill_signals, venue_states
         self._reported_states: Mapping[str, VenueState] = {}
         self._clocks = clocks
         self._clock_guard = ClockGuard(

@@ -25,9 +25,7 @@ class TradeFilter:
     """
 
     def __init__(self, name: str, guards: SymbolGuards, counts: Any) -> None:
-        self._name = name
-        self._guards = guards
-        self._counts = counts
+        self._name, self._guards, self._counts = name, guards, counts
         self._last: deque[tuple[Any, bool]] = deque(maxlen=_MOST_TRADES)
 
     def takes(self, trade: Any) -> bool:
