@@ -50,7 +50,7 @@ def quotes(run: Any) -> Any:
 # -- Whole runs ---------------------------------------------------------------------------------------------
 
 
-def market(half_width: float) -> list[tuple[float, Any]]:
+def market() -> list[tuple[float, Any]]:
     """Return a market's books of others and its trades, by time; each book comes thrice.
 
     A trade at the mid before each makes the simulated venue take the commands that have arrived.
@@ -61,7 +61,7 @@ def market(half_width: float) -> list[tuple[float, Any]]:
         mid = round(mid + draw.gauss(0, 0.00008), 5)
         sides = [
             [
-                (round(mid + sign * (half_width + 0.0003 * depth), 5), draw.choice((30.0, 36.0, 42.0)))
+                (round(mid + sign * (0.002 + 0.0003 * depth), 5), draw.choice((30.0, 36.0, 42.0)))
                 for depth in range(3)
             ]
             for sign in (-1, 1)
@@ -116,20 +116,18 @@ def shown(events: list[tuple[float, Any]], changes: list[Any]) -> list[Any]:
     return found
 
 
-VARIANTS: dict[str, tuple[float, dict[str, Any]]] = {
-    "mid": (0.002, {}),
-    "weighted mid": (0.002, {"fair_price": "weighted_mid"}),
-    "narrow": (0.002, {"fair_price": "weighted_mid", "min_spread_pct": 0.05}),
-    "imbalance": (0.002, {"quoting": "signal", "use_trade_flow": False, "imbalance_threshold": 0.05}),
-    "replaced": (0.002, {"fair_price": "weighted_mid", "amend_orders": False}),
+VARIANTS: dict[str, dict[str, Any]] = {
+    "mid": {},
+    "weighted mid": {"fair_price": "weighted_mid"},
+    "imbalance": {"quoting": "signal", "use_trade_flow": False, "imbalance_threshold": 0.05},
+    "replaced": {"fair_price": "weighted_mid", "amend_orders": False},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_on_a_book_with_our_orders_is_that_on_a_book_without_them(quotes: Any, variant: str) -> None:
-    half_width, changes = VARIANTS[variant]
-    events = market(half_width)
-    changes = {"inventory_skew": 0.5, "requote_tolerance_bps": 0.1, **changes}
+    events = market()
+    changes = {"inventory_skew": 0.5, "requote_tolerance_bps": 0.1, **VARIANTS[variant]}
 
     def orders(mm: Watched) -> list[Any]:
         return [fact(order, event) for order in mm.outcome.orders for event in order.events()]
