@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import localcontext
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -58,7 +59,8 @@ class OwnModules:
         does not exist, fails on import or lacks the name, or the object is of another kind.
         """
         if reference.module not in self._loaded:
-            self._loaded[reference.module] = _from_file(reference) or _installed(reference)
+            with localcontext():  # a module that changes it changes no amount of the run
+                self._loaded[reference.module] = _from_file(reference) or _installed(reference)
         loaded = self._loaded[reference.module]
         if not hasattr(loaded.module, reference.name):
             names = [name for name in vars(loaded.module) if not name.startswith("_")]
@@ -127,7 +129,7 @@ def _executed(reference: ObjectReference, file: Path, folder: Path) -> _Loaded:
     sys.modules[module.__name__] = module
     try:
         exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is its import
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[module.__name__]
         raise _failed(reference, error, file) from error
     return _Loaded(module, str(file), reference.file, source)
@@ -140,7 +142,7 @@ def _installed(reference: ObjectReference) -> _Loaded:
         if error.name is not None and f"{reference.module}.".startswith(f"{error.name}."):
             raise ObjectRefusedError(_not_found(reference)) from None
         raise _failed(reference, error) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _failed(reference, error) from error
     file = getattr(module, "__file__", None) or ""
     if not file.endswith(".py"):

@@ -114,7 +114,7 @@ def _risks_of_levels(params: SymbolParams) -> Iterator[Finding]:
 
 def _unread_parameters(params: SymbolParams) -> Iterator[Finding]:
     if params.pricing is None and params.pricing_parameters:
-        text = f"pricing_parameters {params.pricing_parameters} have no effect without pricing"
+        text = f"pricing_parameters {dict(params.pricing_parameters)} have no effect without pricing"
         yield Finding(("pricing_parameters",), text)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -279,13 +280,13 @@ Duration = Annotated[
 """A length of time with units; a bare number is refused because its unit would be ambiguous."""
 
 
-def _read_plain_values(value: Any) -> dict[str, Any]:
+def _read_plain_values(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(
         isinstance(key, str) and (item is None or isinstance(item, bool | int | str) or _is_finite(item))
         for key, item in value.items()
     ):
         raise ValueError("a mapping of names to plain values is needed")
-    return dict(value)
+    return MappingProxyType(dict(value))
 
 
 def _is_finite(value: Any) -> bool:
@@ -293,15 +294,15 @@ def _is_finite(value: Any) -> bool:
 
 
 PlainValues = Annotated[
-    dict[str, Any],
+    Mapping[str, Any],
     PlainValidator(_read_plain_values),
-    PlainSerializer(lambda value: value),
+    PlainSerializer(lambda value: None if value is None else dict(value)),
     WithJsonSchema(
         {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "null"]}}
     ),
     Allowed("a mapping of names to numbers, texts, true, false or null such as {width_bps: 3.0}"),
 ]
-"""Values without meaning to the package, such as parameters of a custom model."""
+"""Values without meaning to the package, such as parameters of a custom model, which cannot change them."""
 
 
 def _read_path(value: Any) -> Path:

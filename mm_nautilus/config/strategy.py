@@ -165,7 +165,7 @@ class SymbolParams(Section):
     pricing: ObjectField | None = Field(None, examples=["my_module:my_model"])
     """Function of your own that returns reservation price and widths in the place of reservation_model. Its module is
     looked for beside the configuration file, then in the current folder, then among what is installed."""
-    pricing_parameters: PlainValues = Field({}, examples=[{"width_bps": 3.0}])
+    pricing_parameters: PlainValues = Field({}, validate_default=True, examples=[{"width_bps": 3.0}])
     """Values for pricing, which finds them in `params.pricing_parameters`; those of a symbol replace those for all."""
 
     # Exits
@@ -309,7 +309,7 @@ def _optional_fields() -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     for name, field in SymbolParams.model_fields.items():
         copied = copy(field)
-        copied.default = None
+        copied.default, copied.validate_default = None, False
         overrides[name] = (field.annotation, copied)
     return overrides
 
@@ -431,6 +431,7 @@ class MarketMakerConfig(_WithClass):
     def for_symbol(self, symbol: str) -> SymbolParams:
         """Return the merged parameters of one symbol; a KeyError says that it is not configured."""
         merged = merge_symbol(_given(self), _given(self.symbols[symbol]))
+        merged.setdefault("pricing_parameters", self.pricing_parameters)  # a default would not be validated
         return SymbolParams.model_construct(**merged)
 
     def problems(

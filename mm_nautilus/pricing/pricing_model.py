@@ -6,14 +6,16 @@ rounded away from the reservation price, kept from crossing the book, and sized 
 
 import math
 from collections.abc import Callable
+from decimal import localcontext
 from numbers import Real
 from typing import Final, NamedTuple, Protocol
 
+from mm_nautilus.config.fields import finite_number
 from mm_nautilus.config.object_reference import ObjectReference
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.system.raised import raised_text
+from mm_nautilus.system.raised import one_line, raised_text
 
 _MOST_MIDS: Final = 10
 """Largest price and width accepted from a model, as a multiple of the mid."""
@@ -90,8 +92,9 @@ class PricedQuote(NamedTuple):
 class PricingModel(Protocol):
     """Prices one symbol: any function with this signature.
 
-    It may keep a state, because it is called only when quotes are planned: when the touch moves, after fills and order
-    events, and at least once a minute while the symbol may be quoted. Returning a reason leaves both sides unquoted.
+    It cannot change its arguments, and has a decimal context of its own. It may keep a state, because it is called only
+    when quotes are planned: when the touch moves, after fills and order events, and at least once a minute while the
+    symbol may be quoted. Returning a reason leaves both sides unquoted.
     """
 
     def __call__(
@@ -133,7 +136,7 @@ class OwnPricing:
     def __call__(
         self, market: MarketView, position: PositionView, params: SymbolParams, /
     ) -> PricedQuote | NotQuoting:
-        """Return what the model returns.
+        """Return what the model returns, numbers of any type as floats.
 
         Raises
         ------
@@ -142,36 +145,49 @@ class OwnPricing:
             mid.
         """
         try:
-            quote = self._model(market, position, params)
-        except Exception as error:
+            with localcontext():
+                quote = self._model(market, position, params)
+        except BaseException as error:
             raise PricingModelError(f"{self._of(market)} raised {raised_text(error)}") from error
         if isinstance(quote, NotQuoting):
             return quote
         if not isinstance(quote, PricedQuote):
-            text = f"{self._of(market)} must return a PricedQuote or a NotQuoting, was {quote!r}"
-            raise PricingModelError(text)
-        if not _can_be_quoted(quote, _MOST_MIDS * market.mid_price):
+            raise PricingModelError(
+                f"{self._of(market)} must return a PricedQuote or a NotQuoting, was {one_line(repr(quote))}"
+            )
+        priced = _in_floats(quote)
+        if not _can_be_quoted(priced, _MOST_MIDS * market.mid_price):
             raise PricingModelError(
                 f"{self._of(market)} must return a reservation price above 0, widths of at least 0, none of them above "
-                f"{_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or None, was {quote}"
+                f"{_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or None, "
+                f"was {one_line(repr(quote))}"
             )
-        self.last[market.symbol] = market, quote
-        return quote
+        self.last[market.symbol] = market, priced
+        return priced
 
     def _of(self, market: MarketView) -> str:
         return f"the pricing model {self.name} of {market.symbol}"
 
 
-def _can_be_quoted(quote: PricedQuote, most: float) -> bool:
-    price, *widths = quote[:3]
-    skew_bps = quote.skew_bps
-    return (
-        all(map(_is_number, quote[:3]))
-        and 0 < price <= most
-        and all(0 <= each <= most for each in widths)
-        and (skew_bps is None or (_is_number(skew_bps) and math.isfinite(skew_bps)))
+def _in_floats(quote: PricedQuote) -> PricedQuote:
+    price, bid_width, ask_width, skew_bps = quote
+    return PricedQuote(
+        _as_float(price),
+        _as_float(bid_width),
+        _as_float(ask_width),
+        None if skew_bps is None else _as_float(skew_bps),
     )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _as_float(value: object) -> float:
+    """Return a real number as a float, NaN for anything else; a Decimal is none, as prices are floats."""
+    if type(value) is float:
+        return value
+    number = finite_number(value) if isinstance(value, Real) else None
+    return math.nan if number is None else number
+
+
+def _can_be_quoted(quote: PricedQuote, most: float) -> bool:
+    price, bid_width, ask_width, skew_bps = quote
+    is_priced = 0 < price <= most and 0 <= bid_width <= most and 0 <= ask_width <= most
+    return is_priced and (skew_bps is None or math.isfinite(skew_bps))

@@ -247,5 +247,5 @@ class SessionControl(GuardedActor):
 
     def on_failure(self, failure: CallbackFailure) -> None:
         """Ask for the end, in whatever way the engine allows now."""
-        self._session.request_stop(StopCause.FAILURE, f"{failure.callback} failed: {failure.error!r}")
+        self._session.request_stop(StopCause.FAILURE, failure.text)
         super().on_failure(failure)

@@ -42,7 +42,7 @@ class OwnCode:
         """Return the strategy; raises MarketMakingError if the user's constructor raises."""
         try:
             return self.strategy_class(config, takes_over=takes_over, pricing=self.pricing)
-        except Exception as error:
+        except BaseException as error:
             if config.strategy_class is None:
                 raise
             raise MarketMakingError(f"{config.strategy_class} raised {raised_text(error)}") from error

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError, StoppedRunError
-from mm_nautilus.pricing.pricing_model import PricingModelError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.signals import SignalListener, signal_words
 from mm_nautilus.system.near_names import known_names
+from mm_nautilus.system.raised import is_in_users_code
 from mm_nautilus.system.whole_file import failure_text, remove_unfinished, write_whole
 from mm_nautilus.trading.fail_fast import CallbackFailure
 
@@ -95,6 +95,7 @@ class Run[RunParts: Parts[Any, Any]]:
         self._is_resumed = is_resumed
         self.folder: Path = begun_run_folder(inputs.config, inputs.code.sources)
         self.summary: dict[str, Any] = {"name": inputs.config.name}
+        self._open_orders: int | None = None
 
     def play(self) -> RunOutcome:
         """Build the engine, run it to the end, `save` and `end`."""
@@ -142,6 +143,8 @@ class Run[RunParts: Parts[Any, Any]]:
         `result` its result, and `also` are further steps.
         """
         faults = [error]
+        cache = parts.strategy.cache
+        self._open_orders = cache.orders_open_count() + cache.orders_inflight_count()
 
         def attempt(*steps: Callable[[], object]) -> None:
             faults.extend(raised_by(step) for step in steps)
@@ -165,7 +168,7 @@ class Run[RunParts: Parts[Any, Any]]:
             note_failed(self.folder, self.summary)
         failure = self.failure(parts, error)
         if failure is not None:
-            raise run_failed(self.folder, failure) from error
+            raise run_failed(self.folder, failure, self._open_orders) from error
         outcome = RunOutcome(self.summary, self.folder, tuple(self._run.warnings))
         if self.signals.received is not None:
             saved = f"quotes cancelled, everything up to then was saved in {self.folder}"
@@ -239,12 +242,18 @@ def first_fault(faults: Iterable[Exception | None]) -> Exception | None:
     return next((fault for fault in faults if fault is not None), None)
 
 
-def run_failed(folder: Path, failure: Failure) -> RunFailedError:
-    """Write why a run failed to ``failure.txt`` in its folder, and return the error to raise."""
+def run_failed(folder: Path, failure: Failure, open_orders: int | None = None) -> RunFailedError:
+    """Write why a run failed to ``failure.txt`` in its folder, and return the error to raise.
+
+    `open_orders` is the number of orders left at the end, None before the engine has begun.
+    """
     words, details = _told(failure)
     refused = raised_by(lambda: write_whole(folder / _FILE, f"{words}\n{details}"))
     place = f"see {folder / _FILE}" if refused is None else f"{_FILE} could not be written either"
-    return RunFailedError(f"the run failed: {words}; {place}, what could be saved is in {folder}")
+    if refused is None and not isinstance(failure, str):
+        place += ", which has the whole traceback"
+    quotes = {None: "", 0: "quotes cancelled; "}.get(open_orders, f"{open_orders} orders were still open; ")
+    return RunFailedError(f"the run failed: {words}; {quotes}{place}; what could be saved is in {folder}")
 
 
 def note_failed(folder: Path, summary: Mapping[str, Any]) -> None:
@@ -262,8 +271,8 @@ def _told(failure: Failure) -> tuple[str, str]:
         return first, rest
     error = failure.error if isinstance(failure, CallbackFailure) else failure
     details = "".join(traceback.format_exception(error))
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not is_in_users_code(error):
         return failure_text(error), details
-    if isinstance(failure, CallbackFailure) and not isinstance(error, PricingModelError):
-        return f"{failure.callback} raised {error!r}", details
+    if isinstance(failure, CallbackFailure):
+        return failure.text, details
     return str(error) or repr(error), details

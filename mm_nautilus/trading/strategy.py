@@ -399,7 +399,8 @@ class MarketMaker(GuardedStrategy):
                 self.orders.close_at_last(symbol, now_ns)
             for text in symbol.warnings:
                 self.log.warning(f"MM: {text}")
-            self.feed.report_missing_book(symbol)
+            if not self.failures:
+                self.feed.report_missing_book(symbol)
             for side in symbol.sides:
                 side.stats.close(symbol.report_ns(now_ns))
                 side.wait.end(symbol.report_ns(now_ns))

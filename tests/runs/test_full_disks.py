@@ -53,7 +53,10 @@ def test_a_backtest_leaves_whole_files_and_says_what_to_do(tmp_path: Path) -> No
     assert done.returncode == 1
     (folder,) = tmp_path.iterdir()
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert f"{folder / 'journal.jsonl'}: File too large; see {folder / 'failure.txt'}, what could be" in line
+    assert (
+        f"{folder / 'journal.jsonl'}: File too large; quotes cancelled; see {folder / 'failure.txt'}, which"
+        in line
+    )
     assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
     assert "Traceback" in (folder / "failure.txt").read_text()
     tables = {path.stem: pq.read_table(path) for path in folder.glob("*.parquet")}
@@ -84,7 +87,7 @@ def test_a_failed_run_says_so_where_there_is_room_for_hardly_anything(tmp_path: 
     fill_disk(tmp_path / "failure.txt")
     told = str(run_failed(tmp_path, OSError(28, "No space left on device", "there/fills.parquet")))
     assert told == (
-        f"the run failed: there/fills.parquet: {HINT}; failure.txt could not be written either, what could be saved "
+        f"the run failed: there/fills.parquet: {HINT}; failure.txt could not be written either; what could be saved "
         f"is in {tmp_path}"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]

@@ -1,6 +1,7 @@
 """A strategy class and pricing functions from files outside the package, named in a configuration."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -199,6 +200,7 @@ PLACES = "be in a module that is beside the configuration file ({home}), in the 
         ("pricing", "null:f", f"{IMPORTED}null:f: SyntaxError at {{home}}/null.py: "
          "source code string cannot contain null bytes"),
         ("pricing", "leaves:f", f"{IMPORTED}leaves:f: SystemExit at {{home}}/leaves.py:2: 3"),
+        ("pricing", "breaks:f", f"{IMPORTED}breaks:f: KeyboardInterrupt at {{home}}/breaks.py:1"),
         ("class", "my_module:NoMaker", f"be {KINDS}, was my_module:NoMaker, a class"),
         ("class", "my_module:Narrow", f"be {KINDS}, was my_module:Narrow, a class"),
         ("class", "my_module:my_model", f"be {KINDS}, was my_module:my_model, which takes (market, position, params)"),
@@ -216,6 +218,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
         "lacks": "import no\n",
         "null": "\0",
         "leaves": "import sys\nsys.exit(3)\n",
+        "breaks": "raise KeyboardInterrupt\n",
     }.items():
         (home / f"{name}.py").write_text(text)
     words = expected.format(home=home, here=Path.cwd())
@@ -227,37 +230,92 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
     assert not Path("runs").exists()
 
 
+def assert_failed(done: Any, told: str) -> Path:
+    """Check that a run failed with one sentence on the terminal, and return its folder, which has the traceback."""
+    folder = only_run(Path("runs"))
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    failure, _, saved = line.partition("; quotes cancelled; ")
+    assert failure.startswith(f"error: the run failed: {told}"), failure
+    assert saved == (
+        f"see {folder}/failure.txt, which has the whole traceback; what could be saved is in {folder}"
+    )
+    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    assert "\nTraceback (most recent call last):\n" in (folder / "failure.txt").read_text()
+    return folder
+
+
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
-        ("PricedQuote(float('nan'), 0.1, 0.1)", "must return a reservation price above 0"),
-        (
-            "PricedQuote(market.mid_price, -0.1, 0.1)",
-            "must return a reservation price above 0, widths of at least 0",
-        ),
-        ("1 / 0", "raised ZeroDivisionError at {home}/bad.py:5: division by zero"),
+        ("PricedQuote(nan, 0.1, 0.1)", "must return a reservation price above 0, widths of at least 0"),
+        ("1 / 0", "raised ZeroDivisionError at {home}/bad.py:7: division by zero"),
+        ("json.loads('x')", "raised JSONDecodeError at {home}/bad.py:7: Expecting value: line 1 column 1 (char 0)"),
+        ("sys.exit(3)", "raised SystemExit at {home}/bad.py:7: 3"),
+        ("open('/nowhere/x')", "raised FileNotFoundError at {home}/bad.py:7: [Errno 2] No such file or directory: "
+         "'/nowhere/x'"),
         ("None", "must return a PricedQuote or a NotQuoting, was None"),
     ],
-)
+)  # fmt: skip
 def test_a_model_that_gives_no_prices_ends_the_run(
     home: Path, command: Callable[..., Any], returned: str, expected: str
 ) -> None:
     (home / "bad.py").write_text(
+        "import json, sys\n"
+        "from math import nan\n"
         "from mm_nautilus.pricing import PricedQuote\n"
         "asked = []\n"
         "def bad(market, position, params):\n"
         "    asked.append(market)\n"
         f"    return {returned} if len(asked) > 40 else PricedQuote(market.mid_price, 0.5, 0.5)\n"
     )
-    done = command("backtest", home / "run.yaml", "--set", "strategy.pricing=bad:bad")
-    assert done.returncode == 1
-    told = f"error: the run failed: the pricing model bad:bad of AAA/USDT {expected.format(home=home)}"
-    assert done.stderr.splitlines()[-1].startswith(told)
-    folder = only_run(Path("runs"))
-    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    done = command("backtest", home / "run.yaml", "--quiet", "--set", "strategy.pricing=bad:bad")
+    folder = assert_failed(done, f"the pricing model bad:bad of AAA/USDT {expected.format(home=home)}")
     orders = pd.read_parquet(folder / "orders.parquet")
     assert set(orders.side) == {"BUY", "SELL"}
     assert orders.price.dropna().astype(float).between(99, 101).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "line", "expected"),
+    [
+        ("on_start(self)", "1 / 0", "Bad.on_start raised ZeroDivisionError at {home}/bad.py:5: division by zero"),
+        ("on_quote(self, quote)", "sys.exit()", "Bad.on_quote of AAA/USDT raised SystemExit at {home}/bad.py:5"),
+        ("on_order_event(self, event)", "getcontext().prec = 3",
+         "Bad.on_order_event must leave the decimal context as it was, as decimal.localcontext() does: amounts are "
+         "computed by it; was Context(prec=3, "),
+    ],
+)  # fmt: skip
+def test_a_class_that_raises_ends_the_run(
+    home: Path, command: Callable[..., Any], method: str, line: str, expected: str
+) -> None:
+    (home / "bad.py").write_text(
+        "import sys; from decimal import getcontext\n"
+        "from mm_nautilus import MarketMaker\n"
+        "class Bad(MarketMaker):\n"
+        f"    def {method}:\n"
+        f"        {line}; super().{method.replace('self, ', '').replace('self', '')}\n"
+    )
+    done = command("backtest", home / "run.yaml", "--quiet", "--set", "strategy.class=bad:Bad")
+    assert_failed(done, expected.format(home=home))
+
+
+def test_the_traceback_of_a_class_is_in_the_log(home: Path) -> None:
+    """Only the first engine of a process has one."""
+    (home / "bad.py").write_text(
+        "from mm_nautilus import MarketMaker\n"
+        "class Bad(MarketMaker):\n"
+        "    def on_position_event(self, event):\n"
+        "        super().on_position_event(event)\n"
+        "        self.symbols['BBB/USDT']\n"
+    )
+    words = ["backtest", str(home / "run.yaml"), "--quiet", "--set", "strategy.class=bad:Bad"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mm_nautilus.cli", *words], capture_output=True, text=True, check=False
+    )
+    told = f"Bad.on_position_event of AAA/USDT raised KeyError at {home}/bad.py:5: 'BBB/USDT'"
+    log = (assert_failed(done, told) / "run.log").read_text()
+    assert f"{told}\nTraceback (most recent call last):\n" in log
 
 
 def test_a_class_that_cannot_be_made_ends_the_run(home: Path, command: Callable[..., Any]) -> None:
@@ -273,6 +331,18 @@ def test_a_class_that_cannot_be_made_ends_the_run(home: Path, command: Callable[
         f"error: the run failed: bad:Bad raised ZeroDivisionError at {home}/bad.py:4: division by zero; see "
     )
     assert done.stderr.splitlines()[-1].startswith(told)
+
+
+def test_a_model_and_its_module_change_no_decimals_but_their_own(home: Path) -> None:
+    rough = "import decimal\ndecimal.getcontext().prec = 2\n" + MODULE.replace(
+        "    global asked\n",
+        "    global asked\n    assert decimal.getcontext().prec == 28\n    decimal.getcontext().prec = 2\n",
+    )
+    before = run_backtest(home / "run.yaml")
+    (home / COPIED).write_text(rough)
+    after = run_backtest(home / "run.yaml")
+    assert len(before.fills) > 5
+    pd.testing.assert_frame_equal(after.equity, before.equity)
 
 
 def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(

@@ -3,9 +3,11 @@
 import math
 import sys
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scripting import XRP_USDT, Watched, around, config, restless, trade
 from test_kept_plans import fact
@@ -84,6 +86,11 @@ def test_a_reason_in_place_of_prices_leaves_both_sides_without_quotes(run: Any) 
         PricedQuote(2.35, 1e300, 0.1),
         PricedQuote(2.35, 0.1, True),
         PricedQuote(Decimal("2.35"), 0.1, 0.1),  # type: ignore[arg-type]
+        PricedQuote(2.35, Decimal("sNaN"), 0.1),  # type: ignore[arg-type]
+        PricedQuote(2.35, 0.1, np.False_),  # type: ignore[arg-type]
+        PricedQuote(2.35, np.array([0.1]), 0.1),  # type: ignore[arg-type]
+        PricedQuote(2.35 + 0j, 0.1, 0.1),  # type: ignore[arg-type]
+        PricedQuote(2.35, 0.1, 0.1, 10**400),
         PricedQuote("2.35", 0.1, 0.1),  # type: ignore[arg-type]
         PricedQuote(2.35, 0.1, 0.1, math.nan),
         PricedQuote(2.35, 0.1, 0.1, "x"),  # type: ignore[arg-type]
@@ -97,8 +104,37 @@ def test_prices_that_are_none_end_the_run(run: Any, wrong: PricedQuote) -> None:
     (failure,) = mm.failures
     assert str(failure.error) == (
         f"{WHO} must return a reservation price above 0, widths of at least 0, none of them "
-        f"above 10 times the mid of 2.35, and a finite skew_bps or None, was {wrong}"
+        f"above 10 times the mid of 2.35, and a finite skew_bps or None, was {str(wrong)[:300]}"
     )
+
+
+def test_numbers_of_any_type_are_quoted_as_floats(run: Any) -> None:
+    given = PricedQuote(np.float64(2.35), np.float32(0.125), Fraction(1, 8), np.int64(0))  # type: ignore[arg-type]
+    mm = Watched(config(), pricing=lambda *_: given)
+    run(mm, [around(0, 2.35), around(1, 2.35)])
+    assert mm.failures == []
+    ((_, priced),) = mm._pricing[XRP_USDT].last.values()
+    assert priced == (2.35, 0.125, 0.125, 0.0)
+    assert {type(number) for number in priced} == {float}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda market, _position, _params: setattr(market, "mid_price", 1.0),
+        lambda _market, position, _params: setattr(position, "size", 1.0),
+        lambda _market, _position, params: setattr(params, "gamma", 0.5),
+        lambda _market, _position, params: params.pricing_parameters.update(width=1),
+        lambda _market, _position, params: params.pricing_parameters.clear(),
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"pricing_parameters": {"width": 2}}])
+def test_a_model_cannot_change_what_it_is_given(run: Any, change: Any, given: dict[str, Any]) -> None:
+    mm = Watched(config(**given), pricing=change)
+    assert run(mm, [around(0, 2.35), around(1, 2.36)]).orders == []
+    (failure,) = mm.failures
+    assert failure.text.startswith(f"{WHO} raised ")
+    assert f" at {__file__}:" in failure.text
 
 
 @pytest.mark.parametrize("wrong", [None, (2.35, 0.1, 0.1), {"reservation_price": 2.35}, "2.35"], ids=str)
