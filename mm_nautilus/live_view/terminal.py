@@ -1,4 +1,4 @@
-"""A run as it goes, in a terminal: tables that are drawn anew each second, below the lines that are said."""
+"""A running session in a terminal: tables drawn once a second below its messages."""
 
 import threading
 from collections import deque
@@ -17,7 +17,6 @@ from mm_nautilus.live_view.document import (
     ACCOUNT_FIGURES,
     SYMBOL_FIGURES,
     Document,
-    Label,
     age_text,
     fill_documents,
     length_text,
@@ -46,7 +45,7 @@ _FILL_WIDTHS: Final = {
     "quantity": 92,
     "position": 110,
 }
-"""Columns of fills, and the width of the terminal from which on there is room for them."""
+"""Columns of fills, and the least width of a terminal that has room for them."""
 _CURVE_WIDTH: Final = 24
 _STYLES: Final = {"quoting": "green", "paused": "yellow", "halted": "bold red"}
 _LEFT_OUT: Final = frozenset({"average_pnl", "fees"})
@@ -54,9 +53,9 @@ _LEFT_OUT: Final = frozenset({"average_pnl", "fees"})
 
 
 class TerminalView:
-    """Draw a run's state in a terminal from a thread of its own, and say lines above it.
+    """Draw a run's state in a terminal from a thread of its own, and print messages above it.
 
-    What is drawn is to be taken at once, as by the command line's streams: the thread waits for nobody.
+    The console must take what is drawn without blocking, as the command line's streams do.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -67,7 +66,7 @@ class TerminalView:
         self._thread: threading.Thread | None = None
 
     def say(self, line: str) -> None:
-        """Say a line: at once before the view begins and after its end, else above the view, and soon."""
+        """Print a message: at once before the view begins and after its end, else soon, above the view."""
         self._said.append(line)
         if self._thread is None or not self._thread.is_alive():
             self._print_said()
@@ -81,7 +80,7 @@ class TerminalView:
         self._thread.start()
 
     def end(self) -> None:
-        """Take the view away and leave the terminal as it was found; takes half a second at most."""
+        """Remove the view and leave the terminal as it was found; takes half a second at most."""
         thread, self._is_over = self._thread, True
         self._wake.set()
         if thread is not None:
@@ -96,11 +95,8 @@ class TerminalView:
                 snapshot = state.snapshot()
                 document = {**state_document(snapshot), "fills": fill_documents(snapshot)}
                 equity, _ = state.curves()
-                size = self._console.size
-                live.update(
-                    terminal_tables(document, [value for _, value in equity], size.width, size.height)
-                )
-                live.refresh()
+                values, (width, height) = [value for _, value in equity], self._console.size
+                live.update(terminal_tables(document, values, width, height), refresh=True)
                 self._wake.wait(_SECONDS)
                 self._wake.clear()
         self._print_said()
@@ -121,14 +117,13 @@ def terminal_tables(document: Document, equity: Sequence[float], width: int, hei
         rows_left = height - _ROWS_AROUND - len(symbols) - _ROWS_OF_A_FRAME
     reasons = [_reason_line(symbol) for symbol in symbols if symbol["reason"]][: max(0, rows_left)]
     fills = document["fills"][: max(0, min(_MOST_FILLS, rows_left - len(symbols) - _ROWS_OF_A_FRAME))]
-    parts: list[RenderableType] = [
+    return Group(
         Text(_heading(document), style="bold", no_wrap=True, overflow="ellipsis"),
         Text(_account_words(document, equity), overflow="fold"),
         *tables,
         *reasons,
         *([_fill_table(fills, width)] if fills else []),
-    ]
-    return Group(*parts)
+    )
 
 
 def _symbol_tables(symbols: Sequence[Mapping[str, Any]], width: int) -> list[Table]:
@@ -173,16 +168,13 @@ def _symbol_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
 def _compact_table(symbols: Sequence[Mapping[str, Any]]) -> Table:
     """Return a row a symbol, for small terminals."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "state", *(label.text for label in _labels(_COMPACT_FIGURES))):
+    labels = [label for label in SYMBOL_FIGURES if label.key in _COMPACT_FIGURES]
+    for name in ("", "state", *(label.text for label in labels)):
         table.add_column(name, justify="left" if name in {"", "state"} else "right", no_wrap=True)
     for symbol in symbols:
-        cells = (_cells(symbol, label.key)[0] for label in _labels(_COMPACT_FIGURES))
+        cells = (_cells(symbol, label.key)[0] for label in labels)
         table.add_row(symbol["symbol"], _state_text(symbol), *cells)
     return table
-
-
-def _labels(keys: Sequence[str]) -> list[Label]:
-    return [label for label in SYMBOL_FIGURES if label.key in keys]
 
 
 def _cells(symbol: Mapping[str, Any], key: str) -> list[str]:
