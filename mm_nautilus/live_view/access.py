@@ -27,11 +27,11 @@ class Access:
     """What every request has to know, or None."""
 
     def is_host_allowed(self, header: str | None) -> bool:
-        """Return whether a request's ``Host`` is a name that the page goes by; ports may differ, as tunnels do."""
+        """Return whether a request's ``Host`` is one of the page's names; ports may differ, as tunnels change them."""
         return not self.is_loopback or names_loopback(header)
 
     def is_token(self, given: str) -> bool:
-        """Compare with the token, in a time that does not depend on how much of it is right."""
+        """Compare with the token in constant time."""
         return self.token is not None and hmac.compare_digest(
             given.encode(errors="surrogatepass"), self.token.encode()
         )

@@ -7,12 +7,12 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 BACKLOG: Final = 32
-"""How many connections are taken on at once: each has a file handle before it can be counted."""
+"""Most connections accepted at once: each holds a file handle before it is counted."""
 _MOST: Final = 100
 _SHARE: Final = 4
 """Connections may have a quarter of the process's file handles; the rest is the engine's."""
 _PATIENCE_SECONDS: Final = 10.0
-"""How long a request may take to arrive, and what is sent to be taken."""
+"""Longest time for a request to arrive, and for a browser to receive what is sent."""
 
 
 def most_connections() -> int:
@@ -33,7 +33,7 @@ class BoundedConnection(H11Protocol):
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request; where there are too many connections, end the one that is waited for longest."""
+        """Begin to wait for a request; with too many connections, close the one that has been waited for longest."""
         super().connection_made(transport)
         self._wait()
         if len(self.connections) > most_connections():
@@ -47,7 +47,7 @@ class BoundedConnection(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
-        """Go on with what has arrived; nothing is waited for once that is a whole request."""
+        """Handle what has arrived; a whole request ends the wait."""
         super().handle_events()
         self._wait_no_longer_if_answering()
 
@@ -57,7 +57,7 @@ class BoundedConnection(H11Protocol):
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait for what was sent to be taken."""
+        """Wait for the browser to receive what was sent."""
         super().pause_writing()
         self._wait()
 
@@ -75,7 +75,7 @@ class BoundedConnection(H11Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """End the connection at once, whatever the other side takes."""
+        """Close the connection at once."""
         self._wait_no_longer()
         self.connections.discard(self)
         self.transport.abort()

@@ -29,7 +29,7 @@ ENDED: Final = frozenset({"completed", "interrupted", "failed"})
 
 
 class Label(NamedTuple):
-    """How a figure is called."""
+    """Name of a figure."""
 
     key: str
     """Its name in the document."""

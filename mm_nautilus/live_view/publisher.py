@@ -1,4 +1,4 @@
-"""Turn a run's state into the frames that browsers listen to, once for all of them."""
+"""Frames of server-sent events from a run's state, made once for all browsers."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""What a run has published so far, as far as it is shown: written by the engine's thread, read by others."""
+"""What a run has published, as far as it is shown: written by the engine's thread, read by others."""
 
 import math
 import threading
@@ -158,13 +158,13 @@ class LiveState:
     # -- Writing ----------------------------------------------------------------------------------------
 
     def set_status(self, status: str, text: str = "") -> None:
-        """Say how the run is doing, and why."""
+        """Set the run's status and the reason for it."""
         with self._lock:
             self._status, self._status_text = status, text
             self._changes += 1
 
     def on_metrics(self, row: Metrics) -> None:
-        """Take one symbol's metrics in."""
+        """Record one symbol's metrics."""
         now = self._clock()
         with self._lock:
             symbol = self._symbols[row["symbol"]]
@@ -174,20 +174,20 @@ class LiveState:
             )
 
     def on_quotes(self, symbol: str, quotes: Quotes, level: int = 1) -> None:
-        """Take the quotes of one symbol's level in, 1 for the nearest."""
+        """Record the quotes of one symbol's level, 1 for the nearest."""
         with self._lock:
             known = self._symbols[symbol]
             self._symbols[symbol] = replace(known, quotes={**known.quotes, level: quotes})
 
     def on_fill(self, fill: Fill) -> None:
-        """Take an execution in."""
+        """Record an execution."""
         with self._lock:
             self._fills.appendleft(fill)
             self._fills_seen += 1
             self._changes += 1
 
     def on_account(self, ts_ns: int, account: AccountSnapshot) -> None:
-        """Take the account's figures at a moment, nanoseconds since the epoch, in."""
+        """Record the account's figures at a moment, nanoseconds since the epoch."""
         equity, trading_pnl = float(account.equity), float(account.trading_pnl)
         with self._lock:
             self._account = account
@@ -195,7 +195,7 @@ class LiveState:
             self._trading_pnl.add(ts_ns, trading_pnl)
 
     def on_guard(self, note: GuardNote) -> None:
-        """Take a guard's change in; it holds until the symbol's next metrics."""
+        """Record a guard's change; it holds until the symbol's next metrics."""
         with self._lock:
             self._guards.appendleft(note)
             self._changes += 1
@@ -251,7 +251,7 @@ class _Stretch:
     highest: Point
 
     def take(self, other: "_Stretch") -> None:
-        """Take another stretch's extremes in."""
+        """Include another stretch's extremes."""
         if other.lowest[1] < self.lowest[1]:
             self.lowest = other.lowest
         if other.highest[1] > self.highest[1]:

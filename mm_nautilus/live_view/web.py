@@ -1,4 +1,4 @@
-"""Serve a run's live page from a thread of its own, beside the engine and never in its way."""
+"""Serve a run's live page from a thread of its own, without delaying the engine."""
 
 import asyncio
 import importlib.util
@@ -26,13 +26,13 @@ _PACKAGES: Final = ("starlette", "uvicorn")
 _BACKLOG: Final = 64
 _GRACE_SECONDS: Final = 1
 _LAST_WORDS_SECONDS: Final = 0.5
-"""How long listeners have to take the last state."""
+"""Time for browsers to receive the last state."""
 _STOP_SECONDS: Final = 1.5
 _LOGGER: Final = "uvicorn.error"
 
 
 class LivePage:
-    """A live page: it has its port from the beginning on, and answers once there is a run to show.
+    """A live page: it holds its port from the start, and answers once there is a run to show.
 
     The first fault while it serves is reported, and ends neither the run nor, where it can be helped, the page.
     """
@@ -125,7 +125,7 @@ class LivePage:
         self._thread.start()
 
     def close(self) -> None:
-        """Show listeners the last state, which takes half a second, let them go and give the port back."""
+        """Show the last state, which takes half a second, close all connections and release the port."""
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The charts of a run but for its symbols' markets: money, what fills were worth, orders, reasons for not quoting."""
+"""The charts of a run except its symbols' markets: money, what fills were worth, orders, reasons for not quoting."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

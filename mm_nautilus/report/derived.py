@@ -35,7 +35,7 @@ _CONVERTED = ("realized_pnl", "fees", "turnover")
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read a run with all the figures that its tables have, also one that goes on or was cut off.
+    """Read a run with all the figures that its tables have, also one that is running or was interrupted.
 
     The summary of such a run is up to a minute old, and its tables reach about as far. Errors are those of
     `RunFiles.read` and `complete_summary`.
@@ -46,7 +46,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def complete_summary(files: RunFiles) -> dict[str, Any]:
-    """Return a run's summary, which goes as far as it does, with the figures that only its tables have.
+    """Return a run's summary with the figures that only its tables have.
 
     Each symbol gets ``fill_quality``, ``fees_report``, ``turnover`` and ``pnl_turnover_bps``, the equity ``fees`` and
     ``trading_pnl_before_fees``, and the summary ``total``, what is added up over symbols, and ``answer``. Money is

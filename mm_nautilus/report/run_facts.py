@@ -53,7 +53,7 @@ class SymbolFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run, as far as it has got."""
+    """A run up to now."""
 
     currency: str
     seconds: float

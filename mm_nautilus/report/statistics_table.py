@@ -20,7 +20,7 @@ _OF_POSITIONS: Final = (
 
 
 def statistics_rows(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the framework's statistics: those that are shown as they are, and those that are not to be taken so.
+    """Return the framework's statistics: those shown as they are, and those that differ from ours.
 
     ``equity`` has name, figure and meaning, ``positions`` a column a currency, ``differing`` the framework's figure,
     ours, and why.
@@ -81,7 +81,7 @@ def _money(value: float | None, currency: str) -> str:
 def _differing(
     summary: Mapping[str, Any], positions: Mapping[str, Any], returns: Mapping[str, float | None]
 ) -> list[Statistic]:
-    """Return what the framework's figures of the same name are of."""
+    """Return the framework's figures that differ from ours of the same name, and why."""
     equity = summary["equity"] or {}
     symbols = summary["symbols"].values()
     trades, wins = (sum(figures[name] for figures in symbols) for name in ("trades", "wins"))
