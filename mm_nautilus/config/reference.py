@@ -7,11 +7,11 @@ from typing import Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mm_nautilus.config.fee_schedule import FeeScheduleConfig
 from mm_nautilus.config.problems import allowed_text, describe, shown
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.run import (
     FeeConfig,
+    FeeScheduleConfig,
     LatencyConfig,
     MetricsConfig,
     OutputConfig,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from mm_nautilus.config.fee_schedule import FeeScheduleConfig
+from mm_nautilus.config.run import FeeScheduleConfig
 from mm_nautilus.report.rows import NONE
 from mm_nautilus.system.plain_text import counted
 

@@ -9,8 +9,7 @@ from typing import Any, Final, Self
 from nautilus_trader.execution import FeeModel
 from nautilus_trader.model import InstrumentId, LiquiditySide, Money
 
-from mm_nautilus.config.fee_schedule import FeeScheduleConfig, FeeTier
-from mm_nautilus.config.run import TradingConfig
+from mm_nautilus.config.run import FeeScheduleConfig, FeeTier, TradingConfig
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.system.moments import SECOND_NS

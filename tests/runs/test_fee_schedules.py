@@ -11,7 +11,7 @@ from finished_sandbox import sandbox_run
 from pydantic import ValidationError
 from whole_runs import FinishedRun
 
-from mm_nautilus.config.fee_schedule import FeeScheduleConfig, FeeTier
+from mm_nautilus.config.run import FeeScheduleConfig, FeeTier
 from mm_nautilus.report.page import write_report
 
 Runs = Callable[..., FinishedRun]

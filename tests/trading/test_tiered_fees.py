@@ -4,7 +4,7 @@ from unittest.mock import ANY
 
 from scripting import XRP_USDT, Watched, book, config, ns, trade
 
-from mm_nautilus.config.fee_schedule import FeeScheduleConfig
+from mm_nautilus.config.run import FeeScheduleConfig
 from mm_nautilus.runs.fee_model import TieredFees, fee_tiers, fee_warnings
 
 
