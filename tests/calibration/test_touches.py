@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_nautilus.calibration.touches import TouchSeries
+from mm_nautilus.calibration.touches import TouchSeries, spread_figures
+
+SECOND_NS = 1_000_000_000
 
 
 def series(ts, bid=None, ask=None, *, end=None):
@@ -84,3 +86,44 @@ def test_columns_that_are_no_series_are_refused(change, text):
 def test_an_empty_series_is_refused():
     with pytest.raises(ValueError, match="not empty"):
         TouchSeries(*([np.array([], dtype=np.int64)] * 5), 0)
+
+
+# -- The spread, weighted by time --------------------------------------------------------------------------
+
+
+def figures(*rows, end, increment=0.5):
+    """Return the figures of a series of (second, bid, ask)."""
+    times, bids, asks = zip(*rows, strict=True)
+    touches = series([time * SECOND_NS for time in times], bids, asks, end=end * SECOND_NS)
+    return spread_figures(touches, increment, market_orders=3, trades=4)
+
+
+def test_every_touch_counts_for_as_long_as_it_stood():
+    found = figures((0, 99, 101), (1, 999, 1001), (4, 99, 101), end=4)
+    mean_mid_ticks = (1 * 100 + 3 * 1000) / 4
+    assert found.mid_price == pytest.approx(mean_mid_ticks * 0.5)
+    assert found.tick_bps == pytest.approx(10_000 / mean_mid_ticks)
+    assert found.median_spread_ticks == 2
+    assert found.median_spread_bps == pytest.approx(10_000 * 2 / 1000)
+    assert (found.market_orders, found.trades) == (3, 4)
+
+
+def test_the_median_is_of_time_and_not_of_rows():
+    rows = [(0, 98, 102), (1, 99, 101), (2, 98, 102), (3, 99, 100), (9, 98, 102)]
+    assert figures(*rows, end=10).median_spread_ticks == 1
+
+
+def test_the_median_is_the_least_spread_not_exceeded_half_of_the_time():
+    assert figures((0, 99, 100), (5, 98, 102), end=10).median_spread_ticks == 1
+    assert figures((0, 99, 100), (4, 98, 102), end=10).median_spread_ticks == 4
+
+
+def test_a_series_of_one_moment_is_refused():
+    with pytest.raises(ValueError, match="touches must cover some time, was one moment"):
+        figures((1, 99, 101), end=1)
+
+
+@pytest.mark.parametrize("increment", [0.0, -1.0, float("nan")])
+def test_an_increment_that_is_none_is_refused(increment):
+    with pytest.raises(ValueError, match="price_increment must be positive, was"):
+        figures((0, 99, 101), end=1, increment=increment)
