@@ -313,7 +313,7 @@ CASES: dict[str, tuple[str, ...]] = {name: (GAMMA, *case) for name, case in OF_G
     "a limit of nothing": (
         "  fees:",
         "  rate_limit: {kraken: null}\n  fees:",
-        ("either kraken or both of actions and seconds must be given, was {kraken: null}",),
+        "either kraken or both of actions and seconds must be given, was {kraken: null}",
     ),
     "tier and bucket": (
         "  fees:",
