@@ -91,6 +91,7 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     paths = trail_paths(files, exits)
     guards = read_guard_log(files)
     changes = () if guards is None else guards.entries
+    listed = [_listed(entry, state=entry.state.value, text=entry.text) for entry in changes[-_MOST_LISTED:]]
     figures: dict[str, Figure] = {
         "equity": equity_figure(equity_paths(files)),
         "reasons": reasons_figure(symbols),
@@ -123,7 +124,7 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "model_table": model_table(symbols),
         "reason_table": dict(zip(("sides", "rows"), reason_table(symbols), strict=True)),
         "guard_table": [] if guards is None else _guard_table(guards, list(symbols), start_ns, end_ns),
-        "guard_list": None if guards is None else [_guard_cells(entry) for entry in changes[-_MOST_LISTED:]],
+        "guard_list": None if guards is None else listed,
         "keeps_guards": files.has_guards,
         "guards_left_out": max(0, len(changes) - _MOST_LISTED),
         "has_all_guards": guards is not None and guards.is_whole,
@@ -280,27 +281,34 @@ def _guard_table(
     ]
 
 
-def _guard_cells(entry: GuardEntry) -> dict[str, Any]:
-    return {
-        "time": f"{moment(entry.ts_ns):%m-%d %H:%M:%S}",
-        "ms": entry.ts_ns // 1_000_000,
-        "symbol": entry.symbol,
-        "state": entry.state.value,
-        "text": entry.text,
-    }
+def _listed(at: GuardEntry | ExitEntry, **texts: str) -> dict[str, Any]:
+    """Return a line of a list, with its moment in words and for the charts."""
+    time = f"{moment(at.ts_ns):%m-%d %H:%M:%S}"
+    return {"time": time, "ms": at.ts_ns // 1_000_000, "symbol": at.symbol, **texts}
 
 
 def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:
-    return {
-        "time": f"{moment(entry.ts_ns):%m-%d %H:%M:%S}",
-        "ms": entry.ts_ns // 1_000_000,
-        "symbol": entry.symbol,
-        "reason": entry.reason.replace("_", " "),
-        "side": "long" if entry.is_long else "short",
-        "entry": NONE if entry.entry_price is None else f"{entry.entry_price:,.{decimals}f}",
-        "price": f"{entry.price:,.{decimals}f}",
-        "move": NONE if entry.move_bps is None else f"{entry.move_bps:+z.2f} bps",
-    }
+    return _listed(
+        entry,
+        reason=entry.reason.replace("_", " "),
+        side="long" if entry.is_long else "short",
+        entry=NONE if entry.entry_price is None else f"{entry.entry_price:,.{decimals}f}",
+        price=f"{entry.price:,.{decimals}f}",
+        move=NONE if entry.move_bps is None else f"{entry.move_bps:+z.2f} bps",
+    )
+
+
+_SWITCHES: Final = {
+    "queue_position": (
+        "OFF: the first trade at its price fills a quote",
+        "a quote waits behind the size that was displayed when it arrived",
+    ),
+    "liquidity_consumption": (
+        "OFF: the same size may fill several of our orders",
+        "size that filled one of our orders is gone for the others",
+    ),
+}
+"""What the simulated venue does with each switch off and on."""
 
 
 def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -315,16 +323,5 @@ def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             "order latency",
             f"new {latency['insert_ms']:g} ms, amend {latency['amend_ms']:g} ms, cancel {latency['cancel_ms']:g} ms",
         ),
-        (
-            "queue position",
-            "a quote waits behind the size that was displayed when it arrived"
-            if venue["queue_position"]
-            else "OFF: the first trade at its price fills a quote",
-        ),
-        (
-            "liquidity consumption",
-            "size that filled one of our orders is gone for the others"
-            if venue["liquidity_consumption"]
-            else "OFF: the same size may fill several of our orders",
-        ),
+        *((name.replace("_", " "), words[venue[name]]) for name, words in _SWITCHES.items()),
     ]

@@ -197,52 +197,63 @@ def cells(lines, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("title", "expected"),
     [
-        ("fills", ["1,284", "0", "1,284"]),
-        ("trades", ["44", "44", "88"]),
-        ("wins", ["30", "30", "60"]),
-        ("losses", ["13", "13", "26"]),
-        ("win rate", ["68.2 %", "68.2 %", "68.2 %"]),
-        ("realized PnL, net of fees", ["+$8.50", "-0.00004388 BTC", "+$4.10"]),
-        ("total PnL, net of fees", ["+$7.25", "-", "-"]),
-        ("average PnL per trade", ["+$0.1900", "+0.19000000 BTC", "+$0.0044"]),
-        ("fees", ["$1.50", "1.50000000 BTC", "$150001.50"]),
-        ("turnover", ["$1034.93", "0.00000000 BTC", "$1034.93"]),
-        ("total PnL, of turnover", ["+70.05 bps", "-", "-"]),
-        ("maker share of fills", ["97.6 %", "-", "97.6 %"]),
-        ("inventory at the end", ["-1,234,567.8 XRP", "0 XRP"]),
-        ("average inventory, absolute", ["0.00001 XRP", "0.00001 XRP"]),
-        ("time at the inventory cap", ["2.3 s", "2.3 s"]),
-        ("orders placed", ["99", "99", "198"]),
-        ("amended", ["1,011", "1,011", "2,022"]),
-        ("cancelled", ["18", "18", "36"]),
-        ("refused by venue / engine", ["8 / 2", "8 / 2", "16 / 4"]),
-        ("quotes per fill", ["13.21", "-", "1.73"]),
+        (
+            "Symbols",
+            {
+                "fills": ["1,284", "0", "1,284"],
+                "trades": ["44", "44", "88"],
+                "wins": ["30", "30", "60"],
+                "losses": ["13", "13", "26"],
+                "win rate": ["68.2 %", "68.2 %", "68.2 %"],
+                "realized PnL, net of fees": ["+$8.50", "-0.00004388 BTC", "+$4.10"],
+                "total PnL, net of fees": ["+$7.25", "-", "-"],
+                "average PnL per trade": ["+$0.1900", "+0.19000000 BTC", "+$0.0044"],
+                "fees": ["$1.50", "1.50000000 BTC", "$150001.50"],
+                "turnover": ["$1034.93", "0.00000000 BTC", "$1034.93"],
+                "total PnL, of turnover": ["+70.05 bps", "-", "-"],
+                "maker share of fills": ["97.6 %", "-", "97.6 %"],
+                "inventory at the end": ["-1,234,567.8 XRP", "0 XRP"],
+                "average inventory, absolute": ["0.00001 XRP", "0.00001 XRP"],
+                "time at the inventory cap": ["2.3 s", "2.3 s"],
+                "orders placed": ["99", "99", "198"],
+                "amended": ["1,011", "1,011", "2,022"],
+                "cancelled": ["18", "18", "36"],
+                "refused by venue / engine": ["8 / 2", "8 / 2", "16 / 4"],
+                "quotes per fill": ["13.21", "-", "1.73"],
+            },
+        ),
+        (
+            "Quote model",
+            {
+                "model": ["glft", "-"],
+                "distance from the centre": ["2.46 bps (57.7 ticks)", "-"],
+                "moved by full inventory": ["1.20 bps (28.2 ticks)", "-"],
+                "maker fee": ["2 bps", "-"],
+                "one-minute volatility": ["0.0812 %", "-"],
+                "volatility measured from": ["5-second returns", "-"],
+                "volatility since, UTC": ["12:00:45", "-"],
+                "the market's spread": ["0.4251 bps (median)", "-"],
+            },
+        ),
+        (
+            "Fills that made liquidity, of their value",
+            {
+                "spread captured": ["+2.50 bps", "-"],
+                "mark-out after 1 s": ["+1.25 bps ± 0.30", "-"],
+                "mark-out after 5 s": ["+1.25 bps", "-"],
+                "net of fees after 30 s": ["-8.75 bps", "-"],
+            },
+        ),
     ],
+    ids=["symbols", "quote model", "fills"],
 )
-def test_figures_of_the_symbols_stand_side_by_side(summary, name, expected):
-    assert cells(printed(summary), name) == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("model", ["glft", "-"]),
-        ("distance from the centre", ["2.46 bps (57.7 ticks)", "-"]),
-        ("moved by full inventory", ["1.20 bps (28.2 ticks)", "-"]),
-        ("maker fee", ["2 bps", "-"]),
-        ("one-minute volatility", ["0.0812 %", "-"]),
-        ("volatility measured from", ["5-second returns", "-"]),
-        ("volatility since, UTC", ["12:00:45", "-"]),
-        ("the market's spread", ["0.4251 bps (median)", "-"]),
-    ],
-)
-def test_figures_of_the_quote_model_stand_in_a_table_of_their_own(summary, name, expected):
+def test_figures_of_each_table_stand_side_by_side(summary, title, expected):
     lines = printed(summary)
 
-    assert "Quote model" in lines
-    assert cells(lines, name) == expected
+    assert title in lines
+    assert {name: cells(lines, name) for name in expected} == expected
 
 
 def test_figures_of_a_quote_model_never_have_an_exponent(summary):
@@ -340,19 +351,6 @@ def test_fees_that_cannot_be_converted_are_left_out(summary):
     summary["equity"] |= {"fees": None, "trading_pnl_before_fees": None}
 
     assert any("trading -$11.74, revaluation" in line for line in printed(summary))
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("spread captured", ["+2.50 bps", "-"]),
-        ("mark-out after 1 s", ["+1.25 bps ± 0.30", "-"]),
-        ("mark-out after 5 s", ["+1.25 bps", "-"]),
-        ("net of fees after 30 s", ["-8.75 bps", "-"]),
-    ],
-)
-def test_what_fills_were_worth(summary, name, expected):
-    assert cells(printed(summary), name) == expected
 
 
 def test_equity_that_is_not_known(summary):
