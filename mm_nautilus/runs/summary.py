@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from nautilus_trader.model import InstrumentId
@@ -21,6 +21,9 @@ from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.recorder import ExitTotals
 from mm_nautilus.system.moments import moment
 from mm_nautilus.trading.symbol import SymbolState
+
+_ORDER_COUNTS: Final = ("placed", "amended", "cancelled", "rejected", "denied")
+_ODD_COUNTS: Final = ("exits_refused", "old_trades", "repeated_trades", "phantom_fills")
 
 
 def _number(amount: str) -> float | None:
@@ -61,18 +64,11 @@ def symbol_summary(
         "maker_share_pct": 100.0 * maker_fills / fills if fills else None,
         "average_inventory": symbol.average_inventory(now_ns),
         "seconds_at_cap": held_back,
-        "orders_placed": counts.placed,
-        "orders_amended": counts.amended,
-        "orders_cancelled": counts.cancelled,
-        "orders_rejected": counts.rejected,
-        "orders_denied": counts.denied,
+        **{f"orders_{name}": getattr(counts, name) for name in _ORDER_COUNTS},
         "rate_limited": counts.rate_limited,
         "rate_points": counts.points,
         **waits_summary([side.wait for side in symbol.sides]),
-        "exits_refused": counts.exits_refused,
-        "old_trades": counts.old_trades,
-        "repeated_trades": counts.repeated_trades,
-        "phantom_fills": counts.phantom_fills,
+        **{name: getattr(counts, name) for name in _ODD_COUNTS},
         "quotes_per_fill": round((counts.placed + counts.amended) / fills, 2) if fills else None,
         "halted": symbol.is_halted,
         "quoting": {

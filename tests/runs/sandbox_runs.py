@@ -88,12 +88,19 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"the command never said {words!r}")
 
 
-def wait_for_fill(process: subprocess.Popen[Any], folder: Path, *, count: int = 1) -> None:
-    """Wait until a run has written its first fills to the journal."""
+def wait_for_fill(
+    process: subprocess.Popen[Any],
+    folder: Path,
+    *,
+    count: int = 1,
+    file: str = "journal.jsonl",
+    words: str = '"type": "fill"',
+) -> None:
+    """Wait until a run has written its first fills to the journal, or to another file in other words."""
     deadline = time.monotonic() + LONGEST_WAIT
     while time.monotonic() < deadline:
-        journals = list(folder.glob("runs/*/journal.jsonl"))
-        if journals and journals[0].read_text(encoding="utf-8").count('"type": "fill"') >= count:
+        files = list(folder.glob(f"runs/*/{file}"))
+        if files and files[0].read_text(encoding="utf-8").count(words) >= count:
             return
         if process.poll() is not None:
             pytest.fail(f"the run ended with {process.returncode}: {process.communicate()}")

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from processes import python
 from whole_runs import CONFIGS, ROOT, FinishedRun
 
 from mm_nautilus.calibration.figures import Calibration, CalibrationSource, SymbolCalibration
@@ -32,7 +31,6 @@ MODELLED = (
     "strategy.requote_tolerance_bps=0.2",
     "end=2025-12-13T12:15:00Z",
 )
-COMMAND = [sys.executable, str(ROOT / "run_backtest.py")]
 
 
 @pytest.fixture(scope="module")
@@ -196,21 +194,9 @@ def test_summary_has_the_figures_of_each_symbols_quotes(modelled: Runs) -> None:
     run = modelled("glft")
     model = run.symbol("XRP/USDT")["quote_model"]
     assert set(model) == {
-        "model",
-        "source",
-        "gamma",
-        "half_width_bps",
-        "half_width_ticks",
-        "skew_bps",
-        "skew_ticks",
-        "maker_fee_bps",
-        "volatility_pct",
-        "volatility_source",
-        "volatility_since",
-        "spread_bps",
-        "spread_source",
-        "estimates",
-        "refused_estimates",
+        *("model", "source", "gamma", "half_width_bps", "half_width_ticks", "skew_bps", "skew_ticks"),
+        *("maker_fee_bps", "volatility_pct", "volatility_source", "volatility_since"),
+        *("spread_bps", "spread_source", "estimates", "refused_estimates"),
     }
     assert (model["model"], model["gamma"], model["maker_fee_bps"]) == ("glft", 0.1, 0)
     assert (model["spread_bps"], model["spread_source"]) == (1.15, "median spread")
@@ -251,13 +237,7 @@ def test_the_log_tells_each_symbols_figures(tmp_path: Path, calibration: Path) -
     ]
     words = [word for change in changes for word in ("--set", change)]
     minute = [word.replace("12:15", "12:01") for word in words]
-    done = subprocess.run(
-        [*COMMAND, *minute, "--out", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = python(ROOT / "run_backtest.py", *minute, "--out", tmp_path)  # a process logs to one file only
     assert done.returncode == 0, done.stderr
     (folder,) = tmp_path.iterdir()
     log = "\n".join(path.read_text() for path in folder.glob("run*"))
@@ -296,54 +276,22 @@ MODEL = ("strategy.use_reservation_price=true", "strategy.reservation_model=glft
     ("pattern", "replacement", "changes", "words"),
     [
         ("version: 1", "version: 2", MODEL, ("changed.yaml:4: version: version must be 1, was 2",)),
-        (
-            "XRP/BTC:",
-            "XRP/EUR:",
-            MODEL,
-            ("must be in it (BTC/USDT, XRP/EUR, XRP/USDT; did you mean", "was XRP/BTC"),
-        ),
-        (
-            "kappa_per_bps: 1.5",
-            "kappa_per_bps: 6380.0",
-            MODEL,
-            ("XRP/USDT: kappa_per_bps must be between", "was 6380"),
-        ),
-        (
-            "kappa_per_bps: 1.5",
-            "kappa_per_bps: fast",
-            MODEL,
-            ("kappa_per_bps must be a finite number above 0",),
-        ),
-        (
-            "kappa_per_bps: 2.4",
-            "kappa_per_bps: 0.01",
-            MODEL,
-            ("BTC/USDT: a_per_second 0.7 and kappa_per_bps 0.01 must",),
-        ),
-        (
-            "volatility_bps: 1.1",
-            "volatility_bps: 110.0",
-            MODEL,
-            ("volatility_bps must be between 0 and 100 basis points",),
-        ),
-        (
-            "version: 1",
-            "version: 1",
-            (*MODEL[:2], "venue.fees.maker_fee_pct=0.1"),
-            (
-                "strategy.symbols.BTC/USDT.reservation_model: the full width of glft must be at most 5 % of mid",
-                "the maker fee of 10 bps",
-            ),
-        ),
-        (
-            "(?s)microprice:.*?mark_outs",
-            "microprice: null\n    mark_outs",
-            ("strategy.fair_price=microprice",),
-            ("must have a micro-price table",),
-        ),
+        ("XRP/BTC:", "XRP/EUR:", MODEL, ("must be in it (BTC/USDT, XRP/EUR, XRP/USDT; did you mean", "was XRP/BTC")),
+        ("kappa_per_bps: 1.5", "kappa_per_bps: 6380.0", MODEL,
+         ("XRP/USDT: kappa_per_bps must be between", "was 6380")),
+        ("kappa_per_bps: 1.5", "kappa_per_bps: fast", MODEL, ("kappa_per_bps must be a finite number above 0",)),
+        ("kappa_per_bps: 2.4", "kappa_per_bps: 0.01", MODEL,
+         ("BTC/USDT: a_per_second 0.7 and kappa_per_bps 0.01 must",)),
+        ("volatility_bps: 1.1", "volatility_bps: 110.0", MODEL,
+         ("volatility_bps must be between 0 and 100 basis points",)),
+        ("version: 1", "version: 1", (*MODEL[:2], "venue.fees.maker_fee_pct=0.1"),
+         ("strategy.symbols.BTC/USDT.reservation_model: the full width of glft must be at most 5 % of mid",
+          "the maker fee of 10 bps")),
+        ("(?s)microprice:.*?mark_outs", "microprice: null\n    mark_outs", ("strategy.fair_price=microprice",),
+         ("must have a micro-price table",)),
         ("(?s).*", "", MODEL, ("a calibration must be a mapping of keys, was an empty file",)),
     ],
-)
+)  # fmt: skip
 def test_a_bad_calibration_ends_the_command_before_anything_is_written(
     tmp_path: Path,
     calibration: Path,

@@ -23,7 +23,6 @@ from sandbox_runs import (
     start,
     wait_for_fill,
 )
-from whole_runs import ROOT
 
 from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.runs import sandbox
@@ -351,9 +350,7 @@ def test_lost_websocket_at_the_start_is_given_up_or_interrupted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("strategy.gamma=7", "gamma must be between 0.01 and 1.0, got 7"),
         ("feed.speed=0", "speed must be a number above 0"),
-        ("strategy.symbols={XRP/USD: {}}", "did you mean XRP/USDT?), was XRP/USD"),
         (
             "strategy.symbols.XRP/USDT.position_size=1 XRP",
             "at least 2.000000 XRP (the least size of an order)",
@@ -394,11 +391,3 @@ def test_symbols_and_sizes_that_a_live_venue_does_not_take_are_refused(
         assert words in errors
         assert "were not compared" not in out + errors
     assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("kind", ["sandbox", "backtest"])
-def test_configuration_of_the_other_kind_is_named(kind: str, command: Command) -> None:
-    other = {"sandbox": "backtest", "backtest": "sandbox"}[kind]
-    code, _, errors = command(kind, ROOT / "configs" / f"{other}.yaml")
-    assert code == 2
-    assert f"configuration, for mm-nautilus {other}" in errors

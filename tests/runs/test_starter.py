@@ -147,13 +147,8 @@ def test_every_value_that_is_proposed_has_its_reason() -> None:
     assert "IS EXPECTED TO LOSE" not in words
     proposed = {path for path in starter.values if path[:2] == ("strategy", "symbols")}
     assert {path[-1] for path in proposed} == {
-        "position_size",
-        "max_inventory",
-        "min_spread_pct",
-        "min_edge_bps",
-        "base_volatility_pct",
-        "take_profit_pct",
-        "stop_loss_pct",
+        *("position_size", "max_inventory", "min_spread_pct", "min_edge_bps"),
+        *("base_volatility_pct", "take_profit_pct", "stop_loss_pct"),
     }
     text = " ".join(
         template_text(RunConfig, {("catalog",): "c", **starter.values}, [], starter.notes).split()
