@@ -37,7 +37,7 @@ START = datetime(2025, 12, 13, tzinfo=UTC)
 SHARED = {
     "whole sample": (
         *("identities", "statistics", "report_page", "rotated_journals", "inputs"),
-        *("report_charts", "report_figures", "sandbox_reports", "recorded_runs", "traces"),
+        *("report_charts", "report_figures", "sandbox_reports", "sandbox_run", "recorded_runs", "traces"),
     ),
     "live nodes in this process": ("carried_state", "phantom_fills", "state_saver"),
     "parts of the sample": ("features", "calibrated_runs", "records", "compare_runs", "journal_links"),

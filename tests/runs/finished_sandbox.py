@@ -23,9 +23,11 @@ EVENTFUL = (
 def sandbox_run(folder: Path, *sets: str, seconds: int = 300) -> FinishedRun:
     """Run the command on the local venue and return what it left."""
     options = [word for one in sets for word in ("--set", one)]
-    done = finished(str(configuration(folder)), "--quiet", *ending(folder, seconds), *options)
+    done = finished(str(configuration(folder)), "--json", *ending(folder, seconds), *options)
     assert done.returncode == 0, done.stderr
-    return left_run(Left.only(folder).folder)
+    run = left_run(Left.only(folder).folder)
+    assert json.loads(done.stdout) == run.summary
+    return run
 
 
 def left_run(folder: Path) -> FinishedRun:

@@ -32,13 +32,7 @@ BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 
 class LiveRun:
-    """A run with a live page.
-
-    Parameters
-    ----------
-    path
-        Its configuration.
-    """
+    """A run of a configuration with a live page."""
 
     def __init__(self, path: Path, *options: str, token: str | None = None) -> None:
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
@@ -141,19 +135,10 @@ def test_figures_at_the_end_are_those_of_the_summary(watched: tuple[Path, dict[s
     assert last["status_text"] == summary["stop"]["text"]
     for symbol in last["symbols"]:
         told, figures = summary["symbols"][symbol["symbol"]], symbol["figures"]
-        for key in (
-            "fills",
-            "trades",
-            "wins",
-            "losses",
-            "win_rate",
-            "realized_pnl",
-            "total_pnl",
-            "fees",
-            "inventory",
-        ):
+        exact = ("realized_pnl", "total_pnl", "fees", "inventory")
+        for key in ("fills", "trades", "wins", "losses", "win_rate", *exact):
             assert figures[key]["value"] == told[key], key
-        for key in ("realized_pnl", "total_pnl", "fees", "inventory"):
+        for key in exact:
             assert figures[key]["exact"] == told["exact"][key]
     equity, figures = summary["equity"], last["account"]["figures"]
     for key, name in (("equity", "end"), ("trading_pnl", "trading_pnl"), ("revaluation", "revaluation")):
@@ -258,9 +243,7 @@ def test_signal_ends_the_run_in_time_with_open_pages(tmp_path: Path, number: int
             stream.close()
     left = Left.only(tmp_path)
     left.assert_ended("interrupted")
-    assert not (
-        left.folder / "failure.txt"
-    ).exists()  # which is written where the end takes almost five seconds
+    assert not (left.folder / "failure.txt").exists(), "written where the end takes almost five seconds"
 
 
 @pytest.mark.long
@@ -276,16 +259,9 @@ def fail(_snapshot):
 publisher.state_document = fail
 process_main(["sandbox", *sys.argv[1:]])
 """
+    words = [str(configuration(tmp_path)), *ending(tmp_path, 120), "--web-port", "0"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            planted,
-            str(configuration(tmp_path)),
-            *ending(tmp_path, 120),
-            "--web-port",
-            "0",
-        ],
+        [sys.executable, "-c", planted, *words],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -342,9 +318,8 @@ def test_page_halts_the_run_and_keeps_it_halted(tmp_path: Path) -> None:
         answer = run.ask("api/halt", {"flatten": False}, **BEARER)
         assert answer["halt_file"] == str(tmp_path / "state" / "probe.halt")
         halted = next(data for name, data in reader if name == "state" and data["is_halted"])
-        assert {symbol["reason"] for symbol in halted["symbols"]} == {
-            "halted by the kill switch: the live page"
-        }
+        reasons = {symbol["reason"] for symbol in halted["symbols"]}
+        assert reasons == {"halted by the kill switch: the live page"}
         run.process.send_signal(signal.SIGTERM)
         last = [data for name, data in reader if name == "state"][-1]
         assert {symbol["figures"]["bid"]["value"] for symbol in last["symbols"]} == {None}

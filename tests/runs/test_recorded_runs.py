@@ -19,14 +19,8 @@ from mm_nautilus.runs.inputs import prepare
 
 PART = "end=2025-12-13T12:08:00Z"
 EXECUTION = [
-    "ts_event",
-    "symbol",
-    "side",
-    "price",
-    "quantity",
-    "commission",
-    "commission_currency",
-    "liquidity",
+    *("ts_event", "symbol", "side", "price", "quantity"),
+    *("commission", "commission_currency", "liquidity"),
 ]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sandbox_runs import Left, configuration, ending, finished
+from sandbox_runs import Left, configuration, finished
+from whole_runs import FinishedRun
 
 from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.data.catalog import CatalogReader
@@ -18,7 +19,9 @@ from mm_nautilus.market.rows import Flag
 PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
 LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}
 TABLES = ("fills", "metrics", "equity", "market", "quotes", "mark_outs", "actions")
-FILES = {"config.yaml", "summary.json", "journal.jsonl"} | {f"{name}.parquet" for name in TABLES}
+FILES = {"config.yaml", "summary.json", "journal.jsonl", "report.html"} | {
+    f"{name}.parquet" for name in TABLES
+}
 
 
 def events_of(reader: CatalogReader) -> int:
@@ -28,18 +31,12 @@ def events_of(reader: CatalogReader) -> int:
     return groups + sum(len(block.ts_init) for name in names for block in reader.iter_trades(name))
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    """Run on 140 seconds of data and return the folder and what was printed."""
-    folder = tmp_path_factory.mktemp("sandbox")
-    done = finished(str(configuration(folder)), *ending(folder, 140), "--json")
-    assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout)
+@pytest.fixture
+def left(paper_run: FinishedRun) -> Left:
+    return Left(paper_run.outcome.folder)
 
 
-def test_run_fills_on_all_pairs_and_the_money_adds_up(first: tuple[Path, dict]) -> None:
-    folder, _ = first
-    left = Left.only(folder)
+def test_run_fills_on_all_pairs_and_the_money_adds_up(left: Left) -> None:
     assert set(left.fills.symbol) == PAIRS
     left.assert_ended("completed")
     for symbol, told in left.summary["symbols"].items():
@@ -48,14 +45,11 @@ def test_run_fills_on_all_pairs_and_the_money_adds_up(first: tuple[Path, dict]) 
         assert told["total_pnl"] == pytest.approx(told["realized_pnl"] + told["unrealized_pnl"], abs=1e-8)
 
 
-def test_run_leaves_the_files_of_a_backtest(first: tuple[Path, dict]) -> None:
-    folder, printed = first
-    left = Left.only(folder)
+def test_run_leaves_the_files_of_a_backtest(left: Left) -> None:
     written = {path.name for path in left.folder.iterdir()}
     logs = {name for name in written if name.startswith("run_") and name.endswith(".log")}
     assert logs
     assert written - logs == FILES
-    assert printed == left.summary
     assert load_sandbox_config(left.folder / "config.yaml").config.strategy.symbols.keys() == PAIRS
     metrics = pd.read_parquet(left.folder / "metrics.parquet")
     last = metrics.sort_values("ts_event", kind="stable").groupby("symbol").last()
@@ -64,25 +58,25 @@ def test_run_leaves_the_files_of_a_backtest(first: tuple[Path, dict]) -> None:
     assert str(equity.equity.iloc[-1].normalize()) in left.summary["equity"]["exact"]["end"]
 
 
-def test_summary_says_what_it_was(first: tuple[Path, dict]) -> None:
-    summary = Left.only(first[0]).summary
+def test_summary_says_what_it_was(left: Left) -> None:
+    summary = left.summary
     assert summary["simulated_data"] is True
     assert summary["stop"] == {"cause": "end of the feed", "text": "the feed has ended"}
     assert summary["feed"]["source"] == "local"
     assert summary["feed"]["rest_url"].startswith("http://127.0.0.1:")
     assert summary["start"]["is_resumed"] is False
     assert summary["venue"]["queue_position"] is True
-    assert summary["events"] == events_of(CatalogReader(first[0] / "played"))
-    assert summary["period"]["seconds"] >= 6.5
+    assert summary["events"] == events_of(CatalogReader(left.folder.parents[1] / "played"))
+    assert summary["period"]["seconds"] >= 14.5
 
 
 @pytest.mark.parametrize(
     "is_resumed", [True, pytest.param(False, marks=pytest.mark.long)], ids=["resumed", "fresh"]
 )
 def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
-    first: tuple[Path, dict], tmp_path: Path, command: Callable[..., Any], is_resumed: bool
+    paper_run: FinishedRun, tmp_path: Path, command: Callable[..., Any], is_resumed: bool
 ) -> None:
-    folder, printed = first
+    folder, before = paper_run.outcome.folder.parents[1], paper_run.summary
     state = shutil.copytree(folder / "state", tmp_path / "state")
     options = () if is_resumed else ("--fresh",)
     words = ("--set", f"state.directory={state}", "--duration", "1s", "--out", tmp_path / "runs")
@@ -94,9 +88,9 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
     start = left.summary["start"]
     assert start["is_resumed"] is is_resumed
     if is_resumed:
-        assert start["balances"] == printed["equity"]["balances"]
+        assert start["balances"] == before["equity"]["balances"]
         assert "continues from" in done.stdout
-        carried = {name: told["fills"] for name, told in printed["symbols"].items()}
+        carried = {name: told["fills"] for name, told in before["symbols"].items()}
         told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
         here = left.fills.symbol.value_counts()
         assert told == {name: count + here.get(name, 0) for name, count in carried.items()}
