@@ -12,7 +12,7 @@ from mm_nautilus.cli.console import (
     print_json,
     print_line,
     progress_bar,
-    target_problems,
+    refuse_targets,
     write_target,
 )
 from mm_nautilus.cli.options import (
@@ -70,7 +70,7 @@ def calibrate_command(
     last_seconds = None if window is None else _seconds(window)
     first, last = moment_value("--start", start), moment_value("--end", end)
     file = out or _FOLDER / f"{catalog.resolve().name}.yaml"
-    _refuse_targets(file, plot, force=force)
+    refuse_targets({"--out": file, "--plot": plot}, force=force)
     with ending_on_signals("the calibration was interrupted; nothing was written"):
         from mm_nautilus.runs.calibration import calibrate_catalog  # noqa: PLC0415 (keeps --help fast)
 
@@ -100,15 +100,6 @@ def _seconds(text: str) -> float:
             f"--window must be a number above 0 followed by s, m, h or d, such as 2h, was {text!r}"
         )
     return seconds
-
-
-def _refuse_targets(file: Path, plot: Path | None, *, force: bool) -> None:
-    """Check the files to be written before the work begins."""
-    problems = target_problems({"--out": file, "--plot": plot}, force=force)
-    if plot is not None and plot.absolute() == file.absolute():
-        problems.append(f"--plot must be another file than the calibration's, was {plot}")
-    if problems:
-        raise ConfigError(problems)
 
 
 def _texts(calibration: "Calibration", file: Path, plot: Path | None) -> dict[Path, str]:

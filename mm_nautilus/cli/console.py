@@ -1,4 +1,4 @@
-"""What commands share: output, progress on a terminal, and an orderly end on a signal."""
+"""Output of commands, progress on a terminal, and an orderly end on a signal."""
 
 import json
 import shutil
@@ -27,7 +27,6 @@ _WIDTH_WITHOUT_TERMINAL = 160
 """Columns of tables that are written to a file or a pipe."""
 
 OpenReport = Annotated[bool, typer.Option("--open", help="Open the report in the browser at the end.")]
-"""Whether the report is opened."""
 _REPORT = "report.html"
 
 
@@ -37,14 +36,14 @@ def print_json(value: object) -> None:
 
 
 def print_line(text: str, *, err: bool = False) -> None:
-    """Print a line that may hold what was read from a file; on a narrow terminal in several, broken between words."""
+    """Print a line that may contain text of a file; on a narrow terminal in several, broken between words."""
     is_terminal = (sys.stderr if err else sys.stdout).isatty()
     shown = printable(text)
     typer.echo(wrapped(shown, shutil.get_terminal_size().columns) if is_terminal else shown, err=err)
 
 
 def output_console() -> "Console":
-    """Return what tables are printed with on stdout, of a fixed width where that is no terminal."""
+    """Return the console of tables on stdout, of a fixed width if that is no terminal."""
     from rich.console import Console  # noqa: PLC0415 (rich is only loaded where it prints)
 
     return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
@@ -68,10 +67,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 @contextmanager
 def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
-    """Show a bar on stderr while the block runs; yields what to call with what is done and what there is.
-
-    Nothing is shown where stderr is no terminal.
-    """
+    """Show a bar during the block if stderr is a terminal; yields the function to call with done and total."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
@@ -85,10 +81,7 @@ def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
 
 @contextmanager
 def ending_on_signals(words: str) -> Iterator[None]:
-    """Raise an InterruptedRunError on SIGINT, SIGTERM or SIGHUP in the block, so that what was begun is cleaned up.
-
-    `words` say what was interrupted and what became of it.
-    """
+    """Raise an InterruptedRunError with these words on SIGINT, SIGTERM or SIGHUP in the block."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
         raise InterruptedRunError(words, 128 + number)
@@ -98,7 +91,7 @@ def ending_on_signals(words: str) -> Iterator[None]:
 
 
 def refuse_unopened(*, opens: bool, as_json: bool, quiet: bool) -> None:
-    """Refuse to open a report beside ``--json`` or ``--quiet``, or without a terminal: nobody would look at it."""
+    """Refuse to open a report beside ``--json`` or ``--quiet``, or without a terminal."""
     if not opens:
         return
     beside = [name for name, is_given in (("--json", as_json), ("--quiet", quiet)) if is_given]
@@ -109,7 +102,7 @@ def refuse_unopened(*, opens: bool, as_json: bool, quiet: bool) -> None:
 
 
 def print_outcome(outcome: "RunOutcome", *, as_json: bool, quiet: bool, opens: bool = False) -> None:
-    """Print a run's figures and where they are, and open its report where that is wanted."""
+    """Print a run's figures and their folder, and open its report if wanted."""
     if as_json:
         print_json(outcome.summary)
     elif not quiet:
@@ -134,36 +127,33 @@ def _print_figures(outcome: "RunOutcome") -> None:
         print_line(f"`mm-nautilus report {outcome.folder}` completes its figures", err=True)
 
 
-def target_problems(targets: Mapping[str, Path | None], *, force: bool) -> list[str]:
-    """Return why files, by the options that name them, cannot be written; with `force` they may exist."""
-    problems = []
+def refuse_targets(targets: Mapping[str, Path | None], *, force: bool) -> None:
+    """Raise a ConfigError with all files, by their options, that cannot be written; with `force` they may exist."""
+    problems, known = [], set()
     for option, path in targets.items():
         if path is None:
             continue
+        if path.absolute() in known:
+            problems.append(f"{option} must be another file, was {path}")
+        known.add(path.absolute())
         if path.is_dir():
             problems.append(f"{option} must be a file, was the folder {path}")
         elif path.exists() and not force:
             problems.append(f"{path} exists; --force replaces it, {option} names another file")
         elif (taken := _taken_folder(path)) is not None:
             problems.append(f"{option} must lie in a folder, was {path}, and {taken} is a file")
-    return problems
-
-
-def _taken_folder(path: Path) -> Path | None:
-    """Return what should be a folder above a path and is none."""
-    nearest = next((folder for folder in path.parents if folder.exists()), None)
-    return None if nearest is None or nearest.is_dir() else nearest
-
-
-def refuse_targets(targets: Mapping[str, Path | None], *, force: bool) -> None:
-    """Raise a ConfigError with what `target_problems` finds."""
-    problems = target_problems(targets, force=force)
     if problems:
         raise ConfigError(problems)
 
 
+def _taken_folder(path: Path) -> Path | None:
+    """Return the file above a path, if there is one."""
+    nearest = next((folder for folder in path.parents if folder.exists()), None)
+    return None if nearest is None or nearest.is_dir() else nearest
+
+
 def write_target(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; a MarketMakingError says that it cannot be."""
+    """Write a file atomically; raises MarketMakingError if that fails."""
     try:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)

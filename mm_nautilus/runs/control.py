@@ -28,7 +28,7 @@ STANDSTILL_SECONDS: Final = 10.0
 """Longest time for which the engine's clock may stand still after the wall clock was set back, if orders have a
 latency: it is counted in the engine's time, so that neither orders nor cancels reach the simulated venue."""
 WIND_DOWN_SECONDS: Final = 2.0
-"""Longest wait for the cancels, and the exits where positions are closed, before the engine is stopped."""
+"""Longest wait for cancels and exits before the engine is stopped."""
 
 
 class StopCause(StrEnum):

@@ -1,4 +1,4 @@
-"""Finish the folder of a run: join the parts of its tables, and complete its summary with what these tell."""
+"""Finish the folder of a run: join the parts of its tables, and complete its summary from them."""
 
 import math
 import os
@@ -47,10 +47,10 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def finish_run(folder: Path) -> None:
-    """Join the parts of a run's tables and add to its summary what follows from them, where that was left undone.
+    """Join the parts of a run's tables and complete its summary, if its end, in a hurry, did not.
 
-    A run that a signal ends has only seconds. One that goes on, or was killed, is left as it is. A DataError says that
-    the folder is not a run's, or a file in it is missing or damaged.
+    A run that goes on, or was killed, is left as it is. Raises DataError if the folder is not a run's, or a file in it
+    is missing or damaged.
     """
     files = RunFiles.read(folder)
     if files.is_complete or files.summary["status"] not in _ENDED:
@@ -105,7 +105,7 @@ def equity_statistics(path: Path, *, is_resumed: bool = False) -> dict[str, Any]
 
 
 def _plain(statistics: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return statistics by name, with None where there is no finite figure."""
+    """Return statistics by name, None if not finite."""
     return {
         name: None if value is None or not math.isfinite(value) else value
         for name, value in sorted(statistics.items())

@@ -234,7 +234,7 @@ class RunRecorder(GuardedActor):
 
     def close(self, *, in_hurry: bool = False) -> None:
         """Close the files, after the last rows; in a hurry the parts of tables are left to be joined later."""
-        with ExitStack() as closing:  # the others are closed where one cannot be
+        with ExitStack() as closing:  # closes all, also if one fails
             if self._journal is not None:
                 closing.callback(self._journal.close)
             if self._orders is not None:

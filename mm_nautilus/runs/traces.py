@@ -51,7 +51,7 @@ MARKET: Final = pa.schema(
 MARK_OUTS: Final = pa.schema(
     {"ts_event": _TIME, "symbol": _NAME, "trade_id": pa.string(), "seconds": _NUMBER, "mid_price": _NUMBER}
 )
-"""The mid at every fill and at each horizon after it, none where that lies in a gap of the book."""
+"""The mid at every fill and at each horizon after it, none in a gap of the book."""
 QUOTES: Final = pa.schema(
     {
         "ts_event": _TIME,
@@ -74,12 +74,12 @@ _COUNTS: Final = (
 ACTIONS: Final = pa.schema(
     {"ts_event": _TIME, "symbol": _NAME, **dict.fromkeys(_COUNTS, pa.int64())},
 )
-"""What was sent, filled and refused in a minute, for the symbols for which that was anything."""
+"""Counts of a minute, for symbols with any."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One symbol, and the fills after which the mid is still to be looked at."""
+    """One symbol, and its fills with horizons to come."""
 
     view: SymbolViews
     counted: Mapping[str, int]
@@ -153,8 +153,8 @@ class TraceRecorder(GuardedActor):
     def _look(self, watched: _Watched, now_ns: int, *, is_event: bool = False, is_end: bool = False) -> None:
         """Write the mid for all horizons that have passed without a change of the touch since.
 
-        `is_event` says that a book event of that time is about to be taken in, `is_end` that no other will be seen. A
-        mid is known to have held where an event came after it before a silence became a gap; in a gap none is known.
+        With `is_event` a book event of that time follows, with `is_end` none. A mid is known if an event came after it
+        before a silence became a gap.
         """
         view, has_looked = watched.view, False
         last_ns, is_gap = view.last_event_ns or 0, view.is_gap(now_ns)
@@ -215,14 +215,14 @@ class TraceRecorder(GuardedActor):
                 self._actions.append((minute_ns, watched.view.spec.symbol, *row))
 
     def on_stop(self) -> None:
-        """Look once more at what was due: nothing else comes."""
+        """Write the mids of horizons that have passed."""
         now_ns = self.clock.timestamp_ns()
         for watched in self._watched.values():
             self._look(watched, now_ns, is_end=True)
 
     def close(self, now_ns: int, *, in_hurry: bool = False) -> None:
         """Write the last rows and close the files; for the end of the run."""
-        with ExitStack() as closing:  # the others are closed where one cannot be
+        with ExitStack() as closing:  # closes all, also if one fails
             for rows in self._tables:
                 closing.callback(rows.leave if in_hurry else rows.close)
             for watched in self._watched.values():
