@@ -168,14 +168,6 @@ def test_compare_command_prints_json_and_writes_a_page(
     assert "--force replaces it" in err
 
 
-def test_compare_command_refuses_what_is_no_run(
-    first: FinishedRun, tmp_path: Path, command: Callable[..., Any]
-) -> None:
-    code, out, err = command("compare", str(first.outcome.folder), str(tmp_path))
-    assert (code, out) == (2, "")
-    assert "has no summary.json" in err
-
-
 def test_report_command_writes_the_page(first: FinishedRun, command: Callable[..., Any]) -> None:
     path = first.outcome.folder / "report.html"
     path.unlink(missing_ok=True)
@@ -184,11 +176,3 @@ def test_report_command_writes_the_page(first: FinishedRun, command: Callable[..
     code, out, _ = command("report", str(first.outcome.folder), "--json")
     assert code == 0
     assert json.loads(out) == {"report": str(path), "bytes": path.stat().st_size}
-
-
-def test_report_command_names_what_to_do_about_a_wrong_folder(
-    first: FinishedRun, command: Callable[..., Any]
-) -> None:
-    code, out, err = command("report", str(first.outcome.folder.parent))
-    assert (code, out) == (2, "")
-    assert f"such as {first.outcome.folder}" in err

@@ -40,6 +40,11 @@ UNLIMITED = {
 Runs = Callable[..., FinishedRun]
 
 
+@pytest.fixture
+def run(finished_run: Runs, name: str) -> FinishedRun:
+    return finished_run(name)
+
+
 def _exact(text: str) -> Decimal:
     return Decimal(text.split(maxsplit=1)[0])
 
@@ -59,6 +64,11 @@ def _report_rates(run: FinishedRun) -> dict[str, Decimal]:
 def _rounding(run: FinishedRun, symbol: str) -> Decimal:
     """Return how far the engine's rounding of every amount may add up, in the quote currency."""
     return (run.symbol(symbol)["fills"] + 2) * CENT_OF_COIN
+
+
+def _all_rounding(run: FinishedRun) -> Decimal:
+    rates, symbols = _report_rates(run), run.summary["symbols"].items()
+    return sum((_rounding(run, name) * rates[figures["currency"]] for name, figures in symbols), Decimal(0))
 
 
 @pytest.mark.parametrize("name", _named(*FILLS))
@@ -86,8 +96,7 @@ def test_nothing_is_refused_at_the_shipped_tier(finished_run: Runs, name: str) -
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_run_completes_with_fills_and_trades(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_run_completes_with_fills_and_trades(run: FinishedRun) -> None:
     assert run.summary["status"] == "completed"
     assert run.summary["simulated_data"] is True
     for figures in run.summary["symbols"].values():
@@ -96,50 +105,37 @@ def test_run_completes_with_fills_and_trades(finished_run: Runs, name: str) -> N
 
 
 @pytest.mark.parametrize("name", CASH)
-def test_balances_are_the_start_plus_the_fills_to_the_last_digit(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_balances_are_the_start_plus_the_fills_to_the_last_digit(run: FinishedRun) -> None:
     expected = expected_balances(run.config.venue.starting_balances, run.table("fills"))
     assert run.balances == expected
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_change_of_equity_is_trading_plus_revaluation(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
-    equity, rates = run.summary["equity"]["exact"], _report_rates(run)
+def test_change_of_equity_is_trading_plus_revaluation(run: FinishedRun) -> None:
+    equity = run.summary["equity"]["exact"]
     change, trading, revaluation = (_exact(equity[key]) for key in ("change", "trading_pnl", "revaluation"))
-    slack = sum(
-        _rounding(run, symbol) * rates[figures["currency"]]
-        for symbol, figures in run.summary["symbols"].items()
-    )
-    assert abs(change - trading - revaluation) <= slack
+    assert abs(change - trading - revaluation) <= _all_rounding(run)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_trading_pnl_is_spread_captured_move_and_fees(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
-    answer, rates = run.summary["answer"], _report_rates(run)
+def test_trading_pnl_is_spread_captured_move_and_fees(run: FinishedRun) -> None:
+    answer = run.summary["answer"]
     parts = {part: _exact(answer["exact"][part]) for part in answer["parts"]}
-    slack = sum(
-        _rounding(run, symbol) * rates[figures["currency"]]
-        for symbol, figures in run.summary["symbols"].items()
-    )
     with localcontext() as context:
         context.prec = 60
         assert sum(parts.values(), Decimal(0)) == _exact(run.summary["equity"]["exact"]["trading_pnl"])
-    assert abs(parts["unattributed"]) <= slack
+    assert abs(parts["unattributed"]) <= _all_rounding(run)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_trading_pnl_is_the_sum_over_symbols(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_trading_pnl_is_the_sum_over_symbols(run: FinishedRun) -> None:
     total = sum(_exact(figures["exact"]["total_pnl_report"]) for figures in run.summary["symbols"].values())
     trading = _exact(run.summary["equity"]["exact"]["trading_pnl"])
     assert abs(total - trading) <= len(run.summary["symbols"]) * CENT_OF_COIN
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_actor_figures_equal_a_recomputation_from_the_fills(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_actor_figures_equal_a_recomputation_from_the_fills(run: FinishedRun) -> None:
     fills, marks = run.table("fills"), _marks(run)
     for symbol, figures in run.summary["symbols"].items():
         moved = flows(fills, symbol)
@@ -151,8 +147,7 @@ def test_actor_figures_equal_a_recomputation_from_the_fills(finished_run: Runs, 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_counts_of_trades_add_up(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_counts_of_trades_add_up(run: FinishedRun) -> None:
     for symbol, figures in run.summary["symbols"].items():
         trades, wins, losses = (figures[key] for key in ("trades", "wins", "losses"))
         assert trades == _reducing_fills(run, symbol)
@@ -171,8 +166,7 @@ def _reducing_fills(run: FinishedRun, symbol: str) -> int:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_last_row_of_equity_is_the_summary(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_last_row_of_equity_is_the_summary(run: FinishedRun) -> None:
     last = run.table("equity").iloc[-1]
     exact = run.summary["equity"]["exact"]
     assert abs(last.equity - _exact(exact["end"])) <= Decimal("1e-12")
@@ -181,8 +175,7 @@ def test_last_row_of_equity_is_the_summary(finished_run: Runs, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_order_is_over_and_within_the_rules_of_the_instrument(finished_run: Runs, name: str) -> None:
-    run = finished_run(name)
+def test_every_order_is_over_and_within_the_rules_of_the_instrument(run: FinishedRun) -> None:
     orders = run.table("orders")
     assert set(orders.status) <= {"FILLED", "CANCELED", "REJECTED"}
     assert len(orders) == run.summary["orders"]

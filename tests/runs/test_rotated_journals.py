@@ -53,15 +53,8 @@ def parted(lines: list[Line]) -> int:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("rotated")
-    done = finished(
-        str(configuration(folder)),
-        *ending(folder, 140),
-        "--quiet",
-        "--set",
-        SMALL,
-        "--set",
-        "output.journal_files=null",
-    )
+    words = ["--quiet", "--set", SMALL, "--set", "output.journal_files=null"]
+    done = finished(str(configuration(folder)), *ending(folder, 140), *words)
     assert done.returncode == 0, done.stderr
     return Left.only(folder)
 
