@@ -43,15 +43,9 @@ def on_a_terminal(*words: str, outlives: bool = False) -> Iterator[tuple[subproc
 
 
 def backtest_words(folder: Path) -> list[str]:
-    config = [
-        "run_backtest.py",
-        "configs/v1_4.yaml",
-        "--out",
-        str(folder / "runs"),
-        "--set",
-        "output.report=false",
-    ]
-    return [sys.executable, *config, "--set", "strategy.requote_tolerance_bps=0"]
+    out = ["--out", str(folder / "runs"), "--set", "output.report=false"]
+    lasting = ["--set", "strategy.requote_tolerance_bps=0"]
+    return [sys.executable, "run_backtest.py", "configs/v1_4.yaml", *out, *lasting]
 
 
 @pytest.mark.parametrize("kind", ["backtest", "sandbox"])

@@ -1,9 +1,13 @@
-"""Signals that arrive whatever the main thread does; each in a process of its own, which has no other threads."""
+"""Signals that arrive whatever the main thread does; most in a process of its own, which has no other threads."""
 
+import os
 import signal
+import time
 
 import pytest
 from processes import python
+
+from mm_nautilus.runs.signals import SignalListener
 
 START = "import os, signal, subprocess, sys, time\nfrom mm_nautilus.runs.signals import SignalListener\n"
 
@@ -80,3 +84,16 @@ time.sleep(0.2)
 print(signals.exit_code)
 """
     assert said(program) == "130"
+
+
+def test_the_kill_signal_is_counted_and_ends_nothing() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with SignalListener() as signals:
+        for expected in (1, 2):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            deadline = time.monotonic() + 120.0
+            while signals.kills < expected and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert signals.kills == expected
+        assert signals.received is None
+    assert signal.getsignal(signal.SIGUSR1) is before
