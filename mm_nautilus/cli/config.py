@@ -102,7 +102,7 @@ def check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a configuration, a backtest's catalog, and the folders that a run writes.
+    """Check a configuration, its catalog and its folders.
 
     A file with a feed is a sandbox's. Warnings are printed too and leave the exit code at 0; an error makes it 2.
 

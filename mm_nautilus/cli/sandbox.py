@@ -1,25 +1,22 @@
 """The `sandbox` command."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mm_nautilus.cli.completion import config_files
 from mm_nautilus.cli.console import OpenReport, print_line, print_outcome, refuse_unopened
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
     Quiet,
+    RunFile,
     RunsFolder,
     Verbose,
-    may_be_shipped,
     output_words,
     trade_lines,
 )
-from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.runs.signals import SignalListener
 
@@ -28,35 +25,10 @@ if TYPE_CHECKING:
     from mm_nautilus.live_view.terminal import TerminalView
     from mm_nautilus.runs.winding_down import RunOutcome
 
-_DEFAULT_CONFIG = Path("configs") / "sandbox.yaml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Output:
-    """What is printed, by the options of these names."""
-
-    plain: bool
-    as_json: bool
-    quiet: bool
-    verbose: bool
-
-    @property
-    def says(self) -> bool:
-        """Whether anything but errors is for people."""
-        return not (self.quiet or self.as_json)
-
 
 def sandbox_command(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The run's YAML file.",
-            show_default=str(_DEFAULT_CONFIG),
-            autocompletion=config_files,
-            callback=may_be_shipped,
-        ),
-    ] = None,
+    config: RunFile = Path("configs/sandbox.yaml"),
     overrides: Overrides = None,
     out: RunsFolder = None,
     duration: Annotated[
@@ -111,10 +83,11 @@ def sandbox_command(
     words += [] if duration is None else [("--duration", f"duration={duration}")]
     words += [] if venue is None else [("--venue", f"feed.source={venue}")]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
+    says = not (quiet or as_json)
     with SignalListener(ends_process=True) as signals:
-        output = _Output(plain=plain, as_json=as_json, quiet=quiet, verbose=verbose)
         try:
-            outcome = _run(config, words, signals, output, fresh=fresh)
+            shown = {"plain": plain, "says": says, "quiet": quiet, "verbose": verbose}
+            outcome = _run(config, words, signals, fresh=fresh, **shown)
         except StoppedRunError as stopped:
             print_outcome(stopped.outcome, as_json=as_json, quiet=quiet)
             raise
@@ -123,7 +96,6 @@ def sandbox_command(
 
 
 def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: bool) -> list[tuple[str, str]]:
-    """Return the options of the live page as values of the configuration."""
     words = [("--web", "web.enabled=true")] if is_wanted else []
     words += [] if port is None else [("--web-port", f"web.port={port}")]
     words += [] if host is None else [("--web-host", f"web.host={host}")]
@@ -132,29 +104,32 @@ def _web_words(*, is_wanted: bool, port: int | None, host: str | None, halt: boo
 
 
 def _run(
-    config: Path | None,
+    config: Path,
     overrides: "list[Override]",
     signals: SignalListener,
-    output: _Output,
     *,
     fresh: bool,
+    plain: bool,
+    says: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> "RunOutcome":
     # The imports begin threads, which have to come after the signals are listened to.
     from mm_nautilus.checks.config_source import load_sandbox_config  # noqa: PLC0415
     from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
 
-    loaded = load_sandbox_config(config or shipped_file(_DEFAULT_CONFIG), overrides)
-    # The engine takes a second to import: who mistyped a key is told before.
+    loaded = load_sandbox_config(config, overrides)
+    # The engine takes a second to import: a mistyped key is reported before.
     from mm_nautilus.runs.sandbox import run_sandbox  # noqa: PLC0415
 
     signals.raise_received()
-    screen = _screen() if output.says and not output.plain else None
-    say = screen.say if screen is not None else print_line if output.says else lambda _line: None
+    screen = _screen() if says and not plain else None
+    say = screen.say if screen is not None else print_line if says else lambda _line: None
     say_trades = trade_lines(
         loaded.config.output,
-        verbose=output.verbose,
-        quiet=output.quiet,
-        write=say if output.says else lambda line: print_line(line, err=True),
+        verbose=verbose,
+        quiet=quiet,
+        write=say if says else lambda line: print_line(line, err=True),
     )
     for warning in grouped_warnings(loaded.warnings):
         say(warning)
@@ -163,7 +138,7 @@ def _run(
 
 
 def _screen() -> "TerminalView | None":
-    """Return what draws on the terminal, None where there is none that can be drawn on."""
+    """Return the view of a terminal, None if stdout is none or a dumb one."""
     if not sys.stdout.isatty():
         return None
     from rich.console import Console  # noqa: PLC0415 (keeps --help fast)

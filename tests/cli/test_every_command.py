@@ -36,29 +36,9 @@ every_command = pytest.mark.parametrize("words", PATHS, ids=lambda words: " ".jo
 
 
 def test_the_commands_of_this_page_are_there():
-    wanted = {
-        "backtest",
-        "calibrate",
-        "config check",
-        "config init",
-        "config show",
-        "config schema",
-        "doctor",
-        "sandbox",
-        "halt",
-        "resume",
-        "report",
-        "compare",
-        "venue",
-    }
-    wanted |= {
-        "data list",
-        "data check",
-        "data import tardis",
-        "data simulate",
-        "data export",
-        "data recover",
-    }
+    wanted = {"backtest", "calibrate", "doctor", "sandbox", "halt", "resume", "report", "compare", "venue"}
+    wanted |= {f"config {name}" for name in ("check", "init", "show", "schema")}
+    wanted |= {f"data {name}" for name in ("list", "check", "import tardis", "simulate", "export", "recover")}
     assert wanted <= {" ".join(words) for words in PATHS}
 
 

@@ -80,24 +80,6 @@ def test_the_state_file_names_the_run_as_well(tmp_path, command):
 
 
 @pytest.mark.parametrize("name", ["halt", "resume"])
-def test_a_state_file_that_is_not_there_is_refused(tmp_path, command, name):
-    code, _, err = command(name, tmp_path / "night.json")
-    assert code == 2
-    assert (
-        f"{tmp_path / 'night.json'} must be an existing file, was not found (there is no state file in" in err
-    )
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_that_keeps_no_state_has_no_files_to_be_halted_by(config, command):
-    config.write_text(f"{CONFIG}state: {{directory: null}}\n", encoding="utf-8")
-    code, _, err = command("halt", config)
-    assert code == 2
-    assert "state.directory" in err
-    assert "was null" in err
-
-
-@pytest.mark.parametrize("name", ["halt", "resume"])
 def test_a_folder_that_cannot_be_written_to_is_an_error(config, tmp_path, command, name):
     (tmp_path / "state").touch()
     code, _, err = command(name, config)

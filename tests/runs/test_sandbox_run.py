@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sandbox_runs import Left, configuration, finished
+from sandbox_runs import Left, configuration, ending, finished
 from whole_runs import FinishedRun
 
 from mm_nautilus.checks.config_source import load_sandbox_config
