@@ -1,48 +1,9 @@
 from decimal import Decimal
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_nautilus.risk.loss_streak import LossStreak
-
-
-def streak_of(*results: tuple[str, str], limit: int | None = None) -> LossStreak:
-    streak = LossStreak(limit)
-    for order, pnl in results:
-        streak.add(order, Decimal(pnl))
-    return streak
-
-
-@pytest.mark.parametrize(
-    ("results", "length"),
-    [
-        ([], 0),
-        ([("a", "-1")], 1),
-        ([("a", "-1"), ("b", "-0.01")], 2),
-        ([("a", "-1"), ("b", "0.5")], 0),
-        ([("a", "-1"), ("b", "0")], 1),
-        ([("a", "-1"), ("b", "0"), ("c", "-1")], 2),
-        ([("a", "1"), ("b", "-1")], 1),
-    ],
-)
-def test_losses_in_a_row(results, length):
-    assert streak_of(*results).length == length
-
-
-@pytest.mark.parametrize(
-    ("parts", "length"),
-    [
-        (["-1", "-1", "-1"], 2),
-        (["-1", "2"], 0),
-        (["-1", "1"], 1),
-        (["2", "-3"], 2),
-        (["-3", "2"], 2),
-    ],
-)
-def test_an_orders_executions_count_once_by_their_sum(parts, length):
-    streak = streak_of(("before", "-1"), *(("order", pnl) for pnl in parts))
-    assert streak.length == length
 
 
 def test_the_limit_fires_once_it_is_reached_and_not_before():
@@ -61,7 +22,9 @@ def test_a_streak_goes_on_from_a_saved_length():
 
 
 def test_a_reset_begins_anew():
-    streak = streak_of(("a", "-1"), ("b", "-1"), limit=3)
+    streak = LossStreak(3)
+    for order in "ab":
+        streak.add(order, Decimal(-1))
     streak.reset()
     assert not streak.add("b", Decimal(-1))
     assert streak.length == 1

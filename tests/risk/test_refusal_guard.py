@@ -14,21 +14,12 @@ def storm(guard: RefusalGuard, at: int) -> bool:
     return [guard.add(at + i) for i in range(4)][-1]
 
 
-def test_as_many_as_allowed_are_no_storm(guard):
-    assert [guard.add(at) for at in (0, 1, 2)] == [False, False, False]
-    assert not guard.is_paused(2)
-
-
 def test_one_more_within_the_window_pauses(guard):
     assert [guard.add(at) for at in (0, 3, 6, 9)] == [False, False, False, True]
     assert guard.is_paused(9)
     assert guard.is_paused(108)
     assert not guard.is_paused(109)
     assert guard.resume_at_ns == 109
-
-
-def test_the_same_number_over_a_longer_time_does_not(guard):
-    assert [guard.add(at) for at in (0, 4, 8, 12, 16)] == [False] * 5
 
 
 def test_refusals_during_a_pause_are_not_counted(guard):
