@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.system.moments import SECOND_NS
 
 _SHORTEST_WAIT_NS: Final = SECOND_NS
@@ -11,7 +12,6 @@ _LONGEST_WAIT_NS: Final = 60 * SECOND_NS
 _UNANSWERED_NS: Final = 10 * SECOND_NS
 _MOST_TRADE_IDS: Final = 1_000
 """Number of trade ids kept; Kraken repeats its last 50 trades."""
-_STALE_TAPE: Final = "stale tape"
 
 
 class FeedData(StrEnum):
@@ -19,14 +19,6 @@ class FeedData(StrEnum):
 
     BOOK = "book"
     TRADES = "trades"
-
-
-class FeedState(StrEnum):
-    """State of one symbol's book feed."""
-
-    DISCONNECTED = "feed disconnected"
-    AWAITING_SNAPSHOT = "waiting for a snapshot"
-    RECOVERING = "book recovering"
 
 
 class FeedGuard:
@@ -63,7 +55,7 @@ class FeedGuard:
         self._asked_ns: int | None = None
         self._ask_at_ns = 0
         self._wait_ns = 0
-        self._state: FeedState | None = FeedState.AWAITING_SNAPSHOT
+        self._state: NotQuoting | None = NotQuoting.AWAITING_SNAPSHOT
 
     @property
     def is_trusted(self) -> bool:
@@ -72,12 +64,12 @@ class FeedGuard:
 
     def on_disconnected(self) -> None:
         """Record that the feed disconnected."""
-        self._state = FeedState.DISCONNECTED
+        self._state = NotQuoting.FEED_DISCONNECTED
 
     def on_connected(self) -> None:
         """Record that the feed is connected again."""
-        if self._state is FeedState.DISCONNECTED:
-            self._state = FeedState.AWAITING_SNAPSHOT
+        if self._state is NotQuoting.FEED_DISCONNECTED:
+            self._state = NotQuoting.AWAITING_SNAPSHOT
 
     def on_clear(self) -> None:
         """Record that the book was cleared: by a new connection, a resubscription or a wrong checksum."""
@@ -85,17 +77,17 @@ class FeedGuard:
             self._expects_clear = False
         elif self._state is None:
             self._is_unchecked = True
-        self._state = FeedState.AWAITING_SNAPSHOT
+        self._state = NotQuoting.AWAITING_SNAPSHOT
 
     def on_snapshot(self, ts_ns: int) -> None:
         """Record a snapshot at `ts_ns`; one from before the disconnect does not count."""
-        if self._state is FeedState.AWAITING_SNAPSHOT and not self._is_unchecked:
+        if self._state is NotQuoting.AWAITING_SNAPSHOT and not self._is_unchecked:
             self._state = None
             self.resume_at_ns = ts_ns + self._resume_after_ns
 
     def needs_resubscription(self, now_ns: int) -> bool:
         """Return whether to resubscribe now: the book is unchecked, or the last request got no answer."""
-        if self._state is not FeedState.AWAITING_SNAPSHOT or now_ns < self._ask_at_ns:
+        if self._state is not NotQuoting.AWAITING_SNAPSHOT or now_ns < self._ask_at_ns:
             return False
         is_unanswered = self._expects_clear and now_ns - (self._asked_ns or 0) >= _UNANSWERED_NS
         return self._is_unchecked or is_unanswered
@@ -107,11 +99,9 @@ class FeedGuard:
         self._asked_ns, self._ask_at_ns = now_ns, now_ns + self._wait_ns
         self._is_unchecked, self._expects_clear = False, True
 
-    def reason(self, now_ns: int) -> str | None:
+    def reason(self, now_ns: int) -> NotQuoting | None:
         """Return why the book must not be quoted on, or None."""
-        if self._state is not None:
-            return self._state.value
-        return FeedState.RECOVERING.value if now_ns < self.resume_at_ns else None
+        return self._state or (NotQuoting.BOOK_RECOVERING if now_ns < self.resume_at_ns else None)
 
 
 class RecentTrades:
@@ -183,6 +173,6 @@ class TapeGuard:
         """Record a resubscription to trades."""
         self._asked_ns = now_ns
 
-    def reason(self, now_ns: int) -> str | None:
+    def reason(self, now_ns: int) -> NotQuoting | None:
         """Return why the symbol must not be quoted, or None."""
-        return _STALE_TAPE if self.is_stale(now_ns) or now_ns < self.resume_at_ns else None
+        return NotQuoting.STALE_TAPE if self.is_stale(now_ns) or now_ns < self.resume_at_ns else None

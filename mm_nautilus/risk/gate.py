@@ -79,15 +79,12 @@ class SymbolGuards:
         """Return why a live feed's prices must not be traded on; None if they may, and in a backtest."""
         if self.feed is None:
             return None
-        if not self.feed.is_trusted:
-            return self._feed_reason(now_ns)
-        reason = self.book.defect(now_ns)
-        return None if reason is None else NotQuoting(reason)
+        return self.book.defect(now_ns) if self.feed.is_trusted else self.feed.reason(now_ns)
 
     def reason(self, now_ns: int) -> NotQuoting | None:
         """Return why neither side may be quoted now, or None; halts are not included."""
-        if not self.is_feed_trusted:
-            return self._feed_reason(now_ns)
+        if self.feed is not None and not self.feed.is_trusted:
+            return self.feed.reason(now_ns)
         if not self.is_clock_settled:
             return NotQuoting.CLOCK_STEP
         if self.venue is not VenueState.ONLINE:
@@ -96,11 +93,11 @@ class SymbolGuards:
                 return closed
         reason = self.book.reason(now_ns)
         if reason is not None:
-            return NotQuoting(reason)
+            return reason
         if self.refusals.is_paused(now_ns):
             return NotQuoting.REFUSED_TOO_OFTEN
         tape = None if self.tape is None else self.tape.reason(now_ns)
-        return self._feed_reason(now_ns) if tape is None else NotQuoting(tape)
+        return tape or (None if self.feed is None else self.feed.reason(now_ns))
 
     def is_tape_stale(self, now_ns: int) -> bool:
         """Return whether a live feed has sent no trade for `stale_tape_after_seconds`."""
@@ -118,10 +115,6 @@ class SymbolGuards:
             self.tape.on_resubscribed(now_ns)
             wanted.append(FeedData.TRADES)
         return wanted
-
-    def _feed_reason(self, now_ns: int) -> NotQuoting | None:
-        reason = None if self.feed is None else self.feed.reason(now_ns)
-        return None if reason is None else NotQuoting(reason)
 
     def next_ns(self, now_ns: int, due_ns: int) -> int:
         """Return the next time at which a pause ends by itself, at most `due_ns`."""

@@ -2,31 +2,22 @@
 
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.system.moments import SECOND_NS
 
 GAP_SECONDS: Final = 60.0
 """Default longest silence of a book that does not count as a gap, seconds."""
 
 
-class BookCondition(StrEnum):
-    """Condition of a book, judged by its touch."""
-
-    SOUND = "sound"
-    MISSING = "no book"
-    ONE_SIDED = "one-sided book"
-    CROSSED = "crossed book"
-
-
-def book_condition(best_bid: float | None, best_ask: float | None) -> BookCondition:
-    """Return the condition of a book with this touch; a locked book (bid = ask) counts as crossed."""
+def touch_defect(best_bid: float | None, best_ask: float | None) -> NotQuoting | None:
+    """Return what is wrong with a book of this touch, None if valid; a locked book (bid = ask) counts as crossed."""
     if best_bid is None and best_ask is None:
-        return BookCondition.MISSING
+        return NotQuoting.NO_BOOK
     if best_bid is None or best_ask is None:
-        return BookCondition.ONE_SIDED
-    return BookCondition.CROSSED if best_bid >= best_ask else BookCondition.SOUND
+        return NotQuoting.ONE_SIDED_BOOK
+    return NotQuoting.CROSSED_BOOK if best_bid >= best_ask else None
 
 
 class BookGuard:
@@ -43,8 +34,10 @@ class BookGuard:
 
     Attributes
     ----------
-    condition, last_event_ns
-        Condition and time of the book's last event, nanoseconds since the epoch; None before the first.
+    touch_defect
+        What was wrong with the book at its last event, None if it was valid.
+    last_event_ns
+        Time of the book's last event, nanoseconds since the epoch; None before the first.
     resume_at_ns
         Earliest time of quoting if the book stays valid, nanoseconds since the epoch.
     """
@@ -53,20 +46,20 @@ class BookGuard:
         self.stale_after_ns = stale_after_ns
         self._gap_ns = max(stale_after_ns, round(GAP_SECONDS * SECOND_NS))
         self._resume_after_ns = resume_after_ns
-        self.condition = BookCondition.MISSING
+        self.touch_defect: NotQuoting | None = NotQuoting.NO_BOOK
         self.last_event_ns: int | None = None
         self._has_started = False
         self.resume_at_ns = 0
 
-    def on_event(self, ts_ns: int, condition: BookCondition) -> None:
-        """Set the condition of the book after an event at `ts_ns`."""
-        was_defective = self.condition is not BookCondition.SOUND or self.is_stale(ts_ns)
-        self.condition = condition
+    def on_event(self, ts_ns: int, defect: NotQuoting | None) -> None:
+        """Set the `touch_defect` of the book after an event at `ts_ns`."""
+        was_defective = self.touch_defect is not None or self.is_stale(ts_ns)
+        self.touch_defect = defect
         self.last_event_ns = ts_ns
-        if condition is BookCondition.SOUND and was_defective and self._has_started:
+        if defect is None and was_defective and self._has_started:
             self.resume_at_ns = ts_ns + self._resume_after_ns
         # The first book is quoted on at once; one that was cleared later has to recover.
-        self._has_started = self._has_started or condition is not BookCondition.MISSING
+        self._has_started = self._has_started or defect is not NotQuoting.NO_BOOK
 
     def age_seconds(self, now_ns: int) -> float | None:
         """Return the time since the feed's last event, seconds; None before the first."""
@@ -84,15 +77,13 @@ class BookGuard:
         """Return whether the silence up to now is a gap: longer than `GAP_SECONDS`, on a stale book."""
         return self.last_event_ns is not None and now_ns - self.last_event_ns > self._gap_ns
 
-    def defect(self, now_ns: int) -> str | None:
+    def defect(self, now_ns: int) -> NotQuoting | None:
         """Return what is wrong with the book now, or None."""
-        if self.condition is not BookCondition.SOUND:
-            return self.condition.value
-        return "stale book" if self.is_stale(now_ns) else None
+        return self.touch_defect or (NotQuoting.STALE_BOOK if self.is_stale(now_ns) else None)
 
-    def reason(self, now_ns: int) -> str | None:
+    def reason(self, now_ns: int) -> NotQuoting | None:
         """Return why the book must not be quoted on, or None."""
-        return self.defect(now_ns) or ("book recovering" if now_ns < self.resume_at_ns else None)
+        return self.defect(now_ns) or (NotQuoting.BOOK_RECOVERING if now_ns < self.resume_at_ns else None)
 
 
 @dataclass(slots=True)

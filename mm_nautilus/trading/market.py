@@ -14,7 +14,6 @@ from mm_nautilus.pricing.live_model import LiveModel
 from mm_nautilus.pricing.moods import TrendFilter
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
-from mm_nautilus.risk.limits import BookCondition
 from mm_nautilus.trading.book import LocalBook, OthersBook, SizedBook, Touch, book_imbalance
 
 
@@ -140,7 +139,7 @@ class Market:
     @property
     def touch(self) -> tuple[float, float] | None:
         """Best bid and best ask in quote currency, None if the book is empty, one-sided or crossed."""
-        if self.book_guard.condition is not BookCondition.SOUND:
+        if self.book_guard.touch_defect is not None:
             return None
         bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
         return (bid * self.tick, ask * self.tick)  # type: ignore[operator]

@@ -20,7 +20,7 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.pricing_model import MarketView, OwnPricing, PositionView, PricedQuote, PricingModel
 from mm_nautilus.pricing.quote_model import QuoteMetrics
 from mm_nautilus.pricing.quotes import Quote, QuoteInputs, QuotePlan, plan_quotes, signal_sides
-from mm_nautilus.risk.limits import book_condition
+from mm_nautilus.risk.limits import touch_defect
 from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.balances import Balances
 from mm_nautilus.trading.book import OthersBook, SizedBook
@@ -153,7 +153,7 @@ class SymbolState(SymbolViews):
                 if self.trend is not None:
                     self.trend.restart()
                 self._record_touch(ts_ns)
-            guard.on_event(ts_ns, book_condition(bid, ask))
+            guard.on_event(ts_ns, touch_defect(bid, ask))
             self._take_touch(ts_ns)
             return True
         guard.last_event_ns = ts_ns
@@ -181,7 +181,7 @@ class SymbolState(SymbolViews):
             )
         if event.ts_event <= book.venue_ns and book.read(event.ts_init):
             self.has_plan = False
-            guard.on_event(event.ts_init, book_condition(book.best_bid_ticks, book.best_ask_ticks))
+            guard.on_event(event.ts_init, touch_defect(book.best_bid_ticks, book.best_ask_ticks))
             guard.last_event_ns = event_ns
             self._take_touch(event.ts_init)
 

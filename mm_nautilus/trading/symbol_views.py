@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.risk.limits import BookCondition
 from mm_nautilus.risk.state import GuardState, guard_state
 from mm_nautilus.trading.closing import Closing
 from mm_nautilus.trading.market import Market
@@ -45,7 +44,7 @@ class SymbolViews(Market):
 
     def grounds(self, price_ticks: int | None, size_lots: int, now_ns: int) -> Grounds:
         """Return the inputs of an order command sent now for a total size; a market order has no target price."""
-        is_sound = self.book_guard.condition is BookCondition.SOUND
+        is_sound = self.book_guard.touch_defect is None
         by_signal = self.params.quoting == "signal"
         entry, decided = self.position.entry, self.position.exit
         return Grounds(

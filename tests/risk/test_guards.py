@@ -9,16 +9,15 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.limits import (
     SECOND_NS,
     ActionBudget,
-    BookCondition,
     BookGuard,
     DrawdownGuard,
     LineLimit,
     LogThrottle,
-    book_condition,
+    touch_defect,
 )
 
-SOUND, MISSING = BookCondition.SOUND, BookCondition.MISSING
-DEFECTS = [MISSING, BookCondition.ONE_SIDED, BookCondition.CROSSED]
+SOUND, MISSING, CROSSED = None, NotQuoting.NO_BOOK, NotQuoting.CROSSED_BOOK
+DEFECTS = [MISSING, NotQuoting.ONE_SIDED_BOOK, CROSSED]
 
 
 @pytest.fixture
@@ -32,22 +31,17 @@ def guard():
 @pytest.mark.parametrize(
     ("bid", "ask", "condition"),
     [
-        (99, 100, BookCondition.SOUND),
-        (100, 100, BookCondition.CROSSED),
-        (101, 100, BookCondition.CROSSED),
-        (None, 100, BookCondition.ONE_SIDED),
-        (100, None, BookCondition.ONE_SIDED),
-        (0, None, BookCondition.ONE_SIDED),
-        (None, None, BookCondition.MISSING),
+        (99, 100, None),
+        (100, 100, CROSSED),
+        (101, 100, CROSSED),
+        (None, 100, NotQuoting.ONE_SIDED_BOOK),
+        (100, None, NotQuoting.ONE_SIDED_BOOK),
+        (0, None, NotQuoting.ONE_SIDED_BOOK),
+        (None, None, MISSING),
     ],
 )
 def test_condition_of_a_touch(bid, ask, condition):
-    assert book_condition(bid, ask) is condition
-
-
-@pytest.mark.parametrize("text", [*(defect.value for defect in DEFECTS), "stale book", "book recovering"])
-def test_every_reason_of_the_book_guard_is_a_counted_reason(text):
-    assert NotQuoting(text).value == text
+    assert touch_defect(bid, ask) is condition
 
 
 # -- Book guard ---------------------------------------------------------------------------------------
@@ -66,7 +60,7 @@ def test_the_first_sound_book_is_quoted_on_at_once(guard, at):
     guard.on_event(at, SOUND)
 
     assert guard.reason(at) is None
-    assert guard.condition is SOUND
+    assert guard.touch_defect is SOUND
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
@@ -85,9 +79,9 @@ def test_a_defect_stops_quoting_and_the_book_recovers(guard, defect):
 
 def test_a_new_defect_begins_the_recovery_anew(guard):
     guard.on_event(0, SOUND)
-    guard.on_event(1, BookCondition.CROSSED)
+    guard.on_event(1, CROSSED)
     guard.on_event(2, SOUND)
-    guard.on_event(3, BookCondition.CROSSED)
+    guard.on_event(3, CROSSED)
     guard.on_event(SECOND_NS, SOUND)
 
     assert guard.reason(SECOND_NS + 2) == "book recovering"
@@ -96,7 +90,7 @@ def test_a_new_defect_begins_the_recovery_anew(guard):
 
 def test_sound_events_during_recovery_do_not_prolong_it(guard):
     guard.on_event(0, SOUND)
-    guard.on_event(1, BookCondition.CROSSED)
+    guard.on_event(1, CROSSED)
     guard.on_event(2, SOUND)
     guard.on_event(SECOND_NS, SOUND)
 
@@ -124,7 +118,7 @@ def test_events_keep_a_book_fresh(guard):
 def test_without_a_pause_quoting_resumes_at_once():
     guard = BookGuard(SECOND_NS, 0)
     guard.on_event(0, SOUND)
-    guard.on_event(1, BookCondition.CROSSED)
+    guard.on_event(1, CROSSED)
     guard.on_event(2, SOUND)
 
     assert guard.reason(2) is None
@@ -133,7 +127,7 @@ def test_without_a_pause_quoting_resumes_at_once():
 @settings(max_examples=200)
 @given(
     events=st.lists(
-        st.tuples(st.integers(0, 12), st.sampled_from(list(BookCondition))), min_size=1, max_size=25
+        st.tuples(st.integers(0, 12), st.sampled_from([SOUND, *DEFECTS])), min_size=1, max_size=25
     ),
     wait=st.integers(0, 15),
 )
@@ -309,7 +303,7 @@ def test_a_recovery_can_be_asked_for(guard):
 
 
 def test_a_recovery_does_not_shorten_one(guard):
-    guard.on_event(0, BookCondition.CROSSED)
+    guard.on_event(0, CROSSED)
     guard.on_event(10, SOUND)
     guard.recover(5)
     assert guard.resume_at_ns == 10 + SECOND_NS

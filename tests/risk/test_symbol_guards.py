@@ -4,7 +4,6 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.feed import FeedData
 from mm_nautilus.risk.gate import SymbolGuards
-from mm_nautilus.risk.limits import BookCondition
 from mm_nautilus.risk.state import Halt
 from mm_nautilus.system.moments import SECOND_NS
 
@@ -19,7 +18,7 @@ def make(*, live: bool = False, **params) -> SymbolGuards:
 
 
 def sound(guards: SymbolGuards, at: int) -> None:
-    guards.book.on_event(at, BookCondition.SOUND)
+    guards.book.on_event(at, None)
 
 
 # -- Reasons ------------------------------------------------------------------------------------------
@@ -49,7 +48,7 @@ def test_the_gravest_reason_is_the_one_given():
     found = []
     for spoil in (
         lambda: (guards.refusals.add(2 * S), guards.refusals.add(2 * S)),
-        lambda: guards.book.on_event(2 * S, BookCondition.CROSSED),
+        lambda: guards.book.on_event(2 * S, NotQuoting.CROSSED_BOOK),
         lambda: setattr(guards, "is_clock_settled", False),
         guards.feed.on_disconnected,
     ):
