@@ -298,6 +298,13 @@ CASES: dict[str, tuple[str, ...]] = {name: (GAMMA, *case) for name, case in OF_G
         "  symbol_fees: {ETH/USDT: {maker_fee_pct: 0, taker_fee_pct: 0}}\n  fees:",
         "must be one of strategy.symbols (XRP/USDT, BTC/USDT), was ETH/USDT",
     ),
+    "levels of one symbol that cross": (
+        "min_spread_pct: 0.05",
+        "levels: [{width_bps: 2}, {width_bps: 1}]",
+        ":16:",
+        "XRP/USDT.levels",
+        "(2.0), was 1.0: levels 1 and 2 cross",
+    ),
     "unknown tier": (
         "  fees:",
         "  rate_limit: {kraken: gold}\n  fees:",

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from sandbox_runs import Left, configuration, ending, finished
-from whole_runs import FinishedRun
+from whole_runs import ROOT, FinishedRun
 
 from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.data.catalog import CatalogReader
@@ -169,3 +169,17 @@ def test_a_session_is_refused_what_is_beyond_the_venues_limit(tmp_path: Path) ->
     assert sum(figures["orders_rejected"] for figures in told) > 0
     assert log.read_text("utf-8").count(": EOrder:Rate limit exceeded") == refused > 5
     assert points > 60
+
+
+@pytest.mark.long
+def test_the_shipped_session_has_nothing_refused_at_its_tier(tmp_path: Path) -> None:
+    folders = {
+        f"{name}.directory": tmp_path / folder for name, folder in (("output", "runs"), ("state", "state"))
+    }
+    given = {"feed.source": "local", "feed.speed": 20, "output.report": "false"} | folders
+    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = finished(str(ROOT / "configs" / "sandbox.yaml"), "--quiet", *sets, *ending(tmp_path, 140))
+    assert done.returncode == 0, done.stderr
+    for figures in Left.only(tmp_path).summary["symbols"].values():
+        assert figures["rate_points"] > 10
+        assert figures["rate_limited"] == 0
