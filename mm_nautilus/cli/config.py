@@ -68,7 +68,6 @@ def _wanted(values: "list[MergedValue]", *, given: bool) -> "list[MergedValue]":
 
 
 def _chosen(loaded: "AnyLoadedConfig", names: list[str]) -> list[str]:
-    from mm_nautilus.errors import ConfigError  # noqa: PLC0415
     from mm_nautilus.system.near_names import nearest  # noqa: PLC0415
 
     known = list(loaded.config.strategy.symbols)

@@ -1,7 +1,7 @@
 """Pass a run's figures to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -9,12 +9,10 @@ from typing import Any, Final, Protocol
 from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo
-from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.report.session import fee_words
-from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.summary import assumptions
 from mm_nautilus.trading.fail_fast import GuardedActor
@@ -42,52 +40,21 @@ class Screen(Protocol):
         """End the display."""
 
 
-class Views:
-    """The page and the screen that show a run; each may be None."""
-
-    def __init__(self, page: LivePage | None, screen: Screen | None) -> None:
-        self._page, self.screen = page, screen
-        self._state: LiveState | None = None
-
-    @property
-    def summary(self) -> Mapping[str, Any] | None:
-        """The page's section of the run's summary."""
-        return None if self._page is None else self._page.summary
-
-    def state(self, inputs: SandboxInputs, folder: Path) -> LiveState | None:
-        """Return the state to show of a run, None without page and screen."""
-        if self._page is None and self.screen is None:
-            return None
-        config, specs = inputs.config, inputs.specs
-        run = RunInfo(
-            name=config.name,
-            folder=str(folder),
-            report_currency=config.report_currency,
-            is_simulated=any(spec.simulated for spec in specs.values()),
-            feed=config.feed.source,
-            venue=config.venue.name,
-            fees=fee_words(assumptions(config, specs)),
-            started_ns=time.time_ns(),
-        )
-        pairs = specs.items()
-        symbols = [SymbolInfo(name, spec.base, spec.quote, spec.price_precision) for name, spec in pairs]
-        self._state = LiveState(run, symbols)
-        return self._state
-
-    def begin(self, folder: Path, switch: KillSwitch, say: Callable[[str], None]) -> None:
-        """Begin to show the state; `say` receives the page's address."""
-        if self._state is not None and self._page is not None:
-            self._page.begin(self._state, folder, switch, say)
-            say(self._page.words)
-        if self._state is not None and self.screen is not None:
-            self.screen.begin(self._state)
-
-    def end(self) -> None:
-        """End both displays."""
-        if self.screen is not None:
-            self.screen.end()
-        if self._page is not None:
-            self._page.close()
+def live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
+    """Return the state of a run that a page and a screen show."""
+    config, specs = inputs.config, inputs.specs
+    run = RunInfo(
+        name=config.name,
+        folder=str(folder),
+        report_currency=config.report_currency,
+        is_simulated=any(spec.simulated for spec in specs.values()),
+        feed=config.feed.source,
+        venue=config.venue.name,
+        fees=fee_words(assumptions(config, specs)),
+        started_ns=time.time_ns(),
+    )
+    pairs = specs.items()
+    return LiveState(run, [SymbolInfo(name, s.base, s.quote, s.price_precision) for name, s in pairs])
 
 
 class LiveViewBridge(GuardedActor):

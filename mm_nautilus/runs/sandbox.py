@@ -24,7 +24,7 @@ from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopControlle
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
-from mm_nautilus.runs.live_view_bridge import Screen, Views
+from mm_nautilus.runs.live_view_bridge import Screen, live_state
 from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs, open_feed, prepare_sandbox
 from mm_nautilus.runs.sandbox_node import Beside, SandboxParts, build_sandbox, kill_switch
@@ -95,12 +95,12 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()
-        beside = Beside(listing_url, watch, state, recording, say_trades)
-        return _Sandbox(inputs, signals, say, beside, Views(page, screen)).outcome()
+        beside = Beside(listing_url, watch, state, recording, page, screen, say_trades)
+        return _Sandbox(inputs, signals, say, beside).outcome()
 
 
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
-    """Look at what the run would write and go on from, so that a mistake leaves nothing behind."""
+    """Check folders and the state file, so that a mistake leaves nothing behind."""
     refuse_unwritable_folders(config)
     if config.state.directory is not None and not fresh:
         StateFile.look(config.state.directory, config.name, fingerprint_of(config))
@@ -145,29 +145,26 @@ class _Sandbox(Run[SandboxParts]):
     is_live = True
 
     def __init__(
-        self,
-        inputs: SandboxInputs,
-        signals: SignalListener,
-        say: Callable[[str], None],
-        beside: Beside,
-        views: Views,
+        self, inputs: SandboxInputs, signals: SignalListener, say: Callable[[str], None], beside: Beside
     ) -> None:
         self._start = _start_summary(inputs.config, beside.state)
         super().__init__(inputs, signals, is_resumed=self._start["is_resumed"])
         self._inputs, self._config, self._say = inputs, inputs.config, say
-        self._beside, self._views = beside, views
+        self._beside = beside
         self._session = StopController()
         self._has_returned = threading.Event()
-        self.summary |= {"status": "starting", "folder": self.folder.name, "web": views.summary}
+        self.summary |= {"status": "starting", "folder": self.folder.name, "web": self._web}
         write_summary(self.folder, self.summary)
 
     def play(self) -> RunOutcome:
+        page, screen = self._beside.page, self._beside.screen
+        live = None if page is None and screen is None else live_state(self._inputs, self.folder)
         parts = build_sandbox(
             self._inputs,
             self.folder,
             self._session,
             self._beside,
-            live=self._views.state(self._inputs, self.folder),
+            live=live,
             kill_signals=lambda: self.signals.kills,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
@@ -178,7 +175,11 @@ class _Sandbox(Run[SandboxParts]):
         ]
         for watcher in watchers:
             watcher.start()
-        self._views.begin(self.folder, kill_switch(self._config, self.folder), self._say)
+        if live is not None and page is not None:
+            page.begin(live, self.folder, kill_switch(self._config, self.folder), self._say)
+            self._say(page.words)
+        if live is not None and screen is not None:
+            screen.begin(live)
         symbols = ", ".join(self._inputs.specs)
         self._say(f"quoting {symbols}; written to {self.folder}; Ctrl-C ends the run")
         # The collector need not search the objects of now again, which takes tens of milliseconds.
@@ -192,17 +193,24 @@ class _Sandbox(Run[SandboxParts]):
             stop = self._session.stop
             ended = (self.summary["status"], "" if stop is None else stop.text)
             error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, parts.metrics, *ended))])
-        self._views.end()
+        if screen is not None:
+            screen.end()
+        if page is not None:
+            page.close()
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
         parts.node.dispose()
         return self.end(parts, error)
 
+    @property
+    def _web(self) -> Mapping[str, Any] | None:
+        return None if self._beside.page is None else self._beside.page.summary
+
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
         """Write the summary, and say a line of it if there is no screen."""
         self.summarise(parts, now_ns, "running")
-        if self._views.screen is None:
+        if self._beside.screen is None:
             self._say(status_line(self.summary))
 
     def figures(self, parts: SandboxParts, now_ns: int, status: str) -> dict[str, Any]:
@@ -223,7 +231,7 @@ class _Sandbox(Run[SandboxParts]):
             "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
             "start": self._start,
             "feed": {**_feed_summary(self._inputs), "venue": self._beside.watch.to_dict()},
-            "web": self._views.summary,
+            "web": self._web,
         }
 
     def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
@@ -274,8 +282,8 @@ class _Sandbox(Run[SandboxParts]):
 
     def _abandon(self) -> None:
         """End the process of an engine that hangs; everything that can be saved is on the disk."""
-        if self._views.screen is not None:
-            self._views.screen.end()
+        if self._beside.screen is not None:
+            self._beside.screen.end()
         with (self.folder / "failure.txt").open("w", encoding="utf-8") as file:
             file.write("the engine did not stop after a signal; where each thread was:\n")
             file.flush()

@@ -22,6 +22,7 @@ from nautilus_trader.model import InstrumentId, TraderId
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder
 from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.assembly import (
@@ -37,7 +38,7 @@ from mm_nautilus.runs.assembly import (
 from mm_nautilus.runs.control import SessionControl, StopController
 from mm_nautilus.runs.fee_model import TieredFees
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
-from mm_nautilus.runs.live_view_bridge import LiveViewBridge
+from mm_nautilus.runs.live_view_bridge import LiveViewBridge, Screen
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.restoration import (
     add_restoration_client,
@@ -77,13 +78,15 @@ class SandboxParts(Parts[LiveNode, SessionControl]):
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Open files and connections beside a run's engine."""
+    """Open files, connections and displays beside a run's engine."""
 
     listing_url: str
     """Where the engine's client reads the pairs."""
     watch: VenueWatch
     state: StateFile | None
     recording: CatalogRecorder | None
+    page: LivePage | None
+    screen: Screen | None
     say_trades: Callable[[str], None]
 
 
