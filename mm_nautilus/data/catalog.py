@@ -88,7 +88,9 @@ def _read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
     in_force: list[Any] = []
     later: dict[str, tuple[Redefinition, ...]] = {}
     for name, found in definitions.items():
-        moment = max(at or 0, _first_data(folder, name))
+        stored = (folder / "data" / kind / folder_name(name) for kind in DataKind)
+        spans = file_spans(path for each in stored for path in each.glob("*.parquet"))
+        moment = max(at or 0, spans[0][0] if spans else 0)
         earlier = [pair for pair in found if pair.ts_init <= moment]
         used = earlier[-1] if earlier else found[0]
         in_force.append(used)
@@ -120,12 +122,6 @@ def _pairs(folder: Path) -> list[Any]:
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"the instruments in {root} cannot be read: {error}") from error
     return sorted(found, key=lambda pair: pair.ts_init)
-
-
-def _first_data(folder: Path, instrument_id: str) -> int:
-    folders = (folder / "data" / kind / folder_name(instrument_id) for kind in DataKind)
-    spans = file_spans(path for stored in folders for path in stored.glob("*.parquet"))
-    return spans[0][0] if spans else 0
 
 
 def _redefinitions(used: Any, later: Iterable[Any]) -> Iterator[Redefinition]:

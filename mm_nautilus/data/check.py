@@ -413,16 +413,12 @@ class _TapeComparison:
             self._compare(times[:covered], self._waiting.price_ticks[:covered])
             if covered < len(times):
                 self._waiting = self._waiting.slice(covered, len(times))
-                self._forget_before(int(times[covered]))
+                # The state in force at the next window's start was shown before it, so one earlier state stays.
+                next_start = int(times[covered]) - self._lag
+                keep = max(0, int(np.searchsorted(self._times, next_start, side="right")) - 1)
+                self._times, self._bids, self._asks = self._times[keep:], self._bids[keep:], self._asks[keep:]
                 return
             self._waiting = next(self._trades, None)
-
-    def _forget_before(self, time: int) -> None:
-        # The state in force at the window's start was shown before it, so one earlier state stays.
-        start = max(0, int(np.searchsorted(self._times, time - self._lag, side="right")) - 1)
-        self._times, self._bids, self._asks = (
-            column[start:] for column in (self._times, self._bids, self._asks)
-        )
 
     def _compare(self, times: Ints, prices: Ints) -> None:
         low = np.maximum(np.searchsorted(self._times, times - self._lag, side="right") - 1, 0)

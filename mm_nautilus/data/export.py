@@ -392,15 +392,12 @@ class _TardisBook(_CsvFile):
 
     def write(self, block: DeltaBlock) -> None:
         """Write a block's rows, in order; a `DataError` says that two full books are within one microsecond."""
-        self._count_joined(block.ts_init)
+        before = np.append(self._last_ns, block.ts_init)
+        self.joined_groups += int(((np.diff(before) > 0) & (np.diff(before // _US) == 0)).sum())
+        self._last_ns = int(before[-1])
         cuts = np.flatnonzero(block.action == Action.CLEAR)
         for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), len(block)], strict=True):
             self._write_stretch(block.slice(start, stop))
-
-    def _count_joined(self, times: Ints) -> None:
-        before = np.append(self._last_ns, times)
-        self.joined_groups += int(((np.diff(before) > 0) & (np.diff(before // _US) == 0)).sum())
-        self._last_ns = int(before[-1])
 
     def _write_stretch(self, rows: DeltaBlock) -> None:
         """Write rows that have no clear but maybe at their beginning."""

@@ -271,7 +271,11 @@ class PairFlow:
             lots -= size
         if not taken:
             return
-        self._record_trades(taken, is_buy=is_buy, informed=limit_price is not None)
+        aggressor = Side.BID if is_buy else Side.ASK
+        for ticks, size in taken:
+            self._trade_count += 1
+            row = (self._last_ns, ticks, size, aggressor, self._trade_count, limit_price is not None)
+            self._trades.append(row)
         self._last_ns += TRADE_LEAD_NS
         removed = sum(left == 0 for _, _, left in changes)
         self._apply([*changes, *self._deeper(book, removed, deep_lots)])
@@ -288,12 +292,6 @@ class PairFlow:
             side = Side.BID if book is self._bids else Side.ASK
             flags = Flag.LAST if index == last else 0
             self._deltas.append((self._last_ns, action, side, ticks, lots, flags, self._sequence))
-
-    def _record_trades(self, taken: list[tuple[int, int]], *, is_buy: bool, informed: bool) -> None:
-        aggressor = Side.BID if is_buy else Side.ASK
-        for ticks, size in taken:
-            self._trade_count += 1
-            self._trades.append((self._last_ns, ticks, size, aggressor, self._trade_count, informed))
 
     def _collect(self, prices: NDArray[np.float64]) -> PairSlice:
         deltas = np.array(self._deltas, dtype=np.int64).reshape(-1, 7).T.copy()

@@ -120,6 +120,8 @@ class VenueProcess:
 
         A RunFailedError says that it ended instead, with what it said, or takes longer than a minute.
         """
+        # The child finds the very package that this process runs.
+        paths = filter(None, (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")))
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - read when the process has ended
         self._process = subprocess.Popen(  # noqa: S603 - our own command line
             self.command(),
@@ -127,7 +129,7 @@ class VenueProcess:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=_environment(),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,
         )
         try:
@@ -188,10 +190,3 @@ class VenueProcess:
         self._errors.seek(0)
         text = self._errors.read().strip()
         return f":\n{text}" if text else ""
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the child finds the very package this process runs."""
-    root = str(Path(__file__).resolve().parents[2])
-    known = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": root if not known else os.pathsep.join((root, known))}

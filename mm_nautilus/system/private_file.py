@@ -1,6 +1,5 @@
 """Small files readable by their owner only: read without blocking and replaced atomically."""
 
-import contextlib
 import errno
 import os
 import stat
@@ -39,8 +38,7 @@ def replace_file(path: Path, content: bytes, temporary: Path | None = None) -> N
     """
     temporary = temporary or path.with_name(f"{path.name}.tmp")
     # A new file each time, so that a pipe or link placed under that name is never written to.
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
+    temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
         file.write(content)
         file.flush()
