@@ -299,6 +299,7 @@ def _node_config(inputs: RunInputs, folder: Path, catalog: str, fees: FeeModel) 
     ]
     if inputs.pinned:
         # The engine reads all definitions of each catalog in turn, and the last one counts.
+        (folder / "definitions").mkdir()
         definitions = str((folder / "definitions").resolve())
         ParquetDataCatalog(definitions).write_instruments(list(inputs.pinned))
         pinned = [pair.id for pair in inputs.pinned]
