@@ -160,15 +160,16 @@ def test_feed_that_ends_is_worked_through_and_ends_the_run(tmp_path: Path) -> No
 
 @pytest.mark.long
 def test_a_session_is_refused_what_is_beyond_the_venues_limit(tmp_path: Path) -> None:
-    limit = ("--set", "venue.rate_limit={kraken: starter}", "--set", "strategy.rate_limit_policy=ignore")
+    bucket = "venue.rate_limit={actions: 5, seconds: 60}"
+    limit = ("--set", bucket, "--set", "strategy.rate_limit_policy=ignore")
     done = finished(str(configuration(tmp_path)), *ending(tmp_path, 140), "--quiet", *limit)
     assert done.returncode == 0, done.stderr
     left = Left.only(tmp_path)
     told, (log,) = left.summary["symbols"].values(), left.folder.glob("run_*.log")
     refused, points = (sum(figures[key] for figures in told) for key in ("rate_limited", "rate_points"))
     assert sum(figures["orders_rejected"] for figures in told) > 0
-    assert log.read_text("utf-8").count(": EOrder:Rate limit exceeded") == refused > 5
-    assert points > 60
+    assert log.read_text("utf-8").count(": Too many order commands") == refused > 5
+    assert points >= 5
 
 
 @pytest.mark.long
@@ -181,5 +182,5 @@ def test_the_shipped_session_has_nothing_refused_at_its_tier(tmp_path: Path) -> 
     done = finished(str(ROOT / "configs" / "sandbox.yaml"), "--quiet", *sets, *ending(tmp_path, 140))
     assert done.returncode == 0, done.stderr
     for figures in Left.only(tmp_path).summary["symbols"].values():
-        assert figures["rate_points"] > 10
+        assert figures["rate_points"] > 0
         assert figures["rate_limited"] == 0
