@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,7 +127,7 @@ class TraceRecorder(GuardedActor):
     def _watch_symbols(self, message: StrategyStarted) -> None:
         """Record a strategy's symbols from now on; what they have sent before is not counted."""
         for instrument_id, view in message.views.items():
-            self._watched[instrument_id] = _Watched(view, dict(view.order_counts))
+            self._watched[instrument_id] = _Watched(view, asdict(view.counts))
             view.on_quotes_changed.append(self.listener(self._write_quotes))
             self._write_market(view, self.clock.timestamp_ns(), view.sample())
 
@@ -157,7 +157,7 @@ class TraceRecorder(GuardedActor):
         before a silence became a gap.
         """
         view, has_looked = watched.view, False
-        last_ns, is_gap = view.last_event_ns or 0, view.is_gap(now_ns)
+        last_ns, is_gap = view.book_guard.last_event_ns or 0, view.book_guard.is_gap(now_ns)
         while watched.due and watched.due[0][0] < now_ns + (not is_event):
             is_known = watched.due[0][0] <= last_ns or not is_gap
             if not (is_event or is_end or is_gap) and watched.due[0][0] > last_ns:
@@ -208,7 +208,7 @@ class TraceRecorder(GuardedActor):
 
     def _write_counts(self, minute_ns: int) -> None:
         for watched in self._watched.values():
-            counts, before = watched.view.order_counts, watched.counted
+            counts, before = asdict(watched.view.counts), watched.counted
             row = [counts[name] - before[name] for name in _COUNTS]
             if any(row):
                 watched.counted = dict(counts)

@@ -128,7 +128,7 @@ class FeedMonitor:
         That is so once every symbol's book has been silent for long enough and nothing is left to do.
         """
         symbols = self._symbols.values()
-        if any(symbol.last_event_ns is not None for symbol in symbols) and all(
+        if any(symbol.book_guard.last_event_ns is not None for symbol in symbols) and all(
             symbol.is_at_rest(now_ns) for symbol in symbols
         ):
             self.is_in_gap = True

@@ -159,11 +159,6 @@ class Market:
         """Let the engine keep the book: it reports changes at the touch, and depth is read from its cache."""
         self._cache, self.follows_touch = cache, True
 
-    @property
-    def last_event_ns(self) -> int | None:
-        """Time of the book's last event, nanoseconds since the epoch; None before the first."""
-        return self.book_guard.last_event_ns
-
     def _one_sided_touch(self) -> tuple[Price | None, Quantity | None, Price | None, Quantity | None]:
         book = self._cache.order_book(self.instrument_id)
         return book.best_bid_price(), book.best_bid_size(), book.best_ask_price(), book.best_ask_size()
@@ -187,10 +182,6 @@ class Market:
             return False
         self.book.apply_quote(touch)
         return True
-
-    def is_gap(self, now_ns: int) -> bool:
-        """Return whether the silence of the book is a gap, see `BookGuard.is_gap`."""
-        return self.book_guard.is_gap(now_ns)
 
     def imbalance(self) -> float | None:
         """Return the imbalance of the ten best levels, in [-1, 1]; None if the book is not valid.

@@ -192,7 +192,7 @@ class MarketMaker(GuardedStrategy):
         if symbol is None:
             return
         if symbol.follows_touch:
-            if deltas.ts_init != symbol.last_event_ns:  # otherwise a quote has already reported it
+            if deltas.ts_init != symbol.book_guard.last_event_ns:  # otherwise a quote has already reported it
                 self._follow(symbol, deltas.ts_init)
             return
         if symbol.book_events == 0 and self.feed.refuses(symbol, deltas):

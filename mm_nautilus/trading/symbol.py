@@ -174,7 +174,7 @@ class SymbolState(SymbolViews):
         MarketMakingError
             If the engine keeps no book of own orders.
         """
-        guard, event_ns = self.book_guard, self.last_event_ns
+        guard, event_ns = self.book_guard, self.book_guard.last_event_ns
         if isinstance(event, OrderAccepted) and not book.knows_own_orders:
             raise MarketMakingError(
                 "manage_own_order_books of the execution engine must be true with own_orders_in_book, was false"
@@ -472,7 +472,7 @@ class SymbolState(SymbolViews):
 
     def is_at_rest(self, now_ns: int) -> bool:
         """Return whether nothing can change before the next book event, so that timers may pause."""
-        is_silent = self.last_event_ns is None or self.is_gap(now_ns)
+        is_silent = self.book_guard.last_event_ns is None or self.book_guard.is_gap(now_ns)
         return is_silent and not (self.closing.is_wanted and self.closing.is_possible)
 
     # -- Views ------------------------------------------------------------------------------------------

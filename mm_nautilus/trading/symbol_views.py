@@ -1,7 +1,6 @@
 """Read access to a symbol for other components: current values, and changes of its quotes."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.state import GuardState, guard_state
@@ -36,11 +35,6 @@ class SymbolViews(Market):
     def warnings(self) -> list[str]:
         """Warnings about exits and about fills by old or repeated trades."""
         return self.closing.warnings + self.trades.warnings
-
-    @property
-    def order_counts(self) -> dict[str, int]:
-        """`OrderCounts` by name."""
-        return asdict(self.counts)
 
     def grounds(self, price_ticks: int | None, size_lots: int, now_ns: int) -> Grounds:
         """Return the inputs of an order command sent now for a total size; a market order has no target price."""

@@ -122,7 +122,7 @@ def test_an_exit_that_is_refused_again_and_again_is_counted_and_told(run):
     outcome = run(mm, [book(0, *CALM), LONG, *FALL], risk=denying)
     denied = outcome.events("OrderDenied")
     assert len(denied) == 3
-    assert mm.symbols[XRP_USDT].order_counts["exits_refused"] == 3
+    assert mm.symbols[XRP_USDT].counts.exits_refused == 3
     assert mm.run_warnings[len(mm.config_warnings) :] == [
         f"Warning: XRP/USDT: 3 exit orders refused, the last one: {denied[-1].reason}"
     ]

@@ -32,10 +32,10 @@ def test_a_trade_that_comes_again_or_late_is_left_out_and_what_it_fills_is_count
     """The engine offers no way to keep a trade from its simulated venue: it fills quotes by each of them."""
     session = play(sale("1"), sale("2"), sale("1"), sale("1"), sale("4", age_seconds=20), sale("3"))
     symbol = session.strategy.symbols[XRP_USDT]
-    counts = symbol.order_counts
+    counts = symbol.counts
     assert len(symbol.flow._signed_sizes) == 3
-    assert (counts["repeated_trades"], counts["old_trades"]) == (2, 1)
-    assert (counts["fills"], counts["phantom_fills"]) == (6, 3)
+    assert (counts.repeated_trades, counts.old_trades) == (2, 1)
+    assert (counts.fills, counts.phantom_fills) == (6, 3)
     assert session.strategy.run_warnings[-1] == (
         "Warning: XRP/USDT: 3 fills came from trades that were too old or repeated; the simulated venue fills "
         "quotes from them, and the figures include them"
