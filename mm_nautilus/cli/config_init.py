@@ -25,9 +25,9 @@ _COMMON_WORDS: Final = (
     "Comments say what a key means and, in brackets, what is allowed. A key behind a `#` shows its default: take "
     "the `#` away and change it. What symbols have in common stands under `strategy`; under `symbols` each one "
     "may have any of the strategy's parameters of its own, and comments there say why a value is proposed.",
-    "Expected fills are counted on the beginning of the catalog's data: takers that trade through a quote around the "
-    "mid, both sides together. Fills are fewer while the inventory is at its cap. `venue.fees` is where another tier "
-    "goes.",
+    "Expected fills, partial ones included, are counted on the beginning of the catalog's data, with the queue at the "
+    "touch, the quote's size, its cap, its cooldown and its latency. A backtest of the same data has half to twice as "
+    "many: exits, balances and quotes that volatility widens are left out. `venue.fees` is where another tier goes.",
 )
 
 

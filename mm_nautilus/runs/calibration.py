@@ -1,7 +1,7 @@
 """Calibrate a catalog: every estimator on every symbol, and why a symbol has none."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from mm_nautilus.calibration.reach import TakerReach, WidthChoice, choose_width
 from mm_nautilus.calibration.realised_volatility import volatility_figures
 from mm_nautilus.calibration.touches import TouchSeries, spread_figures
 from mm_nautilus.calibration.volatility import one_minute_pct
+from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind, format_time
@@ -36,6 +37,7 @@ from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, Side, TradeBlock, joined_blocks
 from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.runs.expected_fills import QuoteSizes, expected_fills
 from mm_nautilus.runs.inputs import book_bounds, books_before
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 
@@ -329,12 +331,16 @@ class MarketLook:
 
 
 def look_at(
-    reader: CatalogReader, spec: InstrumentSpec, maker_fee_pct: float, pause_seconds: float
+    reader: CatalogReader,
+    spec: InstrumentSpec,
+    maker_fee_pct: float,
+    sizes: QuoteSizes,
+    params: SymbolParams,
 ) -> MarketLook:
     """Measure the first hour of a pair's data, or its first 300,000 rows of book changes; there must be some.
 
-    The maker fee is in % of value; a side pauses for `pause_seconds` after a fill. Raises DataError if the data is
-    damaged, or its beginning holds no sound book for any time.
+    The maker fee is in % of value; quotes of `sizes` are expected to behave by `params`. Raises DataError if the data
+    is damaged, or its beginning holds no sound book for any time.
     """
     must = (
         f"{reader.folder} must hold a sound book of {spec.instrument_id} for some time, was one moment of it"
@@ -350,12 +356,19 @@ def look_at(
     touches = replay_touches(blocks, first, last, gap_seconds=gap_seconds).touches
     if touches.seconds <= 0:
         raise CalibrationError(must)
-    reach, median_trade = None, 0
+    reach, choice, median_trade = None, None, 0
     if traded := _trades_until(reader, spec, first, last):
         trades = joined_blocks(traded)
         median_trade = int(np.median(trades.size_lots))
         orders = market_orders(trades, touches)
-        reach = TakerReach(orders, touches) if len(orders) else None
+        if len(orders):
+            reach = TakerReach(orders, touches)
+            choice = choose_width(reach, maker_fee_pct, params.cooldown_seconds)
+            choice = replace(
+                choice,
+                fills_per_hour=expected_fills(touches, trades, choice.width_pct, sizes, params),
+                paying_fills_per_hour=expected_fills(touches, trades, choice.paying_width_pct, sizes, params),
+            )
     spread = spread_figures(touches, float(spec.price_increment), market_orders=0, trades=0)
     try:
         volatility_pct = one_minute_pct(volatility_figures(touches).volatility_bps)
@@ -368,7 +381,7 @@ def look_at(
         silence_seconds=silence,
         median_trade=median_trade,
         reach_pct=0.0 if reach is None else float(np.quantile(reach.depth_bps(), 0.95)) / 100.0,
-        choice=None if reach is None else choose_width(reach, maker_fee_pct, pause_seconds),
+        choice=choice,
     )
 
 

@@ -17,6 +17,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.runs.calibration import MarketLook, look_at
+from mm_nautilus.runs.expected_fills import QuoteSizes
 from mm_nautilus.runs.inputs import first_mid
 
 _DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
@@ -121,10 +122,11 @@ def _starter(catalog: Path, names: Sequence[str] | None, fees: StarterFees, *, w
     values["strategy", "report_currency"] = currency
     notes: dict[Keys, str] = {}
     expectations = []
-    pause: float = SymbolParams.model_fields["cooldown_seconds"].default
+    params = SymbolParams()
     for spec in specs:
-        look = look_at(reader, spec, _fee_pct(spec.maker_fee_rate), pause)
-        proposal = _Proposal(spec, look, sizes[spec.symbol], mids[spec.symbol])
+        size, mid = sizes[spec.symbol], mids[spec.symbol]
+        look = look_at(reader, spec, _fee_pct(spec.maker_fee_rate), _in_lots(spec, size, mid), params)
+        proposal = _Proposal(spec, look, size, mid)
         for name, (value, why) in proposal.parameters().items():
             path = ("strategy", "symbols", spec.symbol, name)
             values[path], notes[path] = value, why
@@ -322,10 +324,23 @@ def _wanted_size(reader: CatalogReader, spec: InstrumentSpec, currency: str, rat
     return Decimal(0)
 
 
+def _least_size(spec: InstrumentSpec, price: Decimal) -> Decimal:
+    """Return the venue's smallest order in base currency."""
+    return max(spec.min_quantity or Decimal(0), (spec.min_notional or Decimal(0)) / price)
+
+
+def _in_lots(spec: InstrumentSpec, size: Decimal, mid: float) -> QuoteSizes:
+    quote, least = (
+        int(size / spec.size_increment),
+        _least_size(spec, Decimal(repr(mid))) / spec.size_increment,
+    )
+    return QuoteSizes(quote, cap=_QUOTES_PER_CAP * quote, least=max(1, math.ceil(least)))
+
+
 def _quote_size(spec: InstrumentSpec, mid: float, wanted: Decimal) -> Decimal:
     """Return one quote's size in base currency, a round number of whole lots, or the venue's largest."""
     price = Decimal(repr(mid))
-    least = max(spec.min_quantity or Decimal(0), (spec.min_notional or Decimal(0)) / price)
+    least = _least_size(spec, price)
     wanted = max(wanted, _MINIMUMS_PER_QUOTE * least)
     lot = spec.size_increment
     rounded = _round_up(wanted or _LOTS_PER_QUOTE * lot)

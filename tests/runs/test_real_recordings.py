@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -121,4 +122,8 @@ def test_a_first_configuration_trades(catalog: Path, tmp_path: Path, symbol: str
     )
     assert ("IS EXPECTED TO LOSE" in made.stdout) is (fee is None), made.stderr
     done = _run(*CLI, "backtest", str(file), "--out", str(out), "--quiet", "--json")
-    assert json.loads(done.stdout)["symbols"][symbol]["fills"] > 0, done.stderr
+    summary = json.loads(done.stdout)
+    fills_an_hour = summary["symbols"][symbol]["fills"] * 3600 / summary["period"]["seconds"]
+    *_, expected = re.findall(r"about ([\d.,]+) fills", made.stdout)
+    assert fills_an_hour > 0
+    assert fills_an_hour / 2 <= float(expected.replace(",", "")) <= 2 * fills_an_hour

@@ -1,5 +1,6 @@
 """A first configuration fits the instruments it is for, and runs."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -218,14 +219,21 @@ MARKETS = {
     "wide": (instrument("AAA/USDT"), {"kappa_per_bps": 0.02}),
     "quiet": (instrument("AAA/USDT"), {"sells_a_second": 0.02, "buys_a_second": 0.02, "volatility_bps": 0.1}),
     "volatile": (instrument("AAA/USDT"), {"volatility_bps": 5.0}),
+    "one-sided": (
+        replace(instrument("AAA/USDT", maker_fee="0.0001"), size_increment=Decimal(1)),
+        {"sells_a_second": 1e-4},
+    ),
 }
 
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(kind, marks=() if kind in {"wide", "volatile"} else pytest.mark.long) for kind in MARKETS],
+    [
+        pytest.param(kind, marks=() if kind in {"wide", "volatile", "one-sided"} else pytest.mark.long)
+        for kind in MARKETS
+    ],
 )
-def test_a_first_configuration_trades(begin: Begin, tmp_path: Path, kind: str) -> None:
+def test_a_first_configuration_trades_about_as_expected(begin: Begin, tmp_path: Path, kind: str) -> None:
     spec, market = MARKETS[kind]
     config = begin(made(tmp_path / "c", spec, seconds=900, **market), fees=StarterFees())
     output = config.output.model_copy(
@@ -234,6 +242,10 @@ def test_a_first_configuration_trades(begin: Begin, tmp_path: Path, kind: str) -
     outcome = run_backtest(config.model_copy(update={"output": output}))
     (totals,) = outcome.summary["symbols"].values()
     assert totals["fills"] > 0
+    fills_an_hour = totals["fills"] * 3600 / outcome.summary["period"]["seconds"]
+    (words,) = starter_config(tmp_path / "c").expectations
+    *_, expected = re.findall(r"about ([\d.,]+) fills", words)
+    assert fills_an_hour / 2 <= float(expected.replace(",", "")) <= 2 * fills_an_hour
 
 
 def test_a_mark_of_simulated_data_is_kept() -> None:
