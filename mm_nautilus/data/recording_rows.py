@@ -51,22 +51,14 @@ _FILL_SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class RecordedStream:
-    """Rows that end up in one folder of the catalog.
-
-    Parameters
-    ----------
-    folder
-        That folder, relative to the catalog's.
-    to_table
-        Makes a table for the log from what is handed over, on any thread; raises `DataError` where it has more digits
-        than the instrument, and `pa.ArrowInvalid` where it does not fit its columns.
-    encode
-        Makes bytes from the engine's objects, on the engine's thread; None for rows of plain values.
-    """
+    """Rows that end up in one folder of the catalog, given relative to the catalog's."""
 
     folder: Path
     to_table: Callable[[Any], pa.Table]
+    """Makes a table for the log from what is handed over, on any thread; a `DataError` says that it has more digits
+    than the instrument, `pa.ArrowInvalid` that it does not fit its columns."""
     encode: Callable[[Sequence[Any]], bytes] | None = None
+    """Makes bytes from the engine's objects, on the engine's thread; None for rows of plain values."""
 
 
 def _marked(table: pa.Table) -> pa.Table:

@@ -64,19 +64,8 @@ def start_promotion(catalog: Path, part: Path, lock: int) -> subprocess.Popen[st
 class RecordingSession:
     """One session's files: append to the logs of the present part, turn finished parts into the catalog's files.
 
-    Its methods raise an `OSError` if something cannot be written; the logs stay for a recovery then.
-
-    Parameters
-    ----------
-    lock
-        Descriptor of the recording's lock.
-
-    Attributes
-    ----------
-    part_bytes
-        Size of the present part's logs.
-    last
-        The last time (nanoseconds) of each stream, by folder; the catalog's where nothing has come yet.
+    Its methods raise an `OSError` if something cannot be written; the logs stay for a recovery then. `lock` is the
+    descriptor of the recording's lock.
     """
 
     def __init__(self, catalog: Path, folder: Path, streams: Iterable[RecordedStream], lock: int) -> None:
@@ -86,9 +75,11 @@ class RecordingSession:
         self._promotion: subprocess.Popen[str] | None = None
         self._logs: dict[Path, FileIO] = {}
         self.part_bytes = 0
+        """Size of the present part's logs."""
         self.last = {
             stream.folder: last_time((catalog / stream.folder).glob("*.parquet")) for stream in streams
         }
+        """The last time (nanoseconds) of each stream, by folder; the catalog's where nothing has come yet."""
         self._floors = dict(self.last)
 
     @property

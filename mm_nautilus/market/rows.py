@@ -64,59 +64,34 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class DeltaBlock(Columns):
-    """Level-2 order book deltas of one instrument, one row per level.
-
-    Parameters
-    ----------
-    ts_event, ts_init
-        Nanoseconds since the UNIX epoch: when the venue made the change, when it was received. Rows are
-        ordered by `ts_init`.
-    action
-        One of `Action`. A clear row has side `Side.NONE` and zero price and size.
-    side
-        `Side.BID` or `Side.ASK`.
-    price_ticks
-        Price as a whole number of price increments.
-    size_lots
-        The level's new total size as a whole number of size increments; 0 for a delete.
-    flags
-        Bits `Flag.LAST` and `Flag.SNAPSHOT`.
-    sequence
-        Sequence number of the group, from the venue or the importer.
-    """
+    """Level-2 order book deltas of one instrument, one row per level, ordered by the time of receipt."""
 
     ts_event: Ints
     ts_init: Ints
+    """Nanoseconds since the UNIX epoch: when the venue made the change, when it was received."""
     action: Ints
+    """One of `Action`. A clear row has side `Side.NONE` and zero price and size."""
     side: Ints
     price_ticks: Ints
     size_lots: Ints
+    """Whole numbers of increments; the size is the level's new total, 0 for a delete."""
     flags: Ints
     sequence: Ints
+    """Sequence number of the group, from the venue or the importer."""
 
 
 @dataclass(frozen=True, slots=True)
 class TradeBlock(Columns):
-    """Trades of one instrument, one row per trade.
-
-    Parameters
-    ----------
-    ts_event, ts_init
-        Nanoseconds since the UNIX epoch, as in `DeltaBlock`.
-    price_ticks, size_lots
-        Price and size as whole numbers of increments; the size is positive.
-    aggressor
-        The taker's side: `Side.BID` when a buyer lifted the ask, `Side.ASK` when a seller hit the bid.
-    trade_id
-        The venue's id of each trade, unique in the instrument's data.
-    """
+    """Trades of one instrument, one row per trade; times, price and size as in `DeltaBlock`, the size is positive."""
 
     ts_event: Ints
     ts_init: Ints
     price_ticks: Ints
     size_lots: Ints
     aggressor: Ints
+    """The taker's side: `Side.BID` when a buyer lifted the ask, `Side.ASK` when a seller hit the bid."""
     trade_id: Sequence[str]
+    """The venue's id of each trade, unique in the instrument's data."""
 
 
 def joined_blocks[Block: Columns](blocks: Sequence[Block]) -> Block:
