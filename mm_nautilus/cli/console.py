@@ -37,9 +37,12 @@ def print_json(value: object) -> None:
 
 def print_line(text: str, *, err: bool = False) -> None:
     """Print a line that may contain text of a file; on a narrow terminal in several, broken between words."""
-    is_terminal = (sys.stderr if err else sys.stdout).isatty()
-    shown = printable(text)
-    typer.echo(wrapped(shown, shutil.get_terminal_size().columns) if is_terminal else shown, err=err)
+    stream, shown = sys.stderr if err else sys.stdout, printable(text)
+    if stream.isatty():
+        # Not typer's echo: it writes past what a progress bar puts in the stream's place, and so behind the bar.
+        print(wrapped(shown, shutil.get_terminal_size().columns), file=stream, flush=True)
+    else:
+        typer.echo(shown, err=err)
 
 
 def output_console() -> "Console":

@@ -22,7 +22,7 @@ from mm_nautilus.calibration.figures import (
     SymbolCalibration,
     VolatilityFigures,
 )
-from mm_nautilus.report.console import text_table
+from mm_nautilus.report.console import PartedTable, text_table
 
 _NONE: Final = "-"
 _PLUS_MINUS: Final = "+-"
@@ -199,17 +199,17 @@ def recorded_words(symbol: SymbolCalibration) -> str:
 
 
 def _symbol_view(name: str, symbol: SymbolCalibration, source: CalibrationSource) -> Group:
-    parts: list[Table | Text] = [
+    parts: list[PartedTable | Table | Text] = [
         Text(f"{name}: {'SIMULATED data, ' if source.simulated else ''}{recorded_words(symbol)}"),
         _market_table(symbol.spread, symbol.volatility),
     ]
     if symbol.volatility.signature:
-        parts.append(_signature_table(symbol.volatility.signature))
-    parts.append(_intensity_table(symbol))
+        parts.append(PartedTable(_signature_table(symbol.volatility.signature)))
+    parts.append(PartedTable(_intensity_table(symbol)))
     if symbol.mark_outs:
-        parts.append(_mark_out_table(symbol.mark_outs))
+        parts.append(PartedTable(_mark_out_table(symbol.mark_outs)))
     if symbol.microprice is not None:
-        parts.append(_microprice_table(symbol.microprice))
+        parts.append(PartedTable(_microprice_table(symbol.microprice)))
     return Group(*parts, *_fee_parts(symbol.fees), Text(""))
 
 

@@ -58,7 +58,7 @@ def text_table(title: str | None, columns: Iterable[str], *, is_numeric: bool = 
 class PartedTable:
     """A table that is parted between columns where the terminal is too narrow for it, so that no cell is wrapped.
 
-    The first column is repeated in each part, and its cells stay on one line.
+    The first column is repeated in each part. Where even one column beside it is too wide its rows become lines.
     """
 
     def __init__(self, table: Table) -> None:
@@ -68,7 +68,11 @@ class PartedTable:
         count, tables = len(self._table.columns) - 1, 0
         while not tables or (self._is_too_wide(console, options, tables) and tables < count):
             tables += 1
-        yield from self._parted(tables)
+        is_too_wide = self._is_too_wide(console, options, tables)
+        for part in self._parted(tables):
+            yield from _lines(part) if is_too_wide else [part]
+        if self._table.caption is not None:
+            yield Text(str(self._table.caption))
 
     def _is_too_wide(self, console: Console, options: ConsoleOptions, tables: int) -> bool:
         unbounded = options.update(max_width=_WIDEST)
@@ -93,6 +97,16 @@ class PartedTable:
                 if any(map(str, cells)):
                     part.add_row(head, *cells)
             yield part
+
+
+def _lines(table: Table) -> Iterator[Text]:
+    """Yield a table of two columns as lines."""
+    names, column = table.columns
+    if table.title is not None:
+        yield Text.assemble("\n", table.title)
+    yield Text(f"\n{column.header}")
+    for name, cell in zip(names.cells, column.cells, strict=True):
+        yield Text.assemble(" ", str(name), ": ", cell if isinstance(cell, Text) else str(cell))
 
 
 def _figure_table(title: str, columns: Sequence[str], rows: Rows) -> PartedTable:

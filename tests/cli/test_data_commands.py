@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 
@@ -221,6 +222,8 @@ def test_a_progress_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress_bar("working") as on_progress:
         on_progress(1, 2)
+        print_line("a warning", err=True)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "working" in captured.err
+    assert "a warning" in re.sub(r"\x1b\[[\d?]*[A-Za-z]", "", captured.err).replace("\r", "\n").splitlines()

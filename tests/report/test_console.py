@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from rich.console import Console
 
-from mm_nautilus.report.console import summary_view
+from mm_nautilus.report.console import PartedTable, summary_view, text_table
 
 
 def quality(seconds, **changes):
@@ -432,6 +432,24 @@ def test_a_narrow_terminal_parts_tables_and_breaks_nothing_inside_a_word(summary
     whole = {word for line in printed(summary, width=1_000) for word in line.split() if "─" not in word}
     assert {word for line in lines for word in line.split() if "─" not in word} == whole
     assert "\n".join(lines).count("-0.00004388 BTC") == 2
+
+
+def test_where_one_column_is_too_wide_rows_become_lines():
+    table = text_table("Parameters", ["", "a-name-as-long-as-this", "b"], is_numeric=False)
+    table.add_row("strategy.stop_loss_pct", "a value of words", "-")
+    table.caption = "the end"
+    stream = io.StringIO()
+    Console(file=stream, width=30).print(PartedTable(table))
+
+    assert [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()] == [
+        "Parameters",
+        "a-name-as-long-as-this",
+        " strategy.stop_loss_pct: a",
+        "value of words",
+        "b",
+        " strategy.stop_loss_pct: -",
+        "the end",
+    ]
 
 
 def test_the_view_does_not_change_the_summary(summary):
