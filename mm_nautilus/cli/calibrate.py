@@ -27,7 +27,7 @@ from mm_nautilus.cli.options import (
     symbol_names,
 )
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.system.moments import GAP_SECONDS
 
 if TYPE_CHECKING:
     from mm_nautilus.calibration.figures import Calibration

@@ -18,8 +18,7 @@ from mm_nautilus.cli.options import (
     moment_value,
     symbol_names,
 )
-from mm_nautilus.risk.limits import GAP_SECONDS
-from mm_nautilus.system.moments import nanoseconds
+from mm_nautilus.system.moments import GAP_SECONDS, nanoseconds
 from mm_nautilus.system.plain_text import counted
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.market.gaps import SilenceFinder
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock, joined_blocks
-from mm_nautilus.risk.limits import GAP_SECONDS
+from mm_nautilus.system.moments import GAP_SECONDS
 
 _BATCH_ROWS: Final = 65_536
 _LEAST_WINDOW_NS: Final = 1_000_000_000

@@ -2,13 +2,9 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
-from mm_nautilus.system.moments import SECOND_NS
-
-GAP_SECONDS: Final = 60.0
-"""Default longest silence of a book that does not count as a gap, seconds."""
+from mm_nautilus.system.moments import GAP_SECONDS, SECOND_NS
 
 
 def touch_defect(best_bid: float | None, best_ask: float | None) -> NotQuoting | None:

@@ -36,10 +36,9 @@ from mm_nautilus.data.catalog_fitness import refuse_other_span, refuse_several_v
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, Side, TradeBlock, joined_blocks
-from mm_nautilus.risk.limits import GAP_SECONDS
 from mm_nautilus.runs.expected_fills import QuoteSizes, expected_fills
 from mm_nautilus.runs.inputs import book_bounds, books_before
-from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
+from mm_nautilus.system.moments import GAP_SECONDS, SECOND_NS, moment, nanoseconds
 
 _BPS: Final = 10_000.0
 _SHORT_SHARE: Final = 0.99

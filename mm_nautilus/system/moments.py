@@ -5,6 +5,8 @@ from typing import Final, overload
 
 SECOND_NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
+GAP_SECONDS: Final = 60.0
+"""Default longest silence of a book that does not count as a gap, seconds."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
