@@ -405,7 +405,7 @@ def test_terminal_shows_the_run_and_is_left_intact(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_plain_lines_are_printed_on_a_terminal_where_they_are_wanted(tmp_path: Path) -> None:
-    code, text = in_terminal([str(configuration(tmp_path)), "--plain"], until="Ctrl-C ends the run")
+    code, text = in_terminal([str(configuration(tmp_path)), "--plain"], until="quoting XRP/USDT")
     assert code == 143
     assert "\x1b[?25l" not in text
     assert "probe: running" not in text
