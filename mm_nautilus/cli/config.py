@@ -135,7 +135,12 @@ def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
         if isinstance(loaded.config, RunConfig):
             from mm_nautilus.runs.inputs import prepare  # noqa: PLC0415
 
-            found += [loaded.located(risk) for risk in prepare(loaded.config).warnings.values()]
+            inputs = prepare(loaded.config)
+            found += [loaded.located(risk) for risk in inputs.warnings.values()]
+            if inputs.code.pricing:
+                from mm_nautilus.runs.pricing_trial import try_pricing  # noqa: PLC0415
+
+                try_pricing(inputs)
         elif names_own_code(loaded.config):
             from mm_nautilus.runs.inputs import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
 

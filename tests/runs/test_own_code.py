@@ -345,6 +345,28 @@ def test_a_model_and_its_module_change_no_decimals_but_their_own(home: Path) -> 
     pd.testing.assert_frame_equal(after.equity, before.equity)
 
 
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("PricedQuote(float('nan'), 0.1, 0.1)", "must return a reservation price above 0"),
+        ("PricedQuote(market.mid_price, -0.1, 0.1)", "must return a reservation price above 0"),
+        ("1 / market.volatility_pct", "raised ZeroDivisionError at {home}/bad.py:3: float division by zero"),
+        ("exit()", "raised SystemExit at {home}/bad.py:3"),
+    ],
+)
+def test_a_check_calls_a_model_once(
+    home: Path, command: Callable[..., Any], returned: str, expected: str
+) -> None:
+    (home / "bad.py").write_text(
+        f"from mm_nautilus.pricing import PricedQuote\ndef bad(market, position, params):\n    return {returned}\n"
+    )
+    done = command("config", "check", home / "run.yaml", "--set", "strategy.pricing=bad:bad")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    told = "error: --set strategy.pricing: pricing must price the catalog's first book, was bad:bad: the pricing model "
+    assert line.startswith(f"{told}bad:bad of AAA/USDT {expected.format(home=home)}")
+
+
 def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(
     home: Path, command: Callable[..., Any]
 ) -> None:
