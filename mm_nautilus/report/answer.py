@@ -198,9 +198,10 @@ def _result_line(
 
 def _bps_text(total: float, *parts: float) -> str:
     """Return a sum in bps of turnover, with what its parts lack of it as they are written."""
-    rest = rounding(total, parts, 1)
-    return f"{total:+.1f} = {' '.join(f'{part:+.1f}' for part in parts)}" + (
-        f" {rest:+.1f} {_ROUNDED}" if rest else ""
+    decimals = next((digits for digits in (1, 2) if not rounding(total, parts, digits)), 1)
+    rest = rounding(total, parts, decimals)
+    return f"{total:+.{decimals}f} = {' '.join(f'{part:+.{decimals}f}' for part in parts)}" + (
+        f" {rest:+.{decimals}f} {_ROUNDED}" if rest else ""
     )
 
 

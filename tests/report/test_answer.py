@@ -92,6 +92,13 @@ def test_a_result_and_its_parts_add_up_as_they_are_written():
     )
 
 
+def test_shares_of_turnover_have_a_digit_more_where_they_add_up_with_it():
+    bought = symbol([fill(price="100", quantity="10", mid="100.0243", fee="0.011")], value="100.0147")
+    found = answer(run(bought, trading_pnl="0.136", fees="0.011"))
+
+    assert found["lines"][0].endswith("in bps of $1000.00 turnover: +1.36 = +2.43 -0.96 -0.11")
+
+
 def test_digits_that_a_small_part_needs_are_those_of_all():
     found = answer(run(symbol([fill(fee="0.0041")]), trading_pnl="-2.0041", fees="0.0041"))
 
