@@ -65,6 +65,8 @@ class PartedTable:
         self._table = table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.ascii_only:
+            self._write_ascii()
         count, tables = len(self._table.columns) - 1, 0
         while not tables or (self._is_too_wide(console, options, tables) and tables < count):
             tables += 1
@@ -73,6 +75,13 @@ class PartedTable:
             yield from _lines(part) if is_too_wide else [part]
         if self._table.caption is not None:
             yield Text(str(self._table.caption))
+
+    def _write_ascii(self) -> None:
+        """Put ASCII in place of a sign, as the stream would once the columns have their widths."""
+        for cell in (
+            cell for column in self._table.columns for cell in column.cells if isinstance(cell, Text)
+        ):
+            cell.plain = cell.plain.replace("±", "+-")
 
     def _is_too_wide(self, console: Console, options: ConsoleOptions, tables: int) -> bool:
         unbounded = options.update(max_width=_WIDEST)

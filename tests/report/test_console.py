@@ -434,6 +434,17 @@ def test_a_narrow_terminal_parts_tables_and_breaks_nothing_inside_a_word(summary
     assert "\n".join(lines).count("-0.00004388 BTC") == 2
 
 
+def test_columns_stand_under_each_other_in_ascii_too(summary):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=stream, width=240).print(summary_view(summary))
+    stream.seek(0)
+    lines = stream.read().splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("|spread captured"))
+
+    assert "+1.25 bps +- 0.30" in lines[first + 2]
+    assert len({len(line) for line in lines[first : first + 5]}) == 1
+
+
 def test_where_one_column_is_too_wide_rows_become_lines():
     table = text_table("Parameters", ["", "a-name-as-long-as-this", "b"], is_numeric=False)
     table.add_row("strategy.stop_loss_pct", "a value of words", "-")
