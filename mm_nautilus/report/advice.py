@@ -1,7 +1,7 @@
 """What to try next after a run: rules, the gravest first."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ LOW_WIN_RATE_PCT: Final = 55.0
 """Win rate below which v1.4.0 recommends its reservation price, % of trades."""
 LEAST_SHARE_PCT: Final = 10.0
 """Share of the time from which on a limit that keeps a side without a quote is mentioned."""
+MOST_IDLE_SHARE_PCT: Final = 90.0
+"""Share of the time without a quote on either side from which on a symbol counts as hardly quoted."""
 TREND_FACTOR: Final = 2.0
 """Multiple of its volatility over the same time from which on a mid's move is a trend."""
 LEAST_TREND_MINUTES: Final = 10.0
@@ -36,6 +38,8 @@ def no_fills(run: RunFacts) -> str | None:
     longest = _longest_reason(symbol.figures, run.seconds)
     if model is None:
         return f"{name} had no fill and was never quoted{longest}{others}"
+    if _idle_share_pct(symbol.figures, run.seconds) >= MOST_IDLE_SHARE_PCT:
+        return f"{name} had no fill and was hardly ever quoted{longest}{others}"
     distance = model["half_width_bps"]
     text = f"{name} had no fill: its quotes stood {short_number(distance)} bps out"
     if reach is None or not reach["trades"]:
@@ -48,6 +52,14 @@ def no_fills(run: RunFacts) -> str | None:
         width = short_number(2 * reach["usual_bps"] / 100)
         return f"{text}; quote nearer, about {width} % wide (min_spread_pct, min_edge_bps, gamma){others}"
     return f"{text}; others were ahead in the queue, so quote nearer or run longer{longest}{others}"
+
+
+def _idle_share_pct(figures: Mapping[str, Any], seconds: float) -> float:
+    """Return for which share of the time the side that was quoted more was not quoted, %."""
+    return min(
+        _share_pct(sum(entry["seconds"] for entry in side.values()), seconds)
+        for side in figures["not_quoting"].values()
+    )
 
 
 def _longest_reason(figures: Mapping[str, Any], seconds: float) -> str:
@@ -132,15 +144,27 @@ def exits_lose(run: RunFacts) -> str | None:
         return None
     reason, worst = min(sums.items(), key=lambda item: item[1])
     times = f"{counted(run.exits[reason]['count'], 'exit')} by {reason.replace('_', ' ')}"
-    advice = _ADVICE_ON_EXITS[reason].format(less_inventory=_less_inventory(run.symbols.values()))
+    advice = _ADVICE_ON_EXITS[reason].format(less_inventory=_less_inventory(run.symbols))
     return f"exits lose: {times} made {signed_amount(float(worst), run.currency)}; {advice}"
 
 
-def _less_inventory(symbols: Iterable[SymbolFacts]) -> str:
+_ADVICE_ON_LEVERS: Final[Mapping[str, str]] = {
+    "use_reservation_price": "use_reservation_price=true",
+    "pricing": "let pricing lean further against inventory",
+}
+
+
+def _less_inventory(symbols: Mapping[str, SymbolFacts]) -> str:
     """Return what would reduce inventory more: a model where one is switched off, else more of it."""
-    models = [symbol.figures["quote_model"] for symbol in symbols]
-    is_off = any(model is not None and model["model"] == "none" for model in models)
-    return "use_reservation_price=true" if is_off else "raise gamma"
+    levers: dict[str, list[str]] = {}
+    for name, symbol in symbols.items():
+        levers.setdefault(symbol.inventory_lever, []).append(name)
+    if "use_reservation_price" in levers:
+        levers = {"use_reservation_price": []}
+    return " and ".join(
+        _ADVICE_ON_LEVERS.get(lever, f"raise {lever}") + (f" ({', '.join(names)})" if len(levers) > 1 else "")
+        for lever, names in levers.items()
+    )
 
 
 def inventory_at_cap(run: RunFacts) -> str | None:
@@ -155,7 +179,7 @@ def inventory_at_cap(run: RunFacts) -> str | None:
     name = max(shares, key=lambda key: shares[key])
     return (
         f"inventory was at its cap {shares[name]:.0f} % of the time ({name}); for aggressive inventory reduction "
-        f"{_less_inventory([run.symbols[name]])}, or raise max_inventory"
+        f"{_less_inventory({name: run.symbols[name]})}, or raise max_inventory"
     )
 
 
@@ -194,7 +218,7 @@ def low_win_rate(run: RunFacts) -> str | None:
     wins = sum(symbol.figures["wins"] for symbol in run.symbols.values())
     if trades < LEAST_TRADES or 100.0 * wins / trades >= LOW_WIN_RATE_PCT:
         return None
-    advice = f"{_less_inventory(run.symbols.values())}, or widen the quotes"
+    advice = f"{_less_inventory(run.symbols)}, or widen the quotes"
     return f"{100.0 * wins / trades:.0f} % of {trades:,} trades won, under {LOW_WIN_RATE_PCT:.0f} %; {advice}"
 
 

@@ -200,9 +200,14 @@ def _bps_text(total: float, *parts: float) -> str:
     """Return a sum in bps of turnover, with what its parts lack of it as they are written."""
     decimals = next((digits for digits in (1, 2) if not rounding(total, parts, digits)), 1)
     rest = rounding(total, parts, decimals)
-    return f"{total:+.{decimals}f} = {' '.join(f'{part:+.{decimals}f}' for part in parts)}" + (
-        f" {rest:+.{decimals}f} {_ROUNDED}" if rest else ""
-    )
+    written, *others = (_signed(value, decimals) for value in (total, *parts))
+    return f"{written} = {' '.join(others)}" + (f" {_signed(rest, decimals)} {_ROUNDED}" if rest else "")
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Return a number with its sign, and one whose digits are all 0 without any."""
+    text = f"{value:+z.{decimals}f}"
+    return text if float(text) else text[1:]
 
 
 def _worded(parts: Mapping[str, Decimal | None], currency: str) -> list[tuple[str, Decimal | None]]:

@@ -159,7 +159,7 @@ def _microprice_table(figures: MicropriceFigures) -> Table:
     names = _spread_names(figures.spread_ticks)
     rows = list(zip(names, figures.adjustment_ticks, figures.observations, strict=True))
     for name, adjustments, observations in rows[:_MOST_SPREADS]:
-        cells = (f"{adjustments[bucket]:+.3f}" for bucket in shown)
+        cells = (f"{adjustments[bucket]:+z.3f}" for bucket in shown)
         table.add_row(name, *cells, f"{sum(observations):,}")
     if len(rows) > _MOST_SPREADS:
         table.caption = f"wider spreads that only the file has: {len(rows) - _MOST_SPREADS:,}"

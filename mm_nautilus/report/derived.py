@@ -13,6 +13,7 @@ import yaml
 from numpy.typing import NDArray
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS, OwnFills, fill_quality
+from mm_nautilus.config.strategy import merge_symbol
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.answer import answer
@@ -200,6 +201,7 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
     pairs = {symbol: (figures["base_currency"], figures["currency"]) for symbol, figures in symbols.items()}
     rates = Rates(pairs, lambda symbol: lasts[symbol], Decimal(1))
     is_cash = summary["venue"]["account_type"] == "cash"
+    params = _merged_params(files)
     found = {}
     for symbol, figures in symbols.items():
         base, quote = (
@@ -213,7 +215,8 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
             fills=_answer_fills(files, symbol, *tables[symbol]),
             valuation=None if base is None or quote is None else Valuation(quote, base),
             move_pct=float(100 * (path[-1] / path[0] - 1)) if path else None,
-            uses_trailing_stop=_uses_trailing_stop(files, symbol),
+            uses_trailing_stop=bool(params[symbol].get("use_trailing_stop")),
+            inventory_lever=_inventory_lever(params[symbol]),
         )
     return found
 
@@ -250,11 +253,19 @@ def _answer_fills(
     )
 
 
-def _uses_trailing_stop(files: RunFiles, symbol: str) -> bool:
-    """Return whether a symbol's trailing stop was on, by the run's configuration."""
+def _merged_params(files: RunFiles) -> dict[str, dict[str, Any]]:
+    """Return each symbol's parameters, as far as the run's configuration has them."""
     strategy = (yaml.safe_load(files.config_text) or {}).get("strategy", {})
-    own = (strategy.get("symbols") or {}).get(symbol) or {}
-    return bool(own.get("use_trailing_stop", strategy.get("use_trailing_stop", False)))
+    own = strategy.get("symbols") or {}
+    return {symbol: merge_symbol(strategy, own.get(symbol) or {}) for symbol in files.summary["symbols"]}
+
+
+def _inventory_lever(params: Mapping[str, Any]) -> str:
+    if params.get("pricing") is not None:
+        return "pricing"
+    if not params.get("use_reservation_price"):
+        return "use_reservation_price"
+    return "gamma" if params.get("skew_bps_at_max_inventory") is None else "skew_bps_at_max_inventory"
 
 
 def _fill_quality(

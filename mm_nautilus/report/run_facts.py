@@ -49,6 +49,8 @@ class SymbolFacts:
     """How far its mid moved from the first to the last, %, None where there was none."""
     uses_trailing_stop: bool = False
     """Whether its trailing stop is switched on."""
+    inventory_lever: str = "gamma"
+    """Parameter by which its prices lean further against inventory; ``use_reservation_price`` where they do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,18 @@ def fill(side="BUY", price="99", quantity="2", fee="0.1", mid="100", hour=12):
     return AnswerFill(hour * HOUR_NS, side == "BUY", *amounts, None if mid is None else Decimal(mid))
 
 
-def symbol(fills=(), /, *, value="98", quote="1", move_pct=0.0, trailing=False, pnl="-2.1", **figures):
+def symbol(
+    fills=(),
+    /,
+    *,
+    value="98",
+    quote="1",
+    move_pct=0.0,
+    trailing=False,
+    lever="gamma",
+    pnl="-2.1",
+    **figures,
+):
     """Return a symbol with a fill or more, whose base currency is worth `value` at the end."""
     standard = {
         "fills": 1,
@@ -39,7 +50,7 @@ def symbol(fills=(), /, *, value="98", quote="1", move_pct=0.0, trailing=False, 
         "exact": {"total_pnl_report": f"{pnl} USDT"},
     }
     valuation = Valuation(Decimal(quote), Decimal(value))
-    return SymbolFacts(standard | figures, tuple(fills), valuation, move_pct, trailing)
+    return SymbolFacts(standard | figures, tuple(fills), valuation, move_pct, trailing, lever)
 
 
 def run(*symbols, seconds=1_800.0, trading_pnl="-2.1", fees="0.1", **changes):
@@ -97,6 +108,13 @@ def test_shares_of_turnover_have_a_digit_more_where_they_add_up_with_it():
     found = answer(run(bought, trading_pnl="0.136", fees="0.011"))
 
     assert found["lines"][0].endswith("in bps of $1000.00 turnover: +1.36 = +2.43 -0.96 -0.11")
+
+
+@pytest.mark.parametrize(("fee", "result"), [("0", "-2"), ("0.0004", "-2.0004")])
+def test_a_share_of_turnover_whose_digits_are_all_zero_has_no_sign(fee, result):
+    found = answer(run(symbol([fill(fee=fee)]), trading_pnl=result, fees=fee))
+
+    assert found["lines"][0].endswith("turnover: -101.0 = +101.0 -202.0 0.0")
 
 
 def test_digits_that_a_small_part_needs_are_those_of_all():
@@ -236,6 +254,10 @@ def idle(**changes):
 
 REACH = {"trades": 500, "usual_bps": 2.0, "most_bps": 3.0}
 HELD = {"bid": {"insufficient balance": {"count": 3, "seconds": 900.0}}, "ask": {}}
+UNQUOTED = {
+    "bid": {name: {"count": 1, "seconds": 810.0} for name in ("warming up", "stale book")},
+    "ask": {"insufficient balance": {"count": 1, "seconds": 1640.0}},
+}
 HALTED = {"bid": {"halted after a loss streak": {"count": 1, "seconds": 18.0}}, "ask": {}}
 LOSING = {"stop_loss": {"count": 2, "trades": 2, "pnl": {"USDT": -3.0}}}
 WINNING = {**LOSING, "take_profit": {"count": 1, "trades": 1, "pnl": {"USDT": 4.0}}}
@@ -323,10 +345,17 @@ def test_a_rule_keeps_still(name):
             {"quote_model": None, "not_quoting": HELD},
             "never quoted; not quoted 50 % of the time: insufficient balance",
         ),
+        ({"not_quoting": HELD, "taker_reach": REACH | {"usual_bps": 6.0}}, "its quotes stood 5.00 bps out"),
+        (
+            {"not_quoting": UNQUOTED, "taker_reach": REACH},
+            "XRP/USDT had no fill and was hardly ever quoted; not quoted 91 % of the time: insufficient balance",
+        ),
     ],
 )
 def test_why_there_was_no_fill(changes, words):
-    assert words in RULE["no_fills"](run(idle(**changes)))
+    text = RULE["no_fills"](run(idle(**changes)))
+    assert words in text
+    assert ("quotes stood" in text) == ("quoted" not in words)
 
 
 def test_a_halt_comes_before_a_limit_that_held_for_longer():
@@ -337,14 +366,27 @@ def test_a_halt_comes_before_a_limit_that_held_for_longer():
 
 
 @pytest.mark.parametrize("rule", ["low_win_rate", "exits_lose", "inventory_at_cap"])
-def test_a_model_is_recommended_only_where_it_is_off(rule):
-    off, on = (
-        run(symbol(trades=20, seconds_at_cap=900.0, quote_model=MODEL | {"model": name}), exits=LOSING)
-        for name in ("none", "glft")
+@pytest.mark.parametrize(
+    ("lever", "words"),
+    [
+        ("use_reservation_price", " use_reservation_price=true"),
+        ("gamma", " raise gamma"),
+        ("skew_bps_at_max_inventory", " raise skew_bps_at_max_inventory"),
+        ("pricing", " let pricing lean further against inventory"),
+    ],
+)
+def test_what_reduces_inventory_is_the_parameter_in_force(rule, lever, words):
+    text = RULE[rule](run(symbol(trades=20, seconds_at_cap=900.0, lever=lever), exits=LOSING))
+    assert re.search(f"{words}[,;]", text)
+
+
+def test_pairs_with_different_parameters_are_named():
+    pairs = [symbol(trades=20), symbol(lever="skew_bps_at_max_inventory")]
+    text = RULE["low_win_rate"](run(*pairs))
+    assert "; raise gamma (XRP/USDT) and raise skew_bps_at_max_inventory (BTC/USDT), or widen" in text
+    assert "; use_reservation_price=true, or" in RULE["low_win_rate"](
+        run(*pairs, symbol(lever="use_reservation_price"))
     )
-    assert "use_reservation_price" in RULE[rule](off)
-    assert "raise gamma" in RULE[rule](on)
-    assert "use_reservation_price" not in RULE[rule](on)
 
 
 def test_the_third_line_has_the_gravest_and_counts_the_others():

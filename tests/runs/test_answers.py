@@ -52,7 +52,7 @@ def played(catalogs: dict[str, Path], tmp_path: Path) -> Runs:
                 "starting_balances": strategy.pop("balances", ["10000 USDT", "100 AAA"]),
                 "fees": {"maker_fee_pct": maker_fee_pct, "taker_fee_pct": maker_fee_pct},
             },
-            "strategy": {**FREE, **strategy, "symbols": {SYMBOL: {}}},
+            "strategy": {**FREE, "symbols": {SYMBOL: {}}, **strategy},
             "output": {"directory": str(tmp_path / "runs"), "report": False, "traces": traces},
         }
         path = tmp_path / "played.yaml"
@@ -103,6 +103,12 @@ AGAIN = {"balance", "trend", "trailing stop"}
 def test_rules_speak_where_they_should(played: Runs, changes: Mapping[str, Any], expected: set[str]) -> None:
     found = answer_of(played(**changes))
     assert {entry["rule"] for entry in found["next"]} == expected
+
+
+def test_the_parameter_that_is_to_be_raised_is_the_one_in_force(played: Runs) -> None:
+    own = {SYMBOL: {"skew_bps_at_max_inventory": 0.1}}
+    found = answer_of(played(maker_fee_pct=0.1, use_reservation_price=True, gamma=0.1, symbols=own))
+    assert "; raise skew_bps_at_max_inventory, or widen" in found["next"][-1]["text"]
 
 
 def test_every_rule_has_a_run_that_makes_it_speak() -> None:
