@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from mm_nautilus.config.levels import level_count
+from mm_nautilus.config.levels import FURTHEST_BPS, FURTHEST_VOLATILITIES, level_count, spaced_widths
 from mm_nautilus.config.problems import MISSING
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _contradictions_of_levels(params: "SymbolParams") -> Iterator[Finding]:
             keys = "level_spacing_bps or level_spacing_volatility"
             text = f"{keys} must be given with levels: {levels}, was null for both"
             yield Finding(("level_spacing_bps", "levels"), text)
+        yield from _too_far(params, levels)
         return
     for index in range(1, count):
         nearer, width = levels[index - 1].width_bps, levels[index].width_bps
@@ -88,6 +89,23 @@ def _contradictions_of_levels(params: "SymbolParams") -> Iterator[Finding]:
                 f"levels {index} and {index + 1} cross"
             )
             yield Finding(("levels",), text)
+
+
+def _too_far(params: "SymbolParams", count: int) -> Iterator[Finding]:
+    """Bound the distance of the furthest of a number of levels as that of each of a list is bounded."""
+    ratio = params.level_spacing_ratio
+    for name, most, unit in (
+        ("level_spacing_bps", FURTHEST_BPS, "bps of mid"),
+        ("level_spacing_volatility", FURTHEST_VOLATILITIES, "one-minute volatilities"),
+    ):
+        spacing = getattr(params, name)
+        if spacing is None or (furthest := spaced_widths(count, spacing, ratio)[-1]) <= most:
+            continue
+        text = (
+            f"{name} must put the furthest of {count} levels at most {most} {unit} beyond the first, was {spacing} "
+            f"with level_spacing_ratio {ratio}: {furthest:.6g} {unit}"
+        )
+        yield Finding((name, "level_spacing_ratio", "levels"), text)
 
 
 def calibration_findings(params: "SymbolParams") -> Iterator[Finding]:

@@ -11,11 +11,17 @@ from mm_nautilus.config.problems import check_model, refuse
 MOST_LEVELS: Final = 10
 """Most levels a side."""
 
+FURTHEST_BPS: Final = 500
+"""Furthest that a level stands beyond the model's quote, basis points of mid."""
+
+FURTHEST_VOLATILITIES: Final = 100
+"""The same of levels whose distances are in one-minute volatilities."""
+
 
 class LevelConfig(Section):
     """One level of a side, given explicitly."""
 
-    width_bps: float = Field(..., ge=0, le=500)
+    width_bps: float = Field(..., ge=0, le=FURTHEST_BPS)
     """How much further out than the model's quote it stands, basis points of mid."""
     size: float = Field(1.0, gt=0, le=100)
     """Its size as a multiple of the symbol's quote size."""
@@ -61,7 +67,7 @@ LevelsField = Annotated[
                         "additionalProperties": False,
                         "required": ["width_bps"],
                         "properties": {
-                            "width_bps": {"type": "number", "minimum": 0, "maximum": 500},
+                            "width_bps": {"type": "number", "minimum": 0, "maximum": FURTHEST_BPS},
                             "size": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
                         },
                     },
@@ -80,3 +86,20 @@ LevelsField = Annotated[
 def level_count(levels: Levels) -> int:
     """Return how many quotes a side has."""
     return levels if isinstance(levels, int) else len(levels)
+
+
+def spaced_widths(count: int, gap: float, ratio: float) -> list[float]:
+    """Return how much further out than the first each of a number of levels stands, in the unit of `gap`.
+
+    Parameters
+    ----------
+    gap
+        Distance between the first two.
+    ratio
+        Each further distance is this many times the one before.
+    """
+    widths = [0.0]
+    for _ in range(count - 1):
+        widths.append(widths[-1] + gap)
+        gap *= ratio
+    return widths

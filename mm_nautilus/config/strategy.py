@@ -37,7 +37,7 @@ from mm_nautilus.config.fields import (
     SymbolName,
     VenueName,
 )
-from mm_nautilus.config.levels import LevelsField, level_count
+from mm_nautilus.config.levels import FURTHEST_BPS, FURTHEST_VOLATILITIES, LevelsField, level_count
 from mm_nautilus.config.moods import CorrelationPause, SessionHours, VolatilityRegime, own_pair_problems
 from mm_nautilus.config.object_reference import ObjectField, ObjectReference
 from mm_nautilus.config.problems import Problem, refuse
@@ -81,9 +81,9 @@ class SymbolParams(Section):
     # Levels
     levels: LevelsField = 1
     """Quotes a side: their number, or a list of each one's distance beyond the model's quote and its size in quotes."""
-    level_spacing_bps: float | None = Field(None, gt=0, le=500)
+    level_spacing_bps: float | None = Field(None, gt=0, le=FURTHEST_BPS)
     """With a number of levels: distance between the first two of a side, basis points of mid."""
-    level_spacing_volatility: float | None = Field(None, gt=0, le=100)
+    level_spacing_volatility: float | None = Field(None, gt=0, le=FURTHEST_VOLATILITIES)
     """The same in units of the measured one-minute volatility; instead of level_spacing_bps."""
     level_spacing_ratio: float = Field(1.0, ge=1, le=10)
     """Each further distance between levels is this many times the one before: 1 spaces them evenly."""

@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from mm_nautilus.config.levels import spaced_widths
 from mm_nautilus.config.strategy import SymbolParams
 
 
@@ -29,14 +30,11 @@ def levels_of(params: SymbolParams) -> tuple[Level, ...]:
     """Return the levels of a side, nearest first."""
     if not isinstance(params.levels, int):
         return tuple(Level(level.width_bps, level.size) for level in params.levels)
-    found, width = [], 0.0
     gap = params.level_spacing_bps or params.level_spacing_volatility or 0.0
-    for number in range(params.levels):
-        size = (1.0 + number * params.level_size_step) * params.level_size_ratio**number
-        found.append(Level(width, size))
-        width += gap
-        gap *= params.level_spacing_ratio
-    return tuple(found)
+    return tuple(
+        Level(width, (1.0 + number * params.level_size_step) * params.level_size_ratio**number)
+        for number, width in enumerate(spaced_widths(params.levels, gap, params.level_spacing_ratio))
+    )
 
 
 def follows_volatility(params: SymbolParams) -> bool:

@@ -32,6 +32,23 @@ def test_all_that_is_wrong_with_a_list_of_levels_is_named_at_once():
     ]
 
 
+def test_no_level_of_a_number_stands_further_out_than_one_of_a_list_may():
+    shape = {"levels": 10, "level_spacing_bps": 500, "level_spacing_ratio": 10}
+    (found,) = problems(strategy().model_dump() | shape)
+    assert found.located() == (
+        "level_spacing_bps: level_spacing_bps must put the furthest of 10 levels at most 500 bps of mid beyond the "
+        "first, was 500.0 with level_spacing_ratio 10.0: 5.55556e+10 bps of mid"
+    )
+    by_volatility = {"levels": 3, "level_spacing_volatility": 40, "symbols": {"XRP/USDT": {"levels": 4}}}
+    (found,) = problems(strategy().model_dump() | by_volatility)
+    assert found.located() == (
+        "symbols.XRP/USDT.levels: level_spacing_volatility must put the furthest of 4 levels at most 100 one-minute "
+        "volatilities beyond the first, was 40.0 with level_spacing_ratio 1.0: 120 one-minute volatilities"
+    )
+    furthest = {"levels": 3, "level_spacing_bps": 250}
+    assert not [found for found in problems(strategy().model_dump() | furthest) if not found.is_warning]
+
+
 def test_levels_below_the_venues_minimum_are_named_with_their_pair_and_number():
     config = strategy(levels=3, level_spacing_bps=5.0, level_size_ratio=0.6)
     (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
