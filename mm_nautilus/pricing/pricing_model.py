@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from mm_nautilus.config.fields import finite_number
 from mm_nautilus.config.object_reference import ObjectReference
+from mm_nautilus.config.problems import shown
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.not_quoting import NotQuoting
@@ -141,8 +142,8 @@ class OwnPricing:
         Raises
         ------
         PricingModelError
-            If the model raises, or returns neither a reason nor a finite price and widths up to `_MOST_MIDS` times the
-            mid.
+            If the model raises, or returns neither a reason nor finite numbers with a price and widths up to
+            `_MOST_MIDS` times the mid; the first wrong one is named.
         """
         try:
             with localcontext():
@@ -156,12 +157,9 @@ class OwnPricing:
                 f"{self._of(market)} must return a PricedQuote or a NotQuoting, was {one_line(repr(quote))}"
             )
         priced = _in_floats(quote)
-        if not _can_be_quoted(priced, _MOST_MIDS * market.mid_price):
-            raise PricingModelError(
-                f"{self._of(market)} must return a reservation price above 0, widths of at least 0, none of them above "
-                f"{_MOST_MIDS} times the mid of {market.mid_price:g}, and a finite skew_bps or None, "
-                f"was {one_line(repr(quote))}"
-            )
+        fault = _fault(quote, priced, _MOST_MIDS * market.mid_price)
+        if fault is not None:
+            raise PricingModelError(f"{self._of(market)} returned a wrong quote: {fault}")
         self.last[market.symbol] = market, priced
         return priced
 
@@ -187,7 +185,21 @@ def _as_float(value: object) -> float:
     return math.nan if number is None else number
 
 
-def _can_be_quoted(quote: PricedQuote, most: float) -> bool:
+def _fault(given: PricedQuote, quote: PricedQuote, most: float) -> str | None:
+    """Return what is wrong with the first wrong field of `given`, None if there is none; `quote` has it in floats."""
     price, bid_width, ask_width, skew_bps = quote
-    is_priced = 0 < price <= most and 0 <= bid_width <= most and 0 <= ask_width <= most
-    return is_priced and (skew_bps is None or math.isfinite(skew_bps))
+    if not 0 < price < math.inf:
+        field, allowed = "reservation_price", "a finite positive number"
+    elif not 0 <= bid_width < math.inf:
+        field, allowed = "bid_width", "a finite number of at least 0"
+    elif not 0 <= ask_width < math.inf:
+        field, allowed = "ask_width", "a finite number of at least 0"
+    elif max(price, bid_width, ask_width) > most:
+        field = next(name for name in PricedQuote._fields if getattr(quote, name) > most)
+        allowed = f"at most {_MOST_MIDS} times the mid of {most / _MOST_MIDS:g}"
+    elif skew_bps is not None and not math.isfinite(skew_bps):
+        field, allowed = "skew_bps", "a finite number or None"
+    else:
+        return None
+    value = getattr(given, field)
+    return f"{field} must be {allowed}, was {shown(value)} of type {type(value).__name__}"

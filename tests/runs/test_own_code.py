@@ -248,7 +248,8 @@ def assert_failed(done: Any, told: str) -> Path:
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
-        ("PricedQuote(nan, 0.1, 0.1)", "must return a reservation price above 0, widths of at least 0"),
+        ("PricedQuote(nan, 0.1, 0.1)", "returned a wrong quote: reservation_price must be a "
+         "finite positive number, was nan of type float"),
         ("1 / 0", "raised ZeroDivisionError at {home}/bad.py:7: division by zero"),
         ("json.loads('x')", "raised JSONDecodeError at {home}/bad.py:7: Expecting value: line 1 column 1 (char 0)"),
         ("sys.exit(3)", "raised SystemExit at {home}/bad.py:7: 3"),
@@ -348,8 +349,14 @@ def test_a_model_and_its_module_change_no_decimals_but_their_own(home: Path) -> 
 @pytest.mark.parametrize(
     ("returned", "expected"),
     [
-        ("PricedQuote(float('nan'), 0.1, 0.1)", "must return a reservation price above 0"),
-        ("PricedQuote(market.mid_price, -0.1, 0.1)", "must return a reservation price above 0"),
+        (
+            "PricedQuote(float('nan'), 0.1, 0.1)",
+            "returned a wrong quote: reservation_price must be a finite pos",
+        ),
+        (
+            "PricedQuote(market.mid_price, -0.1, 0.1)",
+            "returned a wrong quote: bid_width must be a finite numb",
+        ),
         ("1 / market.volatility_pct", "raised ZeroDivisionError at {home}/bad.py:3: float division by zero"),
         ("exit()", "raised SystemExit at {home}/bad.py:3"),
     ],
