@@ -1,7 +1,9 @@
 """Every feature that can be switched on changes a whole run the way it should."""
 
 import functools
+import re
 from collections.abc import Callable
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -196,5 +198,11 @@ def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(
     assert compared["result"] == pytest.approx(paid.summary["equity"]["trading_pnl"], abs=0.005)
     assert compared["fees"] == pytest.approx(paid.summary["equity"]["fees"], abs=0.005)
     line = free.summary["answer"]["lines"][3]
-    assert line.startswith(f"At fees of 0.1 % a side the same fills would make -${-compared['result']:.2f}: ")
+    said = re.fullmatch(
+        r"At fees of 0\.1 % a side the same fills would make -\$(\S+): \+\$(\S+) before \$(\S+) of fees", line
+    )
+    assert said is not None
+    loss, before, fees = map(Decimal, said.groups())
+    assert before - fees == -loss, "the amounts have as many digits as it takes for them to add up"
+    assert (-float(loss), float(fees)) == pytest.approx((compared["result"], compared["fees"]), abs=0.005)
     assert len(plain.summary["answer"]["lines"]) == 3
