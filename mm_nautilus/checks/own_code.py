@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import localcontext
-from inspect import signature
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -78,7 +78,18 @@ def _described(found: Any) -> str:
         return ", a class"
     if not callable(found):
         return f", of type {type(found).__name__}"
-    return f", which takes {signature(found)}"
+    return _late_kind(found) or f", which takes {signature(found)}"
+
+
+def _late_kind(function: Callable[..., Any]) -> str:
+    """Return what a function is whose call does not run it, or an empty string."""
+    kinds = {
+        ", an async function": iscoroutinefunction,
+        ", an async generator": isasyncgenfunction,
+        ", a generator": isgeneratorfunction,
+    }
+    called = (function, type(function).__call__)
+    return next((kind for kind, is_one in kinds.items() if any(map(is_one, called))), "")
 
 
 def takes_arguments(function: Callable[..., Any], *arguments: Any, **named: Any) -> bool:
@@ -95,7 +106,8 @@ def takes_arguments(function: Callable[..., Any], *arguments: Any, **named: Any)
 
 
 def _is_pricing(found: Any) -> bool:
-    return callable(found) and not isinstance(found, type) and takes_arguments(found, None, None, None)
+    is_function = callable(found) and not isinstance(found, type)
+    return is_function and not _late_kind(found) and takes_arguments(found, None, None, None)
 
 
 def _folders(reference: ObjectReference) -> dict[Path, str]:

@@ -181,6 +181,15 @@ def test_a_module_is_looked_for_beside_the_file_then_here_then_among_the_install
 
 KINDS = "a subclass of mm_nautilus.MarketMaker that takes its arguments config, takes_over and pricing"
 FUNCTION = "a function of market, position and parameters"
+LATE = """
+from functools import partial
+async def later(market, position, params): return None
+def yields(market, position, params): yield
+async def yields_later(market, position, params): yield
+class Called:
+    async def __call__(self, market, position, params): return None
+called, bound = Called(), partial(yields)
+"""
 IMPORTED = "be in a module that can be imported, was "
 PLACES = "be in a module that is beside the configuration file ({home}), in the current folder ({here}) or installed"
 
@@ -194,6 +203,11 @@ PLACES = "be in a module that is beside the configuration file ({home}), in the 
         ("pricing", "my_module:NO_FUNCTION", f"be {FUNCTION}, was my_module:NO_FUNCTION, of type int"),
         ("pricing", "my_module:NoMaker", f"be {FUNCTION}, was my_module:NoMaker, a class"),
         ("pricing", "my_module:of_two", f"be {FUNCTION}, was my_module:of_two, which takes (market, position)"),
+        ("pricing", "late:later", f"be {FUNCTION}, was late:later, an async function"),
+        ("pricing", "late:yields", f"be {FUNCTION}, was late:yields, a generator"),
+        ("pricing", "late:yields_later", f"be {FUNCTION}, was late:yields_later, an async generator"),
+        ("pricing", "late:called", f"be {FUNCTION}, was late:called, an async function"),
+        ("pricing", "late:bound", f"be {FUNCTION}, was late:bound, a generator"),
         ("pricing", "fails:f", f"{IMPORTED}fails:f: ZeroDivisionError at {{home}}/fails.py:2: division by zero"),
         ("pricing", "wrong:f", f"{IMPORTED}wrong:f: SyntaxError at {{home}}/wrong.py:1: '(' was never closed"),
         ("pricing", "lacks:f", f"{IMPORTED}lacks:f: ModuleNotFoundError at {{home}}/lacks.py:1: No module named 'no'"),
@@ -219,6 +233,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
         "null": "\0",
         "leaves": "import sys\nsys.exit(3)\n",
         "breaks": "raise KeyboardInterrupt\n",
+        "late": LATE,
     }.items():
         (home / f"{name}.py").write_text(text)
     words = expected.format(home=home, here=Path.cwd())
