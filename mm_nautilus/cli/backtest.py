@@ -13,6 +13,7 @@ from mm_nautilus.cli.console import (
     print_outcome,
     progress_bar,
     refuse_unopened,
+    running_own_code,
 )
 from mm_nautilus.cli.options import (
     Overrides,
@@ -62,7 +63,7 @@ def backtest_command(
             print_line(warning, err=True)
 
     try:
-        with loaded.placing():
+        with loaded.placing(), running_own_code(as_json=as_json):
             outcome = _run(loaded.config, warn, say, shows_progress=not (quiet or as_json or verbose))
     except StoppedRunError as stopped:
         print_outcome(stopped.outcome, as_json=as_json, quiet=quiet)

@@ -7,7 +7,7 @@ import typer
 
 from mm_nautilus.cli.completion import config_symbols
 from mm_nautilus.cli.config_init import init_command
-from mm_nautilus.cli.console import print_json, print_line
+from mm_nautilus.cli.console import print_json, print_line, running_own_code
 from mm_nautilus.cli.options import AsJson, ConfigFile, Overrides
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.plain_text import counted
@@ -110,7 +110,9 @@ def check(
     from mm_nautilus.checks.config_source import load_any_config  # noqa: PLC0415 (keeps --help fast)
 
     loaded = load_any_config(file, overrides or [])
-    warnings, quoted = _warnings(loaded), list(loaded.config.strategy.symbols)
+    with running_own_code(as_json=as_json):
+        warnings = _warnings(loaded)
+    quoted = list(loaded.config.strategy.symbols)
     venue = loaded.config.venue.name
     if as_json:
         found = {"file": str(file), "kind": loaded.kind, "venue": venue, "symbols": quoted}

@@ -5,7 +5,7 @@ import shutil
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -33,6 +33,11 @@ _REPORT = "report.html"
 def print_json(value: object) -> None:
     """Print one JSON document on stdout."""
     typer.echo(json.dumps(value, indent=2))
+
+
+def running_own_code(*, as_json: bool) -> AbstractContextManager[object]:
+    """Keep stdout for the JSON document: with ``--json`` what a user's own code prints in the block goes to stderr."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def print_line(text: str, *, err: bool = False) -> None:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mm_nautilus.cli.console import OpenReport, print_line, print_outcome, refuse_unopened
+from mm_nautilus.cli.console import (
+    OpenReport,
+    print_line,
+    print_outcome,
+    refuse_unopened,
+    running_own_code,
+)
 from mm_nautilus.cli.options import (
     AsJson,
     Overrides,
@@ -87,7 +93,8 @@ def sandbox_command(
     with SignalListener(ends_process=True) as signals:
         try:
             shown = {"plain": plain, "says": says, "quiet": quiet, "verbose": verbose}
-            outcome = _run(config, words, signals, fresh=fresh, **shown)
+            with running_own_code(as_json=as_json):
+                outcome = _run(config, words, signals, fresh=fresh, **shown)
         except StoppedRunError as stopped:
             print_outcome(stopped.outcome, as_json=as_json, quiet=quiet)
             raise

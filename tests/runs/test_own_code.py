@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +387,35 @@ def test_a_check_calls_a_model_once(
     (line,) = done.stderr.splitlines()
     told = "error: --set strategy.pricing: pricing must price the catalog's first book, was bad:bad: the pricing model "
     assert line.startswith(f"{told}bad:bad of AAA/USDT {expected.format(home=home)}")
+
+
+@pytest.mark.parametrize("line", [("backtest",), ("config", "check")])
+def test_what_own_code_prints_is_beside_the_json(
+    home: Path, command: Callable[..., Any], line: Sequence[str]
+) -> None:
+    told = MODULE.replace("    asked += 1\n", "    asked += 1\n    print('asked')\n")
+    (home / COPIED).write_text(f"{told}\nprint('imported')\n")
+    done = command(*line, home / "run.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert {"imported", "asked"} <= set(done.stderr.splitlines())
+    assert "asked" in command(*line, home / "run.yaml").stdout.splitlines()
+
+
+def test_what_own_code_of_a_sandbox_prints_is_beside_the_json(
+    home: Path, command: Callable[..., Any]
+) -> None:
+    (home / "run.yaml").write_text(
+        CONFIGURATION.replace("catalog: catalog", "feed: {source: local, catalog: catalog}").replace(
+            "MADE", "KRAKEN"
+        )
+    )
+    (home / COPIED).write_text("print('imported')\n")
+    done = command("sandbox", home / "run.yaml", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    printed, error = done.stderr.splitlines()
+    assert printed == "imported"
+    assert "pricing must be a name that" in json.loads(error)["errors"][0]
 
 
 def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(
