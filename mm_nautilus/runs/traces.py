@@ -84,6 +84,8 @@ class _Watched:
     view: SymbolViews
     counted: Mapping[str, int]
     """The order counts that have been written."""
+    minute_ns: int
+    """Start of the minute whose counts are written next."""
     due: list[tuple[int, float, str]] = field(default_factory=list)
     """Heap of (moment in nanoseconds, seconds after the fill, the fill's trade id)."""
 
@@ -106,7 +108,7 @@ class TraceRecorder(GuardedActor):
         self._actions = Rows(folder / "actions.parquet", ACTIONS)
         self._tables = self._market, self._mark_outs, self._quotes, self._actions
         self._watched: dict[InstrumentId, _Watched] = {}
-        self._minute_ns: int | None = None
+        self._flushed_minute: int | None = None
 
     def on_start(self) -> None:
         """Subscribe to strategies and fills, and set the timer."""
@@ -126,10 +128,12 @@ class TraceRecorder(GuardedActor):
 
     def _watch_symbols(self, message: StrategyStarted) -> None:
         """Record a strategy's symbols from now on; what they have sent before is not counted."""
+        now_ns = self.clock.timestamp_ns()
         for instrument_id, view in message.views.items():
-            self._watched[instrument_id] = _Watched(view, asdict(view.counts))
+            watched = self._watched[instrument_id] = _Watched(view, asdict(view.counts), 0)
+            self._begin_minute(watched, now_ns)
             view.on_quotes_changed.append(self.listener(self._write_quotes))
-            self._write_market(view, self.clock.timestamp_ns(), view.sample())
+            self._write_market(view, now_ns, view.sample())
 
     def _record_fill(self, fill: Fill) -> None:
         """Record the market as the strategy knew it when it was filled, and look again at each horizon."""
@@ -178,7 +182,9 @@ class TraceRecorder(GuardedActor):
         for watched in self._watched.values():
             self._look(watched, now_ns)
             self._write_market(watched.view, now_ns, watched.view.sample())
-        self._count(now_ns)
+            self._begin_minute(watched, now_ns)
+        if self._is_live:
+            self._flush(now_ns)
 
     def _write_market(
         self, view: SymbolViews, ts_ns: int, sample: MarketSample, trade_id: str | None = None
@@ -196,23 +202,34 @@ class TraceRecorder(GuardedActor):
         ts_ns, instrument_id, *columns = state
         self._quotes.append((ts_ns, self._watched[instrument_id].view.spec.symbol, *columns))
 
-    def _count(self, ts_ns: int) -> None:
-        """Write the counts of the minute that is over; in a live run, bring all rows so far to the disk."""
-        minute_ns = ts_ns // MINUTE_NS * MINUTE_NS
-        if self._minute_ns is not None and minute_ns > self._minute_ns:
-            self._write_counts(self._minute_ns)
-            if self._is_live:
-                for rows in self._tables:
-                    rows.flush()
-        self._minute_ns = minute_ns
+    def _begin_minute(self, watched: _Watched, now_ns: int) -> None:
+        """Write the counts of a symbol's minute if it is over, and wait for the end of the one that has begun."""
+        minute_ns = now_ns // MINUTE_NS * MINUTE_NS
+        if minute_ns == watched.minute_ns:
+            return
+        if minute_ns > watched.minute_ns:  # else the wall clock was set
+            self._write_counts(watched)
+        watched.minute_ns = minute_ns
 
-    def _write_counts(self, minute_ns: int) -> None:
-        for watched in self._watched.values():
-            counts, before = asdict(watched.view.counts), watched.counted
-            row = [counts[name] - before[name] for name in _COUNTS]
-            if any(row):
-                watched.counted = dict(counts)
-                self._actions.append((minute_ns, watched.view.spec.symbol, *row))
+        def on_next_minute(ts_ns: int) -> None:
+            self._begin_minute(watched, ts_ns)
+
+        watched.view.call_before_count(minute_ns + MINUTE_NS, self.listener(on_next_minute))
+
+    def _flush(self, now_ns: int) -> None:
+        """Bring all rows so far to the disk, once a minute."""
+        minute = now_ns // MINUTE_NS
+        if self._flushed_minute not in (None, minute):
+            for rows in self._tables:
+                rows.flush()
+        self._flushed_minute = minute
+
+    def _write_counts(self, watched: _Watched) -> None:
+        counts, before = asdict(watched.view.counts), watched.counted
+        row = [counts[name] - before[name] for name in _COUNTS]
+        if any(row):
+            watched.counted = counts
+            self._actions.append((watched.minute_ns, watched.view.spec.symbol, *row))
 
     def on_stop(self) -> None:
         """Write the mids of horizons that have passed."""
@@ -227,6 +244,4 @@ class TraceRecorder(GuardedActor):
                 closing.callback(rows.leave if in_hurry else rows.close)
             for watched in self._watched.values():
                 self._write_market(watched.view, now_ns, watched.view.sample())
-            self._write_counts(
-                now_ns // MINUTE_NS * MINUTE_NS if self._minute_ns is None else self._minute_ns
-            )
+                self._write_counts(watched)

@@ -120,9 +120,10 @@ class CommandDoor:
             budget.forget(live.order_id)
 
     def _takes(self, command: Command, live: WorkingOrder, now_ns: int) -> bool:
-        budget, counts = self._budgets.get(live.symbol.instrument_id), live.symbol.counts
+        budget = self._budgets.get(live.symbol.instrument_id)
         if budget is None:
             return True
+        counts = live.symbol.count_at(now_ns)
         cost = budget.cost(command, live.order_id, now_ns)
         is_taken = budget.take(command, live.order_id, now_ns, rests=not live.is_marketable)
         counts.points += cost if is_taken else budget.rules.cost_refused(command)

@@ -230,7 +230,7 @@ class OrderManager:
             symbol.closing.order_id = order_id
         else:
             side.order = live
-        symbol.counts.placed += 1
+        symbol.count_at(now_ns).placed += 1
         self._budget.spend(now_ns)
         self._door.submit(order, live, now_ns)
 
@@ -240,7 +240,7 @@ class OrderManager:
         whole_lots = quote.size_lots + order.filled_lots
         quantity = None if quote.size_lots == order.resting.size_lots else symbol.quantity(whole_lots)
         order.amending(quote, symbol.grounds(quote.price_ticks, whole_lots, now_ns))
-        symbol.counts.amended += 1
+        symbol.count_at(now_ns).amended += 1
         self._budget.spend(now_ns)
         self._door.amend(order, quantity, symbol.price(quote.price_ticks), now_ns)
 
@@ -253,7 +253,7 @@ class OrderManager:
         if not self._door.may_send(symbol, Command.CANCEL, order.order_id, now_ns):
             return
         order.cancelling()
-        symbol.counts.cancelled += 1
+        symbol.count_at(now_ns).cancelled += 1
         self._budget.spend(now_ns)
         self._door.cancel(order, now_ns)
 
@@ -380,8 +380,9 @@ class OrderManager:
 
     @staticmethod
     def _note_refusal(symbol: SymbolState, now_ns: int, *, denied: bool = False) -> None:
-        symbol.counts.denied += denied
-        symbol.counts.rejected += not denied
+        counts = symbol.count_at(now_ns)
+        counts.denied += denied
+        counts.rejected += not denied
         symbol.guards.refusals.add(now_ns)
 
     def _note_refused_exit(self, order: WorkingOrder, reason: str, now_ns: int) -> None:

@@ -96,7 +96,7 @@ class SymbolState(SymbolViews):
             for is_bid in (True, False)
         )
         self.bid, self.ask = self.sides[:2]
-        self.counts = OrderCounts()
+        self.counts, self._count_due_ns, self._before_count = OrderCounts(), math.inf, lambda _ns: None
         self.closing = Closing(self, self.position, self.sizes, self.counts)
         self.trades = TradeFilter(self.name, self.guards, self.counts)
         self.quote_metrics: QuoteMetrics | None = None
@@ -231,9 +231,10 @@ class SymbolState(SymbolViews):
         """Count an execution, and return whether an old or repeated trade caused it."""
         is_maker = event.liquidity_side == LiquiditySide.MAKER
         is_phantom = is_maker and self.trades.is_phantom(event)
-        self.counts.fills += 1
-        self.counts.maker_fills += is_maker
-        self.counts.phantom_fills += is_phantom
+        counts = self.count_at(event.ts_init)
+        counts.fills += 1
+        counts.maker_fills += is_maker
+        counts.phantom_fills += is_phantom
         return is_phantom
 
     # -- Quotes -----------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ class SymbolViews(Market):
     cap_lots: int | None
     on_quotes_changed: list[Callable[[QuoteState], None]]
     _reported_ns: int
+    _count_due_ns: float
+    _before_count: Callable[[int], None]
 
     def current_reservation_price(self) -> float | None:
         """Return the reservation price at the current book and position; the mid if the model has none."""
@@ -58,6 +60,20 @@ class SymbolViews(Market):
             self.flow.value if by_signal and self.params.use_trade_flow else None,
             None if decided is None else decided.trigger_price,
         )
+
+    def count_at(self, now_ns: int) -> OrderCounts:
+        """Return the counts, to add something that happens now; who asked is called before."""
+        if now_ns >= self._count_due_ns:
+            self._before_count(now_ns)
+        return self.counts
+
+    def call_before_count(self, due_ns: int, callback: Callable[[int], None]) -> None:
+        """Call `callback` before anything that happens at `due_ns` or later is counted, with the time it happens.
+
+        It is called before each such count until this is called again. A timer is no alternative, see
+        `call_before_next_touch`.
+        """
+        self._count_due_ns, self._before_count = due_ns, callback
 
     def sample(self) -> MarketSample:
         """Return the current market, position and reservation price."""

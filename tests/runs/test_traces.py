@@ -87,6 +87,19 @@ def test_actions_a_minute_add_up_to_the_summary(run: FinishedRun) -> None:
         assert sums.loc[symbol, "fills"] == run.symbol(symbol)["fills"]
 
 
+def test_actions_belong_to_the_minute_they_happen_in(finished_run: Runs) -> None:
+    run = finished_run("aggressive.yaml", "end=2025-12-13T12:05:00Z")
+    orders, fills = run.table("orders"), run.table("fills")
+    placed = orders.groupby([orders.ts_init.dt.floor("min"), "symbol"]).size()
+    filled = fills.groupby([fills.ts_event.dt.floor("min"), fills.symbol.astype(str)]).size()
+    # Orders are sent in a minute's first millisecond, too, before the recorder looks.
+    assert (orders.ts_init == "2025-12-13T12:04:00.001Z").any()
+    actions = run.table("actions")
+    keys = [(row.ts_event, str(row.symbol)) for row in actions.itertuples()]
+    assert actions.placed.tolist() == [placed.get(key, 0) for key in keys]
+    assert actions.fills.tolist() == [filled.get(key, 0) for key in keys]
+
+
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_mids_after_fills_are_those_of_the_recorded_book(run: FinishedRun, symbol: str) -> None:
     """Replay the catalog's book, which the recorder never sees, and look up what it recorded."""
