@@ -138,7 +138,10 @@ class _QuoteSide:
         done = min(lots, self._lots)
         self._lots -= done
         if not self._lots:
-            self._price = None
+            self._price = self._sent = None  # A command on its way finds no order.
+        elif self._sent is not None:
+            arrives_ns, price, wanted = self._sent
+            self._sent = arrives_ns, price, max(wanted - done, 0)
         return done
 
     def arrive(self, now_ns: int, touch: Touch) -> None:

@@ -14,15 +14,18 @@ import pytest
 from made_markets import MID_TICKS, SECOND, T0, MadeMarket, instrument
 from whole_runs import ROOT
 
+from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
+from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.config.template import template_text
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side
+from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.expected_fills import QuoteSizes, expected_fills
 from mm_nautilus.runs.inputs import prepare
 from mm_nautilus.runs.starter import StarterFees, starter_config, starter_sandbox
 
@@ -223,29 +226,54 @@ MARKETS = {
         replace(instrument("AAA/USDT", maker_fee="0.0001"), size_increment=Decimal(1)),
         {"sells_a_second": 1e-4},
     ),
+    "orders filled in parts": (instrument("AAA/USDT", maker_fee="0"), {"volatility_bps": 0.2}),
 }
+SHORT = {"volatile", "one-sided", "orders filled in parts"}
 
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=() if kind in {"wide", "volatile", "one-sided"} else pytest.mark.long)
-        for kind in MARKETS
-    ],
+    [pytest.param(kind, marks=() if kind in SHORT else pytest.mark.long) for kind in MARKETS],
 )
 def test_a_first_configuration_trades_about_as_expected(begin: Begin, tmp_path: Path, kind: str) -> None:
     spec, market = MARKETS[kind]
-    config = begin(made(tmp_path / "c", spec, seconds=900, **market), fees=StarterFees())
-    output = config.output.model_copy(
-        update={"directory": tmp_path / "runs", "report": False, "journal": "none"}
-    )
+    catalog = made(tmp_path / "c", spec, seconds=900, **market)
+    totals = traded_as_expected(begin, catalog, tmp_path / "runs", fees=StarterFees())
+    if kind == "orders filled in parts":
+        assert totals["fills"] > 2 * totals["orders_placed"]
+
+
+def test_a_pair_of_wide_ticks_trades_about_as_expected(begin: Begin, tmp_path: Path) -> None:
+    """XRP/BTC is quoted at the touch and a tick or two behind it, a few ticks in all."""
+    traded_as_expected(begin, ROOT / "catalog", tmp_path / "runs", "XRP/BTC", fees=NO_MAKER_FEE)
+
+
+def traded_as_expected(
+    begin: Begin, catalog: Path, folder: Path, *names: str, fees: StarterFees
+) -> dict[str, Any]:
+    """Run a first configuration, compare its executions with those expected, and return its only symbol's totals."""
+    config = begin(catalog, *names, fees=fees)
+    output = config.output.model_copy(update={"directory": folder, "report": False, "journal": "none"})
     outcome = run_backtest(config.model_copy(update={"output": output}))
     (totals,) = outcome.summary["symbols"].values()
+    (words,) = starter_config(catalog, names or None, fees).expectations
+    *_, an_hour = re.findall(r"about ([\d.,]+) fills", words)
+    expected = float(an_hour.replace(",", "")) * outcome.summary["period"]["seconds"] / 3600
     assert totals["fills"] > 0
-    fills_an_hour = totals["fills"] * 3600 / outcome.summary["period"]["seconds"]
-    (words,) = starter_config(tmp_path / "c").expectations
-    *_, expected = re.findall(r"about ([\d.,]+) fills", words)
-    assert fills_an_hour / 2 <= float(expected.replace(",", "")) <= 2 * fills_an_hour
+    assert expected == pytest.approx(totals["fills"], rel=0.15, abs=2)
+    return totals
+
+
+def test_a_command_that_comes_after_its_order_was_filled_places_none() -> None:
+    """A bid of 10 lots at 990 is filled while an amend to 995 follows the mid; a cooldown forbids the next one."""
+    moved, arrived = (1004, 1006, 5, 5), T0 + SECOND * 13 // 10
+    touch = np.array([(T0, 999, 1001, 5, 5), (T0 + SECOND, *moved), (arrived, *moved)]).T
+    touches = TouchSeries(*touch, T0 + 3 * SECOND)
+    times, ticks = T0 + np.array([1_001, 1_500]) * SECOND // 1_000, np.array([980, 993])
+    trades = TradeBlock(times, times, ticks, np.full(2, 50), np.full(2, Side.ASK), ["1", "2"])
+    sizes = QuoteSizes(quote=10, cap=50, least=1)
+    params = SymbolParams(cooldown_seconds=5.0)
+    assert expected_fills(touches, trades, 2.0, sizes, params) == 3600 / 3
 
 
 def test_a_mark_of_simulated_data_is_kept() -> None:
