@@ -17,7 +17,7 @@ from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.config.strategy import MarketMakerConfig
-from mm_nautilus.config.yaml_file import FileMapping, place_of, read_mapping, yaml_text
+from mm_nautilus.config.yaml_file import FileMapping, given_path, place_of, read_mapping, yaml_text
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.near_names import known_names
@@ -69,7 +69,7 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
 
     def located(self, problem: Problem) -> str:
         """Return a problem's text with the place of its key."""
-        return _placed_text(place_of(self.sources, problem.path), problem)
+        return _placed_text(place_of(self.sources, problem.path), _as_set(self.sources, problem))
 
     @contextmanager
     def placing(self) -> Iterator[None]:
@@ -82,6 +82,14 @@ class LoadedConfig[Config: (RunConfig, SandboxConfig) = RunConfig]:
 
 type AnyLoadedConfig = LoadedConfig[RunConfig] | LoadedConfig[SandboxConfig]
 """A configuration of either kind."""
+
+
+def _as_set(places: Mapping[tuple[str, ...], str], problem: Problem) -> Problem:
+    """Return a symbol's error with the path that ``--set`` was given, where that is one for all symbols."""
+    path = given_path(places, problem.path)
+    if problem.is_warning or path == problem.path or places[path] != OVERRIDE_SOURCE:
+        return problem
+    return Problem(path, problem.text())
 
 
 def _placed_text(place: str, problem: Problem) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
@@ -165,23 +165,36 @@ def _level_problems(
     levels = levels_of(params)
     if levels == ONE_LEVEL:
         return
-    size = params.size(config.report_currency)
-    path = ("symbols", spec.symbol, "levels")
+    size, is_list = params.size(config.report_currency), not isinstance(params.levels, int)
+    shapes = [
+        name for name in ("level_size_ratio", "level_size_step") if getattr(params, name) != _default(name)
+    ]
+    key = config.given_name(spec.symbol, ["levels"] if is_list else [*shapes, _size_key(params)])
     for number, level in enumerate(levels, 1):
+        if level.size == 1.0:
+            continue  # the quote's own size is checked by itself
+        was = f"size {level.size}" if is_list else getattr(params, key)
         for amount, currency, texts in _order_limits(spec, rates, size, level.size):
-            text = f"level {number} of {spec.symbol} must be"
-            yield from (Problem(path, f"{text} {limit}, was {amount:.6g} {currency}") for limit in texts)
+            for limit in texts:
+                text = f"{key} must make level {number} {limit}, was {was}: {amount:.6g} {currency}"
+                yield Problem(("symbols", spec.symbol, key), text)
     mid = rates.rate(spec.base, spec.quote)
     if mid is None or follows_volatility(params):
         return
+    key = "levels" if is_list else "level_spacing_bps"
     tick_bps = 10_000.0 * float(spec.price_increment) / mid
-    for number, (nearer, level) in enumerate(pairwise(levels), 2):
+    # The first two of a number of levels are the nearest to each other.
+    for number, (nearer, level) in enumerate(pairwise(levels if is_list else levels[:2]), 2):
         if _is_below(level.width - nearer.width, tick_bps):
             yield Problem(
-                path,
-                f"level {number} of {spec.symbol} must stand at least one tick ({tick_bps:.3g} bps of mid) further out "
-                f"than level {number - 1}, was {level.width - nearer.width:.3g} bps",
+                ("symbols", spec.symbol, key),
+                f"{key} must put level {number} at least one tick ({tick_bps:.3g} bps of mid) further out than level "
+                f"{number - 1}, was {level.width - nearer.width:.3g} bps",
             )
+
+
+def _default(name: str) -> Any:
+    return SymbolParams.model_fields[name].default
 
 
 def _target_problems(

@@ -21,6 +21,9 @@ _OF_A_NUMBER: Final = (
 )
 """Keys that shape a number of levels."""
 
+_OF_HANGING_ORDERS: Final = ("hanging_max_distance_bps", "hanging_max_age_seconds")
+"""Keys that end a hanging order."""
+
 
 def validate(config: Mapping[str, Any]) -> list[str]:
     """Return one text per problem; those that start with ``Warning:`` are risks, the others errors.
@@ -100,6 +103,10 @@ def _risks_of_levels(params: SymbolParams) -> Iterator[Finding]:
         if value != default and (not isinstance(params.levels, int) or len(levels) == 1):
             why = "levels is 1" if isinstance(params.levels, int) else "levels lists each of them"
             yield Finding((name, "levels"), f"{name} {value} has no effect: {why}")
+    for name in _OF_HANGING_ORDERS:
+        value = getattr(params, name)
+        if value != SymbolParams.model_fields[name].default and not params.hanging_orders:
+            yield Finding((name, "hanging_orders"), f"{name} {value} has no effect: hanging_orders is false")
     if len(levels) == 1:
         return
     size, cap = params.size(REPORT_CURRENCY), params.inventory_cap(REPORT_CURRENCY)

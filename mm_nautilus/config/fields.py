@@ -184,7 +184,10 @@ InventoryTarget = Annotated[
             ]
         }
     ),
-    Allowed("a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %"),
+    Allowed(
+        "a number, an amount with its currency such as -50 XRP, or a share of the account between -100 % and 100 %, of "
+        "a cash account between 0 % and 100 %"
+    ),
 ]
 """A number in the report currency, an amount with its own, or a share of the account; negative is short."""
 

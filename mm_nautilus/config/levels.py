@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from mm_nautilus.config.fields import Allowed, Section
-from mm_nautilus.config.problems import check_model, refuse
+from mm_nautilus.config.problems import Problem, check_model, refuse, shown
 
 MOST_LEVELS: Final = 10
 """Most levels a side."""
@@ -38,7 +38,9 @@ def _read_levels(value: Any) -> Levels:
     found, problems = [], []
     for index, entry in enumerate(value):
         if not isinstance(entry, Mapping | LevelConfig):
-            raise ValueError("each level must be a mapping of keys")
+            text = f"levels[{index}] must be a mapping of keys such as {{width_bps: 4, size: 2}}, was {shown(entry)}"
+            problems.append(Problem((str(index),), text))
+            continue
         level, wrong = check_model(LevelConfig, entry)  # type: ignore[arg-type]
         problems += [problem.under(str(index)) for problem in wrong]
         found += [] if level is None else [level]

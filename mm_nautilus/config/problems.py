@@ -99,6 +99,14 @@ class _ShortRepr(reprlib.Repr):
             return f"a whole number of {x.bit_length()} bits"
         return super().repr_int(x, level)
 
+    def repr_NoneType(self, x: None, level: int) -> str:  # noqa: N802 - reprlib looks for this name
+        del x, level
+        return "null"
+
+    def repr_bool(self, x: bool, level: int) -> str:
+        del level
+        return "true" if x else "false"
+
     def repr_str(self, x: str, level: int) -> str:
         # Not shortened here: in a shortened address a password could not be recognised.
         return super().repr_str(without_passwords(x), level)
@@ -109,13 +117,9 @@ _SHORT: Final = _ShortRepr()
 
 def shown(value: Any) -> str:
     """Format a value for messages: as YAML, on one line, shortened."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, float):
         return repr(float(value))
-    if isinstance(value, int):
+    if value is None or isinstance(value, int):
         return _SHORT.repr(value)
     if isinstance(value, Amount | Path | Decimal | Real):
         return str(value)

@@ -402,7 +402,10 @@ class MarketMakerConfig(_WithClass):
         found += self.problems(self._unknown_pairs)
         found += own_pair_problems({pair: dict(it)["correlation_pause"] for pair, it in self.symbols.items()})
         if self.own_orders_in_book and self.book_data == "quotes":
-            text = "own_orders_in_book must be false with book_data: quotes, which show no size behind ours, was true"
+            text = (
+                "own_orders_in_book must be false with book_data: quotes, which show no size behind ours, and must be "
+                "false with a simulated venue, was true"
+            )
             found.append(Problem(("own_orders_in_book",), text))
         if self.calibration is None:
             found += self.problems(calibration_findings)
@@ -434,6 +437,11 @@ class MarketMakerConfig(_WithClass):
         merged.setdefault("pricing_parameters", self.pricing_parameters)  # a default would not be validated
         return SymbolParams.model_construct(**merged)
 
+    def given_name(self, symbol: str, names: Iterable[str]) -> str:
+        """Return the first of some parameters that is given for a symbol, else for all, else the first."""
+        here, above = self.symbols[symbol].model_fields_set, self.model_fields_set
+        return min(names, key=lambda name: 0 if name in here else 1 if name in above else 2)
+
     def problems(
         self, rule: Callable[[SymbolParams], Iterable[Finding]], *, is_warning: bool = False
     ) -> list[Problem]:
@@ -441,13 +449,11 @@ class MarketMakerConfig(_WithClass):
 
         A problem is at the symbol's key if one of the parameters is given there, else at the common key.
         """
-        above, found = _given(self), dict[Problem, None]()
+        found = dict[Problem, None]()
         for symbol, overrides in self.symbols.items():
-            here = _given(overrides)
             for finding in rule(self.for_symbol(symbol)):
-                # The symbol's own values come first, then the common ones, then defaults.
-                name = min(finding.names, key=lambda name: 0 if name in here else 1 if name in above else 2)
-                path = ("symbols", symbol, name) if name in here else (name,)
+                name = self.given_name(symbol, finding.names)
+                path = ("symbols", symbol, name) if name in overrides.model_fields_set else (name,)
                 found[Problem(path, finding.message, is_warning)] = None
         return list(found)
 

@@ -36,13 +36,16 @@ class FileMapping:
         return place_of(self.places, path) or f"{self.path}:1"
 
 
-def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
-    """Return the place of a value or its nearest parent; empty if there is none.
+def given_path(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path of a value where it is given: a symbol's parameter may be under the strategy, for all symbols."""
+    common = ("strategy", *path[3:4])
+    is_common = path[:2] == ("strategy", "symbols") and path not in places and common in places
+    return common if is_common else path
 
-    A symbol's parameter may be given for all symbols, under the strategy.
-    """
-    if path[:2] == ("strategy", "symbols") and path not in places and ("strategy", *path[3:4]) in places:
-        path = ("strategy", *path[3:4])
+
+def place_of(places: Mapping[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    """Return the place of a value or its nearest parent; empty if there is none."""
+    path = given_path(places, path)
     while path and path not in places:
         path = path[:-1]
     return places.get(path, "")

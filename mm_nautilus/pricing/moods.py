@@ -1,7 +1,7 @@
 """Market moods: volatility regimes, session hours, trends and correlated pairs."""
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from statistics import StatisticsError, correlation
@@ -72,9 +72,9 @@ class MoodSchedule:
         Parameters
         ----------
         volatility_pct
-            One-minute volatility, %; 0 while unknown, which is below every quantile.
+            One-minute volatility, %; 0 while unknown, which is above no quantile.
         """
-        width, size, pauses = self._moods[bisect_right(self._above_pct, volatility_pct)]
+        width, size, pauses = self._moods[bisect_left(self._above_pct, volatility_pct)]
         minute = now_ns // MINUTE_NS % _MINUTES_PER_DAY
         for start, end, factors in self._sessions:
             if start <= minute < end if start < end else not end <= minute < start:

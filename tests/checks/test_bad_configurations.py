@@ -121,13 +121,13 @@ OF_GAMMA: dict[str, tuple[str, ...]] = {
     ),
     "target a word": (
         "inventory_target: short",
-        "a number, an amount with its currency such as -50 XRP, or a share of the account such as 50 %",
+        "a number, an amount with its currency such as -50 XRP, or a share of the account between -100 % and 100 %",
         "was 'short'",
     ),
     "target beyond the account": (
         "inventory_target: 101 %",
         "inventory_target must be a number, an amount",
-        "or a share of the account such as 50 %, was '101 %'",
+        "a share of the account between -100 % and 100 %, of a cash account between 0 % and 100 %, was '101 %'",
     ),
     "horizon zero": ("horizon_seconds: 0", "above 0 and at most 86400, was 0"),
     "window too short": (
@@ -182,6 +182,7 @@ OF_GAMMA: dict[str, tuple[str, ...]] = {
         "own_orders_in_book: true\n  book_data: quotes",
         "strategy.own_orders_in_book",
         "must be false with book_data: quotes",
+        "must be false with a simulated venue",
         "was true",
     ),
     "quote life negative": (

@@ -22,13 +22,15 @@ def strategy(**changes: Any) -> MarketMakerConfig:
 
 
 def test_all_that_is_wrong_with_a_list_of_levels_is_named_at_once():
-    levels = [{"width_bps": -1}, {"width_bps": 2, "size": 0}, {"width": 2}]
+    levels = [{"width_bps": -1}, {"width_bps": 2, "size": 0}, {"width": 2}, None, [True]]
     found = [problem.located() for problem in problems(strategy().model_dump() | {"levels": levels})]
     assert found == [
         "levels.0.width_bps: width_bps must be between 0 and 500, was -1",
         "levels.1.size: size must be above 0 and at most 100, was 0",
         "levels.2.width_bps: Missing required config: width_bps",
         "levels.2.width: unknown key width (did you mean width_bps?), was 2",
+        "levels.3: levels[3] must be a mapping of keys such as {width_bps: 4, size: 2}, was null",
+        "levels.4: levels[4] must be a mapping of keys such as {width_bps: 4, size: 2}, was [true]",
     ]
 
 
@@ -52,16 +54,26 @@ def test_no_level_of_a_number_stands_further_out_than_one_of_a_list_may():
 def test_levels_below_the_venues_minimum_are_named_with_their_pair_and_number():
     config = strategy(levels=3, level_spacing_bps=5.0, level_size_ratio=0.6)
     (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
-    assert found.path == ("symbols", "XRP/USDT", "levels")
+    assert found.path == ("symbols", "XRP/USDT", "level_size_ratio")
     assert found.message == (
-        "level 3 of XRP/USDT must be at least 5 XRP (the least size of an order), was 3.6 XRP"
+        "level_size_ratio must make level 3 at least 5 XRP (the least size of an order), was 0.6: 3.6 XRP"
+    )
+    own = strategy(
+        levels=3,
+        level_spacing_bps=5.0,
+        level_size_ratio=0.6,
+        symbols={"XRP/USDT": {"position_size": "12 XRP"}},
+    )
+    (found,) = check_instruments(own, {"XRP/USDT": XRP}, MIDS)
+    assert found.message == (
+        "position_size must make level 3 at least 5 XRP (the least size of an order), was 12 XRP: 4.32 XRP"
     )
     capped = replace(XRP, max_notional=Decimal(60))
     (found,) = check_instruments(
         strategy(levels=[{"width_bps": 0}, {"width_bps": 9, "size": 4}]), {"XRP/USDT": capped}, MIDS
     )
     assert found.message == (
-        "level 2 of XRP/USDT must be at most 60 USDT (the largest value of an order), was 80 USDT"
+        "levels must make level 2 at most 60 USDT (the largest value of an order), was size 4.0: 80 USDT"
     )
 
 
@@ -69,7 +81,7 @@ def test_levels_nearer_to_each_other_than_a_tick_are_named():
     config = strategy(levels=3, level_spacing_bps=0.4, level_spacing_ratio=2.0)
     (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
     assert found.message == (
-        "level 2 of XRP/USDT must stand at least one tick (0.5 bps of mid) further out than level 1, was 0.4 bps"
+        "level_spacing_bps must put level 2 at least one tick (0.5 bps of mid) further out than level 1, was 0.4 bps"
     )
     assert check_instruments(config, {"XRP/USDT": XRP}) == []  # no price yet
     by_volatility = strategy(levels=3, level_spacing_volatility=0.01)
@@ -91,6 +103,12 @@ def test_keys_without_effect_and_levels_without_room_are_risks():
         "max_inventory 100 XRP has no room for all 2 levels of a side, 130 XRP: the furthest are smaller or not quoted",
     ]
     assert strategy_risks(strategy(levels=5, level_spacing_volatility=0.5, **far)) == []
+    hanging = {"hanging_max_distance_bps": 5.0, "hanging_max_age_seconds": 3.0}
+    assert [each.message for each in strategy_risks(strategy(**hanging, **far))] == [
+        "hanging_max_distance_bps 5.0 has no effect: hanging_orders is false",
+        "hanging_max_age_seconds 3.0 has no effect: hanging_orders is false",
+    ]
+    assert strategy_risks(strategy(hanging_orders=True, **hanging, **far)) == []
 
 
 def test_a_cash_account_has_no_share_below_nothing():

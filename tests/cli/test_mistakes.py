@@ -37,11 +37,17 @@ strategy:
     XRP/USDT: {max_inventory: 20 XRP}
 """
 
+LEVELS = ("--set", "strategy.levels=3", "--set", "strategy.level_size_ratio=1.5")
+
 SYMBOLS = [
     (("backtest", "misfit.yaml"), ("misfit.yaml:4: strategy.symbols.XRP/USDT.position_size_usd: ", "was 1 USDT")),
     (
         ("backtest", "misfit.yaml", "--set", "strategy.position_size_usd=2"),
-        ("--set strategy.symbols.XRP/USDT.position_size_usd: ", "must be at least 2", "was 2 USDT"),
+        ("--set strategy.position_size_usd: XRP/USDT: position_size_usd ", "must be at least 2", "was 2 USDT"),
+    ),
+    (
+        ("backtest", CONFIG, *LEVELS, "--set", "strategy.level_spacing_bps=2"),
+        ("--set strategy.level_spacing_bps: XRP/BTC: level_spacing_bps must put level 2 at least one", "was 2 bps"),
     ),
     (
         ("backtest", "misfit.yaml", "--set", "venue.name=BITFLYER"),

@@ -50,6 +50,13 @@ def test_the_highest_regime_that_is_passed_holds(volatility, expected):
     assert schedule.mood(MIDNIGHT, volatility) == expected
 
 
+def test_no_regime_holds_while_the_volatility_is_not_known_or_at_its_quantile():
+    still = [VolatilityQuantile(quantile=q, volatility_pct=v) for q, v in ((0, 0.0), (1, 0.2))]
+    schedule = MoodSchedule(SymbolParams(volatility_regimes=[{"above_quantile": 0, "size": 0.5}]), still)
+    assert schedule.mood(MIDNIGHT, 0.0) == Mood()
+    assert schedule.mood(MIDNIGHT, 0.001) == Mood(size=0.5)
+
+
 SESSIONS = [
     {"start": "13:30", "end": "15:00", "width": 2.0},
     {"start": "14:00", "end": "16:00", "size": 0.5, "width": 1.5},
