@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mm_nautilus.calibration.figures import Calibration
 from mm_nautilus.calibration.model_inputs import ModelInputs, calibrated_inputs
+from mm_nautilus.calibration.volatility import one_minute_pct
 from mm_nautilus.checks.fees import (
     Fees,
     check_fees,
@@ -15,6 +16,7 @@ from mm_nautilus.checks.fees import (
     with_venue_fees,
 )
 from mm_nautilus.config.amount import Amount
+from mm_nautilus.config.levels import FURTHEST_BPS
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import TradingConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
@@ -66,6 +68,11 @@ def check_instruments(
     for symbol, spec in known.items():
         measured = (volatility_pct or {}).get(symbol, 0.0)
         found.extend(_model_problems(config, spec, rates, markets.get(symbol), measured))
+        if calibration is not None and symbol in calibration.symbols:
+            volatility = calibration.symbols[symbol].volatility
+            found.extend(
+                _volatile_levels(config, symbol, measured or one_minute_pct(volatility.volatility_bps))
+            )
     return found
 
 
@@ -169,11 +176,12 @@ def _level_problems(
     shapes = [
         name for name in ("level_size_ratio", "level_size_step") if getattr(params, name) != _default(name)
     ]
-    key = config.given_name(spec.symbol, ["levels"] if is_list else [*shapes, _size_key(params)])
+    # With none of them, all levels have the quote's own size.
+    key = "levels" if is_list or not shapes else config.given_name(spec.symbol, shapes)
     for number, level in enumerate(levels, 1):
         if level.size == 1.0:
             continue  # the quote's own size is checked by itself
-        was = f"size {level.size}" if is_list else getattr(params, key)
+        was = f"{f'size {level.size}' if is_list else getattr(params, key)} with {_size_key(params)} {size}"
         for amount, currency, texts in _order_limits(spec, rates, size, level.size):
             for limit in texts:
                 text = f"{key} must make level {number} {limit}, was {was}: {amount:.6g} {currency}"
@@ -191,6 +199,20 @@ def _level_problems(
                 f"{key} must put level {number} at least one tick ({tick_bps:.3g} bps of mid) further out than level "
                 f"{number - 1}, was {level.width - nearer.width:.3g} bps",
             )
+
+
+def _volatile_levels(config: MarketMakerConfig, symbol: str, volatility_pct: float) -> Iterator[Problem]:
+    """Check levels in units of the volatility against the bound of those in basis points."""
+    params, key = config.for_symbol(symbol), "level_spacing_volatility"
+    levels = levels_of(params)
+    furthest_bps = 100.0 * volatility_pct * levels[-1].width
+    if follows_volatility(params) and furthest_bps > FURTHEST_BPS:
+        yield Problem(
+            ("symbols", symbol, key),
+            f"{key} must put the furthest of {len(levels)} levels at most {FURTHEST_BPS} bps of mid beyond the first, "
+            f"was {params.level_spacing_volatility}: {furthest_bps:.6g} bps at a one-minute volatility of "
+            f"{volatility_pct:.3g} %",
+        )
 
 
 def _default(name: str) -> Any:

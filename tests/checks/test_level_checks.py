@@ -51,12 +51,24 @@ def test_no_level_of_a_number_stands_further_out_than_one_of_a_list_may():
     assert not [found for found in problems(strategy().model_dump() | furthest) if not found.is_warning]
 
 
+def test_levels_in_volatilities_are_bounded_at_the_calibrated_one(calibration_of, symbol_calibration):
+    calibration = calibration_of({"XRP/USDT": symbol_calibration(volatility=2.0)})
+    config = strategy(levels=3, level_spacing_volatility=20.0)
+    (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS, calibration=calibration)
+    assert found.located() == (
+        "symbols.XRP/USDT.level_spacing_volatility: level_spacing_volatility must put the furthest of 3 levels at most "
+        "500 bps of mid beyond the first, was 20.0: 619.677 bps at a one-minute volatility of 0.155 %"
+    )
+    assert check_instruments(config, {"XRP/USDT": XRP}, MIDS) == []
+
+
 def test_levels_below_the_venues_minimum_are_named_with_their_pair_and_number():
     config = strategy(levels=3, level_spacing_bps=5.0, level_size_ratio=0.6)
     (found,) = check_instruments(config, {"XRP/USDT": XRP}, MIDS)
     assert found.path == ("symbols", "XRP/USDT", "level_size_ratio")
     assert found.message == (
-        "level_size_ratio must make level 3 at least 5 XRP (the least size of an order), was 0.6: 3.6 XRP"
+        "level_size_ratio must make level 3 at least 5 XRP (the least size of an order), was 0.6 with "
+        "position_size 10 XRP: 3.6 XRP"
     )
     own = strategy(
         levels=3,
@@ -66,14 +78,16 @@ def test_levels_below_the_venues_minimum_are_named_with_their_pair_and_number():
     )
     (found,) = check_instruments(own, {"XRP/USDT": XRP}, MIDS)
     assert found.message == (
-        "position_size must make level 3 at least 5 XRP (the least size of an order), was 12 XRP: 4.32 XRP"
+        "level_size_ratio must make level 3 at least 5 XRP (the least size of an order), was 0.6 with "
+        "position_size 12 XRP: 4.32 XRP"
     )
     capped = replace(XRP, max_notional=Decimal(60))
     (found,) = check_instruments(
         strategy(levels=[{"width_bps": 0}, {"width_bps": 9, "size": 4}]), {"XRP/USDT": capped}, MIDS
     )
     assert found.message == (
-        "levels must make level 2 at most 60 USDT (the largest value of an order), was size 4.0: 80 USDT"
+        "levels must make level 2 at most 60 USDT (the largest value of an order), was size 4.0 with "
+        "position_size 10 XRP: 80 USDT"
     )
 
 
