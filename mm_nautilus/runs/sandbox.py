@@ -190,8 +190,8 @@ class _Sandbox(Run[SandboxParts]):
         error = self.save(parts, now_ns, error, *([] if parts.saver is None else [parts.saver.save_last]))
         gc.unfreeze()
         if (bridge := parts.bridge) is not None:
-            stop = self._session.stop
-            ended = (self.summary["status"], "" if stop is None else stop.text)
+            stop = self.summary.get("stop")
+            ended = (self.summary["status"], "" if stop is None else stop["text"])
             error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, parts.metrics, *ended))])
         if screen is not None:
             screen.end()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError, StoppedRunError
 from mm_nautilus.runs.assembly import Parts
+from mm_nautilus.runs.control import StopCause
 from mm_nautilus.runs.folder import begun_run_folder, write_summary
 from mm_nautilus.runs.inputs import Inputs
 from mm_nautilus.runs.signals import SignalListener, signal_words
@@ -121,12 +122,14 @@ class Run[RunParts: Parts[Any, Any]]:
             raise
         except Exception as error:  # before the engine began or after it ended
             remove_unfinished(self.folder)
-            note_failed(self.folder, self.summary)
+            note_failed(self.folder, self.summary, error)
             raise run_failed(self.folder, error) from error
 
-    def summarise(self, parts: RunParts, now_ns: int, status: str) -> None:
-        """Write the summary of a moment; `status` is ``running``, or how the run ended."""
+    def summarise(self, parts: RunParts, now_ns: int, status: str, failure: Failure | None = None) -> None:
+        """Write the summary of a moment; `status` is ``running``, or how the run ended, with `failure` if it failed."""
         self.summary = self.figures(parts, now_ns, status)
+        if failure is not None:
+            self.summary["stop"] = _stop(failure)
         write_summary(self.folder, self.summary)
 
     def save(
@@ -150,8 +153,10 @@ class Run[RunParts: Parts[Any, Any]]:
             faults.extend(raised_by(step) for step in steps)
 
         attempt(lambda: _write_missed_fills(parts), lambda: _write_last_rows(parts, now_ns), *also)
-        status = self._status(parts, first_fault(faults))
-        attempt(lambda: self.summarise(parts, now_ns, status))
+        failure = self.failure(parts, first_fault(faults))
+        if failure is not None:
+            attempt(lambda: parts.strategy.end_failed(now_ns))
+        attempt(lambda: self.summarise(parts, now_ns, self._status(failure), failure))
         parts_of_tables = sum(1 for _ in self.folder.glob("*.parts/*.parquet"))
         in_hurry = self._has_seconds and parts_of_tables > _MOST_PARTS_IN_HURRY
         attempt(lambda: parts.recorder.close(in_hurry=in_hurry))
@@ -164,10 +169,10 @@ class Run[RunParts: Parts[Any, Any]]:
     def end(self, parts: RunParts, error: Exception | None) -> RunOutcome:
         """Write the page and return the outcome, or raise why the run ended early; the engine has ended."""
         error = first_fault([error, raised_by(self._write_page)])
-        if error is not None:
-            note_failed(self.folder, self.summary)
         failure = self.failure(parts, error)
         if failure is not None:
+            if error is not None:
+                note_failed(self.folder, self.summary, failure)
             raise run_failed(self.folder, failure, self._open_orders) from error
         outcome = RunOutcome(self.summary, self.folder, tuple(self._run.warnings))
         if self.signals.received is not None:
@@ -180,8 +185,8 @@ class Run[RunParts: Parts[Any, Any]]:
     def _has_seconds(self) -> bool:
         return self.is_live and self.signals.received is not None
 
-    def _status(self, parts: RunParts, error: Exception | None) -> str:
-        if self.failure(parts, error) is not None:
+    def _status(self, failure: Failure | None) -> str:
+        if failure is not None:
             return "failed"
         return "completed" if self.signals.received is None else "interrupted"
 
@@ -256,12 +261,16 @@ def run_failed(folder: Path, failure: Failure, open_orders: int | None = None) -
     return RunFailedError(f"the run failed: {words}; {quotes}{place}; what could be saved is in {folder}")
 
 
-def note_failed(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Write to a run's summary that it failed, without its figures if the disk is full."""
+def note_failed(folder: Path, summary: Mapping[str, Any], failure: Failure) -> None:
+    """Write to a run's summary that it failed and why, without its figures if the disk is full."""
     (folder / "summary.json").unlink(missing_ok=True)  # its room is needed where the disk is full
-    failed = {**summary, "status": "failed"}
+    failed = {**summary, "status": "failed", "stop": _stop(failure)}
     if raised_by(lambda: write_summary(folder, failed)) is not None:
         raised_by(lambda: write_summary(folder, {key: failed[key] for key in ("name", "status")}))
+
+
+def _stop(failure: Failure) -> dict[str, str]:
+    return {"cause": StopCause.FAILURE.value, "text": _told(failure)[0]}
 
 
 def _told(failure: Failure) -> tuple[str, str]:

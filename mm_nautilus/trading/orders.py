@@ -269,6 +269,15 @@ class OrderManager:
             side.wait.end(now_ns)
             side.set_reason(reason, symbol.report_ns(now_ns))
 
+    def end_cancelled(self, symbol: SymbolState) -> int:
+        """Forget quotes that the engine's cache has as closed, and return when the last one was."""
+        ended_ns, cache = 0, self._strategy.cache
+        for side in symbol.sides:
+            if side.order is not None and cache.is_order_closed(side.order.order_id):
+                ended_ns = max(ended_ns, cache.order(side.order.order_id).ts_last)
+                self._close(side.order)
+        return ended_ns
+
     def close_position(self, symbol: SymbolState, purpose: ExitReason, now_ns: int) -> None:
         """Send one reduce-only market order for the position, unless an exit order is in flight.
 

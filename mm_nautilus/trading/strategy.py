@@ -1,11 +1,13 @@
 """The market maker: market events in, quotes and exits out."""
 
 from collections.abc import Mapping, Sequence
+from inspect import unwrap
 from typing import Any, Final, Self
 
 from nautilus_trader.model import InstrumentId, OrderFilled
 
 from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import NotQuoting
@@ -387,8 +389,10 @@ class MarketMaker(GuardedStrategy):
     def on_stop(self) -> None:
         """Cancel all orders, close the positions if so configured, and log why sides were not quoted."""
         if self.settings is not None and not self._is_set_up and not self.failures:
-            raise RuntimeError(
-                f"{type(self).__qualname__} must call super().on_start(), or nothing is traded"
+            started = unwrap(type(self).on_start)
+            raise MarketMakingError(
+                f"{started.__qualname__} at {started.__code__.co_filename}:{started.__code__.co_firstlineno} must call "
+                "super().on_start(), or nothing is traded"
             )
         now_ns = self.clock.timestamp_ns()
         if self._symbols:
@@ -406,6 +410,22 @@ class MarketMaker(GuardedStrategy):
                 side.wait.end(symbol.report_ns(now_ns))
                 self.log.info(f"MM: {symbol.name} {side.name} not quoted: {side.stats.to_dict()}")
             symbol.publish_quotes(now_ns, force=True)
+
+    def end_failed(self, now_ns: int) -> None:
+        """Publish when a failed run's quotes were cancelled, and its end; call it once the engine has ended.
+
+        No callback hears of cancels after a failure. A quote that is still at the venue stays shown.
+        """
+        for symbol in self._symbols.values():
+            ended_ns = self.orders.end_cancelled(symbol)
+            symbol.reservation_price = None
+            for side in symbol.sides:
+                if side.order is None:
+                    side.set_reason(NotQuoting.STOPPING, symbol.report_ns(ended_ns))
+            for moment_ns in sorted({ended_ns, now_ns}):
+                symbol.publish_quotes(moment_ns, force=True)
+            for side in symbol.sides:
+                side.stats.close(symbol.report_ns(now_ns))
 
     # -- State and views --------------------------------------------------------------------------------
 

@@ -168,8 +168,16 @@ class Left:
             )
 
     def assert_ended(self, status: str) -> None:
-        """Check the end: how it is called, that no order is left, and that the money adds up."""
+        """Check the end: how it is called, that no order or quote is left, and that the money adds up."""
         assert self.summary["status"] == status
         assert self.summary["open_orders"] == 0
         assert list(self.folder.glob("*.parts")) == []
+        last = (
+            pd.read_parquet(self.folder / "quotes.parquet")
+            .groupby(["symbol", "level"], observed=True)
+            .tail(1)
+        )
+        assert len(last) >= len(self.summary["symbols"])
+        assert last[["bid_price", "ask_price"]].isna().all(axis=None)
+        assert last[["bid_reason", "ask_reason"]].notna().all(axis=None)
         self.assert_money_adds_up()

@@ -82,7 +82,7 @@ def test_rows_are_written_once_there_is_room(tmp_path: Path) -> None:
 def test_a_failed_run_says_so_where_there_is_room_for_hardly_anything(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text('{"status": "running"}')
     fill_disk(tmp_path / "summary.json")  # the second write finds room again
-    note_failed(tmp_path, {"name": "night", "status": "running", "symbols": {}})
+    note_failed(tmp_path, {"name": "night", "status": "running", "symbols": {}}, "no room")
     assert json.loads((tmp_path / "summary.json").read_text()) == {"name": "night", "status": "failed"}
     fill_disk(tmp_path / "failure.txt")
     told = str(run_failed(tmp_path, OSError(28, "No space left on device", "there/fills.parquet")))

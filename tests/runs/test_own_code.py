@@ -255,9 +255,24 @@ def assert_failed(done: Any, told: str) -> Path:
     assert saved == (
         f"see {folder}/failure.txt, which has the whole traceback; what could be saved is in {folder}"
     )
-    assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["status"], summary["stop"]["cause"]) == ("failed", "failure")
+    assert f"error: the run failed: {summary['stop']['text']}" == failure
     assert "\nTraceback (most recent call last):\n" in (folder / "failure.txt").read_text()
     return folder
+
+
+def assert_no_quotes_are_left(folder: Path) -> None:
+    """Check that the table of quotes ends when the last one was cancelled, and the summary says the same."""
+    orders, quotes = (pd.read_parquet(folder / f"{name}.parquet") for name in ("orders", "quotes"))
+    last = quotes.iloc[-1]
+    assert quotes.bid_price.notna().any()
+    assert last[["bid_price", "bid_size", "ask_price", "ask_size", "reservation_price"]].isna().all()
+    assert (last.bid_reason, last.ask_reason) == ("stopping", "stopping")
+    assert last.ts_event == orders.ts_last.max()
+    summary = json.loads((folder / "summary.json").read_text())["symbols"]["AAA/USDT"]
+    assert summary["quoting"] == {"bid": "stopping", "ask": "stopping"}
+    assert summary["not_quoting"]["bid"]["stopping"] == {"count": 1, "seconds": 0}
 
 
 @pytest.mark.parametrize(
@@ -285,8 +300,11 @@ def test_a_model_that_gives_no_prices_ends_the_run(
         "    asked.append(market)\n"
         f"    return {returned} if len(asked) > 40 else PricedQuote(market.mid_price, 0.5, 0.5)\n"
     )
-    done = command("backtest", home / "run.yaml", "--quiet", "--set", "strategy.pricing=bad:bad")
+    latency = "venue.latency={insert_ms: 50, amend_ms: 50, cancel_ms: 50}"
+    sets = ("--set", "strategy.pricing=bad:bad", "--set", latency)
+    done = command("backtest", home / "run.yaml", "--quiet", *sets)
     folder = assert_failed(done, f"the pricing model bad:bad of AAA/USDT {expected.format(home=home)}")
+    assert_no_quotes_are_left(folder)
     orders = pd.read_parquet(folder / "orders.parquet")
     assert set(orders.side) == {"BUY", "SELL"}
     assert orders.price.dropna().astype(float).between(99, 101).all()
@@ -427,9 +445,9 @@ def test_a_class_that_leaves_out_the_start_of_its_base_ends_the_run(
         "    def on_start(self):\n"
         "        self.log.info('ready')\n"
     )
-    done = command("backtest", home / "run.yaml", "--set", "strategy.class=idle:Idle")
-    assert done.returncode == 1
-    assert "Idle must call super().on_start(), or nothing is traded" in done.stderr.splitlines()[-1]
+    done = command("backtest", home / "run.yaml", "--quiet", "--set", "strategy.class=idle:Idle")
+    told = f"Idle.on_start at {home}/idle.py:3 must call super().on_start(), or nothing is traded"
+    assert_failed(done, told)
 
 
 def warnings_of(command: Callable[..., Any], path: Path, *sets: str) -> list[str]:

@@ -167,7 +167,9 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(
     assert "Traceback" not in done.stderr
     left = Left.only(tmp_path)
     left.assert_ended("failed")
-    assert "Traceback" in (left.folder / "failure.txt").read_text(encoding="utf-8")
+    words, _, details = (left.folder / "failure.txt").read_text(encoding="utf-8").partition("\n")
+    assert "Traceback" in details
+    assert left.summary["stop"] == {"cause": "failure", "text": words}
     assert len(left.fills) == sum(symbol["fills"] for symbol in left.summary["symbols"].values())
     assert not left.fills.empty or callback == "MarketMaker.on_book_deltas"
 
@@ -191,6 +193,7 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
     code, _, errors = command("sandbox", configuration(tmp_path), "--duration", "1s", "--quiet")
     left = Left.only(tmp_path)
     assert (code, left.summary["status"]) == (1, "failed")
+    assert left.summary["stop"] == {"cause": "failure", "text": "planted"}
     assert "planted" in errors
     assert "ZeroDivisionError" in (left.folder / "failure.txt").read_text(encoding="utf-8")
 
