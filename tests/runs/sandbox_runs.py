@@ -167,11 +167,8 @@ class Left:
                 Decimal(told[name]) for name in ("price", "quantity", "fee")
             )
 
-    def assert_ended(self, status: str) -> None:
-        """Check the end: how it is called, that no order or quote is left, and that the money adds up."""
-        assert self.summary["status"] == status
-        assert self.summary["open_orders"] == 0
-        assert list(self.folder.glob("*.parts")) == []
+    def assert_shows_no_quotes(self) -> None:
+        """Check that the table of quotes ends without any, with a reason for each side."""
         last = (
             pd.read_parquet(self.folder / "quotes.parquet")
             .groupby(["symbol", "level"], observed=True)
@@ -180,4 +177,10 @@ class Left:
         assert len(last) >= len(self.summary["symbols"])
         assert last[["bid_price", "ask_price"]].isna().all(axis=None)
         assert last[["bid_reason", "ask_reason"]].notna().all(axis=None)
+
+    def assert_ended(self, status: str) -> None:
+        """Check the end: how it is called, that no order is left, and that the money adds up."""
+        assert self.summary["status"] == status
+        assert self.summary["open_orders"] == 0
+        assert list(self.folder.glob("*.parts")) == []
         self.assert_money_adds_up()

@@ -167,6 +167,7 @@ def test_failing_callback_ends_the_run_and_keeps_the_books(
     assert "Traceback" not in done.stderr
     left = Left.only(tmp_path)
     left.assert_ended("failed")
+    left.assert_shows_no_quotes()
     words, _, details = (left.folder / "failure.txt").read_text(encoding="utf-8").partition("\n")
     assert "Traceback" in details
     assert left.summary["stop"] == {"cause": "failure", "text": words}

@@ -95,7 +95,7 @@ MOST = "must be at most 10 times the mid of 2.35, was "
         (PricedQuote(2.35, 0.1, True), f"{ASK}true of type bool"),
         (PricedQuote(Decimal("2.35"), 0.1, 0.1), f"{PRICE}2.35 of type Decimal"),  # type: ignore[arg-type]
         (PricedQuote(2.35, Decimal("sNaN"), 0.1), f"{BID}sNaN of type Decimal"),  # type: ignore[arg-type]
-        (PricedQuote(2.35, 0.1, np.False_), f"{ASK}np.False_ of type bool"),  # type: ignore[arg-type]
+        (PricedQuote(2.35, 0.1, np.False_), f"{ASK}false of type bool"),  # type: ignore[arg-type]
         (PricedQuote(2.35, np.array([0.1]), 0.1), f"{BID}array([0.1]) of type ndarray"),  # type: ignore[arg-type]
         (PricedQuote(2.35 + 0j, 0.1, 0.1), f"{PRICE}(2.35+0j) of type complex"),  # type: ignore[arg-type]
         (PricedQuote(2.35, 0.1, 0.1, 10**400), f"{SKEW}{shown(10**400)} of type int"),
