@@ -285,7 +285,7 @@ MODEL = ("strategy.use_reservation_price=true", "strategy.reservation_model=glft
         ("volatility_bps: 1.1", "volatility_bps: 110.0", MODEL,
          ("volatility_bps must be between 0 and 100 basis points",)),
         ("version: 1", "version: 1", (*MODEL[:2], "venue.fees.maker_fee_pct=0.1"),
-         ("strategy.symbols.BTC/USDT.reservation_model: the full width of glft must be at most 5 % of mid",
+         ("--set strategy.reservation_model: BTC/USDT: the full width of glft must be at most 5 % of mid",
           "the maker fee of 10 bps")),
         ("(?s)microprice:.*?mark_outs", "microprice: null\n    mark_outs", ("strategy.fair_price=microprice",),
          ("must have a micro-price table",)),
