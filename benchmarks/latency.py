@@ -53,7 +53,7 @@ from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
 from mm_nautilus.runs.assembly import ORDER_RATE, fee_model, sandbox_venue
 from mm_nautilus.runs.kraken import FeedAddress, data_client_config
 from mm_nautilus.runs.restoration import simulated_account_id
-from mm_nautilus.trading.book import OwnBook
+from mm_nautilus.trading.book import LocalBook
 from mm_nautilus.trading.orders import MAX_AMENDS
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
@@ -128,7 +128,7 @@ class Minimal(Strategy):
     def on_start(self) -> None:
         self.instrument_id = InstrumentId.from_str(KRAKEN_SPOT[SYMBOL].instrument_id)
         self.instrument = self.cache.instrument(self.instrument_id)
-        self.book = OwnBook(self.instrument_id, self.instrument.price_increment.raw)
+        self.book = LocalBook(self.instrument_id, self.instrument.price_increment.raw)
         self.tick = float(self.instrument.price_increment)
         self.size = Quantity(0.001, self.instrument.size_precision)
         self.subscribe_book_deltas(self.instrument_id, BookType.L2_MBP, depth=10, managed=True)
@@ -136,7 +136,7 @@ class Minimal(Strategy):
     def on_book_deltas(self, deltas: Any) -> None:
         self.watch.frame_ns = deltas.ts_event
         self.book.apply_deltas(deltas)
-        if self.book.read() and self.book.best_bid_ticks is not None and self.is_settled:
+        if self.book.read(deltas.ts_init) and self.book.best_bid_ticks is not None and self.is_settled:
             self.quote(self.book.best_bid_ticks)
 
     def quote(self, best_bid_ticks: int) -> None:

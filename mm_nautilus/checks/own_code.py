@@ -143,6 +143,8 @@ def _executed(reference: ObjectReference, file: Path, folder: Path) -> _Loaded:
         exec(compile(source, str(file), "exec", dont_inherit=True), vars(module))  # noqa: S102 - this is its import
     except BaseException as error:
         del sys.modules[module.__name__]
+        if isinstance(error, KeyboardInterrupt):  # Ctrl-C, while a slow module is imported
+            raise
         raise _failed(reference, error, file) from error
     return _Loaded(module, str(file), reference.file, source)
 
@@ -154,7 +156,7 @@ def _installed(reference: ObjectReference) -> _Loaded:
         if error.name is not None and f"{reference.module}.".startswith(f"{error.name}."):
             raise ObjectRefusedError(_not_found(reference)) from None
         raise _failed(reference, error) from error
-    except BaseException as error:
+    except (Exception, SystemExit) as error:
         raise _failed(reference, error) from error
     file = getattr(module, "__file__", None) or ""
     if not file.endswith(".py"):

@@ -206,7 +206,7 @@ class CatalogRecorder(GuardedActor):
         self._hand_over(next(self._turns))
         if self._writer.failure is not None:
             self._end(self._writer.failure)
-        elif self._is_rotation_due(self._writer.session.part_bytes):
+        elif self._is_rotation_due(self._writer.part_bytes):
             self._rotate(self._writer)
 
     def on_stop(self) -> None:

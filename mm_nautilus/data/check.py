@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +68,7 @@ def check_catalog(
         report.
     """
     reader = CatalogReader(folder)
-    limits = (gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
+    limits = _Limits(gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
     problems: list[Problem] = []
     notes: list[str] = []
     specs = _instruments(reader, problems)
@@ -109,6 +109,14 @@ def _note_undefined_data(
             if stored.name not in defined:
                 text = f"{kind.label} in {stored} belong to no currency pair that is defined"
                 problems.append(Problem("no_instrument", stored.name, text))
+
+
+class _Limits(NamedTuple):
+    """From where on something is a finding."""
+
+    gap_seconds: float
+    trade_book_lag_seconds: float | None
+    trade_tolerance_bps: float
 
 
 class _SpanCheck:
@@ -167,7 +175,7 @@ class _InstrumentCheck:
         self,
         reader: CatalogReader,
         spec: InstrumentSpec,
-        limits: tuple[float, float | None, float],
+        limits: _Limits,
         problems: list[Problem],
         notes: list[str],
     ) -> None:

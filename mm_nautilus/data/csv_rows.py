@@ -204,9 +204,17 @@ def _multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
     behind = f"[0-9]{{1,{digits}}}0{{0,12}}" if digits else "0{1,12}"
     pattern = rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.{behind})?$"
     plain = _mask(pc.match_substring_regex(column, pattern))
+    finer = np.zeros(len(plain), dtype=bool)
+    if not plain.all():  # cut what is finer than the increment's digits
+        whole = rf"[0-9]{{1,{max(1, 17 - digits)}}}" + (rf"\.[0-9]{{{digits}}}" if digits else "")
+        point = "" if digits else r"\."
+        cut = _mask(pc.match_substring_regex(column, rf"^{whole}{point}[0-9]+$")) & ~plain
+        finer = cut & _mask(pc.match_substring_regex(column, rf"^{whole}{point}[0-9]*[1-9]"))
+        shorter = pc.replace_substring_regex(column, rf"^({whole}){point}[0-9]+$", r"\1")
+        column, plain = pc.if_else(pa.array(cut), shorter, column), plain | cut
     numbers = _texts(column, plain).cast(pa.decimal128(38, digits))
     multiples, rest = np.divmod(decimal_words(numbers)[:, 0], int(increment.scaleb(digits)))
-    exact = plain & (rest == 0)
+    exact = plain & (rest == 0) & ~finer
     between = plain & ~exact
     for row in np.flatnonzero(~plain).tolist():
         try:

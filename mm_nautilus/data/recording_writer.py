@@ -167,6 +167,7 @@ class RecordingWriter:
         self._sync_seconds = sync_seconds
         self._work: SimpleQueue[tuple[Callable[[], None] | None, int]] = SimpleQueue()
         self._bytes_in = self._bytes_out = 0
+        self._is_rotating = False
         self.failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="recording", daemon=True)
         self._thread.start()
@@ -175,6 +176,11 @@ class RecordingWriter:
     def waiting_bytes(self) -> int:
         """Size of what has been handed over and is not written yet."""
         return self._bytes_in - self._bytes_out
+
+    @property
+    def part_bytes(self) -> int:
+        """Size of the present part, 0 while the next one waits to begin: a large part is rotated once."""
+        return 0 if self._is_rotating else self.session.part_bytes
 
     def append(self, stream: RecordedStream, payload: Payload, shift: int) -> None:
         """Hand rows over; returns at once."""
@@ -188,8 +194,12 @@ class RecordingWriter:
 
     def rotate(self) -> None:
         """Begin a new part after what was handed over so far; returns at once."""
-        self.session.part_bytes = 0  # so that a large part is rotated once
-        self._work.put((self.session.rotate, 0))
+        self._is_rotating = True
+        self._work.put((self._rotate, 0))
+
+    def _rotate(self) -> None:
+        self.session.rotate()
+        self._is_rotating = False
 
     def close(self, timeout_seconds: float | None = None) -> bool:
         """Wait for the thread to finish; returns whether it has. What it has not finished is left for a recovery."""

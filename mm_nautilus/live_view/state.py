@@ -146,6 +146,7 @@ class LiveState:
         self._clock = clock
         self._lock = threading.Lock()
         self._symbols = {info.symbol: SymbolSnapshot(info) for info in symbols}
+        self._quotes: dict[str, dict[int, Quotes]] = {symbol: {} for symbol in self._symbols}
         self._began_at = clock()
         self._status, self._status_text = "starting", ""
         self._account: AccountSnapshot | None = None
@@ -176,8 +177,7 @@ class LiveState:
     def on_quotes(self, symbol: str, quotes: Quotes, level: int = 1) -> None:
         """Record the quotes of one symbol's level, 1 for the nearest."""
         with self._lock:
-            known = self._symbols[symbol]
-            self._symbols[symbol] = replace(known, quotes={**known.quotes, level: quotes})
+            self._quotes[symbol][level] = quotes
 
     def on_fill(self, fill: Fill) -> None:
         """Record an execution."""
@@ -223,7 +223,10 @@ class LiveState:
                 status=self._status,
                 status_text=self._status_text,
                 uptime_seconds=now - self._began_at,
-                symbols=tuple(symbol.at(now) for symbol in self._symbols.values()),
+                symbols=tuple(
+                    replace(symbol.at(now), quotes=dict(self._quotes[name]))
+                    for name, symbol in self._symbols.items()
+                ),
                 account=self._account,
                 fills=tuple(self._fills),
                 fills_seen=self._fills_seen,

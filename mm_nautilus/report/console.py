@@ -229,7 +229,7 @@ def _heading(summary: Mapping[str, Any]) -> str:
         f"{summary['name']}: {data}, {moment_text(period['start'])} to {moment_text(period['end'])}\n"
         f"{venue['name']}, {venue['account_type']} account, {' and '.join(switches) or 'no queue model'}, "
         f"latency {venue['latency']['insert_ms']:g} ms\n"
-        f"FEES ASSUMED: {fee_words(venue)}"
+        f"FEES ASSUMED: {fee_words(venue, summary['report_currency'])}"
     )
 
 

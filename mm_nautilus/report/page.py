@@ -88,25 +88,15 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     symbols = summary["symbols"]
     start_ns, end_ns, notes = _span(files)
     exits = exit_entries(files)
-    paths = trail_paths(files, exits)
     guards = read_guard_log(files)
     changes = () if guards is None else guards.entries
     listed = [_listed(entry, state=entry.state.value, text=entry.text) for entry in changes[-_MOST_LISTED:]]
-    figures: dict[str, Figure] = {
-        "equity": equity_figure(equity_paths(files)),
-        "reasons": reasons_figure(symbols),
-    }
+    figures = _figures(files, start_ns, end_ns)
+    if paths := trail_paths(files, exits):
+        figures["trails"] = trail_figure(paths)
     views: dict[str, Any] = {}
     if files.has_traces:
-        figures["actions"] = actions_figure(files, start_ns, end_ns)
-        limit = summary["venue"].get("rate_limit")
-        if limit is not None:
-            figures["points"] = points_figure(files, start_ns, end_ns, rate_rules(**limit))
         views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
-        if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
-            figures["fill-quality"] = fill_quality_figure(symbols)
-    if paths:
-        figures["trails"] = trail_figure(paths)
     return {
         "summary": summary,
         "heading": _heading(summary),
@@ -145,6 +135,20 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         },
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _figures(files: RunFiles, start_ns: int, end_ns: int) -> dict[str, Figure]:
+    """Return the figures of the whole run by their names in the page; some need traces, a limit or fills of a maker."""
+    summary, symbols = files.summary, files.summary["symbols"]
+    figures = {"equity": equity_figure(equity_paths(files)), "reasons": reasons_figure(symbols)}
+    if not files.has_traces:
+        return figures
+    figures["actions"] = actions_figure(files, start_ns, end_ns)
+    if (limit := summary["venue"].get("rate_limit")) is not None:
+        figures["points"] = points_figure(files, start_ns, end_ns, rate_rules(**limit))
+    if any(quality["fills"] for found in symbols.values() for quality in found["fill_quality"]["maker"]):
+        figures["fill-quality"] = fill_quality_figure(symbols)
+    return figures
 
 
 def _span(files: RunFiles) -> tuple[int, int, list[str]]:
@@ -188,7 +192,7 @@ def _heading(summary: Mapping[str, Any]) -> dict[str, str]:
         "end": moment_text(period["end"]),
         "length": _length(period["seconds"]),
         "venue": f"{venue['name']}, {venue['account_type']} account",
-        "fees": fee_words(venue),
+        "fees": fee_words(venue, summary["report_currency"]),
     }
 
 
@@ -318,7 +322,7 @@ def _venue_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("venue", f"{venue['name']}, {venue['account_type']} account, leverage {venue['leverage']:g}"),
         ("starting balances", ", ".join(venue["starting_balances"])),
-        *fee_rows(venue),
+        *fee_rows(venue, summary["report_currency"]),
         (
             "order latency",
             f"new {latency['insert_ms']:g} ms, amend {latency['amend_ms']:g} ms, cancel {latency['cancel_ms']:g} ms",

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from mm_nautilus.config.run import FeeScheduleConfig
+from mm_nautilus.report.money import unsigned_amount
 from mm_nautilus.report.rows import NONE
 from mm_nautilus.system.plain_text import counted
 
@@ -34,15 +35,15 @@ def data_text(summary: Summary) -> str:
     return f"Paper trading on a local venue that plays {short_data_text(summary)}"
 
 
-def fee_rows(venue: Mapping[str, Any]) -> list[tuple[str, str]]:
+def fee_rows(venue: Mapping[str, Any], report_currency: str) -> list[tuple[str, str]]:
     """Return which fees are assumed of a venue: those of all symbols, then those of single ones."""
-    fees, schedule, own = venue["fees"], venue["fee_schedule"], venue.get("instrument_fees", {})
+    fees, schedule, own = venue["fees"], venue.get("fee_schedule"), venue.get("instrument_fees", {})
     if schedule is not None:
         tiers = FeeScheduleConfig.model_validate(schedule)
         volume = tiers.starting_volume
         common = (
             f"by the volume of thirty days ({tiers.published or 'own tiers'}), at first "
-            f"{_fee_text(tiers.tier_at(volume).model_dump())} at a volume of {volume:,.0f}"
+            f"{_fee_text(tiers.tier_at(volume).model_dump())} at a volume of {unsigned_amount(volume, report_currency)}"
         )
     else:
         common = "each instrument's own" if fees is None else _fee_text(fees)
@@ -54,9 +55,9 @@ def _fee_text(fees: Mapping[str, float]) -> str:
     return f"maker {fees['maker_fee_pct']:g} %, taker {fees['taker_fee_pct']:g} % of the value"
 
 
-def fee_words(venue: Mapping[str, Any]) -> str:
+def fee_words(venue: Mapping[str, Any], report_currency: str) -> str:
     """Return which fees are assumed of a venue, on one line; symbols with the same fees of their own share them."""
-    (_, common), *single = fee_rows(venue)
+    (_, common), *single = fee_rows(venue, report_currency)
     symbols: dict[str, list[str]] = {}
     for name, text in single:
         symbols.setdefault(text, []).append(name.removeprefix("fees of "))

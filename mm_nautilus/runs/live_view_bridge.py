@@ -50,7 +50,7 @@ def live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
         is_simulated=any(spec.simulated for spec in specs.values()),
         feed=config.feed.source,
         venue=config.venue.name,
-        fees=fee_words(assumptions(config, specs)),
+        fees=fee_words(assumptions(config, specs), config.report_currency),
         started_ns=time.time_ns(),
     )
     pairs = specs.items()

@@ -8,6 +8,7 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.pricing.pricing_model import MarketView, OwnPricing, PositionView, PricingModelError
 from mm_nautilus.pricing.quotes import QuoteInputs
+from mm_nautilus.runs.assembly import strategy_config
 from mm_nautilus.runs.inputs import RunInputs, first_mid
 from mm_nautilus.trading.sizes import Sizes
 
@@ -15,11 +16,12 @@ from mm_nautilus.trading.sizes import Sizes
 def try_pricing(inputs: RunInputs) -> None:
     """Call each model flat and without a volatility; raises RefusedRunError if one raises or returns no prices."""
     config, problems = inputs.config, []
+    settings = strategy_config(config, inputs.specs)
     reader = CatalogReader(config.catalog)
     mids = {symbol: first_mid(reader, spec, inputs.data_ns) for symbol, spec in inputs.specs.items()}
     rates = Rates({name: (spec.base, spec.quote) for name, spec in inputs.specs.items()}, mids.get, 1.0)
     for symbol, model in inputs.code.pricing.items():
-        spec, params = inputs.specs[symbol], config.strategy.for_symbol(symbol)
+        spec, params = inputs.specs[symbol], settings.for_symbol(symbol)
         sizes, mid = Sizes(spec, params, config.report_currency, rates.rate), mids[symbol]
         limits = sizes.at(mid)
         quotes_at_cap = None if limits is None else sizes.quotes_at_cap(limits)

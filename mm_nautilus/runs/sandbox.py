@@ -77,7 +77,7 @@ def run_sandbox(
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
         inputs = prepare_sandbox(config, code, feed, signals, say)
-        say(f"FEES ASSUMED: {fee_words(assumptions(config, inputs.specs))}")
+        say(f"FEES ASSUMED: {fee_words(assumptions(config, inputs.specs), config.report_currency)}")
         for warning in grouped_warnings(inputs.warnings):
             say(warning)
         state = None

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nautilus_trader.model import OrderType
 
+from mm_nautilus.errors import DataError
 from mm_nautilus.system.whole_file import whole_file
 
 _AMOUNT: Final[pa.DataType] = pa.decimal128(38, 18)
@@ -120,14 +121,19 @@ class Rows:
 
 
 def join_parts(folder: Path) -> None:
-    """Make a table's file of the folder of its parts, and remove that."""
-    parts = sorted(folder.glob("*.parquet"))
-    with (
-        whole_file(folder.with_suffix(".parquet")) as unfinished,
-        pq.ParquetWriter(unfinished, pq.read_schema(parts[0]), compression=_COMPRESSION) as writer,
-    ):
-        for part in parts:
-            writer.write_table(pq.read_table(part))
+    """Make a table's file of the folder of its parts, and remove that; a DataError says that there are none."""
+    path, parts = folder.with_suffix(".parquet"), sorted(folder.glob("*.parquet"))
+    if not path.exists():  # else an earlier call was ended while it removed the parts
+        if not parts:
+            raise DataError(
+                f"{folder} must hold the rows of {path.name}, was empty: they could not be written"
+            )
+        with (
+            whole_file(path) as unfinished,
+            pq.ParquetWriter(unfinished, pq.read_schema(parts[0]), compression=_COMPRESSION) as writer,
+        ):
+            for part in parts:
+                writer.write_table(pq.read_table(part))
     for left in folder.iterdir():
         left.unlink()
     folder.rmdir()

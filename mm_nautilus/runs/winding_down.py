@@ -132,6 +132,10 @@ class Run[RunParts: Parts[Any, Any]]:
             self.summary["stop"] = _stop(failure)
         write_summary(self.folder, self.summary)
 
+    def _count_orders(self, parts: RunParts) -> None:
+        cache = parts.strategy.cache
+        self._open_orders = cache.orders_open_count() + cache.orders_inflight_count()
+
     def save(
         self,
         parts: RunParts,
@@ -146,13 +150,16 @@ class Run[RunParts: Parts[Any, Any]]:
         `result` its result, and `also` are further steps.
         """
         faults = [error]
-        cache = parts.strategy.cache
-        self._open_orders = cache.orders_open_count() + cache.orders_inflight_count()
 
         def attempt(*steps: Callable[[], object]) -> None:
             faults.extend(raised_by(step) for step in steps)
 
-        attempt(lambda: _write_missed_fills(parts), lambda: _write_last_rows(parts, now_ns), *also)
+        attempt(
+            lambda: self._count_orders(parts),
+            lambda: _write_missed_fills(parts),
+            lambda: _write_last_rows(parts, now_ns),
+            *also,
+        )
         failure = self.failure(parts, first_fault(faults))
         if failure is not None:
             attempt(lambda: parts.strategy.end_failed(now_ns))

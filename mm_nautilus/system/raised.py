@@ -9,6 +9,8 @@ _LONGEST: Final = 300
 _OF_OTHERS: Final = (Path(__file__).parents[1], Path(sysconfig.get_path("stdlib")))
 """Folders of this package and of Python."""
 _INSTALLED: Final = "site-packages"
+_COMPILED: Final = {".pyx", ".pxd", ".pxi"}
+"""Sources of compiled libraries, whose names do not say where they are installed."""
 
 
 def raised_text(error: BaseException, file: str | None = None) -> str:
@@ -39,7 +41,9 @@ def _frames(error: BaseException) -> list[traceback.FrameSummary]:
 
 def _is_users(frame: traceback.FrameSummary) -> bool:
     file = Path(frame.filename)
-    return _INSTALLED not in file.parts and not any(map(file.is_relative_to, _OF_OTHERS))
+    return not (file.suffix in _COMPILED or _INSTALLED in file.parts) and not any(
+        map(file.is_relative_to, _OF_OTHERS)
+    )
 
 
 def one_line(text: str) -> str:

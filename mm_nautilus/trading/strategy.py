@@ -417,7 +417,7 @@ class MarketMaker(GuardedStrategy):
         No callback hears of cancels after a failure. A quote that is still at the venue stays shown.
         """
         for symbol in self._symbols.values():
-            ended_ns = self.orders.end_cancelled(symbol)
+            ended_ns = self.orders.end_cancelled(symbol) or now_ns
             symbol.reservation_price = None
             for side in symbol.sides:
                 if side.order is None:

@@ -179,6 +179,8 @@ class SymbolState(SymbolViews):
             raise MarketMakingError(
                 "manage_own_order_books of the execution engine must be true with own_orders_in_book, was false"
             )
+        if guard.is_gap(event.ts_init):
+            return  # the book's next event ends the gap
         if event.ts_event <= book.venue_ns and book.read(event.ts_init):
             self.has_plan = False
             guard.on_event(event.ts_init, touch_defect(book.best_bid_ticks, book.best_ask_ticks))

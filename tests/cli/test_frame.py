@@ -65,6 +65,7 @@ def test_an_error_that_was_not_meant_keeps_its_traceback():
         (["data", "import", "csv"], "no such command 'csv' (there are tardis); `mm-nautilus data import --help` "),
         (["backtest", "--sett"], "no such option --sett (did you mean --set?); `mm-nautilus backtest --help` lists "),
         (["config", "check", "x.yaml", "--jsn"], "no such option --jsn (did you mean --json?)"),
+        (["data", "import", "tardis", "x.csv"], "missing option '--catalog'"),
         (["calibrate"], "missing argument 'catalog'; `mm-nautilus calibrate --help` lists all"),
         (["backtest", "a.yaml", "b.yaml"], "got unexpected extra argument(s) (b.yaml); `mm-nautilus backtest --help`"),
         (["backtest", "--set"], "option '--set' requires an argument"),

@@ -151,6 +151,13 @@ PATHS = [
         )
         for command in ("halt", "resume")
     ),
+    *(
+        (
+            (command, "configs/night.json"),
+            ("configs/night.json must be an existing file, was not found (there is no state file in configs)",),
+        )
+        for command in ("halt", "resume")
+    ),
     (("halt", "nihgts/night.json"), ("was not found (there is no folder nihgts)",)),
     (("halt", "nights"), ("nights: a configuration must be a YAML file, was a folder",)),
     (
@@ -207,8 +214,10 @@ PATHS = [
         )
     ),
     (("report", "catalog"), ("catalog has no summary.json: it must be a run's own folder",)),
+    (("compare", "catalog", "runs/20251213T120000Z-backtest"), ("catalog has no summary.json",)),
     (("compare", "runs/20251213T120000Z-backtest"), ("compare needs at least two runs, was 1",)),
     (("report", "runs"), ("runs has no summary.json: it holds the folders of 1 run; name one of them",)),
+    (("backtest", CONFIG, "--set", "catalog=taken"), ("--set catalog: ", "taken is a file; a catalog is a folder")),
     (("data", "recover", "taken"), ("taken is a file; a catalog is a folder",)),
     (("data", "recover", "configs"), ("configs holds no catalog (it has no folder `data`)", *FILL)),
     (("data", "list", "taken"), ("taken is a file; a catalog is a folder",)),

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from nautilus_trader.model import AggressorSide, BookAction, BookType, InstrumentId, OrderBook, OrderSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from mm_nautilus.data import csv_files, row_streams
+from mm_nautilus.data import csv_files, csv_rows, row_streams
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.check import check_catalog
@@ -463,6 +464,25 @@ def test_sizes_off_the_lot_can_be_rounded_down(tmp_path):
         (BookAction.UPDATE, OrderSide.SELL, "200000.00", "25.42618"),
         (BookAction.DELETE, OrderSide.SELL, "300000.00", "0.00000"),
     ]
+
+
+@given(
+    st.lists(
+        st.from_regex(r"[0-9]{1,12}(\.[0-9]{0,30})?|[0-9]{1,3}\.[0-9]{1,4}0{1,20}", fullmatch=True),
+        min_size=1,
+    ),
+    st.sampled_from(["1", "0.5", "25", "0.00001", "0.00000001"]).map(Decimal),
+)
+def test_columns_of_decimals_are_read_as_one_by_one(texts, increment):
+    multiples, exact, between = csv_rows._multiples(pa.array([text.encode() for text in texts]), increment)
+    for row, text in enumerate(texts):
+        try:
+            expected = csv_rows._multiple(text, increment)
+        except ValueError:
+            assert not exact[row]
+            assert not between[row]
+        else:
+            assert (multiples[row], exact[row], between[row]) == (*expected, not expected[1])
 
 
 def test_a_missing_last_line_break_is_reported(tmp_path):

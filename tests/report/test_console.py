@@ -113,6 +113,7 @@ IDLE = {
     "not_quoting": {"bid": {}, "ask": {}},
 }
 SUMMARY = {
+    "report_currency": "USDT",
     "name": "backtest",
     "simulated_data": True,
     "venue": {
@@ -400,7 +401,7 @@ TIERS = {"published": "kraken_spot", "tiers": None, "starting_volume": 60_000.0}
         (
             {"fees": None, "fee_schedule": TIERS},
             "by the volume of thirty days (kraken_spot), at first maker 0.14 %, taker 0.24 % of the value at a volume "
-            "of 60,000",
+            "of $60000.00",
         ),
     ],
 )

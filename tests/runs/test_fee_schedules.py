@@ -111,7 +111,7 @@ def test_the_page_names_each_tier(finished_run: Runs, tmp_path: Path) -> None:
     page = write_report(run.outcome.folder, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Fee tiers, by the volume of thirty days" in page
     first = "maker 0.3 %, taker 0.5 % of the value"
-    assert f"by the volume of thirty days (own tiers), at first {first} at a volume of 700" in page
+    assert f"by the volume of thirty days (own tiers), at first {first} at a volume of $700.00" in page
 
 
 @pytest.mark.long

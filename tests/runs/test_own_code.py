@@ -214,7 +214,6 @@ PLACES = "be in a module that is beside the configuration file ({home}), in the 
         ("pricing", "null:f", f"{IMPORTED}null:f: SyntaxError at {{home}}/null.py: "
          "source code string cannot contain null bytes"),
         ("pricing", "leaves:f", f"{IMPORTED}leaves:f: SystemExit at {{home}}/leaves.py:2: 3"),
-        ("pricing", "breaks:f", f"{IMPORTED}breaks:f: KeyboardInterrupt at {{home}}/breaks.py:1"),
         ("class", "my_module:NoMaker", f"be {KINDS}, was my_module:NoMaker, a class"),
         ("class", "my_module:Narrow", f"be {KINDS}, was my_module:Narrow, a class"),
         ("class", "my_module:my_model", f"be {KINDS}, was my_module:my_model, which takes (market, position, params)"),
@@ -232,7 +231,6 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
         "lacks": "import no\n",
         "null": "\0",
         "leaves": "import sys\nsys.exit(3)\n",
-        "breaks": "raise KeyboardInterrupt\n",
         "late": LATE,
     }.items():
         (home / f"{name}.py").write_text(text)
@@ -242,6 +240,14 @@ def test_what_cannot_be_had_is_refused_before_anything_is_written(
         done = command(*line, home / "run.yaml", "--set", f"strategy.{key}={given}")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr == f"error: --set strategy.{key}: {key} must {words}\n"
+    assert not Path("runs").exists()
+
+
+def test_an_interrupted_import_ends_as_an_interruption(home: Path, command: Callable[..., Any]) -> None:
+    """Whoever presses Ctrl-C while a slow module is imported has not made a mistake in the configuration."""
+    (home / "breaks.py").write_text("raise KeyboardInterrupt\n")
+    done = command("backtest", home / "run.yaml", "--set", "strategy.pricing=breaks:f")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
     assert not Path("runs").exists()
 
 
@@ -405,6 +411,21 @@ def test_a_check_calls_a_model_once(
     (line,) = done.stderr.splitlines()
     told = "error: --set strategy.pricing: pricing must price the catalog's first book, was bad:bad: the pricing model "
     assert line.startswith(f"{told}bad:bad of AAA/USDT {expected.format(home=home)}")
+
+
+@pytest.mark.parametrize("line", [("backtest",), ("config", "check")])
+def test_a_model_has_the_fees_of_the_run(
+    home: Path, command: Callable[..., Any], line: Sequence[str]
+) -> None:
+    (home / "paid.py").write_text(
+        "from mm_nautilus.pricing import PricedQuote\n"
+        "def paid(market, position, params):\n"
+        "    width = market.mid_price * (params.maker_fee_pct + params.taker_fee_pct) / 100\n"
+        "    return PricedQuote(market.mid_price, width, width)\n"
+    )
+    done = command(*line, home / "run.yaml", "--set", "strategy.pricing=paid:paid")
+    assert done.returncode == 0
+    assert "error" not in done.stderr
 
 
 @pytest.mark.parametrize("line", [("backtest",), ("config", "check")])

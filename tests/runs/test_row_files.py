@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mm_nautilus.errors import DataError
 from mm_nautilus.runs.tables import Rows, join_parts
 
 SCHEMA = pa.schema([("number", pa.int64()), ("text", pa.string())])
@@ -79,3 +80,36 @@ def test_a_table_left_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     Rows(path, SCHEMA).leave()
     join_parts(path.with_suffix(".parts"))
     assert pq.read_table(path).equals(SCHEMA.empty_table())
+
+
+def test_a_closed_file_has_groups_of_five_thousand_rows(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    rows = Rows(path, SCHEMA)
+    for number in range(12_000):
+        rows.append(row(number))
+    rows.close()
+    assert numbers(path) == list(range(12_000))
+    assert pq.ParquetFile(path).num_row_groups == 3
+
+
+def test_a_join_that_was_ended_while_it_removed_the_parts_keeps_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    rows = Rows(path, SCHEMA)
+    for number in range(2):
+        rows.append(row(number))
+        rows.flush()
+    last = max(path.with_suffix(".parts").glob("*.parquet"))
+    kept = last.read_bytes()
+    join_parts(path.with_suffix(".parts"))
+    last.parent.mkdir()
+    last.write_bytes(kept)
+    join_parts(last.parent)
+    assert numbers(path) == [0, 1]
+    assert not last.parent.exists()
+
+
+def test_a_folder_without_parts_is_named(tmp_path: Path) -> None:
+    Rows(tmp_path / "table.parquet", SCHEMA)
+    with pytest.raises(DataError, match=r"table\.parts must hold the rows of table\.parquet, was empty"):
+        join_parts(tmp_path / "table.parts")
+    assert not (tmp_path / "table.parquet").exists()

@@ -146,23 +146,56 @@ main(["sandbox", *sys.argv[3:]])
 """
 
 
+FAILED = " of (XRP/USDT|BTC/USDT|XRP/BTC) raised ZeroDivisionError{}"
+"""What a callback that was given a pair's event raised, and where."""
+
+
 @pytest.mark.parametrize(
-    ("method", "count", "callback"),
+    ("method", "count", "callback", "place"),
     [
-        pytest.param("MarketMaker.on_book_deltas", 900, "MarketMaker.on_book_deltas", marks=pytest.mark.long),
-        ("MarketMaker._on_fill", 3, "MarketMaker.on_order_event"),
-        pytest.param("MetricsActor._book", 3, "MetricsActor._on_event", marks=pytest.mark.long),
-        pytest.param("RunRecorder.on_data", 20, "RunRecorder.on_data", marks=pytest.mark.long),
-        pytest.param("Journal.log_fill", 3, "RunRecorder._on_event", marks=pytest.mark.long),
+        pytest.param(
+            "MarketMaker.on_book_deltas",
+            900,
+            "MarketMaker.on_book_deltas",
+            FAILED.format(""),
+            marks=pytest.mark.long,
+        ),
+        (
+            "MarketMaker._on_fill",
+            3,
+            "MarketMaker.on_order_event",
+            FAILED.format(r" at \S+/trading/strategy\.py:\d+"),
+        ),
+        pytest.param(
+            "MetricsActor._book",
+            3,
+            "MetricsActor._on_event",
+            FAILED.format(r" at \S+/metrics/actor\.py:\d+"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "RunRecorder.on_data",
+            20,
+            "RunRecorder.on_data",
+            " raised ZeroDivisionError",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "Journal.log_fill",
+            3,
+            "RunRecorder._on_event",
+            FAILED.format(r" at \S+/runs/recorder\.py:\d+"),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_failing_callback_ends_the_run_and_keeps_the_books(
-    tmp_path: Path, method: str, count: int, callback: str
+    tmp_path: Path, method: str, count: int, callback: str, place: str
 ) -> None:
     """Journal, table of fills, account and summary hold the same fills, those after the failure included."""
     done = python("-c", PLANTED, method, str(count), str(configuration(tmp_path)), "--quiet")
     assert done.returncode == 1
-    told = rf"{callback}( of \S+/\S+)? raised ZeroDivisionError( at \S+\.py:\d+)?: planted; quotes cancelled; see "
+    told = rf"the run failed: {callback}{place}: planted; quotes cancelled; see "
     assert re.search(told, done.stderr)
     assert "Traceback" not in done.stderr
     left = Left.only(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 from sandbox_sessions import (
     BTC,
     CROSS,
+    OPEN,
     SYMBOLS,
     XRP,
     Report,
@@ -21,6 +22,7 @@ from sandbox_sessions import (
     is_held,
     live_orders,
     quotes,
+    told_since,
     was_told,
 )
 
@@ -351,12 +353,13 @@ def test_what_the_venue_said_last_holds_while_it_says_nothing(pair: Any, how: st
         lambda report: is_held(report, "venue takes cancels only", XRP), "a closed pair"
     )
     pair.control.rest_fault(how)
-    pair.session.wait_until(
+    unanswered = pair.session.wait_until(
         lambda report: (
             report["unanswered"] > held["unanswered"] + 1 and is_held(report, "venue takes cancels only", XRP)
         ),
         "a closed pair while questions have no answer",
     )
+    assert OPEN not in told_since(unanswered, held, XRP)
     pair.session.wait_until(lambda report: quotes(report, BTC, CROSS), "quotes on the other pairs")
     pair.control.clear_faults()
     pair.session.wait_until(quotes, "quotes again")

@@ -201,6 +201,7 @@ def test_three_levels_share_the_points_of_a_tier(run, tier, stir_bps, traded):
     for side in symbol.sides:
         quoted = 1 - sum(side.stats.times_ns.values()) / (end * 1e9)
         assert quoted > 0.25, side.name
+    assert mm.looks > 0
     if stir_bps < 1:
         assert set(mm.moved) == {side.name for side in symbol.sides}
         assert mm.looks > 20

@@ -27,17 +27,21 @@ class Paper:
         self.done: list[Any] = []
         self.may_go_on = threading.Event()
         self.may_go_on.set()
+        self.may_rotate = threading.Event()
+        self.may_rotate.set()
         self.fails_at = -1
         self.part_bytes = 0
 
     def append(self, stream: Any, payload: Any, shift: int) -> None:
+        part_bytes = self.part_bytes
         self.may_go_on.wait()
         if len(self.done) == self.fails_at:
             raise OSError(28, "No space left on device")
         self.done.append((stream, payload, shift))
-        self.part_bytes += len(payload)
+        self.part_bytes = part_bytes + len(payload)
 
     def rotate(self) -> None:
+        self.may_rotate.wait()
         self.done.append("rotate")
         self.part_bytes = 0
 
@@ -107,13 +111,20 @@ def test_a_part_that_is_too_large_is_told_once(paper: Paper) -> None:
     writer.append(FILLS, bytes(100), 0)
     while writer.waiting_bytes:
         time.sleep(0.001)
-    assert writer.session.part_bytes == 100
+    assert writer.part_bytes == 100
     paper.may_go_on.clear()
+    paper.may_rotate.clear()
     writer.append(FILLS, bytes(10), 0)
     writer.rotate()
-    assert writer.session.part_bytes == 0
+    assert writer.part_bytes == 0
     paper.may_go_on.set()
+    while writer.waiting_bytes:
+        time.sleep(0.001)
+    assert (writer.session.part_bytes, writer.part_bytes) == (110, 0)
+    paper.may_rotate.set()
+    writer.append(FILLS, b"x", 0)
     assert writer.close(10)
+    assert writer.part_bytes == 1
 
 
 def test_logs_are_synced_when_it_is_time(paper: Paper) -> None:
