@@ -255,7 +255,7 @@ class MarketMaker(GuardedStrategy):
         if decided is not None:
             self.log.info(decided)
         if blocked is not None or symbol.position.exit is not None:
-            self._pull_and_exit(symbol, blocked or NotQuoting.EXITING, now_ns)
+            self._pull_and_exit(symbol, blocked or symbol.pause or NotQuoting.EXITING, now_ns)
         else:
             symbol.plan(now_ns)
             for side in self.orders.in_turn(symbol):

@@ -23,6 +23,7 @@ SUMMARY = {
         "fee_schedule": None,
         "symbol_fees": {},
     },
+    "report_currency": "USDT",
     "period": {"start": "2025-12-06T05:46:40+00:00", "end": "2025-12-06T05:55:03+00:00"},
     "symbols": {},
     "total": {},

@@ -9,8 +9,10 @@ from guard_scripting import Commander, saved_symbol
 from nautilus_trader.risk import RiskEngineConfig
 from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, ns, trade, walk
 
-from mm_nautilus.pricing.exits import PositionEntry
-from mm_nautilus.trading.messages import ClockState, FeedConnection, HaltQuoting, StopQuoting
+from mm_nautilus.pricing.exits import ExitReason, PositionEntry
+from mm_nautilus.pricing.not_quoting import NotQuoting
+from mm_nautilus.risk.venue_state import VenueState
+from mm_nautilus.trading.messages import ClockState, FeedConnection, HaltQuoting, StopQuoting, VenueChange
 from mm_nautilus.trading.setup import Conditions
 
 CALM = (2.3495, 2.3505)
@@ -230,6 +232,16 @@ def test_an_exit_does_not_wait_for_a_time_that_a_clock_set_back_will_not_come_to
     outcome = run(mm, [book(0, *CALM), LONG, book(2, *CALM), *thin], actors=[Commander({3.2: state})])
     assert [at for *_, at in exits(outcome)] == ([3.0] if is_settled else [3.0, 4.0])
     assert outcome.positions[XRP_USDT] == (6 if is_settled else 0)
+
+
+def test_a_venue_that_is_closed_is_told_before_an_exit_that_waits(run):
+    mm = Watched(config(stop_loss_pct=0.5, retry_after_seconds=3600.0, cooldown_seconds=3600.0))
+    thin = [book(3 + 0.5 * number, [(2.337, 4.0 + number)], 2.338) for number in range(6)]
+    closed = VenueChange({XRP_USDT: VenueState.CANCEL_ONLY})
+    outcome = run(mm, [book(0, *CALM), LONG, book(2, *CALM), *thin], actors=[Commander({4.2: closed})])
+    symbol = mm.symbols[XRP_USDT]
+    assert (outcome.positions[XRP_USDT], symbol.position.exit.reason) == (6, ExitReason.STOP_LOSS)
+    assert symbol.bid.stats.current is NotQuoting.VENUE_CANCEL_ONLY
 
 
 # -- The end ------------------------------------------------------------------------------------------------
