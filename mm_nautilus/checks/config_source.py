@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -118,7 +119,7 @@ def load_config(path: Path, overrides: Sequence[Override] = ()) -> LoadedConfig[
     dots, and the value as YAML. A ConfigError has all problems, one per line: file and line (or ``--set``), the path of
     the key (or the option in place of both), the value given and what is allowed.
     """
-    source = _read_source(path, overrides)
+    source = read_source(path, overrides)
     if _FEED in source.values:
         text = "a backtest takes no feed; this is a sandbox's configuration, for mm-nautilus sandbox"
         raise ConfigError(f"{source.place((_FEED,))}: {text}")
@@ -134,9 +135,14 @@ def read_config(values: Mapping[str, Any]) -> LoadedConfig[RunConfig]:
     return LoadedConfig(config, {problem.text(): problem for problem in found}, {})
 
 
+def config_errors(values: Mapping[str, Any]) -> list[Problem]:
+    """Return why `read_config` refuses a mapping; empty if it takes it."""
+    return [problem for problem in _checked(values, RunConfig)[1] if not problem.is_warning]
+
+
 def load_sandbox_config(path: Path, overrides: Sequence[Override] = ()) -> LoadedConfig[SandboxConfig]:
     """Read a sandbox run's configuration; parameters and errors as for `load_config`."""
-    source = _read_source(path, overrides)
+    source = read_source(path, overrides)
     if _FEED not in source.values and _CATALOG in source.values:
         text = "a sandbox needs a feed; this is a backtest's configuration, for mm-nautilus backtest"
         raise ConfigError(f"{source.place((_CATALOG,))}: {text}")
@@ -148,7 +154,7 @@ def load_any_config(path: Path, overrides: Sequence[Override] = ()) -> AnyLoaded
 
     Without ``feed`` and ``catalog``, the other keys decide, so that a misspelt ``feed`` is reported as such.
     """
-    source = _read_source(path, overrides)
+    source = read_source(path, overrides)
     return _loaded(source, SandboxConfig) if _is_sandbox(source.values) else _loaded(source, RunConfig)
 
 
@@ -156,15 +162,40 @@ def _is_sandbox(values: Mapping[str, Any]) -> bool:
     return _FEED in values or (_CATALOG not in values and not _OF_SANDBOXES.isdisjoint(values))
 
 
-def _read_source(path: Path, overrides: Sequence[Override]) -> FileMapping:
+def read_source(path: Path, overrides: Sequence[Override] = ()) -> FileMapping:
+    """Read a configuration as it is given, unchecked but for its text, for `source_with`.
+
+    Overrides and the ConfigError of a file that cannot be read are as of `load_config`; the text's and the overrides'
+    problems are among those of the source.
+    """
     source = read_mapping(path, "configuration")
     seen: set[str] = set()
     for override in overrides:
         _apply(source, override, seen)
+    _settle(source)
+    return source
+
+
+def _settle(source: FileMapping) -> None:
+    """Make paths absolute, and tell custom classes and functions where to look for their modules."""
     for keys in _PATHS_OF_FILES:
         _resolve_path(source, keys)
-    _place_references(source.values.get("strategy"), path.parent.resolve())
-    return source
+    _place_references(source.values.get("strategy"), source.path.parent.resolve())
+
+
+def source_with(source: FileMapping, changes: Mapping[tuple[str, ...], Any]) -> FileMapping:
+    """Return a configuration's source with other values, each set at its path as ``--set`` does.
+
+    Paths of files among them are relative to the configuration file. What cannot be set is among the problems. The
+    values are for `read_config`, wherever it is called.
+    """
+    changed = replace(source, values=deepcopy(source.values), problems=list(source.problems))
+    for path, value in changes.items():
+        refusal = _put(changed.values, path, value)
+        if refusal is not None:
+            changed.problems.append(refusal)
+    _settle(changed)
+    return changed
 
 
 def _place_references(section: Any, folder: Path) -> None:

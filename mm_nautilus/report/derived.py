@@ -49,11 +49,11 @@ def read_run(folder: Path) -> RunFiles:
 def complete_summary(files: RunFiles) -> dict[str, Any]:
     """Return a run's summary with the figures that only its tables have.
 
-    Each symbol gets ``fill_quality``, ``fees_report``, ``turnover`` and ``pnl_turnover_bps``, the equity ``fees`` and
-    ``trading_pnl_before_fees``, and the summary ``total``, what is added up over symbols, and ``answer``. Money is
-    converted at the run's last mids. Where a mid for the conversion never came it is None, as ``fill_quality`` is where
-    the run has no traces, and as a share of turnover is where earlier sessions had fills of their own. A DataError says
-    that a table is missing or damaged.
+    Each symbol gets ``fill_quality``, ``fees_report``, ``turnover``, ``turnover_report``, ``average_inventory_report``
+    and ``pnl_turnover_bps``, the equity ``fees`` and ``trading_pnl_before_fees``, and the summary ``total``, what is
+    added up over symbols, and ``answer``. Money is converted at the run's last mids. Where a mid for the conversion
+    never came it is None, as ``fill_quality`` is where the run has no traces, and as a share of turnover is where
+    earlier sessions had fills of their own. A DataError says that a table is missing or damaged.
     """
     summary, currency = files.summary, files.summary["report_currency"]
     is_resumed = bool(summary.get("start", {}).get("is_resumed", False))
@@ -97,11 +97,14 @@ def _with_turnover(facts: SymbolFacts, *, is_resumed: bool) -> dict[str, Any]:
     """Return a symbol's figures with the value of this run's fills, and its PnL as a share of it."""
     figures = facts.figures
     turnover, total = turnover_of(facts.fills), _amount(figures["exact"]["total_pnl"])
+    held, value = figures["average_inventory"], facts.valuation
     bps = float(_BPS * total / turnover) if turnover and total is not None and not is_resumed else None
     return {
         **figures,
         "exact": figures["exact"] | {"turnover": _exact(turnover, figures["currency"])},
         "turnover": float(turnover),
+        "turnover_report": None if value is None else float(turnover * value.quote),
+        "average_inventory_report": None if value is None else held * float(value.base),
         "pnl_turnover_bps": bps,
     }
 

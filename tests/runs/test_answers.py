@@ -6,6 +6,7 @@ from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from made_markets import MadeMarket, instrument
 
@@ -14,6 +15,7 @@ from mm_nautilus.report.advice import RULES
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.page import write_report
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.search.objectives import MARK_OUT_SECONDS, OBJECTIVES
 
 SYMBOL = "AAA/USDT"
 FREE: Mapping[str, Any] = {"min_spread_pct": 0.02, "volatility_lookback": 2, "cooldown_seconds": 1}
@@ -109,6 +111,35 @@ def test_the_parameter_that_is_to_be_raised_is_the_one_in_force(played: Runs) ->
     own = {SYMBOL: {"skew_bps_at_max_inventory": 0.1}}
     found = answer_of(played(maker_fee_pct=0.1, use_reservation_price=True, gamma=0.1, symbols=own))
     assert "; raise skew_bps_at_max_inventory, or widen" in found["next"][-1]["text"]
+
+
+def test_objectives_of_a_search_are_those_of_the_tables(played: Runs) -> None:
+    folder = played(maker_fee_pct=0.001)
+    summary = summary_of(folder)
+    fills, marks = (pq.read_table(folder / f"{name}.parquet").to_pandas() for name in ("fills", "mark_outs"))
+    values = fills.price.astype(float) * fills.quantity.astype(float)
+    direction = fills.side.map({"BUY": 1.0, "SELL": -1.0})
+    assert (fills.liquidity == "MAKER").all()
+    later = marks[marks.seconds == MARK_OUT_SECONDS].set_index("trade_id").mid_price
+    mark_outs = (
+        direction * (fills.trade_id.map(later) - fills.price.astype(float)) * fills.quantity.astype(float)
+    ).dropna()
+    symbol = summary["symbols"][SYMBOL]
+    equity = pq.read_table(folder / "equity.parquet").to_pandas()
+    mid = float(pq.read_table(folder / "market.parquet").to_pandas().mid_price.iloc[-1])
+    expected = {
+        "pnl_bps": 1e4 * float(equity.trading_pnl.iloc[-1]) / values.sum(),
+        "pnl": float(equity.trading_pnl.iloc[-1]),
+        "mark_out_bps": 1e4 * mark_outs.sum() / values[mark_outs.index].sum(),
+        "drawdown_pct": equity.max_drawdown_pct.iloc[-1],
+        "inventory": symbol["average_inventory"] * mid,
+        "order_actions": 3600.0
+        / summary["period"]["seconds"]
+        * sum(symbol[f"orders_{name}"] for name in ("placed", "amended", "cancelled")),
+    }
+    found = {name: objective.value(summary) for name, objective in OBJECTIVES.items()}
+    assert found == {name: pytest.approx(value, rel=1e-6) for name, value in expected.items()}
+    assert symbol["turnover_report"] == pytest.approx(values.sum())
 
 
 def test_every_rule_has_a_run_that_makes_it_speak() -> None:
