@@ -49,9 +49,19 @@ class DataError(MarketMakingError):
 
 
 class RunFailedError(MarketMakingError):
-    """A run started and then failed; the message says what happened and what was saved where."""
+    """A run started and then failed; the message says what happened and what was saved where.
+
+    Attributes
+    ----------
+    reason
+        What happened, without what was saved.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = message if reason is None else reason
 
 
 class InterruptedRunError(MarketMakingError):

@@ -265,7 +265,8 @@ def run_failed(folder: Path, failure: Failure, open_orders: int | None = None) -
     if refused is None and not isinstance(failure, str):
         place += ", which has the whole traceback"
     quotes = {None: "", 0: "quotes cancelled; "}.get(open_orders, f"{open_orders} orders were still open; ")
-    return RunFailedError(f"the run failed: {words}; {quotes}{place}; what could be saved is in {folder}")
+    saved = f"{quotes}{place}; what could be saved is in {folder}"
+    return RunFailedError(f"the run failed: {words}; {saved}", f"the run failed: {words}")
 
 
 def note_failed(folder: Path, summary: Mapping[str, Any], failure: Failure) -> None:
