@@ -14,25 +14,36 @@ if TYPE_CHECKING:
 
 def report_command(
     *,
-    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR", help="Folder of a run or a search.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a run's report.html from its files.
+    """Rebuild report.html of a run or a search from its files.
 
     It is one page that opens offline.
 
     Example: mm-nautilus report runs/20251213T120000Z-backtest
     """
-    from mm_nautilus.report.page import write_report  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.runs.finish import finish_run, only_writer  # noqa: PLC0415
-
-    with only_writer(run):
-        finish_run(run)
-        path = write_report(run)
+    path = _written(run)
     if as_json:
         print_json({"report": str(path), "bytes": path.stat().st_size})
     else:
         typer.echo(f"written to {path}", err=True)
+
+
+def _written(folder: Path) -> Path:
+    # Imported here to keep --help fast.
+    from mm_nautilus.report.page import write_report  # noqa: PLC0415
+    from mm_nautilus.runs.finish import finish_run, only_writer  # noqa: PLC0415
+    from mm_nautilus.search.page import write_search_page  # noqa: PLC0415
+    from mm_nautilus.search.search_files import SEARCH  # noqa: PLC0415
+
+    if (folder / SEARCH).is_file():
+        return write_search_page(folder)
+    with only_writer(folder):
+        finish_run(folder)
+        return write_report(folder)
 
 
 def compare_command(

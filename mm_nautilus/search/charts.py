@@ -1,0 +1,269 @@
+"""The charts of a search: its trials in and out of sample, its folds and what the winners earned in them."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+import numpy as np
+
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds, series, significant, x_axis
+from mm_nautilus.search.search_files import ROLES, Run, SearchFiles, SearchObjective, short_key
+
+_LOOKS: Final = {"train": ("@bid", "circle"), "test": ("@ask", "diamond")}
+"""Colour and mark of each role of a run, in every chart."""
+
+
+def search_figures(search: SearchFiles) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures by their names in the page."""
+    if any(search.of(fold, "train") for fold in search.folds):
+        for number, objective in enumerate(search.objectives):
+            yield f"history-{number}", _history(search, objective)
+        for number, key in enumerate(search.keys):
+            yield f"slice-{number}", _slice(search, key, search.objectives[0])
+        for number, other in enumerate(search.objectives[1:]):
+            yield f"front-{number}", _front(search, search.objectives[0], other)
+        yield "parallel", _parallel(search, search.folds[-1])
+    yield "folds", _folds(search)
+
+
+def _axis(title: str, kind: str = "linear") -> Figure:
+    ticks: dict[str, Any] = {"dtick": "D2"} if kind == "log" else {}
+    return x_axis(title={"text": title, "standoff": 6}, zeroline=False, type=kind, **ticks)
+
+
+def _points(name: str, x: Sequence[Any], y: Sequence[float], colour: str, **more: Any) -> Figure:
+    """Return marks; `more` has properties of the trace, `marker` among them."""
+    marker = {"color": colour, "size": 8, "opacity": 0.8, **more.pop("marker", {})}
+    numbers = significant(np.asarray(y, dtype=np.float64))
+    return line(name, x, numbers, colour=colour, **{"mode": "markers", "marker": marker, **more})
+
+
+def _axis_type(values: Sequence[Any]) -> str:
+    """Return Plotly's type of an axis for a parameter's values: logarithmic from a factor of ten on."""
+    if values and isinstance(values[0], str):
+        return "category"
+    return "log" if values and 0 < 10 * min(values) <= max(values) else "linear"
+
+
+def _history(search: SearchFiles, objective: SearchObjective) -> Figure:
+    """Return each trial's figure in the order of the trials, and the best of each fold so far."""
+    better = max if objective.direction == "maximize" else min
+    traces = []
+    for fold in search.folds:
+        runs = [run for run in search.of(fold, "train") if not math.isnan(objective.value(run))]
+        numbers, values = [run["number"] for run in runs], [objective.value(run) for run in runs]
+        look = series(fold)
+        name, hover = f"fold {fold + 1}", f"trial %{{x}}: %{{y:,.6~g}} {objective.unit or search.currency}"
+        mark = {"size": 6, "opacity": 0.6}
+        traces.append(_points(f"{name}: trials", numbers, values, look["colour"], hover=hover, marker=mark))
+        best = significant(np.array(list(accumulate(values, better))))
+        traces.append(line(f"{name}: best so far", numbers, best, hover=hover, is_step=True, **look))
+    return figure(
+        traces,
+        [f"{search.title(objective)}, in sample"],
+        [1],
+        pixels=340,
+        hovermode="closest",
+        xaxis=_axis("trial"),
+    )
+
+
+def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
+    """Return an objective by one parameter, in and out of sample."""
+    traces = []
+    for role, words in ROLES.items():
+        colour, symbol = _LOOKS[role]
+        runs = [run for fold in search.folds for run in search.of(fold, role)]
+        x, y = [run[key] for run in runs], [search.hourly(objective, run) for run in runs]
+        winners = [search.winner(run["fold"], role) is run for run in runs]
+        outline = {"color": "@text", "width": [2.0 if found else 0.0 for found in winners]}
+        told = [f"fold {run['fold'] + 1}, trial {run['number']}" for run in runs]
+        hover = f"%{{customdata}}: %{{y:,.6~g}} at %{{x}}, {words}"
+        more = {"hover": hover, "customdata": told, "marker": {"symbol": symbol, "line": outline}}
+        traces.append(_points(words, x, y, colour, **more))
+    places = [x for trace in traces for x in trace["x"]]
+    ends = [min(places), max(places)] if places else []
+    for role, words in ROLES.items():
+        colour, _ = _LOOKS[role]
+        bases = [base for fold in search.folds if (base := search.baseline(fold, role)) is not None]
+        values = [search.hourly(objective, base) for base in bases]
+        if values and ends:
+            level = significant(np.full(len(ends), np.mean(values)))
+            hover = f"as it was: %{{y:,.6~g}}, {words}"
+            traces.append(line(f"as it was, {words}", ends, level, colour=colour, dash="dash", hover=hover))
+    return figure(
+        traces,
+        [search.title(objective, is_hourly=True)],
+        [1],
+        pixels=330,
+        hovermode="closest",
+        xaxis=_axis(short_key(key), _axis_type(places)),
+    )
+
+
+def _front(search: SearchFiles, one: SearchObjective, other: SearchObjective) -> Figure:
+    """Return two objectives of the last fold's trials, those that no other beats, and what the tested ones did."""
+    fold = search.folds[-1]
+    front = set(search.document["folds"][fold]["front"]) if search.document["folds"] else set()
+    trained, tested = search.of(fold, "train"), search.of(fold, "test")
+    groups = {
+        "beaten by another, in sample": (
+            [run for run in trained if run["number"] not in front],
+            "@muted",
+            "circle",
+        ),
+        "front, in sample": ([run for run in trained if run["number"] in front], "@bid", "circle"),
+        "out of sample": (tested, "@ask", "diamond"),
+    }
+    traces = [
+        _points(
+            name,
+            significant(np.array([search.hourly(one, run) for run in runs])),
+            [search.hourly(other, run) for run in runs],
+            colour,
+            hover="trial %{customdata}: %{x:,.6~g} and %{y:,.6~g}",
+            customdata=[run["number"] for run in runs],
+            marker={"symbol": symbol},
+        )
+        for name, (runs, colour, symbol) in groups.items()
+    ]
+    axis = _axis(search.title(one, is_hourly=True))
+    title = search.title(other, is_hourly=True)
+    return figure(traces, [title], [1], pixels=380, hovermode="closest", xaxis=axis)
+
+
+def _folds(search: SearchFiles) -> Figure:
+    """Return when was trained and tested, and what winner and base had made since the begin of each."""
+    names = [f"fold {fold + 1}" for fold in search.folds]
+    spans = [
+        ("training", [(of["train"].start_ns, of["train"].end_ns) for of in search.windows], "@bid", ""),
+        ("embargo", [(of["train"].end_ns, of["test"].start_ns) for of in search.windows], "@muted", "/"),
+        ("test", [(of["test"].start_ns, of["test"].end_ns) for of in search.windows], "@ask", ""),
+    ]
+    traces: list[Figure] = []
+    for name, ends, colour, pattern in spans:
+        starts, stops = (milliseconds(np.array(moments)) for moments in zip(*ends, strict=True))
+        lengths = [stop - start for start, stop in zip(starts, stops, strict=True)]
+        told = [f"{length / 60_000:,.1f} min" for length in lengths]
+        more: dict[str, Any] = {
+            "base": starts,
+            "orientation": "h",
+            "customdata": told,
+            "width": 0.6,
+            "legendgroup": name,
+        }
+        hover = "%{customdata}"
+        traces.append(bars(name, lengths, names, colour=colour, pattern=pattern, hover=hover, **more))
+    for fold in search.folds:
+        traces += _curves(search, fold)
+    titles = ["training, embargo and test", *(f"{name}: PnL, {search.currency}" for name in names)]
+    heights = [0.3 + 0.25 * len(names), *(1.0 for _ in names)]
+    made = figure(
+        traces,
+        titles,
+        heights,
+        pixels=170 + 40 * len(names) + 150 * len(names),
+        hovermode="closest",
+        barmode="overlay",
+        yaxis={"autorange": "reversed", "type": "category"},
+    )
+    made["layout"]["xaxis"]["hoverformat"] = "%Y-%m-%d %H:%M:%S UTC"
+    return made
+
+
+def _curves(search: SearchFiles, fold: int) -> Iterator[Figure]:
+    """Yield what a fold's winner and the configuration as it was had made by the end of each period."""
+    for role, words in ROLES.items():
+        colour, _ = _LOOKS[role]
+        edges = search.windows[fold][role].edges(search.period_ns)
+        for name, run, dash in (
+            ("winner", search.winner(fold, role), "solid"),
+            ("as it was", search.baseline(fold, role), "dash"),
+        ):
+            if run is None:
+                continue
+            sums = significant(np.cumsum([0.0, *run["periods"]]))
+            results = [0.0, *significant(np.array(run["periods"]))]
+            more: dict[str, Any] = {
+                "customdata": results,
+                "showlegend": fold == 0,
+                "legendgroup": f"{name} {role}",
+            }
+            hover = "%{x}: %{y:,.6~g}, of which in this period %{customdata:,.6~g}"
+            x, label = milliseconds(edges[: len(sums)]), f"{name}, {words}"
+            yield line(label, x, sums, colour=colour, hover=hover, row=fold + 2, dash=dash, **more)
+
+
+def _parallel(search: SearchFiles, fold: int) -> Figure:
+    """Return Optuna's parallel coordinates of a fold's trials, the better ones the darker."""
+    try:
+        from optuna.visualization import plot_parallel_coordinate  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        text = "the page of a search needs optuna; install it with: pip install 'mm-nautilus[search]'"
+        raise ConfigError(text) from error
+    objective = search.objectives[0]
+    runs = [run for run in search.of(fold, "train") if not math.isnan(objective.value(run))]
+    study = _study(search, objective, runs)
+    plain = json.loads(plot_parallel_coordinate(study, target_name=objective.name).to_json())
+    traces = [trace for trace in plain["data"] if trace["mode"] == "lines"]
+    winner = search.winner(fold, "train")
+    for run, trace in zip(runs, traces, strict=True):
+        share = trace["y"][0] if objective.direction == "maximize" else 1.0 - trace["y"][0]
+        is_winner = run is winner
+        colour, width = ("@ask", 3.0) if is_winner else ("@bid", 1.3)
+        trace["line"] |= {"color": colour, "width": width}
+        name = f"trial {run['number']}"
+        trace.update(name=name, opacity=1.0 if is_winner else 0.08 + 0.7 * share**3)
+        trace["hovertemplate"] = f"%{{customdata[0]}}: %{{customdata[1]}}<extra>{name}</extra>"
+    given = plain["layout"]
+    names: list[str] = given["xaxis"]["ticktext"]
+    for note in given["annotations"]:
+        is_last = note["x"] == len(names) - 1
+        side = {"xanchor": "right", "xshift": -4} if is_last else {"xanchor": "left", "xshift": 4}
+        note.update(side, font={"size": 10, "color": "@text"}, bgcolor="@paper", opacity=0.85)
+    heads = [
+        {"text": name, "x": number, "y": 1, "yshift": 18 + 16 * (number % 2), "showarrow": False}
+        | {"xanchor": "left" if number == 0 else "right" if number == len(names) - 1 else "center"}
+        for number, name in enumerate(names)
+    ]
+    made = figure(
+        sorted(traces, key=lambda trace: float(trace["opacity"])),
+        [""],
+        [1],
+        pixels=420,
+        hovermode="closest",
+        showlegend=False,
+        annotations=[*given["annotations"], *heads],
+        shapes=[{**shape, "line": {"color": "@axis", "width": 1}} for shape in given["shapes"]],
+        xaxis=x_axis(visible=False, range=[-0.03, len(names) - 0.97]),
+        yaxis={"visible": False},
+    )
+    made["layout"]["margin"] |= {"t": 64}
+    return made
+
+
+def _study(search: SearchFiles, objective: SearchObjective, runs: Sequence[Run]) -> Any:
+    """Return completed trials as a study of Optuna's of one objective, with short names of the parameters."""
+    import optuna  # noqa: PLC0415 - an extra
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution  # noqa: PLC0415
+
+    distributions: dict[str, BaseDistribution] = {}
+    for key in search.keys:
+        values = sorted({run[key] for run in runs})
+        if isinstance(values[0], str):
+            distributions[short_key(key)] = CategoricalDistribution(values)
+        else:
+            is_log = _axis_type(values) == "log"
+            distributions[short_key(key)] = FloatDistribution(values[0], values[-1], log=is_log)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction=objective.direction)
+    optuna.logging.set_verbosity(level)
+    for run in runs:
+        params = {short_key(key): run[key] for key in search.keys}
+        value = objective.value(run)
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
+    return study

@@ -1,0 +1,133 @@
+"""What a search has left in its folder, for everything that reads it afterwards."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mm_nautilus.errors import DataError
+from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
+from mm_nautilus.report.rows import NONE
+from mm_nautilus.search.windows import Window
+from mm_nautilus.system.moments import SECOND_NS, nanoseconds
+
+type Run = Mapping[str, Any]
+"""A row of the table of trials."""
+
+SEARCH: Final = "search.json"
+"""What a search was and found, in its folder."""
+TRIALS: Final = "trials.parquet"
+"""Its runs, a row each, in its folder."""
+ROLES: Final = {"train": "in sample", "test": "out of sample"}
+"""What each role of a run is called."""
+_PARAMETER: Final = "param:"
+_OBJECTIVE: Final = "objective:"
+_HOUR_SECONDS: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchObjective:
+    """What a search made large or small."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    unit: str
+    meaning: str
+
+    def value(self, run: Run) -> float:
+        """Return a completed run's figure, NaN where it has none."""
+        found = run[f"{_OBJECTIVE}{self.name}"]
+        return math.nan if found is None else float(found)
+
+    def rank(self, run: Run) -> float:
+        """Return what is the smaller, the better, and infinite without a figure."""
+        found = self.value(run)
+        ranked = -found if self.direction == "maximize" else found
+        return math.inf if math.isnan(ranked) else ranked
+
+
+class SearchFiles:
+    """A search's folder; a DataError says that a file of it is missing or damaged."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / SEARCH
+        try:
+            self._read_document(json.loads(path.read_text(encoding="utf-8")))
+            path = folder / TRIALS
+            table = pq.read_table(path)
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} has no {path.name}: it must be the folder of a search") from error
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            reason = repr(error) if isinstance(error, KeyError) else str(error).partition("\n")[0]
+            raise DataError(f"{path} cannot be read: {reason}") from error
+        self.runs: Sequence[Run] = table.to_pylist()
+        self.keys = [name for name in table.column_names if name.startswith(_PARAMETER)]
+
+    def _read_document(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.currency: str = document["report_currency"]
+        self.objectives = [SearchObjective(**given) for given in document["objectives"]]
+        windows = document["windows"]
+        self.period_ns = round(windows["period_seconds"] * SECOND_NS)
+        self.windows = [
+            {role: Window(*(_ns(fold[role][end]) for end in ("start", "end"))) for role in ROLES}
+            for fold in windows["folds"]
+        ]
+        self.folds = range(len(self.windows))
+
+    def of(self, fold: int, role: str) -> list[Run]:
+        """Return the completed trials of a fold, in their order, without the configuration as it was."""
+        found = (run for run in self.runs if (run["fold"], run["role"]) == (fold, role))
+        done = (run for run in found if run["state"] == "completed" and run["number"] is not None)
+        return sorted(done, key=lambda run: run["number"])
+
+    def baseline(self, fold: int, role: str) -> Run | None:
+        """Return the run of the configuration as it was, None where there is none."""
+        found = (run for run in self.runs if (run["fold"], run["role"]) == (fold, role))
+        done = (run for run in found if run["state"] == "completed" and run["number"] is None)
+        return next(done, None)
+
+    def winner(self, fold: int, role: str) -> Run | None:
+        """Return the run of a fold's winner, None where there is none."""
+        number = self.document["folds"][fold]["winner"] if fold < len(self.document["folds"]) else None
+        return next((run for run in self.of(fold, role) if run["number"] == number), None)
+
+    def hourly(self, objective: SearchObjective, run: Run) -> float:
+        """Return a figure that can be compared between windows of different length: PnL is an hour's."""
+        hours = self.windows[run["fold"]][run["role"]].seconds / _HOUR_SECONDS
+        return objective.value(run) / (hours if objective.name == "pnl" else 1.0)
+
+    def title(self, objective: SearchObjective, *, is_hourly: bool = False) -> str:
+        """Return an objective's name and unit."""
+        an_hour = " an hour" if is_hourly and objective.name == "pnl" else ""
+        return f"{objective.name}{an_hour}, {objective.unit or self.currency}"
+
+    def text(self, objective: SearchObjective, run: Run | None) -> str:
+        """Return a figure with its unit."""
+        value = math.nan if run is None else objective.value(run)
+        if math.isnan(value):
+            return NONE
+        if not objective.unit:
+            return unsigned_amount(value, self.currency)
+        return f"{decimal_text(value, 2)} {objective.unit}"
+
+    def money(self, run: Run | None, key: str) -> str:
+        """Return an amount of a run; results have a sign."""
+        value = None if run is None else run[key]
+        write = signed_amount if key == "pnl" else unsigned_amount
+        return NONE if value is None else write(value, self.currency)
+
+
+def _ns(text: str) -> int:
+    return nanoseconds(datetime.fromisoformat(text))
+
+
+def short_key(key: str) -> str:
+    """Return a searched key as a page has room for it."""
+    return key.removeprefix(_PARAMETER).removeprefix("strategy.").removeprefix("symbols.")
