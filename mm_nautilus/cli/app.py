@@ -18,6 +18,7 @@ from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.output import run_unhurried
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
+from mm_nautilus.cli.search import search_command
 from mm_nautilus.cli.streams import outlive_terminals, take_any_text
 from mm_nautilus.cli.venue import VenueHelp, venue_command
 from mm_nautilus.system.ending_signals import ending_signals
@@ -30,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("backtest")(backtest_command)
+app.command("search")(search_command)
 app.command("sandbox")(sandbox_command)
 app.command("halt")(halt_command)
 app.command("resume")(resume_command)

@@ -33,6 +33,13 @@ def _files(incomplete: str, *suffixes: str) -> list[str]:
     return [name for name in marked if name.endswith(("/", *suffixes))]
 
 
+def search_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of earlier searches, the last one first."""
+    directory = _given(context, "out") or "searches"
+    names = sorted((path.parent.name for path in Path(directory).glob("*/search.json")), reverse=True)
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
     """Return the keys of ``--set`` with their ``=``, those of the file's symbols included."""
     if "=" in incomplete:

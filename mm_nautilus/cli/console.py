@@ -4,11 +4,11 @@ import json
 import shutil
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
 
 import typer
 
@@ -73,18 +73,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     output_console().print(PartedTable(table))
 
 
+class Advance(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, done: float, total: float, words: str | None = None, /) -> None:
+        """Show what is done of a total, and other words before the bar if they are given."""
+
+
 @contextmanager
-def progress_bar(words: str) -> Iterator[Callable[[float, float], None]]:
-    """Show a bar during the block if stderr is a terminal; yields the function to call with done and total."""
+def progress_bar(words: str) -> Iterator[Advance]:
+    """Show a bar during the block if stderr is a terminal; yields the function that moves it."""
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield lambda _done, _total, _words=None: None
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(words, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield lambda done, total, words=None: progress.update(
+            task, completed=done, total=total, description=words
+        )
 
 
 @contextmanager

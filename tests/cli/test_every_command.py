@@ -13,7 +13,7 @@ from mm_nautilus.cli.app import app
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     *("nautilus_trader", "numpy", "pandas", "plotly", "pyarrow", "rich", "jinja2"),
-    *("aiohttp", "starlette", "uvicorn"),
+    *("aiohttp", "starlette", "uvicorn", "optuna", "ray"),
 )
 
 
@@ -36,7 +36,18 @@ every_command = pytest.mark.parametrize("words", PATHS, ids=lambda words: " ".jo
 
 
 def test_the_commands_of_this_page_are_there():
-    wanted = {"backtest", "calibrate", "doctor", "sandbox", "halt", "resume", "report", "compare", "venue"}
+    wanted = {
+        "backtest",
+        "search",
+        "calibrate",
+        "doctor",
+        "sandbox",
+        "halt",
+        "resume",
+        "report",
+        "compare",
+        "venue",
+    }
     wanted |= {f"config {name}" for name in ("check", "init", "show", "schema")}
     wanted |= {f"data {name}" for name in ("list", "check", "import tardis", "simulate", "export", "recover")}
     assert wanted <= {" ".join(words) for words in PATHS}

@@ -1,0 +1,205 @@
+"""The `search` command."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from mm_nautilus.cli.completion import config_files, search_names
+from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
+from mm_nautilus.cli.options import AsJson, Overrides, Quiet, may_be_shipped
+from mm_nautilus.errors import ConfigError, StoppedRunError
+
+if TYPE_CHECKING:
+    from mm_nautilus.search.plan import SearchOptions
+    from mm_nautilus.search.run_search import OnProgress, SearchOutcome
+    from mm_nautilus.search.runners import Runner
+
+_DIRECTORY: Final = Path("searches")
+_FILE: Any = {"autocompletion": config_files, "callback": may_be_shipped, "show_default": False}
+
+
+def search_command(
+    *,
+    config: Annotated[
+        Path | None, typer.Argument(help="The YAML file of the run whose parameters are searched.", **_FILE)
+    ] = None,
+    space: Annotated[
+        Path | None, typer.Argument(help="The YAML file of the values to search.", **_FILE)
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=V,V", help="Values of one key instead of a file, each tried; repeatable."),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Points to try in each fold.", show_default="50"),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Trials that run at once.", show_default="one a core"),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run trials on a Ray cluster: HOST:PORT, auto or local."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Tests, each after its own training.", show_default="1"),
+    ] = None,
+    train_share: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Share of the data before the first test.", show_default="0.5"),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Figure to optimise; repeatable.", show_default="pnl_bps"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Database of the trials, for several machines.", show_default="a file"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of the sampler.", show_default="0")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Go on with an earlier search.", autocompletion=search_names),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Parent of the search's folder.", show_default="searches"),
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search parameters, and test the best out of sample.
+
+    It ends with a verdict: evidence, or no evidence.
+
+    Example: mm-nautilus search configs/backtest.yaml --grid strategy.min_spread_pct=0.04,0.06
+    """
+    with ending_on_signals("interrupted before the search began; nothing was written"):
+        runner = _runner(jobs, ray)
+        directory = out or _DIRECTORY
+        if resume is not None:
+            given = {
+                **{"CONFIG": config, "SPACE": space, "--grid": grid, "--folds": folds, "--set": overrides},
+                **{"--train-share": train_share, "--objective": objective, "--seed": seed},
+            }
+            search = _resumed(resume, directory, given, trials, storage)
+        else:
+            if config is None:
+                raise ConfigError("CONFIG must be the YAML file of a run, was left out")
+            from mm_nautilus.search.plan import SearchOptions  # noqa: PLC0415 (keeps --help fast)
+
+            options = SearchOptions(
+                config=config,
+                overrides=overrides or (),
+                space=space,
+                grid=grid or (),
+                trials=trials,
+                folds=1 if folds is None else folds,
+                train_share=0.5 if train_share is None else train_share,
+                objectives=objective or ("pnl_bps",),
+                storage=storage,
+                seed=seed or 0,
+            )
+            search = _new(options, directory, warns=not quiet)
+        try:
+            with _progress(shows=not (quiet or as_json)) as on_progress, runner:
+                outcome = search(runner, on_progress)
+        except StoppedRunError as stopped:
+            if as_json:
+                print_json(stopped.outcome.document)
+            raise
+    _print(outcome, as_json=as_json, quiet=quiet)
+
+
+type _Search = Callable[["Runner", "OnProgress"], "SearchOutcome"]
+
+
+def _runner(jobs: int | None, ray: str | None) -> "Runner":
+    from mm_nautilus.search.runners import pool_runner, ray_runner, usable_cores  # noqa: PLC0415
+
+    if ray is None:
+        if jobs is not None and jobs < 1:
+            raise ConfigError(f"--jobs must be at least 1, was {jobs}")
+        return pool_runner(usable_cores() if jobs is None else jobs)
+    if jobs is not None:
+        raise ConfigError(f"--jobs must be left out with --ray, whose cluster decides, was {jobs}")
+    return ray_runner(ray)
+
+
+def _new(options: "SearchOptions", directory: Path, *, warns: bool) -> _Search:
+    """Check a new search, and return what runs it."""
+    from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
+    from mm_nautilus.search.plan import draft  # noqa: PLC0415
+    from mm_nautilus.search.run_search import run_search  # noqa: PLC0415
+
+    drafted = draft(options)
+    for warning in grouped_warnings(drafted.warnings) if warns else []:
+        print_line(warning, err=True)
+    return lambda runner, on_progress: run_search(drafted, directory, runner, on_progress)
+
+
+def _resumed(
+    name: str, directory: Path, given: dict[str, Any], trials: int | None, storage: str | None
+) -> _Search:
+    """Check an earlier search, and return what goes on with it."""
+    from mm_nautilus.search.plan import find_search, reopen  # noqa: PLC0415
+    from mm_nautilus.search.run_search import resume_search  # noqa: PLC0415
+
+    beside = [key for key, value in given.items() if value not in (None, [])]
+    if beside:
+        text = "--resume goes on with what the search had, and must stand without others than --trials"
+        raise ConfigError(f"{text}, was beside {', '.join(beside)}")
+    folder = find_search(directory, name)
+    plan = reopen(folder, trials, storage)
+    return lambda runner, on_progress: resume_search(plan, folder, runner, on_progress)
+
+
+@contextmanager
+def _progress(*, shows: bool) -> "Iterator[OnProgress]":
+    """Show a bar with the best value so far."""
+    if not shows:
+        yield lambda _done, _total, _words: None
+        return
+    with progress_bar("searching") as advance:
+        yield lambda done, total, words: advance(done, total, f"searching, {words}" if words else None)
+
+
+def _print(outcome: "SearchOutcome", *, as_json: bool, quiet: bool) -> None:
+    """Print what each fold's winner and the configuration as it was did, and the verdict."""
+    document = outcome.document
+    if as_json:
+        print_json(document)
+    if quiet or as_json:
+        return
+    from mm_nautilus.search.search_files import ROLES, SearchFiles  # noqa: PLC0415
+
+    files = SearchFiles(outcome.folder)
+    objective = files.objectives[0]
+    rows = []
+    for fold in files.folds:
+        for words, found in (("as it was", files.baseline), ("winner", files.winner)):
+            runs = [found(fold, role) for role in ROLES]
+            cells = ((files.text(objective, run), files.money(run, "pnl")) for run in runs)
+            rows.append([f"fold {fold + 1}, {words}", *(text for pair in cells for text in pair)])
+    names = [f"{name}, {role}" for role in ROLES.values() for name in (objective.name, "PnL")]
+    print_table(["", *names], rows)
+    if len(files.objectives) > 1:
+        others = ", ".join(it.name for it in files.objectives[1:])
+        print_line(
+            f"The winner is the best {objective.name} of those that none beats in it and {others} alike."
+        )
+    if document["data"]["simulated"]:
+        print_line("SIMULATED data: what it says of a market is what the simulator was told.")
+    for line in document["verdict"]["lines"]:
+        print_line(line)
+    print_line(f"written to {outcome.folder / 'report.html'}", err=True)

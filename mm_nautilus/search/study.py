@@ -1,0 +1,382 @@
+"""The trials of one fold: an Optuna study that is asked for points and told results, whoever runs them."""
+
+import math
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.search.dimensions import Choices, Continuous, Dimension
+from mm_nautilus.search.objectives import Objective
+from mm_nautilus.search.plan import Plan
+from mm_nautilus.search.results import Result
+from mm_nautilus.search.space import Point
+from mm_nautilus.system.file_lock import take_lock
+from mm_nautilus.system.raised import one_line
+
+try:
+    import optuna
+except ModuleNotFoundError as error:
+    if error.name != "optuna":
+        raise
+    hint = "a search needs optuna; install it with: pip install 'mm-nautilus[search]'"
+    raise ConfigError(hint) from error
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+JOURNAL: Final = "study.journal"
+_WORKERS: Final = ".workers"
+"""Folder of a search's folder with a locked file for each process that runs its trials."""
+_RESULT: Final = "result"
+_WORKER: Final = "worker"
+_REPEATS: Final = "repeats"
+"""Attributes of a trial: what it came to, who runs it, and which one has been told with the same point.
+
+One that has ended with neither a result nor another's is lost: its process ended before it did.
+"""
+
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+# -- Storages -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
+    """Open a database, or the journal in a search's folder, and close it after the block.
+
+    A ConfigError says that a database refuses, or that there is none of such an address.
+    """
+    if url is None:
+        path = folder / JOURNAL
+        _cut_unfinished_line(path)
+        yield JournalStorage(JournalFileBackend(str(path)))
+        return
+    try:
+        storage = RDBStorage(url)
+    except Exception as error:  # each driver has errors of its own
+        text = "--storage must be the URL of a database that Optuna can use"
+        raise ConfigError(f"{text}, was {url}: {one_line(str(error))}") from error
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Remove what a process wrote of a journal's last line before it was killed: what follows would be unreadable."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        if not content.endswith(b"\n"):
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+# -- Points ---------------------------------------------------------------------------------------------------
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    """Return a dimension as Optuna's: choices by their places, which ascend where they do."""
+    if isinstance(dimension, Continuous):
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+    last = len(dimension.values) - 1
+    return IntDistribution(0, last) if dimension.is_ordered else CategoricalDistribution(range(last + 1))
+
+
+def _value(dimension: Dimension, param: Any) -> Any:
+    return dimension.values[param] if isinstance(dimension, Choices) else param
+
+
+def _param(dimension: Dimension, value: Any) -> Any:
+    return dimension.values.index(value) if isinstance(dimension, Choices) else value
+
+
+class _SeededSampler(BaseSampler):
+    """A sampler that is made anew for each trial, seeded with its number: a resumed search goes on as it would have."""
+
+    def __init__(self, make: Callable[[int], BaseSampler]) -> None:
+        self._make = make
+        self._sampler = make(0)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._sampler = self._make(trial.number)
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._sampler.after_trial(study, trial, state, values)
+
+
+def _sampler(plan: Plan, fold: int) -> BaseSampler:
+    kinds: dict[str, Callable[..., BaseSampler]] = {
+        "grid": RandomSampler,
+        "tpe": TPESampler,  # it reckons with trials that still run, as constant_liar is on by default
+        "nsga2": NSGAIISampler,
+    }
+    kind = kinds[plan.sampler]
+
+    def make(number: int) -> BaseSampler:
+        return kind(seed=int(np.random.SeedSequence([plan.seed, fold, number]).generate_state(1)[0]))
+
+    return _SeededSampler(make)
+
+
+# -- Trials ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial to run."""
+
+    number: int
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A trial that was told."""
+
+    number: int
+    point: Point
+    result: Result
+
+
+class FoldStudy:
+    """The study of one fold in a storage that other processes may share."""
+
+    def __init__(self, plan: Plan, fold: int, storage: BaseStorage, name: str, worker: str) -> None:
+        self._plan, self._worker = plan, worker
+        self._objectives: tuple[Objective, ...] = plan.objectives
+        self._dimensions = plan.space.dimensions
+        self._study = optuna.create_study(
+            storage=storage,
+            study_name=f"{name}/{fold}",
+            sampler=_sampler(plan, fold),
+            directions=[it.direction for it in self._objectives],
+            load_if_exists=True,
+        )
+        self._running: dict[tuple[Any, ...], list[Trial]] = {}
+        """Trials that this process runs, by their points: the first does, the others wait for it."""
+        self._told: dict[int, Told] = {}
+
+    # -- What a study remembers beside its trials
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a plain value by a name."""
+        self._study.set_user_attr(name, value)
+
+    def noted(self, name: str) -> Any:
+        """Return a value that was kept, None if there is none."""
+        return self._study.user_attrs.get(name)
+
+    # -- Asking and telling
+
+    def prepare(self, is_alive: Callable[[str], bool]) -> None:
+        """Enqueue the points that have to be tried: a grid's, and again those of trials whose process is gone."""
+        for trial in self._trials(TrialState.RUNNING):
+            if is_alive(trial.user_attrs.get(_WORKER, "")):
+                continue
+            if _RESULT in trial.user_attrs:
+                self._end(trial.number, Result(**trial.user_attrs[_RESULT]))
+            else:
+                self._lose(trial.number, trial.params)
+        if self._plan.is_grid:
+            known = {tuple(_params_of(trial).values()) for trial in self._trials()}
+            for point in self._plan.space.sample(self._plan.trials):
+                params = {it.key: _param(it, point[it.key]) for it in self._dimensions}
+                if tuple(params.values()) not in known:
+                    self._study.enqueue_trial(params)
+
+    @property
+    def tried(self) -> int:
+        """Number of points tried so far or being tried, refused ones and repeats too."""
+        return sum(
+            1 for trial in self._trials() if trial.state is not TrialState.WAITING and not _is_lost(trial)
+        )
+
+    def ask(self) -> Asked | None:
+        """Return the next point to run, None where there is none; what needs no run is told at once.
+
+        While a process asks, no other one may ask or `prepare`.
+        """
+        while self._has_more():
+            trial = self._study.ask({it.key: _distribution(it) for it in self._dimensions})
+            trial.set_user_attr(_WORKER, self._worker)
+            point = self._point(trial.params)
+            key = self._key(point)
+            known = next((it for it in self.told() if self._key(it.point) == key), None)
+            if known is not None:
+                self._repeat(trial, known)
+            elif key in self._running:
+                self._running[key].append(trial)
+            elif reasons := self._refusals(point):
+                self._keep(trial, Result.refused("; ".join(reasons)))
+            else:
+                self._running[key] = [trial]
+                return Asked(trial.number, point)
+        return None
+
+    def tell(self, asked: Asked, result: Result) -> None:
+        """Keep what a trial came to, also for those that were proposed with the same point meanwhile."""
+        first, *others = self._running.pop(self._key(asked.point))
+        self._keep(first, result)
+        for other in others:
+            self._repeat(other, Told(asked.number, asked.point, result))
+
+    def abandon(self) -> None:
+        """Give back the points of trials that this process has not ended: a resumed search runs them."""
+        for first, *others in self._running.values():
+            self._lose(first.number, first.params)
+            for other in others:
+                self._study.tell(other, state=TrialState.FAIL)
+        self._running.clear()
+
+    def _has_more(self) -> bool:
+        if self._plan.is_grid:
+            return bool(self._trials(TrialState.WAITING))
+        return self.tried < self._plan.trials
+
+    def _refusals(self, point: Point) -> list[str]:
+        try:
+            return self._plan.space.refusals(point)
+        except ValueError as error:  # of a constraint whose sides have two currencies at this point
+            return [str(error)]
+
+    def _keep(self, trial: Trial, result: Result) -> None:
+        trial.set_user_attr(_RESULT, result.plain())
+        self._end(trial.number, result)
+
+    def _repeat(self, trial: Trial, known: Told) -> None:
+        trial.set_user_attr(_REPEATS, known.number)
+        self._end(trial.number, known.result)
+
+    def _end(self, number: int, result: Result) -> None:
+        if result.state == "completed":
+            self._study.tell(number, [_figure(it, result) for it in self._objectives])
+        else:  # a sampler avoids what was pruned, and forgets what failed
+            self._study.tell(
+                number, state=TrialState.PRUNED if result.state == "refused" else TrialState.FAIL
+            )
+
+    def _lose(self, number: int, params: Mapping[str, Any]) -> None:
+        self._study.tell(number, state=TrialState.FAIL)
+        if len(params) == len(self._dimensions):
+            self._study.enqueue_trial(dict(params))
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def _point(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return {it.key: _value(it, params[it.key]) for it in self._dimensions}
+
+    def _key(self, point: Point) -> tuple[Any, ...]:
+        return tuple(_param(it, point[it.key]) for it in self._dimensions)
+
+    # -- What was found
+
+    def told(self) -> list[Told]:
+        """Return every trial that was told, but for those that repeat one, in their order."""
+        for trial in self._trials():
+            if trial.number not in self._told and trial.state.is_finished() and _RESULT in trial.user_attrs:
+                result = Result(**trial.user_attrs[_RESULT])
+                self._told[trial.number] = Told(trial.number, self._point(trial.params), result)
+        return [self._told[number] for number in sorted(self._told)]
+
+    def best(self, count: int) -> list[Told]:
+        """Return the best trials by the first objective; of several objectives, those of the Pareto front first."""
+        objective = self._objectives[0]
+        sign = -1.0 if objective.direction == "maximize" else 1.0
+        front = set(self.front())
+
+        def rank(told: Told) -> tuple[bool, float, int]:
+            return told.number not in front, sign * _figure(objective, told.result), told.number
+
+        found = (it for it in self.told() if it.result.state == "completed")
+        return sorted((it for it in found if math.isfinite(_figure(objective, it.result))), key=rank)[:count]
+
+    def front(self) -> list[int]:
+        """Return the numbers of the trials than which none is as good in every objective and better in one."""
+        numbers = {it.number for it in self.told()}
+        return [trial.number for trial in self._study.best_trials if trial.number in numbers]
+
+
+def _figure(objective: Objective, result: Result) -> float:
+    """Return a run's figure; without one it ranks last."""
+    value = (result.objectives or {}).get(objective.name)
+    last = -math.inf if objective.direction == "maximize" else math.inf
+    return last if value is None or not math.isfinite(value) else value
+
+
+def _is_lost(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and not {_RESULT, _REPEATS} & trial.user_attrs.keys()
+
+
+def _params_of(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return a trial's parameters, also where it waits to be asked for."""
+    fixed: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
+    return trial.params or fixed
+
+
+# -- Processes ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def registered_worker(folder: Path) -> Iterator[str]:
+    """Hold a locked file in a search's folder while this process runs its trials, and yield its name."""
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    path = folder / _WORKERS / name
+    path.parent.mkdir(exist_ok=True)
+    handle = take_lock(path)
+    try:
+        yield name
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def is_worker_alive(folder: Path, worker: str) -> bool:
+    """Return whether the process of a name may still run trials; one of another machine may."""
+    if not worker.startswith(f"{socket.gethostname()}-"):
+        return bool(worker)
+    path = folder / _WORKERS / worker
+    if not path.exists():
+        return False
+    try:
+        os.close(take_lock(path))
+    except BlockingIOError:
+        return True
+    path.unlink(missing_ok=True)
+    return False

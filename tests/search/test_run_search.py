@@ -1,0 +1,80 @@
+"""A whole search on a small catalog: what it runs, what it leaves in its folder, and that its best can be run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from small_search import search, write_small
+
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.search.run_search import SearchOutcome
+from mm_nautilus.search.trial import fills_digest
+
+pytestmark = pytest.mark.long
+SPACE = """\
+# One fails, one is refused.
+strategy.min_spread_pct: [0.04, 0.05, 0.06, 0.09]
+constraints: [min_spread_pct < 0.09]
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> SearchOutcome:
+    folder = tmp_path_factory.mktemp("search")
+    return search(write_small(folder, **{"class": "picky:Picky"}), SPACE)
+
+
+@pytest.fixture(scope="module")
+def rows(found: SearchOutcome) -> list[dict[str, Any]]:
+    return pq.read_table(found.folder / "trials.parquet").to_pylist()
+
+
+def test_every_point_is_tried_once(found: SearchOutcome, rows: list[dict[str, Any]]):
+    tried = [(row["param:strategy.min_spread_pct"], row["state"]) for row in rows if row["role"] == "train"]
+    expected = [(0.04, "completed"), (0.05, "failed"), (0.06, "completed"), (0.09, "refused")]
+    assert tried[0] == (0.08, "completed")  # the configuration as it was
+    assert sorted(tried[1:]) == expected
+    errors = {row["state"]: row["error"] for row in rows if row["error"]}
+    assert "no such width" in errors["failed"]
+    assert errors["refused"] == "min_spread_pct < 0.09 must hold, was 0.09 < 0.09 for XRP/USDT"
+    assert found.document["trials"] == {
+        **{"asked": 4, "asked_per_fold": 4, "completed": 2, "failed": 1, "refused": 1},
+        "ever": 3,
+    }
+    assert [row["number"] is None for row in rows if row["role"] == "test"] == [True, False, False]
+
+
+def test_the_folder_says_what_was_searched_and_found(found: SearchOutcome, rows: list[dict[str, Any]]):
+    document = json.loads((found.folder / "search.json").read_text())
+    assert document == found.document
+    assert (document["id"], document["status"]) == (found.folder.name, "completed")
+    assert document["space"] == {"text": SPACE, "keys": ["strategy.min_spread_pct"]}
+    assert (found.folder / "space.yaml").read_text() == SPACE
+    assert (found.folder / "report.html").stat().st_size > 100_000
+    assert document["sampler"] == "grid"
+    assert document["data"]["simulated"] is True
+    (fold,) = document["windows"]["folds"]
+    assert document["windows"]["embargo_seconds"] == 180.0
+    assert fold["test"]["end"] == document["data"]["end"]
+    assert len(document["verdict"]["lines"]) == 3
+    assert document["verdict"]["lines"][2].startswith(("No evidence", "Evidence"))
+    assert document["looks"] == 1
+    train = [row for row in rows if row["role"] == "train" and row["state"] == "completed"]
+    best = max((row for row in train if row["number"] is not None), key=lambda row: row["objective:pnl_bps"])
+    assert document["folds"][0]["winner"] == best["number"] == document["best"]["number"]
+    for row in train:
+        assert len(row["periods"]) >= 30
+        assert sum(row["periods"]) == pytest.approx(row["pnl"], abs=1e-6)
+    assert list((found.folder / ".workers").iterdir()) == []
+
+
+def test_the_best_configuration_has_the_fills_of_its_trial(found: SearchOutcome, tmp_path: Path):
+    """It is run where it lies, with the copy of the strategy beside it."""
+    config = load_config(found.folder / "best.yaml", [f"output.directory={tmp_path}"]).config
+    assert config.strategy.min_spread_pct == found.document["best"]["parameters"]["strategy.min_spread_pct"]
+    run = run_backtest(config)
+    assert len(run.fills) > 3
+    assert fills_digest(pq.read_table(run.folder / "fills.parquet")) == found.document["best"]["fills_digest"]
