@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.13 || command -v python3 || echo python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Bytecode is kept wherever make runs: without it each worker compiles all tests, and each command the package.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup backtest sandbox browser test test-all coverage lint types contracts check bench sample calibration schema lock test-next clean
 
