@@ -51,6 +51,10 @@ _HOW_TO_RECOVER: Final = "`mm-nautilus data recover` adds the recordings that we
 _PLAIN: Final = re.compile(r"[\w/.,:@=+~-]*")
 
 
+type FileVersions = tuple[tuple[str, int, int, int], ...]
+"""Path, inode, time of change and size of each file."""
+
+
 class Redefinition(NamedTuple):
     """A definition that differs from the one in force: since when, nanoseconds, and what it changes."""
 
@@ -253,6 +257,13 @@ class CatalogReader:
             if file.instrument_id != instrument_id:
                 raise DataError(f"{file.path} holds {file.instrument_id}, not {instrument_id}; remove it")
         return files
+
+    def version(self) -> FileVersions:
+        """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
+        kinds = (INSTRUMENT_FOLDER, *DataKind)
+        paths = sorted(path for kind in kinds for path in self.folder.glob(f"data/{kind}/*/*.parquet"))
+        found = ((str(path), path.stat()) for path in paths)
+        return tuple((name, state.st_ino, state.st_mtime_ns, state.st_size) for name, state in found)
 
     def bounds(self, instrument_id: str, kind: DataKind) -> tuple[int, int] | None:
         """Return the first and the last time of all files together, by their names, or None if there are none."""

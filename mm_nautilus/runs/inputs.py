@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mm_nautilus.config.run import RunConfig, TradingConfig
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.catalog import CatalogReader, FileVersions
 from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
 from mm_nautilus.errors import DataError, MarketMakingError
@@ -26,6 +27,8 @@ from mm_nautilus.system.raised import raised_text
 from mm_nautilus.trading.strategy import MarketMaker
 
 _BATCH_ROWS = 2_000
+_SPANS_KEPT = 64
+"""Spans of data of which is known what they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,40 +127,87 @@ def prepare(config: RunConfig) -> RunInputs:
 
 
 def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int | None) -> RunInputs:
-    symbols = list(config.strategy.symbols)
     reader = CatalogReader(config.catalog, start_ns)
+    version = reader.version()
+    span = start_ns, end_ns
     try:
-        found = require_data(
-            config.catalog, symbols, config.venue.name, start=start_ns, end=end_ns, needs_trades=True
-        )
+        data = _found_data(config.catalog, version, tuple(config.strategy.symbols), config.venue.name, *span)
     except DataError as error:
         raise _with_misfits(config, reader, error) from error
-    specs = {spec.symbol: spec for spec in found}
-    books = {symbol: _full_books(reader, spec, start_ns) for symbol, spec in specs.items()}
-    mids = {symbol: first_mid(reader, spec, books[symbol][-1]) for symbol, spec in specs.items()}
-    risks = checked_run(config, specs, mids)
+    risks = checked_run(config, data.specs, data.mids)
     data_ns = min(
-        _first_history(config.strategy.for_symbol(name), times, start_ns) for name, times in books.items()
+        _first_history(config.strategy.for_symbol(name), times, start_ns)
+        for name, times in data.books.items()
     )
-    first_ns = min(times[-1] for times in books.values())
-    last_ns = max(book_bounds(reader, spec)[1] for spec in found)
-    for spec in found:
-        for kind in DataKind:
-            reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
     return RunInputs(
         config=config,
         code=code,
-        specs=specs,
+        specs=data.specs,
         data_ns=data_ns,
-        quote_ns=max(first_ns, start_ns or first_ns),
-        end_ns=last_ns if end_ns is None else min(last_ns, end_ns),
+        quote_ns=max(data.first_ns, start_ns or data.first_ns),
+        end_ns=data.last_ns if end_ns is None else min(data.last_ns, end_ns),
         warnings={risk.text(): risk for risk in risks},
+        pinned=data.pinned,
+        broken=_broken(config.catalog, version, tuple(data.specs.values()), *span, data_ns),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundData:
+    """What a catalog has for a span of time, whatever a run does with it; mappings are by symbol."""
+
+    specs: Mapping[str, InstrumentSpec]
+    books: Mapping[str, list[int]]
+    """Times of the full books up to the span's start, nanoseconds, oldest first."""
+    mids: Mapping[str, float]
+    """First mid prices, quote currency."""
+    first_ns: int
+    last_ns: int
+    pinned: tuple[Any, ...]
+
+
+# A search runs many configurations on the same data: what depends on its files alone is read once while they stay.
+
+
+@lru_cache(_SPANS_KEPT)
+def _found_data(
+    catalog: Path,
+    _version: FileVersions,
+    symbols: tuple[str, ...],
+    venue: str,
+    start_ns: int | None,
+    end_ns: int | None,
+) -> _FoundData:
+    reader = CatalogReader(catalog, start_ns)
+    found = require_data(catalog, symbols, venue, start=start_ns, end=end_ns, needs_trades=True)
+    specs = {spec.symbol: spec for spec in found}
+    books = {symbol: _full_books(reader, spec, start_ns) for symbol, spec in specs.items()}
+    return _FoundData(
+        specs=specs,
+        books=books,
+        mids={symbol: first_mid(reader, spec, books[symbol][-1]) for symbol, spec in specs.items()},
+        first_ns=min(times[-1] for times in books.values()),
+        last_ns=max(book_bounds(reader, spec)[1] for spec in found),
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
-        broken=frozenset(
-            symbol
-            for symbol, spec in specs.items()
-            if reader.announces_breaks(spec.instrument_id, data_ns, end_ns)
-        ),
+    )
+
+
+@lru_cache(_SPANS_KEPT)
+def _broken(
+    catalog: Path,
+    _version: FileVersions,
+    specs: tuple[InstrumentSpec, ...],
+    start_ns: int | None,
+    end_ns: int | None,
+    data_ns: int,
+) -> frozenset[str]:
+    """Return the symbols whose data announce breaks; raises DataError if a price or size is off the grid."""
+    reader = CatalogReader(catalog, start_ns)
+    for spec in specs:
+        for kind in DataKind:
+            reader.require_grid(spec.instrument_id, kind, data_ns, end_ns)
+    return frozenset(
+        spec.symbol for spec in specs if reader.announces_breaks(spec.instrument_id, data_ns, end_ns)
     )
 
 

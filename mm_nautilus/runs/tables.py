@@ -128,15 +128,23 @@ def join_parts(folder: Path) -> None:
             raise DataError(
                 f"{folder} must hold the rows of {path.name}, was empty: they could not be written"
             )
-        with (
-            whole_file(path) as unfinished,
-            pq.ParquetWriter(unfinished, pq.read_schema(parts[0]), compression=_COMPRESSION) as writer,
-        ):
-            for part in parts:
-                writer.write_table(pq.read_table(part))
+        if len(parts) == 1:
+            parts[0].replace(path)
+        else:
+            _join(parts, path)
     for left in folder.iterdir():
         left.unlink()
     folder.rmdir()
+
+
+def _join(parts: list[Path], path: Path) -> None:
+    schema = pq.read_schema(parts[0])
+    with (
+        whole_file(path) as unfinished,
+        pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer,
+    ):
+        for part in parts:
+            writer.write_table(pq.read_table(part))
 
 
 class OrderTable:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_markets import MadeMarket, instrument
 from whole_runs import CONFIGS, ROOT, FinishedRun
 
-from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.checks.config_source import load_config, read_config
+from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.inputs import prepare
 
 Runs = Callable[..., FinishedRun]
 
@@ -71,6 +74,30 @@ def test_other_book_data_is_refused_in_a_run_on_a_catalog(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"book_data must be deltas.*was quotes"):
         run_backtest(loaded.config)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_read_again_only_if_a_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MadeMarket(seconds=60).write(tmp_path, instrument())
+    values = {
+        "catalog": str(tmp_path),
+        "venue": {"name": "MADE", "starting_balances": ["1000 USDT"]},
+        "strategy": {"symbols": {"AAA/USDT": {"position_size_usd": 20, "max_inventory": 100}}},
+    }
+    config = read_config(values).config
+    known = prepare(config)
+    with monkeypatch.context() as unreadable:
+        for name in ("read_batches", "read_blocks"):
+            unreadable.delattr(f"mm_nautilus.data.catalog.{name}")
+        again = prepare(config)
+        assert (again.specs, again.quote_ns, again.end_ns) == (known.specs, known.quote_ns, known.end_ns)
+    for path in tmp_path.glob("data/trades/*/*.parquet"):
+        content = bytearray(path.read_bytes())
+        content[4:200] = bytes(196)
+        path.write_bytes(content)
+    with pytest.raises(RefusedRunError, match=r"trades.*is cut off or damaged"):
+        prepare(config)
 
 
 # -- Volatility ---------------------------------------------------------------------------------------------
