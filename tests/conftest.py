@@ -36,7 +36,7 @@ START = datetime(2025, 12, 13, tzinfo=UTC)
 
 SHARED = {
     "whole sample": (
-        *("identities", "statistics", "report_page", "rotated_journals", "inputs"),
+        *("identities", "statistics", "report_page", "rotated_journals", "inputs", "live_runs"),
         *("report_charts", "report_figures", "sandbox_reports", "sandbox_run", "recorded_runs", "traces"),
     ),
     "live nodes in this process": ("carried_state", "phantom_fills", "state_saver"),

@@ -4,7 +4,9 @@ import functools
 from collections.abc import Callable
 
 import pytest
-from finished_sandbox import EVENTFUL, sandbox_run
+from finished_sandbox import EVENTFUL, left_run
+from live_pages import Seen, events, live_run
+from sandbox_runs import Left, configuration, ending
 from whole_runs import CONFIGS, FinishedRun
 
 from mm_nautilus.checks.config_source import load_config
@@ -26,6 +28,26 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Fini
 
 
 @pytest.fixture(scope="session")
-def paper_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    """Trade on paper against the local venue for some seconds, with a report."""
-    return sandbox_run(tmp_path_factory.mktemp("sandbox"), *EVENTFUL, "output.report=true")
+def watched_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, Seen]:
+    """Trade on paper against the local venue for some seconds, with a report, and watch the page from start to end."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    sets = [word for one in (*EVENTFUL, "output.report=true") for word in ("--set", one)]
+    seen: Seen = {"state": [], "fills": [], "curve": [], "log": []}
+    with live_run(configuration(folder), *ending(folder, 300), *sets) as run, run.listen() as stream:
+        for name, data in events(stream):
+            seen[name].append(data)
+        errors = run.ended()
+        assert run.process.returncode == 0, errors
+    return left_run(Left.only(folder).folder), seen
+
+
+@pytest.fixture(scope="session")
+def paper_run(watched_run: tuple[FinishedRun, Seen]) -> FinishedRun:
+    """Return the run that was watched."""
+    return watched_run[0]
+
+
+@pytest.fixture(scope="session")
+def seen(watched_run: tuple[FinishedRun, Seen]) -> Seen:
+    """Return what its page was told."""
+    return watched_run[1]

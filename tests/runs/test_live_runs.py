@@ -16,105 +16,26 @@ import termios
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from live_pages import BEARER, TOKEN, VARIABLE, Seen, events, live_run
 from processes import python
 from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
-from whole_runs import ROOT
-
-TOKEN = "correct-horse-battery"  # noqa: S105
-VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
-BEARER = {"authorization": f"Bearer {TOKEN}"}
-
-
-class LiveRun:
-    """A run of a configuration with a live page."""
-
-    def __init__(self, path: Path, *options: str, token: str | None = None) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
-        environment |= {} if token is None else {VARIABLE: token}
-        self.process = subprocess.Popen(
-            [*COMMAND, str(path), "--web-port", "0", *options],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.said: list[str] = []
-        self.url = self._url()
-
-    def _url(self) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.said.append(line)
-            found = re.match(r"live page: (http://127\.0\.0\.1:\d+/)", line)
-            if found:
-                return found[1]
-        pytest.fail(f"the command never told its page: {self.process.communicate()[1]}")
-
-    def ask(self, path: str, body: Any = None, **headers: str) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        given = {"content-type": "application/json"} | headers
-        request = urllib.request.Request(self.url + path, data, given)  # noqa: S310 - our own page
-        with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
-            return json.loads(answer.read())
-
-    def listen(self, **headers: str) -> Any:
-        request = urllib.request.Request(self.url + "events", headers=headers)  # noqa: S310 - our own page
-        return urllib.request.urlopen(request, timeout=LONGEST_WAIT)  # noqa: S310
-
-    def ended(self) -> str:
-        """Wait for the end and return what was told as an error."""
-        said, errors = self.process.communicate(timeout=LONGEST_WAIT)
-        self.said.append(said)
-        return errors
-
-
-@contextmanager
-def live_run(path: Path, *options: str, token: str | None = None) -> Iterator[LiveRun]:
-    run = LiveRun(path, *options, token=token)
-    try:
-        yield run
-    finally:
-        if run.process.poll() is None:
-            run.process.kill()
-        run.process.communicate()
-
-
-def events(stream: Any) -> Iterator[tuple[str, Any]]:
-    """Yield names and data of server-sent events, until the stream ends."""
-    name = ""
-    for line in stream:
-        kind, _, value = line.decode().rstrip("\n").partition(": ")
-        if kind == "event":
-            name = value
-        elif kind == "data":
-            yield name, json.loads(value)
-
+from whole_runs import ROOT, FinishedRun
 
 # -- Figures ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
-    """Watch a run from its start to its end, and return its folder and all events by name."""
-    folder = tmp_path_factory.mktemp("watched")
-    seen: dict[str, list[Any]] = {"state": [], "fills": [], "curve": [], "log": []}
-    with live_run(configuration(folder), *ending(folder, 160)) as run, run.listen() as stream:
-        for name, data in events(stream):
-            seen[name].append(data)
-        errors = run.ended()
-        assert run.process.returncode == 0, errors
-    return folder, seen
+@pytest.fixture
+def left(paper_run: FinishedRun) -> Left:
+    return Left(paper_run.outcome.folder)
 
 
-def test_page_follows_the_run_from_fill_to_fill(watched: tuple[Path, dict[str, list[Any]]]) -> None:
-    _, seen = watched
+def test_page_follows_the_run_from_fill_to_fill(seen: Seen) -> None:
     fills = [state["fills_seen"] for state in seen["state"]]
     assert fills[0] < fills[-1]
     assert fills == sorted(fills)
@@ -127,9 +48,7 @@ def test_page_follows_the_run_from_fill_to_fill(watched: tuple[Path, dict[str, l
     assert "running" in statuses
 
 
-def test_figures_at_the_end_are_those_of_the_summary(watched: tuple[Path, dict[str, list[Any]]]) -> None:
-    folder, seen = watched
-    left = Left.only(folder)
+def test_figures_at_the_end_are_those_of_the_summary(seen: Seen, left: Left) -> None:
     left.assert_ended("completed")
     summary, last = left.summary, seen["state"][-1]
     assert last["status_text"] == summary["stop"]["text"]
@@ -150,9 +69,8 @@ def test_figures_at_the_end_are_those_of_the_summary(watched: tuple[Path, dict[s
     assert last["fills_seen"] == len(left.fills)
 
 
-def test_fills_on_the_page_are_those_of_the_table(watched: tuple[Path, dict[str, list[Any]]]) -> None:
-    folder, seen = watched
-    table = Left.only(folder).fills
+def test_fills_on_the_page_are_those_of_the_table(seen: Seen, left: Left) -> None:
+    table = left.fills
     shown = list(reversed(seen["fills"][-1]))
     assert len(shown) == min(50, len(table))
     for fill, row in zip(shown, table.tail(len(shown)).itertuples(), strict=True):
@@ -162,9 +80,8 @@ def test_fills_on_the_page_are_those_of_the_table(watched: tuple[Path, dict[str,
         assert float(fill["quantity"].split()[0].replace(",", "")) == float(row.quantity)
 
 
-def test_log_on_the_page_is_the_end_of_the_file(watched: tuple[Path, dict[str, list[Any]]]) -> None:
-    folder, seen = watched
-    (path,) = Left.only(folder).folder.glob("run_*.log")
+def test_log_on_the_page_is_the_end_of_the_file(seen: Seen, left: Left) -> None:
+    (path,) = left.folder.glob("run_*.log")
     lines = path.read_text(encoding="utf-8").splitlines()
     shown = seen["log"][-1]
     assert len(shown) == 50
@@ -173,8 +90,8 @@ def test_log_on_the_page_is_the_end_of_the_file(watched: tuple[Path, dict[str, l
     assert any(lines[first : first + 50] == shown for first, line in enumerate(lines) if line == shown[0])
 
 
-def test_summary_tells_the_page(watched: tuple[Path, dict[str, list[Any]]]) -> None:
-    web = Left.only(watched[0]).summary["web"]
+def test_summary_tells_the_page(left: Left) -> None:
+    web = left.summary["web"]
     assert web.pop("url").startswith("http://127.0.0.1:")
     assert web == {"needs_token": False, "can_halt": False, "failure": None}
 

@@ -1,5 +1,7 @@
 """How a sandbox run ends when it is not left alone: signals, failing callbacks, venues that do not answer."""
 
+import itertools
+import json
 import os
 import re
 import signal
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import python
 from sandbox_runs import (
     CATALOG,
     LONGEST_WAIT,
@@ -24,10 +25,15 @@ from sandbox_runs import (
     wait_for_fill,
 )
 
+from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.mock_kraken.process import VenueOptions, VenueProcess
+from mm_nautilus.report.journal import Journal
 from mm_nautilus.runs import sandbox
+from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.runs.winding_down import Run
+from mm_nautilus.trading import fail_fast
+from mm_nautilus.trading.strategy import MarketMaker
 
 Command = Callable[..., Any]
 SIGNALS = [pytest.param(signal.SIGINT, 130, marks=pytest.mark.long), (signal.SIGTERM, 143)]
@@ -72,16 +78,17 @@ def test_signal_at_the_start_of_the_node_ends_it_in_order(tmp_path: Path) -> Non
 def test_signals_during_the_run_and_during_its_end_save_everything(
     tmp_path: Path, number: int, code: int
 ) -> None:
-    process = start(str(configuration(tmp_path)))
+    process = start(str(configuration(tmp_path)), "--json")
     wait_for_fill(process, tmp_path)
     os.kill(process.pid, number)
     for other in (signal.SIGTERM, signal.SIGINT) * 5:  # none of these changes anything
         time.sleep(0.1)
         if process.poll() is None:
             os.kill(process.pid, other)
-    errors = ended(process)
+    said, errors = process.communicate(timeout=LONGEST_WAIT)
     assert process.returncode == code
     left = Left.only(tmp_path)
+    assert json.loads(said) == left.summary
     words = "stopped by you (SIGINT)" if number == signal.SIGINT else "interrupted by SIGTERM"
     assert f"{words}: quotes cancelled" in errors
     assert str(left.folder) in errors
@@ -122,30 +129,16 @@ def test_the_page_delays_neither_the_end_nor_the_next_run(tmp_path: Path) -> Non
 
 # -- Failures -----------------------------------------------------------------------------------------
 
-PLANTED = """\
-import itertools, sys
-import mm_nautilus.trading.fail_fast as guarding
-from mm_nautilus.cli import main
-from mm_nautilus.metrics.actor import MetricsActor
-from mm_nautilus.trading.strategy import MarketMaker
-from mm_nautilus.report.journal import Journal
-from mm_nautilus.runs.recorder import RunRecorder
-
-(owner, _, name), count, calls = sys.argv[1].partition("."), int(sys.argv[2]), itertools.count(1)
-owner = globals()[owner]
-original = getattr(owner, name)
-
+FAILING = """\
 def failing(self, *arguments):
     if next(calls) == count:
         raise ZeroDivisionError("planted")
     return original(self, *arguments)
-
-failing.__name__, failing.__qualname__ = original.__name__, original.__qualname__
-setattr(owner, name, guarding._guarded(failing) if name.startswith("on_") else failing)
-main(["sandbox", *sys.argv[3:]])
 """
-
-
+"""Fails once; compiled from no file, so that the place that is told is the package's."""
+OWNERS = {
+    owner.__name__: owner for owner in (MarketMaker, MetricsActor, RunRecorder, Journal, Run, TraceRecorder)
+}
 FAILED = " of (XRP/USDT|BTC/USDT|XRP/BTC) raised ZeroDivisionError{}"
 """What a callback that was given a pair's event raised, and where."""
 
@@ -190,10 +183,24 @@ FAILED = " of (XRP/USDT|BTC/USDT|XRP/BTC) raised ZeroDivisionError{}"
     ],
 )
 def test_failing_callback_ends_the_run_and_keeps_the_books(
-    tmp_path: Path, method: str, count: int, callback: str, place: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
+    method: str,
+    count: int,
+    callback: str,
+    place: str,
 ) -> None:
     """Journal, table of fills, account and summary hold the same fills, those after the failure included."""
-    done = python("-c", PLANTED, method, str(count), str(configuration(tmp_path)), "--quiet")
+    owner, _, name = method.partition(".")
+    original = getattr(OWNERS[owner], name)
+    names = {"original": original, "count": count, "calls": itertools.count(1)}
+    exec(FAILING, names)  # noqa: S102
+    failing: Any = names["failing"]
+    failing.__name__, failing.__qualname__ = original.__name__, original.__qualname__
+    planted = fail_fast._guarded(failing) if name.startswith("on_") else failing
+    monkeypatch.setattr(OWNERS[owner], name, planted)
+    done = command("sandbox", configuration(tmp_path), "--quiet")
     assert done.returncode == 1
     told = rf"the run failed: {callback}{place}: planted; quotes cancelled; see "
     assert re.search(told, done.stderr)
@@ -222,8 +229,7 @@ def test_a_failure_beside_the_callbacks_shows_in_the_status(
         raise ZeroDivisionError("planted")
 
     owner, _, name = step.rpartition(".")
-    owners = {"": sandbox, "Run": Run, "TraceRecorder": TraceRecorder}
-    monkeypatch.setattr(owners[owner], name, fail)
+    monkeypatch.setattr(OWNERS.get(owner, sandbox), name, fail)
     code, _, errors = command("sandbox", configuration(tmp_path), "--duration", "1s", "--quiet")
     left = Left.only(tmp_path)
     assert (code, left.summary["status"]) == (1, "failed")

@@ -67,9 +67,8 @@ def assert_state_is_of(fills: list[dict[str, Any]], document: dict[str, Any], *,
     assert {s: Decimal(kept["pnl"]) - Decimal(kept["open_fees"]) for s, kept in ledger.items()} == realized
 
 
-@pytest.mark.parametrize(
-    ("account_type", "kills"), [pytest.param("cash", 2, marks=pytest.mark.long), ("margin", 1)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("account_type", "kills"), [("cash", 2), ("margin", 1)])
 def test_a_run_that_is_killed_again_and_again_loses_nothing(
     tmp_path: Path, account_type: str, kills: int
 ) -> None:
