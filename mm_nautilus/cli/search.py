@@ -100,6 +100,7 @@ def search_command(
 
             options = SearchOptions(
                 config=config,
+                directory=directory,
                 overrides=overrides or (),
                 space=space,
                 grid=grid or (),
@@ -110,7 +111,7 @@ def search_command(
                 storage=storage,
                 seed=seed or 0,
             )
-            search = _new(options, directory, warns=not quiet)
+            search = _new(options, warns=not quiet)
         try:
             with _progress(shows=not (quiet or as_json)) as on_progress, runner:
                 outcome = search(runner, on_progress)
@@ -136,7 +137,7 @@ def _runner(jobs: int | None, ray: str | None) -> "Runner":
     return ray_runner(ray)
 
 
-def _new(options: "SearchOptions", directory: Path, *, warns: bool) -> _Search:
+def _new(options: "SearchOptions", *, warns: bool) -> _Search:
     """Check a new search, and return what runs it."""
     from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
     from mm_nautilus.search.plan import draft  # noqa: PLC0415
@@ -145,7 +146,7 @@ def _new(options: "SearchOptions", directory: Path, *, warns: bool) -> _Search:
     drafted = draft(options)
     for warning in grouped_warnings(drafted.warnings) if warns else []:
         print_line(warning, err=True)
-    return lambda runner, on_progress: run_search(drafted, directory, runner, on_progress)
+    return lambda runner, on_progress: run_search(drafted, runner, on_progress)
 
 
 def _resumed(

@@ -1,7 +1,8 @@
 """What a search is before its first trial, checked as a whole, and as its folder keeps it for a later `--resume`."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,6 +24,7 @@ from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.config.yaml_file import read_mapping, yaml_text
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.runs.folder import write_refusal
 from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.search.dimensions import Choices
 from mm_nautilus.search.objectives import Objective, chosen_objectives
@@ -30,7 +32,15 @@ from mm_nautilus.search.results import data_hash
 from mm_nautilus.search.search_files import SEARCH
 from mm_nautilus.search.space import Point, Space, grid_space, load_space
 from mm_nautilus.search.trial import TrialTask
-from mm_nautilus.search.windows import Fold, Window, Windows, embargo_seconds, make_windows
+from mm_nautilus.search.windows import (
+    LEAST_SHARE,
+    MOST_SHARE,
+    Fold,
+    Window,
+    Windows,
+    embargo_seconds,
+    make_windows,
+)
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.near_names import known_names
 from mm_nautilus.system.plain_text import without_passwords
@@ -55,6 +65,8 @@ class SearchOptions:
     """What a search was asked for."""
 
     config: Path
+    directory: Path
+    """Parent of the search's folder."""
     overrides: Sequence[Override] = ()
     space: Path | None = None
     """The YAML file of the space; one of it and `grid` is given."""
@@ -247,9 +259,14 @@ class Draft:
 
 
 def draft(options: SearchOptions) -> Draft:
-    """Check a search as a whole; a ConfigError has the problems of its configuration, its data or its space."""
-    _refuse_options(options)
-    loaded = load_config(options.config, options.overrides)
+    """Check a search as a whole; a ConfigError has the problems of its options and its configuration, or its space."""
+    problems = list(_option_problems(options))
+    try:
+        loaded = load_config(options.config, options.overrides)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
+    if problems:
+        raise ConfigError(problems)
     source = read_source(options.config, options.overrides)
     if options.space is None:
         space = grid_space(options.grid, source)
@@ -265,23 +282,27 @@ def draft(options: SearchOptions) -> Draft:
     return Draft(options, loaded, inputs, space, text, objectives, span)
 
 
-def _refuse_options(options: SearchOptions) -> None:
-    """Refuse what contradicts itself whatever the files hold."""
-    problems = []
+def _option_problems(options: SearchOptions) -> Iterator[str]:
+    """Yield what is wrong with the options whatever the files hold."""
     if (options.space is None) == (not options.grid):
         given = "neither" if options.space is None else f"both, {options.space} and {options.grid[0]}"
-        problems.append(f"one of SPACE and --grid must be given, was {given}")
+        yield f"one of SPACE and --grid must be given, was {given}"
     if options.trials is not None and options.trials < 1:
-        problems.append(f"--trials must be at least 1, was {options.trials}")
+        yield f"--trials must be at least 1, was {options.trials}"
     if options.grid and options.trials is not None:
-        text = "--trials must be left out with --grid, which tries every point once"
-        problems.append(f"{text}, was {options.trials}")
+        yield f"--trials must be left out with --grid, which tries every point once, was {options.trials}"
+    if options.folds < 1:
+        yield f"--folds must be at least 1, was {options.folds}"
+    if not LEAST_SHARE <= options.train_share <= MOST_SHARE:
+        yield f"--train-share must be from {LEAST_SHARE} to {MOST_SHARE}, was {options.train_share}"
+    if options.seed < 0:
+        yield f"--seed must be 0 or more, was {options.seed}"
     try:
         chosen_objectives(options.objectives)
     except ConfigError as error:
-        problems += [f"--objective: {text}" for text in error.problems]
-    if problems:
-        raise ConfigError(problems)
+        yield from (f"--objective: {text}" for text in error.problems)
+    if (refusal := write_refusal(options.directory)[1]) is not None:
+        yield f"--out must be a writable folder, was {options.directory}: {os.strerror(refusal)}"
 
 
 def _points_to_try(space: Space, trials: int | None) -> int:

@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage
 
 from mm_nautilus.checks.config_source import read_config, resolved_yaml
 from mm_nautilus.config.run import as_yaml_values
-from mm_nautilus.errors import ConfigError, RunFailedError, StoppedRunError
-from mm_nautilus.runs.finish import only_writer
-from mm_nautilus.runs.folder import new_run_folder, write_refusal
+from mm_nautilus.errors import RunFailedError, StoppedRunError
+from mm_nautilus.runs.folder import new_run_folder
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.signals import signal_words
 from mm_nautilus.search.page import write_search_page
@@ -31,16 +28,19 @@ from mm_nautilus.search.results import BEST, Result, Row, trials_table, write_tr
 from mm_nautilus.search.runners import Runner
 from mm_nautilus.search.search_files import SEARCH
 from mm_nautilus.search.study import (
+    STORAGE_ERRORS,
     Asked,
     FoldStudy,
     Told,
     is_worker_alive,
+    only_process,
     open_storage,
     registered_worker,
 )
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, window_values
 from mm_nautilus.search.verdict import TestResults, TrainingResults, Verdict, judge
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.system.raised import one_line
 from mm_nautilus.system.whole_file import failure_text, write_whole
 
@@ -69,35 +69,67 @@ class _SignalledError(Exception):
     """A signal has come."""
 
 
-def run_search(draft: Draft, directory: Path, runner: Runner, on_progress: OnProgress) -> SearchOutcome:
-    """Run a new search in a folder ``<time>-<name>`` of a directory; the runner's context has been entered.
+def run_search(draft: Draft, runner: Runner, on_progress: OnProgress) -> SearchOutcome:
+    """Run a new search in a folder ``<time>-<name>``; the runner's context has been entered.
 
     Raises
     ------
     ConfigError
-        If the data is too short, or the directory or the storage cannot be used; nothing has been written.
+        If the data is too short, or the storage cannot be used; nothing has been written.
     RunFailedError
         If the configuration as it was, every trial, or the test of a winner fails, or the storage does.
     StoppedRunError
         If a signal ended it; all trials that had ended are saved.
     """
-    if (refusal := write_refusal(directory)[1]) is not None:
-        raise ConfigError(
-            f"--out must be a writable folder, was {directory}: {failure_text(OSError(refusal, ''))}"
-        )
+    directory = draft.options.directory
     if draft.options.storage is not None:
         with open_storage(draft.options.storage, directory):
             pass
     plan = draft.plan(_unbounded_position_seconds(draft, runner))
-    folder = new_run_folder(directory, plan.name)
-    plan.save(folder)
-    return resume_search(plan, folder, runner, on_progress)
+    with _noted_signals() as signals:
+        folder = new_run_folder(directory, plan.name)
+        plan.save(folder)
+        return _run(plan, folder, runner, on_progress, signals)
 
 
 def resume_search(plan: Plan, folder: Path, runner: Runner, on_progress: OnProgress) -> SearchOutcome:
     """Run what an earlier search has left to do; errors as of `run_search`."""
+    with _noted_signals() as signals:
+        return _run(plan, folder, runner, on_progress, signals)
+
+
+@contextmanager
+def _noted_signals() -> Iterator[list[int]]:
+    """Yield the list of the signals that come in the block, which end nothing by themselves."""
+    signals: list[int] = []
+    with handled_by(lambda number, _frame: signals.append(number), ending_signals()):
+        yield signals
+
+
+def _run(
+    plan: Plan, folder: Path, runner: Runner, on_progress: OnProgress, signals: Sequence[int]
+) -> SearchOutcome:
     with open_storage(plan.storage, folder) as storage, registered_worker(folder) as worker:
-        return _Search(plan, folder, runner, on_progress, storage=storage, worker=worker).outcome()
+        with _storage_failures(folder), only_process(folder):
+            studies = [
+                FoldStudy(plan, fold, storage, folder.resolve().name, worker)
+                for fold in range(len(plan.windows.folds))
+            ]
+            for study in studies:
+                study.prepare(lambda name: is_worker_alive(folder, name))
+        with _storage_failures(folder):
+            return _Search(plan, folder, studies, runner, on_progress, signals).outcome()
+
+
+@contextmanager
+def _storage_failures(folder: Path) -> Iterator[None]:
+    """Say of a storage that fails what is saved and how to go on."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        cause = failure_text(error) if isinstance(error, OSError) else one_line(str(error.__cause__ or error))
+        what = f"what had ended is saved; `mm-nautilus search --resume {folder}` goes on"
+        raise RunFailedError(f"the search could not be saved: {cause}; {what}") from error
 
 
 def _unbounded_position_seconds(draft: Draft, runner: Runner) -> float:
@@ -111,61 +143,44 @@ def _unbounded_position_seconds(draft: Draft, runner: Runner) -> float:
     return outcome.longest_position_seconds
 
 
+@dataclass(frozen=True, slots=True)
 class _Search:
     """One process's work on a search."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        folder: Path,
-        runner: Runner,
-        on_progress: OnProgress,
-        *,
-        storage: BaseStorage,
-        worker: str,
-    ) -> None:
-        self._plan, self._folder, self._runner, self._on_progress = plan, folder, runner, on_progress
-        self._signal: int | None = None
-        with self._storage_failures(), only_writer(folder):
-            self._studies = [
-                FoldStudy(plan, fold, storage, folder.resolve().name, worker) for fold in range(self._folds)
-            ]
-            for study in self._studies:
-                study.prepare(lambda name: is_worker_alive(folder, name))
+    _plan: Plan
+    _folder: Path
+    _studies: Sequence[FoldStudy]
+    _runner: Runner
+    _on_progress: OnProgress
+    _signals: Sequence[int]
 
     @property
     def _folds(self) -> int:
-        return len(self._plan.windows.folds)
+        return len(self._studies)
 
     def outcome(self) -> SearchOutcome:
         """Run to the end, and return what was found."""
-        with (
-            handled_by(lambda number, _frame: self._note(number), ending_signals()),
-            self._storage_failures(),
-        ):
-            self._write("running")
-            try:
-                self._play(self._training_jobs())
-                winners = self._winners()
-                self._play(self._test_jobs())
-                verdict = self._verdict(winners)
-            except _SignalledError:
-                raise self._stopped() from None
-            except RunFailedError:
-                self._give_up("failed")
-                raise
-            self._write_best(winners[-1])
-            document = self._write("completed", winners, verdict)
+        self._write("running")
+        try:
+            self._play(self._training_jobs())
+            winners = self._winners()
+            self._play(self._test_jobs())
+            verdict = self._verdict(winners)
+        except _SignalledError:
+            raise self._stopped() from None
+        except RunFailedError:
+            self._give_up("failed")
+            raise
+        self._write_best(winners[-1])
+        document = self._write("completed", winners, verdict)
+        with only_process(self._folder):
             write_search_page(self._folder)
-            return SearchOutcome(document, self._folder)
+        return SearchOutcome(document, self._folder)
 
     # -- Ends that come early
 
-    def _note(self, number: int) -> None:
-        self._signal = self._signal or number
-
     def _stopped(self) -> StoppedRunError:
-        number = self._signal or 0
+        number = self._signals[0]
         document = self._give_up("interrupted")
         words = f"{signal_words(number)}: {self._saved()}"
         return StoppedRunError(words, 128 + number, SearchOutcome(document, self._folder))
@@ -178,19 +193,7 @@ class _Search:
     def _saved(self) -> str:
         ended = sum(len(study.told()) for study in self._studies)
         how = f"`mm-nautilus search --resume {self._folder}` goes on"
-        return f"{ended} trial{'' if ended == 1 else 's'} that had ended are saved in {self._folder}; {how}"
-
-    @contextmanager
-    def _storage_failures(self) -> Iterator[None]:
-        """Say of a storage that fails what is saved and how to go on."""
-        try:
-            yield
-        except (StorageInternalError, OSError) as error:
-            cause = (
-                failure_text(error) if isinstance(error, OSError) else one_line(str(error.__cause__ or error))
-            )
-            what = f"trials that had ended are saved; `mm-nautilus search --resume {self._folder}` goes on"
-            raise RunFailedError(f"the search could not be saved: {cause}; {what}") from error
+        return f"what had ended ({counted(ended, 'trial')}) is saved in {self._folder}; {how}"
 
     # -- Running
 
@@ -206,20 +209,20 @@ class _Search:
             ended, _ = wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             for future in ended:
                 outcome = future.result()
-                if self._signal is None or outcome.error is None:  # else the signal may have ended the trial
+                if not self._signals or outcome.error is None:  # else the signal may have ended the trial
                     running.pop(future)(outcome)
-            if self._signal is not None:
+            if self._signals:
                 raise _SignalledError
-            self._report()
+            if ended:
+                self._report()
 
     def _report(self) -> None:
-        done = sum(study.tried for study in self._studies)
-        best = self._studies[-1].best(1)
+        """Tell how many trials have ended, and the best value of the last training."""
+        done = sum(study.ended for study in self._studies)
         objective = self._plan.objectives[0]
-        words = ""
-        if best:
-            value = (best[0].result.objectives or {})[objective.name]
-            words = f"best {objective.name} {value:.4g} {objective.unit or self._plan.report_currency}"
+        best = self._studies[-1].best_value()
+        unit = objective.unit or self._plan.report_currency
+        words = "" if best is None else f"best {objective.name} {best:.4g} {unit}"
         self._on_progress(done, self._plan.trials * self._folds, words)
 
     def _training_jobs(self) -> Iterator[_Job]:
@@ -230,7 +233,7 @@ class _Search:
         left = list(range(self._folds))
         while left:
             for fold in list(left):
-                with only_writer(self._folder):
+                with only_process(self._folder):
                     asked = self._studies[fold].ask()
                 if asked is None:
                     left.remove(fold)
@@ -260,7 +263,7 @@ class _Search:
                 study.note(name, Result.of(outcome, self._plan.objectives).plain())
             elif told is None or told == study.best(1)[0]:
                 whose = "the configuration as it was" if told is None else f"the winner, trial {told.number},"
-                where = f"the {'training' if role == 'train' else 'test'} of fold {fold}"
+                where = f"the {'training' if role == 'train' else 'test'} of fold {fold + 1}"
                 raise RunFailedError(f"{whose} failed on {where}: {outcome.error}; {self._saved()}")
 
         yield self._plan.task({} if told is None else told.point, window), take
@@ -277,7 +280,7 @@ class _Search:
         if not all(best):
             raise RunFailedError(f"{self._why_none(best.index([]))}; {self._saved()}")
         winners = [found[0] for found in best]
-        with only_writer(self._folder):
+        with only_process(self._folder):
             numbers, looks = [told.number for told in winners], self._looks()
             if numbers not in looks:
                 self._studies[-1].note(_LOOKS, [*looks, numbers])
@@ -292,10 +295,10 @@ class _Search:
         errors = [it.result.error for it in told if it.result.state == "failed"]
         refusals = [it.result.error for it in told if it.result.state == "refused"]
         if any(it.result.state == "completed" for it in told):
-            return f"no trial of fold {fold} has a {self._plan.objectives[0].name}, as without a fill"
+            return f"no trial of fold {fold + 1} has a {self._plan.objectives[0].name}, as without a fill"
         if errors:
-            return f"every trial of fold {fold} failed, the first with: {errors[0]}"
-        return f"every point of fold {fold} was refused, the first with: {refusals[0]}"
+            return f"every trial of fold {fold + 1} failed, the first with: {errors[0]}"
+        return f"every point of fold {fold + 1} was refused, the first with: {refusals[0]}"
 
     def _verdict(self, winners: Sequence[Told]) -> Verdict:
         """Judge the last fold's training and the tests of all folds."""
@@ -365,7 +368,7 @@ class _Search:
                 "figures": verdict.figures,
             }
         text = json.dumps(document, indent=2)
-        with only_writer(self._folder):
+        with only_process(self._folder):
             write_trials(self._folder, trials_table(self._rows(), keys, objectives))
             write_whole(self._folder / SEARCH, text + "\n")
         return document

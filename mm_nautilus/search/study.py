@@ -34,13 +34,17 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 JOURNAL: Final = "study.journal"
+STORAGE_ERRORS: Final = (StorageInternalError, OSError)
+"""What is raised where a storage fails while a search runs."""
+_LOCK: Final = ".lock"
 _WORKERS: Final = ".workers"
 """Folder of a search's folder with a locked file for each process that runs its trials."""
 _RESULT: Final = "result"
@@ -67,7 +71,7 @@ def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
     if url is None:
         path = folder / JOURNAL
         _cut_unfinished_line(path)
-        yield JournalStorage(JournalFileBackend(str(path)))
+        yield JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(str(path))))
         return
     try:
         storage = RDBStorage(url)
@@ -79,6 +83,17 @@ def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+class _JournalLock(JournalFileOpenLock):
+    """A lock that the system releases when the process is killed; Optuna's own would be waited for."""
+
+    def acquire(self) -> bool:
+        self._handle = take_lock(Path(self._lock_file), math.inf)
+        return True
+
+    def release(self) -> None:
+        os.close(self._handle)
 
 
 def _cut_unfinished_line(path: Path) -> None:
@@ -111,14 +126,18 @@ def _param(dimension: Dimension, value: Any) -> Any:
 
 
 class _SeededSampler(BaseSampler):
-    """A sampler that is made anew for each trial, seeded with its number: a resumed search goes on as it would have."""
+    """A sampler that is made anew for each trial: a search that was interrupted goes on as it would have.
+
+    It is seeded with the trial's number, without those before it that were lost.
+    """
 
     def __init__(self, make: Callable[[int], BaseSampler]) -> None:
         self._make = make
         self._sampler = make(0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        self._sampler = self._make(trial.number)
+        before = study.get_trials(deepcopy=False)[: trial.number]
+        self._sampler = self._make(sum(1 for earlier in before if not _is_lost(earlier)))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -227,10 +246,15 @@ class FoldStudy:
             1 for trial in self._trials() if trial.state is not TrialState.WAITING and not _is_lost(trial)
         )
 
+    @property
+    def ended(self) -> int:
+        """Number of points tried whose result is known."""
+        return sum(1 for trial in self._trials() if trial.state.is_finished() and not _is_lost(trial))
+
     def ask(self) -> Asked | None:
         """Return the next point to run, None where there is none; what needs no run is told at once.
 
-        While a process asks, no other one may ask or `prepare`.
+        While a process asks, no other one may ask or `prepare`, see `only_process`.
         """
         while self._has_more():
             trial = self._study.ask({it.key: _distribution(it) for it in self._dimensions})
@@ -317,20 +341,37 @@ class FoldStudy:
 
     def best(self, count: int) -> list[Told]:
         """Return the best trials by the first objective; of several objectives, those of the Pareto front first."""
-        objective = self._objectives[0]
-        sign = -1.0 if objective.direction == "maximize" else 1.0
         front = set(self.front())
 
         def rank(told: Told) -> tuple[bool, float, int]:
-            return told.number not in front, sign * _figure(objective, told.result), told.number
+            return told.number not in front, self._ranks(told)[0], told.number
 
-        found = (it for it in self.told() if it.result.state == "completed")
-        return sorted((it for it in found if math.isfinite(_figure(objective, it.result))), key=rank)[:count]
+        known = (it for it in self.told() if math.isfinite(self._ranks(it)[0]))
+        return sorted(known, key=rank)[:count]
+
+    def best_value(self) -> float | None:
+        """Return the best figure of the first objective so far, None without any."""
+        best = min((self._ranks(told)[0] for told in self.told()), default=math.inf)
+        if not math.isfinite(best):
+            return None
+        return -best if self._objectives[0].direction == "maximize" else best
 
     def front(self) -> list[int]:
         """Return the numbers of the trials than which none is as good in every objective and better in one."""
-        numbers = {it.number for it in self.told()}
-        return [trial.number for trial in self._study.best_trials if trial.number in numbers]
+        told = [it for it in self.told() if math.isfinite(self._ranks(it)[0])]
+        ranks = np.array([self._ranks(it) for it in told])
+        return [
+            it.number
+            for it, own in zip(told, ranks, strict=True)
+            if not ((ranks <= own).all(axis=1) & (ranks < own).any(axis=1)).any()
+        ]
+
+    def _ranks(self, told: Told) -> tuple[float, ...]:
+        """Return a trial's figures so that less is better, infinite where there is none."""
+        return tuple(
+            -_figure(it, told.result) if it.direction == "maximize" else _figure(it, told.result)
+            for it in self._objectives
+        )
 
 
 def _figure(objective: Objective, result: Result) -> float:
@@ -351,6 +392,16 @@ def _params_of(trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 # -- Processes ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Wait until no other process asks or writes in a search's folder, and keep others waiting in the block."""
+    handle = take_lock(folder / _LOCK, math.inf)
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

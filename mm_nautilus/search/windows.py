@@ -20,8 +20,9 @@ _PERIODS: Final = 120
 """Periods that all tests together are cut into, where these would not become too short."""
 _LEAST_PERIOD_SECONDS: Final = 30.0
 """Shortest period: the longest horizon of the mark-outs, by which it is known what a fill was worth."""
-_LEAST_SHARE: Final = 0.25
-_MOST_SHARE: Final = 0.9
+LEAST_SHARE: Final = 0.25
+MOST_SHARE: Final = 0.9
+"""Shares of a span that may come before its first test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def make_windows(span: Window, folds: int, gap_seconds: float, train_share: floa
     together are the same time whatever the number of folds. A ConfigError says what `folds` and `train_share` may be,
     or how long the span has to be.
     """
-    if folds < 1 or not _LEAST_SHARE <= train_share <= _MOST_SHARE or not 0.0 <= gap_seconds < math.inf:
-        shares = f"train_share between {_LEAST_SHARE} and {_MOST_SHARE}"
+    if folds < 1 or not LEAST_SHARE <= train_share <= MOST_SHARE or not 0.0 <= gap_seconds < math.inf:
+        shares = f"train_share between {LEAST_SHARE} and {MOST_SHARE}"
         allowed = f"folds must be at least 1, {shares} and the embargo 0 s or more"
         raise ConfigError(f"{allowed}, was {folds}, {train_share} and {gap_seconds} s")
     needed = _needed_seconds(folds, gap_seconds, train_share)

@@ -77,7 +77,5 @@ def search(config: Path, space: str | Sequence[str], runner: Any = None, **optio
         options["space"] = path
     else:
         options["grid"] = space
-    drafted = draft(SearchOptions(config=config, **options))
-    return run_search(
-        drafted, config.parent / "searches", runner or InProcess(), lambda _done, _total, _words: None
-    )
+    drafted = draft(SearchOptions(config, config.parent / "searches", **options))
+    return run_search(drafted, runner or InProcess(), lambda _done, _total, _words: None)

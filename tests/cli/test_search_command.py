@@ -1,0 +1,266 @@
+"""The `search` command as a user runs it: output, messages, exit codes, and what signals leave."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests" / "search"))
+from small_search import write_small  # noqa: E402 - of the folder beside
+
+SPACE = """\
+strategy.min_spread_pct: {low: 0.03, high: 0.1}
+strategy.cooldown_seconds: {low: 1, high: 5, step: 1}
+"""
+SEARCH = ("search", "small.yaml", "space.yaml", "--jobs", "1", "--trials", "4", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    write_small(folder)
+    (folder / "space.yaml").write_text(SPACE)
+    return folder
+
+
+@pytest.fixture
+def there(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    return place
+
+
+def begun(place: Path, *words: str) -> subprocess.Popen[str]:
+    """Begin a search in a process of its own, whose signals reach no other one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mm_nautilus.cli", *words],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def results(journal: Path) -> int:
+    """Return how many trials have a result."""
+    return journal.read_text().count('"user_attr":{"result":') if journal.exists() else 0
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Return what was run and what it came to, without when, and without the numbers of trials."""
+    found = pq.read_table(folder / "trials.parquet").drop_columns(["started", "seconds", "number"])
+    return found.to_pylist()
+
+
+# -- What is refused ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "CONFIG must be the YAML file of a run, was left out"),
+        (("small.yaml",), "one of SPACE and --grid must be given, was neither"),
+        (
+            ("small.yaml", "space.yaml", "--grid", "strategy.gamma=1"),
+            "one of SPACE and --grid must be given, was both, space.yaml and strategy.gamma=1",
+        ),
+        (("small.yaml", "space.yaml", "--jobs", "0"), "--jobs must be at least 1, was 0"),
+        (("small.yaml", "space.yaml", "--trials", "0"), "--trials must be at least 1, was 0"),
+        (("small.yaml", "space.yaml", "--folds", "0"), "--folds must be at least 1, was 0"),
+        (("small.yaml", "space.yaml", "--seed", "-1"), "--seed must be 0 or more, was -1"),
+        (
+            ("small.yaml", "space.yaml", "--train-share", "0.99"),
+            "--train-share must be from 0.25 to 0.9, was 0.99",
+        ),
+        (("small.yaml", "space.yaml", "--objective", "pnll"), "did you mean pnl?, was pnll"),
+        (
+            ("small.yaml", "--grid", "strategy.gamma=0.1,0.2", "--trials", "5"),
+            "--trials must be left out with --grid, which tries every point once, was 5",
+        ),
+        (
+            ("small.yaml", "--grid", "strategy.gama=0.1"),
+            "--grid strategy.gama: unknown key gama (did you mean",
+        ),
+        (
+            ("small.yaml", "space.yaml", "--out", "small.yaml"),
+            "--out must be a writable folder, was small.yaml: Not a directory",
+        ),
+        (
+            ("small.yaml", "space.yaml", "--storage", "nonsense"),
+            "--storage must be the URL of a database that Optuna can use, was nonsense: ",
+        ),
+        (("small.yaml", "space.yaml", "--folds", "40"), "the data must be at least 40 min long for 40 folds"),
+        (("--resume", "20261129"), "--resume must be a search in searches (there is none), was 20261129"),
+        (
+            ("small.yaml", "--resume", "20261129", "--seed", "1"),
+            "must stand without others than --trials, was beside CONFIG, --seed",
+        ),
+        (
+            ("small.yaml", "space.yaml", "--ray", "auto", "--jobs", "2"),
+            "--jobs must be left out with --ray, whose cluster decides, was 2",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(command, there: Path, words: tuple[str, ...], expected: str):
+    ended = command("search", *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert not (there / "searches").exists()
+
+
+def test_all_problems_of_options_and_configuration_come_at_once(command, there: Path):
+    ended = command("search", "small.yaml", "--trials", "0", "--seed", "-1", "--set", "strategy.gama=1")
+    assert ended.returncode == 2
+    assert [line.partition(" must")[0] for line in ended.stderr.splitlines()[:3]] == [
+        *("error: one of SPACE and --grid", "error: --trials", "error: --seed")
+    ]
+    assert "unknown key gama" in ended.stderr
+
+
+def test_a_missing_optuna_is_named(command, there: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "mm_nautilus.search.study", raising=False)
+    monkeypatch.delitem(sys.modules, "mm_nautilus.search.run_search", raising=False)
+
+    class Missing:
+        def find_spec(self, name: str, *_more: object) -> None:
+            if name.partition(".")[0] == "optuna":
+                raise ModuleNotFoundError(name, name="optuna")
+
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    ended = command(*SEARCH)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "error: a search needs optuna; install it with: pip install 'mm-nautilus[search]'\n"
+    )
+
+
+# -- Searches -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> tuple[Path, str, str]:
+    """A search that nothing interrupts: its folder and what it printed."""
+    process = begun(place, *SEARCH, "--out", "whole")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (folder,) = (place / "whole").iterdir()
+    return folder, out, err
+
+
+@pytest.mark.long
+def test_it_prints_a_table_and_the_verdict(whole: tuple[Path, str, str]):
+    folder, out, err = whole
+    document = json.loads((folder / "search.json").read_text())
+    assert out.splitlines()[-4:] == [
+        "SIMULATED data: what it says of a market is what the simulator was told.",
+        *document["verdict"]["lines"],
+    ]
+    assert re.search(r"^ fold 1, as it was +-?[\d.]+ bps +[+-]\$", out, re.MULTILINE)
+    assert re.search(r"^ fold 1, winner ", out, re.MULTILINE)
+    assert err.splitlines()[-1] == f"written to whole/{folder.name}/report.html"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_search_that_was_ended_loses_no_trial_and_goes_on_as_it_would_have(
+    whole: tuple[Path, str, str], place: Path, number: signal.Signals
+):
+    directory = place / number.name
+    process = begun(place, *SEARCH, "--out", directory.name, "--json")
+    wait_for(lambda: any(results(path) > 1 for path in directory.glob("*/study.journal")), process)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    (folder,) = directory.iterdir()
+    known = results(folder / "study.journal")
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        (text,) = json.loads(err.splitlines()[-1])["errors"]
+        words, _, how = text.partition("; ")
+        kept = f"{directory.name}/{folder.name}"
+        assert re.sub(r"\d", "N", words.removesuffix(kept)) == (
+            "stopped by you (SIGINT): what had ended (N trials) is saved in "
+        )
+        assert how == f"`mm-nautilus search --resume {kept}` goes on"
+        assert json.loads(out)["status"] == "interrupted"
+        ended = [row for row in rows(folder) if row["role"] == "train" and row["fills_digest"]]
+        assert len(ended) == known + 1  # and the configuration as it was
+    else:
+        assert process.returncode == -signal.SIGKILL
+    before = (folder / "study.journal").read_text()
+    process = begun(
+        place, "search", "--resume", folder.name, "--out", directory.name, "--jobs", "1", "--quiet"
+    )
+    assert process.communicate(timeout=120) == ("", "")
+    assert process.returncode == 0
+    assert (folder / "study.journal").read_text().startswith(before[: before.rfind("\n")])
+    assert results(folder / "study.journal") == 4
+    assert rows(folder) == rows(whole[0])
+    verdicts = [json.loads((each / "search.json").read_text())["verdict"] for each in (folder, whole[0])]
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.long
+def test_two_processes_work_at_one_search_and_more_trials_are_another_look(
+    whole: tuple[Path, str, str], place: Path
+):
+    folder = whole[0]
+    looks = json.loads((folder / "search.json").read_text())["looks"]
+    words = ("search", "--resume", str(folder), "--trials", "7", "--jobs", "1", "--json")
+    processes = [begun(place, *words) for _ in range(2)]
+    documents = []
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        documents.append(json.loads(out))
+    kept = json.loads((folder / "search.json").read_text())
+    assert kept in documents
+    assert kept["trials"]["asked"] == 7
+    assert kept["trials"]["ever"] == results(folder / "study.journal") >= 7
+    assert kept["looks"] >= looks
+    points = [
+        tuple(row[name] for name in row if name.startswith("param:"))
+        for row in rows(folder)
+        if row["role"] == "train"
+    ]
+    assert len(points) == len(set(points))
+
+
+@pytest.mark.long
+def test_a_search_whose_trials_all_fail_fails_with_the_first_error(command, there: Path):
+    write_small(there, **{"class": "picky:Picky"}).rename(there / "picky.yaml")
+    write_small(there)
+    ended = command("search", "picky.yaml", "--grid", "strategy.min_spread_pct=0.05", "--out", "failed")
+    assert ended.returncode == 1
+    (folder,) = (there / "failed").iterdir()
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: every trial of fold 1 failed, the first with: ")
+    assert "no such width; what had ended (1 trial) is saved in failed" in line
+    assert json.loads((folder / "search.json").read_text())["status"] == "failed"
+    again = command("search", "--resume", folder.name, "--out", "failed")
+    assert again.returncode == 1  # it is not run again
+    assert "no such width" in again.stderr
+    near = command("search", "--resume", folder.name[:-2], "--out", "failed")
+    assert f"did you mean {folder.name}?" in near.stderr

@@ -1,0 +1,94 @@
+"""What a search is: its windows around the embargo of the whole space, and the same again from its folder."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from small_search import write_small
+
+from mm_nautilus.errors import ConfigError
+from mm_nautilus.search.plan import Draft, Plan, SearchOptions, draft, reopen
+from mm_nautilus.search.search_files import SEARCH
+
+GRID = ("strategy.min_spread_pct=0.04, 0.06, 0.08", "strategy.fair_price=mid, weighted_mid")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small(tmp_path_factory.mktemp("plan"))
+
+
+def drafted(config: Path, *grid: str, **options: Any) -> Draft:
+    return draft(SearchOptions(config, config.parent / "searches", grid=grid, **options))
+
+
+def saved(plan: Plan, folder: Path) -> Path:
+    """Write what a search's folder has from its beginning."""
+    plan.save(folder)
+    document = plan.document() | {"trials": {"asked_per_fold": plan.trials}}
+    (folder / SEARCH).write_text(json.dumps(document))
+    return folder
+
+
+def test_the_embargo_is_that_of_the_whole_space(config: Path):
+    grid = ("strategy.max_position_seconds=10, 30", "strategy.symbols.XRP/USDT.volatility_lookback=2, 3")
+    found = drafted(config, *grid, overrides=["strategy.max_position_seconds=20"])
+    assert found.unbounded is None
+    plan = found.plan(0.0)
+    assert plan.embargo_seconds == 30.0 + 3 * 60.0
+    (fold,) = plan.windows.folds
+    assert fold.test.start_ns - fold.train.end_ns == pytest.approx(210e9, abs=2_000)
+
+
+def test_an_age_that_nothing_bounds_is_taken_from_the_run_before_the_first_test(config: Path):
+    found = drafted(config, "strategy.max_position_seconds=30, null")
+    task = found.unbounded
+    assert task is not None
+    assert task.values["strategy"]["max_position_seconds"] == 60  # the configuration as it was
+    assert task.window.seconds == pytest.approx(found.span.seconds / 2, abs=1.0)
+    assert found.plan(90.0).embargo_seconds == 210.0
+    with pytest.raises(ConfigError, match=r"a position became 900 s old, which strategy\.max_position_sec"):
+        found.plan(900.0)
+
+
+def test_a_search_is_the_same_again_from_its_folder(config: Path, tmp_path: Path):
+    plan = drafted(config, *GRID, folds=2, objectives=("pnl", "inventory"), seed=3).plan(0.0)
+    assert (plan.trials, plan.sampler) == (6, "grid")
+    again = reopen(saved(plan, tmp_path))
+    assert replace(again, space=plan.space) == plan
+    assert (again.space.dimensions, again.space.source.values) == (
+        plan.space.dimensions,
+        plan.space.source.values,
+    )
+    assert again.task({"strategy.min_spread_pct": 0.04}, plan.windows.folds[0].train) == plan.task(
+        {"strategy.min_spread_pct": 0.04}, plan.windows.folds[0].train
+    )
+    assert reopen(tmp_path, trials=100).trials == 6  # there are no more
+    with pytest.raises(ConfigError, match="--trials must be at least 6, what the search had, was 5"):
+        reopen(tmp_path, trials=5)
+
+
+def test_a_password_is_not_kept_and_asked_for_again(config: Path, tmp_path: Path):
+    url = "postgresql://me:secret@db/searches"
+    saved(drafted(config, *GRID, storage=url).plan(0.0), tmp_path)
+    assert "secret" not in (tmp_path / SEARCH).read_text()
+    with pytest.raises(ConfigError, match="--storage must be given again, as passwords are not kept"):
+        reopen(tmp_path)
+    assert reopen(tmp_path, storage=url).storage == url
+
+
+def test_a_changed_catalog_or_a_damaged_file_is_refused(tmp_path: Path):
+    saved(drafted(write_small(tmp_path), *GRID).plan(0.0), tmp_path)
+    (trades,) = (tmp_path / "catalog" / "data" / "trades").glob("XRPUSDT*/*.parquet")
+    table = pq.read_table(trades)
+    pq.write_table(table.slice(0, len(table) - 1), trades)
+    with pytest.raises(
+        ConfigError, match=r"must be what it was at the search's begin \(hash \w{16}\), was chang"
+    ):
+        reopen(tmp_path)
+    (tmp_path / SEARCH).write_text("{}")
+    with pytest.raises(ConfigError, match=r"is not the file of a search: KeyError\('config_file'\)"):
+        reopen(tmp_path)
