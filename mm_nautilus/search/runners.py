@@ -9,11 +9,12 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
@@ -100,9 +101,17 @@ class _Process:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
 
-    def end(self, seconds: float = _END_SECONDS) -> None:
-        """End the process, by force if it takes longer than so many seconds."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether it serves no more."""
+        return bool(wait([self._process.sentinel], 0.0))
+
+    def stop(self) -> None:
+        """Tell the process to end in order."""
         self._process.terminate()
+
+    def end(self, seconds: float = _END_SECONDS) -> None:
+        """Wait for the end of the process, and end it by force after so many seconds."""
         if not wait([self._process.sentinel], seconds):
             self._process.kill()
         self.end_words()
@@ -148,9 +157,19 @@ class _Pool:
         self.jobs = jobs
         self._threads = ThreadPoolExecutor(jobs, "trials")
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
-        self._workers = [_Worker() for _ in range(jobs)]
-        for worker in self._workers:
+        self._left = ExitStack()
+
+    def __enter__(self) -> Self:
+        folder = self._left.enter_context(tempfile.TemporaryDirectory(prefix="mm-nautilus-trials-"))
+        self._left.callback(self._threads.shutdown)
+        workers = [_Worker(folder) for _ in range(self.jobs)]
+        for worker in workers:
+            self._left.callback(worker.end)
             self._idle.put(worker)
+        for worker in workers:
+            self._left.callback(worker.stop)
+        self._left.callback(self._threads.shutdown, wait=False, cancel_futures=True)
+        return self
 
     def submit(self, task: TrialTask) -> Future[TrialOutcome]:
         return self._threads.submit(self._run, task)
@@ -162,20 +181,18 @@ class _Pool:
         finally:
             self._idle.put(worker)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_raised: object) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for worker in self._workers:
-            worker.end()
-        self._threads.shutdown()
+        self._left.close()
 
 
 class _Worker:
-    """Runs one trial at a time in a process of its own, which serves the next one too unless it dies."""
+    """Runs one trial at a time in a process of its own, which serves the next one too unless it dies.
 
-    def __init__(self) -> None:
+    Its temporary files are in a folder that whoever ends it removes: a process that dies leaves them.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._process: _Process | None = None
         self._starting = threading.Lock()
         self._has_ended = False
@@ -185,26 +202,32 @@ class _Worker:
         with self._starting:
             if self._has_ended:
                 return TrialOutcome(error="the search ended before the trial began")
-            process = self._process = self._process or _Process(_work)
+            process = self._process
+            if process is None or process.has_ended:
+                process = self._process = _Process(_work, self._folder)
         try:
             process.pipe.send(task)
             outcome: TrialOutcome = process.pipe.recv()
         except (EOFError, OSError):  # the pipe ends with its process
-            self._process = None
             text = f"the process of the trial {process.end_words()}"
             return TrialOutcome(seconds=time.perf_counter() - started, error=text)
         return outcome
 
-    def end(self) -> None:
-        """End the process, and the trial that it runs; no other one is started."""
+    def stop(self) -> None:
+        """Tell the process to end, and the trial that it runs; no other one is started."""
         with self._starting:
             self._has_ended = True
-            process = self._process
-        if process is not None:
+        if (process := self._process) is not None:
+            process.stop()
+
+    def end(self) -> None:
+        """Wait for the end of the process, which was told to end."""
+        if (process := self._process) is not None:
             process.end()
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, folder: str) -> None:
+    tempfile.tempdir = folder
     try:
         while True:
             pipe.send(run_trial(pipe.recv()))
@@ -282,6 +305,7 @@ class _Ray:
                     future.set_result(self._end)
 
     def __exit__(self, *_raised: object) -> None:
+        self._process.stop()
         self._process.end()
         self._listener.join()
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -112,13 +113,33 @@ def assert_same(outcome: TrialOutcome, expected: TrialOutcome) -> None:
 
 
 def test_a_process_that_dies_is_one_failed_trial(
-    task: TrialTask, expected: TrialOutcome, of_class: Callable[[str], TrialTask]
+    task: TrialTask,
+    expected: TrialOutcome,
+    of_class: Callable[[str], TrialTask],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     with pool_runner(1) as runner:
         dead, after = runner.submit(of_class("Dying")), runner.submit(task)
         assert_same(after.result(), expected)
         assert dead.result().error == "the process of the trial ended with exit code 3"
         assert dead.result().figures is None
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+@pytest.mark.long
+def test_a_trial_is_not_blamed_for_a_process_that_died_before_it(task: TrialTask):
+    nothing = replace(task, values={})
+    with pool_runner(1) as runner:
+        first = runner.submit(nothing).result()
+        (process,) = active_children()
+        process.kill()
+        process.join()
+        again = runner.submit(nothing).result()
+    assert again.error == first.error
+    assert again.error.startswith("catalog: Missing required config")
 
 
 @pytest.mark.long
@@ -130,7 +151,7 @@ def test_leaving_the_pool_stops_its_trials_in_order(
     capfd: pytest.CaptureFixture[str],
 ):
     (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     with pool_runner(1) as runner:
         running, waiting = runner.submit(of_class("Slow")), runner.submit(task)
         process = process_of_slow_trial(tmp_path)
@@ -162,7 +183,7 @@ def test_a_pool_ends_with_the_process_that_started_it(
         (os.killpg if to_group else os.kill)(program.pid, sent)
         said = program.communicate()[1]
     wait_for_end(process)
-    assert not list((tmp_path / "temporary").iterdir())
+    assert not list((tmp_path / "temporary").glob("*/*"))
     assert said.count(b"Traceback") == to_group  # of the program alone
 
 
