@@ -219,7 +219,7 @@ def _parallel(search: SearchFiles, fold: int) -> Figure:
         trace.update(name=name, opacity=1.0 if is_winner else 0.08 + 0.7 * share**3)
         trace["hovertemplate"] = f"%{{customdata[0]}}: %{{customdata[1]}}<extra>{name}</extra>"
     given = plain["layout"]
-    names: list[str] = given["xaxis"]["ticktext"]
+    names = [name for name, _ in traces[0]["customdata"]]
     for note in given["annotations"]:
         is_last = note["x"] == len(names) - 1
         side = {"xanchor": "right", "xshift": -4} if is_last else {"xanchor": "left", "xshift": 4}
