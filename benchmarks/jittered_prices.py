@@ -2,8 +2,8 @@
 
 The width is ``width_bps * (1 + 0.6 * cos(2 pi (u + phase)))``. The number u is uniform between 0 and 1 and drawn anew
 at moments that only the market decides, from the last digits of its touch. Since ``u + phase`` is as uniform as u,
-whatever the phase, all phases quote at the same widths equally often, and which of them was lucky in one stretch of time
-says nothing about the next. Phases that are close to each other quote alike, as with a parameter that matters.
+whatever the phase, all phases quote at the same widths equally often, and which of them was lucky in one stretch of
+time says nothing about the next. Phases that are close to each other quote alike, as with a parameter that matters.
 """
 
 import hashlib

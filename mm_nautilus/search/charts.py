@@ -107,7 +107,7 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
 def _front(search: SearchFiles, one: SearchObjective, other: SearchObjective) -> Figure:
     """Return two objectives of the last fold's trials, those that no other beats, and what the tested ones did."""
     fold = search.folds[-1]
-    front = set(search.document["folds"][fold]["front"]) if search.document["folds"] else set()
+    front = set(search.document["folds"][fold]["front"])
     trained, tested = search.of(fold, "train"), search.of(fold, "test")
     groups = {
         "beaten by another, in sample": (

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +44,7 @@ class SearchObjective:
     def value(self, run: Run) -> float:
         """Return a completed run's figure, NaN where it has none."""
         found = run[f"{_OBJECTIVE}{self.name}"]
-        return math.nan if found is None else float(found)
+        return found if found is not None and math.isfinite(found) else math.nan
 
     def rank(self, run: Run) -> float:
         """Return what is the smaller, the better, and infinite without a figure."""
@@ -68,6 +69,10 @@ class SearchFiles:
             raise DataError(f"{path} cannot be read: {reason}") from error
         self.runs: Sequence[Run] = table.to_pylist()
         self.keys = [name for name in table.column_names if name.startswith(_PARAMETER)]
+        self._completed: dict[tuple[int, str], dict[int | None, Run]] = defaultdict(dict)
+        for run in self.runs:
+            if run["state"] == "completed":
+                self._completed[run["fold"], run["role"]][run["number"]] = run
 
     def _read_document(self, document: dict[str, Any]) -> None:
         self.document = document
@@ -83,20 +88,17 @@ class SearchFiles:
 
     def of(self, fold: int, role: str) -> list[Run]:
         """Return the completed trials of a fold, in their order, without the configuration as it was."""
-        found = (run for run in self.runs if (run["fold"], run["role"]) == (fold, role))
-        done = (run for run in found if run["state"] == "completed" and run["number"] is not None)
-        return sorted(done, key=lambda run: run["number"])
+        done = {number: run for number, run in self._completed[fold, role].items() if number is not None}
+        return [done[number] for number in sorted(done)]
 
     def baseline(self, fold: int, role: str) -> Run | None:
         """Return the run of the configuration as it was, None where there is none."""
-        found = (run for run in self.runs if (run["fold"], run["role"]) == (fold, role))
-        done = (run for run in found if run["state"] == "completed" and run["number"] is None)
-        return next(done, None)
+        return self._completed[fold, role].get(None)
 
     def winner(self, fold: int, role: str) -> Run | None:
         """Return the run of a fold's winner, None where there is none."""
-        number = self.document["folds"][fold]["winner"] if fold < len(self.document["folds"]) else None
-        return next((run for run in self.of(fold, role) if run["number"] == number), None)
+        number = self.document["folds"][fold]["winner"]
+        return None if number is None else self._completed[fold, role].get(number)
 
     def hourly(self, objective: SearchObjective, run: Run) -> float:
         """Return a figure that can be compared between windows of different length: PnL is an hour's."""
