@@ -1,5 +1,6 @@
 """Kraken's names of pairs, and the answers of its public REST side."""
 
+import functools
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -14,8 +15,6 @@ from mm_nautilus.mock_kraken.options import VenueOptions
 from mm_nautilus.mock_kraken.pairs import asset_pair, kraken_pairs
 from mm_nautilus.mock_kraken.server import answer
 
-EXCHANGE = Exchange(VenueOptions())
-PAIRS = {symbol: market.pair for symbol, market in EXCHANGE.markets.items()}
 NOW_NS = 1_795_340_000_123_456_789
 
 
@@ -24,13 +23,19 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time_ns", lambda: NOW_NS)
 
 
-def asked(method: str, exchange: Exchange = EXCHANGE, **query: str) -> dict[str, Any]:
-    return answer(exchange, method, query)
+@functools.cache
+def simulated() -> Exchange:
+    return Exchange(VenueOptions())
+
+
+def asked(method: str, exchange: Exchange | None = None, **query: str) -> dict[str, Any]:
+    return answer(exchange or simulated(), method, query)
 
 
 def test_names_are_krakens() -> None:
+    pairs = {symbol: market.pair for symbol, market in simulated().markets.items()}
     names = {
-        symbol: (pair.key, pair.altname, pair.wsname, pair.base, pair.quote) for symbol, pair in PAIRS.items()
+        symbol: (pair.key, pair.altname, pair.wsname, pair.base, pair.quote) for symbol, pair in pairs.items()
     }
     assert names == {
         "XRP/USDT": ("XRPUSDT", "XRPUSDT", "XRP/USDT", "XXRP", "USDT"),
@@ -121,7 +126,7 @@ def test_one_pair_of_two_venues_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["XXRPXXBT", "XRPXBT", "XRP/XBT", "XRP/BTC"])
 def test_the_best_levels_of_a_book_are_told_under_any_name(name: str) -> None:
-    best = EXCHANGE.book_levels("XRP/BTC", 1)
+    best = simulated().book_levels("XRP/BTC", 1)
     assert asked("Depth", pair=name, count="1") == {
         "error": [],
         "result": {"XXRPXXBT": {side: [[*best[side][0], NOW_NS // 1_000_000_000]] for side in best}},

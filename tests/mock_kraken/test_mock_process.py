@@ -130,7 +130,8 @@ def test_a_venue_that_is_open_to_the_network_says_so(
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "as_json"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)]
+    ("number", "code", "as_json"),
+    [(signal.SIGINT, 130, True), pytest.param(signal.SIGTERM, 143, False, marks=pytest.mark.long)],
 )
 def test_a_signal_ends_it_cleanly(number: int, code: int, as_json: bool) -> None:
     words = ["--json"] if as_json else []

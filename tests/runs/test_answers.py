@@ -1,6 +1,7 @@
 """Answers of whole runs on made markets: each rule of what to try next speaks in one of them, and not in another."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -38,9 +39,10 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-@pytest.fixture
-def played(catalogs: dict[str, Path], tmp_path: Path) -> Runs:
-    """Return what runs a configuration and gives the run's folder."""
+@pytest.fixture(scope="module")
+def played(catalogs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Return what runs a configuration, the same one once, and gives the run's folder."""
+    known: dict[str, Path] = {}
 
     def run(
         market: str = "calm", *, maker_fee_pct: float = 0.0, traces: bool = True, **strategy: Any
@@ -55,12 +57,15 @@ def played(catalogs: dict[str, Path], tmp_path: Path) -> Runs:
                 "fees": {"maker_fee_pct": maker_fee_pct, "taker_fee_pct": maker_fee_pct},
             },
             "strategy": {**FREE, "symbols": {SYMBOL: {}}, **strategy},
-            "output": {"directory": str(tmp_path / "runs"), "report": False, "traces": traces},
+            "output": {"report": False, "traces": traces},
         }
-        path = tmp_path / "played.yaml"
-        path.write_text(json.dumps(document))
-        outcome = run_backtest(load_config(path).config)
-        return outcome.folder
+        key = json.dumps(document)
+        if key not in known:
+            folder = tmp_path_factory.mktemp("played")
+            (folder / "played.yaml").write_text(key)
+            config = load_config(folder / "played.yaml", [f"output.directory={folder / 'runs'}"]).config
+            known[key] = run_backtest(config).folder
+        return known[key]
 
     return run
 
@@ -177,8 +182,8 @@ def test_without_traces_the_lines_say_what_is_missing(played: Runs) -> None:
     assert found["lines"][0].endswith("spread and move are known only with output.traces: true")
 
 
-def test_a_run_that_was_killed_has_the_answer_of_its_last_figures(played: Runs) -> None:
-    folder = played()
+def test_a_run_that_was_killed_has_the_answer_of_its_last_figures(played: Runs, tmp_path: Path) -> None:
+    folder = shutil.copytree(played(), tmp_path / "run")
     whole = summary_of(folder)
     # What a live run has on the disk between two minutes: no figures that its closed tables have.
     (folder / "summary.json").write_text(
@@ -198,8 +203,8 @@ def test_a_run_that_was_killed_has_the_answer_of_its_last_figures(played: Runs) 
     assert found["lines"][0] in write_report(folder).read_text()
 
 
-def test_a_run_of_an_earlier_version_gets_its_answer_on_the_page(played: Runs) -> None:
-    folder = played()
+def test_a_run_of_an_earlier_version_gets_its_answer_on_the_page(played: Runs, tmp_path: Path) -> None:
+    folder = shutil.copytree(played(), tmp_path / "run")
     whole = summary_of(folder)
     (folder / "summary.json").write_text(json.dumps({k: v for k, v in whole.items() if k != "answer"}))
 
@@ -209,9 +214,9 @@ def test_a_run_of_an_earlier_version_gets_its_answer_on_the_page(played: Runs) -
 
 
 def test_risks_are_told_before_anything_is_written(played: Runs, tmp_path: Path) -> None:
-    played(maker_fee_pct=0.1)
+    file = played(maker_fee_pct=0.1).parents[1] / "played.yaml"
     later, told = tmp_path / "later", []
-    config = load_config(tmp_path / "played.yaml", [f"output.directory={later}"]).config
+    config = load_config(file, [f"output.directory={later}"]).config
 
     run_backtest(config, on_warnings=lambda warnings: told.append((list(warnings), later.exists())))
 

@@ -26,7 +26,9 @@ def started_without(closed: str, *words: str) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize(
     "script", [pytest.param("run_sandbox.py", marks=pytest.mark.long), "run_backtest.py"]
 )
-@pytest.mark.parametrize(("closed", "is_told"), [(">&-", True), ("2>&-", False), (ALL, False)])
+@pytest.mark.parametrize(
+    ("closed", "is_told"), [(">&-", True), pytest.param("2>&-", False, marks=pytest.mark.long), (ALL, False)]
+)
 def test_a_mistake_keeps_its_exit_code(script: str, closed: str, is_told: bool) -> None:
     done = started_without(closed, sys.executable, script, "--set", "nonsense=1")
     assert done.returncode == 2

@@ -228,7 +228,7 @@ MARKETS = {
     ),
     "orders filled in parts": (instrument("AAA/USDT", maker_fee="0"), {"volatility_bps": 0.2}),
 }
-SHORT = {"volatile", "one-sided", "orders filled in parts"}
+SHORT = {"orders filled in parts"}
 
 
 @pytest.mark.parametrize(

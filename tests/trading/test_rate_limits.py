@@ -11,7 +11,19 @@ import pytest
 from guard_scripting import Commander
 from nautilus_trader.model import OrderSide
 from rate_sequences import ADD, AMEND, SEQUENCES, Step, spent
-from scripting import BTC_USDT, XRP_USDT, Watched, around, book, config, iid, ns, restless, trade
+from scripting import (
+    BTC_USDT,
+    XRP_USDT,
+    Watched,
+    around,
+    book,
+    config,
+    engine_runs,
+    iid,
+    ns,
+    restless,
+    trade,
+)
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.quotes import Quote
@@ -37,28 +49,41 @@ MARKET = restless(7, steps=600, stir=0.0009)
 LAST_NS = max(event.ts_init for event in MARKET)
 
 
-def replayed(outcome: Any, rules: Any) -> list[bool]:
-    """Return of each command that the engine saw whether a counter of the venue's own takes it."""
+def seen(outcome: Any) -> list[tuple[int, str, Command]]:
+    """Return time, order and kind of each command that the engine saw, but for the cancels of the stop."""
+    events = [
+        (event.ts_init, str(event.client_order_id), command)
+        for name, command in COMMANDS.items()
+        for event in outcome.events(name)
+        if event.ts_init < LAST_NS
+    ]
+    return sorted(events, key=lambda event: event[0])
+
+
+def replayed(commands: list[tuple[int, str, Command]], rules: Any) -> list[bool]:
+    """Return of each command whether a counter of the venue's own takes it."""
     counter, since_ns, taken = RateCounter(rules), {}, []
-    events = [(event, command) for name, command in COMMANDS.items() for event in outcome.events(name)]
-    for event, command in sorted(events, key=lambda item: item[0].ts_init):
-        if event.ts_init >= LAST_NS:  # the cancels of the stop
-            break
-        order_id, now_ns = event.client_order_id, event.ts_init
+    for now_ns, order_id, command in commands:
         taken.append(counter.take(command, now_ns, now_ns - since_ns.get(order_id, now_ns)))
         if command is not Command.CANCEL:
             since_ns[order_id] = now_ns
     return taken
 
 
+@pytest.fixture(scope="module")
+def plain() -> list[tuple[int, str, Command]]:
+    """Return the commands of a run without a limit."""
+    with engine_runs() as play:
+        return seen(play(Watched(config(**EXITS)), MARKET, latency_ms=20))
+
+
 @pytest.mark.parametrize("name", LIMITS)
-def test_a_budget_has_nothing_refused_where_sending_all_has_much(run, name):
+def test_a_budget_has_nothing_refused_where_sending_all_has_much(run, plain, name):
     given, rules = LIMITS[name], rate_rules(**LIMITS[name])
-    plain = run(Watched(config(**EXITS)), MARKET, latency_ms=20)
     assert replayed(plain, rules).count(False) > 20, "the market moves more than the venue takes"
     mm = Watched(config(rate_limit=given, **EXITS))
     outcome = run(mm, MARKET, latency_ms=20)
-    taken, counts = replayed(outcome, rules), mm.symbols[XRP_USDT].counts
+    taken, counts = replayed(seen(outcome), rules), mm.symbols[XRP_USDT].counts
     assert len(taken) > 15
     assert all(taken)
     assert counts.rate_limited == 0
@@ -182,8 +207,25 @@ def lively(seed: int, stir_bps: float, traded: float, seconds: float) -> list[An
     return events
 
 
-@pytest.mark.parametrize(("stir_bps", "traded"), [(0.3, 0.02), (1.0, 0.1)], ids=["calm", "busy"])
-@pytest.mark.parametrize("tier", ["starter", "intermediate", "pro"])
+CALM, BUSY = (0.3, 0.02), (1.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("tier", "stir_bps", "traded"),
+    [
+        pytest.param("starter", *BUSY, id="starter-busy"),
+        pytest.param("intermediate", *CALM, id="intermediate-calm"),
+        *(
+            pytest.param(tier, *market, id=f"{tier}-{name}", marks=pytest.mark.long)
+            for tier, name, market in (
+                ("starter", "calm", CALM),
+                ("intermediate", "busy", BUSY),
+                ("pro", "calm", CALM),
+                ("pro", "busy", BUSY),
+            )
+        ),
+    ],
+)
 def test_three_levels_share_the_points_of_a_tier(run, tier, stir_bps, traded):
     seconds = 150
     given = {"levels": 3, "level_spacing_bps": 8.0, "max_inventory": "100 XRP", "min_spread_pct": 0.05}
