@@ -152,7 +152,7 @@ def _row(
     *,
     failed: bool = False,
 ) -> Row:
-    known = {"pnl": float(pnl.sum()), "inventory": 20.0 + 80.0 * float(point[1]), "pnl_bps": 0.7}
+    known = {"pnl": float(pnl.sum()), "inventory": 20.0 + 80.0 * float(point[1]), "pnl_bps": None}
     values = (
         0.02 * 50.0 ** float(point[0]),
         0.02 + round(8 * float(point[1])) * 0.01,

@@ -1,7 +1,6 @@
 """The charts of a search: its trials in and out of sample, its folds and what the winners earned in them."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -25,7 +24,9 @@ def search_figures(search: SearchFiles) -> Iterator[tuple[str, Figure]]:
             yield f"slice-{number}", _slice(search, key, search.objectives[0])
         for number, other in enumerate(search.objectives[1:]):
             yield f"front-{number}", _front(search, search.objectives[0], other)
-        yield "parallel", _parallel(search, search.folds[-1])
+    ranked = search.ranked(search.folds[-1], search.objectives[0])
+    if ranked:
+        yield "parallel", _parallel(search, search.folds[-1], ranked)
     yield "folds", _folds(search)
 
 
@@ -53,7 +54,7 @@ def _history(search: SearchFiles, objective: SearchObjective) -> Figure:
     better = max if objective.direction == "maximize" else min
     traces = []
     for fold in search.folds:
-        runs = [run for run in search.of(fold, "train") if not math.isnan(objective.value(run))]
+        runs = search.ranked(fold, objective)
         numbers, values = [run["number"] for run in runs], [objective.value(run) for run in runs]
         look = series(fold)
         name, hover = f"fold {fold + 1}", f"trial %{{x}}: %{{y:,.6~g}} {objective.unit or search.currency}"
@@ -197,7 +198,7 @@ def _curves(search: SearchFiles, fold: int) -> Iterator[Figure]:
             yield line(label, x, sums, colour=colour, hover=hover, row=fold + 2, dash=dash, **more)
 
 
-def _parallel(search: SearchFiles, fold: int) -> Figure:
+def _parallel(search: SearchFiles, fold: int, runs: Sequence[Run]) -> Figure:
     """Return Optuna's parallel coordinates of a fold's trials, the better ones the darker."""
     try:
         from optuna.visualization import plot_parallel_coordinate  # noqa: PLC0415 - an extra
@@ -205,7 +206,6 @@ def _parallel(search: SearchFiles, fold: int) -> Figure:
         text = "the page of a search needs optuna; install it with: pip install 'mm-nautilus[search]'"
         raise ConfigError(text) from error
     objective = search.objectives[0]
-    runs = [run for run in search.of(fold, "train") if not math.isnan(objective.value(run))]
     study = _study(search, objective, runs)
     plain = json.loads(plot_parallel_coordinate(study, target_name=objective.name).to_json())
     traces = [trace for trace in plain["data"] if trace["mode"] == "lines"]

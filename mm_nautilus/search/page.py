@@ -10,7 +10,14 @@ from mm_nautilus.report.page import REPORT, render
 from mm_nautilus.report.rows import NONE
 from mm_nautilus.report.session import moment_text
 from mm_nautilus.search.charts import search_figures
-from mm_nautilus.search.search_files import ROLES, Run, SearchFiles, SearchObjective, short_key
+from mm_nautilus.search.search_files import (
+    ROLES,
+    Run,
+    SearchFiles,
+    SearchObjective,
+    parameter_text,
+    short_key,
+)
 from mm_nautilus.system.whole_file import write_whole
 
 _FEW_TRIALS: Final = 50
@@ -76,15 +83,11 @@ def _comparison(search: SearchFiles) -> Iterator[tuple[str, list[str]]]:
             yield f"fold {fold + 1}, {words}", [*texts, gain, *others, *fills]
 
 
-def _parameter_text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else value_text(value)
-
-
 def _winners(search: SearchFiles) -> Iterator[tuple[str, list[str]]]:
     """Yield each searched key with its value before the search and in each fold's winner."""
     for key in search.keys:
         runs = [search.baseline(0, "train"), *(search.winner(fold, "train") for fold in search.folds)]
-        yield short_key(key), [NONE if run is None else _parameter_text(run[key]) for run in runs]
+        yield short_key(key), [NONE if run is None else parameter_text(run[key]) for run in runs]
 
 
 def _trial_heads(search: SearchFiles) -> list[str]:
@@ -104,7 +107,7 @@ def _trial_rows(search: SearchFiles) -> Iterator[tuple[str, list[str], str, str]
         for run in sorted(found, key=lambda run: _place(search, run)):
             number, mark_out, seconds = run["number"], run["mark_out_bps"], run["seconds"]
             texts = [
-                *(_parameter_text(run[key]) for key in search.keys),
+                *(parameter_text(run[key]) for key in search.keys),
                 *(search.text(objective, run) for objective in _other_objectives(search)),
                 *(search.money(one, "pnl") for one in (run, tests.get(number))),
                 value_text(run["fills"]),

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mm_nautilus.errors import DataError
+from mm_nautilus.report.compare import value_text
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE
 from mm_nautilus.search.windows import Window
@@ -67,8 +68,13 @@ class SearchFiles:
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             reason = repr(error) if isinstance(error, KeyError) else str(error).partition("\n")[0]
             raise DataError(f"{path} cannot be read: {reason}") from error
-        self.runs: Sequence[Run] = table.to_pylist()
+        rows: list[dict[str, Any]] = table.to_pylist()
+        self.runs: Sequence[Run] = rows
         self.keys = [name for name in table.column_names if name.startswith(_PARAMETER)]
+        for key in self.keys:  # a choice of null makes all of them words
+            if any(run[key] is None and run["number"] is not None for run in rows):
+                for run in rows:
+                    run[key] = "null" if run[key] is None else parameter_text(run[key])
         self._completed: dict[tuple[int, str], dict[int | None, Run]] = defaultdict(dict)
         for run in self.runs:
             if run["state"] == "completed":
@@ -90,6 +96,10 @@ class SearchFiles:
         """Return the completed trials of a fold, in their order, without the configuration as it was."""
         done = {number: run for number, run in self._completed[fold, role].items() if number is not None}
         return [done[number] for number in sorted(done)]
+
+    def ranked(self, fold: int, objective: SearchObjective) -> list[Run]:
+        """Return the trials of a fold's training that have a figure, in their order."""
+        return [run for run in self.of(fold, "train") if not math.isnan(objective.value(run))]
 
     def baseline(self, fold: int, role: str) -> Run | None:
         """Return the run of the configuration as it was, None where there is none."""
@@ -133,3 +143,8 @@ def _ns(text: str) -> int:
 def short_key(key: str) -> str:
     """Return a searched key as a page has room for it."""
     return key.removeprefix(_PARAMETER).removeprefix("strategy.").removeprefix("symbols.")
+
+
+def parameter_text(value: Any) -> str:
+    """Return a parameter's value as a page has room for it."""
+    return f"{value:.6g}" if isinstance(value, float) else value_text(value)

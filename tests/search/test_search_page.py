@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_search import ERROR, KEYS, write_made_search
@@ -125,6 +126,26 @@ def test_a_search_without_a_winner_has_a_page(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "There is no verdict: no winner was tested." in text
     assert "This search was interrupted" in text
+
+
+@pytest.mark.parametrize(("trials", "objective"), [(1, "pnl"), (5, "pnl_bps")])
+def test_one_trial_or_none_with_a_figure_is_enough(tmp_path: Path, trials: int, objective: str) -> None:
+    made = write_made_search(
+        tmp_path / "little", trials=trials, folds=1, objectives=(objective,), status="interrupted"
+    )
+    text = write_search_page(made).read_text(encoding="utf-8")
+    assert ('id="data-parallel"' in text) == (objective == "pnl")
+    assert 'id="data-slice-2"' in text
+
+
+def test_a_choice_of_null_is_a_word_among_others(tmp_path: Path) -> None:
+    made = write_made_search(tmp_path / "null", trials=6, folds=1)
+    table = pq.read_table(made / "trials.parquet").to_pylist()
+    for row in table:
+        row[f"param:{KEYS[0]}"] = None if row["number"] in (1, None) else 0.5
+    pq.write_table(pa.Table.from_pylist(table), made / "trials.parquet")
+    text = write_search_page(made).read_text(encoding="utf-8")
+    assert set(trace(text, "slice-0", "in sample")["x"]) == {"null", "0.5"}
 
 
 def test_the_report_command_writes_the_page_again(folder: Path, command: Any) -> None:
