@@ -7,6 +7,7 @@ where it was.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -41,7 +42,6 @@ from mm_nautilus.search.trial import TrialOutcome, TrialTask, window_values
 from mm_nautilus.search.verdict import TestResults, TrainingResults, Verdict, judge
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import counted
-from mm_nautilus.system.raised import one_line
 from mm_nautilus.system.whole_file import failure_text, write_whole
 
 type OnProgress = Callable[[float, float, str], None]
@@ -54,6 +54,8 @@ _TESTED: Final = 5
 """Most trials of a fold that are run on its test: the winner, and others for the page."""
 _LOOK_SECONDS: Final = 0.2
 """Longest time until a signal is seen."""
+_WRITE_SECONDS: Final = 10.0
+"""Shortest time between two writes of the files while trials run."""
 _LOOKS: Final = "looks"
 
 
@@ -127,7 +129,8 @@ def _storage_failures(folder: Path) -> Iterator[None]:
     try:
         yield
     except STORAGE_ERRORS as error:
-        cause = failure_text(error) if isinstance(error, OSError) else one_line(str(error.__cause__ or error))
+        said = str(error.__cause__ or error).partition("\n")[0]
+        cause = failure_text(error) if isinstance(error, OSError) else said
         what = f"what had ended is saved; `mm-nautilus search --resume {folder}` goes on"
         raise RunFailedError(f"the search could not be saved: {cause}; {what}") from error
 
@@ -143,7 +146,7 @@ def _unbounded_position_seconds(draft: Draft, runner: Runner) -> float:
     return outcome.longest_position_seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Search:
     """One process's work on a search."""
 
@@ -153,6 +156,8 @@ class _Search:
     _runner: Runner
     _on_progress: OnProgress
     _signals: Sequence[int]
+    _written: float = 0.0
+    """When the files were written, seconds of the monotonic clock."""
 
     @property
     def _folds(self) -> int:
@@ -168,9 +173,9 @@ class _Search:
             verdict = self._verdict(winners)
         except _SignalledError:
             raise self._stopped() from None
-        except RunFailedError:
+        except RunFailedError as failed:
             self._give_up("failed")
-            raise
+            raise RunFailedError(f"{failed}; {self._saved()}") from failed
         self._write_best(winners[-1])
         document = self._write("completed", winners, verdict)
         with only_process(self._folder):
@@ -198,7 +203,11 @@ class _Search:
     # -- Running
 
     def _play(self, jobs: Iterator[_Job]) -> None:
-        """Run jobs, as many side by side as the runner has room for; a signal ends it."""
+        """Run jobs, as many side by side as the runner has room for.
+
+        A signal ends it, and so does a RunFailedError of the runner, which can run no other trial, or of what takes an
+        outcome. Trials that ended at the same time are kept.
+        """
         running: dict[Future[TrialOutcome], Callable[[TrialOutcome], None]] = {}
         while True:
             while len(running) < self._runner.jobs and (job := next(jobs, None)) is not None:
@@ -207,26 +216,35 @@ class _Search:
             if not running:
                 return
             ended, _ = wait(running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            failures = []
             for future in ended:
-                outcome = future.result()
-                if not self._signals or outcome.error is None:  # else the signal may have ended the trial
-                    running.pop(future)(outcome)
+                try:
+                    outcome, take = future.result(), running.pop(future)
+                    if not self._signals or outcome.error is None:  # else the signal may have ended the trial
+                        take(outcome)
+                except RunFailedError as failed:
+                    failures.append(failed)
+            if failures:
+                raise failures[0]
             if self._signals:
                 raise _SignalledError
             if ended:
                 self._report()
 
     def _report(self) -> None:
-        """Tell how many trials have ended, and the best value of the last training."""
-        done = sum(study.ended for study in self._studies)
+        """Tell how many runs have ended and the best value of the last training; now and then write the files."""
+        done = sum(study.ended + study.notes for study in self._studies)
+        total = self._folds * (self._plan.trials + 2 + min(self._plan.trials, _TESTED))
         objective = self._plan.objectives[0]
         best = self._studies[-1].best_value()
         unit = objective.unit or self._plan.report_currency
         words = "" if best is None else f"best {objective.name} {best:.4g} {unit}"
-        self._on_progress(done, self._plan.trials * self._folds, words)
+        self._on_progress(min(done, total), total, words)
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self._write("running")
 
     def _training_jobs(self) -> Iterator[_Job]:
-        """Yield the configuration as it was on every window, then trials, a fold after the other."""
+        """Yield the configuration as it was on every window, then trials, of each fold in turn."""
         for fold in range(self._folds):
             for role in ("train", "test"):
                 yield from self._noted_job(fold, role, None)
@@ -264,7 +282,7 @@ class _Search:
             elif told is None or told == study.best(1)[0]:
                 whose = "the configuration as it was" if told is None else f"the winner, trial {told.number},"
                 where = f"the {'training' if role == 'train' else 'test'} of fold {fold + 1}"
-                raise RunFailedError(f"{whose} failed on {where}: {outcome.error}; {self._saved()}")
+                raise RunFailedError(f"{whose} failed on {where}: {outcome.error}")
 
         yield self._plan.task({} if told is None else told.point, window), take
 
@@ -278,7 +296,7 @@ class _Search:
         """Return each fold's winner, and count it as a look at the tests."""
         best = [study.best(1) for study in self._studies]
         if not all(best):
-            raise RunFailedError(f"{self._why_none(best.index([]))}; {self._saved()}")
+            raise RunFailedError(self._why_none(best.index([])))
         winners = [found[0] for found in best]
         with only_process(self._folder):
             numbers, looks = [told.number for told in winners], self._looks()
@@ -365,12 +383,13 @@ class _Search:
                 "lines": list(verdict.lines),
                 "evidence": verdict.is_evidence,
                 "checks": [check._asdict() for check in verdict.checks],
-                "figures": verdict.figures,
+                "figures": json.loads(json.dumps(verdict.figures), parse_constant=lambda _name: None),
             }
         text = json.dumps(document, indent=2)
         with only_process(self._folder):
             write_trials(self._folder, trials_table(self._rows(), keys, objectives))
             write_whole(self._folder / SEARCH, text + "\n")
+        self._written = time.monotonic()
         return document
 
     def _rows(self) -> Iterator[Row]:

@@ -221,6 +221,11 @@ class FoldStudy:
         """Return a value that was kept, None if there is none."""
         return self._study.user_attrs.get(name)
 
+    @property
+    def notes(self) -> int:
+        """Number of values that are kept."""
+        return len(self._study.user_attrs)
+
     # -- Asking and telling
 
     def prepare(self, is_alive: Callable[[str], bool]) -> None:
@@ -233,11 +238,11 @@ class FoldStudy:
             else:
                 self._lose(trial.number, trial.params)
         if self._plan.is_grid:
-            known = {tuple(_params_of(trial).values()) for trial in self._trials()}
+            params = (_params_of(trial) for trial in self._trials())
+            known = {self._key(self._point(each)) for each in params if len(each) == len(self._dimensions)}
             for point in self._plan.space.sample(self._plan.trials):
-                params = {it.key: _param(it, point[it.key]) for it in self._dimensions}
-                if tuple(params.values()) not in known:
-                    self._study.enqueue_trial(params)
+                if self._key(point) not in known:
+                    self._study.enqueue_trial({it.key: _param(it, point[it.key]) for it in self._dimensions})
 
     @property
     def tried(self) -> int:

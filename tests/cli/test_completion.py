@@ -49,6 +49,7 @@ class _Context:
     [
         ("mm-nautilus back", ["backtest"]),
         ("mm-nautilus config ch", ["check"]),
+        ("mm-nautilus search configs/marg", ["configs/margin.yaml"]),
         ("mm-nautilus backtest configs/marg", ["configs/margin.yaml"]),
         ("mm-nautilus config show configs/v1_4.yaml --symbol BTC", ["BTC/USDT"]),
         ("mm-nautilus backtest configs/v1_4.yaml --set strategy.symbols.XRP/BTC.gam", ["gamma="]),

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from small_search import write_small
+
+from mm_nautilus.cli.completion import search_names
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "tests" / "search"))
-from small_search import write_small  # noqa: E402 - of the folder beside
-
 SPACE = """\
 strategy.min_spread_pct: {low: 0.03, high: 0.1}
 strategy.cooldown_seconds: {low: 1, high: 5, step: 1}
@@ -155,6 +155,19 @@ def test_a_missing_optuna_is_named(command, there: Path, monkeypatch: pytest.Mon
     assert ended.stderr == (
         "error: a search needs optuna; install it with: pip install 'mm-nautilus[search]'\n"
     )
+
+
+def test_a_shell_completes_the_names_of_searches_the_last_one_first(tmp_path: Path):
+    class Context:
+        params = {"out": tmp_path}  # noqa: RUF012
+        args: tuple[str, ...] = ()
+
+    names = ["20261128T120000Z-small", "20261129T120000Z-small", "20260101T120000Z-other"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "search.json").touch()
+    (tmp_path / "20261130T120000Z-empty").mkdir()
+    assert search_names(Context, "202611") == [names[1], names[0]]  # type: ignore[arg-type]
 
 
 # -- Searches -------------------------------------------------------------------------------------------------

@@ -1,17 +1,22 @@
 """A whole search on a small catalog: what it runs, what it leaves in its folder, and that its best can be run."""
 
 import json
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from small_search import search, write_small
+from small_search import InProcess, search, write_small
 
 from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.errors import RunFailedError
 from mm_nautilus.runs.backtest import run_backtest
-from mm_nautilus.search.run_search import SearchOutcome
-from mm_nautilus.search.trial import fills_digest
+from mm_nautilus.search.plan import reopen
+from mm_nautilus.search.run_search import SearchOutcome, resume_search
+from mm_nautilus.search.trial import TrialOutcome, TrialTask, fills_digest
 
 pytestmark = pytest.mark.long
 SPACE = """\
@@ -78,3 +83,76 @@ def test_the_best_configuration_has_the_fills_of_its_trial(found: SearchOutcome,
     run = run_backtest(config)
     assert len(run.fills) > 3
     assert fills_digest(pq.read_table(run.folder / "fills.parquet")) == found.document["best"]["fills_digest"]
+
+
+class Unlucky(InProcess):
+    """Runs five tasks, and does something else in the place of the sixth."""
+
+    def __init__(self, happens: Callable[[Future[TrialOutcome]], None]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    def submit(self, task: TrialTask) -> Future[TrialOutcome]:
+        future = super().submit(task)
+        if len(self.tasks) == 6:
+            future = Future()
+            self._happens(future)
+        return future
+
+
+def resumed(folder: Path) -> dict[str, Any]:
+    runner = InProcess()
+    found = resume_search(reopen(folder), folder, runner, lambda _done, _total, _words: None)
+    return {"tasks": len(runner.tasks), **found.document}
+
+
+def test_a_lost_cluster_or_a_base_that_fails_ends_the_search_which_goes_on(tmp_path: Path):
+    """Two folds: the configuration as it was on four windows, then trials in turn."""
+    config = write_small(tmp_path)
+
+    def lose(future: Future[TrialOutcome]) -> None:
+        future.set_exception(RunFailedError("the cluster is gone"))
+
+    with pytest.raises(RunFailedError) as failed:
+        search(config, ["strategy.min_spread_pct=0.04, 0.06"], Unlucky(lose), folds=2)
+    (folder,) = (tmp_path / "searches").iterdir()
+    how = f"`mm-nautilus search --resume {folder}` goes on"
+    assert str(failed.value) == f"the cluster is gone; what had ended (1 trial) is saved in {folder}; {how}"
+    document = json.loads((folder / "search.json").read_text())
+    assert (document["status"], document["verdict"]) == ("failed", None)
+    found = resumed(folder)
+    assert (found["status"], found["tasks"]) == ("completed", 3 + 4)  # three trials, two tests of each fold
+    assert [fold["winner"] is None for fold in found["folds"]] == [False, False]
+    assert found["trials"]["ever"] == 4
+    assert found["verdict"]["figures"]["out_of_sample"]["periods"] >= 30
+    assert resumed(folder) == found | {"tasks": 0}
+
+    config = write_small(tmp_path, **{"class": "picky:Picky", "min_spread_pct": 0.05})
+    with pytest.raises(
+        RunFailedError, match=r"the configuration as it was failed on the training of fold 1: .*no su"
+    ):
+        search(config, ["strategy.min_spread_pct=0.04, 0.06"])
+
+
+def test_a_database_that_fails_says_what_is_saved(tmp_path: Path):
+    database = tmp_path / "trials.db"
+
+    def drop(future: Future[TrialOutcome]) -> None:
+        with sqlite3.connect(database) as connection:
+            connection.execute("ALTER TABLE trials RENAME TO gone")
+        connection.close()
+        future.set_result(TrialOutcome(error="never mind"))
+
+    grid = ["strategy.min_spread_pct=0.04, 0.05, 0.06, 0.07"]
+    with pytest.raises(RunFailedError) as failed:
+        search(write_small(tmp_path), grid, Unlucky(drop), storage=f"sqlite:///{database}")
+    (folder,) = (tmp_path / "searches").iterdir()
+    assert str(failed.value) == (
+        "the search could not be saved: (sqlite3.OperationalError) no such table: trials; what had ended is saved; "
+        f"`mm-nautilus search --resume {folder}` goes on"
+    )
+    with sqlite3.connect(database) as connection:
+        connection.execute("ALTER TABLE gone RENAME TO trials")
+    connection.close()
+    found = resumed(folder)
+    assert (found["status"], found["trials"]["completed"]) == ("completed", 4)
