@@ -22,6 +22,7 @@ from mm_nautilus.config.yaml_file import FileMapping, given_path, place_of, read
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.near_names import known_names
+from mm_nautilus.system.store_url import is_url
 
 DEFAULT_SOURCE: Final = "default"
 """Source of a default value."""
@@ -299,12 +300,15 @@ def _unknown_symbol(values: Mapping[str, Any], symbol: str, value: Any) -> str |
 
 
 def _resolve_path(source: FileMapping, keys: tuple[str, ...]) -> None:
-    """Make a path absolute: relative to the file, or for an override to the working directory or shipped files."""
+    """Make a path absolute: relative to the file, or for an override to the working directory or shipped files.
+
+    A URL stays as it is.
+    """
     holder: Any = source.values
     for key in keys[:-1]:
         holder = holder.get(key) if isinstance(holder, dict) else None
     given = holder.get(keys[-1]) if isinstance(holder, dict) else None
-    if not isinstance(given, str) or not given.strip() or not given.isprintable():
+    if not isinstance(given, str) or not given.strip() or not given.isprintable() or is_url(given):
         return
     from_file = not _is_option(source.place(keys))
     path = source.path.parent / given if from_file else shipped_file(Path(given))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mm_nautilus.cli.console import ending_on_signals, print_line, refuse_targets, write_target
-from mm_nautilus.cli.options import Force, SymbolList, symbol_names
-from mm_nautilus.config.shipped import shipped_file
+from mm_nautilus.cli.options import Force, SymbolList, catalog_place, may_be_shipped, symbol_names
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -35,10 +35,11 @@ def init_command(
     *,
     symbols: SymbolList = None,
     catalog: Annotated[
-        Path | None,
+        CatalogPath | None,
         typer.Option(
             metavar="DIR",
             help="The catalog to run on, or to take a sandbox's sizes from.",
+            parser=catalog_place,
             show_default=str(_DEFAULT_CATALOG),
         ),
     ] = None,
@@ -67,7 +68,7 @@ def init_command(
     """
     names = symbol_names(symbols)
     refuse_targets({"--out": out}, force=force)
-    folder = shipped_file(catalog or _DEFAULT_CATALOG)
+    folder = may_be_shipped(catalog or _DEFAULT_CATALOG)
     with ending_on_signals("interrupted; nothing was written"):
         starter = _starter(folder, names, maker_fee, taker_fee, is_sandbox=sandbox)
         text = (_sandbox_text if sandbox else _backtest_text)(starter, folder, out)
@@ -87,7 +88,12 @@ def init_command(
 
 
 def _starter(
-    catalog: Path, names: list[str] | None, maker: float | None, taker: float | None, *, is_sandbox: bool
+    catalog: CatalogPath,
+    names: list[str] | None,
+    maker: float | None,
+    taker: float | None,
+    *,
+    is_sandbox: bool,
 ) -> "Starter":
     from mm_nautilus.runs.starter import StarterFees, starter_config, starter_sandbox  # noqa: PLC0415 (--help)
 
@@ -98,7 +104,7 @@ def _starter(
     return (starter_sandbox if is_sandbox else starter_config)(catalog, names, fees)
 
 
-def _own_fees(catalog: Path, names: list[str] | None) -> tuple[str, str]:
+def _own_fees(catalog: CatalogPath, names: list[str] | None) -> tuple[str, str]:
     """Return the maker and the taker fee of the instruments in words."""
     from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415
 
@@ -136,7 +142,7 @@ def _refusals(file: Path) -> list[str]:
     return []
 
 
-def _backtest_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
+def _backtest_text(starter: "Starter", catalog: CatalogPath, out: Path | None) -> str:
     from mm_nautilus.config.run import RunConfig  # noqa: PLC0415
     from mm_nautilus.config.template import template_text  # noqa: PLC0415 (keeps --help fast)
 
@@ -146,7 +152,7 @@ def _backtest_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
     return template_text(RunConfig, values, words, starter.notes)
 
 
-def _sandbox_text(starter: "Starter", catalog: Path, out: Path | None) -> str:
+def _sandbox_text(starter: "Starter", catalog: CatalogPath, out: Path | None) -> str:
     from mm_nautilus.config.sandbox import SandboxConfig  # noqa: PLC0415
     from mm_nautilus.config.template import template_text  # noqa: PLC0415
 
@@ -178,6 +184,8 @@ def _run_name(out: Path | None) -> Values:
         return {}
 
 
-def _path_beside(folder: Path, out: Path | None) -> str:
-    """Return a path relative to the folder of `out`."""
+def _path_beside(folder: CatalogPath, out: Path | None) -> str:
+    """Return a path relative to the folder of `out`; a URL as it is."""
+    if isinstance(folder, StoreUrl):
+        return str(folder)
     return os.path.relpath(folder, Path() if out is None else out.parent)

@@ -14,12 +14,16 @@ from mm_nautilus.cli.options import (
     GapSeconds,
     StartMoment,
     SymbolList,
+    WrittenCatalog,
+    catalog_place,
+    folder_place,
     may_be_shipped,
     moment_value,
     symbol_names,
 )
 from mm_nautilus.system.moments import GAP_SECONDS, nanoseconds
 from mm_nautilus.system.plain_text import counted
+from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check_report import CatalogReport, InstrumentReport
@@ -46,7 +50,13 @@ def export_command(
     *,
     catalog: CatalogFolder,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder to write into; created if needed.", show_default=False)
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder to write into; created if needed.",
+            show_default=False,
+            parser=folder_place,
+        ),
     ],
     form: Annotated[
         Literal["tardis", "parquet"],
@@ -108,7 +118,12 @@ def import_tardis_command(
     context: typer.Context,
     *,
     files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
-    catalog: Annotated[Path, typer.Option(help="The catalog's folder, created if needed.")],
+    catalog: Annotated[
+        CatalogPath,
+        typer.Option(
+            metavar="PATH", help="The catalog's folder or URL, created if needed.", parser=catalog_place
+        ),
+    ],
     instrument: Annotated[
         Path | None,
         typer.Option(help="Its YAML file; flags override keys.", callback=may_be_shipped),
@@ -151,7 +166,11 @@ def import_tardis_command(
 
 
 def _import_tardis(
-    files: list[Path], catalog: Path, instrument: Path | None, flags: dict[str, str], on_bad_rows: _BadRows
+    files: list[Path],
+    catalog: CatalogPath,
+    instrument: Path | None,
+    flags: dict[str, str],
+    on_bad_rows: _BadRows,
 ) -> "ImportReport":
     from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
@@ -170,7 +189,7 @@ def _import_tardis(
         )
 
 
-def _print_import(report: "ImportReport", catalog: Path) -> None:
+def _print_import(report: "ImportReport", catalog: CatalogPath) -> None:
     names = ("path", "kind", "rows_read", "rows_kept", "first", "last")
     entries = [file.to_dict() for file in report.files]
     rows = [["" if entry[name] is None else entry[name] for name in names] for entry in entries]
@@ -256,7 +275,7 @@ def list_command(catalog: CatalogFolder, as_json: AsJson = False) -> None:
 
 @data_app.command("simulate")
 def simulate_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder to fill.")],
+    catalog: WrittenCatalog,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same data; without it, the sample's.", min=0)
     ] = None,
@@ -281,12 +300,10 @@ def simulate_command(
 
 
 @data_app.command("recover")
-def recover_command(
-    catalog: Annotated[Path, typer.Argument(help="The catalog's folder.")], as_json: AsJson = False
-) -> None:
+def recover_command(catalog: WrittenCatalog, as_json: AsJson = False) -> None:
     """Move what interrupted recordings have left into their catalog.
 
-    The next recording does the same.
+    The next recording does the same. In an object store, what interrupted imports have left is removed instead.
 
     Exits with 1 if a part was put aside: its instrument does not allow its data, or an earlier version left it.
 
@@ -294,8 +311,16 @@ def recover_command(
     """
     from mm_nautilus.data.catalog import CatalogReader  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.data.catalog_files import waiting_sessions  # noqa: PLC0415
+    from mm_nautilus.data.catalog_writer import take_back_imports  # noqa: PLC0415
     from mm_nautilus.data.recording_folder import recover  # noqa: PLC0415
 
+    if isinstance(catalog, StoreUrl):
+        taken = take_back_imports(catalog)
+        if as_json:
+            print_json(taken.to_dict())
+        else:
+            print_line(f"{catalog}: interrupted imports: {taken.imports}, files removed: {len(taken.files)}")
+        return
     if not waiting_sessions(catalog):
         CatalogReader(catalog).some_instruments()
     report = recover(catalog)

@@ -11,14 +11,23 @@ import typer
 from mm_nautilus.cli.completion import catalog_symbols, config_files, setting_keys
 from mm_nautilus.config.shipped import shipped_file
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.store_url import CATALOG_TEXT, CatalogPath, catalog_path, is_url
 
 if TYPE_CHECKING:
     from mm_nautilus.config.run import OutputConfig
 
 
-def may_be_shipped(path: Path | None) -> Path | None:
+def may_be_shipped[Place: (CatalogPath, Path | None, CatalogPath | None)](path: Place) -> Place:
     """Return the path of a file or folder that may be a shipped one; for arguments' callbacks."""
-    return None if path is None else shipped_file(path)
+    return shipped_file(path) if isinstance(path, Path) else path
+
+
+def catalog_place(text: str) -> CatalogPath:
+    """Return where a catalog is; raises ConfigError for a URL that is none of a store."""
+    try:
+        return catalog_path(text)
+    except ValueError:
+        raise ConfigError(f"a catalog must be {CATALOG_TEXT}, was {text!r}") from None
 
 
 _FILE: Any = {"autocompletion": config_files, "callback": may_be_shipped}
@@ -38,7 +47,26 @@ Overrides = Annotated[
         autocompletion=setting_keys,
     ),
 ]
-CatalogFolder = Annotated[Path, typer.Argument(help="The catalog's folder.", callback=may_be_shipped)]
+
+
+def folder_place(text: str) -> Path:
+    """Return a folder to write into; raises ConfigError for a URL."""
+    if is_url(text):
+        raise ConfigError(
+            f"--out must be the path of a folder, was {text!r}; copy its files into a store afterwards"
+        )
+    return Path(text)
+
+
+CatalogFolder = Annotated[
+    CatalogPath,
+    typer.Argument(
+        help="The catalog's folder or URL.", show_default=False, parser=catalog_place, callback=may_be_shipped
+    ),
+]
+WrittenCatalog = Annotated[
+    CatalogPath, typer.Argument(help="The catalog's folder or URL.", show_default=False, parser=catalog_place)
+]
 SymbolList = Annotated[
     str | None,
     typer.Option(

@@ -11,10 +11,10 @@ from typer.core import TyperCommand
 
 from mm_nautilus.cli.completion import catalog_symbols
 from mm_nautilus.cli.console import ending_on_signals
-from mm_nautilus.cli.options import AsJson, may_be_shipped
-from mm_nautilus.config.shipped import shipped_file
+from mm_nautilus.cli.options import AsJson, catalog_place, may_be_shipped
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.loopback import is_loopback
+from mm_nautilus.system.store_url import CatalogPath
 
 if TYPE_CHECKING:
     from mm_nautilus.mock_kraken.server import VenueAddresses
@@ -36,9 +36,12 @@ class VenueHelp(TyperCommand):
 def venue_command(
     *,
     catalog: Annotated[
-        Path | None,
+        CatalogPath | None,
         typer.Argument(
-            help="The catalog to play.", show_default=str(_DEFAULT_CATALOG), callback=may_be_shipped
+            help="The catalog to play.",
+            show_default=str(_DEFAULT_CATALOG),
+            parser=catalog_place,
+            callback=may_be_shipped,
         ),
     ] = None,
     speed: Annotated[str, typer.Option(help="Data seconds a second, or max.")] = "1",
@@ -81,7 +84,7 @@ def venue_command(
 
         if simulate and catalog is not None:
             raise ConfigError(f"give a catalog or --simulate, not both; was {catalog} and --simulate")
-        played = None if simulate else catalog or shipped_file(_DEFAULT_CATALOG)
+        played = None if simulate else may_be_shipped(catalog or _DEFAULT_CATALOG)
         if played is not None:
             CatalogReader(played).some_instruments()
         options = VenueOptions(

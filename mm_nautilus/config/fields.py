@@ -23,6 +23,7 @@ from pydantic import (
 
 from mm_nautilus.config.amount import AMOUNT_PATTERN, Amount
 from mm_nautilus.market.instrument import decimal_places
+from mm_nautilus.system.store_url import CATALOG_TEXT, CatalogPath, StoreUrl, catalog_path, is_url
 
 
 class Section(BaseModel):
@@ -310,9 +311,15 @@ PlainValues = Annotated[
 
 def _read_path(value: Any) -> Path:
     text = str(value) if isinstance(value, Path) else value
-    if not isinstance(text, str) or not text.strip() or not text.isprintable():
+    if not isinstance(text, str) or not text.strip() or not text.isprintable() or is_url(text):
         raise ValueError("the path of a folder or a file is needed")
     return Path(text)
+
+
+def _read_catalog(value: Any) -> CatalogPath:
+    if isinstance(value, StoreUrl):
+        return value
+    return catalog_path(value) if isinstance(value, str) and is_url(value) else _read_path(value)
 
 
 _PathText = Annotated[
@@ -323,5 +330,17 @@ _PathText = Annotated[
 ]
 FolderPath = Annotated[_PathText, Allowed("the path of a folder")]
 """A folder's path, not empty."""
+RecordedFolder = Annotated[
+    _PathText, Allowed("the path of a folder, which may be copied into a store afterwards")
+]
+"""A folder that a recording is written into, which a store's URL cannot be."""
+CatalogPlace = Annotated[
+    Path | StoreUrl,
+    PlainValidator(_read_catalog, json_schema_input_type=str),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+    Allowed(CATALOG_TEXT),
+]
+"""Where a catalog is that is read: a folder's path, not empty, or a store's URL."""
 FilePath = Annotated[_PathText, Allowed("the path of a file")]
 """A file's path, not empty."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from mm_nautilus.config.fields import (
     Allowed,
     Balance,
+    CatalogPlace,
     FolderPath,
     Moment,
     Section,
@@ -216,8 +217,8 @@ class RunConfig(TradingConfig):
 
     name: RunName = "backtest"
     """Name of the run; part of its folder's name."""
-    catalog: FolderPath = Field(..., examples=["../catalog"])
-    """Folder of the Parquet catalog; relative to the configuration file."""
+    catalog: CatalogPlace = Field(..., examples=["../catalog"])
+    """Folder of the Parquet catalog, relative to the configuration file, or its URL in an object store."""
     start: Moment | None = None
     """First moment of the data used, UTC; a date alone is its midnight; null takes all."""
     end: Moment | None = None
@@ -273,4 +274,4 @@ def as_yaml_values(value: Any) -> Any:
         return [as_yaml_values(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, PurePath) else value

@@ -13,7 +13,15 @@ from pydantic import (
     model_validator,
 )
 
-from mm_nautilus.config.fields import Allowed, Duration, FolderPath, Section, finite_number
+from mm_nautilus.config.fields import (
+    Allowed,
+    CatalogPlace,
+    Duration,
+    FolderPath,
+    RecordedFolder,
+    Section,
+    finite_number,
+)
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.run import (
     EXAMPLE_VENUE,
@@ -75,8 +83,9 @@ class FeedConfig(Section):
     source: Literal["live", "local"] = Field(..., examples=["live"])
     """live is Kraken's public feed, which needs no account; local starts a venue on this machine that speaks the same
     protocol and plays a catalog."""
-    catalog: FolderPath | None = None
-    """Catalog that the local venue plays, relative to the configuration file; null plays the simulator, without end."""
+    catalog: CatalogPlace | None = None
+    """Catalog that the local venue plays: a path relative to the configuration file, or a URL in an object store; null
+    plays the simulator, without end."""
     speed: Speed = 1.0
     """Seconds of data that the local venue plays per second; max plays as fast as it is consumed. The strategy's clock,
     cooldowns and latency keep real time."""
@@ -118,7 +127,7 @@ class RecordingConfig(Section):
 
     enabled: bool = False
     """Whether received market data and published figures are recorded."""
-    catalog: FolderPath | None = None
+    catalog: RecordedFolder | None = None
     """Folder of the catalog that is written; relative to the working directory. Needed where recording is enabled."""
     rotate_minutes: float = Field(60.0, ge=1, le=1_440)
     """A new file is started after this time, minutes."""

@@ -29,10 +29,12 @@ from mm_nautilus.data.catalog_files import (
     read_blocks,
     waiting_sessions,
 )
+from mm_nautilus.data.store import StoredPath, StorePath, storage_options, stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, TradeBlock
 from mm_nautilus.system.near_names import nearest
+from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 from mm_nautilus.trading.instruments import ONLY_PAIRS, instrument_differences, instrument_spec, quotable
 
 INSTRUMENT_FOLDER: Final = "currency_pair"
@@ -80,7 +82,7 @@ class CatalogInstruments:
     """Ids that have several definitions."""
 
 
-def _read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
+def _read_instruments(folder: StoredPath, at: int | None) -> CatalogInstruments:
     """Read a catalog's definitions; a `DataError` says that a file of them is empty, cut off or damaged.
 
     Wanted are those in force at the time `at`, nanoseconds, or when the instrument's data begins where that is later or
@@ -89,12 +91,11 @@ def _read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
     definitions: dict[str, list[Any]] = {}
     for pair in _pairs(folder):
         definitions.setdefault(str(pair.id), []).append(pair)
+    begins = _data_begins(folder)
     in_force: list[Any] = []
     later: dict[str, tuple[Redefinition, ...]] = {}
     for name, found in definitions.items():
-        stored = (folder / "data" / kind / folder_name(name) for kind in DataKind)
-        spans = file_spans(path for each in stored for path in each.glob("*.parquet"))
-        moment = max(at or 0, spans[0][0] if spans else 0)
+        moment = max(at or 0, begins.get(folder_name(name), 0))
         earlier = [pair for pair in found if pair.ts_init <= moment]
         used = earlier[-1] if earlier else found[0]
         in_force.append(used)
@@ -112,15 +113,24 @@ def _read_instruments(folder: Path, at: int | None) -> CatalogInstruments:
     )
 
 
-def _pairs(folder: Path) -> list[Any]:
+def _data_begins(folder: StoredPath) -> dict[str, int]:
+    """Return when data begins by its files' names, nanoseconds, by instrument's folder."""
+    begins: dict[str, int] = {}
+    for path in (path for kind in DataKind for path in (folder / "data" / kind).glob("*/*.parquet")):
+        for start, _ in file_spans([path]):
+            begins[path.parent.name] = min(start, begins.get(path.parent.name, start))
+    return begins
+
+
+def _pairs(folder: StoredPath) -> list[Any]:
     """Return all definitions of currency pairs, in time order."""
     root = folder / "data" / INSTRUMENT_FOLDER
-    paths = sorted(root.glob("*/*.parquet"))
+    paths: list[StoredPath] = sorted(root.glob("*/*.parquet"))
     for path in paths:
         open_parquet(path).close()
     if not paths:
         return []
-    catalog = ParquetDataCatalog(str(folder.resolve()))
+    catalog = ParquetDataCatalog(str(folder.resolve()), storage_options=storage_options(folder))
     try:
         found = catalog.instruments(instrument_type=NautilusInstrumentType("CurrencyPair"))
     except (OSError, RuntimeError, ValueError) as error:
@@ -141,14 +151,14 @@ def _redefinitions(used: Any, later: Iterable[Any]) -> Iterator[Redefinition]:
             yield Redefinition(int(pair.ts_init), text)
 
 
-def _others(folder: Path) -> dict[str, str]:
+def _others(folder: StoredPath) -> dict[str, str]:
     """Return why instruments of other types cannot be quoted, by id."""
     found = {}
-    for name, type_name in _OTHER_TYPES.items():
-        for stored in sorted((folder / "data" / name).glob("*")):
-            path = next(iter(sorted(stored.glob("*.parquet"))), None)
-            if path is not None:
-                instrument_id = named_instrument(path)
+    for kind in (folder / "data").glob("*"):
+        type_name = _OTHER_TYPES.get(kind.name)
+        if type_name is not None:
+            paths: list[StoredPath] = sorted(kind.glob("*/*.parquet"), reverse=True)
+            for instrument_id in map(named_instrument, {path.parent: path for path in paths}.values()):
                 found[instrument_id] = f"{instrument_id} is a {type_name}; {ONLY_PAIRS}"
     return found
 
@@ -168,7 +178,8 @@ class CatalogReader:
         its data begins, if that is later.
     """
 
-    def __init__(self, folder: Path, at: int | None = None) -> None:
+    def __init__(self, catalog: CatalogPath, at: int | None = None) -> None:
+        folder = stored(catalog)
         if not folder.exists():
             raise DataError(f"the catalog {folder} does not exist; {_other_catalog(folder)}")
         if not folder.is_dir():
@@ -178,6 +189,7 @@ class CatalogReader:
             raise DataError(f"{folder} holds no catalog (it has no folder `data`); {how}")
         self.folder = folder
         self._at = at
+        self._files: dict[tuple[str, DataKind], list[CatalogFile]] = {}
 
     # -- Instruments ------------------------------------------------------------------------------------
 
@@ -245,17 +257,21 @@ class CatalogReader:
 
     # -- Files ------------------------------------------------------------------------------------------
 
-    def stored_folders(self, kind: DataKind) -> list[Path]:
+    def stored_folders(self, kind: DataKind) -> list[StoredPath]:
         """Return the folders that hold files of one type, one an instrument, whether defined or not."""
         root = self.folder / "data" / kind
-        return sorted(path for path in root.glob("*") if path.is_dir() and any(path.glob("*.parquet")))
+        return sorted({path.parent for path in root.glob("*/*.parquet")})
 
     def files(self, instrument_id: str, kind: DataKind) -> list[CatalogFile]:
-        """Return the files of one instrument and type in time order."""
+        """Return the files of one instrument and type in time order, as they were when first asked for."""
+        known = self._files.get((instrument_id, kind))
+        if known is not None:
+            return known
         files = catalog_files(self.folder / "data" / kind / folder_name(instrument_id), kind)
         for file in files:
             if file.instrument_id != instrument_id:
                 raise DataError(f"{file.path} holds {file.instrument_id}, not {instrument_id}; remove it")
+        self._files[instrument_id, kind] = files
         return files
 
     def version(self) -> FileVersions:
@@ -356,8 +372,10 @@ def files_within(files: Iterable[CatalogFile], start: int | None, end: int | Non
     ]
 
 
-def _other_catalog(folder: Path) -> str:
+def _other_catalog(folder: StoredPath) -> str:
     """Return which catalog beside a missing one is most likely meant, or how to make one."""
+    if isinstance(folder, StorePath):
+        return folder.missing() or _HOW_TO_FILL
     beside = [path.parent.name for path in folder.parent.glob("*/data") if path.is_dir()]
     likely = nearest(folder.name, beside)
     return _HOW_TO_FILL if likely is None else f"did you mean {folder.parent / likely}?"
@@ -370,7 +388,7 @@ def _nearest(wanted: str, specs: Sequence[InstrumentSpec]) -> str:
     return f"it holds {', '.join(ids)}" if likely is None else f"did you mean {likely}?"
 
 
-def catalog_contents(folder: Path) -> list[dict[str, str | int]]:
+def catalog_contents(folder: CatalogPath) -> list[dict[str, str | int]]:
     """List a catalog's instruments with their book changes and trades, one entry each, without reading a row.
 
     Times are text, empty without files; ``refused`` says why the instrument cannot be quoted, empty where it can.
@@ -399,16 +417,24 @@ def catalog_contents(folder: Path) -> list[dict[str, str | int]]:
 
 
 @contextmanager
-def engine_path(catalog: Path) -> Iterator[str]:
-    """Yield a path by which the engine can read a catalog while the block runs.
+def engine_catalog(catalog: CatalogPath) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of the engine's `BacktestDataConfig` that make it read a catalog while the block runs.
 
     The engine puts the path into a URL as it is, so that ``#`` and ``?`` cut it off and ``%20`` means another folder.
     No way of writing the path helps, as the folder is also opened as it is. A folder with such a name is reached by
     a link among the temporary files; a `DataError` says that their folder has such a name too.
     """
     folder = str(catalog.resolve())
+    if isinstance(catalog, StoreUrl):
+        scheme, options = folder.partition("://")[0], storage_options(catalog)
+        yield {
+            "catalog_path": folder,
+            "catalog_fs_protocol": scheme,
+            "catalog_fs_rust_storage_options": options,
+        }
+        return
     if _PLAIN.fullmatch(folder):
-        yield folder
+        yield {"catalog_path": folder}
         return
     with tempfile.TemporaryDirectory(prefix="mm-nautilus-") as beside:
         link = Path(beside).resolve() / "catalog"
@@ -419,4 +445,4 @@ def engine_path(catalog: Path) -> Iterator[str]:
                 f"there, was {tempfile.gettempdir()}"
             )
         link.symlink_to(folder, target_is_directory=True)
-        yield str(link)
+        yield {"catalog_path": str(link)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
@@ -14,13 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nautilus_trader.model import FIXED_PRECISION
 
+from mm_nautilus.data.store import StoredPath, StorePath
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Ints, Side, TradeBlock
 from mm_nautilus.system.moments import moment, nanoseconds
+from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 
 RECORDING_FOLDER: Final = ".recording"
 """The folder of a catalog for recordings that are not among its files yet."""
+IMPORT_NOTE: Final = ".import-"
+"""Beginning of the name of an object in a store's catalog that says that an import is not finished."""
 TIME: Final = pa.timestamp("ns", tz="UTC")
 _DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
 _SIDES: Final = {"NO_ORDER_SIDE": Side.NONE, "BUY": Side.BID, "SELL": Side.ASK}
@@ -58,7 +62,7 @@ class DataKind(StrEnum):
 class CatalogFile:
     """One Parquet file of a catalog, described by its name and footer."""
 
-    path: Path
+    path: StoredPath
     kind: DataKind
     instrument_id: str
     start: int
@@ -88,7 +92,7 @@ def file_interval(name: str) -> tuple[int, int] | None:
     return None if match is None else (_time(match[1], match[2]), _time(match[3], match[4]))
 
 
-def file_spans(paths: Iterable[Path]) -> list[tuple[int, int]]:
+def file_spans(paths: Iterable[PurePath]) -> list[tuple[int, int]]:
     """Return the spans that the files' names promise, in order; files of other names are left out."""
     return sorted(span for span in (file_interval(path.name) for path in paths) if span is not None)
 
@@ -103,12 +107,33 @@ def _time(second: str, fraction: str) -> int:
     return nanoseconds(datetime.strptime(f"{second}Z", "%Y-%m-%dT%H-%M-%S%z")) + int(fraction)
 
 
-def waiting_sessions(catalog: Path) -> list[Path]:
-    """Return the folders of sessions that are being recorded or wait to be recovered, oldest first."""
+def waiting_sessions(catalog: CatalogPath) -> list[Path]:
+    """Return the folders of sessions that are being recorded or wait to be recovered, oldest first.
+
+    A store has none.
+    """
+    if isinstance(catalog, StoreUrl):
+        return []
     return sorted((catalog / RECORDING_FOLDER).glob("session-*"))
 
 
-def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:
+def unfinished_imports(catalog: StoredPath) -> list[StorePath]:
+    """Return the notes of imports that go on or were cut off; each lists the files it brings, one a line.
+
+    A folder has none: there an import's files are renamed into place.
+    """
+    return sorted(catalog.glob(f"{IMPORT_NOTE}*")) if isinstance(catalog, StorePath) else []
+
+
+def unfinished_text(note: StorePath) -> str:
+    """Return what a note of `unfinished_imports` means for its catalog, and what to do."""
+    return (
+        f"{note} says that an import goes on or was cut off; wait for its end, or remove what it left with "
+        f"`mm-nautilus data recover {note.parent}` and import again"
+    )
+
+
+def catalog_files(folder: StoredPath, kind: DataKind) -> list[CatalogFile]:
     """Return the files of one instrument's folder in time order, after reading every footer.
 
     A `DataError` says that a file is empty, cut off, damaged, not named by a time span, or names no instrument.
@@ -117,7 +142,7 @@ def catalog_files(folder: Path, kind: DataKind) -> list[CatalogFile]:
     return sorted(files, key=lambda file: (file.start, file.end, file.path))
 
 
-def _described(path: Path, kind: DataKind) -> CatalogFile:
+def _described(path: StoredPath, kind: DataKind) -> CatalogFile:
     span = file_interval(path.name)
     if span is None:
         raise DataError(f"{path} is not named by the time span it holds; remove it from the catalog")
@@ -135,20 +160,20 @@ def _described(path: Path, kind: DataKind) -> CatalogFile:
     return CatalogFile(path, kind, identity, *span, rows, int(digits[0]), int(digits[1]), has_order_ids)
 
 
-def named_instrument(path: Path) -> str:
+def named_instrument(path: StoredPath) -> str:
     """Return the instrument that a file's footer names; raises a `DataError` as `catalog_files` does."""
     with open_parquet(path) as parquet:
         return _instrument(path, parquet)
 
 
-def _instrument(path: Path, parquet: pq.ParquetFile) -> str:
+def _instrument(path: StoredPath, parquet: pq.ParquetFile) -> str:
     identity = (parquet.schema_arrow.metadata or {}).get(b"instrument_id")
     if identity is None:
         raise DataError(f"{path} does not say which instrument it holds; remove it from the catalog")
     return identity.decode(errors="replace")
 
 
-def _refuse_other_columns(path: Path, kind: DataKind, schema: pa.Schema) -> None:
+def _refuse_other_columns(path: StoredPath, kind: DataKind, schema: pa.Schema) -> None:
     _, _, names = _LAYOUTS[kind]
     for name in names:
         column = schema.get_field_index(name)
@@ -182,7 +207,7 @@ def _may_hold_order_ids(parquet: pq.ParquetFile) -> bool:
     return any(found is None or not found.has_min_max or found.max != 0 for found in statistics)
 
 
-def last_row(path: Path, columns: list[str]) -> dict[str, Any]:
+def last_row(path: StoredPath, columns: list[str]) -> dict[str, Any]:
     """Return some columns of a file's last row; only the last row group is read. A `DataError` says it is damaged."""
     with open_parquet(path) as parquet:
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
@@ -194,30 +219,39 @@ def last_row(path: Path, columns: list[str]) -> dict[str, Any]:
     return dict(rows.slice(rows.num_rows - 1).to_pylist()[0])
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: StoredPath) -> pq.ParquetFile:
     """Open a Parquet file; a `DataError` names it and says that it is empty, cut off or damaged."""
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes); remove it and import its data again")
     try:
-        return pq.ParquetFile(path)
+        source = path.open_input() if isinstance(path, StorePath) else pa.OSFile(str(path), "rb")
+        if source.size() == 0:
+            raise DataError(f"{path} is empty (0 bytes); remove it and import its data again")
+        return pq.ParquetFile(source, pre_buffer=isinstance(path, StorePath))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def _damaged(path: StoredPath, error: Exception) -> DataError:
+    if isinstance(path, StorePath) and (failure := path.failure(error)) is not None:
+        return DataError(f"{path} cannot be read: {failure}")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataError(f"{path} is cut off or damaged ({reason}); remove it and import its data again")
 
 
 def read_batches(
-    path: Path, columns: list[str] | None = None, batch_rows: int = _BATCH_ROWS
+    path: StoredPath, columns: list[str] | None = None, batch_rows: int = _BATCH_ROWS
 ) -> Iterator[Any]:
     """Yield the rows of a Parquet file as Arrow batches, of some columns or all; a `DataError` says it is damaged."""
     with open_parquet(path) as parquet:
         try:
-            yield from parquet.iter_batches(batch_size=batch_rows, columns=columns)
+            for groups in _read_at_once(path, parquet):
+                yield from parquet.iter_batches(batch_rows, groups, columns)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
+
+
+def _read_at_once(path: StoredPath, parquet: pq.ParquetFile) -> list[list[int] | None]:
+    """Return which row groups are read at once, None for all: of a store each is fetched whole, and kept while read."""
+    return [[group] for group in range(parquet.num_row_groups)] if isinstance(path, StorePath) else [None]
 
 
 def row_times(table: Any) -> Ints:

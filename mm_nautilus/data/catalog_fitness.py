@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,17 +14,20 @@ from mm_nautilus.data.catalog_files import (
     format_time,
     last_row,
     read_batches,
+    unfinished_imports,
+    unfinished_text,
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Flag
+from mm_nautilus.system.store_url import CatalogPath
 
 _ORDER_COLUMNS = ["action", "side", "price", "order_id", "ts_init"]
 _OTHER_BOOKS = {"order_book_depths": "snapshots of some levels", "quotes": "best quotes"}
 
 
 def require_data(
-    folder: Path,
+    folder: CatalogPath,
     symbols: Sequence[str],
     venue: str | None = None,
     *,
@@ -51,13 +53,13 @@ def require_data(
     Raises
     ------
     DataError
-        With one line per problem: no catalog, unknown instruments, damaged or overlapping files, no book
-        changes (or trades) at all or none in the span, an instrument that is redefined within the span, or data
-        that a run would misread.
+        With one line per problem: no catalog, an import that is not finished, unknown instruments, damaged or
+        overlapping files, no book changes (or trades) at all or none in the span, an instrument that is redefined
+        within the span, or data that a run would misread.
     """
     reader = CatalogReader(folder, start)
     specs: list[InstrumentSpec] = []
-    problems: list[str] = []
+    problems = [unfinished_text(note) for note in unfinished_imports(reader.folder)]
     try:
         refuse_other_span(reader, start, end)
     except DataError as error:
@@ -87,7 +89,9 @@ def refuse_several_venues(specs: Sequence[InstrumentSpec], noun: str) -> None:
 
 def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None) -> None:
     """Raise a `DataError` where a catalog has data, and by the files' names none in a span (ns, ends inclusive)."""
-    spans = file_spans(path for kind in DataKind for path in reader.folder.glob(f"data/{kind}/*/*.parquet"))
+    spans = file_spans(
+        path for kind in DataKind for path in (reader.folder / "data" / kind).glob("*/*.parquet")
+    )
     if not spans or any(
         (start is None or start <= last) and (end is None or first <= end) for first, last in spans
     ):

@@ -4,8 +4,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import (
+    IMPORT_NOTE,
     DataKind,
     block_table,
     file_name,
@@ -21,10 +24,14 @@ from mm_nautilus.data.catalog_files import (
     folder_name,
     format_time,
     row_times,
+    unfinished_imports,
+    unfinished_text,
 )
+from mm_nautilus.data.store import StoredPath, StorePath, stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 from mm_nautilus.system.whole_file import reason
 from mm_nautilus.trading.instruments import currency_pair, instrument_differences
 
@@ -43,7 +50,7 @@ class CatalogWriter:
     where there is no other.
     """
 
-    def __init__(self, folder: Path, target: Path | None = None) -> None:
+    def __init__(self, folder: Path, target: StoredPath | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._catalog = ParquetDataCatalog(str(folder.resolve()))
@@ -147,7 +154,7 @@ def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
         )
 
 
-def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
+def _refuse_overlap(span: tuple[int, int], existing: StoredPath) -> None:
     for start, end in file_spans(existing.glob("*.parquet")):
         if start <= span[1] and span[0] <= end:
             raise DataError(
@@ -161,15 +168,18 @@ def _refuse_overlap(span: tuple[int, int], existing: Path) -> None:
 
 
 @contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `target` to write files into, which is removed at the end of the block.
+def staged_folder(target: CatalogPath) -> Iterator[Path]:
+    """Yield a hidden folder to write files into, which is removed at the end of the block.
+
+    It is beside `target`, or among the temporary files where that is in a store.
 
     Folders above the target are not made, so that what is refused leaves none of them. An `OSError` within the block
     becomes a `DataError`.
     """
     staging = None
     try:
-        beside = next(folder for folder in target.absolute().parents if folder.exists())
+        parents = () if isinstance(target, StoreUrl) else target.absolute().parents
+        beside = next((folder for folder in parents if folder.exists()), None)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=beside))
         yield staging
     except OSError as error:
@@ -180,19 +190,33 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def staged_catalog(target: Path) -> Iterator[CatalogWriter]:
-    """Open a writer beside `target`, a new or an existing catalog, and move its files there at the end of the block.
+def staged_catalog(catalog: CatalogPath) -> Iterator[CatalogWriter]:
+    """Open a writer for a new or an existing catalog, and move its files there at the end of the block.
 
-    Nothing is moved after an error. A `DataError` says that `target` already holds data of the same instrument and type
-    in the new data's time span, or a contradicting instrument, or cannot be written.
+    Nothing is moved after an error. A `DataError` says that the catalog already holds data of the same instrument and
+    type in the new data's time span, or a contradicting instrument, or cannot be written.
     """
+    target = stored(catalog)
     if target.exists() and not target.is_dir():
         raise DataError(f"{target} is a file; a catalog is a folder")
+    if isinstance(target, StorePath):
+        _refuse_store(target)
     with staged_folder(target) as staging:
         writer = CatalogWriter(staging, target)
         yield writer
         writer.close()
-        _move_into(staging, target)
+        if isinstance(target, StorePath):
+            _upload(staging, target)
+        else:
+            _move_into(staging, target)
+
+
+def _refuse_store(target: StorePath) -> None:
+    missing = target.missing()
+    if missing is not None:
+        raise DataError(f"{target} cannot be written: {missing}")
+    for note in unfinished_imports(target):
+        raise DataError(unfinished_text(note))
 
 
 def _move_into(staging: Path, target: Path) -> None:
@@ -201,11 +225,7 @@ def _move_into(staging: Path, target: Path) -> None:
         staging.chmod(0o755)
         staging.rename(target)
         return
-    files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
-    for folder in sorted({file.parent for file in files}):
-        new = file_spans((staging / folder).glob("*.parquet"))
-        if new:
-            _refuse_overlap((new[0][0], new[-1][1]), target / folder)
+    files = _files_for(staging, target)
     moved: list[Path] = []
     try:
         for file in files:
@@ -216,3 +236,58 @@ def _move_into(staging: Path, target: Path) -> None:
         for path in moved:
             path.unlink(missing_ok=True)
         raise
+
+
+def _files_for(staging: Path, target: StoredPath) -> list[Path]:
+    """Return the files of a folder, relative to it; a `DataError` says that one overlaps the target's by now."""
+    files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
+    for folder in sorted({file.parent for file in files}):
+        new = file_spans((staging / folder).glob("*.parquet"))
+        if new:
+            _refuse_overlap((new[0][0], new[-1][1]), target / folder)
+    return files
+
+
+def _upload(staging: Path, target: StorePath) -> None:
+    """Copy files into a store, under a note that names them as long as they are not all there.
+
+    Each of them appears whole; runs and checks do not take a catalog with a note for whole.
+    """
+    files = _files_for(staging, target)
+    note = target / f"{IMPORT_NOTE}{uuid4().hex}"
+    note.write_text("\n".join(map(str, files)))
+    try:
+        for file in files:
+            (target / file).upload(staging / file)
+    except BaseException:
+        _take_back(note)
+        raise
+    note.unlink()
+
+
+def _take_back(note: StorePath) -> list[StorePath]:
+    """Remove the files that a note names, then the note; return which were there."""
+    files = [note.parent / name for name in note.read_text().splitlines()]
+    found = [file for file in files if file.exists()]
+    for file in (*found, note):
+        file.unlink()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """What imports had left in a store that were cut off, and is removed."""
+
+    catalog: StoreUrl
+    imports: int
+    files: tuple[StorePath, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"catalog": str(self.catalog), "imports": self.imports, "removed": [*map(str, self.files)]}
+
+
+def take_back_imports(catalog: StoreUrl) -> TakenBack:
+    """Remove what imports into a store have left that were cut off; none must go on."""
+    notes = unfinished_imports(stored(catalog))
+    return TakenBack(catalog, len(notes), tuple(file for note in notes for file in _take_back(note)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +19,8 @@ from mm_nautilus.data.catalog_files import (
     format_time,
     read_batches,
     read_blocks,
+    unfinished_imports,
+    unfinished_text,
     waiting_sessions,
 )
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
@@ -30,6 +31,7 @@ from mm_nautilus.market.gaps import SilenceFinder
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock, joined_blocks
 from mm_nautilus.system.moments import GAP_SECONDS
+from mm_nautilus.system.store_url import CatalogPath
 
 _BATCH_ROWS: Final = 65_536
 _LEAST_WINDOW_NS: Final = 1_000_000_000
@@ -41,7 +43,7 @@ _BINS_PER_OCTAVE = 8
 
 
 def check_catalog(
-    folder: Path,
+    folder: CatalogPath,
     *,
     gap_seconds: float = GAP_SECONDS,
     trade_book_lag_seconds: float | None = None,
@@ -74,6 +76,9 @@ def check_catalog(
     specs = _instruments(reader, problems)
     if not any(problem.kind == "damaged" for problem in problems):
         _note_undefined_data(reader, specs, problems)
+    problems += [
+        Problem("unfinished_import", "", unfinished_text(note)) for note in unfinished_imports(reader.folder)
+    ]
     if waiting := len(waiting_sessions(folder)):
         notes.append(
             f"recordings that are not in the catalog yet: {waiting}; they are in progress, or wait for "

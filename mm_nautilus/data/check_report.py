@@ -1,11 +1,11 @@
 """What a check of a catalog found."""
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mm_nautilus.data.catalog_files import format_time
 from mm_nautilus.market.rows import Ints
+from mm_nautilus.system.store_url import CatalogPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class InstrumentReport:
 class CatalogReport:
     """The result of `check_catalog`: all that is wrong are its problems; notes say in words what is harmless."""
 
-    folder: Path
+    folder: CatalogPath
     gap_seconds: float
     instruments: tuple[InstrumentReport, ...]
     problems: tuple[Problem, ...]

@@ -25,6 +25,7 @@ from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
+from mm_nautilus.system.store_url import CatalogPath
 
 type ExportForm = Literal["tardis", "parquet"]
 
@@ -64,7 +65,7 @@ class ExportReport:
 
 
 def export_catalog(
-    catalog: Path,
+    catalog: CatalogPath,
     target: Path,
     *,
     form: ExportForm = "tardis",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -13,9 +12,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.order_flow import FlowConfig, PairFlow, PairSlice
+from mm_nautilus.data.store import stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.system.moments import SECOND_NS, nanoseconds
+from mm_nautilus.system.store_url import CatalogPath
 
 STEP_SECONDS: Final = 0.1
 """Time between two steps of the efficient prices, seconds."""
@@ -253,14 +254,14 @@ def _check_path(spec: InstrumentSpec, prices: NDArray[np.float64]) -> None:
 
 
 def write_sample(
-    target: Path, config: SimulationConfig, on_progress: Callable[[float], None] | None = None
+    target: CatalogPath, config: SimulationConfig, on_progress: Callable[[float], None] | None = None
 ) -> None:
     """Write simulated data as a new catalog, whole or not at all; `on_progress` gets the share done, 0..1.
 
     Files that are no market data, such as a README, may be in the folder already. A `DataError` says that it holds
     market data, or cannot be written.
     """
-    if any((target / "data").rglob("*.parquet")):
+    if any((stored(target) / "data").glob("**/*.parquet")):
         raise DataError(
             f"{target} already holds a catalog; remove {target / 'data'} first or choose another folder"
         )

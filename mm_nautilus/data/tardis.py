@@ -14,6 +14,7 @@ from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.store_url import CatalogPath
 
 type OnBadRows = Literal["refuse", "skip"]
 type OffLotSizes = Literal["refuse", "round_down"]
@@ -70,7 +71,7 @@ class ImportReport:
 def import_tardis(
     files: Sequence[Path],
     spec: InstrumentSpec,
-    target: Path,
+    target: CatalogPath,
     *,
     on_bad_rows: OnBadRows = "refuse",
     source_symbol: str | None = None,
@@ -86,7 +87,7 @@ def import_tardis(
     spec
         The instrument to store the rows as.
     target
-        The catalog's folder; created, or extended if it exists.
+        The catalog's folder or its URL in a store; created, or extended if it exists.
     on_bad_rows
         ``refuse`` stops with every file's first bad rows; ``skip`` leaves bad rows out and reports them.
         Crossed states cannot be left out: under ``skip`` they are kept and reported.

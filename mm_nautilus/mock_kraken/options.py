@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.system.store_url import CatalogPath
 
 type Speed = float | Literal["max"]
 type AtEnd = Literal["loop", "stop"]
@@ -20,7 +20,7 @@ class VenueOptions:
     Without a catalog it plays the simulator; without symbols it plays all there are. A ConfigError has every problem.
     """
 
-    catalog: Path | None = None
+    catalog: CatalogPath | None = None
     symbols: tuple[str, ...] = ()
     seed: int = 20251213
     speed: Speed = 1.0

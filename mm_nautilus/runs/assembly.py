@@ -220,14 +220,14 @@ def build_backtest(
     inputs: RunInputs,
     folder: Path,
     *,
-    catalog: str,
+    catalog: Mapping[str, Any],
     on_progress: Callable[[float], None],
     interrupted: Callable[[], bool],
     say_trades: Callable[[str], None] = lambda _line: None,
 ) -> BacktestParts:
     """Return the engine of a backtest with everything added, ready to run.
 
-    `catalog` is the engine's path of the catalog; `on_progress` receives the share of the data done, 0..1;
+    `catalog` has the arguments of `engine_catalog`; `on_progress` receives the share of the data done, 0..1;
     `interrupted` returns whether the run must end now.
     """
     config = inputs.config
@@ -283,13 +283,15 @@ def _pandas_unloaded() -> Iterator[None]:
         del sys.modules["pandas"]
 
 
-def _node_config(inputs: RunInputs, folder: Path, catalog: str, fees: FeeModel) -> BacktestRunConfig:
+def _node_config(
+    inputs: RunInputs, folder: Path, catalog: Mapping[str, Any], fees: FeeModel
+) -> BacktestRunConfig:
     config = inputs.config
     ids = [InstrumentId.from_str(spec.instrument_id) for spec in inputs.specs.values()]
     data = [
         BacktestDataConfig(
             kind,
-            catalog,
+            **catalog,
             instrument_ids=ids,
             start_time=inputs.data_ns,
             end_time=inputs.end_ns,

@@ -9,7 +9,7 @@ from typing import Any
 from mm_nautilus.checks.config_source import load_config, read_config
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig
-from mm_nautilus.data.catalog import engine_path
+from mm_nautilus.data.catalog import engine_catalog
 from mm_nautilus.runs.assembly import RUN_ID, BacktestParts, build_backtest
 from mm_nautilus.runs.folder import refuse_unwritable_folders
 from mm_nautilus.runs.inputs import RunInputs, prepare
@@ -56,7 +56,7 @@ def run_backtest(
     refuse_unwritable_folders(config)
     on_warnings(inputs.warnings)
     keep_size_digits(inputs.specs.values())
-    with engine_path(config.catalog) as catalog, SignalListener() as signals:
+    with engine_catalog(config.catalog) as catalog, SignalListener() as signals:
         return _Backtest(inputs, catalog, signals, on_progress, say_trades).outcome()
 
 
@@ -66,7 +66,7 @@ class _Backtest(Run[BacktestParts]):
     def __init__(
         self,
         inputs: RunInputs,
-        catalog: str,
+        catalog: Mapping[str, Any],
         signals: SignalListener,
         on_progress: Callable[[float], None],
         say_trades: Callable[[str], None],

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -39,6 +38,7 @@ from mm_nautilus.market.rows import DeltaBlock, Side, TradeBlock, joined_blocks
 from mm_nautilus.runs.expected_fills import QuoteSizes, expected_fills
 from mm_nautilus.runs.inputs import book_bounds, books_before
 from mm_nautilus.system.moments import GAP_SECONDS, SECOND_NS, moment, nanoseconds
+from mm_nautilus.system.store_url import CatalogPath
 
 _BPS: Final = 10_000.0
 _SHORT_SHARE: Final = 0.99
@@ -73,7 +73,7 @@ class _Span:
 
 
 def calibrate_catalog(
-    catalog: Path,
+    catalog: CatalogPath,
     *,
     symbols: Sequence[str] | None = None,
     last_seconds: float | None = None,

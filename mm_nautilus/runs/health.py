@@ -27,6 +27,7 @@ from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.folder import write_refusal, written_folders
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
 from mm_nautilus.system.plain_text import counted
+from mm_nautilus.system.store_url import CatalogPath
 
 _PYTHON: Final = (3, 13)
 _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
@@ -155,7 +156,7 @@ def _clock_check() -> Check:
     return Check("clock", _OK, text)
 
 
-def _catalog_check(folder: Path, on_progress: OnProgress | None) -> Check:
+def _catalog_check(folder: CatalogPath, on_progress: OnProgress | None) -> Check:
     try:
         report = check_catalog(folder, on_progress=on_progress)
     except DataError as error:

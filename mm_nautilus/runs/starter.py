@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_UP, Context, Decimal
-from pathlib import Path
 from typing import Any, Final
 
 from mm_nautilus.config.amount import Amount
@@ -19,6 +18,7 @@ from mm_nautilus.market.rates import Rates
 from mm_nautilus.runs.calibration import MarketLook, look_at
 from mm_nautilus.runs.expected_fills import QuoteSizes
 from mm_nautilus.runs.inputs import first_mid
+from mm_nautilus.system.store_url import CatalogPath
 
 _DOLLARS: Final = ("USDT", "USD", "USDC", "EUR", "GBP", "CHF", "CAD", "AUD")
 """Currencies of totals, the first that all others can be converted to; a unit of each is about a dollar."""
@@ -91,7 +91,7 @@ class Starter:
 
 
 def starter_config(
-    catalog: Path, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
+    catalog: CatalogPath, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
 ) -> Starter:
     """Return the values of a first configuration, proposed from the beginning of each symbol's data.
 
@@ -106,7 +106,9 @@ def starter_config(
     return _starter(catalog, names, fees, writes_fees=False)
 
 
-def _starter(catalog: Path, names: Sequence[str] | None, fees: StarterFees, *, writes_fees: bool) -> Starter:
+def _starter(
+    catalog: CatalogPath, names: Sequence[str] | None, fees: StarterFees, *, writes_fees: bool
+) -> Starter:
     reader = CatalogReader(catalog)
     found = reader.choose(names)
     refuse_several_venues(found, "configuration")
@@ -136,7 +138,7 @@ def _starter(catalog: Path, names: Sequence[str] | None, fees: StarterFees, *, w
 
 
 def starter_sandbox(
-    catalog: Path, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
+    catalog: CatalogPath, names: Sequence[str] | None = None, fees: StarterFees = StarterFees()
 ) -> Starter:
     """Return the values of a sandbox's first configuration without its feed, as `starter_config` does.
 

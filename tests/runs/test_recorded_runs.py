@@ -37,7 +37,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = build_backtest(
         inputs,
         folder,
-        catalog=str(inputs.config.catalog),
+        catalog={"catalog_path": str(inputs.config.catalog)},
         on_progress=lambda _share: None,
         interrupted=lambda: False,
     )
