@@ -1,16 +1,20 @@
-"""An object store on loopback, in a process of its own: the engine holds the interpreter's lock while it waits for one."""
+"""An object store on loopback.
+
+It is in a process of its own, as the engine holds the interpreter's lock while it waits for an answer.
+"""
 
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.request import Request, urlopen
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
 BUCKET = "bucket"
-SECRET = "hunter2-correct-horse-battery"
+SECRET = "hunter2-correct-horse-battery"  # noqa: S105 - nobody's
 _PROGRAM = """
 import sys
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
@@ -37,8 +41,15 @@ def object_store(log: int = subprocess.DEVNULL) -> Iterator[str]:
 
 def send(address: str, method: str, body: bytes = b"") -> bytes:
     """Send a request past the package and return the answer."""
-    with urlopen(Request(address, body, {"Content-Type": "text/plain"}, method=method), timeout=10) as answer:
-        return bytes(answer.read())
+    parts = urlsplit(address)
+    connection = HTTPConnection(parts.netloc, timeout=10)
+    try:
+        connection.request(method, parts.path, body, {"Content-Type": "text/plain"})
+        answer = connection.getresponse()
+        assert answer.status < 300, answer.read()
+        return answer.read()
+    finally:
+        connection.close()
 
 
 def reach(monkeypatch: pytest.MonkeyPatch, address: str, **changes: str | None) -> None:

@@ -30,13 +30,24 @@ def catalog_place(text: str) -> CatalogPath:
         raise ConfigError(f"a catalog must be {CATALOG_TEXT}, was {text!r}") from None
 
 
+def folder_place(text: str) -> Path:
+    """Return a folder to write into; raises ConfigError for a URL."""
+    if is_url(text):
+        raise ConfigError(
+            f"--out must be the path of a folder, was {text!r}; copy its files into a store afterwards"
+        )
+    return Path(text)
+
+
 _FILE: Any = {"autocompletion": config_files, "callback": may_be_shipped}
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of a run.", show_default=False, **_FILE)]
 RunFile = Annotated[Path, typer.Argument(help="The run's YAML file.", **_FILE)]
 """A configuration file with a shipped default."""
 RunsFolder = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Parent of the run's folder (output.directory)."),
+    typer.Option(
+        "--out", metavar="DIR", help="Parent of the run's folder (output.directory).", parser=folder_place
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -47,15 +58,6 @@ Overrides = Annotated[
         autocompletion=setting_keys,
     ),
 ]
-
-
-def folder_place(text: str) -> Path:
-    """Return a folder to write into; raises ConfigError for a URL."""
-    if is_url(text):
-        raise ConfigError(
-            f"--out must be the path of a folder, was {text!r}; copy its files into a store afterwards"
-        )
-    return Path(text)
 
 
 CatalogFolder = Annotated[

@@ -27,9 +27,10 @@ from mm_nautilus.data.catalog_files import (
     open_parquet,
     read_batches,
     read_blocks,
+    unfinished_imports,
     waiting_sessions,
 )
-from mm_nautilus.data.store import StoredPath, StorePath, storage_options, stored
+from mm_nautilus.data.store import FileState, StoredPath, StorePath, file_state, storage_options, stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, TradeBlock
@@ -53,8 +54,8 @@ _HOW_TO_RECOVER: Final = "`mm-nautilus data recover` adds the recordings that we
 _PLAIN: Final = re.compile(r"[\w/.,:@=+~-]*")
 
 
-type FileVersions = tuple[tuple[str, int, int, int], ...]
-"""Path, inode, time of change and size of each file."""
+type FileVersions = tuple[tuple[str, FileState], ...]
+"""Each file's path and state."""
 
 
 class Redefinition(NamedTuple):
@@ -276,10 +277,10 @@ class CatalogReader:
 
     def version(self) -> FileVersions:
         """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
-        kinds = (INSTRUMENT_FOLDER, *DataKind)
-        paths = sorted(path for kind in kinds for path in self.folder.glob(f"data/{kind}/*/*.parquet"))
-        found = ((str(path), path.stat()) for path in paths)
-        return tuple((name, state.st_ino, state.st_mtime_ns, state.st_size) for name, state in found)
+        paths: list[StoredPath] = [*unfinished_imports(self.folder)]
+        for kind in (INSTRUMENT_FOLDER, *DataKind):
+            paths += (self.folder / "data" / kind).glob("*/*.parquet")
+        return tuple((str(path), file_state(path)) for path in sorted(paths))
 
     def bounds(self, instrument_id: str, kind: DataKind) -> tuple[int, int] | None:
         """Return the first and the last time of all files together, by their names, or None if there are none."""

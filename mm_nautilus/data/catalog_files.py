@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from nautilus_trader.model import FIXED_PRECISION
 
-from mm_nautilus.data.store import StoredPath, StorePath
+from mm_nautilus.data.store import StoredPath, StorePath, open_input
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Ints, Side, TradeBlock
@@ -222,7 +222,7 @@ def last_row(path: StoredPath, columns: list[str]) -> dict[str, Any]:
 def open_parquet(path: StoredPath) -> pq.ParquetFile:
     """Open a Parquet file; a `DataError` names it and says that it is empty, cut off or damaged."""
     try:
-        source = path.open_input() if isinstance(path, StorePath) else pa.OSFile(str(path), "rb")
+        source = open_input(path)
         if source.size() == 0:
             raise DataError(f"{path} is empty (0 bytes); remove it and import its data again")
         return pq.ParquetFile(source, pre_buffer=isinstance(path, StorePath))

@@ -11,8 +11,9 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Final, NamedTuple, Self
 
+import pyarrow as pa
 from pyarrow import ArrowException, fs
 
 from mm_nautilus.errors import DataError
@@ -55,11 +56,23 @@ _REFUSALS: Final = {
 }
 
 
+class FileState(NamedTuple):
+    """What differs if a file is another one."""
+
+    inode: int
+    """0 in a store, which has none."""
+    modified_ns: int
+    size: int
+
+
 class StorePath(StoreUrl):
     """A file or folder in an object store, with what readers of catalogs use of a `Path`.
 
     Every method raises a `DataError` if the environment lacks the credentials or the store refuses or does not answer.
     """
+
+    _listed: fs.FileInfo | None = None
+    """What the listing that it comes from says of it."""
 
     @property
     def _key(self) -> str:
@@ -92,10 +105,17 @@ class StorePath(StoreUrl):
             found = self._files.get_file_info(below)
         for info in found:
             path = type(self)(f"{self._scheme}://{info.path}")
+            path._listed = info
             if path.relative_to(self).full_match(pattern):
                 yield path
 
-    def open_input(self) -> Any:
+    def state(self) -> FileState:
+        """Return what differs if the object is another one, by the listing that it comes from or a new one."""
+        with self._saying("read"):
+            info = self._listed or self._files.get_file_info(self._key)
+        return FileState(0, info.mtime_ns or 0, info.size or 0)
+
+    def open_input(self) -> pa.NativeFile:
         """Open the object for reading at any place."""
         with self._saying("read"):
             return self._files.open_input_file(self._key)
@@ -161,6 +181,19 @@ type StoredPath = Path | StorePath
 def stored(place: CatalogPath) -> StoredPath:
     """Return a catalog's place as a path that can be read."""
     return StorePath(place) if isinstance(place, StoreUrl) else place
+
+
+def open_input(path: StoredPath) -> pa.NativeFile:
+    """Open a file for reading at any place; an `OSError` says why a local one cannot be."""
+    return path.open_input() if isinstance(path, StorePath) else pa.OSFile(str(path), "rb")
+
+
+def file_state(path: StoredPath) -> FileState:
+    """Return what differs if a file is another one."""
+    if isinstance(path, StorePath):
+        return path.state()
+    found = path.stat()
+    return FileState(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def storage_options(catalog: CatalogPath) -> dict[str, str] | None:

@@ -24,6 +24,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.pricing_model import PricingModel
 from mm_nautilus.system.moments import nanoseconds
 from mm_nautilus.system.raised import raised_text
+from mm_nautilus.system.store_url import CatalogPath
 from mm_nautilus.trading.strategy import MarketMaker
 
 _BATCH_ROWS = 2_000
@@ -171,7 +172,7 @@ class _FoundData:
 
 @lru_cache(_SPANS_KEPT)
 def _found_data(
-    catalog: Path,
+    catalog: CatalogPath,
     _version: FileVersions,
     symbols: tuple[str, ...],
     venue: str,
@@ -194,7 +195,7 @@ def _found_data(
 
 @lru_cache(_SPANS_KEPT)
 def _broken(
-    catalog: Path,
+    catalog: CatalogPath,
     _version: FileVersions,
     specs: tuple[InstrumentSpec, ...],
     start_ns: int | None,

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.data.catalog import INSTRUMENT_FOLDER
 from mm_nautilus.data.catalog_files import DataKind, folder_name
+from mm_nautilus.data.store import StoredPath, open_input, stored
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.search.objectives import OBJECTIVES, Objective
 from mm_nautilus.search.search_files import TRIALS
 from mm_nautilus.search.space import Point
 from mm_nautilus.search.trial import TrialOutcome
+from mm_nautilus.system.store_url import CatalogPath
 from mm_nautilus.system.whole_file import whole_file
 
 BEST: Final = "best.yaml"
@@ -142,25 +144,26 @@ def write_trials(folder: Path, table: pa.Table) -> None:
         pq.write_table(table, unfinished)
 
 
-def data_hash(catalog: Path, specs: Iterable[InstrumentSpec]) -> str:
+def data_hash(catalog: CatalogPath, specs: Iterable[InstrumentSpec]) -> str:
     """Return what a change of the instruments' data changes: the first digits of a SHA-256.
 
     It is of the name, the size and the footer of every file of the instruments' definitions, book changes and trades.
     Footers have counts and extremes of every column; the rows themselves are not read, so that it takes no time.
     """
     digest = hashlib.sha256()
-    for path in sorted(_files(catalog, specs)):
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
+    root = stored(catalog)
+    for path in sorted(_files(root, specs)):
+        with open_input(path) as file:
+            size = file.size()
             file.seek(max(0, size - _FOOTER_BYTES))
             length = int.from_bytes(file.read(4), "little") + _FOOTER_BYTES
             file.seek(max(0, size - length))
-            digest.update(f"{path.relative_to(catalog)} {size}\n".encode())
+            digest.update(f"{path.relative_to(root)} {size}\n".encode())
             digest.update(file.read())
     return digest.hexdigest()[:16]
 
 
-def _files(catalog: Path, specs: Iterable[InstrumentSpec]) -> Iterator[Path]:
+def _files(catalog: StoredPath, specs: Iterable[InstrumentSpec]) -> Iterator[StoredPath]:
     for spec in specs:
         for kind in (INSTRUMENT_FOLDER, *DataKind):
             yield from (catalog / "data" / kind / folder_name(spec.instrument_id)).glob("*.parquet")

@@ -5,8 +5,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
 _SEPARATOR: Final = "://"
-_URL: Final = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9._-]*(/[\w.,=+~-]+)*/?", re.ASCII)
-CATALOG_TEXT: Final = "the path of a folder or a URL such as s3://bucket/path (gs:// and az:// alike)"
+_URL: Final = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9._-]*(/(?!data(/|$))\w[\w.,=+-]*)*/?", re.ASCII)
+CATALOG_TEXT: Final = (
+    "the path of a folder or a URL such as s3://bucket/path (or gs://, az://), no part of it data"
+)
 
 
 class StoreUrl(PurePosixPath):
@@ -33,7 +35,8 @@ def is_url(text: str) -> bool:
 def catalog_path(text: str) -> CatalogPath:
     """Return a text as the place of a catalog; a ValueError says that it is a URL, but none of `CATALOG_TEXT`.
 
-    The engine takes other characters in a URL for escapes, queries or users, so that no secret fits into one.
+    The engine takes other characters in a URL for escapes, queries or users, so that no secret fits into one, and finds
+    nothing below a folder named data.
     """
     if not is_url(text):
         return Path(text)

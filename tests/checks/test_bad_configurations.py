@@ -281,7 +281,12 @@ CASES: dict[str, tuple[str, ...]] = {name: (GAMMA, *case) for name, case in OF_G
     "key at the wrong level": ("name: probe", "gamma: 0.1", "(it belongs under strategy)", "was 0.1"),
     "symbol with a space": ("BTC/USDT:", "BTC USDT:", "letters, digits", "was 'BTC USDT'"),
     "symbol that is a number": ("BTC/USDT:\n      cooldown_seconds: 3", "BTC/USDT: 5", "BTC/USDT", "was 5"),
-    "catalog empty": ("catalog: catalog", "catalog: ''", "the path of a folder or a URL such as s3://bucket/path", "was ''"),
+    "catalog empty": (
+        "catalog: catalog",
+        "catalog: ''",
+        "a folder or a URL such as s3://bucket/path",
+        "was ''",
+    ),
     "catalog missing": ("catalog: catalog\n", "", "Missing required config: catalog"),
     "start a word": ("2025-12-13T00:00:00Z", "yesterday", "start must be a date from", "was 'yesterday'"),
     "start no day": ("2025-12-13T00:00:00Z", "2025-02-30", "start must be a date from", "was '2025-02-30'"),
