@@ -91,9 +91,6 @@ class KeyDescription:
 
 
 class _ShortRepr(reprlib.Repr):
-    def __init__(self) -> None:
-        super().__init__(maxlevel=3, maxstring=60, maxother=60, maxlong=40)
-
     def repr_int(self, x: int, level: int) -> str:
         if x.bit_length() > 4000:
             return f"a whole number of {x.bit_length()} bits"
@@ -112,7 +109,7 @@ class _ShortRepr(reprlib.Repr):
         return super().repr_str(without_passwords(x), level)
 
 
-_SHORT: Final = _ShortRepr()
+_SHORT: Final = _ShortRepr(maxlevel=3, maxstring=60, maxother=60, maxlong=40)
 
 
 def shown(value: Any) -> str:

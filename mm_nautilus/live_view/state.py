@@ -142,7 +142,7 @@ class LiveState:
     def __init__(
         self, run: RunInfo, symbols: Sequence[SymbolInfo], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._run = run
+        self.run = run
         self._clock = clock
         self._lock = threading.Lock()
         self._symbols = {info.symbol: SymbolSnapshot(info) for info in symbols}
@@ -205,11 +205,6 @@ class LiveState:
     # -- Reading ----------------------------------------------------------------------------------------
 
     @property
-    def run(self) -> RunInfo:
-        """The run."""
-        return self._run
-
-    @property
     def changes(self) -> int:
         """How often something has happened that is to be shown at once: fills, their figures, guards, the end."""
         return self._changes
@@ -219,7 +214,7 @@ class LiveState:
         now = self._clock()
         with self._lock:
             return Snapshot(
-                run=self._run,
+                run=self.run,
                 status=self._status,
                 status_text=self._status_text,
                 uptime_seconds=now - self._began_at,

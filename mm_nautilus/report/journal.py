@@ -203,7 +203,7 @@ class Journal:
         """Set the file aside; a process that ends in between leaves every line in one file or another."""
         full = self._file
         self._rotations += 1
-        self._path.rename(_set_aside(self._path, self._rotations))
+        self._path.rename(self._path.with_stem(f"{self._path.stem}-{self._rotations:04d}"))
         self._open()
         full.close()
         if self._keep_files is not None:
@@ -230,10 +230,6 @@ def _ends_with_a_line(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() == b"\n"
-
-
-def _set_aside(path: Path, number: int) -> Path:
-    return path.with_stem(f"{path.stem}-{number:04d}")
 
 
 def _files_aside(path: Path) -> list[Path]:

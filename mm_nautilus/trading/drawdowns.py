@@ -45,7 +45,7 @@ class Drawdowns:
             if symbol.drawdown.update(pnl, symbol.sizes.cap_value(symbol.mid_price) or 0.0):
                 text = f"{symbol.drawdown.drawdown_pct:.2f} % of max_inventory"
                 yield (symbol,), NotQuoting.HALTED_DRAWDOWN, text
-        capital = self._capital()
+        capital = self.capital()
         if is_whole and capital is not None and self._account.update(total, capital):
             text = f"{self._account.drawdown_pct:.2f} % of the equity at the start"
             yield self._symbols, NotQuoting.HALTED_ACCOUNT_DRAWDOWN, text
@@ -53,10 +53,6 @@ class Drawdowns:
     def begin(self) -> None:
         """Store the starting balances; call it before the first order."""
         self._starting = self._balances.totals()
-
-    def note_start(self) -> None:
-        """Value the starting balances; call it once every symbol has a price."""
-        self._capital()
 
     def rearm(self) -> None:
         """Restart the account's drawdown at the current PnL."""
@@ -76,8 +72,11 @@ class Drawdowns:
         self._account.halted = account.get("halted", False)
         self._start_equity = saved.get("start_equity")
 
-    def _capital(self) -> float | None:
-        """Return the equity at the start in the report currency, None while a price for it is missing."""
+    def capital(self) -> float | None:
+        """Return the equity at the start in the report currency, None while a price for it is missing.
+
+        Call it once every symbol has a price, so that the balances are valued at those.
+        """
         if self._start_equity is None and self._account.limit_pct:
             self._start_equity = self._equity()
         return self._start_equity

@@ -183,7 +183,7 @@ class MarketMaker(GuardedStrategy):
         """Publish `FirstPrices` once every symbol has had a valid book; equity is measured from then on."""
         if all(symbol.mid_price is not None for symbol in self._symbols.values()):
             self._is_priced = True
-            self._drawdowns.note_start()
+            self._drawdowns.capital()
             self.publish_message(EVENTS_TOPIC, FirstPrices(now_ns))
 
     # -- Market events ----------------------------------------------------------------------------------

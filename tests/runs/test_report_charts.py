@@ -92,7 +92,7 @@ def test_bars_of_orders_add_up_to_the_counts(run: FinishedRun, files: RunFiles) 
 
 def test_lines_of_points_add_up_to_what_was_spent(finished_run: Runs) -> None:
     """A starter's points are spent as they are given back: no command is refused, and quotes wait."""
-    run = finished_run("v1_4.yaml", "venue.rate_limit={kraken: starter}")
+    run = finished_run("v1_4.yaml", "venue.rate_limit={kraken: starter}", "end=2025-12-13T12:12:00Z")
     files = read_run(run.outcome.folder)
     traces = named(points_figure(files, *span_of(files), kraken_rules("starter")))
     assert set(traces.pop("given back, each pair")["y"]) == {60.0}
