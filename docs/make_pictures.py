@@ -6,6 +6,9 @@ where it is not /usr/bin/chromium. The tables that ``make backtest`` prints are 
 
 import os
 import re
+import shlex
+import subprocess
+import sys
 import tempfile
 from io import StringIO
 from pathlib import Path
@@ -100,6 +103,27 @@ def draw_comparison(browser: Browser, path: Path) -> None:
     page.screenshot(path=IMAGES / "compare.png", clip=top_of(page, "#group-2"))
 
 
+def searched(folder: Path) -> Path:
+    """Run the first search of the page of the search, and return its report."""
+    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    files = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    for name, block in zip(("maker.yaml", "space.yaml"), files, strict=True):
+        (folder / name).write_text(block, encoding="utf-8")
+    for line in re.findall(
+        r"^mm-nautilus (data simulate .*|search maker.yaml space.yaml .*--jobs.*)$", text, re.MULTILINE
+    ):
+        command = [sys.executable, "-m", "mm_nautilus.cli", *shlex.split(line)]
+        subprocess.run(command, cwd=folder, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})  # noqa: S603
+    (report,) = folder.glob("searches/*/*/report.html")
+    return report
+
+
+def draw_search(browser: Browser, report: Path) -> None:
+    """Take the picture of one parameter's trials, in and out of sample."""
+    page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
+    page.locator("#figure-slice-0").screenshot(path=IMAGES / "search-slice.png")
+
+
 # -- The terminal -------------------------------------------------------------------------------------------
 
 
@@ -141,6 +165,7 @@ def draw_all(parent: Path) -> None:
         draw_top(browser, shipped.folder / "report.html")
         draw_report(browser, eventful.folder / "report.html")
         draw_comparison(browser, comparison)
+        draw_search(browser, searched(parent))
         browser.close()
     for picture in IMAGES.glob("*.png"):
         if picture.stat().st_size > LARGEST_BYTES:

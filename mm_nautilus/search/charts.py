@@ -1,6 +1,7 @@
 """The charts of a search: its trials in and out of sample, its folds and what the winners earned in them."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -30,8 +31,13 @@ def search_figures(search: SearchFiles) -> Iterator[tuple[str, Figure]]:
     yield "folds", _folds(search)
 
 
-def _axis(title: str, kind: str = "linear") -> Figure:
-    ticks: dict[str, Any] = {"dtick": "D2"} if kind == "log" else {}
+def _axis(title: str, kind: str = "linear", ends: Sequence[float] = ()) -> Figure:
+    """Return an x axis; a logarithmic one has whole labels at 1, 2 and 5 of each decade between its ends."""
+    ticks: dict[str, Any] = {}
+    if kind == "log":
+        first, last = (math.floor(math.log10(end)) for end in ends)
+        marks = [float(f"{digit}e{decade}") for decade in range(first, last + 1) for digit in (1, 2, 5)]
+        ticks = {"tickvals": marks, "ticktext": [f"{mark:g}" for mark in marks]}
     return x_axis(title={"text": title, "standoff": 6}, zeroline=False, type=kind, **ticks)
 
 
@@ -42,11 +48,11 @@ def _points(name: str, x: Sequence[Any], y: Sequence[float], colour: str, **more
     return line(name, x, numbers, colour=colour, **{"mode": "markers", "marker": marker, **more})
 
 
-def _axis_type(values: Sequence[Any]) -> str:
-    """Return Plotly's type of an axis for a parameter's values: logarithmic from a factor of ten on."""
-    if values and isinstance(values[0], str):
+def _kind(search: SearchFiles, key: str, values: Sequence[Any]) -> str:
+    """Return Plotly's type of the axis of a parameter."""
+    if any(isinstance(value, str) for value in values):
         return "category"
-    return "log" if values and 0 < 10 * min(values) <= max(values) else "linear"
+    return "log" if values and key in search.logarithmic else "linear"
 
 
 def _history(search: SearchFiles, objective: SearchObjective) -> Figure:
@@ -101,7 +107,7 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
         [1],
         pixels=330,
         hovermode="closest",
-        xaxis=_axis(short_key(key), _axis_type(places)),
+        xaxis=_axis(short_key(key), _kind(search, key, places), ends),
     )
 
 
@@ -256,7 +262,7 @@ def _study(search: SearchFiles, objective: SearchObjective, runs: Sequence[Run])
         if isinstance(values[0], str):
             distributions[short_key(key)] = CategoricalDistribution(values)
         else:
-            is_log = _axis_type(values) == "log"
+            is_log = key in search.logarithmic
             distributions[short_key(key)] = FloatDistribution(values[0], values[-1], log=is_log)
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

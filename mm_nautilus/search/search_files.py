@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.compare import value_text
@@ -65,7 +66,15 @@ class SearchFiles:
             table = pq.read_table(path)
         except FileNotFoundError as error:
             raise DataError(f"{folder} has no {path.name}: it must be the folder of a search") from error
-        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            yaml.YAMLError,
+            pa.ArrowException,
+        ) as error:
             reason = repr(error) if isinstance(error, KeyError) else str(error).partition("\n")[0]
             raise DataError(f"{path} cannot be read: {reason}") from error
         rows: list[dict[str, Any]] = table.to_pylist()
@@ -82,6 +91,10 @@ class SearchFiles:
 
     def _read_document(self, document: dict[str, Any]) -> None:
         self.document = document
+        space = yaml.safe_load(document["space"]["text"])
+        self.logarithmic = {
+            f"{_PARAMETER}{key}" for key, body in space.items() if isinstance(body, dict) and body.get("log")
+        }
         self.currency: str = document["report_currency"]
         self.objectives = [SearchObjective(**given) for given in document["objectives"]]
         windows = document["windows"]

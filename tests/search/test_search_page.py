@@ -85,6 +85,8 @@ def test_slices_have_all_completed_runs_in_and_out_of_sample(folder: Path, page:
             pytest.approx(point, rel=1e-6) for point in points
         ]
         assert sum(width > 0 for width in drawn["marker"]["line"]["width"]) == 2
+    kinds = [figure(page, f"slice-{number}")["layout"]["xaxis"]["type"] for number in range(3)]
+    assert kinds == ["log", "linear", "category"]
     colours = {trace(page, "slice-0", words)["marker"]["color"] for words in ("in sample", "out of sample")}
     assert len(colours) == 2
 
@@ -164,7 +166,7 @@ def test_a_damaged_search_is_refused_by_the_file(tmp_path: Path, command: Any) -
     assert done.returncode == 2
     assert f"{made} has no trials.parquet: it must be the folder of a search" in done.stderr
     (made / "search.json").write_text("{}")
-    with pytest.raises(DataError, match=r"search\.json cannot be read: KeyError\('report_currency'\)"):
+    with pytest.raises(DataError, match=r"search\.json cannot be read: KeyError\('space'\)"):
         write_search_page(made)
 
 
