@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, Final, Protocol, Self
 
-from mm_nautilus.errors import ConfigError
+from mm_nautilus.errors import ConfigError, RunFailedError
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, run_trial
 from mm_nautilus.system.raised import one_line
 
@@ -48,7 +48,10 @@ class Runner(Protocol):
     jobs: int
 
     def submit(self, task: TrialTask) -> Future[TrialOutcome]:
-        """Run a trial as soon as there is room for it; a process that dies is a trial that failed."""
+        """Run a trial as soon as there is room for it; a process that dies is a trial that failed.
+
+        Where no trial can be run any more, as on a cluster that is lost, the future raises a RunFailedError.
+        """
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_raised: object) -> None: ...
@@ -247,8 +250,8 @@ class _Ray:
         self._sending = threading.Lock()
         self._futures: dict[int, Future[TrialOutcome]] = {}
         self._count = 0
-        self._end: TrialOutcome | None = None
-        """What each trial has come to once the process has ended."""
+        self._lost: RunFailedError | None = None
+        """Why no trial can be run any more."""
 
     def __enter__(self) -> Self:
         self._process = _Process(_drive, self._address)
@@ -282,8 +285,8 @@ class _Ray:
         future: Future[TrialOutcome] = Future()
         future.set_running_or_notify_cancel()
         with self._sending:
-            if self._end is not None:
-                future.set_result(self._end)
+            if self._lost is not None:
+                future.set_exception(self._lost)
                 return future
             self._count += 1
             self._futures[self._count] = future
@@ -300,9 +303,9 @@ class _Ray:
         except (EOFError, OSError):
             text = f"the process that is connected to Ray {self._process.end_words()}"
             with self._sending:
-                self._end = TrialOutcome(error=text)
+                self._lost = RunFailedError(f"the Ray cluster is lost: {text}")
                 for future in self._futures.values():
-                    future.set_result(self._end)
+                    future.set_exception(self._lost)
 
     def __exit__(self, *_raised: object) -> None:
         self._process.stop()

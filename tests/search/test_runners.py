@@ -15,7 +15,7 @@ import pytest
 
 from mm_nautilus.checks.config_source import read_source
 from mm_nautilus.config.object_reference import ObjectReference
-from mm_nautilus.errors import ConfigError
+from mm_nautilus.errors import ConfigError, RunFailedError
 from mm_nautilus.search import runners
 from mm_nautilus.search.runners import Runner, pool_runner, ray_runner
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, run_trial
@@ -208,6 +208,13 @@ def test_trials_on_ray_have_the_same_outcomes(
     assert_same(first, expected)
     assert_same(last, expected)
     assert dead.error.startswith("Ray: The worker died unexpectedly")
+    running = ray.submit(task)
+    ray._process._process.kill()  # type: ignore[attr-defined] - as Ray itself ends it where the cluster is gone
+    for future in (running, ray.submit(task)):
+        with pytest.raises(
+            RunFailedError, match="the Ray cluster is lost: the process that is connected to Ray was"
+        ):
+            future.result()
     assert capfd.readouterr() == ("", "")
 
 
