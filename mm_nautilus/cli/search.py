@@ -13,67 +13,71 @@ from mm_nautilus.cli.options import AsJson, Overrides, Quiet, may_be_shipped
 from mm_nautilus.errors import ConfigError, StoppedRunError
 
 if TYPE_CHECKING:
-    from mm_nautilus.search.plan import SearchOptions
     from mm_nautilus.search.run_search import OnProgress, SearchOutcome
     from mm_nautilus.search.runners import Runner
 
 _DIRECTORY: Final = Path("searches")
+_WORDS: Final = {"config": "CONFIG", "space": "SPACE", "objectives": "--objective", "overrides": "--set"}
+"""What settings are called on the command line, where that is another name."""
 _FILE: Any = {"autocompletion": config_files, "callback": may_be_shipped, "show_default": False}
+
+
+_ConfigFile = Annotated[
+    Path | None, typer.Argument(help="The YAML file of the run whose parameters are searched.", **_FILE)
+]
+_SpaceFile = Annotated[Path | None, typer.Argument(help="The YAML file of the values to search.", **_FILE)]
+_Grid = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=V,V", help="Values of one key instead of a file, each tried; repeatable."),
+]
+_Trials = Annotated[
+    int | None, typer.Option(metavar="N", help="Points to try in each fold.", show_default="50")
+]
+_Jobs = Annotated[
+    int | None, typer.Option(metavar="N", help="Trials that run at once.", show_default="one a core")
+]
+_Ray = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Run trials on a Ray cluster: HOST:PORT, auto or local.")
+]
+_Folds = Annotated[
+    int | None, typer.Option(metavar="K", help="Tests, each after its own training.", show_default="1")
+]
+_TrainShare = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Share of the data before the first test.", show_default="0.5"),
+]
+_Objectives = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Figure to optimise; repeatable.", show_default="pnl_bps"),
+]
+_Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Database of the trials, for several machines.", show_default="a file"),
+]
+_Seed = Annotated[int | None, typer.Option(metavar="N", help="Seed of the sampler.", show_default="0")]
+_Resume = Annotated[
+    str | None, typer.Option(metavar="ID", help="Go on with an earlier search.", autocompletion=search_names)
+]
+_Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Parent of the search's folder.", show_default="searches")
+]
 
 
 def search_command(
     *,
-    config: Annotated[
-        Path | None, typer.Argument(help="The YAML file of the run whose parameters are searched.", **_FILE)
-    ] = None,
-    space: Annotated[
-        Path | None, typer.Argument(help="The YAML file of the values to search.", **_FILE)
-    ] = None,
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=V,V", help="Values of one key instead of a file, each tried; repeatable."),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Points to try in each fold.", show_default="50"),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Trials that run at once.", show_default="one a core"),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Run trials on a Ray cluster: HOST:PORT, auto or local."),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(metavar="K", help="Tests, each after its own training.", show_default="1"),
-    ] = None,
-    train_share: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Share of the data before the first test.", show_default="0.5"),
-    ] = None,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Figure to optimise; repeatable.", show_default="pnl_bps"),
-    ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Database of the trials, for several machines.", show_default="a file"
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of the sampler.", show_default="0")
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Go on with an earlier search.", autocompletion=search_names),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Parent of the search's folder.", show_default="searches"),
-    ] = None,
+    config: _ConfigFile = None,
+    space: _SpaceFile = None,
+    grid: _Grid = None,
+    trials: _Trials = None,
+    jobs: _Jobs = None,
+    ray: _Ray = None,
+    folds: _Folds = None,
+    train_share: _TrainShare = None,
+    objective: _Objectives = None,
+    storage: _Storage = None,
+    seed: _Seed = None,
+    resume: _Resume = None,
+    out: _Out = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -87,31 +91,17 @@ def search_command(
     with ending_on_signals("interrupted before the search began; nothing was written"):
         runner = _runner(jobs, ray)
         directory = out or _DIRECTORY
+        settings = {
+            **{"config": config, "overrides": overrides, "space": space, "grid": grid, "folds": folds},
+            **{"train_share": train_share, "objectives": objective, "seed": seed},
+        }
+        given = {name: value for name, value in settings.items() if value not in (None, [])}
         if resume is not None:
-            given = {
-                **{"CONFIG": config, "SPACE": space, "--grid": grid, "--folds": folds, "--set": overrides},
-                **{"--train-share": train_share, "--objective": objective, "--seed": seed},
-            }
             search = _resumed(resume, directory, given, trials, storage)
         else:
-            if config is None:
-                raise ConfigError("CONFIG must be the YAML file of a run, was left out")
-            from mm_nautilus.search.plan import SearchOptions  # noqa: PLC0415 (keeps --help fast)
-
-            options = SearchOptions(
-                config=config,
-                directory=directory,
-                overrides=overrides or (),
-                space=space,
-                grid=grid or (),
-                trials=trials,
-                folds=1 if folds is None else folds,
-                train_share=0.5 if train_share is None else train_share,
-                objectives=objective or ("pnl_bps",),
-                storage=storage,
-                seed=seed or 0,
+            search = _new(
+                given | {"directory": directory, "trials": trials, "storage": storage}, warns=not quiet
             )
-            search = _new(options, warns=not quiet)
         try:
             with _progress(shows=not (quiet or as_json)) as on_progress, runner:
                 outcome = search(runner, on_progress)
@@ -137,13 +127,15 @@ def _runner(jobs: int | None, ray: str | None) -> "Runner":
     return ray_runner(ray)
 
 
-def _new(options: "SearchOptions", *, warns: bool) -> _Search:
-    """Check a new search, and return what runs it."""
+def _new(settings: dict[str, Any], *, warns: bool) -> _Search:
+    """Check a new search, and return what runs it; the settings are those of `SearchOptions`."""
     from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
-    from mm_nautilus.search.plan import draft  # noqa: PLC0415
+    from mm_nautilus.search.plan import SearchOptions, draft  # noqa: PLC0415
     from mm_nautilus.search.run_search import run_search  # noqa: PLC0415
 
-    drafted = draft(options)
+    if "config" not in settings:
+        raise ConfigError("CONFIG must be the YAML file of a run, was left out")
+    drafted = draft(SearchOptions(**settings))
     for warning in grouped_warnings(drafted.warnings) if warns else []:
         print_line(warning, err=True)
     return lambda runner, on_progress: run_search(drafted, runner, on_progress)
@@ -156,10 +148,10 @@ def _resumed(
     from mm_nautilus.search.plan import find_search, reopen  # noqa: PLC0415
     from mm_nautilus.search.run_search import resume_search  # noqa: PLC0415
 
-    beside = [key for key, value in given.items() if value not in (None, [])]
-    if beside:
-        text = "--resume goes on with what the search had, and must stand without others than --trials"
-        raise ConfigError(f"{text}, was beside {', '.join(beside)}")
+    if given:
+        words = [_WORDS.get(name, f"--{name.replace('_', '-')}") for name in given]
+        text = "--resume goes on with what the search had, and must stand without what is part of that"
+        raise ConfigError(f"{text}, was beside {', '.join(words)}")
     folder = find_search(directory, name)
     plan = reopen(folder, trials, storage)
     return lambda runner, on_progress: resume_search(plan, folder, runner, on_progress)

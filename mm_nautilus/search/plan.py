@@ -44,7 +44,7 @@ from mm_nautilus.search.windows import (
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.near_names import known_names
 from mm_nautilus.system.plain_text import without_passwords
-from mm_nautilus.system.whole_file import write_whole
+from mm_nautilus.system.whole_file import whole_file, write_whole
 
 DEFAULT_TRIALS: Final = 50
 """Points tried in each fold, unless there are fewer or more are asked for."""
@@ -156,7 +156,8 @@ def write_modules(folder: Path, modules: Mapping[Path, bytes]) -> None:
     """Write the user's modules beside the configuration that names them."""
     for name, content in modules.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / name, content.decode())
+        with whole_file(folder / name) as unfinished:
+            unfinished.write_bytes(content)
 
 
 def _ends(window: Window) -> dict[str, str]:
@@ -374,6 +375,11 @@ def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, sto
     if found != data["hash"]:
         text = f"the catalog {config.catalog} must be what it was at the search's begin"
         raise ConfigError(f"{text} (hash {data['hash']}), was changed (hash {found})")
+    for name, content in inputs.code.sources.items():
+        if (folder / name).read_bytes() != content:
+            raise ConfigError(
+                f"{name} must be what it was at the search's begin, {folder / name}, was changed"
+            )
     if storage is None and document["storage"] is not None and "***@" in document["storage"]:
         text = "--storage must be given again, as passwords are not kept"
         raise ConfigError(f"{text}, was left out ({document['storage']})")

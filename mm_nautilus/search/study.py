@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 JOURNAL: Final = "study.journal"
+_LARGEST_GENERATION: Final = 50
 STORAGE_ERRORS: Final = (StorageInternalError, OSError)
 """What is raised where a storage fails while a search runs."""
 _LOCK: Final = ".lock"
@@ -160,10 +162,12 @@ class _SeededSampler(BaseSampler):
 
 
 def _sampler(plan: Plan, fold: int) -> BaseSampler:
+    # A generation is a part of the trials, so that there are several.
+    nsga2 = partial(NSGAIISampler, population_size=min(_LARGEST_GENERATION, max(10, plan.trials // 5)))
     kinds: dict[str, Callable[..., BaseSampler]] = {
         "grid": RandomSampler,
         "tpe": TPESampler,  # it reckons with trials that still run, as constant_liar is on by default
-        "nsga2": NSGAIISampler,
+        "nsga2": nsga2,
     }
     kind = kinds[plan.sampler]
 

@@ -112,7 +112,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         (("--resume", "20261129"), "--resume must be a search in searches (there is none), was 20261129"),
         (
             ("small.yaml", "--resume", "20261129", "--seed", "1"),
-            "must stand without others than --trials, was beside CONFIG, --seed",
+            "must stand without what is part of that, was beside CONFIG, --seed",
         ),
         (
             ("small.yaml", "space.yaml", "--ray", "auto", "--jobs", "2"),

@@ -27,6 +27,7 @@ def drafted(config: Path, *grid: str, **options: Any) -> Draft:
 
 def saved(plan: Plan, folder: Path) -> Path:
     """Write what a search's folder has from its beginning."""
+    folder.mkdir(exist_ok=True)
     plan.save(folder)
     document = plan.document() | {"trials": {"asked_per_fold": plan.trials}}
     (folder / SEARCH).write_text(json.dumps(document))
@@ -78,6 +79,17 @@ def test_a_password_is_not_kept_and_asked_for_again(config: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="--storage must be given again, as passwords are not kept"):
         reopen(tmp_path)
     assert reopen(tmp_path, storage=url).storage == url
+
+
+def test_a_changed_module_is_refused(tmp_path: Path):
+    saved(drafted(write_small(tmp_path, **{"class": "picky:Picky"}), *GRID).plan(0.0), tmp_path / "kept")
+    assert reopen(tmp_path / "kept").modules
+    with (tmp_path / "picky.py").open("a") as module:
+        module.write("# better\n")
+    with pytest.raises(
+        ConfigError, match=r"picky\.py must be what it was at the search's begin, .*kept.picky\.py"
+    ):
+        reopen(tmp_path / "kept")
 
 
 def test_a_changed_catalog_or_a_damaged_file_is_refused(tmp_path: Path):
