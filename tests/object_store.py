@@ -60,6 +60,7 @@ def reach(monkeypatch: pytest.MonkeyPatch, address: str, **changes: str | None) 
         "AWS_ENDPOINT_URL": address,
         "AWS_ALLOW_HTTP": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
     }
     for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_", "AZURE_"))]:
         monkeypatch.delenv(name)

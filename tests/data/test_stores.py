@@ -200,6 +200,7 @@ def cut_off(
             bring(recording, target)
 
 
+@pytest.mark.long
 def test_a_failed_import_leaves_nothing(address: str, recording: Path, monkeypatch: pytest.MonkeyPatch):
     for error in (DataError, KeyboardInterrupt):
         cut_off(monkeypatch, recording, URL.with_name("failed"), error)
@@ -235,6 +236,7 @@ def test_a_killed_import_is_named_until_it_is_taken_back(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_store_refuses_what_a_folder_refuses(recording: Path, imported: ImportReport):
     del imported
     with pytest.raises(DataError, match=f"{URL}/data/.* already holds data from 2025-12-13T12:00"):
