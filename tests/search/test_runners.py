@@ -219,7 +219,9 @@ def test_trials_on_ray_have_the_same_outcomes(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("address", "answer"), [("127.0.0.1:1", "no answer in 3 s"), ("here", "")])
+@pytest.mark.parametrize(
+    ("address", "answer"), [("127.0.0.1:1", "no answer in 3 s; for a cluster"), ("here", "")]
+)
 def test_a_cluster_that_does_not_answer_is_one_error(
     address: str, answer: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
