@@ -30,7 +30,7 @@ _START_SECONDS: Final = 60.0
 """Longest time that Ray may take to start here."""
 _ANSWER_SECONDS: Final = 20.0
 """Longest time that a cluster may take to answer."""
-_TOKEN_HINT: Final = "; for a cluster that asks for a token, set RAY_AUTH_MODE=token"
+_NO_ANSWER_HINT: Final = "; for a cluster that asks for a token, set RAY_AUTH_MODE=token"
 _END_SECONDS: Final = 10.0
 """Longest time that a process may take to end its trial in order."""
 _OF_TERMINALS: Final = (signal.SIGINT, signal.SIGHUP)
@@ -272,7 +272,7 @@ class _Ray:
             answer = (
                 self._process.pipe.recv()
                 if self._process.pipe.poll(seconds)
-                else f"no answer in {seconds:g} s{_TOKEN_HINT}"
+                else f"no answer in {seconds:g} s{_NO_ANSWER_HINT}"
             )
         except EOFError:
             answer = f"the process that connects to it {self._process.end_words()}"
