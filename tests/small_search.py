@@ -21,6 +21,7 @@ class Picky(MarketMaker):
         if self.symbols["XRP/USDT"].params.min_spread_pct == 0.05:
             raise ValueError("no such width")
 """
+SMALL = SimulationConfig(duration_seconds=2280, activity=0.1)
 VALUES: dict[str, Any] = {
     "name": "small",
     "catalog": "catalog",
@@ -42,7 +43,7 @@ VALUES: dict[str, Any] = {
 def write_small(folder: Path, **strategy: Any) -> Path:
     """Write the catalog and the configuration, with other parameters, and return the latter."""
     if not (folder / "catalog").exists():
-        write_sample(folder / "catalog", SimulationConfig(duration_seconds=2280, activity=0.1))
+        write_sample(folder / "catalog", SMALL)
     (folder / "picky.py").write_text(PICKY)
     path = folder / "small.yaml"
     path.write_text(yaml_text({**VALUES, "strategy": {**VALUES["strategy"], **strategy}}))
