@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from rich.console import Group
 from rich.table import Table
@@ -110,12 +109,7 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 def _compared(folder: Path, label: str) -> ComparedRun:
     files = read_run(folder)
     table = files.table("equity", ["ts_event", "trading_pnl"])
-    try:
-        document = yaml.safe_load(files.config_text)
-    except yaml.YAMLError as error:
-        raise DataError(f"{folder / 'config.yaml'} is not YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{folder / 'config.yaml'} must be a mapping of keys, was {type(document).__name__}")
+    document = files.config
     document.pop("output", None)  # it says nothing about results
     pnl = numbers(table, "trading_pnl")
     return ComparedRun(label, files, dict(_flat(document)), times(table), pnl)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS, OwnFills, fill_quality
@@ -258,7 +257,7 @@ def _answer_fills(
 
 def _merged_params(files: RunFiles) -> dict[str, dict[str, Any]]:
     """Return each symbol's parameters, as far as the run's configuration has them."""
-    strategy = (yaml.safe_load(files.config_text) or {}).get("strategy", {})
+    strategy = files.config.get("strategy", {})
     own = strategy.get("symbols") or {}
     return {symbol: merge_symbol(strategy, own.get(symbol) or {}) for symbol in files.summary["symbols"]}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
 
 from mm_nautilus.config.near_files import near_folder_hint
@@ -53,6 +54,18 @@ class RunFiles:
                 f"{folder} has no figures yet, its run is {summary['status']}: a live run writes them once a minute"
             )
         return cls(folder, summary, config_text)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's configuration; a DataError says that its text is no mapping of keys."""
+        path = self.folder / _CONFIG
+        try:
+            found = yaml.load(self.config_text, yaml.CSafeLoader)
+        except yaml.YAMLError as error:
+            raise DataError(f"{path} is not YAML: {error}") from error
+        if not isinstance(found, dict):
+            raise DataError(f"{path} must be a mapping of keys, was {type(found).__name__}")
+        return found
 
     @property
     def is_sandbox(self) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError, StoppedRunError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.control import StopCause
@@ -202,7 +201,7 @@ class Run[RunParts: Parts[Any, Any]]:
         from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run's start waits for it)
         from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
 
-        files = RunFiles(self.folder, self.summary, resolved_yaml(self._run.config))
+        files = RunFiles(self.folder, self.summary, (self.folder / "config.yaml").read_text(encoding="utf-8"))
         self.summary = write_completed(files, result, is_resumed=self._is_resumed)
 
     def _write_page(self) -> None:
