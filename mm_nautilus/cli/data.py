@@ -316,6 +316,8 @@ def recover_command(catalog: WrittenCatalog, as_json: AsJson = False) -> None:
 
     if isinstance(catalog, StoreUrl):
         taken = take_back_imports(catalog)
+        if not taken.imports:
+            CatalogReader(catalog).some_instruments()
         if as_json:
             print_json(taken.to_dict())
         else:

@@ -300,6 +300,11 @@ MISTAKES: dict[str, tuple[tuple[object, ...], dict[str, str | None], str]] = {
         {},
         "--set catalog: the catalog s3://nowhere/a ",
     ),
+    "nothing to take back": (
+        ("data", "recover", "s3://nowhere/a"),
+        {},
+        "does not exist; there is no bucket nowhere",
+    ),
     "into no bucket": (
         ("data", "simulate", "s3://nowhere/a"),
         {},
