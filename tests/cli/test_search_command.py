@@ -22,13 +22,33 @@ SPACE = """\
 strategy.min_spread_pct: {low: 0.03, high: 0.1}
 strategy.cooldown_seconds: {low: 1, high: 5, step: 1}
 """
+GATED = """\
+import time
+from pathlib import Path
+
+from mm_nautilus import MarketMaker
+
+CLOSED, STARTS = (Path(__file__).with_name(name) for name in ("closed", "starts"))
+
+
+class Gated(MarketMaker):
+    def on_start(self):
+        super().on_start()
+        if CLOSED.exists():
+            with STARTS.open("a") as starts:
+                starts.write(".")
+            while CLOSED.exists() and len(STARTS.read_text()) == 5:
+                time.sleep(0.01)
+"""
+"""A strategy whose fifth run waits while a file is there: with one job, it is the third trial."""
 SEARCH = ("search", "small.yaml", "space.yaml", "--jobs", "1", "--trials", "4", "--seed", "3")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search")
-    write_small(folder)
+    write_small(folder, **{"class": "gated:Gated"})
+    (folder / "gated.py").write_text(GATED)
     (folder / "space.yaml").write_text(SPACE)
     return folder
 
@@ -202,12 +222,17 @@ def test_a_search_that_was_ended_loses_no_trial_and_goes_on_as_it_would_have(
     whole: tuple[Path, str, str], place: Path, number: signal.Signals
 ):
     directory = place / number.name
+    closed, starts = place / "closed", place / "starts"
+    starts.write_text("")
+    closed.touch()
     process = begun(place, *SEARCH, "--out", directory.name, "--json")
-    wait_for(lambda: any(results(path) > 1 for path in directory.glob("*/study.journal")), process)
+    wait_for(lambda: len(starts.read_text()) == 5, process)
     os.killpg(process.pid, number)
+    closed.unlink()
     out, err = process.communicate(timeout=60)
     (folder,) = directory.iterdir()
     known = results(folder / "study.journal")
+    assert 2 <= known <= 3
     if number == signal.SIGINT:
         assert process.returncode == 130
         (text,) = json.loads(err.splitlines()[-1])["errors"]
@@ -264,7 +289,7 @@ def test_two_processes_work_at_one_search_and_more_trials_are_another_look(
 @pytest.mark.long
 def test_a_search_whose_trials_all_fail_fails_with_the_first_error(command, there: Path):
     write_small(there, **{"class": "picky:Picky"}).rename(there / "picky.yaml")
-    write_small(there)
+    write_small(there, **{"class": "gated:Gated"})
     ended = command("search", "picky.yaml", "--grid", "strategy.min_spread_pct=0.05", "--out", "failed")
     assert ended.returncode == 1
     (folder,) = (there / "failed").iterdir()
