@@ -6,7 +6,7 @@ Each search is a real one, on a simulated market of its own seed: an hour and a 
 of 1.5 bps a side earn, 12 trials, one fold. Without an edge it searches the phase of `jittered_prices`, which shuffles
 widths and cannot be better or worse on average; the strategy earns whatever it is, which is the harder case for a
 verdict. With an edge it searches the width itself, around a configuration that quotes far too wide. Results depend on
-the seeds only, not on the machine. 60 searches take about ten minutes on two idle cores.
+the seeds only, not on the machine. 60 searches take about ten minutes on two idle cores (half an hour on busy ones).
 """
 
 import argparse
@@ -77,8 +77,16 @@ def searched(folder: Path, kind_and_seed: tuple[str, int]) -> dict[str, Any]:
         overrides = [f"catalog={catalog}", f"{KEYS}.seed={seed}"]
         if kind == "with":
             overrides.append(f"{KEYS}.width_bps={TOO_WIDE_BPS}")
-        options = SearchOptions(CONFIG, overrides, space=space, trials=TRIALS, objectives=("pnl",), seed=seed)
-        outcome = run_search(draft(options), Path(made), Inline(), lambda *_told: None)
+        options = SearchOptions(
+            config=CONFIG,
+            directory=Path(made),
+            overrides=overrides,
+            space=space,
+            trials=TRIALS,
+            objectives=("pnl",),
+            seed=seed,
+        )
+        outcome = run_search(draft(options), Inline(), lambda *_told: None)
     document = outcome.document
     verdict = document["verdict"]
     failed = [check["name"] for check in verdict["checks"] if not check["holds"]]
