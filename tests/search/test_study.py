@@ -1,6 +1,5 @@
 """The study of a fold: what it asks for, what it remembers, and what becomes of trials whose process is gone."""
 
-import multiprocessing as mp
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import python
 
 from mm_nautilus.checks.config_source import read_source
 from mm_nautilus.errors import ConfigError
@@ -115,7 +115,7 @@ def test_the_same_seed_proposes_the_same_also_after_an_interruption(tmp_path: Pa
         assert points(opened) != expected
 
 
-def _die(folder: Path) -> None:
+def die(folder: Path) -> None:
     """Run two trials, begin two others, know what one of them came to, and be killed."""
     with study(folder, plan(folder)) as opened:
         run_all(opened, 2)
@@ -129,10 +129,11 @@ def _die(folder: Path) -> None:
 
 @pytest.mark.long
 def test_a_killed_process_loses_no_trial_that_had_ended(tmp_path: Path):
-    process = mp.get_context("fork").Process(target=_die, args=(tmp_path,))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    folders = [str(ROOT / "tests"), str(Path(__file__).parent)]
+    call = f"test_study.die(test_study.Path({str(tmp_path)!r}))"
+    code = f"import sys; sys.path += {folders!r}; import test_study; {call}"
+    died = python("-c", code)
+    assert died.returncode == -signal.SIGKILL, died.stderr
     with study(tmp_path, plan(tmp_path)) as opened:
         assert [told.number for told in opened.told()] == [0, 1, 2]
         lost = next(trial for trial in opened._trials() if trial.number == 3)
