@@ -68,12 +68,21 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
     """Open a database, or the journal in a search's folder, and close it after the block.
 
-    A ConfigError says that a database refuses, or that there is none of such an address.
+    A ConfigError says that a database refuses, that there is none of such an address, or that the journal is damaged.
     """
     if url is None:
         path = folder / JOURNAL
-        _cut_unfinished_line(path)
-        yield JournalStorage(JournalFileBackend(str(path), lock_obj=_JournalLock(str(path))))
+        lock = _JournalLock(str(path))
+        lock.acquire()  # else the line may be one that another process is about to finish
+        try:
+            _cut_unfinished_line(path)
+        finally:
+            lock.release()
+        try:
+            journal = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"{path} cannot be read, it is damaged: {one_line(str(error))}") from error
+        yield journal
         return
     try:
         storage = RDBStorage(url)

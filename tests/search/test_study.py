@@ -249,3 +249,15 @@ def test_a_storage_that_cannot_be_used_is_refused(url: str, tmp_path: Path):
     (problem,) = refused.value.problems
     assert problem.startswith(f"--storage must be the URL of a database that Optuna can use, was {url}: ")
     assert "\n" not in problem
+
+
+def test_a_damaged_journal_is_refused(tmp_path: Path):
+    with study(tmp_path, plan(tmp_path, trials=1)) as opened:
+        run_all(opened)
+    journal = tmp_path / "study.journal"
+    journal.write_text(journal.read_text().replace('{"op_code":4', '{"op_code"', 1))
+    with (
+        pytest.raises(ConfigError, match=r"study\.journal cannot be read, it is damaged: "),
+        study(tmp_path, plan(tmp_path)),
+    ):
+        pass
