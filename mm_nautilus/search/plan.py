@@ -240,10 +240,7 @@ class Draft:
                 "simulated": any(spec.simulated for spec in self.inputs.specs.values()),
             },
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={
-                name.replace("-", "_"): metadata.version(name)
-                for name in ("mm-nautilus", "nautilus_trader", "optuna")
-            },
+            versions=_versions(),
             modules=self.inputs.code.sources,
         )
 
@@ -281,6 +278,13 @@ def draft(options: SearchOptions) -> Draft:
     span = Window(_whole_microseconds(inputs.quote_ns), _whole_microseconds(inputs.end_ns + 1))
     objectives = tuple(chosen_objectives(options.objectives))
     return Draft(options, loaded, inputs, space, text, objectives, span)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        name.replace("-", "_"): metadata.version(name)
+        for name in ("mm-nautilus", "nautilus_trader", "optuna")
+    }
 
 
 def _option_problems(options: SearchOptions) -> Iterator[str]:
@@ -352,8 +356,8 @@ def read_document(folder: Path) -> dict[str, Any]:
 def reopen(folder: Path, trials: int | None = None, storage: str | None = None) -> Plan:
     """Return an earlier search as it was; `trials` raises the number of points to try in each fold.
 
-    A ConfigError says that a file of it is damaged, the catalog is not what it was, `trials` is below what it was, or
-    the storage's address is needed again, as its password is not kept.
+    A ConfigError says that a file of it is damaged, the catalog or the version of a package is not what it was,
+    `trials` is below what it was, or the storage's address is needed again, as its password is not kept.
     """
     document = read_document(folder)
     try:
@@ -365,6 +369,13 @@ def reopen(folder: Path, trials: int | None = None, storage: str | None = None) 
 def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, storage: str | None) -> Plan:
     written = read_mapping(folder / CONFIG, "configuration")
     source = source_with(replace(written, path=Path(document["config_file"])), {})
+    others = [
+        f"{name} must be {document['versions'].get(name)}, as at the search's begin, was {version}"
+        for name, version in _versions().items()
+        if document["versions"].get(name) != version
+    ]
+    if others:
+        raise ConfigError(others)
     config = read_config(source.values).config
     data, windows = document["data"], document["windows"]
     asked = document["trials"]["asked_per_fold"]
@@ -380,7 +391,7 @@ def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, sto
             raise ConfigError(
                 f"{name} must be what it was at the search's begin, {folder / name}, was changed"
             )
-    if storage is None and document["storage"] is not None and "***@" in document["storage"]:
+    if storage is None and document["storage"] is not None and "***" in document["storage"]:
         text = "--storage must be given again, as passwords are not kept"
         raise ConfigError(f"{text}, was left out ({document['storage']})")
     space = load_space(folder / SPACE, source)

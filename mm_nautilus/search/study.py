@@ -438,7 +438,7 @@ def registered_worker(folder: Path) -> Iterator[str]:
 
 def is_worker_alive(folder: Path, worker: str) -> bool:
     """Return whether the process of a name may still run trials; one of another machine may."""
-    if not worker.startswith(f"{socket.gethostname()}-"):
+    if worker.rsplit("-", 2)[0] != socket.gethostname():
         return bool(worker)
     path = folder / _WORKERS / worker
     if not path.exists():

@@ -6,6 +6,10 @@ from typing import Final
 
 _USER_OF_AN_ADDRESS: Final = re.compile(r"(:/{1,2})\S*@")
 """User and password in an address, also in one with a single slash; a password may contain slashes."""
+_SECRET_OF_A_QUERY: Final = re.compile(
+    r"([?&][^=&\s]*(?:passw|pwd|secret|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE
+)
+"""A value in an address that is secret by its name, such as ``?password=``."""
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
@@ -29,5 +33,8 @@ def printable(text: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with stars for user and password in addresses such as ``https://me:secret@host``."""
-    return _USER_OF_AN_ADDRESS.sub(r"\1***@", text)
+    """Return a text with stars for user, password and the query's secrets in addresses.
+
+    These are such as ``https://me:secret@host`` and ``postgresql://host/db?password=secret``.
+    """
+    return _SECRET_OF_A_QUERY.sub(r"\1***", _USER_OF_AN_ADDRESS.sub(r"\1***@", text))

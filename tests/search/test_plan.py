@@ -72,13 +72,26 @@ def test_a_search_is_the_same_again_from_its_folder(config: Path, tmp_path: Path
         reopen(tmp_path, trials=5)
 
 
-def test_a_password_is_not_kept_and_asked_for_again(config: Path, tmp_path: Path):
-    url = "postgresql://me:secret@db/searches"
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@db/searches", "postgresql://db/searches?user=me&password=secret"]
+)
+def test_a_password_is_not_kept_and_asked_for_again(config: Path, tmp_path: Path, url: str):
     saved(drafted(config, *GRID, storage=url).plan(0.0), tmp_path)
     assert "secret" not in (tmp_path / SEARCH).read_text()
     with pytest.raises(ConfigError, match="--storage must be given again, as passwords are not kept"):
         reopen(tmp_path)
     assert reopen(tmp_path, storage=url).storage == url
+
+
+def test_another_version_of_what_runs_the_trials_is_refused(config: Path, tmp_path: Path):
+    saved(drafted(config, *GRID).plan(0.0), tmp_path)
+    document = json.loads((tmp_path / SEARCH).read_text())
+    now = document["versions"]["nautilus_trader"]
+    document["versions"]["nautilus_trader"] = "1.0"
+    (tmp_path / SEARCH).write_text(json.dumps(document))
+    expected = f"nautilus_trader must be 1.0, as at the search's begin, was {now}"
+    with pytest.raises(ConfigError, match=f"^{expected}$"):
+        reopen(tmp_path)
 
 
 def test_a_changed_module_is_refused(tmp_path: Path):

@@ -1,6 +1,7 @@
 """The study of a fold: what it asks for, what it remembers, and what becomes of trials whose process is gone."""
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,6 +150,12 @@ def test_a_killed_process_loses_no_trial_that_had_ended(tmp_path: Path):
             opened.tell(asked, result(asked))
         run_all(opened)
         assert len(opened.told()) == 12
+
+
+def test_a_process_of_another_machine_may_live_whatever_the_machine_is_called(tmp_path: Path):
+    host = socket.gethostname()
+    assert not is_worker_alive(tmp_path, f"{host}-1-0123abcd")
+    assert is_worker_alive(tmp_path, f"{host}-2-1-0123abcd")
 
 
 def test_two_processes_share_a_grid(tmp_path: Path):
