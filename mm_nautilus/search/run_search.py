@@ -169,7 +169,7 @@ class _Search:
         try:
             self._play(self._training_jobs())
             winners = self._winners()
-            self._play(self._test_jobs())
+            self._play(self._test_jobs(winners))
             verdict = self._verdict(winners)
         except _SignalledError:
             raise self._stopped() from None
@@ -264,13 +264,21 @@ class _Search:
 
         return self._plan.task(asked.point, self._plan.windows.folds[fold].train), take
 
-    def _test_jobs(self) -> Iterator[_Job]:
-        for fold in range(self._folds):
-            for told in self._studies[fold].best(_TESTED):
-                yield from self._noted_job(fold, "test", told)
+    def _test_jobs(self, winners: Sequence[Told]) -> Iterator[_Job]:
+        """Yield the tests of the winners, which another process may find better ones than meanwhile, and of others."""
+        for fold, winner in enumerate(winners):
+            yield from self._noted_job(fold, "test", winner)
+            others = [told for told in self._studies[fold].best(_TESTED) if told.number != winner.number]
+            for told in others[: _TESTED - 1]:
+                yield from self._noted_job(fold, "test", told, is_needed=False)
 
-    def _noted_job(self, fold: int, role: Role, told: Told | None) -> Iterator[_Job]:
-        """Yield the run of a trial, or of the configuration as it was, on a window, unless it has been run."""
+    def _noted_job(
+        self, fold: int, role: Role, told: Told | None, *, is_needed: bool = True
+    ) -> Iterator[_Job]:
+        """Yield the run of a trial, or of the configuration as it was, on a window, unless it has been run.
+
+        One that is needed ends the search where it fails.
+        """
         study, name = self._studies[fold], _run_name(role, told)
         if study.noted(name) is not None:
             return
@@ -279,7 +287,7 @@ class _Search:
         def take(outcome: TrialOutcome) -> None:
             if outcome.error is None:
                 study.note(name, Result.of(outcome, self._plan.objectives).plain())
-            elif told is None or told == study.best(1)[0]:
+            elif is_needed:
                 whose = "the configuration as it was" if told is None else f"the winner, trial {told.number},"
                 where = f"the {'training' if role == 'train' else 'test'} of fold {fold + 1}"
                 raise RunFailedError(f"{whose} failed on {where}: {outcome.error}")

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mm_nautilus.errors import RunFailedError
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.search.plan import reopen
 from mm_nautilus.search.run_search import SearchOutcome, resume_search
+from mm_nautilus.search.study import FoldStudy, open_storage
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, fills_digest
 
 pytestmark = pytest.mark.long
@@ -132,6 +134,38 @@ def test_a_lost_cluster_or_a_base_that_fails_ends_the_search_which_goes_on(tmp_p
         RunFailedError, match=r"the configuration as it was failed on the training of fold 1: .*no su"
     ):
         search(config, ["strategy.min_spread_pct=0.04, 0.06"])
+
+
+class Overtaken(InProcess):
+    """Runs tasks until the first winner is tested; then another process ends five better trials of the second fold."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = directory
+
+    def submit(self, task: TrialTask) -> Future[TrialOutcome]:
+        future = super().submit(task)
+        if len(self.tasks) == 4 + 2 + 1:
+            (folder,) = self._directory.iterdir()
+            with open_storage(None, folder) as storage:
+                study = FoldStudy(
+                    reopen(folder, trials=6), 1, storage, folder.name, "another-machine-1-0123abcd"
+                )
+                (own,) = study.told()
+                while (asked := study.ask()) is not None:
+                    study.tell(asked, replace(own.result, objectives={"pnl_bps": 1e6}))
+        return future
+
+
+def test_a_winner_is_tested_that_another_process_has_overtaken_meanwhile(tmp_path: Path):
+    space = "strategy.min_spread_pct: {low: 0.04, high: 0.08}\n"
+    runner = Overtaken(tmp_path / "searches")
+    found = search(write_small(tmp_path), space, runner, folds=2, trials=1)
+    assert [fold["winner"] for fold in found.document["folds"]] == [0, 0]
+    assert found.document["trials"]["ever"] == 2 + 5
+    rows = pq.read_table(found.folder / "trials.parquet").to_pylist()
+    tested = [row["number"] for row in rows if (row["fold"], row["role"]) == (1, "test")]
+    assert tested == [None, 0, 1, 2, 3, 4]
 
 
 def test_a_database_that_fails_says_what_is_saved(tmp_path: Path):
