@@ -27,7 +27,7 @@ from mm_nautilus.config.yaml_file import FileMapping, read_mapping
 from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.search.constraints import Constraint, parse_constraint
-from mm_nautilus.search.dimensions import Choices, Continuous, Dimension, Range, choices
+from mm_nautilus.search.dimensions import Choices, Dimension, Range, choices
 
 type Point = Mapping[str, Any]
 """A value for each key of a space."""
@@ -79,16 +79,6 @@ class Space:
     def at(self, shares: Sequence[float]) -> dict[str, Any]:
         """Return the point at a share of each dimension, 0 to 1."""
         return {it.key: it.at(share) for it, share in zip(self.dimensions, shares, strict=True)}
-
-    def grid(self) -> Iterator[dict[str, Any]]:
-        """Yield every point that can be run, the last key fastest; a ConfigError names a dimension without a step."""
-        endless = [it.key for it in self.dimensions if isinstance(it, Continuous)]
-        if endless:
-            raise ConfigError(
-                [f"{key} must have a step or choices for a grid, was a range" for key in endless]
-            )
-        axes = [it.values for it in self.dimensions if isinstance(it, Choices)]
-        return (point for point in self._product(axes) if not self.refusals(point))
 
     def sample(self, count: int) -> list[dict[str, Any]]:
         """Return all points of a space of at most `count`, else the corners, if as few, and `count` points at random.
