@@ -1,5 +1,6 @@
 """What a search is before its first trial, checked as a whole, and as its folder keeps it for a later `--resume`."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.config.yaml_file import read_mapping, yaml_text
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.folder import write_refusal
-from mm_nautilus.runs.inputs import RunInputs, prepare
+from mm_nautilus.runs.inputs import RunInputs, import_own_code, prepare
 from mm_nautilus.search.dimensions import Choices
 from mm_nautilus.search.objectives import Objective, chosen_objectives
 from mm_nautilus.search.results import data_hash
@@ -44,12 +45,12 @@ from mm_nautilus.search.windows import (
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.near_names import known_names
 from mm_nautilus.system.plain_text import without_passwords
-from mm_nautilus.system.whole_file import whole_file, write_whole
+from mm_nautilus.system.whole_file import whole_file
 
 DEFAULT_TRIALS: Final = 50
 """Points tried in each fold, unless there are fewer or more are asked for."""
-CONFIG: Final = "config.yaml"
-SPACE: Final = "space.yaml"
+CONFIG: Final = Path("config.yaml")
+SPACE: Final = Path("space.yaml")
 _MICROSECOND_NS: Final = 1_000
 _OF_THE_EMBARGO: Final = frozenset(
     {
@@ -86,8 +87,6 @@ class Plan:
 
     name: str
     space: Space
-    space_text: str
-    """The space as YAML, as it was given."""
     objectives: tuple[Objective, ...]
     windows: Windows
     embargo_seconds: float
@@ -100,8 +99,8 @@ class Plan:
     """Catalog, its hash, first and last moment used, and whether it is simulated."""
     created: str
     versions: Mapping[str, str]
-    modules: Mapping[Path, bytes]
-    """The user's own modules, by their paths in the folder."""
+    files: Mapping[Path, bytes]
+    """Configuration, space as it was given and the user's own modules, by their paths in the folder."""
 
     @property
     def is_grid(self) -> bool:
@@ -123,9 +122,13 @@ class Plan:
         return {
             "name": self.name,
             "created": self.created,
-            "config": CONFIG,
+            "config": str(CONFIG),
             "config_file": str(self.space.source.path.absolute()),
-            "space": {"text": self.space_text, "keys": [it.key for it in self.space.dimensions]},
+            "files": {str(name): _hash(content) for name, content in self.files.items()},
+            "space": {
+                "text": self.files[SPACE].decode(),
+                "keys": [it.key for it in self.space.dimensions],
+            },
             "seed": self.seed,
             "sampler": self.sampler,
             "storage": None if self.storage is None else without_passwords(self.storage),
@@ -147,17 +150,20 @@ class Plan:
 
     def save(self, folder: Path) -> None:
         """Write the configuration, the space and the user's modules to a search's folder."""
-        write_whole(folder / CONFIG, yaml_text(_plain(self.space.source.values)))
-        write_whole(folder / SPACE, self.space_text)
-        write_modules(folder, self.modules)
+        write_files(folder, self.files)
 
 
-def write_modules(folder: Path, modules: Mapping[Path, bytes]) -> None:
-    """Write the user's modules beside the configuration that names them."""
-    for name, content in modules.items():
+def write_files(folder: Path, files: Mapping[Path, bytes]) -> None:
+    """Write files to a folder by their paths in it."""
+    for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / name) as unfinished:
             unfinished.write_bytes(content)
+
+
+def _hash(content: bytes) -> str:
+    """Return what a change of a file changes: the first digits of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _ends(window: Window) -> dict[str, str]:
@@ -224,7 +230,6 @@ class Draft:
         return Plan(
             name=config.name,
             space=self.space,
-            space_text=self.space_text,
             objectives=self.objectives,
             windows=_in_microseconds(windows),
             embargo_seconds=embargo,
@@ -241,7 +246,11 @@ class Draft:
             },
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=_versions(),
-            modules=self.inputs.code.sources,
+            files={
+                CONFIG: yaml_text(_plain(self.space.source.values)).encode(),
+                SPACE: self.space_text.encode(),
+                **_modules(self.inputs, self.space),
+            },
         )
 
     def _symbols(self) -> list[SymbolParams]:
@@ -278,6 +287,17 @@ def draft(options: SearchOptions) -> Draft:
     span = Window(_whole_microseconds(inputs.quote_ns), _whole_microseconds(inputs.end_ns + 1))
     objectives = tuple(chosen_objectives(options.objectives))
     return Draft(options, loaded, inputs, space, text, objectives, span)
+
+
+def _modules(inputs: RunInputs, space: Space) -> dict[Path, bytes]:
+    """Return the user's modules of the configuration and of every pricing function that is searched."""
+    found = dict(inputs.code.sources)
+    for dimension in space.dimensions:
+        if dimension.key.endswith(".pricing"):
+            for value in dimension.extremes():
+                config, _ = check_model(RunConfig, space.apply({dimension.key: value}))
+                found |= {} if config is None else import_own_code(config).sources
+    return found
 
 
 def _versions() -> dict[str, str]:
@@ -367,6 +387,7 @@ def reopen(folder: Path, trials: int | None = None, storage: str | None = None) 
 
 
 def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, storage: str | None) -> Plan:
+    files = _files_as_they_were(folder, document["files"])
     written = read_mapping(folder / CONFIG, "configuration")
     source = source_with(replace(written, path=Path(document["config_file"])), {})
     others = [
@@ -386,19 +407,18 @@ def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, sto
     if found != data["hash"]:
         text = f"the catalog {config.catalog} must be what it was at the search's begin"
         raise ConfigError(f"{text} (hash {data['hash']}), was changed (hash {found})")
-    for name, content in inputs.code.sources.items():
-        if (folder / name).read_bytes() != content:
-            raise ConfigError(
-                f"{name} must be what it was at the search's begin, {folder / name}, was changed"
-            )
     if storage is None and document["storage"] is not None and "***" in document["storage"]:
         text = "--storage must be given again, as passwords are not kept"
         raise ConfigError(f"{text}, was left out ({document['storage']})")
     space = load_space(folder / SPACE, source)
+    for name, content in _modules(inputs, space).items():
+        if files.get(name) != content:
+            raise ConfigError(
+                f"{name} must be what it was at the search's begin, {folder / name}, was changed"
+            )
     return Plan(
         name=document["name"],
         space=space,
-        space_text=document["space"]["text"],
         objectives=tuple(chosen_objectives([given["name"] for given in document["objectives"]])),
         windows=Windows(
             tuple(Fold(*(_window(fold[role]) for role in ("train", "test"))) for fold in windows["folds"]),
@@ -412,8 +432,22 @@ def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, sto
         data=data,
         created=document["created"],
         versions=document["versions"],
-        modules=inputs.code.sources,
+        files=files,
     )
+
+
+def _files_as_they_were(folder: Path, hashes: Mapping[str, str]) -> dict[Path, bytes]:
+    """Return the files that a search's folder has from its begin; a ConfigError names those that were changed."""
+    found, changed = {}, []
+    for name, known in hashes.items():
+        path = folder / name
+        found[Path(name)] = content = path.read_bytes() if path.is_file() else b""
+        if not path.is_file() or _hash(content) != known:
+            what = "was changed" if path.is_file() else "was not there"
+            changed.append(f"{path} must be what it was at the search's begin (hash {known}), {what}")
+    if changed:
+        raise ConfigError(changed)
+    return found
 
 
 def _window(ends: Mapping[str, str]) -> Window:

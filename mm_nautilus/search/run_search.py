@@ -24,7 +24,7 @@ from mm_nautilus.runs.folder import new_run_folder
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.signals import signal_words
 from mm_nautilus.search.page import write_search_page
-from mm_nautilus.search.plan import Draft, Plan, write_modules
+from mm_nautilus.search.plan import Draft, Plan, write_files
 from mm_nautilus.search.results import BEST, Result, Row, trials_table, write_trials
 from mm_nautilus.search.runners import Runner
 from mm_nautilus.search.search_files import SEARCH
@@ -415,7 +415,7 @@ class _Search:
         """Write the configuration of the winner on the last training, and the modules it needs."""
         window = window_values(self._plan.windows.folds[-1].train)
         config = read_config({**self._plan.space.apply(winner.point), **window}).config
-        write_modules(self._folder, import_own_code(config).sources)
+        write_files(self._folder, import_own_code(config).sources)
         write_whole(self._folder / BEST, resolved_yaml(config))
 
 

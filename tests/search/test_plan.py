@@ -96,13 +96,26 @@ def test_another_version_of_what_runs_the_trials_is_refused(config: Path, tmp_pa
 
 def test_a_changed_module_is_refused(tmp_path: Path):
     saved(drafted(write_small(tmp_path, **{"class": "picky:Picky"}), *GRID).plan(0.0), tmp_path / "kept")
-    assert reopen(tmp_path / "kept").modules
+    assert Path("picky.py") in reopen(tmp_path / "kept").files
     with (tmp_path / "picky.py").open("a") as module:
         module.write("# better\n")
     with pytest.raises(
         ConfigError, match=r"picky\.py must be what it was at the search's begin, .*kept.picky\.py"
     ):
         reopen(tmp_path / "kept")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "space.yaml"])
+def test_a_configuration_or_space_that_was_edited_is_refused(config: Path, tmp_path: Path, name: str):
+    saved(drafted(config, *GRID).plan(0.0), tmp_path)
+    path = tmp_path / name
+    path.write_text(path.read_text().replace("0.08", "0.07"))
+    expected = rf"^{path} must be what it was at the search's begin \(hash \w{{16}}\), was changed$"
+    with pytest.raises(ConfigError, match=expected):
+        reopen(tmp_path)
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"\(hash \w{16}\), was not there$"):
+        reopen(tmp_path)
 
 
 def test_a_changed_catalog_or_a_damaged_file_is_refused(tmp_path: Path):
@@ -115,5 +128,5 @@ def test_a_changed_catalog_or_a_damaged_file_is_refused(tmp_path: Path):
     ):
         reopen(tmp_path)
     (tmp_path / SEARCH).write_text("{}")
-    with pytest.raises(ConfigError, match=r"is not the file of a search: KeyError\('config_file'\)"):
+    with pytest.raises(ConfigError, match=r"is not the file of a search: KeyError\('files'\)"):
         reopen(tmp_path)

@@ -43,7 +43,6 @@ def plan(folder: Path, space: str = SPACE, **changes: Any) -> Plan:
     given: dict[str, Any] = {
         "name": "made",
         "space": load_space(folder / "space.yaml", read_source(ROOT / "configs" / "backtest.yaml")),
-        "space_text": space,
         "objectives": tuple(chosen_objectives(changes.pop("objectives", ("pnl",)))),
         "windows": Windows((), 1),
         "embargo_seconds": 0.0,
@@ -54,7 +53,7 @@ def plan(folder: Path, space: str = SPACE, **changes: Any) -> Plan:
         "data": {},
         "created": "",
         "versions": {},
-        "modules": {},
+        "files": {},
     }
     return Plan(**given | changes)
 
