@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -52,6 +53,8 @@ DEFAULT_TRIALS: Final = 50
 CONFIG: Final = Path("config.yaml")
 SPACE: Final = Path("space.yaml")
 _MICROSECOND_NS: Final = 1_000
+_RELATIVE_SQLITE: Final = re.compile(r"^sqlite(\+\w+)?:///(?!/|\?|:|file:|$)")
+"""Begin of the address of an SQLite file, up to its path where that is relative."""
 _OF_THE_EMBARGO: Final = frozenset(
     {
         *("max_position_seconds", "volatility_lookback", "recalibrate_minutes", "recalibrate_window_minutes"),
@@ -235,7 +238,7 @@ class Draft:
             embargo_seconds=embargo,
             trials=_points_to_try(self.space, None if options.grid else options.trials or DEFAULT_TRIALS),
             seed=options.seed,
-            storage=options.storage,
+            storage=_absolute(options.storage),
             report_currency=config.report_currency,
             data={
                 "catalog": str(config.catalog),
@@ -287,6 +290,11 @@ def draft(options: SearchOptions) -> Draft:
     span = Window(_whole_microseconds(inputs.quote_ns), _whole_microseconds(inputs.end_ns + 1))
     objectives = tuple(chosen_objectives(options.objectives))
     return Draft(options, loaded, inputs, space, text, objectives, span)
+
+
+def _absolute(storage: str | None) -> str | None:
+    """Return a storage's address with an absolute path of an SQLite file, which is the same from every folder."""
+    return storage and _RELATIVE_SQLITE.sub(lambda found: f"{found[0]}{Path.cwd()}/", storage)
 
 
 def _modules(inputs: RunInputs, space: Space) -> dict[Path, bytes]:
@@ -427,7 +435,7 @@ def _reopened(folder: Path, document: Mapping[str, Any], trials: int | None, sto
         embargo_seconds=windows["embargo_seconds"],
         trials=asked if trials is None else _points_to_try(space, trials),
         seed=document["seed"],
-        storage=document["storage"] if storage is None else storage,
+        storage=document["storage"] if storage is None else _absolute(storage),
         report_currency=document["report_currency"],
         data=data,
         created=document["created"],

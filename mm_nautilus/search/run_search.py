@@ -19,21 +19,23 @@ import numpy as np
 
 from mm_nautilus.checks.config_source import read_config, resolved_yaml
 from mm_nautilus.config.run import as_yaml_values
-from mm_nautilus.errors import RunFailedError, StoppedRunError
+from mm_nautilus.errors import ConfigError, RunFailedError, StoppedRunError
 from mm_nautilus.runs.folder import new_run_folder
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.signals import signal_words
 from mm_nautilus.search.page import write_search_page
-from mm_nautilus.search.plan import Draft, Plan, write_files
+from mm_nautilus.search.plan import Draft, Plan, read_document, write_files
 from mm_nautilus.search.results import BEST, Result, Row, trials_table, write_trials
 from mm_nautilus.search.runners import Runner
 from mm_nautilus.search.search_files import SEARCH
 from mm_nautilus.search.study import (
+    JOURNAL,
     STORAGE_ERRORS,
     Asked,
     FoldStudy,
     Told,
     is_worker_alive,
+    kept_results,
     only_process,
     open_storage,
     registered_worker,
@@ -41,7 +43,7 @@ from mm_nautilus.search.study import (
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, window_values
 from mm_nautilus.search.verdict import TestResults, TrainingResults, Verdict, judge
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
-from mm_nautilus.system.plain_text import counted
+from mm_nautilus.system.plain_text import counted, without_passwords
 from mm_nautilus.system.whole_file import failure_text, write_whole
 
 type OnProgress = Callable[[float, float, str], None]
@@ -57,6 +59,7 @@ _LOOK_SECONDS: Final = 0.2
 _WRITE_SECONDS: Final = 10.0
 """Shortest time between two writes of the files while trials run."""
 _LOOKS: Final = "looks"
+_STATES: Final = ("completed", "failed", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,13 @@ def run_search(draft: Draft, runner: Runner, on_progress: OnProgress) -> SearchO
     with _noted_signals() as signals:
         folder = new_run_folder(directory, plan.name)
         plan.save(folder)
-        return _run(plan, folder, runner, on_progress, signals)
+        return _run(plan, folder, runner, on_progress, signals, earlier={"id": folder.resolve().name})
 
 
 def resume_search(plan: Plan, folder: Path, runner: Runner, on_progress: OnProgress) -> SearchOutcome:
-    """Run what an earlier search has left to do; errors as of `run_search`."""
+    """Run what an earlier search has left to do; errors as of `run_search`, and a ConfigError of a lost storage."""
     with _noted_signals() as signals:
-        return _run(plan, folder, runner, on_progress, signals)
+        return _run(plan, folder, runner, on_progress, signals, earlier=read_document(folder))
 
 
 @contextmanager
@@ -109,18 +112,32 @@ def _noted_signals() -> Iterator[list[int]]:
 
 
 def _run(
-    plan: Plan, folder: Path, runner: Runner, on_progress: OnProgress, signals: Sequence[int]
+    plan: Plan,
+    folder: Path,
+    runner: Runner,
+    on_progress: OnProgress,
+    signals: Sequence[int],
+    *,
+    earlier: Mapping[str, Any],
 ) -> SearchOutcome:
-    with open_storage(plan.storage, folder) as storage, registered_worker(folder) as worker:
+    """Run a search; `earlier` is its ``search.json`` as far as there is one, whose trials the storage must have."""
+    name, counts = earlier["id"], earlier.get("trials", {})
+    known = sum(counts[state] for state in _STATES if state in counts)
+    with (
+        open_storage(plan.storage, folder, must_exist=known > 0) as storage,
+        registered_worker(folder) as worker,
+    ):
         with _storage_failures(folder), only_process(folder):
+            if (kept := kept_results(storage, name)) < known:
+                where = folder / JOURNAL if plan.storage is None else without_passwords(plan.storage)
+                raise ConfigError(f"{where} must have the {counted(known, 'trial')} of {name}, had {kept}")
             studies = [
-                FoldStudy(plan, fold, storage, folder.resolve().name, worker)
-                for fold in range(len(plan.windows.folds))
+                FoldStudy(plan, fold, storage, name, worker) for fold in range(len(plan.windows.folds))
             ]
             for study in studies:
-                study.prepare(lambda name: is_worker_alive(folder, name))
+                study.prepare(lambda worker: is_worker_alive(folder, worker))
         with _storage_failures(folder):
-            return _Search(plan, folder, studies, runner, on_progress, signals).outcome()
+            return _Search(plan, folder, name, studies, runner, on_progress, signals).outcome()
 
 
 @contextmanager
@@ -152,6 +169,8 @@ class _Search:
 
     _plan: Plan
     _folder: Path
+    _name: str
+    """Name of its folder at its begin, and of its studies in the storage."""
     _studies: Sequence[FoldStudy]
     _runner: Runner
     _on_progress: OnProgress
@@ -353,7 +372,7 @@ class _Search:
 
     def _counts(self) -> dict[str, int]:
         states = [it.result.state for study in self._studies for it in study.told()]
-        counts = {name: states.count(name) for name in ("completed", "failed", "refused")}
+        counts = {name: states.count(name) for name in _STATES}
         asked = self._plan.trials
         ever = counts["completed"] + counts["failed"]
         return {"asked": asked * self._folds, "asked_per_fold": asked, **counts, "ever": ever}
@@ -366,7 +385,7 @@ class _Search:
         """Write ``search.json`` and the table of runs, and return the former."""
         objectives, keys = self._plan.objectives, [it.key for it in self._plan.space.dimensions]
         document = {
-            "id": self._folder.resolve().name,
+            "id": self._name,
             "status": status,
             **self._plan.document(),
             "folds": [

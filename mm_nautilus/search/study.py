@@ -1,5 +1,6 @@
 """The trials of one fold: an Optuna study that is asked for points and told results, whoever runs them."""
 
+import json
 import math
 import os
 import socket
@@ -41,6 +42,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import make_url
 
 JOURNAL: Final = "study.journal"
 _LARGEST_GENERATION: Final = 50
@@ -65,13 +67,15 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 @contextmanager
-def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
+def open_storage(url: str | None, folder: Path, *, must_exist: bool = False) -> Iterator[BaseStorage]:
     """Open a database, or the journal in a search's folder, and close it after the block.
 
-    A ConfigError says that a database refuses, that there is none of such an address, or that the journal is damaged.
+    A ConfigError says that a database refuses, that there is none of such an address, that the journal is damaged, or
+    that a file is missing where it `must_exist`.
     """
     if url is None:
         path = folder / JOURNAL
+        _check_file(path, must_exist=must_exist)
         lock = _JournalLock(str(path))
         lock.acquire()  # else the line may be one that another process is about to finish
         try:
@@ -79,13 +83,19 @@ def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
         finally:
             lock.release()
         try:
+            _check_lines(path)
             journal = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-        except (ValueError, KeyError) as error:
+        except Exception as error:  # whatever a line that is not its own makes Optuna's code raise
             raise ConfigError(f"{path} cannot be read, it is damaged: {one_line(str(error))}") from error
         yield journal
         return
     try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            _check_file(Path(parsed.database or ""), must_exist=must_exist)
         storage = RDBStorage(url)
+    except ConfigError:
+        raise
     except Exception as error:  # each driver has errors of its own
         text = "--storage must be the URL of a database that Optuna can use"
         raise ConfigError(f"{text}, was {url}: {one_line(str(error))}") from error
@@ -94,6 +104,11 @@ def open_storage(url: str | None, folder: Path) -> Iterator[BaseStorage]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _check_file(path: Path, *, must_exist: bool) -> None:
+    if must_exist and not path.is_file():
+        raise ConfigError(f"{path} must be there, as it has the trials of the search, was not")
 
 
 class _JournalLock(JournalFileOpenLock):
@@ -115,6 +130,21 @@ def _cut_unfinished_line(path: Path) -> None:
         content = file.read()
         if not content.endswith(b"\n"):
             file.truncate(content.rfind(b"\n") + 1)
+
+
+def _check_lines(path: Path) -> None:
+    """Raise a ValueError if a line is no JSON; of the last one, Optuna would do so after the next."""
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file:
+                json.loads(line)
+
+
+def kept_results(storage: BaseStorage, name: str) -> int:
+    """Return how many trials of a search have a result in a storage."""
+    studies = [it for it in storage.get_all_studies() if it.study_name.rpartition("/")[0] == name]
+    trials = (trial for it in studies for trial in storage.get_all_trials(it._study_id, deepcopy=False))
+    return sum(1 for trial in trials if _is_told(trial))
 
 
 # -- Points ---------------------------------------------------------------------------------------------------
@@ -352,7 +382,7 @@ class FoldStudy:
     def told(self) -> list[Told]:
         """Return every trial that was told, but for those that repeat one, in their order."""
         for trial in self._trials():
-            if trial.number not in self._told and trial.state.is_finished() and _RESULT in trial.user_attrs:
+            if trial.number not in self._told and _is_told(trial):
                 result = Result(**trial.user_attrs[_RESULT])
                 self._told[trial.number] = Told(trial.number, self._point(trial.params), result)
         return [self._told[number] for number in sorted(self._told)]
@@ -397,6 +427,10 @@ def _figure(objective: Objective, result: Result) -> float:
     value = (result.objectives or {}).get(objective.name)
     last = -math.inf if objective.direction == "maximize" else math.inf
     return last if value is None or not math.isfinite(value) else value
+
+
+def _is_told(trial: FrozenTrial) -> bool:
+    return trial.state.is_finished() and _RESULT in trial.user_attrs
 
 
 def _is_lost(trial: FrozenTrial) -> bool:

@@ -1,17 +1,20 @@
 """What a search is: its windows around the embargo of the whole space, and the same again from its folder."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from small_search import write_small
+from small_search import InProcess, write_small
 
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.search.plan import Draft, Plan, SearchOptions, draft, reopen
+from mm_nautilus.search.run_search import resume_search
 from mm_nautilus.search.search_files import SEARCH
+from mm_nautilus.search.study import FoldStudy, open_storage, registered_worker
 
 GRID = ("strategy.min_spread_pct=0.04, 0.06, 0.08", "strategy.fair_price=mid, weighted_mid")
 
@@ -25,11 +28,11 @@ def drafted(config: Path, *grid: str, **options: Any) -> Draft:
     return draft(SearchOptions(config, config.parent / "searches", grid=grid, **options))
 
 
-def saved(plan: Plan, folder: Path) -> Path:
+def saved(plan: Plan, folder: Path, trials: Mapping[str, int] | None = None, **more: Any) -> Path:
     """Write what a search's folder has from its beginning."""
     folder.mkdir(exist_ok=True)
     plan.save(folder)
-    document = plan.document() | {"trials": {"asked_per_fold": plan.trials}}
+    document = plan.document() | {"trials": {"asked_per_fold": plan.trials, **(trials or {})}} | more
     (folder / SEARCH).write_text(json.dumps(document))
     return folder
 
@@ -81,6 +84,38 @@ def test_a_password_is_not_kept_and_asked_for_again(config: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="--storage must be given again, as passwords are not kept"):
         reopen(tmp_path)
     assert reopen(tmp_path, storage=url).storage == url
+
+
+def test_the_path_of_a_database_is_the_same_from_every_folder(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    plan = drafted(config, *GRID, storage="sqlite:///trials.db").plan(0.0)
+    assert plan.storage == f"sqlite:///{tmp_path}/trials.db"
+    assert reopen(saved(plan, tmp_path), storage="sqlite:///trials.db").storage == plan.storage
+    for url in ("sqlite:////absolute/trials.db", "sqlite:///:memory:", "postgresql:///trials"):
+        assert drafted(config, *GRID, storage=url).plan(0.0).storage == url
+
+
+@pytest.mark.parametrize("database", [None, "trials.db"])
+def test_a_storage_that_has_lost_trials_is_refused_and_not_begun_anew(
+    config: Path, tmp_path: Path, database: str | None
+):
+    file = tmp_path / (database or "study.journal")
+    url = database and f"sqlite:///{file}"
+    plan = drafted(config, *GRID, storage=url).plan(0.0)
+    saved(plan, tmp_path, id="made", trials={"completed": 2, "failed": 1, "refused": 0})
+
+    def resume() -> None:
+        resume_search(reopen(tmp_path), tmp_path, InProcess(), lambda _done, _total, _words: None)
+
+    with pytest.raises(ConfigError, match=f"^{file} must be there, as it has the trials of the search, was "):
+        resume()
+    assert not file.exists()
+    with open_storage(url, tmp_path) as storage, registered_worker(tmp_path) as worker:
+        FoldStudy(plan, 0, storage, "other", worker)
+    with pytest.raises(ConfigError, match=f"{file} must have the 3 trials of made, had 0$"):
+        resume()
 
 
 def test_another_version_of_what_runs_the_trials_is_refused(config: Path, tmp_path: Path):

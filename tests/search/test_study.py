@@ -257,13 +257,23 @@ def test_a_storage_that_cannot_be_used_is_refused(url: str, tmp_path: Path):
     assert "\n" not in problem
 
 
-def test_a_damaged_journal_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("damage", ["a key", "a line in the middle", "a line at the end", "a kind of line"])
+def test_a_damaged_journal_is_refused(damage: str, tmp_path: Path):
     with study(tmp_path, plan(tmp_path, trials=1)) as opened:
         run_all(opened)
     journal = tmp_path / "study.journal"
-    journal.write_text(journal.read_text().replace('{"op_code":4', '{"op_code"', 1))
+    text = journal.read_text()
+    lines = text.splitlines(keepends=True)
+    damaged = {
+        "a key": text.replace('{"op_code":4', '{"op_code"', 1),
+        "a line in the middle": "".join([*lines[:2], "{garbage\n", *lines[2:]]),
+        "a line at the end": text + "{garbage\n",
+        "a kind of line": text + '["op_code"]\n',
+    }
+    journal.write_text(damaged[damage])
     with (
         pytest.raises(ConfigError, match=r"study\.journal cannot be read, it is damaged: "),
         study(tmp_path, plan(tmp_path)),
     ):
         pass
+    assert journal.read_text() == damaged[damage]
