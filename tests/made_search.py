@@ -60,7 +60,8 @@ def write_made_search(
         for trial, made in zip([None, *best] if is_done else [], after, strict=is_done):
             point = base_point[0] if trial is None else points[number][trial]
             rows.append(_row(number, trial, "test", point, made, objectives))
-    verdict = judge(trained[-1], TestResults(*map(np.concatenate, zip(*tested, strict=True))), "USDT")
+    after_all = TestResults(*map(np.concatenate, zip(*tested, strict=True)), folds=folds)
+    verdict = judge(trained[-1], after_all, "USDT", is_simulated=True)
     document = {
         "id": "20251213T140000Z-made",
         "name": "made",
@@ -172,7 +173,6 @@ def _row(
         "fills": None if failed else 40 + math.floor(100 * float(point[1])),
         "fees": None if failed else 0.0,
         "turnover": None if failed else 1_234.5,
-        "mark_out_bps": None,
         "fills_digest": None if failed else "a",
         "periods": [] if failed else pnl.tolist(),
     }

@@ -11,10 +11,12 @@ from mm_nautilus.cli.completion import config_files, search_names
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.options import AsJson, Overrides, Quiet, may_be_shipped
 from mm_nautilus.errors import ConfigError, StoppedRunError
+from mm_nautilus.system.plain_text import counted
 
 if TYPE_CHECKING:
     from mm_nautilus.search.run_search import OnProgress, SearchOutcome
     from mm_nautilus.search.runners import Runner
+    from mm_nautilus.search.search_files import SearchFiles
 
 _DIRECTORY: Final = Path("searches")
 _WORDS: Final = {"config": "CONFIG", "space": "SPACE", "objectives": "--objective", "overrides": "--set"}
@@ -109,7 +111,7 @@ def search_command(
             if as_json:
                 print_json(stopped.outcome.document)
             raise
-    _print(outcome, as_json=as_json, quiet=quiet)
+    print_search(outcome, as_json=as_json, quiet=quiet)
 
 
 type _Search = Callable[["Runner", "OnProgress"], "SearchOutcome"]
@@ -167,7 +169,7 @@ def _progress(*, shows: bool) -> "Iterator[OnProgress]":
         yield lambda done, total, words: advance(done, total, f"searching, {words}" if words else None)
 
 
-def _print(outcome: "SearchOutcome", *, as_json: bool, quiet: bool) -> None:
+def print_search(outcome: "SearchOutcome", *, as_json: bool, quiet: bool) -> None:
     """Print what each fold's winner and the configuration as it was did, and the verdict."""
     document = outcome.document
     if as_json:
@@ -186,13 +188,33 @@ def _print(outcome: "SearchOutcome", *, as_json: bool, quiet: bool) -> None:
             rows.append([f"fold {fold + 1}, {words}", *(text for pair in cells for text in pair)])
     names = [f"{name}, {role}" for role in ROLES.values() for name in (objective.name, "PnL")]
     print_table(["", *names], rows)
-    if len(files.objectives) > 1:
-        others = ", ".join(it.name for it in files.objectives[1:])
-        print_line(
-            f"The winner is the best {objective.name} of those that none beats in it and {others} alike."
-        )
-    if document["data"]["simulated"]:
-        print_line("SIMULATED data: what it says of a market is what the simulator was told.")
-    for line in document["verdict"]["lines"]:
+    for line in [*_winner_lines(files), *_failure_lines(files), *document["verdict"]["lines"]]:
         print_line(line)
     print_line(f"written to {outcome.folder / 'report.html'}", err=True)
+
+
+def _winner_lines(files: "SearchFiles") -> Iterator[str]:
+    """Yield the parameters of each fold's winner, and how it was chosen among several objectives."""
+    from mm_nautilus.search.search_files import PARAMETER, parameter_text  # noqa: PLC0415
+
+    for fold in files.folds:
+        run = files.winner(fold, "train")
+        values = [f"{key.removeprefix(PARAMETER)}={parameter_text(run[key])}" for key in files.keys if run]
+        whose = f"winner of fold {fold + 1}" if len(files.folds) > 1 else "winner"
+        yield f"{whose}: {', '.join(values)}"
+    if len(files.objectives) > 1:
+        names = ", ".join(it.name for it in files.objectives)
+        yield (
+            f"Of the trials that no other one beats in all of {names}, the winner has the best "
+            f"{files.objectives[0].name}."
+        )
+
+
+def _failure_lines(files: "SearchFiles") -> Iterator[str]:
+    """Yield how many trials failed and how many points were refused, with the first reason."""
+    ever = counted(files.document["trials"]["ever"], "trial")
+    for state, words in {"failed": f"of {ever} failed", "refused": "of the points {was} refused"}.items():
+        errors = [run["error"] for run in files.runs if run["state"] == state]
+        if errors:
+            was, such_as = ("was", "") if len(errors) == 1 else ("were", ", such as")
+            yield f"{len(errors)} {words.format(was=was)}{such_as}: {errors[0]}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mm_nautilus.report.compare import value_text
-from mm_nautilus.report.money import decimal_text, signed_amount
+from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.page import REPORT, render
 from mm_nautilus.report.rows import NONE
 from mm_nautilus.report.session import moment_text
@@ -92,7 +92,7 @@ def _winners(search: SearchFiles) -> Iterator[tuple[str, list[str]]]:
 
 def _trial_heads(search: SearchFiles) -> list[str]:
     objectives = [objective.name for objective in _other_objectives(search)]
-    numbers = ["PnL", "PnL out of sample", "fills", "fees", "turnover", "mark-out, bps", "s"]
+    numbers = ["PnL", "PnL out of sample", "fills", "fees", "turnover", "s"]
     return [*(short_key(key) for key in search.keys), *objectives, *numbers]
 
 
@@ -105,14 +105,13 @@ def _trial_rows(search: SearchFiles) -> Iterator[tuple[str, list[str], str, str]
         winner = search.winner(fold, "train")
         found = [run for run in search.runs if (run["fold"], run["role"]) == (fold, "train")]
         for run in sorted(found, key=lambda run: _place(search, run)):
-            number, mark_out, seconds = run["number"], run["mark_out_bps"], run["seconds"]
+            number, seconds = run["number"], run["seconds"]
             texts = [
                 *(parameter_text(run[key]) for key in search.keys),
                 *(search.text(objective, run) for objective in _other_objectives(search)),
                 *(search.money(one, "pnl") for one in (run, tests.get(number))),
                 value_text(run["fills"]),
                 *(search.money(run, key) for key in ("fees", "turnover")),
-                NONE if mark_out is None else decimal_text(mark_out, 2, "+"),
                 NONE if seconds is None else f"{seconds:.1f}",
             ]
             state = "winner" if run is winner else run["state"].replace("completed", "")

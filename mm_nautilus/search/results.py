@@ -19,7 +19,7 @@ from mm_nautilus.data.catalog import INSTRUMENT_FOLDER
 from mm_nautilus.data.catalog_files import DataKind, folder_name
 from mm_nautilus.data.store import StoredPath, open_input, stored
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.search.objectives import OBJECTIVES, Objective
+from mm_nautilus.search.objectives import Objective
 from mm_nautilus.search.search_files import TRIALS
 from mm_nautilus.search.space import Point
 from mm_nautilus.search.trial import TrialOutcome
@@ -28,7 +28,6 @@ from mm_nautilus.system.whole_file import whole_file
 
 BEST: Final = "best.yaml"
 """The configuration of the last fold's winner with its training's start and end, in its folder."""
-_MARK_OUT: Final = "mark_out_bps"
 _FOOTER_BYTES: Final = 8
 """Length of a Parquet file's last part, which has the length of its footer."""
 
@@ -48,7 +47,6 @@ class Result:
     fills: int | None = None
     fees: float | None = None
     turnover: float | None = None
-    mark_out_bps: float | None = None
     fills_digest: str | None = None
     periods: Sequence[float] = ()
 
@@ -70,7 +68,6 @@ class Result:
             pnl=_number(total["total_pnl"]),
             fees=_number(total["fees"]),
             turnover=_number(total["turnover"]),
-            mark_out_bps=OBJECTIVES[_MARK_OUT].value(figures),
             fills_digest=outcome.fills_digest,
             periods=outcome.periods,
         )
@@ -123,7 +120,7 @@ def trials_table(rows: Iterable[Row], keys: Sequence[str], objectives: Sequence[
     for objective in objectives:
         values = [None if it.objectives is None else it.objectives[objective.name] for it in results]
         columns[f"objective:{objective.name}"] = pa.array(values, pa.float64())
-    for name in ("pnl", "fees", "turnover", _MARK_OUT):
+    for name in ("pnl", "fees", "turnover"):
         columns[name] = pa.array([getattr(it, name) for it in results], pa.float64())
     columns["fills"] = pa.array([it.fills for it in results], pa.int64())
     columns["fills_digest"] = pa.array([it.fills_digest for it in results], pa.string())

@@ -59,6 +59,7 @@ _LOOK_SECONDS: Final = 0.2
 _WRITE_SECONDS: Final = 10.0
 """Shortest time between two writes of the files while trials run."""
 _LOOKS: Final = "looks"
+_MEND: Final = "mend the strategy, the configuration or the space, and begin a new search"
 _STATES: Final = ("completed", "failed", "refused")
 
 
@@ -72,6 +73,10 @@ class SearchOutcome:
 
 class _SignalledError(Exception):
     """A signal has come."""
+
+
+class _SameAgainError(RunFailedError):
+    """A resumed search would fail with the same."""
 
 
 def run_search(draft: Draft, runner: Runner, on_progress: OnProgress) -> SearchOutcome:
@@ -194,7 +199,8 @@ class _Search:
             raise self._stopped() from None
         except RunFailedError as failed:
             self._give_up("failed")
-            raise RunFailedError(f"{failed}; {self._saved()}") from failed
+            how = _MEND if isinstance(failed, _SameAgainError) else self._resumed()
+            raise RunFailedError(f"{failed}; {self._saved()}; {how}") from failed
         self._write_best(winners[-1])
         document = self._write("completed", winners, verdict)
         with only_process(self._folder):
@@ -206,7 +212,7 @@ class _Search:
     def _stopped(self) -> StoppedRunError:
         number = self._signals[0]
         document = self._give_up("interrupted")
-        words = f"{signal_words(number)}: {self._saved()}"
+        words = f"{signal_words(number)}: {self._saved()}; {self._resumed()}"
         return StoppedRunError(words, 128 + number, SearchOutcome(document, self._folder))
 
     def _give_up(self, status: str) -> dict[str, Any]:
@@ -216,8 +222,10 @@ class _Search:
 
     def _saved(self) -> str:
         ended = sum(len(study.told()) for study in self._studies)
-        how = f"`mm-nautilus search --resume {self._folder}` goes on"
-        return f"what had ended ({counted(ended, 'trial')}) is saved in {self._folder}; {how}"
+        return f"what had ended ({counted(ended, 'trial')}) is saved in {self._folder}"
+
+    def _resumed(self) -> str:
+        return f"`mm-nautilus search --resume {self._folder}` goes on"
 
     # -- Running
 
@@ -309,7 +317,7 @@ class _Search:
             elif is_needed:
                 whose = "the configuration as it was" if told is None else f"the winner, trial {told.number},"
                 where = f"the {'training' if role == 'train' else 'test'} of fold {fold + 1}"
-                raise RunFailedError(f"{whose} failed on {where}: {outcome.error}")
+                raise _SameAgainError(f"{whose} failed on {where}: {outcome.error}")
 
         yield self._plan.task({} if told is None else told.point, window), take
 
@@ -323,7 +331,7 @@ class _Search:
         """Return each fold's winner, and count it as a look at the tests."""
         best = [study.best(1) for study in self._studies]
         if not all(best):
-            raise RunFailedError(self._why_none(best.index([])))
+            raise _SameAgainError(self._why_none(best.index([])))
         winners = [found[0] for found in best]
         with only_process(self._folder):
             numbers, looks = [told.number for told in winners], self._looks()
@@ -360,9 +368,16 @@ class _Search:
         tested = TestResults(
             winner=np.concatenate([self._periods(fold, "test", won) for fold, won in enumerate(winners)]),
             baseline=np.concatenate([self._periods(fold, "test", None) for fold in range(self._folds)]),
+            folds=self._folds,
             looks=len(self._looks()),
         )
-        return judge(trained, tested, self._plan.report_currency, seed=self._plan.seed)
+        return judge(
+            trained,
+            tested,
+            self._plan.report_currency,
+            is_simulated=self._plan.data["simulated"],
+            seed=self._plan.seed,
+        )
 
     def _periods(self, fold: int, role: Role, told: Told | None) -> np.ndarray[Any, np.dtype[np.float64]]:
         result = self._result(fold, role, told)

@@ -279,7 +279,7 @@ class _Ray:
         if isinstance(answer, int):
             return answer
         raise ConfigError(
-            f"ray must be the address of a Ray cluster that answers, was {self._address}: {answer}"
+            f"--ray must be the address of a Ray cluster that answers, was {self._address}: {answer}"
         )
 
     def submit(self, task: TrialTask) -> Future[TrialOutcome]:

@@ -29,7 +29,7 @@ TRIALS: Final = "trials.parquet"
 """Its runs, a row each, in its folder."""
 ROLES: Final = {"train": "in sample", "test": "out of sample"}
 """What each role of a run is called."""
-_PARAMETER: Final = "param:"
+PARAMETER: Final = "param:"
 _OBJECTIVE: Final = "objective:"
 _HOUR_SECONDS: Final = 3_600.0
 
@@ -79,7 +79,7 @@ class SearchFiles:
             raise DataError(f"{path} cannot be read: {reason}") from error
         rows: list[dict[str, Any]] = table.to_pylist()
         self.runs: Sequence[Run] = rows
-        self.keys = [name for name in table.column_names if name.startswith(_PARAMETER)]
+        self.keys = [name for name in table.column_names if name.startswith(PARAMETER)]
         for key in self.keys:  # a choice of null makes all of them words
             if any(run[key] is None and run["number"] is not None for run in rows):
                 for run in rows:
@@ -93,7 +93,7 @@ class SearchFiles:
         self.document = document
         space = yaml.safe_load(document["space"]["text"])
         self.logarithmic = {
-            f"{_PARAMETER}{key}" for key, body in space.items() if isinstance(body, dict) and body.get("log")
+            f"{PARAMETER}{key}" for key, body in space.items() if isinstance(body, dict) and body.get("log")
         }
         self.currency: str = document["report_currency"]
         self.objectives = [SearchObjective(**given) for given in document["objectives"]]
@@ -155,7 +155,7 @@ def _ns(text: str) -> int:
 
 def short_key(key: str) -> str:
     """Return a searched key as a page has room for it."""
-    return key.removeprefix(_PARAMETER).removeprefix("strategy.").removeprefix("symbols.")
+    return key.removeprefix(PARAMETER).removeprefix("strategy.").removeprefix("symbols.")
 
 
 def parameter_text(value: Any) -> str:

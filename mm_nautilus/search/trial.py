@@ -50,7 +50,7 @@ class TrialOutcome:
     figures: Mapping[str, Any] | None = None
     """The run's completed summary; None if it failed."""
     periods: tuple[float, ...] = ()
-    """What each whole period of the window added to the PnL, report currency: marked at mid, net of fees."""
+    """What each period of the window added to the PnL, report currency: marked at mid, net of fees."""
     fills_digest: str = ""
     """Two runs with equal digests have equal fills."""
     longest_position_seconds: float = 0.0

@@ -53,6 +53,7 @@ LEVEL: Final = 0.05
 _LEAST_DEFLATED: Final = 0.5
 _MOST_OVERFITTING: Final = 0.5
 _LEAST_KEPT: Final = 0.5
+_AS_IT_WAS: Final = "the configuration as it was"
 _ALIKE: Final = 0.1
 """Trials that differ by no more than this share of every dimension count as one where overfitting is looked for."""
 
@@ -83,6 +84,7 @@ class TestResults:
     """Its PnL, one a period; of several folds, each one's own winner in its own test, one after the other."""
     baseline: Floats
     """PnL of the configuration as it was in the same periods."""
+    folds: int = 1
     looks: int = 1
     """How many different winners this study has had tested on this data, this one included."""
 
@@ -113,7 +115,14 @@ class Verdict:
         return all(check.holds for check in self.checks)
 
 
-def judge(trained: TrainingResults, tested: TestResults, currency: str, *, seed: int = 0) -> Verdict:
+def judge(
+    trained: TrainingResults,
+    tested: TestResults,
+    currency: str,
+    *,
+    is_simulated: bool = False,
+    seed: int = 0,
+) -> Verdict:
     """Return whether a search found something; `currency` is the report currency, for the texts.
 
     A ValueError says that results differ in length where they must not, or `count` or `looks` is too small.
@@ -121,15 +130,20 @@ def judge(trained: TrainingResults, tested: TestResults, currency: str, *, seed:
     _check_shapes(trained, tested)
     level = LEVEL / tested.looks
     inside, outside = _in_sample(trained), _out_of_sample(tested, level, seed)
+    best = _best_of(trained.count, tested.folds)
     checks = (
         _enough_periods(inside, outside),
-        _above_zero("gain", "the winner beats the configuration as it was", outside, level),
+        _above_zero("gain", f"the winner makes more PnL than {_AS_IT_WAS}", outside, level),
         _above_zero("pnl", "the winner makes money", outside, level),
-        _beyond_luck(inside),
+        _beyond_luck(inside, best),
         _not_overfitted(inside["overfitting_probability"]),
         _broad(inside["neighbours"], inside["neighbours_keep"]),
     )
-    lines = _training_line(inside, currency), _test_line(outside, currency), _last_line(checks)
+    lines = (
+        _training_line(inside, best, currency),
+        _test_line(outside, tested.folds, currency),
+        _last_line(checks, is_simulated=is_simulated),
+    )
     return Verdict(lines, checks, {"in_sample": inside, "out_of_sample": outside})
 
 
@@ -222,9 +236,9 @@ def _above_zero(name: str, words: str, outside: _Figures, level: float) -> Check
     return Check(name, is_likely, f"{text}, where {_percent(1.0 - level)} are needed")
 
 
-def _beyond_luck(inside: _Figures) -> Check:
+def _beyond_luck(inside: _Figures, best: str) -> Check:
     deflated = inside["deflated_sharpe_ratio"]
-    beats = f"{_best_of(inside['trials'])} beats luck in sample with a probability of {_percent(deflated)}"
+    beats = f"{best} beats luck in sample with a probability of {_percent(deflated)}"
     text = f"{beats} (deflated Sharpe ratio), where {_percent(_LEAST_DEFLATED)} are needed"
     return Check("luck", deflated >= _LEAST_DEFLATED, text)
 
@@ -251,30 +265,33 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.1f} %"
 
 
-def _best_of(trials: int) -> str:
+def _best_of(trials: int, folds: int) -> str:
+    if folds > 1:
+        return f"the best of the last of {folds} folds, which had {trials} trials together,"
     return "the one trial" if trials == 1 else f"the best of {trials} trials"
 
 
-def _training_line(inside: _Figures, currency: str) -> str:
+def _training_line(inside: _Figures, best: str, currency: str) -> str:
     overfitting, kept = inside["overfitting_probability"], inside["neighbours_keep"]
     parts = [f"deflated Sharpe ratio {_percent(inside['deflated_sharpe_ratio'])}"]
     parts += [] if overfitting is None else [f"probability of overfitting {_percent(overfitting)}"]
     parts += [] if kept is None else [f"neighbours keep {_percent(kept)} of the gain"]
-    made = f"{_best_of(inside['trials'])} made {signed_amount(inside['pnl'], currency)}"
+    made = f"{best} made {signed_amount(inside['pnl'], currency)}"
     gain = _more(inside["gain"], currency)
     return f"In sample: {made}, {gain}, in {inside['periods']} periods; {', '.join(parts)}"
 
 
-def _test_line(outside: _Figures, currency: str) -> str:
+def _test_line(outside: _Figures, folds: int, currency: str) -> str:
+    whose = f"the winners of all {folds} folds made " if folds > 1 else ""
     pnl = f"{signed_amount(outside['pnl'], currency)} ({_between(outside['pnl_interval'], currency)})"
     gain = f"{_more(outside['gain'], currency)} ({_between(outside['gain_interval'], currency)})"
     confidence = _percent(outside["confidence"])
-    return f"Out of sample: {pnl}, {gain}, in {outside['periods']} periods; intervals of {confidence}"
+    return f"Out of sample: {whose}{pnl}, {gain}, in {outside['periods']} periods; intervals of {confidence}"
 
 
 def _more(gain: float, currency: str) -> str:
     word = "less" if gain < 0 else "more"
-    return f"{unsigned_amount(abs(gain), currency)} {word} than the configuration as it was"
+    return f"{unsigned_amount(abs(gain), currency)} {word} than {_AS_IT_WAS}"
 
 
 def _between(interval: list[float], currency: str) -> str:
@@ -282,9 +299,8 @@ def _between(interval: list[float], currency: str) -> str:
     return f"{low} to {high}"
 
 
-def _last_line(checks: tuple[Check, ...]) -> str:
+def _last_line(checks: tuple[Check, ...], *, is_simulated: bool) -> str:
     failed = next((check for check in checks if not check.holds), None)
-    if failed is not None:
-        return f"No evidence: {failed.text}"
     gain = next(check for check in checks if check.name == "gain")
-    return f"Evidence: {gain.text}"
+    found = f"{'Evidence' if failed is None else 'No evidence'}{' on SIMULATED data' if is_simulated else ''}"
+    return f"{found}: {(failed or gain).text}"

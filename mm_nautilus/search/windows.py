@@ -38,9 +38,11 @@ class Window:
         return (self.end_ns - self.start_ns) / SECOND_NS
 
     def edges(self, period_ns: int) -> Ints:
-        """Return the edges of the whole periods that end with the window, nanoseconds since the epoch."""
+        """Return the edges of its periods, nanoseconds since the epoch; the first has what no whole one is left for."""
         count = (self.end_ns - self.start_ns) // period_ns
-        return self.end_ns - period_ns * np.arange(count, -1, -1, dtype=np.int64)
+        edges = self.end_ns - period_ns * np.arange(count, -1, -1, dtype=np.int64)
+        edges[0] = self.start_ns
+        return edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,10 @@ def period_results(
     """Return what each period added to a running total.
 
     `ts_ns` has the moments of the totals, nanoseconds since the epoch, and `edges` are those of a `Window`. At an edge
-    the total is what it was last known to be; before the first moment it is 0, as at a run's start, and what comes
-    after the last edge, as a run winds down, belongs to the last period. The total to take is ``trading_pnl`` of a
-    run's equity: marked at mid, net of fees, in the report currency, without the revaluation of the starting balances.
+    the total is what it was last known to be; at the first edge it is 0, as at a run's start, and what comes after the
+    last edge, as a run winds down, belongs to the last period: periods add up to the last total. The total to take is
+    ``trading_pnl`` of a run's equity: marked at mid, net of fees, in the report currency, without the revaluation of
+    the starting balances.
     A ValueError says that there is not one finite total a moment, or the moments do not ascend.
     """
     moments, values = np.asarray(ts_ns, dtype=np.int64), np.asarray(totals, dtype=np.float64)
@@ -154,5 +157,5 @@ def period_results(
             f"one finite total for each of the ascending moments is needed, was {values.shape} for {moments.shape}"
         )
     places = np.searchsorted(moments, edges, side="right")
-    places[-1] = len(moments)
+    places[0], places[-1] = 0, len(moments)
     return np.diff(np.concatenate([[0.0], values])[places])

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_search import ERROR, write_made_search
 from small_search import write_small
 
 from mm_nautilus.cli.completion import search_names
+from mm_nautilus.cli.search import print_search
+from mm_nautilus.search.run_search import SearchOutcome
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = """\
@@ -190,6 +194,31 @@ def test_a_shell_completes_the_names_of_searches_the_last_one_first(tmp_path: Pa
     assert search_names(Context, "202611") == [names[1], names[0]]  # type: ignore[arg-type]
 
 
+def test_the_terminal_names_winners_failures_and_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = write_made_search(tmp_path / "made", trials=6)
+    document = json.loads((folder / "search.json").read_text())
+    table = pq.read_table(folder / "trials.parquet").to_pylist()
+    table[-1] |= {"state": "refused", "error": "no such point"}
+    pq.write_table(pa.Table.from_pylist(table), folder / "trials.parquet")
+    print_search(SearchOutcome(document, folder), as_json=False, quiet=False)
+    lines = capsys.readouterr().out.splitlines()[-8:]
+    for fold, found in enumerate(document["folds"]):
+        (run,) = [
+            run
+            for run in table
+            if (run["fold"], run["role"], run["number"]) == (fold, "train", found["winner"])
+        ]
+        assert lines[fold].startswith(
+            f"winner of fold {fold + 1}: strategy.gamma={run['param:strategy.gamma']:.6g}, "
+        )
+    assert lines[2:] == [
+        "Of the trials that no other one beats in all of pnl, inventory, the winner has the best pnl.",
+        f"2 of 60 trials failed, such as: {ERROR}",
+        "1 of the points was refused: no such point",
+        *document["verdict"]["lines"],
+    ]
+
+
 # -- Searches -------------------------------------------------------------------------------------------------
 
 
@@ -207,10 +236,12 @@ def whole(place: Path) -> tuple[Path, str, str]:
 def test_it_prints_a_table_and_the_verdict(whole: tuple[Path, str, str]):
     folder, out, err = whole
     document = json.loads((folder / "search.json").read_text())
-    assert out.splitlines()[-4:] == [
-        "SIMULATED data: what it says of a market is what the simulator was told.",
-        *document["verdict"]["lines"],
-    ]
+    *_, winner, inside, outside, last = out.splitlines()
+    assert [inside, outside, last] == document["verdict"]["lines"]
+    assert "vidence on SIMULATED data: " in last
+    best = document["best"]["parameters"]
+    width, pause = (best[f"strategy.{key}"] for key in ("min_spread_pct", "cooldown_seconds"))
+    assert winner == f"winner: strategy.min_spread_pct={width:.6g}, strategy.cooldown_seconds={pause}"
     assert re.search(r"^ fold 1, as it was +-?[\d.]+ bps +[+-]\$", out, re.MULTILINE)
     assert re.search(r"^ fold 1, winner ", out, re.MULTILINE)
     assert err.splitlines()[-1] == f"written to whole/{folder.name}/report.html"
@@ -296,6 +327,7 @@ def test_a_search_whose_trials_all_fail_fails_with_the_first_error(command, ther
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: every trial of fold 1 failed, the first with: ")
     assert "no such width; what had ended (1 trial) is saved in failed" in line
+    assert line.endswith("; mend the strategy, the configuration or the space, and begin a new search")
     assert json.loads((folder / "search.json").read_text())["status"] == "failed"
     again = command("search", "--resume", folder.name, "--out", "failed")
     assert again.returncode == 1  # it is not run again

@@ -72,7 +72,7 @@ def test_the_folder_says_what_was_searched_and_found(found: SearchOutcome, rows:
     train = [row for row in rows if row["role"] == "train" and row["state"] == "completed"]
     best = max((row for row in train if row["number"] is not None), key=lambda row: row["objective:pnl_bps"])
     assert document["folds"][0]["winner"] == best["number"] == document["best"]["number"]
-    for row in train:
+    for row in [*train, *(row for row in rows if row["role"] == "test")]:
         assert len(row["periods"]) >= 30
         assert sum(row["periods"]) == pytest.approx(row["pnl"], abs=1e-6)
     assert list((found.folder / ".workers").iterdir()) == []
@@ -131,7 +131,8 @@ def test_a_lost_cluster_or_a_base_that_fails_ends_the_search_which_goes_on(tmp_p
 
     config = write_small(tmp_path, **{"class": "picky:Picky", "min_spread_pct": 0.05})
     with pytest.raises(
-        RunFailedError, match=r"the configuration as it was failed on the training of fold 1: .*no su"
+        RunFailedError,
+        match=r"configuration as it was failed on the training of fold 1: .*no su.*; mend .*, and begin a new search$",
     ):
         search(config, ["strategy.min_spread_pct=0.04, 0.06"])
 

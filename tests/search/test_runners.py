@@ -228,7 +228,7 @@ def test_a_cluster_that_does_not_answer_is_one_error(
     monkeypatch.setattr(runners, "_ANSWER_SECONDS", 3.0)
     with pytest.raises(ConfigError) as refused, ray_runner(address):
         pass
-    must = "ray must be the address of a Ray cluster that answers, was"
+    must = "--ray must be the address of a Ray cluster that answers, was"
     assert str(refused.value).startswith(f"{must} {address}: {answer}")
     assert "\n" not in str(refused.value)
     assert capfd.readouterr() == ("", "")

@@ -154,10 +154,23 @@ def test_evidence_is_three_lines_with_its_figures(found):
     bounds = stationary_bootstrap(tested.winner)
     assert f"(+${bounds.low:.2f} to +${bounds.high:.2f})" in outside
     assert last.startswith(
-        "Evidence: the winner beats the configuration as it was out of sample with a probability of "
+        "Evidence: the winner makes more PnL than the configuration as it was out of sample with a probability of "
     )
     assert last.endswith(", where 95.0 % are needed")
     assert all(check.holds for check in verdict.checks)
+
+
+def test_lines_say_which_folds_and_that_data_is_simulated(found):
+    trained, tested = found
+    verdict = judge(trained, replace(tested, folds=3), "USDT", is_simulated=True)
+    inside, outside, last = verdict.lines
+    assert inside.startswith(
+        "In sample: the best of the last of 3 folds, which had 40 trials together, made +$"
+    )
+    assert outside.startswith("Out of sample: the winners of all 3 folds made +$")
+    assert last.startswith("Evidence on SIMULATED data: the winner makes more PnL than ")
+    nothing = judge(trained, replace(tested, baseline=tested.winner), "USDT", is_simulated=True)
+    assert nothing.lines[2].startswith("No evidence on SIMULATED data: ")
 
 
 def test_every_condition_is_needed(found):
@@ -226,8 +239,8 @@ def test_a_search_that_only_found_the_configuration_as_it_was_found_nothing(foun
     assert "made" in verdict.lines[0]
     assert "$0.00 more than the configuration as it was" in verdict.lines[1]
     assert verdict.lines[2] == (
-        "No evidence: the winner beats the configuration as it was out of sample with a probability of 50.0 %, "
-        "where 95.0 % are needed"
+        "No evidence: the winner makes more PnL than the configuration as it was out of sample with a probability "
+        "of 50.0 %, where 95.0 % are needed"
     )
     assert verdict.figures["in_sample"]["neighbours_keep"] is None
 

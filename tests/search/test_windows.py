@@ -103,11 +103,11 @@ def test_the_oldest_position_is_the_longest_time_on_one_side():
     assert longest_position_seconds(seconds[:0], lots[:0], 500 * 10**9) == 0.0
 
 
-def test_periods_add_up_to_the_whole():
+def test_periods_add_up_to_the_whole_window():
     edges = Window(0, 100).edges(30)
-    assert edges.tolist() == [10, 40, 70, 100]
-    found = period_results([5, 40, 41, 99, 104], np.array([1.0, 3.0, 4.0, 2.0, 2.5]), edges)
-    assert found.tolist() == [2.0, 1.0, -1.5]
+    assert edges.tolist() == [0, 40, 70, 100]  # what is left over belongs to the first
+    found = period_results([0, 5, 40, 41, 99, 104], np.array([0.5, 1.0, 3.0, 4.0, 2.0, 2.5]), edges)
+    assert found.tolist() == [3.0, 1.0, -1.5]
     assert period_results([50], np.array([7.0]), edges).tolist() == [0.0, 7.0, 0.0]
     assert period_results([], np.array([]), edges).tolist() == [0.0, 0.0, 0.0]
 
