@@ -77,15 +77,15 @@ def open_storage(url: str | None, folder: Path, *, must_exist: bool = False) -> 
         path = folder / JOURNAL
         _check_file(path, must_exist=must_exist)
         lock = _JournalLock(str(path))
-        lock.acquire()  # else the line may be one that another process is about to finish
         try:
-            _cut_unfinished_line(path)
-        finally:
-            lock.release()
-        try:
-            _check_lines(path)
+            lock.acquire()  # else the last line may be one that another process is about to finish
+            try:
+                _cut_unfinished_line(path)
+                _check_lines(path)
+            finally:
+                lock.release()
             journal = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-        except Exception as error:  # whatever a line that is not its own makes Optuna's code raise
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} cannot be read, it is damaged: {one_line(str(error))}") from error
         yield journal
         return
@@ -136,8 +136,11 @@ def _check_lines(path: Path) -> None:
     """Raise a ValueError if a line is no JSON; of the last one, Optuna would do so after the next."""
     if path.exists():
         with path.open("rb") as file:
-            for line in file:
-                json.loads(line)
+            for number, line in enumerate(file, 1):
+                try:
+                    json.loads(line)
+                except ValueError as error:
+                    raise ValueError(f"line {number} is no JSON") from error
 
 
 def kept_results(storage: BaseStorage, name: str) -> int:
