@@ -179,14 +179,14 @@ def print_search(outcome: "SearchOutcome", *, as_json: bool, quiet: bool) -> Non
     from mm_nautilus.search.search_files import ROLES, SearchFiles  # noqa: PLC0415
 
     files = SearchFiles(outcome.folder)
-    objective = files.objectives[0]
+    others = [it for it in files.objectives[:1] if it.name != "pnl"]
     rows = []
     for fold in files.folds:
         for words, found in (("as it was", files.baseline), ("winner", files.winner)):
             runs = [found(fold, role) for role in ROLES]
-            cells = ((files.text(objective, run), files.money(run, "pnl")) for run in runs)
-            rows.append([f"fold {fold + 1}, {words}", *(text for pair in cells for text in pair)])
-    names = [f"{name}, {role}" for role in ROLES.values() for name in (objective.name, "PnL")]
+            cells = ([*(files.text(it, run) for it in others), files.money(run, "pnl")] for run in runs)
+            rows.append([f"fold {fold + 1}, {words}", *(text for texts in cells for text in texts)])
+    names = [f"{name}, {role}" for role in ROLES.values() for name in (*(it.name for it in others), "PnL")]
     print_table(["", *names], rows)
     for line in [*_winner_lines(files), *_failure_lines(files), *document["verdict"]["lines"]]:
         print_line(line)

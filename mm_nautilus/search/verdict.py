@@ -282,7 +282,7 @@ def _training_line(inside: _Figures, best: str, currency: str) -> str:
 
 
 def _test_line(outside: _Figures, folds: int, currency: str) -> str:
-    whose = f"the winners of all {folds} folds made " if folds > 1 else ""
+    whose = f"the winners of the {folds} folds made " if folds > 1 else ""
     pnl = f"{signed_amount(outside['pnl'], currency)} ({_between(outside['pnl_interval'], currency)})"
     gain = f"{_more(outside['gain'], currency)} ({_between(outside['gain_interval'], currency)})"
     confidence = _percent(outside["confidence"])

@@ -201,7 +201,8 @@ def test_the_terminal_names_winners_failures_and_refusals(tmp_path: Path, capsys
     table[-1] |= {"state": "refused", "error": "no such point"}
     pq.write_table(pa.Table.from_pylist(table), folder / "trials.parquet")
     print_search(SearchOutcome(document, folder), as_json=False, quiet=False)
-    lines = capsys.readouterr().out.splitlines()[-8:]
+    table_head, lines = (out := capsys.readouterr().out.splitlines())[1], out[-8:]
+    assert re.split(" {2,}", table_head.strip()) == ["PnL, in sample", "PnL, out of sample"]
     for fold, found in enumerate(document["folds"]):
         (run,) = [
             run

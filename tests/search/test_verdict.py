@@ -167,7 +167,7 @@ def test_lines_say_which_folds_and_that_data_is_simulated(found):
     assert inside.startswith(
         "In sample: the best of the last of 3 folds, which had 40 trials together, made +$"
     )
-    assert outside.startswith("Out of sample: the winners of all 3 folds made +$")
+    assert outside.startswith("Out of sample: the winners of the 3 folds made +$")
     assert last.startswith("Evidence on SIMULATED data: the winner makes more PnL than ")
     nothing = judge(trained, replace(tested, baseline=tested.winner), "USDT", is_simulated=True)
     assert nothing.lines[2].startswith("No evidence on SIMULATED data: ")
