@@ -256,16 +256,22 @@ class Draft:
             },
         )
 
-    def _symbols(self) -> list[SymbolParams]:
-        """Return every symbol's parameters, at every extreme of what the embargo depends on."""
-        keys = [it for it in self.space.dimensions if it.key.rpartition(".")[2] in _OF_THE_EMBARGO]
-        points = (
-            dict(zip([it.key for it in keys], values, strict=True))
-            for values in product(*(it.extremes() for it in keys))
-        )
-        configs = [check_model(RunConfig, self.space.apply(point))[0] for point in points]
-        found = [self.loaded.config, *(config for config in configs if config is not None)]
-        return [config.strategy.for_symbol(name) for config in found for name in config.strategy.symbols]
+    def _symbols(self) -> Iterator[SymbolParams]:
+        """Yield every symbol's parameters, at every extreme of what the embargo depends on, valid or not."""
+        strategy = self.loaded.config.strategy
+        for symbol, own in self.space.source.values["strategy"]["symbols"].items():
+            searched: dict[str, Sequence[Any]] = {}
+            for dimension in self.space.dimensions:
+                *parents, name = dimension.key.split(".")
+                if name not in _OF_THE_EMBARGO:
+                    continue
+                if parents == ["strategy", "symbols", symbol]:
+                    searched[name] = dimension.extremes()
+                elif parents == ["strategy"] and name not in (own or {}):
+                    searched.setdefault(name, dimension.extremes())
+            for values in product(*searched.values()):
+                update = dict(zip(searched, values, strict=True))
+                yield strategy.for_symbol(symbol).model_copy(update=update)
 
 
 def draft(options: SearchOptions) -> Draft:
