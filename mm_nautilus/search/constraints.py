@@ -105,7 +105,10 @@ def parse_constraint(text: Any, symbols: Collection[str]) -> Constraint:
             f"a constraint must compare two keys or a key and a number, {example}, was {shown(text)}"
         )
     left, sign, right = found.groups()
-    operands = _operand(left, symbols), _operand(right, symbols)
+    try:
+        operands = _operand(left, symbols), _operand(right, symbols)
+    except ValueError as error:
+        raise ValueError(f"{' '.join(found.groups())}: {error}") from error
     if all(operand.number is not None for operand in operands):
         raise ValueError(f"a constraint must have a key, was {shown(text)}")
     return Constraint(" ".join(found.groups()), operands[0], sign, operands[1])

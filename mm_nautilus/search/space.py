@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import numpy as np
 
 from mm_nautilus.checks.config_source import config_errors, source_with
-from mm_nautilus.config.problems import check_model, describe, shown, shown_key
+from mm_nautilus.config.problems import MISSING, check_model, describe, is_section, shown, shown_key
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.strategy import SymbolOverrides, SymbolParams
 from mm_nautilus.config.yaml_file import FileMapping, read_mapping
@@ -28,6 +28,7 @@ from mm_nautilus.config.yaml_source import read_yaml
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.search.constraints import Constraint, parse_constraint
 from mm_nautilus.search.dimensions import Choices, Dimension, Range, choices
+from mm_nautilus.system.near_names import nearest
 
 type Point = Mapping[str, Any]
 """A value for each key of a space."""
@@ -170,10 +171,9 @@ class _Reader:
         return [problem.located() for problem in found if problem not in self._known]
 
     def _dimension(self, key: str, body: Any) -> Dimension | None:
-        path = _path(key)
-        if path[0] != _STRATEGY and describe(RunConfig, path) is not None:
-            text = "a key of a search must be a parameter of the strategy"
-            self._refuse((key,), f"{key}: {text}, was {path[0]}")
+        refusal = self._key_refusal(key, body)
+        if refusal is not None:
+            self._refuse((key,), refusal)
             return None
         self._check_effect(key)
         if isinstance(body, dict):
@@ -183,15 +183,33 @@ class _Reader:
             text = f"a key of a search must have a range such as {example}, was {shown(body)}"
             self._refuse((key,), f"{key}: {text}")
             return None
-        twice = [value for place, value in enumerate(body) if value in body[:place]]
-        if twice:
-            self._refuse((key,), f"{key}: choices must differ, was {shown(twice[0])} twice")
-        return None if twice else choices(key, body)
+        differing = [value for place, value in enumerate(body) if value not in body[:place]]
+        if differing != body:
+            twice = next(value for value in body if body.count(value) > 1)
+            self._refuse((key,), f"{key}: choices must differ, was {shown(twice)} twice")
+        return choices(key, differing)
+
+    def _key_refusal(self, key: str, body: Any) -> str | None:
+        """Return why a key is not one parameter of the strategy, None if it is."""
+        path = _path(key)
+        found, changed = describe(RunConfig, path), source_with(self._source, {path: body})
+        if changed.problems:
+            return f"{key}: {changed.problems[0]}"
+        if found is None:  # unknown, unless it is one of pricing_parameters
+            return "; ".join(self._refused({path: body})) or None
+        if path[0] != _STRATEGY:
+            return f"{key}: a key of a search must be a parameter of the strategy, was {path[0]}"
+        if isinstance(body, dict) and (is_section(found.annotation) or get_origin(found.annotation) is dict):
+            example = f"the dotted path of one parameter, such as {_STRATEGY}.gamma"
+            return f"{key}: a key of a search must be {example}, was a section with {shown(body)}"
+        return None
 
     def _between(self, key: str, body: Mapping[str, Any]) -> Dimension | None:
         bounds, problems = check_model(Range, body)
+        misspelt = {nearest(name, Range.model_fields) for name in body if name not in Range.model_fields}
         for problem in problems:
-            self._refuse((key, *problem.path), problem.under(key).located())
+            if not (problem.message.startswith(MISSING) and problem.path[-1] in misspelt):
+                self._refuse((key, *problem.path), problem.under(key).located())
         if bounds is None:
             return None
         if bounds.step is None and not self._takes_whole_numbers_only(key, bounds):
@@ -244,8 +262,6 @@ class _Reader:
                     taken.setdefault(_path(key), []).append(value)
                     continue
                 refused.append((key, place, value, reasons))
-                if describe(RunConfig, _path(key)) is None:
-                    break  # an unknown key is unknown with every value
         for key, place, value, reasons in refused:
             others = {path: values for path, values in taken.items() if path != _path(key)}
             is_choice = isinstance(self._given.values[key], list)
@@ -258,8 +274,20 @@ class _Reader:
         key = dimension.key
         body = self._given.values[key]
         if isinstance(body, list):
-            return [((key, str(place)), value) for place, value in enumerate(body)]
-        return [((key, end), value) for end, value in zip(("low", "high"), dimension.extremes(), strict=True)]
+            return [((key, str(body.index(value))), value) for value in dimension.values]
+        if isinstance(dimension, Choices):
+            low, high = dimension.extremes()
+            # A step may leave the whole numbers that both bounds are.
+            return [
+                ((key, "low"), low),
+                *(((key, "step"), value) for value in dimension.values[1:2]),
+                ((key, "high"), high),
+            ]
+        # Where whole numbers are needed, 10 is one; 10.0 is none.
+        return [
+            ((key, end), int(value) if value.is_integer() else value)
+            for end, value in zip(("low", "high"), dimension.extremes(), strict=True)
+        ]
 
     def _is_taken_with(self, others: Mapping[_Path, Sequence[Any]], key: str, value: Any) -> bool:
         """Return whether the configuration takes a value together with some of other keys."""
@@ -285,7 +313,13 @@ class _Reader:
                 self._refuse((_CONSTRAINTS, str(place)), f"{_CONSTRAINTS}: {error}")
 
     def _check_points(self, space: Space) -> None:
-        """Refuse a space without any point that meets the constraints and that the configuration takes."""
+        """Refuse a space without any point that meets the constraints and that the configuration takes, or of one."""
+        if space.size == 1:
+            self._refuse(
+                (),
+                f"a search space must have at least two points, was {shown(space.at([0.0] * len(space.dimensions)))}",
+            )
+            return
         points = [space.apply(point) for point in space.sample(_POINTS_TRIED)]
         met, reason = points, ""
         for place, constraint in enumerate(space.constraints):

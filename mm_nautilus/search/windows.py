@@ -1,7 +1,7 @@
 """Which data a search trains on, which it tests on, and the equal periods that results are cut into."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -109,7 +109,7 @@ def make_windows(span: Window, folds: int, gap_seconds: float, train_share: floa
     if span.seconds < needed:
         raise ConfigError(
             f"the data must be at least {_words(needed)} long for {folds} fold{'s' if folds > 1 else ''} with an "
-            f"embargo of {_words(gap_seconds)} between training and test, was {math.floor(span.seconds)} s from "
+            f"embargo of {_words(gap_seconds)} between training and test, was {_words(span.seconds, math.floor)} from "
             f"{moment(span.start_ns).isoformat()} to {moment(span.end_ns).isoformat()}"
         )
     tested_ns = round((span.end_ns - span.start_ns) * (1.0 - train_share))
@@ -132,9 +132,9 @@ def _needed_seconds(folds: int, gap_seconds: float, train_share: float) -> float
     return max(tests, training, gap)
 
 
-def _words(seconds: float) -> str:
-    """Return a length of time in words, in whole minutes that are not less."""
-    minutes = math.ceil(seconds / 60.0)
+def _words(seconds: float, whole: Callable[[float], int] = math.ceil) -> str:
+    """Return a length of time in words, in whole minutes that are not less, or with `math.floor` not more."""
+    minutes = whole(seconds / 60.0)
     hours, minutes = divmod(minutes, 60)
     return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count) or "0 min"
 

@@ -14,8 +14,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def known_names(name: str, known: Collection[str]) -> str:
-    """Return the first known names and a suggestion, such as ``A, B; did you mean B?``."""
+    """Return the first known names and, of several, a suggestion, such as ``A, B; did you mean B?``."""
     more = ", ..." if len(known) > _MOST_NAMES else ""
     names = ", ".join(list(known)[:_MOST_NAMES]) or "there is none"
-    likely = nearest(name, known)
+    likely = nearest(name, known) if len(known) > 1 else None
     return f"{names}{more}{'' if likely is None else f'; did you mean {likely}?'}"

@@ -322,16 +322,17 @@ def test_two_processes_work_at_one_search_and_more_trials_are_another_look(
 def test_a_search_whose_trials_all_fail_fails_with_the_first_error(command, there: Path):
     write_small(there, **{"class": "picky:Picky"}).rename(there / "picky.yaml")
     write_small(there, **{"class": "gated:Gated"})
-    ended = command("search", "picky.yaml", "--grid", "strategy.min_spread_pct=0.05", "--out", "failed")
+    grid = ("strategy.min_spread_pct=0.05", "--grid", "strategy.fair_price=mid,weighted_mid")
+    ended = command("search", "picky.yaml", "--grid", *grid, "--out", "failed")
     assert ended.returncode == 1
     (folder,) = (there / "failed").iterdir()
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: every trial of fold 1 failed, the first with: ")
-    assert "no such width; what had ended (1 trial) is saved in failed" in line
+    assert "no such width; what had ended (2 trials) is saved in failed" in line
     assert line.endswith("; mend the strategy, the configuration or the space, and begin a new search")
     assert json.loads((folder / "search.json").read_text())["status"] == "failed"
     again = command("search", "--resume", folder.name, "--out", "failed")
     assert again.returncode == 1  # it is not run again
     assert "no such width" in again.stderr
     near = command("search", "--resume", folder.name[:-2], "--out", "failed")
-    assert f"did you mean {folder.name}?" in near.stderr
+    assert f"({folder.name}), was {folder.name[:-2]}" in near.stderr

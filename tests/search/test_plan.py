@@ -47,6 +47,19 @@ def test_the_embargo_is_that_of_the_whole_space(config: Path):
     assert fold.test.start_ns - fold.train.end_ns == pytest.approx(210e9, abs=2_000)
 
 
+def test_a_window_that_no_estimate_uses_does_not_lengthen_the_embargo(config: Path):
+    keys = {
+        "volatility_lookback": "2, 3",
+        "max_position_seconds": "10, 30",
+        "recalibrate_window_minutes": "5, 9",
+    }
+    grid = [f"strategy.symbols.XRP/USDT.{key}={values}" for key, values in keys.items()]
+    found = drafted(
+        config, *grid, "strategy.reservation_model=simplified", "strategy.volatility_lookback=4, 50"
+    )
+    assert found.plan(0.0).embargo_seconds == 30.0 + 3 * 60.0
+
+
 def test_an_age_that_nothing_bounds_is_taken_from_the_run_before_the_first_test(config: Path):
     found = drafted(config, "strategy.max_position_seconds=30, null")
     task = found.unbounded

@@ -91,7 +91,7 @@ def test_a_point_is_the_configuration_with_its_values(config):
 def test_a_point_changes_nothing_else(config):
     source = read_source(config)
     before = load_config(config).config
-    found = grid_space(["strategy.gamma=0.3"], source)
+    found = grid_space(["strategy.gamma=0.3,0.4"], source)
     changed = run_config(found, {"strategy.gamma": 0.3})
     assert changed == load_config(config, ["strategy.gamma=0.3"]).config
     assert changed.catalog == before.catalog
@@ -215,20 +215,20 @@ def test_all_problems_are_told_at_once_with_their_lines(config):
         "  low: 0.1\n"
         "  hihg: 1\n"
         "strategy.inventory_skew: {low: 0.5, high: 2}\n"
-        "strategy.symbols.XRP/USD.gamma: [0.1]\n"
+        "strategy.symbols.XRP/USD.gamma: {low: 0.1, high: 1}\n"
         "venue.latency.insert_ms: [1, 2]\n"
         "strategy.take_profit_pct: 3\n"
         "strategy.min_spread_pct: [0.01, 0.02]\n"
         "constraints: [gamma, gama < 1, 1 < 2, strategy.symbols.XRP.gamma < 1, a.b < 1]\n",
     ) == [
-        ":1: strategy.gama: unknown key gama (did you mean gamma?), was 0.1",
+        ":1: strategy.gama: unknown key gama (did you mean gamma?), was {'high': 1, 'low': 0.1}",
         ":2: strategy.gamma.low: low must be below high (0.1), was 0.5",
         ":3: strategy.cooldown_seconds.low: low must be above 0 with log: true, was 0",
         ":4: strategy.fair_price: fair_price must be mid, weighted_mid or microprice, was 'middle'",
-        ":5: strategy.stop_loss_pct.high: Missing required config: high",
         ":7: strategy.stop_loss_pct.hihg: unknown key hihg (did you mean high?), was 1",
-        ":8: strategy.inventory_skew: inventory_skew must be between 0 and 1.0, got 2.0",
-        ":9: a symbol with keys must be configured (XRP/USDT, BTC/USDT; did you mean XRP/USDT?), was XRP/USD with 0.1",
+        ":8: strategy.inventory_skew: inventory_skew must be between 0 and 1.0, got 2",
+        ":9: strategy.symbols.XRP/USD.gamma: a symbol with keys must be configured (XRP/USDT, BTC/USDT; did you mean "
+        "XRP/USDT?), was XRP/USD with {'high': 1, 'low': 0.1}",
         ":10: venue.latency.insert_ms: a key of a search must be a parameter of the strategy, was venue",
         ":11: strategy.take_profit_pct: a key of a search must have a range such as {low: 0.1, high: 1} or a list of "
         "choices, was 3",
@@ -236,10 +236,10 @@ def test_all_problems_are_told_at_once_with_their_lines(config):
         "BTC/USDT)",
         ":13: constraints: a constraint must compare two keys or a key and a number, such as trailing_stop_distance < "
         "trailing_stop_activation or gamma <= 0.5, was 'gamma'",
-        ":13: constraints: unknown key gama (did you mean gamma?)",
+        ":13: constraints: gama < 1: unknown key gama (did you mean gamma?)",
         ":13: constraints: a constraint must have a key, was '1 < 2'",
-        ":13: constraints: a symbol must be configured (XRP/USDT, BTC/USDT), was XRP",
-        ":13: constraints: a key must be a parameter of the strategy or of a symbol, was a.b",
+        ":13: constraints: strategy.symbols.XRP.gamma < 1: a symbol must be configured (XRP/USDT, BTC/USDT), was XRP",
+        ":13: constraints: a.b < 1: a key must be a parameter of the strategy or of a symbol, was a.b",
     ]
 
 
@@ -282,7 +282,7 @@ def test_all_problems_are_told_at_once_with_their_lines(config):
             ":2: constraints must leave a point, left none of 1,002 tried, such as: gamma > 0.6 must hold",
         ),
         (
-            "strategy.gamma: [0.1]\nconstraints:\n  - gamma < quoting",
+            "strategy.gamma: [0.1, 0.2]\nconstraints:\n  - gamma < quoting",
             ":3: constraints: gamma < quoting: quoting must be a number or an amount to be compared",
         ),
         (
@@ -295,13 +295,48 @@ def test_a_space_that_cannot_be_is_refused(config, text, problem):
     assert refusals(config, text)[0].startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "strategy.gamma: {low: 0.1, high: 1, step: 2}\nstrategy.fair_price: [mid]",
+            ":1: a search space must have at least two points, was {'strategy.fair_price': 'mid', 'strategy.gamma':",
+        ),
+        (
+            "strategy.volatility_lookback: {low: 2.5, high: 10}",
+            ":1: strategy.volatility_lookback: volatility_lookback must be a whole number between",
+        ),
+        (
+            "strategy.volatility_lookback: {low: 2, high: 10, step: 0.5}",
+            ":1: strategy.volatility_lookback: volatility_lookback must be a whole number between",
+        ),
+        (
+            "strategy.gamma: {lo: 0.1, high: 1}",
+            ":1: strategy.gamma.lo: unknown key lo (did you mean low?), was 0.1",
+        ),
+        (
+            "strategy:\n  gamma: {low: 0.1, high: 1}",
+            ":1: strategy: a key of a search must be the dotted path of one parameter, such as strategy.gamma, was a "
+            "section with {'gamma': {'high': 1, 'low': 0.1}}",
+        ),
+        (
+            "strategy.symbols.ETH/USDT.gamma: {low: 0.1, high: 1}",
+            ":1: strategy.symbols.ETH/USDT.gamma: a symbol with keys must be configured (XRP/USDT, BTC/USDT",
+        ),
+    ],
+)
+def test_one_mistake_is_told_once(config, text, problem):
+    (found,) = refusals(config, text)
+    assert found.startswith(problem)
+
+
 def test_a_choice_that_lacks_a_calibration_is_refused(config, calibration_file, symbol_calibration):
     path = config.with_name("calibrated.yaml")
     calibration = calibration_file({"XRP/USDT": symbol_calibration()})
     path.write_text(CONFIG.replace("  gamma:", f"  calibration: {calibration}\n  gamma:"), encoding="utf-8")
     assert refusals(path, "strategy.fair_price: [mid, weighted_mid, microprice]") == [
         f":1: strategy.calibration: {calibration}: a symbol that takes figures from a calibration must be in it "
-        "(XRP/USDT; did you mean XRP/USDT?), was BTC/USDT"
+        "(XRP/USDT), was BTC/USDT"
     ]
 
 
@@ -324,6 +359,7 @@ def test_options_of_a_grid_are_checked_alike(config):
                 "strategy.gamma=0.1,5",
                 "strategy.gamma=1",
                 "strategy.gama=1",
+                "strategy.take_profit_pct=0.1,0.1,x",
                 "nothing",
                 "strategy.cooldown_seconds=[",
             ],
@@ -333,8 +369,10 @@ def test_options_of_a_grid_are_checked_alike(config):
         "--grid strategy.gamma: a key must be given once, was given again",
         "--grid must be KEY.KEY=VALUE,VALUE such as strategy.gamma=0.1,0.3, was 'nothing'",
         "--grid must be KEY.KEY=VALUE,VALUE such as strategy.gamma=0.1,0.3, was 'strategy.cooldown_seconds=['",
+        "--grid strategy.gama: unknown key gama (did you mean gamma?), was [1]",
+        "--grid strategy.take_profit_pct: choices must differ, was 0.1 twice",
         "--grid strategy.gamma: gamma must be between 0.01 and 1.0, got 5",
-        "--grid strategy.gama: unknown key gama (did you mean gamma?), was 1",
+        "--grid strategy.take_profit_pct: take_profit_pct must be a finite number above 0 and at most 100, was 'x'",
     ]
 
 

@@ -67,7 +67,7 @@ def test_a_span_too_short_is_refused_with_what_is_needed():
         make_windows(two_hours, 4, gap_seconds=4_800.0)
     needed = "the data must be at least 3 h 34 min long for 4 folds with an embargo of 1 h 20 min between"
     assert refused.value.problems == [
-        f"{needed} training and test, was 7200 s from 2025-06-15T15:06:40+00:00 to 2025-06-15T17:06:40+00:00"
+        f"{needed} training and test, was 2 h from 2025-06-15T15:06:40+00:00 to 2025-06-15T17:06:40+00:00"
     ]
     enough = Window(DAY.start_ns, DAY.start_ns + 214 * HOUR // 60)
     assert len(make_windows(enough, 4, gap_seconds=4_800.0).folds) == 4
