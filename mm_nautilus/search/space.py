@@ -273,7 +273,7 @@ class _Reader:
         """Return the values that are checked one by one, with their paths in the file."""
         key = dimension.key
         body = self._given.values[key]
-        if isinstance(body, list):
+        if isinstance(dimension, Choices) and isinstance(body, list):
             return [((key, str(body.index(value))), value) for value in dimension.values]
         if isinstance(dimension, Choices):
             low, high = dimension.extremes()

@@ -54,10 +54,7 @@ def test_a_window_that_no_estimate_uses_does_not_lengthen_the_embargo(config: Pa
         "recalibrate_window_minutes": "5, 9",
     }
     grid = [f"strategy.symbols.XRP/USDT.{key}={values}" for key, values in keys.items()]
-    found = drafted(
-        config, *grid, "strategy.reservation_model=simplified", "strategy.volatility_lookback=4, 50"
-    )
-    assert found.plan(0.0).embargo_seconds == 30.0 + 3 * 60.0
+    assert drafted(config, *grid).plan(0.0).embargo_seconds == 30.0 + 3 * 60.0
 
 
 def test_an_age_that_nothing_bounds_is_taken_from_the_run_before_the_first_test(config: Path):
