@@ -53,11 +53,13 @@ class Slow(MarketMaker):
 '''
 PROGRAM = """\
 import pickle
+import signal
 import sys
 
 from mm_nautilus.search.runners import pool_runner
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below nohup and in the background
     with open(sys.argv[1], "rb") as file:
         task = pickle.load(file)
     with pool_runner(2) as runner:
