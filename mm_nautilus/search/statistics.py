@@ -288,6 +288,10 @@ def _resampled(random: np.random.Generator, count: int, periods: int, length: fl
 # -- The neighbours of the best -----------------------------------------------------------------------------
 
 
+LEAST_NEIGHBOURS: Final = 3
+"""Neighbours with fewer of which a trial cannot be compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plateau:
     """How the trials near the best one do."""
@@ -295,7 +299,7 @@ class Plateau:
     neighbours: int
     kept: float | None
     """Share of the best trial's gain that their median has: 1 where they do as well, 0 where they gain nothing; None
-    without enough neighbours, or where the best itself gains nothing."""
+    with fewer than `LEAST_NEIGHBOURS`, or where the best itself gains nothing."""
 
 
 def plateau(
@@ -305,24 +309,25 @@ def plateau(
     reference: float,
     *,
     radius: float = 0.1,
-    least: int = 3,
+    farthest: float = 0.25,
 ) -> Plateau:
     """Return how much of the gain of trial number `best` over `reference` its neighbours keep.
 
     A true optimum is broad: what is better only by luck has neighbours that are not. `points` has one row a trial,
     each coordinate as a share of its range, `values` are the higher, the better, and `reference` is the value without a
-    search. Neighbours differ by no more than `radius` in any coordinate; where fewer than `least` trials are as near,
-    they are those at the least distance at which there are as many. Trials at the best one's own point are left out. A
-    ValueError says that there is not one point for each value.
+    search. Neighbours differ by no more than `radius` in any coordinate; where fewer than `LEAST_NEIGHBOURS` trials are
+    as near, by no more than the distance at which there are as many, and `farthest` at most. Trials at the best one's
+    own point are left out. A ValueError says that there is not one point for each value.
     """
     where, found = np.asarray(points, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if where.ndim != 2 or len(where) != len(found):
         raise ValueError(f"one point for each value is needed, was {where.shape} for {found.shape}")
     distances = np.abs(where - where[best]).max(axis=1, initial=0.0)
-    others = np.sort(distances[distances > _SAME_PLACE])
-    if len(others) < least:
-        return Plateau(len(others), None)
-    near = (distances > _SAME_PLACE) & (distances <= max(radius, others[least - 1]) + _SAME_PLACE)
+    is_near = (distances > _SAME_PLACE) & (distances <= farthest + _SAME_PLACE)
+    if is_near.sum() < LEAST_NEIGHBOURS:
+        return Plateau(int(is_near.sum()), None)
+    nearest = np.sort(distances[is_near])[LEAST_NEIGHBOURS - 1]
+    is_near &= distances <= max(radius, nearest) + _SAME_PLACE
     gain = float(found[best]) - reference
-    kept = None if gain <= 0.0 else (float(np.median(found[near])) - reference) / gain
-    return Plateau(int(near.sum()), kept)
+    kept = None if gain <= 0.0 else (float(np.median(found[is_near])) - reference) / gain
+    return Plateau(int(is_near.sum()), kept)

@@ -16,7 +16,7 @@ what they share and asks whether *this parameter* mattered.
 3. in sample, the winner's Sharpe ratio of the differences at least what luck makes of as many trials as the study ever
    ran (deflated Sharpe ratio at least 50 %);
 4. the probability of overfitting below 50 %;
-5. the winner's neighbours keep at least half of its gain, where there are neighbours.
+5. the winner's neighbours keep at least half of its gain, where there are enough of them.
 
 The second alone is wrong in at most 5 % of all searches without an edge, since the tests are no part of the search; the
 others can only make that less. The 5 % are shared by every different winner that the study has had tested on the same
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.search.statistics import (
+    LEAST_NEIGHBOURS,
     deflated_sharpe_ratio,
     expected_maximum_sharpe,
     moments,
@@ -253,7 +254,9 @@ def _not_overfitted(probability: float | None) -> Check:
 
 def _broad(neighbours: int, kept: float | None) -> Check:
     if kept is None:
-        return Check("plateau", holds=True, text="the winner has no neighbours to compare it with")
+        has_few = neighbours < LEAST_NEIGHBOURS
+        lack = "too few neighbours to compare it with" if has_few else "no gain in sample to compare"
+        return Check("plateau", holds=True, text=f"the winner has {lack}")
     text = f"the {neighbours} neighbours of the winner keep {_percent(kept)} of its gain in sample"
     return Check("plateau", kept >= _LEAST_KEPT, f"{text}, where {_percent(_LEAST_KEPT)} are needed")
 

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from mm_nautilus.search.statistics import (
     Moments,
+    Plateau,
     block_length,
     deflated_sharpe_ratio,
     expected_maximum_sharpe,
@@ -260,15 +261,30 @@ def test_neighbours_of_a_hill_keep_its_gain_and_those_of_a_spike_do_not():
     assert plateau(points, spike, best, reference=0.0).kept == pytest.approx(0.1)
 
 
-def test_neighbours_of_a_coarse_grid_are_those_beside_it():
+def test_neighbours_are_a_quarter_of_a_range_away_at_most():
+    steps = np.linspace(0.0, 1.0, 5)  # a quarter apart
+    points = [[x, y] for x in steps for y in steps]
+    values = [2.0 - 4.0 * max(abs(x - 0.5), abs(y - 0.5)) for x, y in points]
+    found = plateau(points, values, 12, reference=0.0)
+    assert (found.neighbours, found.kept) == (8, pytest.approx(0.5))
+    # Beyond a tenth it is the third nearest that says how far they are: none of those is one that is further.
+    found = plateau([[0.5], [0.55], [0.35], [0.3], [0.74], [0.9]], [1.0, 0.8, 0.6, 0.4, 0.0, 0.0], 0, 0.0)
+    assert (found.neighbours, found.kept) == (3, pytest.approx(0.6))
+
+
+def test_neighbours_of_a_coarse_grid_that_are_further_tell_nothing():
     points = [[x, y] for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)]
     values = [0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0, 1.0, 0.0]
     found = plateau(points, values, 4, reference=0.0)
-    assert (found.neighbours, found.kept) == (8, 0.25)
+    assert (found.neighbours, found.kept) == (0, None)
+    # Two near ones are no three, and the third one is not brought in from afar.
+    found = plateau([[0.0], [0.05], [0.1], [0.26], [1.0]], [1.0, 1.0, 1.0, 1.0, 1.0], 0, reference=0.0)
+    assert (found.neighbours, found.kept) == (2, None)
 
 
 def test_too_few_neighbours_or_no_gain_tell_nothing():
-    assert plateau([[0.0], [0.0], [1.0]], [3.0, 3.0, 1.0], 0, reference=0.0).kept is None
-    assert plateau([[0.0], [0.1], [0.2], [0.3]], [1.0, 1.0, 1.0, 1.0], 0, reference=1.0).kept is None
+    assert plateau([[0.0], [0.0], [0.1]], [3.0, 3.0, 1.0], 0, reference=0.0) == Plateau(1, None)
+    level = [1.0, 1.0, 1.0, 1.0]
+    assert plateau([[0.0], [0.1], [0.2], [0.25]], level, 0, reference=1.0) == Plateau(3, None)
     with pytest.raises(ValueError, match="one point for each value"):
         plateau([[0.0]], [1.0, 2.0], 0, reference=0.0)

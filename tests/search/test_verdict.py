@@ -212,6 +212,20 @@ def test_every_condition_is_needed(found):
     ).holds
 
 
+def test_a_plateau_that_compares_nothing_says_why(found):
+    trained, tested = found
+    alone = replace(trained, points=np.arange(trained.trials.shape[1])[:, None] * 0.3)
+    no_gain = replace(trained, baseline=trained.trials[:, trained.winner] + 0.01)
+    for changed, lack in (
+        (alone, "too few neighbours to compare it with"),
+        (no_gain, "no gain in sample to compare"),
+    ):
+        verdict = judge(changed, tested, "USDT")
+        assert check(verdict, "plateau") == ("plateau", True, f"the winner has {lack}")
+        assert verdict.figures["in_sample"]["neighbours_keep"] is None
+        assert "neighbours" not in verdict.lines[0]
+
+
 def test_every_trial_and_every_look_asks_for_more(found):
     trained, tested = found
     once, thrice = judge(trained, tested, "USDT"), judge(trained, replace(tested, looks=3), "USDT")
