@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -66,8 +67,8 @@ def milliseconds(ts_ns: NDArray[np.int64]) -> list[int]:
 
 
 def significant(values: Floats) -> list[float | None]:
-    """Return numbers for JSON: nine significant digits, and None for a gap."""
-    return [None if value != value else float(f"{value:.{_DIGITS}g}") for value in values.tolist()]  # noqa: PLR0124
+    """Return numbers for JSON: nine significant digits, and None for a gap and for what is infinite."""
+    return [float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values.tolist()]
 
 
 def line(

@@ -96,11 +96,11 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
     for role, words in ROLES.items():
         colour, _ = _LOOKS[role]
         bases = [base for fold in search.folds if (base := search.baseline(fold, role)) is not None]
-        values = [search.hourly(objective, base) for base in bases]
+        values = [value for base in bases if not math.isnan(value := search.hourly(objective, base))]
         if values and ends:
             level = significant(np.full(len(ends), np.mean(values)))
-            hover = f"as it was: %{{y:,.6~g}}, {words}"
-            traces.append(line(f"as it was, {words}", ends, level, colour=colour, dash="dash", hover=hover))
+            label = f"as it was, {words}{', mean of folds' if len(values) > 1 else ''}"
+            traces.append(line(label, ends, level, colour=colour, dash="dash", hover="%{y:,.6~g}"))
     return figure(
         traces,
         [search.title(objective, is_hourly=True)],

@@ -39,8 +39,14 @@ def _parts(search: SearchFiles) -> dict[str, Any]:
     figures = dict(search_figures(search))
     document = search.document
     trials = list(_trial_rows(search))
+    verdict = document["verdict"] or {"lines": ["No verdict: no winner was tested"], "checks": []}
+    *found, last = verdict["lines"]
+    headline, _, why = last.partition(": ")
     return {
         "search": document,
+        "headline": headline,
+        "lines": [f"{why[0].upper()}{why[1:]}", *found],
+        "checks": verdict["checks"],
         "start": moment_text(document["data"]["start"]),
         "end": moment_text(document["data"]["end"]),
         "keys": [short_key(key) for key in search.keys],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from contrast import contrast
+from covered import covered_texts
 from playwright.sync_api import Page
 from waiting import wait_until
 
@@ -130,6 +131,7 @@ def test_page_fits_the_screen_and_its_text_can_be_read(
         "plots => Math.max(...plots.map(plot => plot.getBoundingClientRect().right))",
     )
     assert widest <= width
+    assert covered_texts(page) == []
     if width == 1280:
         hidden = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
         assert page.eval_on_selector_all(".wide", hidden) == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from contrast import contrast
+from covered import covered_texts
 from made_search import write_made_search
 from test_report_in_browser import DRAWN, hover
 from waiting import wait_until
@@ -21,6 +22,15 @@ width => [...document.querySelectorAll('.main-svg text')]
 """
 """Texts of figures that the edge of the screen cuts off."""
 
+SIZES = """
+() => {
+  const headline = document.querySelector('h1');
+  const others = [...document.body.querySelectorAll('*')].filter(it => !it.closest('h1, script'));
+  return [headline, ...others].map(element => parseFloat(getComputedStyle(element).fontSize));
+}
+"""
+"""Sizes of letters, those of the headline first."""
+
 
 @pytest.fixture(scope="module")
 def search_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,10 +43,18 @@ def test_every_figure_is_drawn_and_nothing_is_cut_off_or_fetched(
 ) -> None:
     opened = open_page(search_page, width=width)
     page = opened.page
+    headline = page.locator("h1")
+    assert headline.inner_text() == "Evidence on SIMULATED data"
+    place = headline.bounding_box()
+    assert place is not None
+    assert place["y"] + place["height"] < 200
     for name in FIGURES:
         assert page.eval_on_selector(f"#figure-{name}", DRAWN) > 0, name
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(OUTSIDE, width) == []
+    assert covered_texts(page) == []
+    sizes = page.evaluate(SIZES)
+    assert sizes.pop(0) > max(sizes)
     if width == 1280:
         hidden = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
         assert page.eval_on_selector_all("section:not(#trials) .wide", hidden) == 0

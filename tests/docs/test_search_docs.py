@@ -105,6 +105,9 @@ def test_the_verdict_of_the_page_is_what_comes_out(walked: tuple[Path, str]) -> 
     assert between("search") == "\n".join(["```text", *lines, "```"])
     assert "\n".join(lines) in printed
     page = file.with_name("report.html").read_text(encoding="utf-8")
+    headline, _, reason = lines.pop().partition(": ")
+    lines.append(f"{reason[0].upper()}{reason[1:]}")
+    assert f"<h1>{headline}</h1>" in page
     assert all(f'<p class="answer">{line}</p>' in page for line in lines)
     assert [
         name for name in ("history-0", "parallel", "slice-2", "folds") if f'id="data-{name}"' not in page

@@ -1,6 +1,7 @@
 """The page of a search: it says what the search's files say, and the report command writes it again."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -48,9 +49,15 @@ def runs(folder: Path, **wanted: Any) -> list[dict[str, Any]]:
 def test_the_page_says_the_verdict_first_and_then_why(folder: Path, page: str) -> None:
     verdict = json.loads((folder / "search.json").read_text())["verdict"]
     assert verdict["evidence"]
+    inside, outside, last = verdict["lines"]
+    assert last.startswith("Evidence on SIMULATED data: the winner makes")
+    reason = last.removeprefix("Evidence on SIMULATED data: t")
     texts = [
+        "<h1>Evidence on SIMULATED data</h1>",
+        f">T{reason}<",
+        inside,
+        outside,
         "SIMULATED data: profits",
-        *verdict["lines"],
         *(check["text"][1:] for check in verdict["checks"]),
     ]
     sections = [
@@ -126,7 +133,7 @@ def test_two_hundred_trials_make_a_small_page(tmp_path: Path) -> None:
 def test_a_search_without_a_winner_has_a_page(tmp_path: Path) -> None:
     path = write_search_page(write_made_search(tmp_path / "cut", status="interrupted"))
     text = path.read_text(encoding="utf-8")
-    assert "There is no verdict: no winner was tested." in text
+    assert '<h1>No verdict</h1>\n<div id="verdict">\n<p class="answer">No winner was tested</p>' in text
     assert "This search was interrupted" in text
 
 
@@ -148,6 +155,33 @@ def test_a_choice_of_null_is_a_word_among_others(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(table), made / "trials.parquet")
     text = write_search_page(made).read_text(encoding="utf-8")
     assert set(trace(text, "slice-0", "in sample")["x"]) == {"null", "0.5"}
+
+
+def test_a_level_of_several_folds_is_their_mean_and_says_so(folder: Path, page: str, tmp_path: Path) -> None:
+    bases = runs(folder, role="test", number=None)
+    level = trace(page, "slice-0", "as it was, out of sample, mean of folds")["y"]
+    assert level[0] == pytest.approx(sum(base["pnl"] / 0.5 for base in bases) / 2, rel=1e-6)
+    one = write_search_page(write_made_search(tmp_path / "one", trials=6, folds=1))
+    trace(one.read_text(encoding="utf-8"), "slice-0", "as it was, out of sample")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_figures_that_are_no_finite_numbers_are_gaps(tmp_path: Path, value: float) -> None:
+    made = write_made_search(tmp_path / "endless", trials=6, folds=2)
+    table = pq.read_table(made / "trials.parquet").to_pylist()
+    for row in table:
+        if row["number"] in (1, None) and row["fold"] == 0:
+            row["objective:pnl"] = row["objective:inventory"] = value
+            row["periods"] = [value, *row["periods"][1:]]
+    pq.write_table(pa.Table.from_pylist(table), made / "trials.parquet")
+    text = write_search_page(made).read_text(encoding="utf-8")
+    (base,) = runs(made, role="test", fold=1, number=None)
+    level = trace(text, "slice-0", "as it was, out of sample")["y"]
+    assert level[0] == pytest.approx(base["pnl"] / 0.5, rel=1e-6)
+    curve = next(it for it in figure(text, "folds")["data"] if it["name"] == "as it was, in sample")
+    assert curve["y"][:2] == [0.0, None]
+    for data in re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text):
+        json.loads(data, parse_constant=pytest.fail)
 
 
 def test_the_report_command_writes_the_page_again(folder: Path, command: Any) -> None:
