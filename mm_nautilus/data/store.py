@@ -61,6 +61,8 @@ class FileState(NamedTuple):
 
     inode: int
     """0 in a store, which has none."""
+    changed_ns: int
+    """0 in a store; elsewhere later after any write, whatever time of modification the file is given."""
     modified_ns: int
     size: int
 
@@ -113,7 +115,7 @@ class StorePath(StoreUrl):
         """Return what differs if the object is another one, by the listing that it comes from or a new one."""
         with self._saying("read"):
             info = self._listed or self._files.get_file_info(self._key)
-        return FileState(0, info.mtime_ns or 0, info.size or 0)
+        return FileState(0, 0, info.mtime_ns or 0, info.size or 0)
 
     def open_input(self) -> pa.NativeFile:
         """Open the object for reading at any place."""
@@ -193,7 +195,7 @@ def file_state(path: StoredPath) -> FileState:
     if isinstance(path, StorePath):
         return path.state()
     found = path.stat()
-    return FileState(found.st_ino, found.st_mtime_ns, found.st_size)
+    return FileState(found.st_ino, found.st_ctime_ns, found.st_mtime_ns, found.st_size)
 
 
 def storage_options(catalog: CatalogPath) -> dict[str, str] | None:
