@@ -27,7 +27,7 @@ from mm_nautilus.data.catalog_files import (
     open_parquet,
     read_batches,
     read_blocks,
-    unfinished_imports,
+    refuse_unfinished,
     waiting_sessions,
 )
 from mm_nautilus.data.store import FileState, StoredPath, StorePath, file_state, storage_options, stored
@@ -177,14 +177,18 @@ class CatalogReader:
     at
         The time whose definitions of instruments are wanted, nanoseconds: each one that was in force then, or when
         its data begins, if that is later.
+    unfinished
+        Whether a store's catalog may be one into which an import goes on or was cut off.
     """
 
-    def __init__(self, catalog: CatalogPath, at: int | None = None) -> None:
+    def __init__(self, catalog: CatalogPath, at: int | None = None, *, unfinished: bool = False) -> None:
         folder = stored(catalog)
         if not folder.exists():
             raise DataError(f"the catalog {folder} does not exist; {_other_catalog(folder)}")
         if not folder.is_dir():
             raise DataError(f"{folder} is a file; a catalog is a folder")
+        if not unfinished:
+            refuse_unfinished(folder)
         if not (folder / "data").is_dir():
             how = _HOW_TO_RECOVER if waiting_sessions(folder) else _HOW_TO_FILL
             raise DataError(f"{folder} holds no catalog (it has no folder `data`); {how}")
@@ -277,7 +281,7 @@ class CatalogReader:
 
     def version(self) -> FileVersions:
         """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
-        paths: list[StoredPath] = [*unfinished_imports(self.folder)]
+        paths: list[StoredPath] = []
         for kind in (INSTRUMENT_FOLDER, *DataKind):
             paths += (self.folder / "data" / kind).glob("*/*.parquet")
         return tuple((str(path), file_state(path)) for path in sorted(paths))

@@ -118,11 +118,20 @@ def waiting_sessions(catalog: CatalogPath) -> list[Path]:
 
 
 def unfinished_imports(catalog: StoredPath) -> list[StorePath]:
-    """Return the notes of imports that go on or were cut off; each lists the files it brings, one a line.
+    """Return the notes of imports that go on or were cut off.
+
+    Their first line is the import's machine and its folder there, the others are the files it brings.
 
     A folder has none: there an import's files are renamed into place.
     """
     return sorted(catalog.glob(f"{IMPORT_NOTE}*")) if isinstance(catalog, StorePath) else []
+
+
+def refuse_unfinished(catalog: StoredPath, besides: StorePath | None = None) -> None:
+    """Raise a `DataError` that names the note of an unfinished import, if there is one besides a given one."""
+    for note in unfinished_imports(catalog):
+        if note != besides:
+            raise DataError(unfinished_text(note))
 
 
 def unfinished_text(note: StorePath) -> str:

@@ -14,8 +14,6 @@ from mm_nautilus.data.catalog_files import (
     format_time,
     last_row,
     read_batches,
-    unfinished_imports,
-    unfinished_text,
 )
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -59,7 +57,7 @@ def require_data(
     """
     reader = CatalogReader(folder, start)
     specs: list[InstrumentSpec] = []
-    problems = [unfinished_text(note) for note in unfinished_imports(reader.folder)]
+    problems: list[str] = []
     try:
         refuse_other_span(reader, start, end)
     except DataError as error:

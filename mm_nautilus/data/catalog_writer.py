@@ -1,6 +1,8 @@
 """Writing Parquet catalogs; a write either lands whole or leaves nothing behind."""
 
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,20 +25,22 @@ from mm_nautilus.data.catalog_files import (
     file_spans,
     folder_name,
     format_time,
+    refuse_unfinished,
     row_times,
     unfinished_imports,
-    unfinished_text,
 )
 from mm_nautilus.data.store import StoredPath, StorePath, stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import DeltaBlock, TradeBlock
+from mm_nautilus.system.file_lock import take_lock
 from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 from mm_nautilus.system.whole_file import reason
 from mm_nautilus.trading.instruments import currency_pair, instrument_differences
 
 _RISING: Final = ("sequence", "ts_event", "ts_init")
 """Columns whose rows differ little from the row before: stored as differences they take half the room and time."""
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
 class CatalogWriter:
@@ -155,13 +159,17 @@ def _refuse_conflict(known: InstrumentSpec, spec: InstrumentSpec) -> None:
 
 
 def _refuse_overlap(span: tuple[int, int], existing: StoredPath) -> None:
-    for start, end in file_spans(existing.glob("*.parquet")):
-        if start <= span[1] and span[0] <= end:
-            raise DataError(
-                f"{existing} already holds data from {format_time(start)} to {format_time(end)}, which the "
-                f"new data from {format_time(span[0])} on would overlap; remove it first or choose another "
-                "catalog"
-            )
+    held = _overlapped(span, existing)
+    if held is not None:
+        raise DataError(
+            f"{existing} already holds data from {format_time(held[0])} to {format_time(held[1])}, which the "
+            f"new data from {format_time(span[0])} on would overlap; remove it first or choose another catalog"
+        )
+
+
+def _overlapped(span: tuple[int, int], existing: StoredPath) -> tuple[int, int] | None:
+    held = file_spans(existing.glob("*.parquet"))
+    return next(((start, end) for start, end in held if start <= span[1] and span[0] <= end), None)
 
 
 # -- Whole or not at all ------------------------------------------------------------------------------------
@@ -215,8 +223,7 @@ def _refuse_store(target: StorePath) -> None:
     missing = target.missing()
     if missing is not None:
         raise DataError(f"{target} cannot be written: {missing}")
-    for note in unfinished_imports(target):
-        raise DataError(unfinished_text(note))
+    refuse_unfinished(target)
 
 
 def _move_into(staging: Path, target: Path) -> None:
@@ -243,31 +250,71 @@ def _files_for(staging: Path, target: StoredPath) -> list[Path]:
     files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
     for folder in sorted({file.parent for file in files}):
         new = file_spans((staging / folder).glob("*.parquet"))
-        if new:
-            _refuse_overlap((new[0][0], new[-1][1]), target / folder)
+        if new and _overlapped((new[0][0], new[-1][1]), target / folder):
+            raise DataError(f"another import has written into {target / folder} meanwhile; import again")
     return files
 
 
 def _upload(staging: Path, target: StorePath) -> None:
     """Copy files into a store, under a note that names them as long as they are not all there.
 
-    Each of them appears whole; runs and checks do not take a catalog with a note for whole.
+    Each of them appears whole; whoever opens a catalog with a note does not take it for whole. A note without files
+    comes first: of two imports the later one to write it finds the other's, so that no two go on, and neither's note
+    names a file of the other. A `DataError` says that another import goes on, or that this one was taken back.
     """
-    files = _files_for(staging, target)
-    note = target / f"{IMPORT_NOTE}{uuid4().hex}"
-    note.write_text("\n".join(map(str, files)))
+    note = _new_note(target)
+    holder = f"{socket.gethostname()} {staging}"
+    lock = take_lock(staging, flags=_FOLDER)
+    sent = None
     try:
+        note.write_text(holder)
+        refuse_unfinished(target, besides=note)
+        files = _files_for(staging, target)
+        note.write_text("\n".join([holder, *map(str, files)]))
         for file in files:
-            (target / file).upload(staging / file)
+            sent = target / file
+            sent.upload(staging / file)
+            if not note.exists():
+                raise DataError(
+                    f"the import into {target} was taken back by `mm-nautilus data recover`, which took it for cut "
+                    "off and removed its files; import again"
+                )
+        sent = None
+        note.unlink()
     except BaseException:
-        _take_back(note)
+        if note.exists():
+            _take_back(note)
+        elif sent is not None:
+            sent.unlink()
         raise
-    note.unlink()
+    finally:
+        os.close(lock)
+
+
+def _new_note(target: StorePath) -> StorePath:
+    return target / f"{IMPORT_NOTE}{uuid4().hex}"
+
+
+def _goes_on(note: StorePath) -> bool:
+    """Return whether an import of this machine holds a note; of another machine's imports nobody can tell."""
+    host, _, staging = note.read_text().partition("\n")[0].partition(" ")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.close(take_lock(Path(staging), flags=_FOLDER))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (
+        BlockingIOError,
+        PermissionError,
+    ):  # the latter for another user's, which its end would have removed
+        return True
+    return False
 
 
 def _take_back(note: StorePath) -> list[StorePath]:
     """Remove the files that a note names, then the note; return which were there."""
-    files = [note.parent / name for name in note.read_text().splitlines()]
+    files = [note.parent / name for name in note.read_text().splitlines()[1:]]
     found = [file for file in files if file.exists()]
     for file in (*found, note):
         file.unlink()
@@ -288,6 +335,20 @@ class TakenBack:
 
 
 def take_back_imports(catalog: StoreUrl) -> TakenBack:
-    """Remove what imports into a store have left that were cut off; none must go on."""
-    notes = unfinished_imports(stored(catalog))
-    return TakenBack(catalog, len(notes), tuple(file for note in notes for file in _take_back(note)))
+    """Remove what imports into a store have left that were cut off.
+
+    A `DataError` says that one goes on in this machine. One in another machine ends with an error by its next file:
+    it no longer finds its note, in whose place is another that names the same files while they are removed.
+    """
+    target = stored(catalog)
+    notes = unfinished_imports(target)
+    for note in notes:
+        if _goes_on(note):
+            raise DataError(f"{note} is of an import that goes on in this machine; wait for its end")
+    removed: list[StorePath] = []
+    for note in notes:
+        taken = _new_note(note.parent)
+        taken.write_text(note.read_text())
+        note.unlink()
+        removed += _take_back(taken)
+    return TakenBack(catalog, len(notes), tuple(removed))

@@ -69,7 +69,7 @@ def check_catalog(
         If the folder does not exist or holds no catalog, or an empty one. Damage inside it is a problem in the
         report.
     """
-    reader = CatalogReader(folder)
+    reader = CatalogReader(folder, unfinished=True)
     limits = _Limits(gap_seconds, trade_book_lag_seconds, trade_tolerance_bps)
     problems: list[Problem] = []
     notes: list[str] = []

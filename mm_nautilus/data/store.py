@@ -219,8 +219,11 @@ def _options(url: StoreUrl) -> Mapping[str, str]:
     endpoint = without_passwords(found.get("endpoint_url", ""))
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise DataError(f"AWS_ENDPOINT_URL must be a URL such as https://host:9000, was {endpoint}")
-    if endpoint.startswith("http:") and found.get("allow_http", "").lower() != "true":
-        raise DataError(f"AWS_ALLOW_HTTP must be true for an endpoint without encryption, was {endpoint}")
+    allows_http = found.get("allow_http", "")
+    if endpoint.startswith("http:") and allows_http.lower() != "true":
+        raise DataError(
+            f"AWS_ALLOW_HTTP must be true for {endpoint}, which is not encrypted, was {allows_http or 'not set'}"
+        )
     if scheme == "s3":
         found.setdefault("region", _DEFAULT_REGION)
     return MappingProxyType(found)

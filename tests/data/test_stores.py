@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mm_nautilus.checks.config_source import load_config, read_source, resolved_
 from mm_nautilus.data import catalog_writer
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
-from mm_nautilus.data.catalog_writer import staged_catalog
+from mm_nautilus.data.catalog_writer import CatalogWriter, TakenBack, staged_catalog, take_back_imports
 from mm_nautilus.data.export import export_catalog
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.store import StorePath
@@ -72,16 +73,20 @@ def bring(recording: Path, target: Path | StoreUrl) -> ImportReport:
 def copy_part(source: Path, target: Path | StoreUrl, start_ns: int) -> None:
     """Add two thirds of a minute of a catalog to another, as an import does."""
     reader = CatalogReader(source)
+    with staged_catalog(target) as writer:
+        stage_part(reader, writer, start_ns)
+
+
+def stage_part(reader: CatalogReader, writer: CatalogWriter, start_ns: int) -> None:
     (spec,) = reader.instruments()
     span = {"start": start_ns, "end": start_ns + 40 * SECOND_NS - 1, "batch_rows": 1_000_000}
-    with staged_catalog(target) as writer:
-        writer.write_instrument(spec)
-        for blocks in (
-            reader.iter_deltas(spec.instrument_id, **span),
-            reader.iter_trades(spec.instrument_id, **span),
-        ):
-            for block in blocks:
-                writer.write_block(spec, block)
+    writer.write_instrument(spec)
+    for blocks in (
+        reader.iter_deltas(spec.instrument_id, **span),
+        reader.iter_trades(spec.instrument_id, **span),
+    ):
+        for block in blocks:
+            writer.write_block(spec, block)
 
 
 def values(catalog: Path | StoreUrl, output: Path) -> dict[str, Any]:
@@ -233,7 +238,110 @@ def test_a_killed_import_is_named_until_it_is_taken_back(
     (StorePath(target) / note).write_text("data/trades/none.parquet")  # an import that goes on
     with pytest.raises(ConfigError, match="says that an import goes on"):
         run_backtest(values(target, tmp_path / "runs"))
-    assert not (tmp_path / "runs").exists()
+    for words in (
+        ("data", "list", target),
+        ("data", "export", target, "--out", tmp_path / "flat"),
+        ("config", "init", "--catalog", target, "--out", tmp_path / "new.yaml"),
+        ("calibrate", target, "--out", tmp_path / "calibration.yaml"),
+        ("venue", target),
+    ):
+        done = command(*words)
+        assert (done.returncode, done.stdout) == (2, ""), words
+        assert f"{target}/{note} says that an import goes on or was cut off" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def once_after(patch: pytest.MonkeyPatch, name: str, call: Callable[[], Any], calls: int = 1) -> list[Any]:
+    """Have something called after so many calls of a method of `StorePath`; the returned list gets what it returns."""
+    method, found, seen = getattr(StorePath, name), [], []
+
+    def following(self: StorePath, argument: Any) -> None:
+        method(self, argument)
+        seen.append(argument)
+        if len(seen) == calls:
+            found.append(call())
+
+    patch.setattr(StorePath, name, following)
+    return found
+
+
+@pytest.mark.parametrize("second_ns", [START_NS, START_NS + 40 * SECOND_NS], ids=["same", "later"])
+@pytest.mark.parametrize(("method", "calls"), [("write_text", 1), ("upload", 1), ("upload", 3)])
+def test_of_two_imports_at_once_one_is_refused(
+    second_ns: int, method: str, calls: int, recording: Path, monkeypatch: pytest.MonkeyPatch, address: str
+):
+    """Both are staged before either begins to copy its files."""
+    name = f"two-{second_ns}-{method}-{calls}"
+    target, reader = URL.with_name(name), CatalogReader(recording / "catalog")
+    with ExitStack() as ends_first, monkeypatch.context() as patch:
+        second = ExitStack()
+        stage_part(reader, ends_first.enter_context(staged_catalog(target)), START_NS)
+        stage_part(reader, second.enter_context(staged_catalog(target)), second_ns)
+
+        def end_second() -> str:
+            with pytest.raises(DataError) as refusal:
+                second.close()
+            return str(refusal.value)
+
+        refused = once_after(patch, method, end_second, calls)
+        ends_first.close()
+    (text,) = refused
+    assert f"{target}/.import-" in text
+    assert "says that an import goes on or was cut off; wait for its end" in text
+    left = objects(address, f"market/{name}/")
+    assert len(left) == 3
+    assert all(key.startswith("data/") for key in left)
+    copy_part(recording / "catalog", recording / name, START_NS)
+    assert data_hash(target, reader.instruments()) == data_hash(recording / name, reader.instruments())
+
+
+def test_an_import_that_ended_meanwhile_is_not_overwritten(recording: Path, address: str, command: Command):
+    target, reader = URL.with_name("meanwhile"), CatalogReader(recording / "catalog")
+    ends = ExitStack()
+    stage_part(reader, ends.enter_context(staged_catalog(target)), START_NS)
+    copy_part(recording / "catalog", target, START_NS)
+    with pytest.raises(DataError, match=r"another import has written into .* meanwhile; import again"):
+        ends.close()
+    left = objects(address, "market/meanwhile/")
+    assert len(left) == 3
+    assert all(key.startswith("data/") for key in left)
+    assert command("data", "check", target).returncode == 0
+
+
+def test_an_import_that_goes_on_is_not_taken_back(
+    recording: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+):
+    target = URL.with_name("going")
+    with monkeypatch.context() as patch:
+        found = once_after(patch, "upload", lambda: command("data", "recover", target))
+        copy_part(recording / "catalog", target, START_NS)
+    (done,) = found
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {target}/.import-")
+    assert done.stderr.endswith(" is of an import that goes on in this machine; wait for its end\n")
+    assert command("data", "check", target).returncode == 0
+
+
+@pytest.mark.parametrize("calls", [1, 3], ids=["first file", "last file"])
+def test_an_import_taken_back_elsewhere_fails_and_leaves_nothing(
+    calls: int, recording: Path, monkeypatch: pytest.MonkeyPatch, address: str
+):
+    """Another machine cannot know whether it goes on."""
+    target = URL.with_name(f"elsewhere-{calls}")
+
+    def recover_elsewhere() -> TakenBack:
+        with monkeypatch.context() as other:
+            other.setattr("socket.gethostname", lambda: "elsewhere")
+            return take_back_imports(target)
+
+    with monkeypatch.context() as patch:
+        found = once_after(patch, "upload", recover_elsewhere, calls)
+        with pytest.raises(DataError, match=f"{target} was taken back by .*; import again"):
+            copy_part(recording / "catalog", target, START_NS)
+    (taken,) = found
+    assert len(taken.files) == calls
+    assert objects(address, f"market/elsewhere-{calls}/") == []
 
 
 @pytest.mark.long
@@ -277,7 +385,16 @@ MISTAKES: dict[str, tuple[tuple[object, ...], dict[str, str | None], str]] = {
     "of a google store": (("data", "list", "gs://a/b"), {}, "GOOGLE_APPLICATION_CREDENTIALS must be set"),
     "of an azure store": (("data", "list", "az://a/b"), {}, "AZURE_STORAGE_ACCOUNT_NAME and AZURE"),
     "no address": (WORDS, {"AWS_ENDPOINT_URL": "localhost:9000"}, "AWS_ENDPOINT_URL must be a URL such as"),
-    "no encryption": (WORDS, {"AWS_ALLOW_HTTP": None}, "AWS_ALLOW_HTTP must be true for an endpoint without"),
+    "no encryption": (
+        WORDS,
+        {"AWS_ALLOW_HTTP": None, "AWS_ENDPOINT_URL": "http://store:9000"},
+        "AWS_ALLOW_HTTP must be true for http://store:9000, which is not encrypted, was not set",
+    ),
+    "encryption asked for": (
+        WORDS,
+        {"AWS_ALLOW_HTTP": "false", "AWS_ENDPOINT_URL": "http://store:9000"},
+        "AWS_ALLOW_HTTP must be true for http://store:9000, which is not encrypted, was false",
+    ),
     "a recording": (
         ("sandbox", "--set", "recording.enabled=true", "--set", f"recording.catalog={URL}"),
         {},
