@@ -323,6 +323,18 @@ def test_an_import_that_goes_on_is_not_taken_back(
     assert command("data", "check", target).returncode == 0
 
 
+def test_what_a_kill_leaves_in_this_machine_is_taken_back(tmp_path: Path, address: str):
+    """Its temporary folder stays, and nobody locks it."""
+    target = URL.with_name("left")
+    file = StorePath(target) / "data/trades/none.parquet"
+    file.write_text("")
+    (StorePath(target) / ".import-left").write_text(
+        f"{socket.gethostname()} {tmp_path}\ndata/trades/none.parquet"
+    )
+    assert take_back_imports(target).files == (file,)
+    assert objects(address, "market/left/") == []
+
+
 @pytest.mark.parametrize("calls", [1, 3], ids=["first file", "last file"])
 def test_an_import_taken_back_elsewhere_fails_and_leaves_nothing(
     calls: int, recording: Path, monkeypatch: pytest.MonkeyPatch, address: str
