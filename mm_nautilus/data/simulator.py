@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from mm_nautilus.data.catalog_files import refuse_unfinished
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.order_flow import FlowConfig, PairFlow, PairSlice
 from mm_nautilus.data.store import stored
@@ -261,6 +262,7 @@ def write_sample(
     Files that are no market data, such as a README, may be in the folder already. A `DataError` says that it holds
     market data, or cannot be written.
     """
+    refuse_unfinished(stored(target))
     if any((stored(target) / "data").glob("**/*.parquet")):
         raise DataError(
             f"{target} already holds a catalog; remove {target / 'data'} first or choose another folder"

@@ -240,6 +240,7 @@ def test_a_killed_import_is_named_until_it_is_taken_back(
         run_backtest(values(target, tmp_path / "runs"))
     for words in (
         ("data", "list", target),
+        ("data", "simulate", target),
         ("data", "export", target, "--out", tmp_path / "flat"),
         ("config", "init", "--catalog", target, "--out", tmp_path / "new.yaml"),
         ("calibrate", target, "--out", tmp_path / "calibration.yaml"),
