@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.checks.refusals import RefusedRunError
 from mm_nautilus.config.problems import Problem
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import SandboxConfig
-from mm_nautilus.system.whole_file import reason, whole_file, write_whole
+from mm_nautilus.system.whole_file import reason, write_files, write_whole
 
 
 def written_folders(config: RunConfig | SandboxConfig) -> dict[str, Path]:
@@ -63,23 +62,21 @@ def write_refusal(folder: Path) -> tuple[Path, int | None]:
     return nearest, None
 
 
-def begun_run_folder(config: RunConfig | SandboxConfig, sources: Mapping[Path, bytes]) -> Path:
+def begun_run_folder(
+    config: RunConfig | SandboxConfig, config_text: str, sources: Mapping[Path, bytes]
+) -> Path:
     """Make a run's folder with its resolved configuration, calibration and modules, and return it.
 
-    `sources` has the texts of the user's modules, by paths within the folder. Raises RefusedRunError if the folder or a
-    file cannot be made.
+    `config_text` is the configuration as YAML, and `sources` has the texts of the user's modules, by paths within the
+    folder. Raises RefusedRunError if the folder or a file cannot be made.
     """
     directory = config.output.directory
     folder = new_run_folder(directory, config.name)
     try:
-        write_whole(folder / "config.yaml", resolved_yaml(config))
+        files = {Path("config.yaml"): config_text.encode(), **sources}
         if config.strategy.calibration is not None:
-            with whole_file(folder / "calibration.yaml") as unfinished:
-                shutil.copyfile(config.strategy.calibration, unfinished)
-        for name, source in sources.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(folder / name) as unfinished:
-                unfinished.write_bytes(source)
+            files[Path("calibration.yaml")] = config.strategy.calibration.read_bytes()
+        write_files(folder, files)
     except OSError as error:
         shutil.rmtree(folder)
         raise RefusedRunError([_refused("output.directory", directory, reason(error))]) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from mm_nautilus.checks.config_source import resolved_yaml
 from mm_nautilus.errors import DataError, InterruptedRunError, RunFailedError, StoppedRunError
 from mm_nautilus.runs.assembly import Parts
 from mm_nautilus.runs.control import StopCause
@@ -93,7 +94,8 @@ class Run[RunParts: Parts[Any, Any]]:
         self._run = inputs
         self.signals = signals
         self._is_resumed = is_resumed
-        self.folder: Path = begun_run_folder(inputs.config, inputs.code.sources)
+        self._config_text = resolved_yaml(inputs.config)
+        self.folder: Path = begun_run_folder(inputs.config, self._config_text, inputs.code.sources)
         self.summary: dict[str, Any] = {"name": inputs.config.name}
         self._open_orders: int | None = None
 
@@ -201,7 +203,7 @@ class Run[RunParts: Parts[Any, Any]]:
         from mm_nautilus.report.run_files import RunFiles  # noqa: PLC0415 (no run's start waits for it)
         from mm_nautilus.runs.finish import write_completed  # noqa: PLC0415
 
-        files = RunFiles(self.folder, self.summary, (self.folder / "config.yaml").read_text(encoding="utf-8"))
+        files = RunFiles(self.folder, self.summary, self._config_text)
         self.summary = write_completed(files, result, is_resumed=self._is_resumed)
 
     def _write_page(self) -> None:

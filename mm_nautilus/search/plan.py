@@ -46,7 +46,7 @@ from mm_nautilus.search.windows import (
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
 from mm_nautilus.system.near_names import known_names
 from mm_nautilus.system.plain_text import without_passwords
-from mm_nautilus.system.whole_file import whole_file
+from mm_nautilus.system.whole_file import write_files
 
 DEFAULT_TRIALS: Final = 50
 """Points tried in each fold, unless there are fewer or more are asked for."""
@@ -154,14 +154,6 @@ class Plan:
     def save(self, folder: Path) -> None:
         """Write the configuration, the space and the user's modules to a search's folder."""
         write_files(folder, self.files)
-
-
-def write_files(folder: Path, files: Mapping[Path, bytes]) -> None:
-    """Write files to a folder by their paths in it."""
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / name) as unfinished:
-            unfinished.write_bytes(content)
 
 
 def _hash(content: bytes) -> str:

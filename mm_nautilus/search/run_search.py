@@ -24,7 +24,7 @@ from mm_nautilus.runs.folder import new_run_folder
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.signals import signal_words
 from mm_nautilus.search.page import write_search_page
-from mm_nautilus.search.plan import Draft, Plan, read_document, write_files
+from mm_nautilus.search.plan import Draft, Plan, read_document
 from mm_nautilus.search.results import BEST, Result, Row, trials_table, write_trials
 from mm_nautilus.search.runners import Runner
 from mm_nautilus.search.search_files import SEARCH
@@ -44,7 +44,7 @@ from mm_nautilus.search.trial import TrialOutcome, TrialTask, window_values
 from mm_nautilus.search.verdict import TestResults, TrainingResults, Verdict, judge
 from mm_nautilus.system.ending_signals import ending_signals, handled_by
 from mm_nautilus.system.plain_text import counted, without_passwords
-from mm_nautilus.system.whole_file import failure_text, write_whole
+from mm_nautilus.system.whole_file import failure_text, write_files, write_whole
 
 type OnProgress = Callable[[float, float, str], None]
 """Called with the runs done, those there are in all, and the best value so far in words."""

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,14 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text to a file atomically, see `whole_file`."""
     with whole_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
+
+
+def write_files(folder: Path, files: Mapping[Path, bytes]) -> None:
+    """Write files to a folder, each atomically, by their paths in it; folders on their way are made."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / name) as unfinished:
+            unfinished.write_bytes(content)
 
 
 @contextmanager

@@ -213,6 +213,19 @@ def test_a_run_of_an_earlier_version_gets_its_answer_on_the_page(played: Runs, t
     assert all(line in page for line in whole["answer"]["lines"])
 
 
+def test_an_answer_is_about_the_configuration_that_the_run_began_with(played: Runs, tmp_path: Path) -> None:
+    whole = played(maker_fee_pct=0.1, use_reservation_price=True)
+    config = load_config(whole.parents[1] / "played.yaml", [f"output.directory={tmp_path}"]).config
+
+    outcome = run_backtest(
+        config, on_progress=lambda _share: next(tmp_path.glob("*/config.yaml")).write_text("strategy: {}\n")
+    )
+
+    assert (outcome.folder / "config.yaml").read_text() == "strategy: {}\n"
+    assert "raise gamma" in str(answer_of(whole)["next"])
+    assert outcome.summary["answer"] == answer_of(whole)
+
+
 def test_risks_are_told_before_anything_is_written(played: Runs, tmp_path: Path) -> None:
     file = played(maker_fee_pct=0.1).parents[1] / "played.yaml"
     later, told = tmp_path / "later", []
