@@ -25,6 +25,7 @@ from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.signals import signal_words
 from mm_nautilus.search.page import write_search_page
 from mm_nautilus.search.plan import Draft, Plan, read_document
+from mm_nautilus.search.processes import is_worker_alive, only_process, registered_worker
 from mm_nautilus.search.results import BEST, Result, Row, trials_table, write_trials
 from mm_nautilus.search.runners import Runner
 from mm_nautilus.search.search_files import SEARCH
@@ -34,11 +35,8 @@ from mm_nautilus.search.study import (
     Asked,
     FoldStudy,
     Told,
-    is_worker_alive,
     kept_results,
-    only_process,
     open_storage,
-    registered_worker,
 )
 from mm_nautilus.search.trial import TrialOutcome, TrialTask, window_values
 from mm_nautilus.search.verdict import TestResults, TrainingResults, Verdict, judge

@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import socket
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,9 +46,6 @@ JOURNAL: Final = "study.journal"
 _LARGEST_GENERATION: Final = 50
 STORAGE_ERRORS: Final = (StorageInternalError, OSError)
 """What is raised where a storage fails while a search runs."""
-_LOCK: Final = ".lock"
-_WORKERS: Final = ".workers"
-"""Folder of a search's folder with a locked file for each process that runs its trials."""
 _RESULT: Final = "result"
 _WORKER: Final = "worker"
 _REPEATS: Final = "repeats"
@@ -172,16 +167,15 @@ def _param(dimension: Dimension, value: Any) -> Any:
 class _SeededSampler(BaseSampler):
     """A sampler that is made anew for each trial: a search that was interrupted goes on as it would have.
 
-    It is seeded with the trial's number, without those before it that were lost.
+    It is seeded with the trial's number, without those before it that were lost, of which `lost_before` says how many.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[int], BaseSampler], lost_before: Callable[[int], int]) -> None:
+        self._make, self._lost_before = make, lost_before
         self._sampler = make(0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        before = study.get_trials(deepcopy=False)[: trial.number]
-        self._sampler = self._make(sum(1 for earlier in before if not _is_lost(earlier)))
+        self._sampler = self._make(trial.number - self._lost_before(trial.number))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -203,7 +197,7 @@ class _SeededSampler(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
 
-def _sampler(plan: Plan, fold: int) -> BaseSampler:
+def _sampler(plan: Plan, fold: int, lost_before: Callable[[int], int]) -> BaseSampler:
     # A generation is a part of the trials, so that there are several.
     nsga2 = partial(NSGAIISampler, population_size=min(_LARGEST_GENERATION, max(10, plan.trials // 5)))
     kinds: dict[str, Callable[..., BaseSampler]] = {
@@ -216,7 +210,7 @@ def _sampler(plan: Plan, fold: int) -> BaseSampler:
     def make(number: int) -> BaseSampler:
         return kind(seed=int(np.random.SeedSequence([plan.seed, fold, number]).generate_state(1)[0]))
 
-    return _SeededSampler(make)
+    return _SeededSampler(make, lost_before)
 
 
 # -- Trials ---------------------------------------------------------------------------------------------------
@@ -249,13 +243,21 @@ class FoldStudy:
         self._study = optuna.create_study(
             storage=storage,
             study_name=f"{name}/{fold}",
-            sampler=_sampler(plan, fold),
+            sampler=_sampler(plan, fold, self._lost_before),
             directions=[it.direction for it in self._objectives],
             load_if_exists=True,
         )
         self._running: dict[tuple[Any, ...], list[Trial]] = {}
         """Trials that this process runs, by their points: the first does, the others wait for it."""
+        self._looked_at, self._open = 0, list[FrozenTrial]()
+        """How many trials have been looked at, and those of them that had not ended: what has ended stays as it is."""
         self._told: dict[int, Told] = {}
+        self._known: dict[tuple[Any, ...], Told] = {}
+        """Trials that were told, by their numbers and by their points."""
+        self._best = math.inf
+        """What of them ranks first by the first objective."""
+        self._repeats, self._lost = 0, list[int]()
+        """How many that ended repeat another one, and the numbers of those that were lost."""
 
     # -- What a study remembers beside its trials
 
@@ -293,14 +295,14 @@ class FoldStudy:
     @property
     def tried(self) -> int:
         """Number of points tried so far or being tried, refused ones and repeats too."""
-        return sum(
-            1 for trial in self._trials() if trial.state is not TrialState.WAITING and not _is_lost(trial)
-        )
+        ended = self.ended
+        return ended + sum(1 for trial in self._open if trial.state is not TrialState.WAITING)
 
     @property
     def ended(self) -> int:
         """Number of points tried whose result is known."""
-        return sum(1 for trial in self._trials() if trial.state.is_finished() and not _is_lost(trial))
+        self._look()
+        return len(self._told) + self._repeats
 
     def ask(self) -> Asked | None:
         """Return the next point to run, None where there is none; what needs no run is told at once.
@@ -312,9 +314,9 @@ class FoldStudy:
             trial.set_user_attr(_WORKER, self._worker)
             point = self._point(trial.params)
             key = self._key(point)
-            known = next((it for it in self.told() if self._key(it.point) == key), None)
-            if known is not None:
-                self._repeat(trial, known)
+            self._look()
+            if key in self._known:
+                self._repeat(trial, self._known[key])
             elif key in self._running:
                 self._running[key].append(trial)
             elif reasons := self._refusals(point):
@@ -374,6 +376,27 @@ class FoldStudy:
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
+    def _look(self) -> None:
+        """Note which trials have ended since the last look, and how."""
+        trials = self._trials()
+        new = [trials[it.number] for it in self._open] + trials[self._looked_at :]
+        self._looked_at, self._open = len(trials), [it for it in new if not it.state.is_finished()]
+        for trial in new:
+            if _is_told(trial):
+                point = self._point(trial.params)
+                told = Told(trial.number, point, Result(**trial.user_attrs[_RESULT]))
+                self._told[trial.number] = told
+                self._known.setdefault(self._key(point), told)
+                self._best = min(self._best, self._ranks(told)[0])
+            elif _is_lost(trial):
+                self._lost.append(trial.number)
+            elif trial.state.is_finished():
+                self._repeats += 1
+
+    def _lost_before(self, number: int) -> int:
+        self._look()
+        return sum(1 for lost in self._lost if lost < number)
+
     def _point(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return {it.key: _value(it, params[it.key]) for it in self._dimensions}
 
@@ -384,10 +407,7 @@ class FoldStudy:
 
     def told(self) -> list[Told]:
         """Return every trial that was told, but for those that repeat one, in their order."""
-        for trial in self._trials():
-            if trial.number not in self._told and _is_told(trial):
-                result = Result(**trial.user_attrs[_RESULT])
-                self._told[trial.number] = Told(trial.number, self._point(trial.params), result)
+        self._look()
         return [self._told[number] for number in sorted(self._told)]
 
     def best(self, count: int) -> list[Told]:
@@ -402,7 +422,8 @@ class FoldStudy:
 
     def best_value(self) -> float | None:
         """Return the best figure of the first objective so far, None without any."""
-        best = min((self._ranks(told)[0] for told in self.told()), default=math.inf)
+        self._look()
+        best = self._best
         if not math.isfinite(best):
             return None
         return -best if self._objectives[0].direction == "maximize" else best
@@ -444,45 +465,3 @@ def _params_of(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return a trial's parameters, also where it waits to be asked for."""
     fixed: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
     return trial.params or fixed
-
-
-# -- Processes ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Wait until no other process asks or writes in a search's folder, and keep others waiting in the block."""
-    handle = take_lock(folder / _LOCK, math.inf)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def registered_worker(folder: Path) -> Iterator[str]:
-    """Hold a locked file in a search's folder while this process runs its trials, and yield its name."""
-    name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    path = folder / _WORKERS / name
-    path.parent.mkdir(exist_ok=True)
-    handle = take_lock(path)
-    try:
-        yield name
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def is_worker_alive(folder: Path, worker: str) -> bool:
-    """Return whether the process of a name may still run trials; one of another machine may."""
-    if worker.rsplit("-", 2)[0] != socket.gethostname():
-        return bool(worker)
-    path = folder / _WORKERS / worker
-    if not path.exists():
-        return False
-    try:
-        os.close(take_lock(path))
-    except BlockingIOError:
-        return True
-    path.unlink(missing_ok=True)
-    return False

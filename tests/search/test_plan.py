@@ -12,9 +12,10 @@ from small_search import InProcess, write_small
 
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.search.plan import Draft, Plan, SearchOptions, draft, reopen
+from mm_nautilus.search.processes import registered_worker
 from mm_nautilus.search.run_search import resume_search
 from mm_nautilus.search.search_files import SEARCH
-from mm_nautilus.search.study import FoldStudy, open_storage, registered_worker
+from mm_nautilus.search.study import FoldStudy, open_storage
 
 GRID = ("strategy.min_spread_pct=0.04, 0.06, 0.08", "strategy.fair_price=mid, weighted_mid")
 

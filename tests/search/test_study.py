@@ -14,15 +14,10 @@ from mm_nautilus.checks.config_source import read_source
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.search.objectives import chosen_objectives
 from mm_nautilus.search.plan import Plan
+from mm_nautilus.search.processes import is_worker_alive, registered_worker
 from mm_nautilus.search.results import Result
 from mm_nautilus.search.space import load_space
-from mm_nautilus.search.study import (
-    Asked,
-    FoldStudy,
-    is_worker_alive,
-    open_storage,
-    registered_worker,
-)
+from mm_nautilus.search.study import Asked, FoldStudy, open_storage
 from mm_nautilus.search.windows import Windows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,6 +166,27 @@ def test_two_processes_share_a_grid(tmp_path: Path):
         assert second.ask() is None
         assert sorted(map(str, found)) == sorted(map(str, made.space.sample(6)))
         assert len(first.told()) == len(second.told()) == 6
+
+
+def test_a_study_that_stays_open_counts_what_others_told_lost_and_repeated(tmp_path: Path):
+    made = plan(tmp_path, "strategy.cooldown_seconds: {low: 1, high: 9, step: 1}\n", trials=8)
+    assert not made.is_grid
+    with study(tmp_path, made) as first, study(tmp_path, made) as second:
+        for opened in (first, second, first, second):
+            asked = opened.ask()
+            assert asked is not None
+            assert (first.tried, second.tried) == (first.ended + 1, first.ended + 1)
+            if asked.number == 1:
+                opened.abandon()
+            else:
+                opened.tell(asked, result(asked))
+        run_all(first)
+        with study(tmp_path, made) as fresh:
+            for opened in (first, second, fresh):
+                assert (opened.tried, opened.ended) == (8, 8)
+                assert opened.told() == fresh.told()
+                assert opened.best_value() == max(told.result.pnl for told in fresh.told())
+        assert len(fresh.told()) < 8  # others repeat one
 
 
 def test_a_point_that_was_tried_is_not_run_again(tmp_path: Path):
