@@ -27,8 +27,8 @@ from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 
 if TYPE_CHECKING:
     from mm_nautilus.data.check_report import CatalogReport, InstrumentReport
+    from mm_nautilus.data.importing import ImportReport
     from mm_nautilus.data.recording_folder import RecoveryReport
-    from mm_nautilus.data.tardis import ImportReport
 
 
 data_app = typer.Typer(
@@ -172,13 +172,15 @@ def _import_tardis(
     flags: dict[str, str],
     on_bad_rows: _BadRows,
 ) -> "ImportReport":
-    from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415 (keeps --help fast)
-    from mm_nautilus.data.tardis import import_tardis  # noqa: PLC0415
+    from mm_nautilus.data.importing import import_files  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415
+    from mm_nautilus.data.tardis import TardisReader  # noqa: PLC0415
 
     source = load_instrument(instrument, flags)
     words = "the import was interrupted; nothing was written"
     with ending_on_signals(words), progress_bar("importing") as on_progress:
-        return import_tardis(
+        return import_files(
+            TardisReader(),
             files,
             source.spec,
             catalog,

@@ -52,11 +52,13 @@ class Finding:
     """The first line numbers, at most ten; empty where lines are not known."""
     texts: list[str] = field(default_factory=list)
     """What is wrong at each of these lines, with the value and what is allowed."""
+    place: str = "line"
+    """What `lines` are the numbers of: lines, or rows."""
 
     @property
     def message(self) -> str:
         """The finding on one line."""
-        shown = [f"line {line}: {text}" for line, text in zip(self.lines, self.texts, strict=True)]
+        shown = [f"{self.place} {line}: {text}" for line, text in zip(self.lines, self.texts, strict=True)]
         if self.lines and self.count > len(self.lines):
             shown.append(f"and {self.count - len(self.lines)} more")
         return "; ".join([f"{self.file}: {self.kind.label}: {self.count:,}", *shown])
@@ -71,12 +73,21 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[tuple[Path, FindingKind], Finding] = {}
+        self._places: dict[Path, str] = {}
+
+    def name_places(self, file: Path, place: str) -> None:
+        """Call the places of a file's findings ``line`` (as those of other files) or ``row``."""
+        self._places[file] = place
+
+    def _finding(self, file: Path, kind: FindingKind) -> Finding:
+        fresh = Finding(file, kind, place=self._places.get(file, "line"))
+        return self._found.setdefault((file, kind), fresh)
 
     def add(self, file: Path, kind: FindingKind, lines: Ints, text: Callable[[int], str]) -> None:
         """Count rows; `text` gives the words for a position in `lines`, asked for the first ones only."""
         if not len(lines):
             return
-        finding = self._found.setdefault((file, kind), Finding(file, kind))
+        finding = self._finding(file, kind)
         for position, line in enumerate(lines[: _SHOWN_ROWS - len(finding.lines)].tolist()):
             finding.lines.append(line)
             finding.texts.append(text(position))
@@ -85,7 +96,7 @@ class Findings:
     def count(self, file: Path, kind: FindingKind, number: int) -> None:
         """Count rows whose lines are not known."""
         if number:
-            self._found.setdefault((file, kind), Finding(file, kind)).count += number
+            self._finding(file, kind).count += number
 
     def all(self) -> list[Finding]:
         """Return every finding."""

@@ -67,7 +67,7 @@ class InstrumentSource:
     source_symbol: str | None
     """The symbol its CSV files must name, or None for whatever their first row names."""
     off_lot_sizes: Literal["refuse", "round_down"]
-    """As for `mm_nautilus.data.tardis.import_tardis`."""
+    """As for `mm_nautilus.data.importing.import_files`."""
 
 
 class _Entry(NamedTuple):

@@ -1,4 +1,4 @@
-"""Checked CSV rows on their way into a catalog: whole groups, then blocks."""
+"""Checked rows of files on their way into a catalog: whole groups, then blocks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mm_nautilus.data.book_tops import BookReplay
-from mm_nautilus.data.csv_rows import CsvRows
 from mm_nautilus.data.findings import FindingKind, Findings
+from mm_nautilus.data.reader import SourceFile, SourceRows, Words
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock, joined_blocks
@@ -44,17 +44,18 @@ class _RowStream(ABC):
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._file = Path()
+        self._words = Words()
         self._previous_file: Path | None = None
         self._latest = 0
         self._last_event = 0
-        self._pending: CsvRows | None = None
+        self._pending: SourceRows | None = None
 
-    def start_file(self, file: Path) -> None:
+    def start_file(self, file: SourceFile) -> None:
         """Take the next rows as those of this file."""
         self._previous_file = self._file if self._latest else None
-        self._file = file
+        self._file, self._words = file.path, file.words
 
-    def feed(self, rows: CsvRows) -> int:
+    def feed(self, rows: SourceRows) -> int:
         """Take a file's next well-formed rows; returns how many of them are kept."""
         if not len(rows):
             return 0
@@ -80,42 +81,48 @@ class _RowStream(ABC):
         self._pending = None
 
     @abstractmethod
-    def _accepted(self, rows: CsvRows) -> CsvRows: ...
+    def _accepted(self, rows: SourceRows) -> SourceRows: ...
 
     @abstractmethod
-    def _emit(self, rows: CsvRows) -> None: ...
+    def _emit(self, rows: SourceRows) -> None: ...
 
-    def _refuse_overlapping_files(self, rows: CsvRows) -> None:
+    def _refuse_overlapping_files(self, rows: SourceRows) -> None:
         if self._previous_file is not None and rows.ts_init[0] <= self._latest:
+            words = self._words
             raise DataError(
-                f"{self._file} starts at local_timestamp {rows.ts_init[0] // 1000}, before "
-                f"{self._previous_file} ends at {self._latest // 1000}; the files overlap, give each row once"
+                f"{self._file} starts at {words.received} {words.time(int(rows.ts_init[0]))}, before "
+                f"{self._previous_file} ends at {words.time(self._latest)}; the files overlap, give each row once"
             )
         self._previous_file = None
 
-    def _in_order(self, rows: CsvRows) -> CsvRows:
+    def _in_order(self, rows: SourceRows) -> SourceRows:
         latest = np.maximum.accumulate(np.append(self._latest, rows.ts_init))
         late = rows.ts_init < latest[:-1]
         self._latest = int(latest[-1])
-        times, limits = rows.ts_init[late] // 1000, latest[:-1][late] // 1000
+        times, limits, words = rows.ts_init[late], latest[:-1][late], self._words
         self._findings.add(
             self._file,
             FindingKind.OUT_OF_ORDER,
             rows.line[late],
-            lambda row: f"local_timestamp must be at least {limits[row]} as before, was {times[row]}",
+            lambda row: (
+                f"{words.received} must be at least {words.time(int(limits[row]))} as before, "
+                f"was {words.time(int(times[row]))}"
+            ),
         )
         return rows.select(~late) if late.any() else rows
 
-    def _note_event_times(self, rows: CsvRows) -> None:
+    def _note_event_times(self, rows: SourceRows) -> None:
         before = np.append(self._last_event, rows.ts_event)
         backwards = np.flatnonzero(np.diff(before) < 0)
         self._last_event = int(before[-1])
-        given, latest = before[backwards + 1] // 1000, before[backwards] // 1000
+        given, latest, words = before[backwards + 1], before[backwards], self._words
         self._findings.add(
             self._file,
             FindingKind.EVENT_TIME_BACKWARDS,
             rows.line[backwards],
-            lambda row: f"timestamp {given[row]} comes after {latest[row]}",
+            lambda row: (
+                f"{words.event} {words.time(int(given[row]))} comes after {words.time(int(latest[row]))}"
+            ),
         )
 
 
@@ -131,20 +138,16 @@ class BookStream(_RowStream):
         self.groups = 0
         self.snapshots = 0
 
-    def _accepted(self, rows: CsvRows) -> CsvRows:
+    def _accepted(self, rows: SourceRows) -> SourceRows:
         if self._seen_snapshot or not len(rows):
             return rows
         self._seen_snapshot = bool(rows.snapshot.any())
         first = int(np.argmax(rows.snapshot)) if self._seen_snapshot else len(rows)
-        self._findings.add(
-            self._file,
-            FindingKind.BEFORE_SNAPSHOT,
-            rows.line[:first],
-            lambda _: "is_snapshot must be true until the book is known, was false",
-        )
+        rule = self._words.snapshot_rule
+        self._findings.add(self._file, FindingKind.BEFORE_SNAPSHOT, rows.line[:first], lambda _: rule)
         return rows.slice(first, None)
 
-    def _emit(self, rows: CsvRows) -> None:
+    def _emit(self, rows: SourceRows) -> None:
         self._note_repeated_levels(rows)
         # A group is all there is of its time, so that the first row here begins one.
         goes_on = rows.snapshot[:-1] & (rows.ts_init[1:] == rows.ts_init[:-1])
@@ -166,7 +169,7 @@ class BookStream(_RowStream):
         self.snapshots += len(starts)
         self._write(block)
 
-    def _note_half_books(self, rows: CsvRows, starts: Ints) -> None:
+    def _note_half_books(self, rows: SourceRows, starts: Ints) -> None:
         if not len(starts):
             return
         bids, asks = (
@@ -180,11 +183,11 @@ class BookStream(_RowStream):
             rows.line[lonely],
             lambda row: (
                 f"it has no {'asks' if rows.side[lonely[row]] == Side.BID else 'bids'}; rows of another "
-                "local_timestamp are another book"
+                f"{self._words.received} are another book"
             ),
         )
 
-    def _note_repeated_levels(self, rows: CsvRows) -> None:
+    def _note_repeated_levels(self, rows: SourceRows) -> None:
         order = np.argsort(rows.price_ticks, kind="stable")
         same = np.ones(len(rows) - 1, dtype=bool)
         for column in (rows.ts_init, rows.side, rows.price_ticks, rows.snapshot):
@@ -200,7 +203,7 @@ class BookStream(_RowStream):
         )
 
 
-def _delta_block(rows: CsvRows, clears: Ints) -> DeltaBlock:
+def _delta_block(rows: SourceRows, clears: Ints) -> DeltaBlock:
     """Turn whole groups of rows into deltas, with a clear row before each row index in `clears`."""
     action = np.where(rows.snapshot, Action.ADD, Action.UPDATE)
     action[rows.size_lots == 0] = Action.DELETE
@@ -228,23 +231,23 @@ class TradeStream(_RowStream):
         self._write = write
         self._ids = RecentIds()
 
-    def _accepted(self, rows: CsvRows) -> CsvRows:
+    def _accepted(self, rows: SourceRows) -> SourceRows:
         again = self._ids.repeated(rows.trade_id) & (rows.trade_id != "")
         ids = rows.trade_id[again]
         self._findings.add(
             self._file,
             FindingKind.DUPLICATED_ID,
             rows.line[again],
-            lambda row: f"id {ids[row]} was used before",
+            lambda row: f"{self._words.trade_id} {ids[row]} was used before",
         )
         return rows.select(~again) if again.any() else rows
 
-    def _emit(self, rows: CsvRows) -> None:
+    def _emit(self, rows: SourceRows) -> None:
         ids: list[str] = rows.trade_id.tolist()
         nameless = np.flatnonzero(rows.trade_id == "")
         # All trades of a time are here, so that each one's number among them is known.
         numbers = nameless - np.searchsorted(rows.ts_init, rows.ts_init[nameless])
-        times = rows.ts_init[nameless] // 1000
+        times = rows.ts_init[nameless] // self._words.id_unit_ns
         for row, time, number in zip(nameless.tolist(), times.tolist(), numbers.tolist(), strict=True):
             ids[row] = f"{time}-{number}"
         self._findings.count(self._file, FindingKind.MADE_ID, len(nameless))

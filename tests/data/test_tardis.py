@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,13 +15,14 @@ from hypothesis import strategies as st
 from nautilus_trader.model import AggressorSide, BookAction, BookType, InstrumentId, OrderBook, OrderSide
 from nautilus_trader.persistence import ParquetDataCatalog
 
-from mm_nautilus.data import csv_files, csv_rows, row_streams
+from mm_nautilus.data import csv_files, row_streams
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.findings import FindingKind
+from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.tardis import import_tardis
+from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Flag, Side
@@ -33,6 +33,10 @@ T0 = 1_723_161_255_000_000
 BTC = InstrumentSpec("BTC/USDT", "BINANCE", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))
 ETH = InstrumentSpec("ETH/USDT", "BINANCE", "ETH", "USDT", Decimal("0.01"), Decimal("0.0001"))
 ID = BTC.instrument_id
+
+
+def import_tardis(files, spec, target, **options):
+    return import_files(TardisReader(), files, spec, target, **options)
 
 
 def book_row(at, side, price, amount, snapshot="false", symbol="BTCUSDT", event=None):
@@ -464,25 +468,6 @@ def test_sizes_off_the_lot_can_be_rounded_down(tmp_path):
         (BookAction.UPDATE, OrderSide.SELL, "200000.00", "25.42618"),
         (BookAction.DELETE, OrderSide.SELL, "300000.00", "0.00000"),
     ]
-
-
-@given(
-    st.lists(
-        st.from_regex(r"[0-9]{1,12}(\.[0-9]{0,30})?|[0-9]{1,3}\.[0-9]{1,4}0{1,20}", fullmatch=True),
-        min_size=1,
-    ),
-    st.sampled_from(["1", "0.5", "25", "0.00001", "0.00000001"]).map(Decimal),
-)
-def test_columns_of_decimals_are_read_as_one_by_one(texts, increment):
-    multiples, exact, between = csv_rows._multiples(pa.array([text.encode() for text in texts]), increment)
-    for row, text in enumerate(texts):
-        try:
-            expected = csv_rows._multiple(text, increment)
-        except ValueError:
-            assert not exact[row]
-            assert not between[row]
-        else:
-            assert (multiples[row], exact[row], between[row]) == (*expected, not expected[1])
 
 
 def test_a_missing_last_line_break_is_reported(tmp_path):
