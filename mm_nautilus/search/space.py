@@ -195,8 +195,8 @@ class _Reader:
         found, changed = describe(RunConfig, path), source_with(self._source, {path: body})
         if changed.problems:
             return f"{key}: {changed.problems[0]}"
-        if found is None:  # unknown, unless it is one of pricing_parameters
-            return "; ".join(self._refused({path: body})) or None
+        if found is None:  # unknown, unless it is one of pricing_parameters, which a number is a value of
+            return "; ".join(self._refused({path: body})) if self._refused({path: 0}) else None
         if path[0] != _STRATEGY:
             return f"{key}: a key of a search must be a parameter of the strategy, was {path[0]}"
         if isinstance(body, dict) and (is_section(found.annotation) or get_origin(found.annotation) is dict):

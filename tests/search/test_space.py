@@ -62,6 +62,18 @@ def run_config(found: Space, point) -> RunConfig:
 # -- What a space is ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("body", ["{low: 1, high: 4}", "[1, 2.5]", "{low: 1, high: 3, step: 1}"])
+def test_a_parameter_of_ones_own_pricing_is_searched(config, body):
+    own = config.with_name("own.yaml")
+    pricing = "strategy:\n  pricing: lean:leaning\n  pricing_parameters: {width_bps: 2.0, seed: 7}\n"
+    own.write_text(CONFIG.replace("strategy:\n", pricing), encoding="utf-8")
+    own.with_name("lean.py").write_text("def leaning(market, position, params): ...\n", encoding="utf-8")
+    found = space(own, f"strategy.pricing_parameters.width_bps: {body}\n")
+    point = found.at([0.0])
+    assert point == {"strategy.pricing_parameters.width_bps": 1}
+    assert run_config(found, point).strategy.pricing_parameters == {"width_bps": 1, "seed": 7}
+
+
 def test_a_point_is_the_configuration_with_its_values(config):
     found = space(
         config,
