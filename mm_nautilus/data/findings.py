@@ -20,6 +20,8 @@ class FindingKind(StrEnum):
     BEFORE_SNAPSHOT = "before_snapshot", "rows before the first snapshot", True
     DUPLICATED_ID = "duplicated_id", "trades with an id that was already used", True
     CROSSED = "crossed", "crossed states of the book", True
+    SEQUENCE_GAP = "sequence_gap", "gaps in the venue's numbers of its messages", True
+    BAD_CHECKSUM = "bad_checksum", "books that differ from the venue's checksum", True
     DUPLICATED_LEVEL = "duplicated_level", "levels given twice in one message"
     UNKNOWN_DELETE = "unknown_delete", "deletes of levels that are not in the book"
     EVENT_TIME_BACKWARDS = "event_time_backwards", "rows whose exchange time goes backwards"
@@ -28,6 +30,8 @@ class FindingKind(StrEnum):
     HALF_BOOK = "half_book", "one-sided snapshots"
     MADE_ID = "made_id", "trades without an id, which were given one made of their time and number"
     UNKNOWN_TAKER = "unknown_taker", "trades whose taker is not known"
+    OTHER_SYMBOL = "other_symbol", "messages of other symbols, left out"
+    OTHER_MESSAGE = "other_message", "messages that change neither book nor trades, left out"
     NO_ROWS = "no_rows", "day without a row (the file has only a header)"
 
     label: str

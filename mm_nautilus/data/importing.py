@@ -125,7 +125,8 @@ def import_files(
     )
     with staged_catalog(target) as writer:
         findings = Findings()
-        fit = Fit(spec, (exchange, source_symbol or symbol), findings, off_lot_sizes == "round_down")
+        named, round_down = source_symbol or symbol, off_lot_sizes == "round_down"
+        fit = Fit(spec, (exchange, named), findings, round_down, symbol_is_given=source_symbol is not None)
         job = _Import(reader, fit, writer, skip=on_bad_rows == "skip", latency_ns=latency_ns or 0)
         return job.run(plan, on_progress or (lambda _done, _total: None))
 

@@ -99,6 +99,8 @@ class Fit:
     findings: Findings
     round_sizes_down: bool = False
     """Whether a size that is no whole number of lots is rounded down and noted, instead of malformed."""
+    symbol_is_given: bool = False
+    """Whether the user named the symbol, so that a file of several symbols may be read for one of them."""
 
 
 @dataclass(frozen=True, slots=True)

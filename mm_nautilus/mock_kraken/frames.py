@@ -8,12 +8,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from zlib import crc32
 
+from mm_nautilus.market.kraken_checksum import kraken_checksum
 from mm_nautilus.mock_kraken.book import BookView, Level
-
-CHECKSUM_LEVELS: Final = 10
-"""Levels a side that a book's checksum covers, whatever the depth of the subscription."""
 
 HEARTBEAT: Final = '{"channel":"heartbeat"}'
 
@@ -48,14 +45,11 @@ def _decimal_text(units: int, decimals: int) -> str:
 
 
 def book_checksum(view: BookView, digits: Digits) -> int:
-    """Return the CRC32 of a book's best levels by Kraken's rule.
-
-    The ten best asks, best first, then the ten best bids, best first; of each level the price, then the size,
-    as written in frames, without the decimal point and without leading zeros, all joined into one text.
-    """
+    """Return the checksum of a book by Kraken's rule."""
     unit = digits.units_per_tick
-    levels = (*view.asks[:CHECKSUM_LEVELS], *view.bids[:CHECKSUM_LEVELS])
-    return crc32("".join([f"{ticks * unit}{lots}" for ticks, lots in levels]).encode())
+    return kraken_checksum(
+        *([(ticks * unit, lots) for ticks, lots in side] for side in (view.asks, view.bids))
+    )
 
 
 def book_frame(

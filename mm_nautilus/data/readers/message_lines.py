@@ -1,0 +1,272 @@
+"""Messages of a venue as lines of a file: plain, gzip or zip; bare, behind a local time, or within a wrapper."""
+
+import codecs
+import gzip
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from mm_nautilus.config.near_files import near_file_hint
+from mm_nautilus.data.csv_files import shown
+from mm_nautilus.errors import DataError
+
+type Message = dict[str, Any]
+"""A JSON object; fractions are texts, as written."""
+
+_BLOCK_BYTES = 4 << 20
+_ZIP_START: Final = b"PK\x03\x04"
+_GZIP_START: Final = b"\x1f\x8b"
+_BEHIND_TIME: Final = re.compile(rb"([0-9]+) +(?=\{)")
+_TIME_TEXT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|\+00:00)", re.ASCII
+)
+_UNIT_NS: Final = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
+"""Nanoseconds in the unit of a time since 1970 of so many digits, from 2001 to 2255."""
+_UNITS: Final = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}
+_LOCAL_NAMES: Final = ("local", "recv", "receive")
+
+
+class MalformedMessageError(ValueError):
+    """A message that cannot be used; the text says what must be and what was."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineBlock:
+    """Whole lines of a file."""
+
+    lines: list[bytes]
+    first_line: int
+    """Number of the first one in the file, from 1."""
+    bytes_read: int
+    """How far into the stored file they reach."""
+    terminated: bool
+    """Whether the last one has a line break."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BufferedReader, IO[bytes]]]:
+    """Open a plain, gzip or zip file by its first bytes; yields the stored file and the stream of its lines.
+
+    A failure to read within the block becomes a `DataError`.
+    """
+    try:
+        with path.open("rb") as stored:
+            start = stored.peek(4)[:4]
+            if start.startswith(_GZIP_START):
+                yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored))
+            elif start == _ZIP_START:
+                with _only_member(path, zipfile.ZipFile(stored)) as member:
+                    yield stored, member
+            else:
+                yield stored, stored
+    except FileNotFoundError as error:
+        hint = near_file_hint(path, (f"*{path.suffix}",), "file of this kind")
+        raise DataError(f"{path} does not exist ({hint})") from error
+    except EOFError as error:
+        raise DataError(f"{path} is cut off: its compressed data ends early; download it again") from error
+    except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        text = f"{path} is cut off or damaged and cannot be decompressed ({error}); download it again"
+        raise DataError(text) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    if len(names) != 1:
+        raise DataError(f"{path} must hold one file, holds {len(names)}; unpack it and give its files")
+    return archive.open(names[0])
+
+
+def line_blocks(path: Path) -> Iterator[LineBlock]:
+    """Yield a file's lines without their ends, some megabytes at a time; empty lines at the end are left out.
+
+    A `DataError` says that the file is missing, cut off or damaged.
+    """
+    number, rest = 1, b""
+    with _opened(path) as (stored, stream):
+        while chunk := stream.read(_BLOCK_BYTES):
+            text = rest + chunk
+            if number == 1 and not rest:
+                text = text.removeprefix(codecs.BOM_UTF8)
+            rows_end = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))
+            stop = text.index(b"\n", rows_end) + 1 if rows_end else 0
+            rest = text[stop:]
+            if stop:
+                lines = text[: stop - 1].split(b"\n")
+                yield LineBlock(lines, number, stored.tell(), terminated=True)
+                number += len(lines)
+        if rest.strip(b"\r\n"):
+            yield LineBlock([rest], number, stored.tell(), terminated=False)
+
+
+def message_of(text: bytes | str) -> Message:
+    """Return a line's JSON object. A `MalformedMessageError` says why it is none."""
+    try:
+        message = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        words = text if isinstance(text, str) else text.decode(errors="replace")
+        raise MalformedMessageError(
+            f"the line must be one whole JSON message, was `{shown(words)}`"
+            if words.strip()
+            else "the line is empty"
+        ) from error
+    if not isinstance(message, dict):
+        raise MalformedMessageError(f"the line must be one JSON object, was `{shown(str(message))}`")
+    return message
+
+
+def field(message: Mapping[str, Any], name: str) -> Any:
+    """Return a field. A `MalformedMessageError` says that it is missing or empty."""
+    value = message.get(name)
+    if value is None or value == "":
+        raise MalformedMessageError(f"{name} must not be {'empty' if name in message else 'missing'}")
+    return value
+
+
+def whole_number(message: Mapping[str, Any], name: str) -> int:
+    """Return a field that is a whole number. A `MalformedMessageError` says that it is none."""
+    value = field(message, name)
+    if type(value) is not int:
+        raise MalformedMessageError(f"{name} must be a whole number, was `{shown(str(value))}`")
+    return value
+
+
+def time_of(message: Mapping[str, Any], name: str, digits: int) -> int:
+    """Return a field that is a time since 1970 of so many digits, in nanoseconds.
+
+    A `MalformedMessageError` says that it is none, with the unit that its number of digits suggests.
+    """
+    return _whole_time(name, whole_number(message, name), digits)
+
+
+def _whole_time(name: str, value: int, digits: int) -> int:
+    count = len(str(value))
+    if count != digits or not 1 <= int(str(value)[0]) <= 8:
+        hint = f"; {count} are {_UNITS[count]}" if count in _UNITS and count != digits else ""
+        raise MalformedMessageError(
+            f"{name} must be {_UNITS[digits]} since 1970 ({digits} digits{hint}), was `{value}`"
+        )
+    return value * _UNIT_NS[digits]
+
+
+def text_time_of(message: Mapping[str, Any], name: str) -> int:
+    """Return a field that is a time such as `2026-08-26T15:16:16.730423Z`, in nanoseconds.
+
+    A `MalformedMessageError` says that it is none.
+    """
+    value = field(message, name)
+    found = _TIME_TEXT.fullmatch(value) if isinstance(value, str) else None
+    seconds = None if found is None else _seconds(f"{found[1]}T{found[2]}+00:00")
+    if found is None or seconds is None:
+        text = shown(str(value))
+        raise MalformedMessageError(
+            f"{name} must be a time such as 2026-08-26T15:16:16.730423Z, was `{text}`"
+        )
+    return seconds * 10**9 + int((found[3] or ".0")[1:].ljust(9, "0"))
+
+
+@lru_cache(maxsize=16)
+def _seconds(text: str) -> int | None:
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """How a file's lines hold messages, and where the local time stands."""
+
+    raw: str | None = None
+    """Field of the line with the message as text; None where the line is the message."""
+    local: str | None = None
+    """Field of the line with the local time; None where there is none, or it stands before the message."""
+    digits: int | None = None
+    """Digits of a local time that is a whole number; None where it is a text, or there is none."""
+
+    @property
+    def has_local_time(self) -> bool:
+        """Whether messages have a time of receipt."""
+        return self.local is not None or self.digits is not None
+
+    def unwrap(self, line: bytes) -> tuple[int | None, Message]:
+        """Return a line's local time, nanoseconds, and its message. A `MalformedMessageError` says what is wrong."""
+        if self.raw is not None:
+            wrapper = message_of(line)
+            text = field(wrapper, self.raw)
+            local = None if self.local is None else self._local(wrapper, self.local)
+            if not isinstance(text, str):
+                raise MalformedMessageError(f"{self.raw} must be a message as text, was `{shown(str(text))}`")
+            return local, message_of(text)
+        if self.digits is None:
+            return None, message_of(line)
+        found = _BEHIND_TIME.match(line)
+        if found is None:
+            text = shown(line.decode(errors="replace").rstrip("\r"))
+            words = (
+                f"the line must be a local time and a message, was `{text}`" if text else "the line is empty"
+            )
+            raise MalformedMessageError(words)
+        return _whole_time("the local time", int(found[1]), self.digits), message_of(line[found.end() :])
+
+    def _local(self, wrapper: Message, name: str) -> int:
+        if self.digits is None:
+            return text_time_of(wrapper, name)
+        value = field(wrapper, name)
+        if not str(value).isdecimal():
+            raise MalformedMessageError(f"{name} must be a whole number, was `{shown(str(value))}`")
+        return _whole_time(name, int(value), self.digits)
+
+
+def wrapping_of(line: bytes, is_message: Callable[[Message], bool]) -> Wrapping | None:
+    """Return how a line holds a message that `is_message` knows; None where it holds none.
+
+    A `MalformedMessageError` says that a wrapper has several fields that may be the local time.
+    """
+    found = _BEHIND_TIME.match(line)
+    if found is not None:
+        is_time = len(found[1]) in _UNIT_NS
+        return Wrapping(digits=len(found[1])) if is_time and _holds(line[found.end() :], is_message) else None
+    try:
+        message = message_of(line)
+    except MalformedMessageError:
+        return None
+    if is_message(message):
+        return Wrapping()
+    raw = [name for name, text in message.items() if isinstance(text, str) and _holds(text, is_message)]
+    if not raw:
+        return None
+    digits = {name: _time_digits(value) for name, value in message.items() if name != raw[0]}
+    times = [name for name, count in digits.items() if count is not None]
+    local = [name for name in times if any(word in name.lower() for word in _LOCAL_NAMES)]
+    if len(times) > 1 and len(local) != 1:
+        raise MalformedMessageError(
+            f"one field must be the local time, was {len(times)}: {', '.join(times)}; call it local_time"
+        )
+    names = local or times
+    return Wrapping(raw[0], names[0], digits[names[0]] or None) if names else Wrapping(raw[0])
+
+
+def _holds(text: bytes | str, is_message: Callable[[Message], bool]) -> bool:
+    try:
+        return is_message(message_of(text))
+    except MalformedMessageError:
+        return False
+
+
+def _time_digits(value: Any) -> int | None:
+    """Return the digits of a value that is a time, 0 for a text of date and time, None for anything else."""
+    text = str(value)
+    if _TIME_TEXT.fullmatch(text):
+        return 0
+    return len(text) if text.isdecimal() and len(text) in _UNIT_NS else None
