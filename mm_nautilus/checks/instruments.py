@@ -342,6 +342,10 @@ def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]
                 f"the report currency {report}, was {balance}",
             )
     if config.venue.account_type == "cash":
+        for symbol, spec in specs.items():
+            if spec.kind != "spot":
+                text = f"account_type must be margin for the {spec.kind} {symbol}, was cash"
+                yield Problem(("venue", "account_type"), text)
         yield from _empty_sides(config, specs)
         for symbol in specs:
             target = config.strategy.for_symbol(symbol)
@@ -353,6 +357,7 @@ def _balance_problems(config: TradingConfig, specs: Mapping[str, InstrumentSpec]
                 )
     else:
         yield from _unsecured_pairs(config, specs)
+        yield from _unlimited_contracts(specs)
 
 
 def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
@@ -364,6 +369,16 @@ def _unsecured_pairs(config: TradingConfig, specs: Mapping[str, InstrumentSpec])
             ("venue", "starting_balances"),
             f"starting_balances of a margin account must hold some {quote}, in which pairs settle, was {given}",
         )
+
+
+def _unlimited_contracts(specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:
+    """Warn of contracts without an initial margin, on which the account sets no limit."""
+    for symbol, spec in specs.items():
+        if spec.margin_init_rate == 0:
+            text = (
+                f"the initial margin of {symbol} is 0 %: neither leverage nor the balance limits its orders"
+            )
+            yield Problem(("strategy", "symbols", symbol), text, is_warning=True)
 
 
 def _empty_sides(config: TradingConfig, specs: Mapping[str, InstrumentSpec]) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape, glob
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,7 +111,8 @@ def catalog_symbols(context: typer.Context, incomplete: str) -> list[str]:
 
     before, comma, start = incomplete.rpartition(",")
     ids: set[str] = set()
-    for path in Path(folder).glob("data/currency_pair/*/*.parquet"):
+    kinds = ("currency_pair", "crypto_perpetual", "perpetual_contract", "crypto_future")
+    for path in chain.from_iterable(Path(folder).glob(f"data/{kind}/*/*.parquet") for kind in kinds):
         try:
             ids.update(map(str, read_table(path, columns=["id"]).column("id").to_pylist()))
         except (ArrowException, OSError):

@@ -140,6 +140,15 @@ def import_tardis_command(
     max_notional: Annotated[_Text, typer.Option(help="Largest order value, in quote currency.")] = None,
     maker_fee_pct: Annotated[_Text, typer.Option(help="Maker fee in percent of the traded value.")] = None,
     taker_fee_pct: Annotated[_Text, typer.Option(help="Taker fee in percent of the traded value.")] = None,
+    type_: Annotated[
+        Literal["spot", "perpetual"] | None, typer.Option("--type", help="What it is (spot).")
+    ] = None,
+    settlement: Annotated[_Text, typer.Option(help="A perpetual's settlement currency (quote).")] = None,
+    multiplier: Annotated[_Text, typer.Option(help="A perpetual's multiplier (1).")] = None,
+    margin_init_pct: Annotated[
+        _Text, typer.Option(help="Initial margin at leverage 1, % of value (100).")
+    ] = None,
+    margin_maint_pct: Annotated[_Text, typer.Option(help="Maintenance margin, likewise (100).")] = None,
     source_symbol: Annotated[_Text, typer.Option(help="Symbol every row must name, such as BTCUSDT.")] = None,
     off_lot_sizes: Annotated[
         Literal["refuse", "round_down"] | None, typer.Option(help="Sizes that are no whole lots (refuse).")
@@ -157,7 +166,8 @@ def import_tardis_command(
     --instrument configs/instruments/binance_btcusdt.yaml
     """
     beside = {"files", "catalog", "instrument", "on_bad_rows", "as_json"}
-    flags = {key: given for key, given in context.params.items() if key not in beside and given is not None}
+    params = {key.rstrip("_"): given for key, given in context.params.items() if given is not None}
+    flags = {key: given for key, given in params.items() if key not in beside}
     report = _import_tardis(files, catalog, instrument, flags, on_bad_rows)
     if as_json:
         print_json(report.to_dict())

@@ -32,20 +32,22 @@ from mm_nautilus.data.catalog_files import (
 )
 from mm_nautilus.data.store import FileState, StoredPath, StorePath, file_state, storage_options, stored
 from mm_nautilus.errors import DataError
-from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.instrument import QUOTED, InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, TradeBlock
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.store_url import CatalogPath, StoreUrl
-from mm_nautilus.trading.instruments import ONLY_PAIRS, instrument_differences, instrument_spec, quotable
+from mm_nautilus.trading.instruments import KINDS, instrument_differences, instrument_spec, quotable
 
-INSTRUMENT_FOLDER: Final = "currency_pair"
-_OTHER_TYPES: Final = {
+_TYPES: Final = {
     re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): name
     for name in dir(NautilusInstrumentType)
-    if name[0].isupper() and name != "CurrencyPair"
+    if name[0].isupper()
 }
-"""The engine's other types of instrument, by the folder a catalog keeps them in."""
-
+"""The engine's types of instrument, by the folder a catalog keeps them in."""
+INSTRUMENT_FOLDERS: Final = tuple(
+    folder for folder, name in _TYPES.items() if name in {kind.__name__ for kind in KINDS}
+)
+"""Those of the types that can be quoted."""
 
 _MOST_REASONS: Final = 5
 _BATCH_ROWS: Final = 65_536
@@ -124,18 +126,20 @@ def _data_begins(folder: StoredPath) -> dict[str, int]:
 
 
 def _pairs(folder: StoredPath) -> list[Any]:
-    """Return all definitions of currency pairs, in time order."""
-    root = folder / "data" / INSTRUMENT_FOLDER
-    paths: list[StoredPath] = sorted(root.glob("*/*.parquet"))
-    for path in paths:
-        open_parquet(path).close()
-    if not paths:
-        return []
-    catalog = ParquetDataCatalog(str(folder.resolve()), storage_options=storage_options(folder))
-    try:
-        found = catalog.instruments(instrument_type=NautilusInstrumentType("CurrencyPair"))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"the instruments in {root} cannot be read: {error}") from error
+    """Return all definitions of the types that can be quoted, in time order."""
+    found: list[Any] = []
+    for kind in INSTRUMENT_FOLDERS:
+        root = folder / "data" / kind
+        paths: list[StoredPath] = sorted(root.glob("*/*.parquet"))
+        for path in paths:
+            open_parquet(path).close()
+        if not paths:
+            continue
+        catalog = ParquetDataCatalog(str(folder.resolve()), storage_options=storage_options(folder))
+        try:
+            found += catalog.instruments(instrument_type=NautilusInstrumentType(_TYPES[kind]))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"the instruments in {root} cannot be read: {error}") from error
     return sorted(found, key=lambda pair: pair.ts_init)
 
 
@@ -156,11 +160,11 @@ def _others(folder: StoredPath) -> dict[str, str]:
     """Return why instruments of other types cannot be quoted, by id."""
     found = {}
     for kind in (folder / "data").glob("*"):
-        type_name = _OTHER_TYPES.get(kind.name)
-        if type_name is not None:
+        type_name = _TYPES.get(kind.name)
+        if type_name is not None and kind.name not in INSTRUMENT_FOLDERS:
             paths: list[StoredPath] = sorted(kind.glob("*/*.parquet"), reverse=True)
             for instrument_id in map(named_instrument, {path.parent: path for path in paths}.values()):
-                found[instrument_id] = f"{instrument_id} is a {type_name}; {ONLY_PAIRS}"
+                found[instrument_id] = f"{instrument_id} is a {type_name}; {QUOTED}"
     return found
 
 
@@ -209,7 +213,7 @@ class CatalogReader:
         return tuple(found.pairs[name] for name in instrument_ids if name in found.repeated)
 
     def instruments(self) -> list[InstrumentSpec]:
-        """Return the spot pairs that can be quoted, ordered by id."""
+        """Return the instruments that can be quoted, ordered by id."""
         return list(self.definitions.specs)
 
     def some_instruments(self) -> list[InstrumentSpec]:
@@ -282,7 +286,7 @@ class CatalogReader:
     def version(self) -> FileVersions:
         """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
         paths: list[StoredPath] = []
-        for kind in (INSTRUMENT_FOLDER, *DataKind):
+        for kind in (*INSTRUMENT_FOLDERS, *DataKind):
             paths += (self.folder / "data" / kind).glob("*/*.parquet")
         return tuple((str(path), file_state(path)) for path in sorted(paths))
 

@@ -69,6 +69,7 @@ def require_data(
             spec = reader.instrument(symbol, venue)
             specs.append(spec)
             problems.extend(_redefinitions(reader, spec, end))
+            problems.extend(_expiry(reader, spec, end))
             for kind in kinds:
                 problems.extend(_unfit_data(reader, spec, kind, start, end))
         except DataError as error:
@@ -102,6 +103,19 @@ def refuse_other_span(reader: CatalogReader, start: int | None, end: int | None)
 
 def _span_text(start: int | None, end: int | None) -> str:
     return " to ".join("open" if bound is None else format_time(bound) for bound in (start, end))
+
+
+def _expiry(reader: CatalogReader, spec: InstrumentSpec, end: int | None) -> Iterator[str]:
+    """Yield that a future is settled before a run ends, when the engine closes its position by itself."""
+    bounds = reader.bounds(spec.instrument_id, DataKind.DELTAS)
+    if bounds is None or spec.expires_ns is None:
+        return
+    last = bounds[1] if end is None else min(end, bounds[1])
+    if spec.expires_ns <= last:
+        yield (
+            f"{spec.instrument_id} expires at {format_time(spec.expires_ns)}, within the data used, which reaches to "
+            f"{format_time(last)}; end before that"
+        )
 
 
 def _redefinitions(reader: CatalogReader, spec: InstrumentSpec, end: int | None) -> Iterator[str]:

@@ -36,7 +36,7 @@ from mm_nautilus.market.rows import DeltaBlock, TradeBlock
 from mm_nautilus.system.file_lock import take_lock
 from mm_nautilus.system.store_url import CatalogPath, StoreUrl
 from mm_nautilus.system.whole_file import reason
-from mm_nautilus.trading.instruments import currency_pair, instrument_differences
+from mm_nautilus.trading.instruments import engine_instrument, instrument_differences
 
 _RISING: Final = ("sequence", "ts_event", "ts_init")
 """Columns whose rows differ little from the row before: stored as differences they take half the room and time."""
@@ -82,7 +82,7 @@ class CatalogWriter:
             _refuse_conflict(self._known[folder], spec)
             return
         try:
-            instrument = currency_pair(spec)
+            instrument = engine_instrument(spec)
         except ValueError as error:
             raise DataError(str(error)) from error
         self._catalog.write_instruments([instrument])

@@ -4,7 +4,7 @@ Values are taken as the text they are written with: the digits of an increment a
 reader that turns ``0.10`` into a floating-point number has lost half of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mm_nautilus.config.near_files import near_file_hint
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.market.instrument import LARGEST_FEE_PCT, InstrumentSpec, names_currencies
+from mm_nautilus.market.instrument import LARGEST_FEE_PCT, QUOTED, InstrumentSpec, names_currencies
 from mm_nautilus.system.near_names import nearest
 from mm_nautilus.system.plain_text import printable
 
@@ -23,6 +23,7 @@ type _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([/_:-][A-Za-z0-9]+)*$"
 type _Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 type _Step = Annotated[Decimal, Field(gt=0, le=10**9)]
 type _Percent = Annotated[Decimal, Field(ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)]
+type _Margin = Annotated[Decimal, Field(gt=0, le=100)]
 
 
 class _Definition(BaseModel):
@@ -43,6 +44,11 @@ class _Definition(BaseModel):
     source_symbol: Annotated[str, Field(min_length=1)] | None = None
     off_lot_sizes: Literal["refuse", "round_down"] = "refuse"
     simulated: bool = False
+    type: Literal["spot", "perpetual"] = "spot"
+    settlement: _Code | None = None
+    multiplier: _Step = Decimal(1)
+    margin_init_pct: _Margin = Decimal(100)
+    margin_maint_pct: _Margin = Decimal(100)
 
 
 _ALLOWED = {
@@ -53,6 +59,9 @@ _ALLOWED = {
     "source_symbol": "the symbol in the CSV files, such as BTCUSDT",
     "off_lot_sizes": "refuse or round_down",
     "simulated": "true or false",
+    "type": "spot or perpetual",
+    "settlement": "a currency code, such as USDT",
+    **dict.fromkeys(("margin_init_pct", "margin_maint_pct"), "a percentage above 0 and up to 100"),
     **dict.fromkeys(
         ("maker_fee_pct", "taker_fee_pct"), f"a percentage between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT}"
     ),
@@ -151,6 +160,7 @@ def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> l
             f"{entries['base'].where}base and quote must be those of the symbol {definition.symbol}, was "
             f"{definition.base} and {definition.quote}"
         )
+    problems += _contract_problems(definition, entries)
     lot = definition.size_increment
     for key in ("min_quantity", "max_quantity"):
         limit = getattr(definition, key)
@@ -166,8 +176,28 @@ def _contradictions(definition: _Definition, entries: Mapping[str, _Entry]) -> l
     return problems
 
 
+def _contract_problems(definition: _Definition, entries: Mapping[str, _Entry]) -> Iterator[str]:
+    if definition.type == "spot":
+        for key in ("settlement", "multiplier", "margin_init_pct", "margin_maint_pct"):
+            if key in entries:
+                yield f"{entries[key].where}{key} is for type: perpetual, was given for a spot pair"
+        return
+    if definition.multiplier != 1:
+        yield f"{entries['multiplier'].where}multiplier must be 1, was {definition.multiplier}; {QUOTED}"
+    if definition.settlement not in (None, definition.quote):
+        yield (
+            f"{entries['settlement'].where}settlement must be the quote currency {definition.quote}, was "
+            f"{definition.settlement} (an inverse or quanto contract); {QUOTED}"
+        )
+
+
 def _spec(definition: _Definition) -> InstrumentSpec:
-    values: dict[str, Any] = definition.model_dump(exclude={"source_symbol", "off_lot_sizes"})
+    values: dict[str, Any] = definition.model_dump(
+        exclude={"source_symbol", "off_lot_sizes", "settlement", "multiplier"}
+    )
+    values["kind"] = values.pop("type")
+    for name in ("margin_init", "margin_maint"):
+        values[f"{name}_rate"] = values.pop(f"{name}_pct") / 100
     for name in ("maker_fee", "taker_fee"):
         pct = values.pop(f"{name}_pct")
         values[f"{name}_rate"] = None if pct is None else pct / 100

@@ -1,9 +1,14 @@
-"""Definition of a spot instrument: increments, order limits and fees as exact values."""
+"""Definition of an instrument: increments, order limits, fees and margins as exact values."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
+
+type Kind = Literal["spot", "perpetual", "future"]
+"""What is traded: the base currency itself, or a linear contract on it, settled in the quote currency."""
+
+QUOTED: Final = "only spot pairs and linear perpetuals and futures of multiplier 1 are quoted"
 
 LARGEST_FEE_PCT: Final = 5
 """Largest absolute fee or rebate accepted anywhere, % of the traded value."""
@@ -36,7 +41,7 @@ def names_currencies(symbol: str, base: str, quote: str) -> bool:
 
 @dataclass(frozen=True)
 class InstrumentSpec:
-    """A spot currency pair at a venue.
+    """A spot currency pair, or a linear contract of one unit of the base currency, at a venue.
 
     Parameters
     ----------
@@ -53,12 +58,19 @@ class InstrumentSpec:
         Fees as a fraction of the traded value (0.0025 is 0.25 %), None if unknown.
     simulated
         Whether the data stored with this instrument is simulated.
+    kind
+        What is traded.
+    margin_init_rate, margin_maint_rate
+        Initial and maintenance margin at leverage 1, as a fraction of the value (1 is all of it); leverage divides
+        them.
+    expires_ns
+        When a future is settled, nanoseconds since the epoch; None for the others.
 
     Raises
     ------
     ValueError
-        If an increment or a limit of orders is not positive, a fee is beyond `LARGEST_FEE_PCT`, or base and quote
-        are the same or not those of a symbol ``BASE/QUOTE``.
+        If an increment or a limit of orders is not positive, a fee is beyond `LARGEST_FEE_PCT`, a margin is negative
+        or above 1, or base and quote are the same or not those of a symbol ``BASE/QUOTE``.
     """
 
     symbol: str
@@ -74,6 +86,10 @@ class InstrumentSpec:
     simulated: bool = False
     max_quantity: Decimal | None = None
     max_notional: Decimal | None = None
+    kind: Kind = "spot"
+    margin_init_rate: Decimal = Decimal(1)
+    margin_maint_rate: Decimal = Decimal(1)
+    expires_ns: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("price_increment", "size_increment", *ORDER_LIMITS):
@@ -87,6 +103,10 @@ class InstrumentSpec:
                 raise ValueError(
                     f"{name} of {self.symbol} must be a fraction between -{most} and {most}, was {value}"
                 )
+        for name in ("margin_init_rate", "margin_maint_rate"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} of {self.symbol} must be a fraction between 0 and 1, was {value}")
         if self.base == self.quote:
             raise ValueError(f"base and quote of {self.symbol} must differ, was {self.base} for both")
         if "/" in self.symbol and not names_currencies(self.symbol, self.base, self.quote):

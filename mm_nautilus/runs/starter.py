@@ -364,7 +364,11 @@ def _venue_values(
     needed: dict[str, Decimal] = {}
     for spec in specs:
         base = _CAPS_PER_BALANCE * _QUOTES_PER_CAP * sizes[spec.symbol]
-        needed[spec.base] = needed.get(spec.base, Decimal(0)) + base
+        if spec.kind == "spot":
+            needed[spec.base] = needed.get(spec.base, Decimal(0)) + base
         needed[spec.quote] = needed.get(spec.quote, Decimal(0)) + base * Decimal(repr(mids[spec.symbol]))
     balances = [str(Amount(_round_up(amount), currency)) for currency, amount in needed.items()]
-    return {("venue", "name"): specs[0].venue, ("venue", "starting_balances"): balances}
+    values: dict[Keys, Any] = {("venue", "name"): specs[0].venue, ("venue", "starting_balances"): balances}
+    if any(spec.kind != "spot" for spec in specs):
+        values["venue", "account_type"] = "margin"
+    return values

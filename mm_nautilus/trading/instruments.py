@@ -1,4 +1,4 @@
-"""Conversion between `InstrumentSpec` and the engine's `CurrencyPair`."""
+"""Conversion between `InstrumentSpec` and the engine's instruments."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -7,25 +7,33 @@ from typing import Any, Final
 
 from nautilus_trader.model import (
     FIXED_PRECISION,
+    CryptoFuture,
+    CryptoPerpetual,
     Currency,
     CurrencyPair,
     InstrumentId,
     Money,
+    PerpetualContract,
     Price,
     Quantity,
     Symbol,
 )
 
-from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
+from mm_nautilus.market.instrument import ORDER_LIMITS, QUOTED, InstrumentSpec, Kind, decimal_places
 from mm_nautilus.trading.currencies import LEAST_DIGITS, keep_digits
 
-ONLY_PAIRS: Final = "only spot pairs of multiplier 1 are quoted"
+KINDS: Final[dict[type, Kind]] = {
+    CurrencyPair: "spot",
+    CryptoPerpetual: "perpetual",
+    PerpetualContract: "perpetual",
+    CryptoFuture: "future",
+}
+"""The engine's types of instrument that can be quoted."""
 
-_MARGIN_RATE: Final = Decimal(1)
-"""Initial margin as a share of an order's value at leverage 1; leverage divides it."""
+type EngineInstrument = CurrencyPair | CryptoPerpetual | CryptoFuture
 
 
-def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
+def engine_instrument(spec: InstrumentSpec) -> EngineInstrument:
     """Build the engine's instrument; its ``info`` carries the fees and whether its data is simulated.
 
     Raises
@@ -46,24 +54,28 @@ def currency_pair(spec: InstrumentSpec) -> CurrencyPair:
         rate = getattr(spec, name)
         if rate is not None:
             info[name] = str(rate)
-    return CurrencyPair(
-        InstrumentId.from_str(spec.instrument_id),
-        Symbol(spec.symbol),
-        base,
-        quote,
-        spec.price_precision,
-        spec.size_precision,
-        Price.from_str(str(spec.price_increment)),
-        Quantity.from_str(str(spec.size_increment)),
-        0,
-        0,
-        min_quantity=_quantity(spec.min_quantity, spec),
-        max_quantity=_quantity(spec.max_quantity, spec),
-        min_notional=_money(spec.min_notional, quote),
-        max_notional=_money(spec.max_notional, quote),
-        margin_init=_MARGIN_RATE,
-        margin_maint=_MARGIN_RATE,
-        info=info,
+    names = InstrumentId.from_str(spec.instrument_id), Symbol(spec.symbol), base, quote
+    numbers: dict[str, Any] = {
+        "price_precision": spec.price_precision,
+        "size_precision": spec.size_precision,
+        "price_increment": Price.from_str(str(spec.price_increment)),
+        "size_increment": Quantity.from_str(str(spec.size_increment)),
+        "ts_event": 0,
+        "ts_init": 0,
+        "min_quantity": _quantity(spec.min_quantity, spec),
+        "max_quantity": _quantity(spec.max_quantity, spec),
+        "min_notional": _money(spec.min_notional, quote),
+        "max_notional": _money(spec.max_notional, quote),
+        "margin_init": spec.margin_init_rate,
+        "margin_maint": spec.margin_maint_rate,
+        "info": info,
+    }
+    if spec.kind == "spot":
+        return CurrencyPair(*names, **numbers)
+    if spec.kind == "perpetual":
+        return CryptoPerpetual(*names, quote, is_inverse=False, **numbers)
+    return CryptoFuture(
+        *names, quote, is_inverse=False, activation_ns=0, expiration_ns=spec.expires_ns or 0, **numbers
     )
 
 
@@ -123,13 +135,16 @@ def instrument_spec(instrument: Any) -> InstrumentSpec:
     Raises
     ------
     ValueError
-        If it is not a spot pair with a multiplier of 1.
+        If it is no spot pair and no linear perpetual or future, or its multiplier is not 1.
     """
-    if not isinstance(instrument, CurrencyPair):
-        raise ValueError(f"{instrument.id} is a {type(instrument).__name__}; {ONLY_PAIRS}")
+    kind = KINDS.get(type(instrument))
+    if kind is None:
+        raise ValueError(f"{instrument.id} is a {type(instrument).__name__}; {QUOTED}")
+    if kind != "spot":
+        _refuse_nonlinear(instrument)
     if instrument.multiplier.as_decimal() != 1:
         raise ValueError(
-            f"the multiplier of {instrument.id} must be 1, was {instrument.multiplier}; {ONLY_PAIRS}"
+            f"the multiplier of {instrument.id} must be 1, was {instrument.multiplier}; {QUOTED}"
         )
     info = instrument.info or {}
 
@@ -142,13 +157,14 @@ def instrument_spec(instrument: Any) -> InstrumentSpec:
     return InstrumentSpec(
         symbol=instrument.id.symbol.value,
         venue=instrument.id.venue.value,
-        base=instrument.base_currency.code,
+        base=base_currency(instrument).code,
         quote=instrument.quote_currency.code,
         price_increment=instrument.price_increment.as_decimal(),
         size_increment=instrument.size_increment.as_decimal(),
         maker_fee_rate=rate("maker_fee_rate"),
         taker_fee_rate=rate("taker_fee_rate"),
         simulated=bool(info.get("simulated", False)),
+        **({} if kind == "spot" else _contract_terms(instrument, kind)),
         **{
             name: limit.as_decimal()
             for name in ORDER_LIMITS
@@ -157,9 +173,40 @@ def instrument_spec(instrument: Any) -> InstrumentSpec:
     )
 
 
-def rounded_money(instrument: CurrencyPair) -> str | None:
+def _contract_terms(instrument: Any, kind: Kind) -> dict[str, Any]:
+    """Return a contract's fields beyond a pair's, whose margins are leverage's alone."""
+    return {
+        "kind": kind,
+        "margin_init_rate": instrument.margin_init,
+        "margin_maint_rate": instrument.margin_maint,
+        "expires_ns": instrument.expiration_ns if kind == "future" else None,
+    }
+
+
+def base_currency(instrument: Any) -> Currency:
+    """Return the currency that an instrument's sizes are in: a future's underlying."""
+    is_future = isinstance(instrument, CryptoFuture)
+    base: Currency | None = instrument.underlying if is_future else instrument.base_currency
+    if base is None:
+        raise ValueError(f"{instrument.id} must have a base currency, was none")
+    return base
+
+
+def _refuse_nonlinear(instrument: Any) -> None:
+    """Raise a `ValueError` for a contract that is not settled in the currency of its prices."""
+    quote, settled = instrument.quote_currency.code, instrument.settlement_currency.code
+    if instrument.is_inverse:
+        name, why = "an inverse contract", f"its profit in {settled} is not linear in the price"
+    elif settled != quote:
+        name, why = "a quanto contract", f"its prices are in {quote} and its profit in {settled}"
+    else:
+        return
+    raise ValueError(f"{instrument.id} is {name}: {why}; {QUOTED}")
+
+
+def rounded_money(instrument: EngineInstrument) -> str | None:
     """Return the problem of an instrument created before currency precision was raised, or None."""
-    least = {instrument.base_currency: instrument.size_precision, instrument.quote_currency: LEAST_DIGITS}
+    least = {base_currency(instrument): instrument.size_precision, instrument.quote_currency: LEAST_DIGITS}
     for currency, digits in least.items():
         if currency.precision < digits:
             return (

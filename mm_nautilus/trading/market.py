@@ -15,6 +15,7 @@ from mm_nautilus.pricing.moods import TrendFilter
 from mm_nautilus.pricing.trade_flow import TradeFlow
 from mm_nautilus.risk.gate import SymbolGuards
 from mm_nautilus.trading.book import LocalBook, OthersBook, SizedBook, Touch, book_imbalance
+from mm_nautilus.trading.instruments import base_currency
 
 
 class Market:
@@ -59,7 +60,7 @@ class Market:
         self.instrument_id: InstrumentId = instrument.id
         self.name, self.spec, self.params = spec.symbol, spec, params
         self.tick, self.lot = float(spec.price_increment), float(spec.size_increment)
-        self.base_currency, self.quote_currency = instrument.base_currency, instrument.quote_currency
+        self.base_currency, self.quote_currency = base_currency(instrument), instrument.quote_currency
         self.margin_rate = float(instrument.margin_init)
         self._lot_raw = instrument.size_increment.raw
         self.guards = SymbolGuards(params)

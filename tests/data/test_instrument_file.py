@@ -148,3 +148,32 @@ def test_the_shipped_definitions(base):
     assert source.spec.min_quantity == source.spec.size_increment
     assert (source.spec.min_notional, source.spec.maker_fee_rate) == (5, Decimal("0.001"))
     assert source.source_symbol == f"{base}USDT"
+
+
+PERPETUAL = GOOD.replace("XRP/USDT", "XRPUSDT-PERP").replace("1e1", "0.1") + "type: perpetual\n"
+
+
+def test_a_perpetual_has_margins_that_leverage_divides(tmp_path):
+    text = PERPETUAL + "settlement: USDT\nmultiplier: 1\nmargin_init_pct: 5\nmargin_maint_pct: 2.5\n"
+    spec = load_instrument(write(tmp_path, text), {}).spec
+    assert (spec.kind, spec.margin_init_rate, spec.margin_maint_rate) == (
+        "perpetual",
+        Decimal("0.05"),
+        Decimal("0.025"),
+    )
+    plain = load_instrument(write(tmp_path, PERPETUAL), {}).spec
+    assert (plain.margin_init_rate, plain.margin_maint_rate) == (1, 1)
+
+
+def test_what_is_not_linear_is_refused_by_name(tmp_path):
+    text = PERPETUAL + "settlement: XRP\nmultiplier: 0.001\nmargin_init_pct: 0\n"
+    path = write(tmp_path, text)
+    assert problems(path) == [f"{path}:15: margin_init_pct must be a percentage above 0 and up to 100, was 0"]
+    path = write(tmp_path, text.replace("margin_init_pct: 0", ""))
+    only = "only spot pairs and linear perpetuals and futures of multiplier 1 are quoted"
+    assert problems(path) == [
+        f"{path}:14: multiplier must be 1, was 0.001; {only}",
+        f"{path}:13: settlement must be the quote currency USDT, was XRP (an inverse or quanto contract); {only}",
+    ]
+    path = write(tmp_path, GOOD + "margin_init_pct: 5\n")
+    assert f"{path}:12: margin_init_pct is for type: perpetual, was given for a spot pair" in problems(path)

@@ -12,10 +12,12 @@ import pytest
 from nautilus_trader.model import (
     BookAction,
     BookOrder,
+    CryptoOption,
     CryptoPerpetual,
     Currency,
     CurrencyPair,
     InstrumentId,
+    OptionKind,
     OrderBookDelta,
     OrderSide,
     Price,
@@ -103,12 +105,35 @@ def defined_as(**options: Any) -> Callable[[Path], None]:
     return replace
 
 
-def as_perpetual(catalog: Path) -> None:
+def as_perpetual(
+    *, settled: str = "USDT", inverse: bool = False, tick: str = "0.00001", since: int = 0, **options: Any
+) -> Callable[[Path], None]:
+    def replace(catalog: Path) -> None:
+        shutil.rmtree(catalog / "data" / "currency_pair" / "XRPUSDT.KRAKEN", ignore_errors=True)
+        xrp, usdt, settlement = (Currency.from_str(code) for code in ("XRP", "USDT", settled))
+        numbers = (len(tick) - 2, 6, Price.from_str(tick), Quantity.from_str("0.000001"), since, since)
+        names = (InstrumentId.from_str(ID), Symbol("XRP/USDT"), xrp, usdt, settlement)
+        perpetual = CryptoPerpetual(*names, inverse, *numbers, **options)
+        ParquetDataCatalog(str(catalog)).write_instruments([perpetual])
+
+    return replace
+
+
+def as_option(catalog: Path) -> None:
     shutil.rmtree(catalog / "data" / "currency_pair" / "XRPUSDT.KRAKEN")
     xrp, usdt = Currency.from_str("XRP"), Currency.from_str("USDT")
+    names = (InstrumentId.from_str(ID), Symbol("XRP/USDT"), xrp, usdt, usdt, False)
+    terms = (OptionKind.CALL, Price.from_str("2.00000"), 0, LATE)
     numbers = (5, 6, Price.from_str("0.00001"), Quantity.from_str("0.000001"), 0, 0)
-    names = (InstrumentId.from_str(ID), Symbol("XRP/USDT"), xrp, usdt, usdt)
-    ParquetDataCatalog(str(catalog)).write_instruments([CryptoPerpetual(*names, False, *numbers)])
+    ParquetDataCatalog(str(catalog)).write_instruments([CryptoOption(*names, *terms, *numbers)])
+
+
+def perpetual_and(spoil: Callable[[Path], None]) -> Callable[[Path], None]:
+    def both(catalog: Path) -> None:
+        spoil(catalog)
+        as_perpetual()(catalog)
+
+    return both
 
 
 def rewritten(kind: str, change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
@@ -155,7 +180,23 @@ SPOILT = {
         "not_quotable",
         "multiplier of XRP/USDT.KRAKEN must be 1, was 10",
     ),
-    "perpetual": (as_perpetual, "not_quotable", "XRP/USDT.KRAKEN is a CryptoPerpetual; only spot pairs"),
+    "option": (as_option, "not_quotable", "XRP/USDT.KRAKEN is a CryptoOption; only spot pairs and linear"),
+    "inverse": (
+        as_perpetual(settled="XRP", inverse=True),
+        "not_quotable",
+        "XRP/USDT.KRAKEN is an inverse contract: its profit in XRP is not linear in the price; only",
+    ),
+    "quanto": (
+        as_perpetual(settled="BTC"),
+        "not_quotable",
+        "XRP/USDT.KRAKEN is a quanto contract: its prices are in USDT and its profit in BTC; only",
+    ),
+    "perpetual's multiplier": (
+        as_perpetual(multiplier=Quantity.from_str("0.001")),
+        "not_quotable",
+        "multiplier of XRP/USDT.KRAKEN must be 1, was 0.001",
+    ),
+    "perpetual's price digits": (as_perpetual(tick="0.0001"), "precision", "prices of 4 decimal places"),
     "swapped": (
         defined_as(base="USDT", quote="XRP"),
         "not_quotable",
@@ -169,8 +210,14 @@ SPOILT = {
     "price digits": (defined_as(tick="0.0001"), "precision", "prices of 4 decimal places"),
     "size digits": (defined_as(lot="0.00001", size_precision=5), "precision", "sizes of 5 decimal places"),
     "orders": (by_order, "orders", "was single orders with their ids (market-by-order data)"),
+    "perpetual's orders": (perpetual_and(by_order), "orders", "was single orders with their ids"),
     "unfinished": (
         rewritten("order_book_deltas", lambda table: column(table, "flags", unflagged_end)),
+        "unfinished",
+        "must end with a finished group of book changes",
+    ),
+    "perpetual's unfinished": (
+        perpetual_and(rewritten("order_book_deltas", lambda table: column(table, "flags", unflagged_end))),
         "unfinished",
         "must end with a finished group of book changes",
     ),
@@ -205,12 +252,12 @@ def test_the_check_finds_it_and_a_run_is_refused_before_it_writes(
 
 
 def test_the_others_of_a_catalog_are_listed_and_imported_beside(catalog: Path) -> None:
-    as_perpetual(catalog)
+    as_option(catalog)
     refused = {entry["instrument"]: entry["refused"] for entry in catalog_contents(catalog)}
     assert [name for name, reason in refused.items() if not reason] == ["BTC/USDT.KRAKEN", "XRP/BTC.KRAKEN"]
-    assert "CryptoPerpetual" in refused[ID]
+    assert "CryptoOption" in refused[ID]
     (spec,) = (spec for spec in CatalogReader(catalog).instruments() if spec.symbol == "BTC/USDT")
-    with pytest.raises(DataError, match=r"cannot be quoted: XRP/USDT.KRAKEN is a CryptoPerpetual"):
+    with pytest.raises(DataError, match=r"cannot be quoted: XRP/USDT.KRAKEN is a CryptoOption"):
         CatalogReader(catalog).instrument("XRP/USDT", "KRAKEN")
     with staged_catalog(catalog) as writer:
         writer.write_instrument(spec)

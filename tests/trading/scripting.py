@@ -40,7 +40,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 from mm_nautilus.market.instrument import InstrumentSpec
-from mm_nautilus.trading.instruments import currency_pair
+from mm_nautilus.trading.instruments import engine_instrument
 from mm_nautilus.trading.strategy import MarketMaker
 
 T0 = 1_765_000_800_000_000_000
@@ -69,7 +69,7 @@ SPECS = {
         _spec("XRP/BTC", "0.00000001", "0.000001", "2", "0.00002"),
     )
 }
-PAIRS = {symbol: currency_pair(spec) for symbol, spec in SPECS.items()}
+PAIRS = {symbol: engine_instrument(spec) for symbol, spec in SPECS.items()}
 XRP_USDT, BTC_USDT, XRP_BTC = SPECS
 
 
@@ -324,7 +324,7 @@ def make_engine(
         bar_execution=False,
     )
     for symbol in symbols:
-        engine.add_instrument(currency_pair(replace(SPECS[symbol], **(limits or {}))))
+        engine.add_instrument(engine_instrument(replace(SPECS[symbol], **(limits or {}))))
     return engine
 
 

@@ -35,10 +35,10 @@ print("stored", stored.base_currency.precision, stored.quote_currency.precision,
 print("small", Money.from_str("0.00000001 JPY"))
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
-from mm_nautilus.trading.instruments import currency_pair
+from mm_nautilus.trading.instruments import engine_instrument
 
 finer = replace(KRAKEN_SPOT["XRP/USDT"], size_increment=Decimal("1E-12"), min_quantity=None)
-print("finer", currency_pair(finer).base_currency.precision, digits("XRP"), digits("USDT"))
+print("finer", engine_instrument(finer).base_currency.precision, digits("XRP"), digits("USDT"))
 """
 
 

@@ -149,9 +149,9 @@ engine = make_engine(cash=False, logging=LoggerConfig(stdout_level=LogLevel.ERRO
 quantity = Quantity.from_str("0.50000000")
 xrp, usdt = Currency.from_str("XRP"), Currency.from_str("USDT")
 numbers = (5, 6, Price.from_str("0.00001"), Quantity.from_str("0.000001"), 0, 0)
-perpetual = InstrumentId.from_str("XRPUSDT-PERP.KRAKEN"), Symbol("XRPUSDT-PERP"), xrp, usdt, usdt
+perpetual = InstrumentId.from_str("XRPUSDT-PERP.KRAKEN"), Symbol("XRPUSDT-PERP"), xrp, usdt, xrp
 thousands = InstrumentId.from_str("XRPUSDT.KRAKEN"), Symbol("XRPUSDT"), xrp, usdt
-engine.add_instrument(CryptoPerpetual(*perpetual, False, *numbers))
+engine.add_instrument(CryptoPerpetual(*perpetual, True, *numbers))
 engine.add_instrument(CurrencyPair(*thousands, *numbers, multiplier=Quantity.from_str("1000")))
 symbols = ["XRPUSDT-PERP", "XRPUSDT", "XRP/USTD", XRP_BTC, BTC_USDT]
 for number, symbol in enumerate(symbols):
@@ -179,8 +179,8 @@ def test_why_nothing_is_quoted_is_an_error_in_the_log() -> None:
     assert done.returncode == 0, done.stderr
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "[ERROR]" in line]
     for words in (
-        "XRPUSDT-PERP: XRPUSDT-PERP.KRAKEN is a CryptoPerpetual; only spot pairs of multiplier 1 are quoted",
-        "XRPUSDT: the multiplier of XRPUSDT.KRAKEN must be 1, was 1000; only spot pairs of multiplier 1 are quoted",
+        "XRPUSDT-PERP: XRPUSDT-PERP.KRAKEN is an inverse contract: its profit in XRP is not linear in the price",
+        "XRPUSDT: the multiplier of XRPUSDT.KRAKEN must be 1, was 1000; only spot pairs and linear",
         "did you mean XRP/USDT?), was XRP/USTD",
         "MM: XRP/BTC never had a book: book_data must be the kind of book that the data holds",
         "gamma must be between 0.01 and 1.0, got 5.0",

@@ -16,7 +16,7 @@ from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.no_action_band import NoActionBand
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.pricing.quotes import OrderAction, Quote, decide_action
-from mm_nautilus.trading.instruments import currency_pair
+from mm_nautilus.trading.instruments import engine_instrument
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import QUOTE, OrderState, QuoteSide, WorkingOrder
 
@@ -74,7 +74,7 @@ def symbols(draw: Any) -> SymbolState:
         use_reservation_price=True,
         skew_bps_at_max_inventory=draw(st.floats(0.001, 500.0)),
     )
-    symbol = SymbolState(currency_pair(spec), spec, params, "USDT", lambda _base, _other: None)
+    symbol = SymbolState(engine_instrument(spec), spec, params, "USDT", lambda _base, _other: None)
     symbol.position.hold(draw(st.just(0) | st.integers(-cap_lots - 3, cap_lots + 3)), T0)
     assert take(symbol, bid_ticks, bid_ticks + draw(st.integers(1, max(1, bid_ticks // 1000))), T0)
     return symbol
