@@ -59,6 +59,9 @@ class MessageReader(ABC):
     def take(self, message: Message, stamp: Stamp, symbol: str, file: SourceFile, fit: Fit) -> None:
         """Gather a message's levels or trades. A `MalformedMessageError` says what is wrong."""
 
+    def follow(self, message: Message, line: int, file: SourceFile, fit: Fit) -> None:  # noqa: B027
+        """Look at every message of the feed, of any symbol and kind."""
+
     def take_other(self, _message: Message) -> None:
         """Look at a message without levels and trades."""
         self.leave_out()
@@ -153,6 +156,7 @@ class MessageReader(ABC):
             raise MalformedMessageError(
                 f"the message must be one of {self.exchange}'s, was `{shown(str(message))}`"
             )
+        self.follow(message, number, file, fit)
         found = self.subject(message)
         if found is None:
             self.take_other(message)
