@@ -258,3 +258,24 @@ def test_frames_that_kraken_has_sent_have_their_checksums(tmp_path):
         )
         assert (report.groups, report.snapshots) == (groups, 1)
         assert not [finding for finding in report.findings if finding.kind.refused]
+
+
+def test_a_skipped_trade_costs_no_book(tmp_path):
+    lines = replaced(3, '"qty":0.00000005', '"qty":-1')
+    report = import_files(KrakenReader(), [write(tmp_path, lines)], SPEC, tmp_path / "c", on_bad_rows="skip")
+    assert (report.groups, report.trades) == (5, 0)
+    lines = replaced(3, '"side":"buy"', '"side":""')
+    report = import_files(KrakenReader(), [write(tmp_path, lines)], SPEC, tmp_path / "d", on_bad_rows="skip")
+    assert (report.groups, report.trades) == (5, 0)
+
+
+def test_a_frame_that_cannot_be_read_is_told_once_and_costs_the_book_up_to_the_next_snapshot(tmp_path):
+    found = frames()
+    lines = [raw for _, raw, _ in found]
+    lines[32] = lines[32][:-20]
+    path = write(tmp_path, lines)
+    assert_refused(
+        KrakenReader(), path, "malformed rows: 1; line 33: the line must be one whole JSON message", SPEC
+    )
+    report = import_files(KrakenReader(), [path], SPEC, tmp_path / "c", on_bad_rows="skip")
+    assert report.groups == 32 + 60

@@ -42,8 +42,8 @@ class CoinbaseReader(MessageReader):
 
     def knows(self, message: Message) -> bool:
         """Return whether this is a channel's message of Advanced Trade, or one of Exchange."""
-        if "sequence_num" in message:
-            return isinstance(message.get("channel"), str)
+        if "channel" in message or "topic" in message:
+            return "sequence_num" in message
         return message.get("type") in (*_TYPES, "last_match", "heartbeat", "subscriptions", "ticker", "error")
 
     def lose_place(self, line: int) -> None:  # noqa: D102

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mm_nautilus.data.exact_numbers import number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowBlock, RowKind, SourceFile, SourceRows, Words
-from mm_nautilus.data.readers.dbn_file import DbnMetadata, Records, opened
+from mm_nautilus.data.readers.dbn_file import ZSTD_START, DbnMetadata, Records, opened
 from mm_nautilus.data.readers.order_levels import OrderLevels
 from mm_nautilus.data.readers.whole_books import BookDifferences
 from mm_nautilus.errors import DataError
@@ -44,6 +44,10 @@ class DatabentoReader:
     def __init__(self) -> None:
         self._orders = OrderLevels()
         self._books = BookDifferences()
+
+    def recognises(self, path: Path, start: bytes) -> bool:
+        """Return whether a file is a DBN file, plain or by its name a compressed one."""
+        return start.startswith(b"DBN") or (start.startswith(ZSTD_START) and ".dbn" in path.name)
 
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its metadata and its first record."""

@@ -44,7 +44,7 @@ _FIXED_BYTES: Final = 100
 _SYMBOL_BYTES_OF_VERSION_1: Final = 22
 _NEWEST_VERSION: Final = 3
 _BLOCK_RECORDS: Final = 50_000
-_ZSTD_START: Final = b"\x28\xb5\x2f\xfd"
+ZSTD_START: Final = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def opened(path: Path) -> Iterator[tuple[DbnMetadata, Iterator[tuple[Records, in
     try:
         with path.open("rb") as stored:
             start = stored.peek(4)[:4]
-            if start != _ZSTD_START and not start.startswith(b"DBN"):
+            if start != ZSTD_START and not start.startswith(b"DBN"):
                 raise DataError(
                     f"{path} is no DBN file: it must start with DBN, plain or compressed with zstd"
                 )
             source: Any = stored
-            stream: Any = pa.CompressedInputStream(source, "zstd") if start == _ZSTD_START else stored
+            stream: Any = pa.CompressedInputStream(source, "zstd") if start == ZSTD_START else stored
             metadata = _metadata(path, stream)
             yield metadata, _records(path, stored, stream, metadata.schema)
     except FileNotFoundError as error:

@@ -50,6 +50,15 @@ class HftbacktestReader:
     def __init__(self) -> None:
         self._captures = BinanceReader()
 
+    def recognises(self, path: Path, start: bytes) -> bool:
+        """Return whether a file holds an array, or messages of Binance."""
+        if start.startswith(b"PK\x03\x04"):
+            try:
+                return all(name.endswith(".npy") for name in zipfile.ZipFile(path).namelist())
+            except (OSError, zipfile.BadZipFile):
+                return path.suffix == ".npz"
+        return start.startswith(b"\x93NUMPY") or self._captures.recognises(path, start)
+
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its beginning."""
         if not _is_array(path):

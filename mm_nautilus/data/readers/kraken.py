@@ -1,6 +1,7 @@
 """Frames of Kraken's WebSocket v2, verified by their checksums."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ _TAKERS: Final = {"buy": Side.BID, "sell": Side.ASK}
 class _BookFrame:
     line: int
     checksum: int | None
-    """None of a line that could not be read: what follows is not known."""
+    """None of a line that could not be read: the book may have changed by it."""
     is_snapshot: bool = False
     digits: tuple[int, int] = (0, 0)
     """Most decimal places of its prices and sizes."""
@@ -56,9 +57,11 @@ class KrakenReader(MessageReader):
         self._frames: list[_BookFrame] = []
         self._subscribed: dict[str, int] = {}
         self._sides = {Side.BID: SideBook(is_bid=True), Side.ASK: SideBook(is_bid=False)}
-        self._digits = (0, 0)
+        self._units = [(1, 1), (1, 1)]
+        """The last written digit of prices and sizes: how many there are in so many ticks, and lots."""
         self._depth = 0
         self._is_known = False
+        self._is_place_lost = False
 
     def knows(self, message: Message) -> bool:
         """Return whether this is a channel's frame, or an answer to a request."""
@@ -137,26 +140,30 @@ class KrakenReader(MessageReader):
             stop = start
             while stop < len(line) and line[stop] == frame.line:
                 stop += 1
-            was_known = self._is_known
+            if frame.checksum is None or frame.line in bad:
+                self._is_place_lost = True
             if frame.is_snapshot:
-                self._begin(frame)
+                self._begin(frame, fit.spec)
             if self._is_known:
                 for at in range(start, stop):
                     self._sides[side[at]].set(ticks[at], lots[at])
                 removed = self._cut()
-                self._is_known = (
-                    frame.checksum is not None and frame.line not in bad and self._agrees(frame, file, fit)
-                )
+                self._is_known = frame.checksum is None or self._agrees(frame, file, fit)
                 pushed += [(stop, *level) for level in removed if self._is_known and not frame.is_snapshot]
-            if (was_known or frame.is_snapshot or self._depth) and not self._is_known:
+            if self._depth and not self._is_known:
                 keep[start:stop] = False
             start = stop
         self._frames.clear()
         return _with_deletes(rows, keep, pushed)
 
-    def _begin(self, frame: _BookFrame) -> None:
+    def _begin(self, frame: _BookFrame, spec: InstrumentSpec) -> None:
         self._sides = {Side.BID: SideBook(is_bid=True), Side.ASK: SideBook(is_bid=False)}
-        self._digits, self._depth, self._is_known = frame.digits, frame.depth, True
+        self._depth, self._is_known = frame.depth, True
+        increments = (spec.price_increment, spec.size_increment)
+        self._units = [
+            (Fraction(increment) * 10**decimals).as_integer_ratio()
+            for increment, decimals in zip(increments, frame.digits, strict=True)
+        ]
 
     def _cut(self) -> list[tuple[int, int]]:
         """Remove the levels beyond the depth, and return their sides and prices in ticks."""
@@ -169,21 +176,21 @@ class KrakenReader(MessageReader):
         return removed
 
     def _agrees(self, frame: _BookFrame, file: SourceFile, fit: Fit) -> bool:
+        (tick, per_tick), (lot, per_lot) = self._units
         asks, bids = (
             [
-                (
-                    _in_last_digits(ticks, fit.spec, self._digits[0], of_price=True),
-                    _in_last_digits(lots, fit.spec, self._digits[1], of_price=False),
-                )
-                for ticks, lots in self._sides[side].levels(CHECKSUM_LEVELS)
+                (ticks * tick // per_tick, lots * lot // per_lot)
+                for ticks, lots in book.levels(CHECKSUM_LEVELS)
             ]
-            for side in (Side.ASK, Side.BID)
+            for book in (self._sides[Side.ASK], self._sides[Side.BID])
         )
         checksum = kraken_checksum(asks, bids)
-        if checksum != frame.checksum:
+        agrees = checksum == frame.checksum
+        if not agrees and not self._is_place_lost:  # a line that could not be read is told already
             text = f"checksum of the book must be {checksum} after this frame, was {frame.checksum}"
             fit.findings.add(file.path, FindingKind.BAD_CHECKSUM, np.array([frame.line]), lambda _: text)
-        return checksum == frame.checksum
+        self._is_place_lost = False
+        return agrees
 
 
 def _entries(message: Message) -> list[Message]:
@@ -195,12 +202,6 @@ def _entries(message: Message) -> list[Message]:
 
 def _most_decimals(sides: list[list[tuple[Any, Any]]], part: int) -> int:
     return max((len(str(level[part]).partition(".")[2]) for side in sides for level in side), default=0)
-
-
-def _in_last_digits(multiple: int, spec: InstrumentSpec, decimals: int, *, of_price: bool) -> int:
-    """Return a multiple of an increment as one of the last of so many decimal places."""
-    increment = spec.price_increment if of_price else spec.size_increment
-    return int(multiple * increment.scaleb(decimals))
 
 
 def _with_deletes(rows: SourceRows, keep: Mask, pushed: list[tuple[int, int, int]]) -> SourceRows:

@@ -23,12 +23,13 @@ type Message = dict[str, Any]
 """A JSON object; fractions are texts, as written."""
 
 _BLOCK_BYTES = 4 << 20
-_ZIP_START: Final = b"PK\x03\x04"
+ZIP_START: Final = b"PK\x03\x04"
 _GZIP_START: Final = b"\x1f\x8b"
 _BEHIND_TIME: Final = re.compile(rb"([0-9]+) +(?=\{)")
 _TIME_TEXT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|\+00:00)", re.ASCII
 )
+_DECODE: Final = json.JSONDecoder(parse_float=str).decode
 _UNIT_NS: Final = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 """Nanoseconds in the unit of a time since 1970 of so many digits, from 2001 to 2255."""
 _UNITS: Final = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}
@@ -63,7 +64,7 @@ def _opened(path: Path) -> Iterator[tuple[BufferedReader, IO[bytes]]]:
             start = stored.peek(4)[:4]
             if start.startswith(_GZIP_START):
                 yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored))
-            elif start == _ZIP_START:
+            elif start == ZIP_START:
                 with _only_member(path, zipfile.ZipFile(stored)) as member:
                     yield stored, member
             else:
@@ -112,7 +113,7 @@ def line_blocks(path: Path) -> Iterator[LineBlock]:
 def message_of(text: bytes | str) -> Message:
     """Return a line's JSON object. A `MalformedMessageError` says why it is none."""
     try:
-        message = json.loads(text, parse_float=str)
+        message = _DECODE(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         words = text if isinstance(text, str) else text.decode(errors="replace")
         raise MalformedMessageError(

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -11,6 +12,7 @@ from mm_nautilus.data.csv_files import shown
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, RowBlock, RowKind, SourceFile, SourceRows, Words
 from mm_nautilus.data.readers.message_lines import (
+    ZIP_START,
     LineBlock,
     MalformedMessageError,
     Message,
@@ -22,6 +24,7 @@ from mm_nautilus.data.readers.message_rows import GatheredRows, Stamp
 from mm_nautilus.errors import DataError
 
 _FIRST_LINES: Final = 1000
+_GUESSED_LINES: Final = 20
 
 
 class MessageReader(ABC):
@@ -84,6 +87,19 @@ class MessageReader(ABC):
         text = "the message has no time, nor has a later one"
         fit.findings.add(file.path, FindingKind.MALFORMED, lines, lambda _: text)
         self._timeless.clear()
+
+    def recognises(self, path: Path, start: bytes) -> bool:
+        """Return whether one of the first lines of a file holds a message of the feed."""
+        lines = start.split(b"\n")[:_GUESSED_LINES]
+        if start.startswith(ZIP_START):
+            try:
+                lines = [line for _, line in islice(_first_lines(path), _GUESSED_LINES)]
+            except DataError:
+                return False
+        try:
+            return any(wrapping_of(line, self.knows) is not None for line in lines)
+        except MalformedMessageError:  # a wrapper of such messages, of which `inspect` says what is wrong
+            return True
 
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its first messages."""
