@@ -12,6 +12,7 @@ from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.run import (
     FeeConfig,
     FeeScheduleConfig,
+    FundingConfig,
     LatencyConfig,
     MetricsConfig,
     OutputConfig,
@@ -44,6 +45,7 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
         RateLimitConfig,
         "What [a venue's limit on order commands](venue-limits.md) is; also under `strategy.rate_limit`.",
     ),
+    ("Funding", "funding", FundingConfig, "Of [perpetuals](perpetuals.md#funding) in a backtest."),
     ("Latency", "venue.latency", LatencyConfig, "Time between a command and the venue acting on it."),
     (
         "Parameters of all symbols and of each",

@@ -156,6 +156,15 @@ def _account_problems(venue: VenueConfig) -> Iterator[Problem]:
         yield Problem(("leverage",), f"leverage must be 1 with account_type: cash, was {venue.leverage}")
 
 
+class FundingConfig(Section):
+    """A constant funding rate of all perpetuals."""
+
+    rate_pct: float = Field(..., gt=-100, lt=100, examples=[0.01])
+    """Rate of each payment, % of the position's value; positive is paid by longs to shorts."""
+    every_hours: float = Field(8.0, ge=0.01, le=168)
+    """Time between two payments, hours, counted from midnight UTC."""
+
+
 class MetricsConfig(Section):
     """The metrics actor."""
 
@@ -227,6 +236,8 @@ class RunConfig(TradingConfig):
     """Rows of market data held in memory at a time."""
     venue: VenueConfig = Field(..., examples=[EXAMPLE_VENUE])
     """The simulated venue."""
+    funding: FundingConfig | None = None
+    """A constant funding rate of perpetuals; null takes the catalog's rates."""
     strategy: MarketMakerConfig = Field(..., examples=[{"symbols": {"XRP/USDT": {}}}])
     """The market maker's parameters."""
     metrics: MetricsConfig = MetricsConfig()

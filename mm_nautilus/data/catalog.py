@@ -30,6 +30,7 @@ from mm_nautilus.data.catalog_files import (
     refuse_unfinished,
     waiting_sessions,
 )
+from mm_nautilus.data.funding import FUNDING_FOLDER
 from mm_nautilus.data.store import FileState, StoredPath, StorePath, file_state, storage_options, stored
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import QUOTED, InstrumentSpec
@@ -286,7 +287,7 @@ class CatalogReader:
     def version(self) -> FileVersions:
         """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
         paths: list[StoredPath] = []
-        for kind in (*INSTRUMENT_FOLDERS, *DataKind):
+        for kind in (*INSTRUMENT_FOLDERS, FUNDING_FOLDER, *DataKind):
             paths += (self.folder / "data" / kind).glob("*/*.parquet")
         return tuple((str(path), file_state(path)) for path in sorted(paths))
 

@@ -24,7 +24,9 @@ class SymbolPnl:
     ----------
     realized, unrealized
         From the engine's portfolio, in the symbol's quote currency.
-    realized_report, total_report
+    funding
+        Funding payments, in quote currency; no part of the others.
+    realized_report, total_report, funding_report
         In the report currency; None while a price for the conversion is missing.
     """
 
@@ -33,6 +35,8 @@ class SymbolPnl:
     position: Decimal
     realized_report: Decimal | None
     total_report: Decimal | None
+    funding: Decimal
+    funding_report: Decimal | None
 
     @property
     def total(self) -> Decimal:
@@ -92,8 +96,8 @@ class AccountValuer:
         """Return the value of one unit of a currency in the report currency."""
         return self._rates.rate(currency, self._report_currency)
 
-    def symbol_pnl(self, symbol: str, realized: Decimal) -> SymbolPnl:
-        """Return a symbol's PnL.
+    def symbol_pnl(self, symbol: str, realized: Decimal, funding: Decimal) -> SymbolPnl:
+        """Return a symbol's PnL, of what it realised and its funding in quote currency.
 
         In the report currency, both legs of the position are valued at the rates that the account's equity uses. The
         pair's own mid may differ from these rates, so converting the total PnL as one amount would not add up to the
@@ -109,11 +113,13 @@ class AccountValuer:
             unrealized = _ZERO if money is None else money.as_decimal()
         base_rate, quote_rate = self.rate(spec.base), self.rate(spec.quote)
         if base_rate is None or quote_rate is None or mark is None:
-            return SymbolPnl(realized, unrealized, position, None, None)
+            return SymbolPnl(realized, unrealized, position, None, None, funding, None)
         total = (realized + unrealized) * quote_rate
         if self._balances.is_cash:
             total += position * (base_rate - mark * quote_rate)
-        return SymbolPnl(realized, unrealized, position, realized * quote_rate, total)
+        return SymbolPnl(
+            realized, unrealized, position, realized * quote_rate, total, funding, funding * quote_rate
+        )
 
     def snapshot(
         self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
@@ -136,8 +142,9 @@ class AccountValuer:
         start_rates = self._start_rates = self._start_rates or known
         start_equity = sum((amount * start_rates[code] for code, amount in self._starting.items()), _ZERO)
         trading = sum((total for total in totals if total is not None), _ZERO)
+        funding = sum((pnl.funding_report or _ZERO for pnl in pnls.values()), _ZERO)
         if counts_for_drawdown:
-            self._drawdown.update(float(trading), float(start_equity))
+            self._drawdown.update(float(trading + funding), float(start_equity))
         return AccountSnapshot(
             report_currency=self._report_currency,
             balances=balances,
@@ -148,6 +155,7 @@ class AccountValuer:
                 (amount * (known[code] - start_rates[code]) for code, amount in self._starting.items()), _ZERO
             ),
             trading_pnl=trading,
+            funding=funding,
             max_drawdown_pct=self._drawdown.max_drawdown_pct,
             open_positions=sum(pnl.position != 0 for pnl in pnls.values()),
         )

@@ -24,6 +24,7 @@ from mm_nautilus.trading.messages import (
     BookingOrder,
     Fill,
     FirstPrices,
+    FundingPayment,
     MarketGap,
     StrategyStarted,
 )
@@ -115,6 +116,11 @@ class MetricsActor(GuardedActor):
             self._unbooked.append(message)
             self._book_all()
             self._check_realized(self._books[message.instrument_id])
+        elif isinstance(message, FundingPayment):
+            book = self._books[message.instrument_id]
+            self._require_ledger().add_funding(message.symbol, message.amount)
+            self._check_realized(book)
+            self._publish_metrics(book, self._pnl(book), message.ts_event)
         elif isinstance(message, FirstPrices):
             self._publish_account(message.ts_event, self._pnls())
         elif isinstance(message, MarketGap):
@@ -167,7 +173,9 @@ class MetricsActor(GuardedActor):
                 book.fills, book.maker_fills = saved["fills"], saved["maker_fills"]
                 book.fees = Decimal(saved["fees"])
             book.is_flat = not self.cache.positions_open(instrument_id=instrument_id)
-            book.earlier_realized = self._portfolio_realized(book) - ledger.realized_pnl(symbol)
+            book.earlier_realized = (
+                self._portfolio_realized(book) - ledger.realized_pnl(symbol) - ledger.funding(symbol)
+            )
 
     def on_save(self) -> dict[str, bytes]:
         """Return counts and results as one JSON document; the loaded one if no strategy has started."""
@@ -241,7 +249,8 @@ class MetricsActor(GuardedActor):
         positions had equal results, the portfolio counts only one of them until the next position opens.
         """
         symbol = book.view.spec.symbol
-        expected = self._require_ledger().realized_pnl(symbol) + book.earlier_realized
+        ledger = self._require_ledger()
+        expected = ledger.realized_pnl(symbol) + ledger.funding(symbol) + book.earlier_realized
         portfolio = self._portfolio_realized(book)
         if portfolio == expected or self._is_known_undercount(book, expected - portfolio):
             return
@@ -281,7 +290,8 @@ class MetricsActor(GuardedActor):
 
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
         symbol = book.view.spec.symbol
-        return self._valuer.symbol_pnl(symbol, self._require_ledger().realized_pnl(symbol))
+        ledger = self._require_ledger()
+        return self._valuer.symbol_pnl(symbol, ledger.realized_pnl(symbol), ledger.funding(symbol))
 
     def _metrics(self, book: _SymbolBook, pnl: SymbolPnl, ts_ns: int) -> SymbolMetrics:
         spec, ledger = book.view.spec, self._require_ledger()
@@ -306,6 +316,8 @@ class MetricsActor(GuardedActor):
             total_pnl=_money(pnl.total, *quote),
             average_pnl=_money(ledger.average_pnl(spec.symbol), *quote),
             fees=_money(book.fees, *quote),
+            funding=_money(pnl.funding, *quote),
+            funding_report=_money(pnl.funding_report, *report),
             realized_pnl_report=_money(pnl.realized_report, *report),
             unrealized_pnl_report=_money(unrealized_report, *report),
             total_pnl_report=_money(pnl.total_report, *report),

@@ -23,6 +23,9 @@ class SymbolMetrics:
         Wins as % of trades, one decimal.
     realized_pnl, unrealized_pnl, total_pnl, average_pnl, fees
         In quote currency; marked at mid, net of fees; `average_pnl` is realised PnL per trade.
+    funding, funding_report
+        Funding payments of a perpetual, negative if paid, in quote currency and in the report currency; no part of any
+        PnL here.
     realized_pnl_report, unrealized_pnl_report, total_pnl_report
         The same in the report currency, at the pairs' own mids. The total values both legs of the position at
         the rates that the account's equity uses, so that totals of symbols add up to the change in equity.
@@ -51,6 +54,8 @@ class SymbolMetrics:
     total_pnl: str
     average_pnl: str
     fees: str
+    funding: str
+    funding_report: str
     realized_pnl_report: str
     unrealized_pnl_report: str
     total_pnl_report: str

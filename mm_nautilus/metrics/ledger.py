@@ -39,6 +39,7 @@ class _Results:
     losses: int = 0
     pnl: Decimal = _ZERO
     open_fees: Decimal = _ZERO
+    funding: Decimal = _ZERO
 
     @property
     def realized(self) -> Decimal:
@@ -69,6 +70,8 @@ class AccountSnapshot:
         Largest fall of trading PnL from its peak so far, % of `start_equity`.
     open_positions
         Number of symbols whose net position since the start is not zero.
+    funding
+        Funding payments of all perpetuals, negative if paid, in the report currency; no part of `trading_pnl`.
     """
 
     report_currency: str
@@ -80,6 +83,7 @@ class AccountSnapshot:
     trading_pnl: Decimal
     max_drawdown_pct: float
     open_positions: int
+    funding: Decimal = _ZERO
 
     @property
     def equity(self) -> Decimal:
@@ -160,6 +164,14 @@ class SymbolLedger:
             self._gross_profit += report_pnl
         else:
             self._gross_loss -= report_pnl
+
+    def add_funding(self, symbol: str, amount: Decimal) -> None:
+        """Add a funding payment, negative if paid, in the symbol's quote currency."""
+        self._of(symbol).funding += amount
+
+    def funding(self, symbol: str) -> Decimal:
+        """Return the funding payments so far, in the symbol's quote currency."""
+        return self._of(symbol).funding
 
     def set_open_fees(self, symbol: str, fees: Decimal) -> None:
         """Set the fees of the open position that are not yet part of a trade's result."""

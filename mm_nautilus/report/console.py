@@ -142,7 +142,7 @@ def _symbol_part(summary: Mapping[str, Any]) -> list[RenderableType]:
     rows = [
         row
         for row in SYMBOL_ROWS
-        if not row.hides_zero or any(symbol[key] for symbol in symbols.values() for key in row.keys)
+        if not row.hides_zero or any(symbol.get(key) for symbol in symbols.values() for key in row.keys)
     ]
     return [_figure_table("Symbols", with_total(symbols), symbol_table(summary, rows))] if symbols else []
 
@@ -203,11 +203,13 @@ def _equity_text(equity: Mapping[str, Any] | None) -> str:
     start, end = (unsigned_amount(equity[key], currency, decimals) for key in ("start", "end"))
     change = rounding(equity["end"], [equity["start"]], decimals)
     trading, revaluation = equity["trading_pnl"], equity["revaluation"]
-    rest = rounding(change, [trading, revaluation], decimals)
+    funding = equity.get("funding") or 0.0
+    rest = rounding(change, [trading, revaluation, funding], decimals)
     return (
         f"Equity {start} -> {end} ({signed_amount(change, currency, decimals)}): "
         f"trading {signed_amount(trading, currency, decimals)}{_fees_text(equity, decimals)}, "
         f"revaluation of the starting balances {signed_amount(revaluation, currency, decimals)}"
+        f"{f', funding {signed_amount(funding, currency, decimals)}' if funding else ''}"
         f"{f', rounding {signed_amount(rest, currency, decimals)}' if rest else ''}; "
         f"largest drawdown {equity['max_drawdown_pct']:.3f} %"
     )

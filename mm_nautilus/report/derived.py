@@ -30,7 +30,7 @@ _ADDED = (
     *("exits_refused", "old_trades", "repeated_trades", "phantom_fills"),
 )
 """Counts of symbols that are added up."""
-_CONVERTED = ("realized_pnl", "fees", "turnover")
+_CONVERTED = ("realized_pnl", "fees", "funding", "turnover")
 """Amounts of symbols that are added up in the report currency."""
 
 
@@ -117,7 +117,9 @@ def _total(
     """Return what can be added up over symbols, amounts in the report currency; None where one is not known there."""
     counts = {name: sum(figures[name] for figures in symbols.values()) for name in _ADDED}
     amounts: dict[str, Decimal | None] = {
-        name: _sum(_converted(found, symbols[symbol]["exact"][name]) for symbol, found in facts.items())
+        name: _sum(
+            _converted(found, symbols[symbol]["exact"].get(name, "")) for symbol, found in facts.items()
+        )
         for name in _CONVERTED
     }
     amounts["total_pnl"] = None if equity is None else _amount(equity["exact"]["trading_pnl"])

@@ -41,7 +41,7 @@ def _count(name: str, key: str, *, hides_zero: bool = False) -> Row:
 
 def _money(name: str, key: str, write: Callable[[float, str, int], str] = signed_amount) -> Row:
     def text(figures: Figures) -> str:
-        if figures[key] is None:
+        if figures.get(key) is None:  # also where an earlier version has written them
             return NONE
         return write(figures[key], figures["currency"], figures.get("decimals", 0))
 
@@ -54,7 +54,7 @@ def texts(row: Row, found: Sequence[Figures | None]) -> list[str]:
         (key,) = row.keys
         decimals: dict[str, int] = {}
         for figures in found:
-            if figures is not None and figures[key] is not None:
+            if figures is not None and figures.get(key) is not None:
                 currency = figures["currency"]
                 needed = shared_decimals([figures[key]], currency), figures.get("decimals", 0)
                 decimals[currency] = max(*needed, decimals.get(currency, 0))
@@ -69,7 +69,7 @@ def with_decimals(equity: Figures) -> Figures:
     """Return an account's figures with the digits with which the trading PnL and its parts add up as written."""
     currency, pnl = equity["currency"], [equity[key] for key in ("trading_pnl_before_fees", "fees")]
     amounts = [row.keys[0] for row in EQUITY_ROWS if row.is_money and row.keys != ("avg_trade_pnl",)]
-    least = shared_decimals([equity[key] for key in amounts if equity[key] is not None], currency)
+    least = shared_decimals([equity[key] for key in amounts if equity.get(key) is not None], currency)
     if None not in pnl:
         least = max(least, adding_decimals(equity["trading_pnl"], [pnl[0], -pnl[1]], currency))
     return {**equity, "decimals": least}
@@ -124,6 +124,7 @@ SYMBOL_ROWS: Final[tuple[Row, ...]] = (
     _money("total PnL, net of fees", "total_pnl"),
     _money("average PnL per trade", "avg_pnl"),
     _money("fees", "fees", unsigned_amount),
+    _money("funding", "funding")._replace(hides_zero=True),
     _money("turnover", "turnover", unsigned_amount),
     _bps("total PnL, of turnover", "pnl_turnover_bps"),
     _number("maker share of fills", "maker_share_pct", " %"),
@@ -207,6 +208,7 @@ EQUITY_ROWS: Final[tuple[Row, ...]] = (
     _money("equity at the start", "start", unsigned_amount),
     _money("equity at the end", "end", unsigned_amount),
     _money("revaluation of the starting balances", "revaluation"),
+    _money("funding", "funding")._replace(hides_zero=True),
     _number("profit factor of the trades", "profit_factor", "", 2),
     _money("average PnL of a trade", "avg_trade_pnl"),
 )

@@ -35,6 +35,7 @@ from nautilus_trader.risk import RiskEngineConfig
 from mm_nautilus.checks.fees import with_venue_fees
 from mm_nautilus.config.run import LatencyConfig, OutputConfig, TradingConfig, VenueConfig
 from mm_nautilus.config.strategy import MarketMakerConfig
+from mm_nautilus.data.funding import write_rates
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
@@ -44,10 +45,13 @@ from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor, GuardedStrategy
+from mm_nautilus.trading.instruments import engine_instrument
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
 RUN_ID: Final = "backtest"
+FUNDING: Final = "funding"
+"""Name of a run's folder with its funding rates."""
 _NS_PER_MS: Final = 1_000_000
 ORDER_RATE: Final = "100000/00:00:01"
 """Order commands a second above which the engine's risk checks refuse them: far beyond the strategy's own cap, which
@@ -61,6 +65,8 @@ _CHATTY_COMPONENTS: Final = (
 """They log several lines an order; only their warnings are kept."""
 _WARNS_OF_NOTHING: Final = "nautilus_model::types::quantity"
 """Warns whenever the simulated queue before an order becomes shorter than a trade's size, which is no fault."""
+_WARNS_OF_SUBSCRIPTIONS: Final = "nautilus_common::clients"
+"""Warns that a simulated venue takes no subscription to funding rates, which arrive nevertheless."""
 _WARNS_ONCE_A_LEVEL: Final = "nautilus_model::orderbook::book"
 """Warns of every level of every book change with a time before an earlier one: thousands a second after one frame with
 a time ahead. The strategy reports it once."""
@@ -206,7 +212,7 @@ def log_config(output: OutputConfig, folder: Path, rotate: tuple[int, int] | Non
 
     `rotate` has the bytes of one file and the number of older ones to keep; None keeps one file.
     """
-    quiet = [_WARNS_OF_NOTHING] if rotate is None else [_WARNS_OF_NOTHING, _WARNS_ONCE_A_LEVEL]
+    quiet = [_WARNS_OF_NOTHING, _WARNS_OF_SUBSCRIPTIONS if rotate is None else _WARNS_ONCE_A_LEVEL]
     return LoggerConfig(
         stdout_level=LogLevel.OFF,
         fileout_level=LogLevel.from_str(output.log_level),
@@ -232,6 +238,7 @@ def build_backtest(
     """
     config = inputs.config
     fees = fee_model(config.venue, inputs.specs, config.report_currency)
+    _write_funding(inputs, folder)
     with _pandas_unloaded():
         node = BacktestNode([_node_config(inputs, folder, catalog, fees)])
         node.build()
@@ -283,6 +290,14 @@ def _pandas_unloaded() -> Iterator[None]:
         del sys.modules["pandas"]
 
 
+def _write_funding(inputs: RunInputs, folder: Path) -> None:
+    """Write the funding rates of a run to its folder as a catalog for the engine; without any it writes nothing."""
+    for symbol, rates in inputs.funding.items():
+        spec = inputs.specs[symbol]
+        write_rates(folder / FUNDING, spec, rates)
+        ParquetDataCatalog(str((folder / FUNDING).resolve())).write_instruments([engine_instrument(spec)])
+
+
 def _node_config(
     inputs: RunInputs, folder: Path, catalog: Mapping[str, Any], fees: FeeModel
 ) -> BacktestRunConfig:
@@ -306,6 +321,10 @@ def _node_config(
         ParquetDataCatalog(definitions).write_instruments(list(inputs.pinned))
         pinned = [pair.id for pair in inputs.pinned]
         data.append(BacktestDataConfig(NautilusDataType.TradeTick, definitions, instrument_ids=pinned))
+    if inputs.funding:
+        ids = [InstrumentId.from_str(inputs.specs[symbol].instrument_id) for symbol in inputs.funding]
+        rates = str((folder / FUNDING).resolve())
+        data.append(BacktestDataConfig(NautilusDataType.FundingRateUpdate, rates, instrument_ids=ids))
     return BacktestRunConfig(
         id=RUN_ID,
         venues=[simulated_venue(config.venue, fees, book_data="deltas")],

@@ -1,6 +1,6 @@
 """A run's instruments, span of data and first prices, checked before anything is written."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader, FileVersions
 from mm_nautilus.data.catalog_files import DataKind, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span, require_data
+from mm_nautilus.data.funding import FundingRate, constant_rates, stored_rates
 from mm_nautilus.errors import DataError, MarketMakingError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.pricing.pricing_model import PricingModel
@@ -102,6 +103,8 @@ class RunInputs(Inputs):
     """The engine's instruments that the catalog defines several times, as they are in force here."""
     broken: frozenset[str]
     """The symbols whose data announce breaks, in which the book is unknown."""
+    funding: Mapping[str, Sequence[FundingRate]]
+    """Funding rates of the perpetuals that have any."""
 
 
 def prepare(config: RunConfig) -> RunInputs:
@@ -140,17 +143,43 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         _first_history(config.strategy.for_symbol(name), times, start_ns)
         for name, times in data.books.items()
     )
+    quote_ns = max(data.first_ns, start_ns or data.first_ns)
+    last_ns = data.last_ns if end_ns is None else min(data.last_ns, end_ns)
+    funding = {
+        symbol: _funding(config, reader, spec, min(data_ns, quote_ns), last_ns)
+        for symbol, spec in data.specs.items()
+        if spec.kind == "perpetual"
+    }
+    risks = (*risks, *_unfunded(config, funding))
     return RunInputs(
         config=config,
         code=code,
         specs=data.specs,
         data_ns=data_ns,
-        quote_ns=max(data.first_ns, start_ns or data.first_ns),
-        end_ns=data.last_ns if end_ns is None else min(data.last_ns, end_ns),
+        quote_ns=quote_ns,
+        end_ns=last_ns,
+        funding={symbol: rates for symbol, rates in funding.items() if rates},
         warnings={risk.text(): risk for risk in risks},
         pinned=data.pinned,
         broken=_broken(config.catalog, version, tuple(data.specs.values()), *span, data_ns),
     )
+
+
+def _funding(
+    config: RunConfig, reader: CatalogReader, spec: InstrumentSpec, start_ns: int, end_ns: int
+) -> list[FundingRate]:
+    if config.funding is not None:
+        return constant_rates(config.funding.rate_pct, config.funding.every_hours, start_ns, end_ns)
+    return stored_rates(reader.folder, spec, start_ns, end_ns)
+
+
+def _unfunded(config: RunConfig, funding: Mapping[str, Sequence[FundingRate]]) -> Iterator[Problem]:
+    """Warn of perpetuals for which no funding will be paid."""
+    if config.funding is None:
+        for symbol, rates in funding.items():
+            if not rates:
+                text = f"no funding of {symbol} is paid: the catalog holds no rate for this span, and funding is null"
+                yield Problem(("funding",), text, is_warning=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ EQUITY: Final = pa.schema(
     {
         "ts_event": _TIME,
         "currency": pa.string(),
-        **dict.fromkeys(("equity", "trading_pnl", "revaluation"), _EQUITY),
+        **dict.fromkeys(("equity", "trading_pnl", "revaluation", "funding"), _EQUITY),
         "max_drawdown_pct": pa.float64(),
     }
 )
@@ -219,6 +219,7 @@ class RunRecorder(GuardedActor):
                 snapshot.equity.quantize(_EQUITY_DIGITS),
                 snapshot.trading_pnl.quantize(_EQUITY_DIGITS),
                 snapshot.revaluation.quantize(_EQUITY_DIGITS),
+                snapshot.funding.quantize(_EQUITY_DIGITS),
                 snapshot.max_drawdown_pct,
             )
         )

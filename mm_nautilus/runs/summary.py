@@ -49,6 +49,7 @@ def symbol_summary(
         "total_pnl": metrics.total_pnl,
         "avg_pnl": metrics.average_pnl,
         "fees": metrics.fees,
+        "funding": metrics.funding,
         "total_pnl_report": metrics.total_pnl_report,
         "inventory": metrics.inventory,
     }
@@ -131,6 +132,7 @@ def account_summary(account: AccountSnapshot | None, ledger: SymbolLedger | None
         "change": account.equity - account.start_equity,
         "trading_pnl": account.trading_pnl,
         "revaluation": account.revaluation,
+        "funding": account.funding,
     }
     return {
         "currency": account.report_currency,

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from mm_nautilus.data.catalog import INSTRUMENT_FOLDERS
 from mm_nautilus.data.catalog_files import DataKind, folder_name
+from mm_nautilus.data.funding import FUNDING_FOLDER
 from mm_nautilus.data.store import StoredPath, open_input, stored
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.search.objectives import Objective
@@ -162,5 +163,5 @@ def data_hash(catalog: CatalogPath, specs: Iterable[InstrumentSpec]) -> str:
 
 def _files(catalog: StoredPath, specs: Iterable[InstrumentSpec]) -> Iterator[StoredPath]:
     for spec in specs:
-        for kind in (*INSTRUMENT_FOLDERS, *DataKind):
+        for kind in (*INSTRUMENT_FOLDERS, FUNDING_FOLDER, *DataKind):
             yield from (catalog / "data" / kind / folder_name(spec.instrument_id)).glob("*.parquet")

@@ -78,6 +78,8 @@ class FeedMonitor:
             self._strategy.subscribe_quotes(instrument_id)
         if self.is_live or symbol.takes_trades:
             self._strategy.subscribe_trades(instrument_id)
+        if symbol.spec.kind == "perpetual":
+            self._strategy.subscribe_funding_rates(instrument_id)
         if self.is_live and not symbol.volatility.is_known:
             bars = BarType.from_str(f"{instrument_id}-1-MINUTE-LAST-EXTERNAL")
             self._strategy.request_bars(bars, limit=symbol.params.volatility_lookback + 2)

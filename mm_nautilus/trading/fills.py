@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from nautilus_trader.model import InstrumentId, OrderFilled, TradeId
+from nautilus_trader.model import InstrumentId, OrderFilled, PositionAdjustmentType, TradeId
 from nautilus_trader.model import Position as EnginePosition
 
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.pricing.exits import PositionSide
-from mm_nautilus.trading.messages import Fill, MarketSample, OrderOrigin
+from mm_nautilus.trading.messages import Fill, FundingPayment, MarketSample, OrderOrigin
 from mm_nautilus.trading.position import Booked
 from mm_nautilus.trading.symbol import SymbolState
 from mm_nautilus.trading.working_order import WorkingOrder
@@ -64,6 +64,15 @@ class FillBook:
         noted = None if booked is None else self._noted.pop(symbol.name, None)
         return None if booked is None or noted is None else self._fill(symbol, noted, booked)
 
+    def funding(self, symbol: SymbolState, ts_ns: int) -> FundingPayment | None:
+        """Book what the venue has paid at a moment, nanoseconds; return None if there was no position."""
+        held = self._cache.positions_open(instrument_id=symbol.instrument_id)
+        paid = sum((amount for position in held for ts, amount in _payments(position) if ts == ts_ns), _ZERO)
+        if not paid:
+            return None
+        symbol.position.settle(paid)
+        return FundingPayment(ts_ns, symbol.instrument_id, symbol.name, paid, symbol.spec.quote)
+
     def take_over(self, symbol: SymbolState) -> None:
         """Take over the position that the engine already has of a symbol."""
         for position in self._cache.positions_open(instrument_id=symbol.instrument_id):
@@ -96,16 +105,19 @@ class FillBook:
             first_missed = seen[0] + 1 if seen else 0
             if first_missed == len(fills):
                 continue
-            replayed = EnginePosition(instrument, fills[0])
+            replayed, payments = EnginePosition(instrument, fills[0]), _payments(held)
             for number, fill in enumerate(fills):
                 if number > 0:
                     replayed.apply(fill)
                 if number >= first_missed:
-                    yield self._booked_late(symbol, fill, replayed, now_ns)
+                    paid = sum((amount for ts, amount in payments if ts < fill.ts_event), _ZERO)
+                    yield self._booked_late(symbol, fill, replayed, now_ns, paid)
         if not self._cache.positions_open(instrument_id=symbol.instrument_id):
             position.entry = position.exit = None
 
-    def _booked_late(self, symbol: SymbolState, event: Any, replayed: Any, now_ns: int) -> Fill:
+    def _booked_late(
+        self, symbol: SymbolState, event: Any, replayed: Any, now_ns: int, paid: Decimal
+    ) -> Fill:
         position = symbol.position
         quantity = replayed.quantity.as_decimal()
         lots = round(quantity / symbol.spec.size_increment) * (-1 if replayed.is_short else 1)
@@ -114,7 +126,7 @@ class FillBook:
         price = float(event.last_px)
         smallest = symbol.sizes.order_limits.min_lots_at(max(1, round(price / symbol.tick)))
         position.follow(side, replayed.avg_px_open, abs(lots), price, smallest, now_ns=event.ts_event)
-        booked = position.book(quantity, replayed.realized_pnl.as_decimal())
+        booked = position.book(quantity, replayed.realized_pnl.as_decimal() + paid)
         noted = self._noted.pop(symbol.name, None)
         if noted is None or noted.event.trade_id != event.trade_id:
             order = self._cache.order(event.client_order_id)
@@ -147,6 +159,15 @@ class FillBook:
             origin=noted.origin,
             market=noted.market,
         )
+
+
+def _payments(position: Any) -> list[tuple[int, Decimal]]:
+    """Return the funding payments of an engine's position, each with its time, nanoseconds."""
+    return [
+        (adjustment.ts_event, adjustment.pnl_change.as_decimal())
+        for adjustment in position.adjustments()
+        if adjustment.adjustment_type == PositionAdjustmentType.FUNDING
+    ]
 
 
 def _fee(event: Any, currency: str) -> Decimal:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mm_nautilus.trading.symbol_views import SymbolViews
 
 EVENTS_TOPIC: Final = "mm.events"
-"""Topic of strategy events: `StrategyStarted`, `FirstPrices`, `Fill`, `GuardChange`, `MarketGap` and `StateChanged`."""
+"""Topic of strategy events: `StrategyStarted`, `FirstPrices`, `Fill`, `FundingPayment`, `GuardChange`, `MarketGap` and
+`StateChanged`."""
 ACCOUNT_TOPIC: Final = "mm.account"
 """Topic of the metrics actor's account snapshots, each with its time in nanoseconds since the epoch."""
 COMMANDS_TOPIC: Final = "mm.commands"
@@ -215,6 +216,25 @@ class Fill:
     cycle_pnl: Decimal | None = None
     origin: OrderOrigin | None = None
     market: MarketSample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FundingPayment:
+    """A venue's funding payment of a perpetual's open position.
+
+    Parameters
+    ----------
+    ts_event
+        When, nanoseconds since the epoch.
+    amount, currency
+        What was received, negative if paid, and the settlement currency.
+    """
+
+    ts_event: int
+    instrument_id: InstrumentId
+    symbol: str
+    amount: Decimal
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)

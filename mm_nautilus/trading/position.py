@@ -26,6 +26,10 @@ class PositionResults:
     open_fees: Decimal = _ZERO
     _cycle_realized: Decimal = field(default=_ZERO)
 
+    def settle(self, amount: Decimal) -> None:
+        """Leave a funding payment out of the results of trades."""
+        self._cycle_realized += amount
+
     def resume(self, quantity: Decimal, cycle_realized: Decimal, open_fees: Decimal) -> None:
         """Continue with a position that was open before a restart."""
         self.quantity, self._cycle_realized, self.open_fees = quantity, cycle_realized, open_fees
@@ -96,7 +100,10 @@ class Position:
     exit
         The exit in force, or None.
     realized, cycle_realized
-        Realised PnL net of fees in quote currency: since the first start, and of the open position alone.
+        Realised PnL net of fees in quote currency: since the first start, and of the open position alone, there with
+        its funding.
+    funding
+        Funding payments since the start, in quote currency, negative if paid.
     results
         Splits realised PnL into results of trades.
     awaits_event
@@ -108,7 +115,7 @@ class Position:
         self.entry: PositionEntry | None = None
         self.entry_lots = 0
         self.exit: Exit | None = None
-        self.realized = self.cycle_realized = _ZERO
+        self.realized = self.cycle_realized = self.funding = _ZERO
         self.results = PositionResults(decimals)
         self.awaits_event = False
         self._booked = Booked()
@@ -186,10 +193,16 @@ class Position:
         self.awaits_event, self._booked = False, Booked()
         return booked
 
+    def settle(self, amount: Decimal) -> None:
+        """Book a funding payment, in quote currency, apart from what trading realised."""
+        self.funding += amount
+        self.cycle_realized += amount
+        self.results.settle(amount)
+
     def pnl_at(self, mid_price: float, lot: float) -> float:
-        """Return realised plus unrealised PnL at a mid price, net of fees, in quote currency."""
+        """Return realised plus unrealised PnL at a mid price and funding, net of fees, in quote currency."""
         unrealized = 0.0 if self.entry is None else self.lots * lot * (mid_price - self.entry.entry_price)
-        return float(self.realized) + unrealized
+        return float(self.realized + self.funding) + unrealized
 
     def take_over(self, position: Any) -> None:
         """Take over an open position of the engine for which no event has come, as after a restart.

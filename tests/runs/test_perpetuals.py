@@ -1,19 +1,27 @@
 """Linear contracts: money by hand from the fills is the summary, the tables, the report and the account."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from made_markets import MadeMarket, instrument
-from whole_runs import FinishedRun
+from whole_runs import FinishedRun, fills_digest
 
 from mm_nautilus.checks.refusals import RefusedRunError
-from mm_nautilus.config.run import RunConfig
-from mm_nautilus.data.catalog import catalog_contents
+from mm_nautilus.config.run import RunConfig, as_yaml_values
+from mm_nautilus.data.book_tops import BookReplay
+from mm_nautilus.data.catalog import CatalogReader, catalog_contents
 from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.funding import FundingRate, write_rates
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.runs.backtest import run_backtest
 
@@ -116,6 +124,138 @@ def test_a_contract_is_traded_as_its_pair_on_a_margin_account(
     columns = ["ts_event", "side", "price", "quantity", "commission", "liquidity", "purpose"]
     contract, pair = (runs[name].table("fills")[columns] for name in (kind, "pair"))
     pd.testing.assert_frame_equal(contract, pair)
+
+
+SECOND = 10**9
+PAYMENTS = {60: Decimal("0.001"), 150: Decimal("-0.0005"), 240: Decimal("0.002")}
+"""The rates, by the seconds after the start at which they are paid."""
+
+
+def stored_funding(folder: Path) -> None:
+    """Add funding rates to the perpetual's catalog: each known for a minute, the first before the data begins."""
+    rates = [
+        FundingRate(MARKET.start_ns + (at - 61) * SECOND, rate, MARKET.start_ns + at * SECOND)
+        for at, rate in PAYMENTS.items()
+    ]
+    write_rates(folder, PERPETUAL, rates)
+
+
+def mid_at(run: FinishedRun, at: int) -> Decimal:
+    """Return the mid of the last book up to a second after the start."""
+    (book,) = CatalogReader(run.config.catalog).iter_deltas(SYMBOL, end=MARKET.start_ns + at * SECOND)
+    tops = BookReplay().apply(book)
+    return Decimal(int(tops.bid[-1] + tops.ask[-1])) * PERPETUAL.price_increment / 2
+
+
+def paid_by_hand(run: FinishedRun, payments: dict[int, Decimal]) -> list[Decimal]:
+    """Return each payment, negative if paid: the position then times the mid then times the rate, to 1e-8."""
+    fills, paid = run.table("fills"), []
+    for at, rate in payments.items():
+        before = fills[fills.ts_event.astype("int64") <= MARKET.start_ns + at * SECOND]
+        position, _, _ = by_hand(before)
+        paid.append(-(position * mid_at(run, at) * rate).quantize(Decimal("1e-8")))
+    return paid
+
+
+@pytest.fixture(scope="module")
+def funded(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """The perpetual with funding rates in its catalog."""
+    folder = tmp_path_factory.mktemp("funded")
+    stored_funding(folder / "catalog")
+    return traded(folder, PERPETUAL)
+
+
+def test_funding_changes_the_account_by_what_is_reckoned_by_hand_and_no_trade(
+    runs: dict[str, FinishedRun], funded: FinishedRun
+) -> None:
+    plain = runs["perpetual"]
+    assert fills_digest(plain.table("fills")) == fills_digest(funded.table("fills"))
+    paid = paid_by_hand(funded, PAYMENTS)
+    assert sum(amount != 0 for amount in paid) >= 2
+    total, equity = sum(paid), funded.summary["equity"]
+    (figures,) = funded.summary["symbols"].values()
+    assert exact(figures["exact"]["funding"]) == exact(equity["exact"]["funding"]) == total
+    assert funded.balances["USDT"] == plain.balances["USDT"] + total
+    assert exact(equity["exact"]["end"]) == exact(plain.summary["equity"]["exact"]["end"]) + total
+    for key in ("trading_pnl", "revaluation", "start"):
+        assert equity["exact"][key] == plain.summary["equity"]["exact"][key]
+    assert figures["exact"]["realized_pnl"] == plain.symbol(SYMBOL)["exact"]["realized_pnl"]
+    assert funded.summary["answer"]["exact"] == plain.summary["answer"]["exact"]
+    last = funded.table("equity").iloc[-1]
+    assert last.funding == total
+    assert last.equity == 500 + last.trading_pnl + last.revaluation + last.funding
+    assert exact(funded.table("metrics").funding.iloc[-1]) == total
+    assert not any("funding" in text for text in funded.summary["warnings"])
+    assert any(f"no funding of {SYMBOL} is paid" in text for text in plain.summary["warnings"])
+
+
+def test_the_command_pays_as_much(tmp_path: Path, funded: FinishedRun) -> None:
+    """A process of its own, which has not loaded what other tests have."""
+    values = as_yaml_values(given(tmp_path, SYMBOL))
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    stored_funding(tmp_path / "catalog")
+    MARKET.write(tmp_path / "catalog", PERPETUAL)
+    words = [str(Path(sys.executable).with_name("mm-nautilus")), "backtest", str(tmp_path / "run.yaml")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "runs").glob("*/summary.json")
+    paid = json.loads(path.read_text())["equity"]["exact"]["funding"]
+    assert paid == funded.summary["equity"]["exact"]["funding"]
+    assert ", funding -$0.00" in done.stdout.replace("\n", " ")
+    assert "funding" in (path.parent / "report.html").read_text()
+
+
+def test_each_payment_is_booked_at_its_time(funded: FinishedRun) -> None:
+    metrics = funded.table("metrics").drop_duplicates("funding")
+    booked = {
+        (row.ts_event.value - MARKET.start_ns) // SECOND: exact(row.funding) for row in metrics.itertuples()
+    }
+    paid = dict(zip(PAYMENTS, paid_by_hand(funded, PAYMENTS), strict=True))
+    total, expected = Decimal(0), []
+    for at, amount in paid.items():
+        total += amount
+        if amount:
+            expected.append((at, total))
+    assert list(booked.items())[1:] == expected
+
+
+def test_a_constant_rate_is_paid_at_every_whole_multiple(tmp_path: Path) -> None:
+    MARKET.write(tmp_path / "catalog", PERPETUAL)
+    stored_funding(tmp_path / "catalog")
+    values = given(tmp_path, SYMBOL) | {"funding": {"rate_pct": 0.3, "every_hours": 0.025}}
+    config = RunConfig.model_validate(values)
+    run = FinishedRun(config, run_backtest(config))
+    paid = paid_by_hand(run, {at: Decimal("0.003") for at in (90, 180, 270)})
+    assert any(paid)
+    assert exact(run.summary["equity"]["exact"]["funding"]) == sum(paid)
+
+
+def funding_row(folder: Path, **changes: Any) -> None:
+    stored_funding(folder)
+    (path,) = (folder / "data" / "funding_rates").rglob("*.parquet")
+    table = pq.read_table(path)
+    for name, value in changes.items():
+        column = pa.array([value, *table.column(name).to_pylist()[1:]], table.schema.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), column)
+    pq.write_table(table, path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"next_funding_ns": None}, "must have the time of its payment (next_funding_ns), was null"),
+        ({"next_funding_ns": 5}, "must come before its payment, was for 1970-01-01T00:00:00"),
+        ({"rate": "1e-4x"}, "must be a number, was 1e-4x"),
+        ({"rate": "1.5"}, "must be a fraction of the position's value, was 1.5"),
+    ],
+)
+def test_a_funding_rate_that_cannot_be_paid_is_refused_before_the_run(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    funding_row(tmp_path / "catalog", **changes)
+    said = refusal(tmp_path, PERPETUAL)
+    assert "the funding rate of 2025-12-13T11:59:59" in said
+    assert words in said
 
 
 def refusal(tmp_path: Path, spec: InstrumentSpec, **venue: Any) -> str:
