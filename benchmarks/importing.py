@@ -22,10 +22,10 @@ from nautilus_trader.model import InstrumentId
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.data.tardis import TardisReader
 
 INSTRUMENT = "XRPUSDT"
 BOOK = f"{INSTRUMENT}_incremental_book_L2.csv.gz"
@@ -51,7 +51,11 @@ def run_import(folder: Path) -> int:
     """Import the file as the command does; returns the deltas written."""
     source = load_instrument(folder / f"{INSTRUMENT}.yaml", {})
     found = import_files(
-        TardisReader(), [folder / BOOK], source.spec, folder / "ours", source_symbol=source.source_symbol
+        FORMATS["tardis"].make(),
+        [folder / BOOK],
+        source.spec,
+        folder / "ours",
+        source_symbol=source.source_symbol,
     )
     return found.deltas
 

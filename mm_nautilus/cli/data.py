@@ -21,6 +21,7 @@ from mm_nautilus.cli.options import (
     moment_value,
     symbol_names,
 )
+from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.moments import GAP_SECONDS, nanoseconds
 from mm_nautilus.system.plain_text import counted
 from mm_nautilus.system.store_url import CatalogPath, StoreUrl
@@ -36,8 +37,6 @@ data_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-import_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-data_app.add_typer(import_app, name="import")
 
 _Text = str | None
 _BadRows = Literal["refuse", "skip"]
@@ -104,20 +103,18 @@ def export_command(
     print_line(f"written to {report.folder}")
 
 
-@import_app.callback()
-def _import() -> None:
-    """Import recordings into a catalog.
-
-    Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
-    --instrument configs/instruments/binance_btcusdt.yaml
-    """
-
-
-@import_app.command("tardis")
-def import_tardis_command(
+@data_app.command("import")
+def import_command(
     context: typer.Context,
     *,
-    files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one instrument, in any order.")],
+    words: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[FORMAT] FILES...",
+            help="Files of one instrument, in any order; the format is told by the first one where it is left out.",
+            show_default=False,
+        ),
+    ],
     catalog: Annotated[
         CatalogPath,
         typer.Option(
@@ -153,52 +150,75 @@ def import_tardis_command(
     off_lot_sizes: Annotated[
         Literal["refuse", "round_down"] | None, typer.Option(help="Sizes that are no whole lots (refuse).")
     ] = None,
+    column_map: Annotated[
+        Path | None, typer.Option("--map", help="YAML file with the columns of a table.", metavar="FILE")
+    ] = None,
+    latency_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Time from exchange to receipt, where files have one clock (0).", min=0, max=60_000
+        ),
+    ] = None,
     on_bad_rows: Annotated[
         _BadRows, typer.Option(help="Refuse and list them, or leave them out.")
     ] = "refuse",
     as_json: AsJson = False,
 ) -> None:
-    """Import Tardis CSV files of books and trades, all or nothing.
+    """Import recordings of books and trades, all or nothing.
 
-    They are incremental_book_L2 and trades, as they come or gzipped.
+    Formats: tardis, and table for any CSV or Parquet table by a map of its columns. Files may be gzipped.
 
     Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
     --instrument configs/instruments/binance_btcusdt.yaml
     """
-    beside = {"files", "catalog", "instrument", "on_bad_rows", "as_json"}
+    beside = {"words", "catalog", "instrument", "on_bad_rows", "as_json", "column_map", "latency_ms"}
     params = {key.rstrip("_"): given for key, given in context.params.items() if given is not None}
     flags = {key: given for key, given in params.items() if key not in beside}
-    report = _import_tardis(files, catalog, instrument, flags, on_bad_rows)
+    latency_ns = None if latency_ms is None else round(latency_ms * 1e6)
+    name, report = _import(
+        words, catalog, (instrument, flags), on_bad_rows, column_map=column_map, latency_ns=latency_ns
+    )
     if as_json:
-        print_json(report.to_dict())
+        print_json({"format": name, **report.to_dict()})
     else:
+        if str(words[0]) != name:
+            print_line(f"format: {name}")
         _print_import(report, catalog)
 
 
-def _import_tardis(
-    files: list[Path],
+def _import(
+    words: list[Path],
     catalog: CatalogPath,
-    instrument: Path | None,
-    flags: dict[str, str],
+    definition: tuple[Path | None, dict[str, str]],
     on_bad_rows: _BadRows,
-) -> "ImportReport":
-    from mm_nautilus.data.importing import import_files  # noqa: PLC0415 (keeps --help fast)
+    *,
+    column_map: Path | None,
+    latency_ns: int | None,
+) -> tuple[str, "ImportReport"]:
+    from mm_nautilus.data.formats import FORMATS, make_reader  # noqa: PLC0415 (keeps --help fast)
+    from mm_nautilus.data.importing import import_files  # noqa: PLC0415
     from mm_nautilus.data.instrument_file import load_instrument  # noqa: PLC0415
-    from mm_nautilus.data.tardis import TardisReader  # noqa: PLC0415
 
-    source = load_instrument(instrument, flags)
-    words = "the import was interrupted; nothing was written"
-    with ending_on_signals(words), progress_bar("importing") as on_progress:
-        return import_files(
-            TardisReader(),
+    given = str(words[0]) if str(words[0]) in FORMATS else None
+    files = words if given is None else words[1:]
+    if not files:
+        raise ConfigError(f"data import needs files after the format {given}, was given none")
+    source = load_instrument(*definition)
+    name, reader = make_reader(given, files, column_map)
+    text = "the import was interrupted; nothing was written"
+    with ending_on_signals(text), progress_bar("importing") as on_progress:
+        report = import_files(
+            reader,
             files,
             source.spec,
             catalog,
             on_bad_rows=on_bad_rows,
             source_symbol=source.source_symbol,
             off_lot_sizes=source.off_lot_sizes,
+            latency_ns=latency_ns,
             on_progress=on_progress,
         )
+    return name, report
 
 
 def _print_import(report: "ImportReport", catalog: CatalogPath) -> None:
@@ -206,6 +226,8 @@ def _print_import(report: "ImportReport", catalog: CatalogPath) -> None:
     entries = [file.to_dict() for file in report.files]
     rows = [["" if entry[name] is None else entry[name] for name in names] for entry in entries]
     print_table(("file", "kind", "rows", "kept", "first", "last"), rows)
+    for note in report.notes:
+        print_line(f"note: {note}")
     for finding in report.findings:
         print_line(f"{'warning' if finding.kind.refused else 'note'}: {finding.message}")
     print_line(

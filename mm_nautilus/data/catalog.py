@@ -284,6 +284,11 @@ class CatalogReader:
         self._files[instrument_id, kind] = files
         return files
 
+    def notes(self, instrument_id: str) -> list[str]:
+        """Return what the sources of an instrument's files lacked and which rules stood in for it."""
+        files = (file for kind in DataKind for file in self.files(instrument_id, kind))
+        return list(dict.fromkeys(note for file in files for note in file.notes))
+
     def version(self) -> FileVersions:
         """Return what differs whenever a file of instruments or of one of both types is new, other or gone."""
         paths: list[StoredPath] = []

@@ -25,6 +25,8 @@ RECORDING_FOLDER: Final = ".recording"
 """The folder of a catalog for recordings that are not among its files yet."""
 IMPORT_NOTE: Final = ".import-"
 """Beginning of the name of an object in a store's catalog that says that an import is not finished."""
+_NOTES: Final = "import_notes"
+"""Key of a file's metadata with what its source lacked, a line each."""
 TIME: Final = pa.timestamp("ns", tz="UTC")
 _DECIMAL: Final = pa.decimal128(38, FIXED_PRECISION)
 _SIDES: Final = {"NO_ORDER_SIDE": Side.NONE, "BUY": Side.BID, "SELL": Side.ASK}
@@ -74,6 +76,8 @@ class CatalogFile:
     """Digits after the decimal point that its footer gives prices and sizes, which the engine reads them with."""
     has_order_ids: bool
     """Whether any row may name a single order, as market-by-order data does."""
+    notes: tuple[str, ...] = ()
+    """What its source lacked and which rule stood in for it, by the import that wrote it."""
 
 
 def format_time(nanoseconds: int) -> str:
@@ -166,7 +170,10 @@ def _described(path: StoredPath, kind: DataKind) -> CatalogFile:
         raise DataError(
             f"{path} does not say with how many digits it holds prices and sizes; remove it from the catalog"
         )
-    return CatalogFile(path, kind, identity, *span, rows, int(digits[0]), int(digits[1]), has_order_ids)
+    notes = tuple(metadata.get(_NOTES.encode(), b"").decode(errors="replace").splitlines())
+    return CatalogFile(
+        path, kind, identity, *span, rows, int(digits[0]), int(digits[1]), has_order_ids, notes
+    )
 
 
 def named_instrument(path: StoredPath) -> str:
@@ -375,8 +382,10 @@ def _off_grid(file: CatalogFile, batch: Any, name: str, increment: Decimal) -> D
     )
 
 
-def block_table(spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> pa.Table:
-    """Return a block with the columns and the metadata of the engine's own files of its type."""
+def block_table(
+    spec: InstrumentSpec, block: DeltaBlock | TradeBlock, notes: tuple[str, ...] = ()
+) -> pa.Table:
+    """Return a block with the columns and the metadata of the engine's own files of its type, and with notes."""
     # The engine marks price and size of book changes as nullable; a file of another schema cannot be read with its own.
     kind, nullable = (
         (DataKind.DELTAS, ("price", "size")) if isinstance(block, DeltaBlock) else (DataKind.TRADES, ())
@@ -387,6 +396,7 @@ def block_table(spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> pa.Tabl
         "price_precision": str(spec.price_precision),
         "size_precision": str(spec.size_precision),
         "type_name": type_name,
+        **({_NOTES: "\n".join(notes)} if notes else {}),
     }
     columns = [_column(spec, block, name) for name in names]
     fields = [

@@ -88,8 +88,12 @@ class CatalogWriter:
         self._catalog.write_instruments([instrument])
         self._known[folder] = spec
 
-    def write_block(self, spec: InstrumentSpec, block: DeltaBlock | TradeBlock) -> None:
+    def write_block(
+        self, spec: InstrumentSpec, block: DeltaBlock | TradeBlock, notes: tuple[str, ...] = ()
+    ) -> None:
         """Write one block of book changes or trades; an empty block writes nothing.
+
+        The notes say what its source lacked, the same for all blocks of a type; they stay with the file.
 
         A `ValueError` says that the block is not in time order or does not start after the one before it, a `DataError`
         that the target already holds such data of the instrument in the span written so far.
@@ -105,7 +109,7 @@ class CatalogWriter:
             raise ValueError(f"{kind.label} of {spec.instrument_id} must be written in time order")
         if self._target is not None:
             _refuse_overlap((first, int(times[-1])), self._target / stored)
-        self.write_table(stored, block_table(spec, block))
+        self.write_table(stored, block_table(spec, block, notes))
 
     def write_table(self, folder: Path, table: pa.Table) -> None:
         """Write rows in time order, whose columns are as they are stored, to a folder relative to the catalog's.

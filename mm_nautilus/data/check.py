@@ -253,6 +253,9 @@ class _InstrumentCheck:
         files = (*self._book_files, *self._trade_files)
         if not files:
             return
+        self._notes += [
+            f"{name} has {note}" for note in dict.fromkeys(n for file in files for n in file.notes)
+        ]
         first, last = min(file.start for file in files), max(file.end for file in files)
         for later in found.later.get(name, ()):
             if later.since <= last:

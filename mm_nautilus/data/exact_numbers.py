@@ -17,6 +17,11 @@ from mm_nautilus.market.rows import Ints
 
 _MOST_MULTIPLES = 10**17
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2})?")
+_DIGIT = 1
+_LETTERS = np.zeros(256, np.uint8)
+"""1 for a digit, 2 for a decimal point."""
+_LETTERS[[*b"0123456789"]] = _DIGIT
+_LETTERS[ord(".")] = 2
 _EXACT_FLOATS = 2**53
 """Below this a whole number is a float without rounding, and so its quotient by a power of ten is rounded once."""
 
@@ -39,6 +44,9 @@ def multiples_of_texts(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mas
 
     A text that is neither is no number that `multiple_of_text` takes.
     """
+    quick = _plain_decimals(column, increment)
+    if quick is not None:
+        return quick
     digits = decimal_places(increment)
     behind = f"[0-9]{{1,{digits}}}0{{0,12}}" if digits else "0{1,12}"
     pattern = rf"^[0-9]{{1,{max(1, 17 - digits)}}}(\.{behind})?$"
@@ -65,6 +73,26 @@ def multiples_of_texts(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mas
         except ValueError:
             continue
     return multiples, exact, between
+
+
+def _plain_decimals(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask] | None:
+    """Return what `multiples_of_texts` does where all texts are plain decimals with the increment's digits."""
+    digits = decimal_places(increment)
+    texts = column.cast(pa.string())
+    starts = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    if not len(texts) or starts[0] == starts[-1] or (np.diff(starts) < 1).any():
+        return None
+    letters = _LETTERS[np.frombuffer(texts.buffers()[2], np.uint8)[starts[0] : starts[-1]]]
+    if not letters.all() or (letters[starts[:-1] - starts[0]] != _DIGIT).any():
+        return None
+    try:
+        words = decimal_words(texts.cast(pa.decimal128(38, digits)))
+    except pa.ArrowInvalid:
+        return None
+    multiples, rest = np.divmod(words[:, 0], int(increment.scaleb(digits)))
+    if words[:, 1].any() or ((multiples < 0) | (multiples >= _MOST_MULTIPLES)).any():
+        return None
+    return multiples, rest == 0, rest != 0
 
 
 def multiple_of_text(text: str, increment: Decimal) -> tuple[int, bool]:

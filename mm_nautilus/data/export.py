@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from enum import StrEnum
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,7 +22,6 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import TIME, DataKind, OnProgress, Progress, decimals, format_time
 from mm_nautilus.data.catalog_fitness import refuse_other_span
 from mm_nautilus.data.catalog_writer import staged_folder
-from mm_nautilus.data.csv_files import BOOK_HEADER, TRADES_HEADER, CsvKind
 from mm_nautilus.errors import CalibrationError, ConfigError, DataError
 from mm_nautilus.market.instrument import ORDER_LIMITS, InstrumentSpec, decimal_places
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Ints, Side, TradeBlock
@@ -30,13 +30,27 @@ from mm_nautilus.system.store_url import CatalogPath
 type ExportForm = Literal["tardis", "parquet"]
 
 _END_OF_TIME_NS: Final = 2**63 - 1
+BOOK_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount"
+TRADES_HEADER: Final = "exchange,symbol,timestamp,local_timestamp,id,side,price,amount"
+
+
+class CsvKind(StrEnum):
+    """The Tardis data types that are written, by their Tardis names."""
+
+    BOOK = "incremental_book_L2"
+    TRADES = "trades"
+
+
 _TARDIS_ENDS: Final = (*(f"_{kind.value}.csv.gz" for kind in CsvKind), ".yaml")
 _PARQUET_ENDS: Final = ("_book_changes.parquet", "_trades.parquet", "_touches.parquet")
 _TOUCH_ROWS: Final = 100_000
 _ACTIONS: Final = {Action.ADD: "add", Action.UPDATE: "update", Action.DELETE: "delete", Action.CLEAR: "clear"}
 _SIDES: Final = {Side.NONE: None, Side.BID: "bid", Side.ASK: "ask"}
 _TAKERS: Final = {Side.NONE: None, Side.BID: "buy", Side.ASK: "sell"}
-_CSV_SIDES: Final = {kind: {code: text for text, code in kind.sides.items()} for kind in CsvKind}
+_CSV_SIDES: Final = {
+    CsvKind.BOOK: {Side.BID: "bid", Side.ASK: "ask"},
+    CsvKind.TRADES: {Side.BID: "buy", Side.ASK: "sell", Side.NONE: "unknown"},
+}
 _US: Final = 1_000
 """Nanoseconds in a microsecond, the CSV format's unit of time."""
 _NO_BOOK: Final = -1

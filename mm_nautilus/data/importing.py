@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mm_nautilus.data.catalog_files import OnProgress, format_time
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.findings import Finding, FindingKind, Findings
-from mm_nautilus.data.reader import Fit, Reader, RowKind, SourceFile
+from mm_nautilus.data.reader import ONE_CLOCK, Fit, Reader, RowKind, SourceFile
 from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -156,11 +156,21 @@ class _Import:
         }
         self._book = book
         self._written = {DeltaBlock: 0, TradeBlock: 0}
+        self._notes: dict[type, tuple[str, ...]] = {}
 
     def run(self, plan: Sequence[SourceFile], on_progress: OnProgress) -> ImportReport:
         """Read every file of the plan and write what is good."""
         sizes = [file.path.stat().st_size for file in plan]
         self._writer.write_instrument(self._fit.spec)
+        latency = f" ({self._latency_ns / 1e6:g} ms)"
+        for block_type, kind in ((DeltaBlock, RowKind.BOOK), (TradeBlock, RowKind.TRADES)):
+            files = [file for file in plan if kind in file.kinds]
+            notes = (
+                f"{note}{latency if file.has_one_clock and note.startswith(ONE_CLOCK) else ''}"
+                for file in files
+                for note in file.notes
+            )
+            self._notes[block_type] = tuple(dict.fromkeys(notes))
         reports = []
         for number, file in enumerate(plan):
             done, total = sum(sizes[:number]), sum(sizes)
@@ -175,7 +185,7 @@ class _Import:
             snapshots=self._book.snapshots,
             files=tuple(reports),
             findings=tuple(self._findings.all()),
-            notes=tuple(dict.fromkeys(note for file in plan for note in file.notes)),
+            notes=tuple(dict.fromkeys(note for notes in self._notes.values() for note in notes)),
         )
 
     def _read_file(self, file: SourceFile, on_progress: Callable[[int], None]) -> FileReport:
@@ -205,7 +215,7 @@ class _Import:
         if self._latency_ns:
             block = replace(block, ts_init=block.ts_init + self._latency_ns)
         if self._skip or not self._findings.refused():
-            self._writer.write_block(self._fit.spec, block)
+            self._writer.write_block(self._fit.spec, block, self._notes[type(block)])
         self._written[type(block)] += len(block)
 
     def _refuse(self, reports: Sequence[FileReport]) -> None:

@@ -227,9 +227,10 @@ def _heading(summary: Mapping[str, Any]) -> str:
     period, venue = summary["period"], summary["venue"]
     data = "SIMULATED data" if summary["simulated_data"] else "recorded data"
     switches = [name.replace("_", " ") for name in ("queue_position", "liquidity_consumption") if venue[name]]
+    notes = "".join(f"{note}\n" for note in summary.get("data_notes", ()))
     return (
         f"{summary['name']}: {data}, {moment_text(period['start'])} to {moment_text(period['end'])}\n"
-        f"{venue['name']}, {venue['account_type']} account, {' and '.join(switches) or 'no queue model'}, "
+        f"{notes}{venue['name']}, {venue['account_type']} account, {' and '.join(switches) or 'no queue model'}, "
         f"latency {venue['latency']['insert_ms']:g} ms\n"
         f"FEES ASSUMED: {fee_words(venue, summary['report_currency'])}"
     )

@@ -29,7 +29,8 @@ def data_text(summary: Summary) -> str:
     """Return what the run was and which data it had."""
     feed = summary.get("feed")
     if feed is None:
-        return f"Backtest on {short_data_text(summary)}"
+        notes = summary.get("data_notes")
+        return f"Backtest on {short_data_text(summary)}{f' ({"; ".join(notes)})' if notes else ''}"
     if feed["source"] == "live":
         return f"Paper trading on a live feed{' of SIMULATED data' if summary['simulated_data'] else ''}"
     return f"Paper trading on a local venue that plays {short_data_text(summary)}"

@@ -86,6 +86,8 @@ class Inputs:
     warnings: Mapping[str, Problem]
     """Risks that validation found, by their texts."""
     code: OwnCode
+    data_notes: tuple[str, ...]
+    """What the recordings lacked and which rules stood in for it, each with its symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         ),
         warnings={risk.text(): risk for risk in risks},
         pinned=data.pinned,
+        data_notes=data.notes,
         broken=_broken(config.catalog, version, tuple(data.specs.values()), *span, data_ns),
     )
 
@@ -201,6 +204,7 @@ class _FoundData:
     first_ns: int
     last_ns: int
     pinned: tuple[Any, ...]
+    notes: tuple[str, ...]
 
 
 # A search runs many configurations on the same data: what depends on its files alone is read once while they stay.
@@ -226,6 +230,7 @@ def _found_data(
         first_ns=min(times[-1] for times in books.values()),
         last_ns=max(book_bounds(reader, spec)[1] for spec in found),
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
+        notes=tuple(f"{spec.symbol}: {note}" for spec in found for note in reader.notes(spec.instrument_id)),
     )
 
 

@@ -166,7 +166,9 @@ def prepare_sandbox(
     warnings = {risk.text(): risk for risk in found}
     traded = {symbol: specs[symbol] for symbol in config.strategy.symbols}
     keep_size_digits(traded.values())
-    return SandboxInputs(config=config, specs=traded, warnings=warnings, code=code, feed=feed, listed=listed)
+    return SandboxInputs(
+        config=config, specs=traded, warnings=warnings, code=code, data_notes=(), feed=feed, listed=listed
+    )
 
 
 def _listed(

@@ -191,6 +191,7 @@ def run_summary(
         "compare_fee_pct": config.output.compare_fee_pct,
         "records": config.output.model_dump(include={"journal", "traces"}),
         "simulated_data": any(spec.simulated for spec in inputs.specs.values()),
+        "data_notes": list(inputs.data_notes),
         "venue": assumptions(config, inputs.specs),
         "period": {
             "start": moment(start_ns).isoformat(),

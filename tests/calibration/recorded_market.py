@@ -12,9 +12,9 @@ import pytest
 from mm_nautilus.calibration.touches import TouchSeries
 from mm_nautilus.data.book_tops import replay_touches
 from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.market.rows import TradeBlock
 
 REALDATA = os.environ.get("MM_REALDATA")
@@ -32,7 +32,9 @@ def recorded_market(symbol: str) -> tuple[TouchSeries, TradeBlock]:
     files = sorted(Path(REALDATA or "").glob(f"*{symbol}.csv.gz"))
     with tempfile.TemporaryDirectory() as folder:
         catalog = Path(folder) / "catalog"
-        import_files(TardisReader(), files, source.spec, catalog, off_lot_sizes=source.off_lot_sizes)
+        import_files(
+            FORMATS["tardis"].make(), files, source.spec, catalog, off_lot_sizes=source.off_lot_sizes
+        )
         reader, identity = CatalogReader(catalog), source.spec.instrument_id
         deltas = list(reader.iter_deltas(identity))
         trades = list(reader.iter_trades(identity))

@@ -227,3 +227,31 @@ def test_a_progress_bar_on_a_terminal(capsys, monkeypatch):
     assert captured.out == ""
     assert "working" in captured.err
     assert "a warning" in re.sub(r"\x1b\[[\d?]*[A-Za-z]", "", captured.err).replace("\r", "\n").splitlines()
+
+
+def test_the_format_is_told_by_the_first_file_where_it_is_left_out(files):
+    words = [files / "book.csv", files / "trades.csv", "--instrument", files / "btc.yaml"]
+    said = invoke("data", "import", *words, "--catalog", files / "a").output.splitlines()
+    assert said[0] == "format: tardis"
+    named = invoke("data", "import", "tardis", *words, "--catalog", files / "b").output.splitlines()
+    assert named[:-1] == said[1:-1]
+    found = invoke("data", "import", *words, "--catalog", files / "c", "--json")
+    assert json.loads(found.stdout)["format"] == "tardis"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tardi", "book.csv"], "tardi is neither a format nor a file; did you mean the format tardis?"),
+        (["tardis"], "data import needs files after the format tardis, was given none"),
+        (["tardis", "book.csv", "--map", "btc.yaml"], "--map is for the format table, was given with tardis"),
+        (["book.csv", "--map", "absent.yaml"], "absent.yaml: the column map must be an existing file"),
+    ],
+)
+def test_a_wrong_format_is_one_sentence(files, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(files)
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "import", *words, "--catalog", "c", "--instrument", "btc.yaml"])
+    assert stopped.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (files / "c").exists()

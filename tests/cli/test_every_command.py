@@ -49,7 +49,7 @@ def test_the_commands_of_this_page_are_there():
         "venue",
     }
     wanted |= {f"config {name}" for name in ("check", "init", "show", "schema")}
-    wanted |= {f"data {name}" for name in ("list", "check", "import tardis", "simulate", "export", "recover")}
+    wanted |= {f"data {name}" for name in ("list", "check", "import", "simulate", "export", "recover")}
     assert wanted <= {" ".join(words) for words in PATHS}
 
 

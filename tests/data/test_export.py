@@ -18,9 +18,9 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Action, DeltaBlock, Flag, Side, TradeBlock
@@ -86,7 +86,7 @@ def lines(path: Path) -> list[str]:
 def back(folder: Path, flat: Path, name: str = "BTCUSDT") -> Path:
     source = load_instrument(flat / f"{name}.yaml", {})
     import_files(
-        TardisReader(),
+        FORMATS["tardis"].make(),
         sorted(flat.glob(f"{name}_*.csv.gz")),
         source.spec,
         folder,

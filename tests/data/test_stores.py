@@ -17,10 +17,10 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
 from mm_nautilus.data.catalog_writer import CatalogWriter, TakenBack, staged_catalog, take_back_imports
 from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import ImportReport, import_files
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.store import StorePath
-from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.runs.backtest import run_backtest
 from mm_nautilus.search.results import data_hash
@@ -68,7 +68,7 @@ def imported(address: str, recording: Path) -> ImportReport:
 
 def bring(recording: Path, target: Path | StoreUrl) -> ImportReport:
     source = load_instrument(recording / "XRPUSDT.yaml", {})
-    return import_files(TardisReader(), sorted(recording.glob("*.csv.gz")), source.spec, target)
+    return import_files(FORMATS["tardis"].make(), sorted(recording.glob("*.csv.gz")), source.spec, target)
 
 
 def copy_part(source: Path, target: Path | StoreUrl, start_ns: int) -> None:

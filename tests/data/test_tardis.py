@@ -20,9 +20,9 @@ from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.findings import FindingKind
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Flag, Side
@@ -36,7 +36,7 @@ ID = BTC.instrument_id
 
 
 def import_tardis(files, spec, target, **options):
-    return import_files(TardisReader(), files, spec, target, **options)
+    return import_files(FORMATS["tardis"].make(), files, spec, target, **options)
 
 
 def book_row(at, side, price, amount, snapshot="false", symbol="BTCUSDT", event=None):
