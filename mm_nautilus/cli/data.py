@@ -166,7 +166,8 @@ def import_command(
 ) -> None:
     """Import recordings of books and trades, all or nothing.
 
-    Formats: tardis, and table for any CSV or Parquet table by a map of its columns. Files may be gzipped.
+    Formats: tardis; table, any CSV or Parquet table by a map of its columns; hftbacktest; messages of kraken, bybit
+    and coinbase; databento. Files may be gzipped.
 
     Example: mm-nautilus data import tardis btcusdt_*.csv.gz --catalog catalog
     --instrument configs/instruments/binance_btcusdt.yaml

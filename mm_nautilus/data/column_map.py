@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_v
 
 from mm_nautilus.config.problems import Problem, check_model, refuse
 from mm_nautilus.config.yaml_file import read_mapping
-from mm_nautilus.data.reader import ONE_CLOCK, RowKind, Words
+from mm_nautilus.data.reader import RowKind, Words
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.market.rows import Side
 
@@ -163,7 +163,7 @@ class ColumnMap(_Section):
         """Return what these files lack and which rule stands in for it."""
         found = []
         if self.received is None:
-            found.append(ONE_CLOCK)
+            found.append("one clock: the time of receipt is the exchange's time plus a latency")
         elif self.time is None:
             found.append("no exchange time: the time of receipt stands in for it")
         if self.kind == "trades" and self.id is None:

@@ -10,6 +10,11 @@ from typing import Final
 from mm_nautilus.data.column_map import load_map, shipped_maps
 from mm_nautilus.data.csv_files import first_lines
 from mm_nautilus.data.reader import Reader
+from mm_nautilus.data.readers.bybit import BybitReader
+from mm_nautilus.data.readers.coinbase import CoinbaseReader
+from mm_nautilus.data.readers.databento import DatabentoReader
+from mm_nautilus.data.readers.hftbacktest import HftbacktestReader
+from mm_nautilus.data.readers.kraken import KrakenReader
 from mm_nautilus.data.table import TableReader
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.system.near_names import nearest
@@ -21,8 +26,6 @@ _START_BYTES: Final = 1 << 16
 class Format:
     """A format of files."""
 
-    summary: str
-    """What the files are, for the command's help and the documentation."""
     make: Callable[[], Reader]
     recognises: Callable[[Path, bytes], bool]
     """Whether a file is of this format, by its path and its first bytes, decompressed if it is gzip."""
@@ -49,15 +52,15 @@ def _is_table(maps: Callable[[], TableReader]) -> Callable[[Path, bytes], bool]:
 
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "tardis": Format(
-        "Tardis' CSV files: incremental_book_L2, trades, book_snapshot_5 and 25", _tardis, _is_table(_tardis)
-    ),
-    "table": Format(
-        "any CSV or Parquet table by --map FILE; without a map Binance's dumps, Bybit's and Kraken's trades",
-        _table,
-        _is_table(_table),
-    ),
+    "tardis": Format(_tardis, _is_table(_tardis)),
+    "table": Format(_table, _is_table(_table)),
+    "coinbase": Format(CoinbaseReader, CoinbaseReader().recognises),
+    "kraken": Format(KrakenReader, KrakenReader().recognises),
+    "bybit": Format(BybitReader, BybitReader().recognises),
+    "hftbacktest": Format(HftbacktestReader, HftbacktestReader().recognises),
+    "databento": Format(DatabentoReader, DatabentoReader().recognises),
 }
+"""In the order in which a file is tried: a feed's own marks before those that other feeds' messages may have."""
 
 
 def make_reader(name: str | None, files: list[Path], column_map: Path | None) -> tuple[str, Reader]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mm_nautilus.data.catalog_files import OnProgress, format_time
 from mm_nautilus.data.catalog_writer import CatalogWriter, staged_catalog
 from mm_nautilus.data.findings import Finding, FindingKind, Findings
-from mm_nautilus.data.reader import ONE_CLOCK, Fit, Reader, RowKind, SourceFile
+from mm_nautilus.data.reader import Fit, Reader, RowKind, SourceFile
 from mm_nautilus.data.row_streams import BookStream, TradeStream
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -162,13 +162,11 @@ class _Import:
         """Read every file of the plan and write what is good."""
         sizes = [file.path.stat().st_size for file in plan]
         self._writer.write_instrument(self._fit.spec)
-        latency = f" ({self._latency_ns / 1e6:g} ms)"
+        latency = f"latency added to the one clock: {self._latency_ns / 1e6:g} ms"
         for block_type, kind in ((DeltaBlock, RowKind.BOOK), (TradeBlock, RowKind.TRADES)):
             files = [file for file in plan if kind in file.kinds]
             notes = (
-                f"{note}{latency if file.has_one_clock and note.startswith(ONE_CLOCK) else ''}"
-                for file in files
-                for note in file.notes
+                note for file in files for note in (*file.notes, *([latency] if file.has_one_clock else []))
             )
             self._notes[block_type] = tuple(dict.fromkeys(notes))
         reports = []

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from mm_nautilus.data.catalog_files import format_time
 from mm_nautilus.data.findings import Findings
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Columns, Ints
-
-ONE_CLOCK: Final = "one clock: the time of receipt is the exchange's time plus a latency"
-"""The note of files with one time a row; the import adds the latency it was given."""
 
 type Mask = NDArray[np.bool_]
 

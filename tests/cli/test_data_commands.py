@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from processes import python
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from mm_nautilus.cli import main
 from mm_nautilus.cli.app import app
 from mm_nautilus.cli.console import ending_on_signals, print_line, progress_bar
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.errors import ConfigError, InterruptedRunError
 
 BOOK = "exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"
@@ -255,3 +257,11 @@ def test_a_wrong_format_is_one_sentence(files, monkeypatch, capsys, words, messa
     assert stopped.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (files / "c").exists()
+
+
+def test_help_and_documentation_name_every_format():
+    said = invoke("data", "import", "--help").output
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name in FORMATS:
+        assert name in said
+        assert f"| `{name}` |" in page

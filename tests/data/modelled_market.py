@@ -6,12 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from mm_nautilus.data.tardis import TardisReader
 from nautilus_trader.model import BookType, InstrumentId, OrderBook
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.export import export_catalog
 from mm_nautilus.data.importing import import_files
-from mm_nautilus.data.tardis import TardisReader
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Flag, Side

@@ -28,7 +28,6 @@ from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.formats import FORMATS, guessed_format, make_reader
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
-from mm_nautilus.data.reader import ONE_CLOCK
 from mm_nautilus.errors import ConfigError, DataError
 
 ID = BTC.instrument_id
@@ -206,11 +205,12 @@ def rows(catalog, kind):
 def test_notes_of_what_a_format_lacks_stay_with_the_catalog(tmp_path):
     path = stored(tmp_path, "XBTUSD.csv", SHIPPED["Kraken trade archive"])
     _, report = run(path, tmp_path / "catalog", latency_ns=3_000_000)
-    clock, made_ids, no_side = CatalogReader(tmp_path / "catalog").notes(ID)
-    assert clock == f"{ONE_CLOCK} (3 ms)"
+    clock, made_ids, no_side, latency = CatalogReader(tmp_path / "catalog").notes(ID)
+    assert clock.startswith("one clock: the time of receipt is the exchange's time plus a latency")
+    assert latency == "latency added to the one clock: 3 ms"
     assert made_ids.startswith("no trade ids")
     assert no_side.startswith("no side of the taker")
-    assert report.notes == (clock, made_ids, no_side)
+    assert report.notes == (clock, made_ids, no_side, latency)
     assert [finding.kind for finding in report.findings] == [FindingKind.MADE_ID, FindingKind.UNKNOWN_TAKER]
     checked = check_catalog(tmp_path / "catalog")
     assert f"{ID} has {clock}" in checked.notes
@@ -544,6 +544,20 @@ def test_a_file_of_no_known_format_says_what_to_do(tmp_path):
         DataError, match=r"is of no format that can be told by its beginning .*other tables need --map"
     ):
         guessed_format(path)
+
+
+BEGINNINGS = {
+    "kraken": b'{"raw": "{\\"method\\":\\"subscribe\\",\\"result\\":{\\"channel\\":\\"book\\"},\\"success\\":true}"}\n',
+    "coinbase": b'{"channel":"l2_data","timestamp":"2025-01-10T09:06:40Z","sequence_num":0,"events":[]}\n',
+    "bybit": b'{"topic":"orderbook.500.BTCUSDT","type":"snapshot","ts":1736500000000,"data":{}}\n',
+    "hftbacktest": b'1736500000000000000 {"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate"}}\n',
+    "databento": b"DBN\x03",
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_a_format_is_told_by_its_beginning(tmp_path, name):
+    assert guessed_format(stored(tmp_path, "given", BEGINNINGS[name])) == name
 
 
 # -- What is wrong with a map -------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mm_nautilus.data.tardis import TardisReader
 from nautilus_trader.persistence import ParquetDataCatalog
 from whole_runs import ROOT, fills_digest
 
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.readers.hftbacktest import HftbacktestReader
-from mm_nautilus.data.tardis import TardisReader
 
 REALDATA = os.environ.get("MM_REALDATA")
 pytestmark = [
