@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from mm_nautilus.data.tardis import TardisReader
 from nautilus_trader.model import BookType, InstrumentId, OrderBook
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
@@ -143,7 +143,7 @@ def rows_of(catalog: Path, spec: InstrumentSpec = SPEC) -> tuple[list[tuple], li
 def assert_round_trip(catalog: Path, folder: Path, spec: InstrumentSpec = SPEC) -> None:
     """Exported as Tardis' files and imported from them the catalog has the same rows."""
     export_catalog(catalog, folder)
-    import_files(TardisReader(), sorted(folder.glob("*.csv.gz")), spec, folder / "back")
+    import_files(FORMATS["tardis"].make(), sorted(folder.glob("*.csv.gz")), spec, folder / "back")
     assert rows_of(folder / "back", spec) == rows_of(catalog, spec)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mm_nautilus.data.tardis import TardisReader
 from nautilus_trader.persistence import ParquetDataCatalog
 from whole_runs import ROOT, fills_digest
 
+from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.readers.hftbacktest import HftbacktestReader
@@ -70,7 +70,7 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         source = load_instrument(ROOT / "configs" / "instruments" / f"binance_{symbol.lower()}.yaml", {})
         np.savez_compressed(folder / f"{symbol}.npz", data=_events(symbol))
         for name, reader, files, named in (
-            ("tardis", TardisReader(), _files(symbol), symbol),
+            ("tardis", FORMATS["tardis"].make(), _files(symbol), symbol),
             ("npz", HftbacktestReader(), [folder / f"{symbol}.npz"], None),
         ):
             import_files(
