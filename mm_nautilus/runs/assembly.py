@@ -45,6 +45,7 @@ from mm_nautilus.runs.inputs import RunInputs
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.traces import TraceRecorder
 from mm_nautilus.trading.fail_fast import CallbackFailure, GuardedActor, GuardedStrategy
+from mm_nautilus.trading.instruments import engine_instrument
 from mm_nautilus.trading.setup import Conditions
 from mm_nautilus.trading.strategy import MarketMaker
 
@@ -292,9 +293,9 @@ def _pandas_unloaded() -> Iterator[None]:
 def _write_funding(inputs: RunInputs, folder: Path) -> None:
     """Write the funding rates of a run to its folder as a catalog for the engine; without any it writes nothing."""
     for symbol, rates in inputs.funding.items():
-        write_rates(folder / FUNDING, inputs.specs[symbol], rates)
-    if inputs.funding:
-        ParquetDataCatalog(str((folder / FUNDING).resolve())).write_instruments(list(inputs.funded))
+        spec = inputs.specs[symbol]
+        write_rates(folder / FUNDING, spec, rates)
+        ParquetDataCatalog(str((folder / FUNDING).resolve())).write_instruments([engine_instrument(spec)])
 
 
 def _node_config(

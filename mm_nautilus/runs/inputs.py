@@ -107,8 +107,6 @@ class RunInputs(Inputs):
     """The symbols whose data announce breaks, in which the book is unknown."""
     funding: Mapping[str, Sequence[FundingRate]]
     """Funding rates of the perpetuals that have any."""
-    funded: tuple[Any, ...]
-    """The engine's instruments of these."""
 
 
 def prepare(config: RunConfig) -> RunInputs:
@@ -163,11 +161,6 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
         quote_ns=quote_ns,
         end_ns=last_ns,
         funding={symbol: rates for symbol, rates in funding.items() if rates},
-        funded=tuple(
-            reader.definitions.pairs[data.specs[symbol].instrument_id]
-            for symbol, rates in funding.items()
-            if rates
-        ),
         warnings={risk.text(): risk for risk in risks},
         pinned=data.pinned,
         data_notes=data.notes,

@@ -17,9 +17,9 @@ from modelled_market import (
     text,
 )
 
+from mm_nautilus.data import csv_files
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.importing import import_files
-from mm_nautilus.data.readers import message_lines
 from mm_nautilus.data.readers.hftbacktest import HftbacktestReader
 from mm_nautilus.market.rows import Side
 
@@ -109,7 +109,7 @@ def capture_of(messages, trades, *, futures=False):
 
 @pytest.mark.parametrize("futures", [False, True])
 def test_a_market_is_rebuilt_from_its_capture(tmp_path, monkeypatch, futures):
-    monkeypatch.setattr(message_lines, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 1000)
     messages, trades = modelled_market()
     messages = messages[: len(messages) // 2]
     end = messages[-1].local_ns

@@ -18,9 +18,9 @@ from modelled_market import (
 )
 from nautilus_trader.model import AggressorSide
 
+from mm_nautilus.data import csv_files
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.importing import import_files
-from mm_nautilus.data.readers import message_lines
 from mm_nautilus.data.readers.bybit import BybitReader
 
 NAME = "BTCUSDT"
@@ -51,7 +51,7 @@ def write(folder, lines, name="2024-08-08_BTCUSDT_ob500.data.zip"):
 
 
 def test_a_market_is_rebuilt_from_an_archive(tmp_path, monkeypatch):
-    monkeypatch.setattr(message_lines, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 1000)
     messages = modelled_market()[0]
     lines = [
         book(
@@ -68,7 +68,7 @@ def test_a_market_is_rebuilt_from_an_archive(tmp_path, monkeypatch):
     assert_rebuilt(tmp_path / "c", one_clock)
     assert {row[7] - row[6] for row in rows_of(tmp_path / "c")[0]} == {3 * MS}
     assert (report.groups, report.snapshots, report.exchange) == (150, 2, "bybit")
-    assert report.notes[0].startswith("The messages have no local time: bybit's own time stands for it")
+    assert report.notes[0].startswith("one clock: the time of receipt is the exchange's time plus a latency")
     assert_round_trip(tmp_path / "c", tmp_path / "flat")
 
 
@@ -159,8 +159,8 @@ def test_malformed_messages_are_refused(tmp_path, lines, words):
 def test_cut_and_foreign_archives_are_refused(tmp_path):
     path = write(tmp_path, SMALL)
     path.write_bytes(path.read_bytes()[:-30])
-    assert_refused(BybitReader(), path, "is cut off or damaged and cannot be decompressed")
+    assert_refused(BybitReader(), path, "is damaged and cannot be decompressed")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", "x")
         archive.writestr("b", "x")
-    assert_refused(BybitReader(), path, "must hold one file, holds 2; unpack it and give its files")
+    assert_refused(BybitReader(), path, "must hold one file, was 2 (a, b); extract the one to import")

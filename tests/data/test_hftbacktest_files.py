@@ -94,7 +94,7 @@ def test_a_market_is_rebuilt_from_its_events(tmp_path, monkeypatch):
     assert [row[2] == AggressorSide.BUY for row in stored] == [trade.side == Side.BID for trade in trades]
     assert {row[6] < row[7] for row in deltas} == {True}
     assert {finding.kind for finding in report.findings} <= {FindingKind.MADE_ID, FindingKind.UNKNOWN_DELETE}
-    assert "have no trade ids" in report.notes[0]
+    assert "no ids of trades" in report.notes[0]
     assert_round_trip(tmp_path / "c", tmp_path / "flat")
 
 

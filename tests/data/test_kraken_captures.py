@@ -12,9 +12,9 @@ import pytest
 from modelled_market import Message, assert_rebuilt, assert_refused, assert_round_trip, rows_of
 from nautilus_trader.model import AggressorSide
 
+from mm_nautilus.data import csv_files
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.importing import import_files
-from mm_nautilus.data.readers import message_lines
 from mm_nautilus.data.readers.kraken import KrakenReader
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook, view_changes
@@ -106,7 +106,7 @@ LATE = 4_000_000
 
 @pytest.mark.parametrize(("form", "delay"), [(bare, 0), (behind_time, LATE), (wrapped, LATE)])
 def test_a_view_is_rebuilt_from_frames(tmp_path, monkeypatch, form, delay):
-    monkeypatch.setattr(message_lines, "_BLOCK_BYTES", 2000)
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 2000)
     found = frames()
     lines = [form(T0_US - 9, ACK), form(T0_US - 8, HEARTBEAT), *(form(us, raw) for us, raw, _ in found)]
     lines.insert(4, form(found[2][0] - 1, trade(found[2][0] - 1, 12, buy=False)))

@@ -1,7 +1,6 @@
 """Linear contracts: money by hand from the fills is the summary, the tables, the report and the account."""
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,16 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from made_markets import MadeMarket, instrument
-from nautilus_trader.model import (
-    AssetClass,
-    Currency,
-    InstrumentId,
-    PerpetualContract,
-    Price,
-    Quantity,
-    Symbol,
-)
-from nautilus_trader.persistence import ParquetDataCatalog
 from whole_runs import FinishedRun, fills_digest
 
 from mm_nautilus.checks.refusals import RefusedRunError
@@ -214,41 +203,6 @@ def test_the_command_pays_as_much(tmp_path: Path, funded: FinishedRun) -> None:
     assert paid == funded.summary["equity"]["exact"]["funding"]
     assert ", funding -$0.00" in done.stdout.replace("\n", " ")
     assert "funding" in (path.parent / "report.html").read_text()
-
-
-def test_a_perpetual_contract_is_traded_and_funded_as_a_crypto_perpetual(
-    tmp_path: Path, funded: FinishedRun
-) -> None:
-    catalog = tmp_path / "catalog"
-    stored_funding(catalog)
-    MARKET.write(catalog, PERPETUAL)
-    shutil.rmtree(catalog / "data" / "crypto_perpetual")
-    xrp, usdt = Currency.from_str("XRP"), Currency.from_str("USDT")
-    contract = PerpetualContract(
-        InstrumentId.from_str(PERPETUAL.instrument_id),
-        Symbol(SYMBOL),
-        "XRP",
-        AssetClass.CRYPTOCURRENCY,
-        usdt,
-        usdt,
-        False,
-        3,
-        2,
-        Price.from_str("0.001"),
-        Quantity.from_str("0.01"),
-        0,
-        0,
-        base_currency=xrp,
-        margin_init=Decimal("0.5"),
-        margin_maint=Decimal("0.25"),
-    )
-    ParquetDataCatalog(str(catalog)).write_instruments([contract])
-    config = RunConfig.model_validate(given(tmp_path, SYMBOL))
-    run = FinishedRun(config, run_backtest(config))
-    assert fills_digest(run.table("fills")) == fills_digest(funded.table("fills"))
-    assert run.summary["equity"]["exact"] == funded.summary["equity"]["exact"]
-    (stored,) = ParquetDataCatalog(str(run.outcome.folder / "funding")).instruments()
-    assert isinstance(stored, PerpetualContract)
 
 
 def test_each_payment_is_booked_at_its_time(funded: FinishedRun) -> None:

@@ -47,7 +47,8 @@ class BinanceReader(MessageReader):
 
     def knows(self, message: Message) -> bool:
         """Return whether this is a stream's message, a depth snapshot, or an answer."""
-        return not message.keys().isdisjoint(("stream", "e", "lastUpdateId", "code", "result"))
+        is_answer = "method" not in message and not message.keys().isdisjoint(("code", "result"))
+        return is_answer or not message.keys().isdisjoint(("stream", "e", "lastUpdateId"))
 
     def subject(self, message: Message) -> tuple[str, int | None] | None:
         """Return symbol and time of changes, trades and snapshots; snapshots of spot have neither."""

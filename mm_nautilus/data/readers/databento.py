@@ -14,7 +14,7 @@ from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowBlock, RowKind, SourceFile, SourceRows, Words
 from mm_nautilus.data.readers.dbn_file import ZSTD_START, DbnMetadata, Records, opened
 from mm_nautilus.data.readers.order_levels import OrderLevels
-from mm_nautilus.data.readers.whole_books import BookDifferences
+from mm_nautilus.data.whole_books import WholeBooks
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Ints, Side
@@ -25,14 +25,13 @@ _UNIT: Final = Decimal("1e-9")
 """Prices are multiples of this."""
 _NO_PRICE: Final = 2**63 - 1
 _LAST, _MAYBE_BAD_BOOK = 0x80, 0x04
+_LEVEL_SIDES: Final = np.repeat([Side.BID, Side.ASK], 10)
 _NOTES: Final = {
-    "mbo": "Databento's orders are added up to levels: what a queue of orders was is not kept.",
-    "mbp-10": "Databento's mbp-10 shows ten levels a side: those that leave them are deleted, others are unknown.",
+    "mbo": "orders are added up to levels: the queue of orders is not kept",
+    "mbp-10": "ten levels a side: those that leave them are deleted, others are not known",
     "trades": "",
 }
-_NO_IDS: Final = (
-    "Databento's trades have no ids: they are made of ts_recv and the number among trades of that time."
-)
+_NO_IDS: Final = "no ids of trades: made of the time of receipt and the number among trades of that time"
 
 
 class DatabentoReader:
@@ -43,7 +42,7 @@ class DatabentoReader:
 
     def __init__(self) -> None:
         self._orders = OrderLevels()
-        self._books = BookDifferences()
+        self._books = WholeBooks()
 
     def recognises(self, path: Path, start: bytes) -> bool:
         """Return whether a file is a DBN file, plain or by its name a compressed one."""
@@ -105,7 +104,8 @@ class DatabentoReader:
             book = self._orders.apply(records[chosen], columns[:, chosen])
         elif schema == "mbp-10":
             ends = check.book_ends(records, rows)
-            book = self._books.apply(rows[ends], event[ends], init[ends], *check.levels(records, rows, ends))
+            places = (rows[ends], event[ends], init[ends])
+            book = self._books.differences(places, _LEVEL_SIDES, *check.levels(records, ends))
         return RowBlock(len(records), bytes_read, book, trades)
 
 
@@ -200,15 +200,15 @@ class _Check:
         ends: Ints = np.flatnonzero(timely & fits & ((records["flags"] & _LAST) != 0))
         return ends
 
-    def levels(
-        self, records: Records, _rows: Ints, ends: Ints
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return prices in ticks and sizes in lots of the books at some records: bids, then asks, 0 for none."""
+    def levels(self, records: Records, ends: Ints) -> tuple[Ints, Ints]:
+        """Return ticks and lots of the books at some records: bids, then asks; 0 lots for no level."""
         levels = records["levels"][ends]
-        prices = np.stack([levels["bid_px"], levels["ask_px"]], axis=1)
-        sizes = _lots(np.stack([levels["bid_sz"], levels["ask_sz"]], axis=1), self._fit.spec)[0]
-        ticks = np.where((prices == _NO_PRICE) | (sizes == 0), 0, self._ticks(prices)[0])
-        return ticks, np.where(ticks == 0, 0, sizes)
+        prices = np.concatenate([levels["bid_px"], levels["ask_px"]], axis=1)
+        sizes = np.concatenate([levels["bid_sz"], levels["ask_sz"]], axis=1)
+        is_none = prices == _NO_PRICE
+        return np.where(is_none, 0, self._ticks(prices)[0]), np.where(
+            is_none, 0, _lots(sizes, self._fit.spec)[0]
+        )
 
     def _reason(self, record: Any) -> str:
         """Say what the first wrong field of a record must be and what it was."""

@@ -28,10 +28,9 @@ _FIRST_NS, _LAST_NS = 10**18, 9 * 10**18 - 1
 _OTHER_UNITS: Final = {10: "seconds", 13: "milliseconds", 16: "microseconds"}
 _LABEL: Final = "hftbacktest events"
 _NOTES: Final = (
-    "hftbacktest's events have no trade ids: they are made of a trade's local time and its number among those of that "
-    "time.",
-    "hftbacktest's prices and sizes are floats: each is read as the multiple of the increment that it is nearest to.",
-    "hftbacktest keeps the levels beyond a snapshot's range; here a snapshot is the whole book.",
+    "no ids of trades: made of the time of receipt and the number among trades of that time",
+    "floats: each is read as the multiple of the increment that it is nearest to",
+    "a snapshot is the whole book, though hftbacktest keeps the levels beyond its range",
 )
 _WORDS: Final = Words(
     received="local_ts",

@@ -65,7 +65,8 @@ class KrakenReader(MessageReader):
 
     def knows(self, message: Message) -> bool:
         """Return whether this is a channel's frame, or an answer to a request."""
-        return isinstance(message.get("channel"), str) or isinstance(message.get("method"), str)
+        is_frame = isinstance(message.get("channel"), str) and "sequence_num" not in message
+        return is_frame or isinstance(message.get("method"), str)
 
     def subject(self, message: Message) -> tuple[str, int | None] | None:
         """Return symbol and time of book and trade frames."""

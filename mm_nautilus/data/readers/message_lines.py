@@ -1,30 +1,19 @@
 """Messages of a venue as lines of a file: plain, gzip or zip; bare, behind a local time, or within a wrapper."""
 
-import codecs
-import gzip
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
-from mm_nautilus.config.near_files import near_file_hint
-from mm_nautilus.data.csv_files import shown
-from mm_nautilus.errors import DataError
+from mm_nautilus.data.csv_files import blocks, shown
 
 type Message = dict[str, Any]
 """A JSON object; fractions are texts, as written."""
 
-_BLOCK_BYTES = 4 << 20
-ZIP_START: Final = b"PK\x03\x04"
-_GZIP_START: Final = b"\x1f\x8b"
 _BEHIND_TIME: Final = re.compile(rb"([0-9]+) +(?=\{)")
 _TIME_TEXT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|\+00:00)", re.ASCII
@@ -53,61 +42,16 @@ class LineBlock:
     """Whether the last one has a line break."""
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[BufferedReader, IO[bytes]]]:
-    """Open a plain, gzip or zip file by its first bytes; yields the stored file and the stream of its lines.
-
-    A failure to read within the block becomes a `DataError`.
-    """
-    try:
-        with path.open("rb") as stored:
-            start = stored.peek(4)[:4]
-            if start.startswith(_GZIP_START):
-                yield stored, cast(BufferedReader, gzip.GzipFile(fileobj=stored))
-            elif start == ZIP_START:
-                with _only_member(path, zipfile.ZipFile(stored)) as member:
-                    yield stored, member
-            else:
-                yield stored, stored
-    except FileNotFoundError as error:
-        hint = near_file_hint(path, (f"*{path.suffix}",), "file of this kind")
-        raise DataError(f"{path} does not exist ({hint})") from error
-    except EOFError as error:
-        raise DataError(f"{path} is cut off: its compressed data ends early; download it again") from error
-    except (zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        text = f"{path} is cut off or damaged and cannot be decompressed ({error}); download it again"
-        raise DataError(text) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _only_member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
-    names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    if len(names) != 1:
-        raise DataError(f"{path} must hold one file, holds {len(names)}; unpack it and give its files")
-    return archive.open(names[0])
-
-
 def line_blocks(path: Path) -> Iterator[LineBlock]:
     """Yield a file's lines without their ends, some megabytes at a time; empty lines at the end are left out.
 
     A `DataError` says that the file is missing, cut off or damaged.
     """
-    number, rest = 1, b""
-    with _opened(path) as (stored, stream):
-        while chunk := stream.read(_BLOCK_BYTES):
-            text = rest + chunk
-            if number == 1 and not rest:
-                text = text.removeprefix(codecs.BOM_UTF8)
-            rows_end = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))
-            stop = text.index(b"\n", rows_end) + 1 if rows_end else 0
-            rest = text[stop:]
-            if stop:
-                lines = text[: stop - 1].split(b"\n")
-                yield LineBlock(lines, number, stored.tell(), terminated=True)
-                number += len(lines)
-        if rest.strip(b"\r\n"):
-            yield LineBlock([rest], number, stored.tell(), terminated=False)
+    number = 1
+    for text, bytes_read, terminated in blocks(path, has_header=False):
+        lines = text[:-1].split(b"\n")
+        yield LineBlock(lines, number, bytes_read, terminated)
+        number += len(lines)
 
 
 def message_of(text: bytes | str) -> Message:

@@ -12,7 +12,6 @@ from mm_nautilus.data.csv_files import shown
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, RowBlock, RowKind, SourceFile, SourceRows, Words
 from mm_nautilus.data.readers.message_lines import (
-    ZIP_START,
     LineBlock,
     MalformedMessageError,
     Message,
@@ -91,7 +90,7 @@ class MessageReader(ABC):
     def recognises(self, path: Path, start: bytes) -> bool:
         """Return whether one of the first lines of a file holds a message of the feed."""
         lines = start.split(b"\n")[:_GUESSED_LINES]
-        if start.startswith(ZIP_START):
+        if start.startswith(b"PK"):
             try:
                 lines = [line for _, line in islice(_first_lines(path), _GUESSED_LINES)]
             except DataError:
@@ -125,9 +124,7 @@ class MessageReader(ABC):
 
     def _file(self, path: Path, wrapping: Wrapping, symbol: str, first_ns: int) -> SourceFile:
         one_clock = not wrapping.has_local_time
-        note = (
-            f"The messages have no local time: {self.exchange}'s own time stands for it, with the latency given.",
-        )
+        note = ("one clock: the time of receipt is the exchange's time plus a latency",)
         words = Words(
             received="the time" if one_clock else "the local time",
             event=self.event_name,
