@@ -238,6 +238,34 @@ def _print_import(report: "ImportReport", catalog: CatalogPath) -> None:
     )
 
 
+@data_app.command("funding")
+def funding_command(
+    *,
+    files: Annotated[list[Path], typer.Argument(help="CSV or CSV.gz files of one perpetual, in any order.")],
+    catalog: Annotated[
+        CatalogPath,
+        typer.Option(metavar="PATH", help="The catalog's folder or URL.", parser=catalog_place),
+    ],
+    symbol: Annotated[str, typer.Option(help="The perpetual, as the catalog names it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Add a perpetual's funding rates to its catalog, all or nothing.
+
+    The CSV files are Tardis' derivative_ticker or Binance's fundingRate.
+
+    Example: mm-nautilus data funding BTCUSDT-fundingRate-2025-09.csv --catalog catalog --symbol BTCUSDT-PERP
+    """
+    from mm_nautilus.data.funding_files import import_funding  # noqa: PLC0415 (keeps --help fast)
+
+    with ending_on_signals("the import was interrupted; nothing was written"):
+        report = import_funding(files, symbol, catalog)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    late = f"; {counted(report.late, 'row')} after its payment left out" if report.late else ""
+    print_line(f"{report.instrument_id} in {catalog}: {counted(report.rates, 'funding rate')}{late}")
+
+
 @data_app.command("check")
 def check_command(
     catalog: CatalogFolder, gap_seconds: GapSeconds = GAP_SECONDS, as_json: AsJson = False

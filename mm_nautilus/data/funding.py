@@ -77,17 +77,15 @@ def _rows(path: StoredPath) -> Iterator[FundingRate]:
                 rate = Decimal(text)
             except (InvalidOperation, TypeError) as error:
                 raise DataError(f"{where} must be a number, was {text}") from error
-            if not abs(rate) < 1:
+            if not (rate.is_finite() and abs(rate) < 1):
                 raise DataError(f"{where} must be a fraction of the position's value, was {text}")
             yield FundingRate(ts_ns, rate, next_ns)
 
 
-def write_rates(catalog: Path, spec: InstrumentSpec, rates: Sequence[FundingRate]) -> None:
-    """Write one instrument's rates, at least one, in time order, as a catalog's `FundingRateUpdate`."""
-    folder = catalog / "data" / FUNDING_FOLDER / folder_name(spec.instrument_id)
-    folder.mkdir(parents=True)
+def rates_table(spec: InstrumentSpec, rates: Sequence[FundingRate]) -> pa.Table:
+    """Return one instrument's rates, in time order, as a catalog's `FundingRateUpdate`."""
     times = [rate.ts_ns for rate in rates]
-    table = pa.table(
+    return pa.table(
         {
             "rate": [f"{rate.rate:f}" for rate in rates],
             "interval": pa.nulls(len(rates), pa.uint64()),
@@ -97,4 +95,10 @@ def write_rates(catalog: Path, spec: InstrumentSpec, rates: Sequence[FundingRate
         },
         schema=pa.schema(_FIELDS).with_metadata({"instrument_id": spec.instrument_id}),
     )
-    pq.write_table(table, folder / file_name(times[0], times[-1]))
+
+
+def write_rates(catalog: Path, spec: InstrumentSpec, rates: Sequence[FundingRate]) -> None:
+    """Write one instrument's rates, at least one, in time order, to a catalog without any."""
+    folder = catalog / "data" / FUNDING_FOLDER / folder_name(spec.instrument_id)
+    folder.mkdir(parents=True)
+    pq.write_table(rates_table(spec, rates), folder / file_name(rates[0].ts_ns, rates[-1].ts_ns))

@@ -294,7 +294,7 @@ def test_problems_of_the_text_and_of_the_values_are_reported_together(tmp_path):
         f"{path}:8: key gamma must be given once, was given again as 8 (first in line 7)",
         f"{path}:8: strategy.gamma: gamma must be between 0.01 and 1.0, got 8",
         f"{path}:13: colour: unknown key colour (known here: name, catalog, start, end, chunk_rows, venue, "
-        "strategy, metrics, output), was 'red'",
+        "funding, strategy, metrics, output), was 'red'",
     ]
 
 
