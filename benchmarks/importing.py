@@ -2,13 +2,16 @@
 
 Usage: python benchmarks/importing.py [--rows N] [--rounds N]
 
-A simulated book is exported as a Tardis file and repeated, later each time, until it has the rows. Each import is a
-process of its own, in turns; what counts is the CPU time from the first byte to the finished catalog, as other programs
-take the wall time of a busy machine. The engine checks no symbol, tick or time, and follows no book.
+A simulated book is exported as a Tardis file and repeated, later each time, until it has the rows; a Parquet table of
+the same rows has columns of other names, and prices as floats. Each import is a process of its own, in turns. Rows a
+second are counted from the first byte to the finished catalog: by CPU time, and by wall time, which a quiet machine
+makes shorter, as the next block is read while the last one is checked. The engine checks no symbol, tick or time, and
+follows no book.
 """
 
 import argparse
 import gzip
+import resource
 import shutil
 import statistics
 import subprocess
@@ -17,18 +20,35 @@ import tempfile
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
 from nautilus_trader.adapters.tardis import load_tardis_deltas
 from nautilus_trader.model import InstrumentId
 from nautilus_trader.persistence import ParquetDataCatalog
 
+from mm_nautilus.data.column_map import load_map
 from mm_nautilus.data.export import export_catalog
 from mm_nautilus.data.formats import FORMATS
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
+from mm_nautilus.data.table import TableReader
 
 INSTRUMENT = "XRPUSDT"
 BOOK = f"{INSTRUMENT}_incremental_book_L2.csv.gz"
+TABLE = "book.parquet"
+MAP = """\
+name: own book
+kind: book
+symbol: pair
+time: at
+received: got
+snapshot: full
+side: way
+price: px
+size: qty
+"""
 
 
 def write_file(folder: Path, rows: int) -> None:
@@ -60,6 +80,25 @@ def run_import(folder: Path) -> int:
     return found.deltas
 
 
+def write_table(folder: Path) -> None:
+    """Write the file's rows as a table of other columns, and its map."""
+    texts = dict.fromkeys(("price", "amount"), pa.string())
+    table = arrow_csv.read_csv(
+        folder / BOOK, convert_options=arrow_csv.ConvertOptions(column_types={**texts, "price": pa.float64()})
+    )
+    pq.write_table(
+        table.rename_columns(["place", "pair", "at", "got", "full", "way", "px", "qty"]), folder / TABLE
+    )
+    (folder / "map.yaml").write_text(MAP, encoding="utf-8")
+
+
+def run_table(folder: Path) -> int:
+    """Import the table by its map; returns the deltas written."""
+    spec = load_instrument(folder / f"{INSTRUMENT}.yaml", {}).spec
+    reader = TableReader([load_map(folder / "map.yaml")])
+    return import_files(reader, [folder / TABLE], spec, folder / "table").deltas
+
+
 def run_engine(folder: Path) -> int:
     """Load the file and write its deltas by the engine alone; returns how many."""
     spec = load_instrument(folder / f"{INSTRUMENT}.yaml", {}).spec
@@ -70,15 +109,16 @@ def run_engine(folder: Path) -> int:
     return len(deltas)
 
 
-MODES = {"import": run_import, "engine": run_engine}
+MODES = {"import": run_import, "table": run_table, "engine": run_engine}
 
 
-def measured(mode: str, folder: Path) -> float:
-    """Return how many rows a second of CPU a process of its own took."""
+def measured(mode: str, folder: Path) -> tuple[float, float, float]:
+    """Return rows a second of CPU and of wall time, and the peak of memory in MB, of a process of its own."""
     shutil.rmtree(folder / ("ours" if mode == "import" else mode), ignore_errors=True)
     words = [sys.executable, __file__, "--mode", mode, "--folder", str(folder)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout)
+    cpu, wall, peak = map(float, done.stdout.split())
+    return cpu, wall, peak
 
 
 def main() -> None:
@@ -92,19 +132,28 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.mode is not None:
-        started = time.process_time()
+        started = time.process_time(), time.perf_counter()
         rows = MODES[given.mode](given.folder)
-        print(rows / (time.process_time() - started))
+        seconds = time.process_time() - started[0], time.perf_counter() - started[1]
+        print(*(rows / taken for taken in seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     with tempfile.TemporaryDirectory() as folder:
         write_file(Path(folder), given.rows)
-        rates: dict[str, list[float]] = {mode: [] for mode in MODES}
+        write_table(Path(folder))
+        rates: dict[str, list[tuple[float, float, float]]] = {mode: [] for mode in MODES}
         for _ in range(given.rounds):
             for mode, found in rates.items():
                 found.append(measured(mode, Path(folder)))
     for mode, found in rates.items():
-        middle, least, most = (pick(found) / 1e6 for pick in (statistics.median, min, max))
-        print(f"{mode}: {middle:.2f} M rows a second of CPU ({least:.2f}..{most:.2f})")
+        texts = [
+            f"{statistics.median(column):.{digits}f} ({min(column):.{digits}f}..{max(column):.{digits}f})"
+            for column, digits in (
+                ([row[0] / 1e6 for row in found], 2),
+                ([row[1] / 1e6 for row in found], 2),
+                ([row[2] for row in found], 0),
+            )
+        ]
+        print(f"{mode}: {texts[0]} M rows a second of CPU, {texts[1]} of wall time; peak {texts[2]} MB")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Tables, CSV or Parquet, by a map of their columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -105,10 +107,13 @@ class TableReader:
         layout = self._found[file.path]
         rows = TableRows(file, layout.columns, layout.units, fit)
         is_book = file.kinds == (RowKind.BOOK,)
-        found = _parquet_blocks(file, layout) if file.place == "row" else _csv_blocks(file, layout, fit)
-        for block, count, bytes_read in found:
-            given = rows.rows(block)
-            yield RowBlock(count, bytes_read, *((given, None) if is_book else (None, given)))
+        found = _parquet_blocks(file, layout) if file.place == "row" else _csv_blocks(file, layout)
+        with closing(_ahead(found)) as blocks_ahead:
+            for block, count, bytes_read in blocks_ahead:
+                given = rows.rows(block)
+                yield RowBlock(count, bytes_read, *((given, None) if is_book else (None, given)))
+                if block.is_cut:
+                    fit.findings.count(file.path, FindingKind.UNTERMINATED, 1)
 
 
 class _Layout:
@@ -206,16 +211,24 @@ def _refuse_missing(path: Path, columns: ColumnMap, names: Sequence[str]) -> Non
         raise DataError("\n".join(texts))
 
 
+def _ahead[Item](items: Iterator[Item]) -> Generator[Item]:
+    """Yield items, the next of which is made in another thread while the last one is used."""
+    with ThreadPoolExecutor(1) as other:
+        coming = other.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = other.submit(next, items, None)
+            yield item
+
+
 # -- CSV ----------------------------------------------------------------------------------------------------
 
 
-def _csv_blocks(file: SourceFile, layout: _Layout, fit: Fit) -> Iterator[tuple[TableBlock, int, int]]:
+def _csv_blocks(file: SourceFile, layout: _Layout) -> Iterator[tuple[TableBlock, int, int]]:
     line = 1 + layout.has_header
     for text, bytes_read, terminated in blocks(file.path, has_header=layout.has_header):
         count = text.count(b"\n")
-        yield _csv_block(file.path, layout, text, line, count), count, bytes_read
-        if not terminated:
-            fit.findings.count(file.path, FindingKind.UNTERMINATED, 1)
+        block = _csv_block(file.path, layout, text, line, count)
+        yield replace(block, is_cut=not terminated), count, bytes_read
         line += count
 
 

@@ -36,6 +36,8 @@ class TableBlock:
     """Lines between them that are no rows."""
     shape: Callable[[int], str | None]
     """Says what keeps a line from being a row, None where it is one."""
+    is_cut: bool = False
+    """Whether its last line has no line break."""
 
 
 class TableRows:
