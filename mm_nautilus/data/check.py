@@ -25,6 +25,7 @@ from mm_nautilus.data.catalog_files import (
 )
 from mm_nautilus.data.catalog_fitness import order_problem, precision_problem
 from mm_nautilus.data.check_report import CatalogReport, InstrumentReport, OutsideTrades, Problem, TypeReport
+from mm_nautilus.data.funding import stored_rates
 from mm_nautilus.data.row_streams import RecentIds
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.gaps import SilenceFinder
@@ -84,6 +85,7 @@ def check_catalog(
             f"recordings that are not in the catalog yet: {waiting}; they are in progress, or wait for "
             "`mm-nautilus data recover`"
         )
+    problems += [problem for spec in specs if (problem := _funding_problem(reader, spec)) is not None]
     checks = [_InstrumentCheck(reader, spec, limits, problems, notes) for spec in specs]
     progress = Progress(sum(check.rows for check in checks), on_progress)
     reports = tuple(check.run(progress) for check in checks)
@@ -101,6 +103,15 @@ def _instruments(reader: CatalogReader, problems: list[Problem]) -> list[Instrum
     if not specs and not reader.definitions.refused:
         problems.append(Problem("no_instruments", "", f"{reader.folder} defines no instruments"))
     return specs
+
+
+def _funding_problem(reader: CatalogReader, spec: InstrumentSpec) -> Problem | None:
+    """Return what is wrong with the first of an instrument's funding rates that a run would refuse."""
+    try:
+        stored_rates(reader.folder, spec)
+    except DataError as error:
+        return Problem("funding", spec.instrument_id, str(error))
+    return None
 
 
 def _note_undefined_data(

@@ -29,6 +29,7 @@ _FIELDS: Final[dict[str, pa.DataType]] = {
     "ts_init": _TIME,
 }
 _HOUR_NS: Final = 3_600_000_000_000
+_LAST_NS: Final = 2**63 - 1
 
 
 class FundingRate(NamedTuple):
@@ -46,20 +47,21 @@ def constant_rates(rate_pct: float, every_hours: float, start_ns: int, end_ns: i
     return [FundingRate(moment, rate, moment) for moment in range(first, end_ns, step)]
 
 
-def stored_rates(catalog: StoredPath, spec: InstrumentSpec, start_ns: int, end_ns: int) -> list[FundingRate]:
+def stored_rates(
+    catalog: StoredPath, spec: InstrumentSpec, start_ns: int = 0, end_ns: int = _LAST_NS
+) -> list[FundingRate]:
     """Return a catalog's rates for the payments within a span, nanoseconds, without its ends.
 
     A `DataError` names the first row that is damaged, has no time of payment, or comes after it.
     """
-    found: list[FundingRate] = []
     folder = catalog / "data" / FUNDING_FOLDER / folder_name(spec.instrument_id)
-    paths: list[StoredPath] = sorted(folder.glob("*.parquet"))
-    for path in paths:
-        for row in _rows(path):
-            if found and (row.rate, row.next_ns) == found[-1][1:]:
-                continue
-            if start_ns < row.next_ns < end_ns:
-                found.append(row._replace(ts_ns=max(row.ts_ns, start_ns)))
+    paths: list[StoredPath] = list(folder.glob("*.parquet"))
+    found: list[FundingRate] = []
+    for row in sorted(row for path in paths for row in _rows(path)):
+        if found and row[1:] == found[-1][1:]:
+            continue
+        if start_ns < row.next_ns < end_ns:
+            found.append(row._replace(ts_ns=max(row.ts_ns, start_ns)))
     return found
 
 

@@ -254,6 +254,9 @@ def test_a_funding_rate_that_cannot_be_paid_is_refused_before_the_run(
 ) -> None:
     funding_row(tmp_path / "catalog", **changes)
     said = refusal(tmp_path, PERPETUAL)
+    (problem,) = check_catalog(tmp_path / "catalog").problems
+    assert (problem.kind, problem.instrument_id) == ("funding", PERPETUAL.instrument_id)
+    assert words in problem.text
     assert "the funding rate of 2025-12-13T11:59:59" in said
     assert words in said
 
