@@ -332,7 +332,13 @@ def _definition(spec: InstrumentSpec) -> dict[str, Any]:
         **{name: f"{number:f}" for name, number in numbers.items() if number is not None},
         "source_symbol": source_symbol(spec),
         **({"simulated": True} if spec.simulated else {}),
+        **({} if spec.kind == "spot" else _contract_terms(spec)),
     }
+
+
+def _contract_terms(spec: InstrumentSpec) -> dict[str, Any]:
+    rates = {"margin_init_pct": spec.margin_init_rate, "margin_maint_pct": spec.margin_maint_rate}
+    return {"type": spec.kind, **{name: f"{100 * rate:f}" for name, rate in rates.items()}}
 
 
 # -- Tardis CSV files, which the import reads back ----------------------------------------------------------

@@ -23,7 +23,7 @@ type _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([/_:-][A-Za-z0-9]+)*$"
 type _Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 type _Step = Annotated[Decimal, Field(gt=0, le=10**9)]
 type _Percent = Annotated[Decimal, Field(ge=-LARGEST_FEE_PCT, le=LARGEST_FEE_PCT)]
-type _Margin = Annotated[Decimal, Field(gt=0, le=100)]
+type _Margin = Annotated[Decimal, Field(ge=0, le=100)]
 
 
 class _Definition(BaseModel):
@@ -61,7 +61,7 @@ _ALLOWED = {
     "simulated": "true or false",
     "type": "spot or perpetual",
     "settlement": "a currency code, such as USDT",
-    **dict.fromkeys(("margin_init_pct", "margin_maint_pct"), "a percentage above 0 and up to 100"),
+    **dict.fromkeys(("margin_init_pct", "margin_maint_pct"), "a percentage between 0 and 100"),
     **dict.fromkeys(
         ("maker_fee_pct", "taker_fee_pct"), f"a percentage between -{LARGEST_FEE_PCT} and {LARGEST_FEE_PCT}"
     ),

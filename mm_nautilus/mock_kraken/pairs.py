@@ -63,8 +63,8 @@ class Pair:
 def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:
     """Return the pairs of instruments by their WebSocket v2 names.
 
-    A DataError says that two instruments would have the same name, or a lot is not 1, 0.1, 0.01 ..., as Kraken's
-    protocol requires.
+    A DataError says that an instrument is no spot pair, two of them would have the same name, or a lot is not 1, 0.1,
+    0.01 ..., as Kraken's protocol requires.
     """
     pairs: dict[str, Pair] = {}
     for spec in specs:
@@ -77,6 +77,10 @@ def kraken_pairs(specs: Iterable[InstrumentSpec]) -> dict[str, Pair]:
 
 
 def _kraken_pair(spec: InstrumentSpec) -> Pair:
+    if spec.kind != "spot":
+        raise DataError(
+            f"{spec.instrument_id} is a {spec.kind}; the local venue speaks Kraken's protocol of spot pairs"
+        )
     if spec.size_increment != Decimal(1).scaleb(-spec.size_precision):
         raise DataError(
             f"the lot of {spec.instrument_id} must be 1, 0.1, 0.01 ... to be expressed in Kraken's protocol, "

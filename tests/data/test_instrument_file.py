@@ -166,10 +166,10 @@ def test_a_perpetual_has_margins_that_leverage_divides(tmp_path):
 
 
 def test_what_is_not_linear_is_refused_by_name(tmp_path):
-    text = PERPETUAL + "settlement: XRP\nmultiplier: 0.001\nmargin_init_pct: 0\n"
+    text = PERPETUAL + "settlement: XRP\nmultiplier: 0.001\nmargin_init_pct: 101\n"
     path = write(tmp_path, text)
-    assert problems(path) == [f"{path}:15: margin_init_pct must be a percentage above 0 and up to 100, was 0"]
-    path = write(tmp_path, text.replace("margin_init_pct: 0", ""))
+    assert problems(path) == [f"{path}:15: margin_init_pct must be a percentage between 0 and 100, was 101"]
+    path = write(tmp_path, text.replace("margin_init_pct: 101", ""))
     only = "only spot pairs and linear perpetuals and futures of multiplier 1 are quoted"
     assert problems(path) == [
         f"{path}:14: multiplier must be 1, was 0.001; {only}",

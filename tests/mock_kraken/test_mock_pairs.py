@@ -121,6 +121,12 @@ def test_one_pair_of_two_venues_is_refused() -> None:
         kraken_pairs([spec, replace(spec, venue="OTHER")])
 
 
+def test_a_contract_is_refused() -> None:
+    spec = replace(KRAKEN_SPOT["BTC/USDT"], kind="perpetual")
+    with pytest.raises(DataError, match=r"BTC/USDT\.KRAKEN is a perpetual; the local venue speaks"):
+        kraken_pairs([spec])
+
+
 # -- Books --------------------------------------------------------------------------------------------------
 
 

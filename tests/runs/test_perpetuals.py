@@ -21,7 +21,9 @@ from mm_nautilus.config.run import RunConfig, as_yaml_values
 from mm_nautilus.data.book_tops import BookReplay
 from mm_nautilus.data.catalog import CatalogReader, catalog_contents
 from mm_nautilus.data.check import check_catalog
+from mm_nautilus.data.export import export_catalog
 from mm_nautilus.data.funding import FundingRate, write_rates
+from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.runs.backtest import run_backtest
 
@@ -299,6 +301,13 @@ def test_leverage_bounds_the_position(tmp_path: Path) -> None:
 def test_a_perpetual_without_an_initial_margin_is_warned_of(tmp_path: Path) -> None:
     run = traded(tmp_path, replace(PERPETUAL, margin_init_rate=Decimal(0)))
     assert any("the initial margin of XRPUSDT-PERP is 0 %" in text for text in run.summary["warnings"])
+
+
+def test_its_export_is_the_same_perpetual(tmp_path: Path) -> None:
+    MARKET.write(tmp_path / "catalog", PERPETUAL)
+    export_catalog(tmp_path / "catalog", tmp_path / "out")
+    (path,) = (tmp_path / "out").glob("*.yaml")
+    assert load_instrument(path, {}).spec == PERPETUAL
 
 
 def test_the_check_and_the_list_of_a_catalog_take_it(tmp_path: Path) -> None:
