@@ -1,5 +1,6 @@
 """The `search` command."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from mm_nautilus.cli.completion import config_files, search_names
 from mm_nautilus.cli.console import ending_on_signals, print_json, print_line, print_table, progress_bar
 from mm_nautilus.cli.options import AsJson, Overrides, Quiet, may_be_shipped
 from mm_nautilus.errors import ConfigError, StoppedRunError
+from mm_nautilus.system.ending_signals import ending_signals
 from mm_nautilus.system.plain_text import counted
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def search_command(
             )
         try:
             with _progress(shows=not (quiet or as_json)) as on_progress, runner:
-                outcome = search(runner, on_progress)
+                outcome = _searched(search, runner, on_progress)
         except StoppedRunError as stopped:
             if as_json:
                 print_json(stopped.outcome.document)
@@ -115,6 +117,15 @@ def search_command(
 
 
 type _Search = Callable[["Runner", "OnProgress"], "SearchOutcome"]
+
+
+def _searched(search: _Search, runner: "Runner", on_progress: "OnProgress") -> "SearchOutcome":
+    """Run a search; a signal that comes after it, while its runner ends, can stop nothing and is ignored."""
+    try:
+        return search(runner, on_progress)
+    finally:
+        for number in ending_signals():
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _runner(jobs: int | None, ray: str | None) -> "Runner":

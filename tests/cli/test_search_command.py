@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from small_search import write_small
 
 from mm_nautilus.cli.completion import search_names
 from mm_nautilus.cli.search import print_search
+from mm_nautilus.errors import StoppedRunError
 from mm_nautilus.search.run_search import SearchOutcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -218,6 +220,27 @@ def test_the_terminal_names_winners_failures_and_refusals(tmp_path: Path, capsys
         "1 of the points was refused: no such point",
         *document["verdict"]["lines"],
     ]
+
+
+def test_a_second_signal_takes_nothing_back_of_what_the_first_one_said(command, tmp_path: Path, monkeypatch):
+    """It comes while the runner ends its processes, after the search has."""
+
+    @contextmanager
+    def slow_to_end(*_settings: Any):
+        try:
+            yield
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def stopped(*_arguments: Any):
+        raise StoppedRunError("what had ended is saved", 130, None)
+
+    monkeypatch.setattr("mm_nautilus.cli.search._runner", slow_to_end)
+    monkeypatch.setattr("mm_nautilus.cli.search._new", lambda *_settings, **_words: stopped)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = command("search", "any.yaml", "--out", str(tmp_path))
+    assert (code, out, err.strip()) == (130, "", "what had ended is saved")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # -- Searches -------------------------------------------------------------------------------------------------
