@@ -82,6 +82,7 @@ def _symbol_figures(run: FinishedRun, symbol: str) -> tuple[dict[str, Any], pd.D
         "total_pnl": total,
         "avg_pnl": realized / len(trades) if len(trades) else 0.0,
         "fees": float(fills.commission.sum()),
+        "funding": 0.0,  # of pairs
         "turnover": turnover,
         "pnl_turnover_bps": 1e4 * total / turnover if turnover else None,
         "maker_share_pct": 100 * (fills.liquidity == "MAKER").mean() if len(fills) else None,
@@ -224,6 +225,7 @@ def _equity_figures(
         "start": start,
         "end": float(last.equity),
         "revaluation": float(last.revaluation),
+        "funding": 0.0,
         "profit_factor": every[every > 0].sum() / losses if losses else None,
         "avg_trade_pnl": every.mean() if len(every) else 0.0,
     }
@@ -256,7 +258,7 @@ def _total_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
         f"orders_{name}": added(f"orders_{name}")
         for name in ("placed", "amended", "cancelled", "rejected", "denied")
     }
-    figures |= {name: converted(name) for name in ("realized_pnl", "fees", "turnover")}
+    figures |= {name: converted(name) for name in ("realized_pnl", "fees", "funding", "turnover")}
     figures |= {
         "win_rate": round(100 * figures["wins"] / trades, 1) if trades else 0.0,
         "total_pnl": pnl,
