@@ -132,6 +132,7 @@ MALFORMED = {
     ),
     "exponent": (replaced(3, '"5"', '"5e-9"'), "line 3: size must be a multiple of 0.00001, was `5e-9`"),
     "empty size": (replaced(3, '"5"', '""'), "line 3: size must be a number that is not negative, was empty"),
+    "no size": (replaced(3, '"5"', "null"), "line 3: size must be a number that is not negative, was empty"),
     "no bids": (replaced(2, '"b"', '"x"'), "line 2: b must not be missing"),
     "no update id": (replaced(2, '"u"', '"x"'), "line 2: u must not be missing"),
     "no data": (replaced(2, '"data"', '"x"'), "line 2: data must not be missing"),

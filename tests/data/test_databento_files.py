@@ -179,6 +179,7 @@ MALFORMED = {
     "no price": (changed(4, price=NOTHING), "row 4: price must not be missing"),
     "negative": (changed(4, price=-(10**9)), "row 4: price must be a number that is not negative, was -1"),
     "nothing": (changed(4, size=0), "row 4: size must be at least 1, was 0"),
+    "a damaged side": (changed(4, side=b"\xfe"), "row 4: side must be A or B, was"),
     "no side": (changed(4, side=b"N"), "row 4: side must be A or B, was N"),
     "no time": (
         changed(4, ts_recv=2**64 - 1),
@@ -209,6 +210,14 @@ def test_other_and_cut_files_are_refused(tmp_path):
     assert_refused(DatabentoReader(), path, "is cut off: it ends within row 10; download it again", SPEC)
     path.write_bytes(path.read_bytes()[:60])
     assert_refused(DatabentoReader(), path, "is cut off", SPEC)
+    plain = write(tmp_path, "mbo", orders(*SMALL), plain=True)
+    at = plain.read_bytes().index(b"\x01\0\0\0" + (20240101).to_bytes(4, "little"))
+    damaged = plain.read_bytes()[:at] + b"\xff\xff\xff\x7f" + plain.read_bytes()[at + 4 :]
+    plain.write_bytes(damaged)  # two thousand million intervals
+    assert_refused(
+        DatabentoReader(), plain, "is cut off or damaged within its metadata; download it again", SPEC
+    )
+    plain.unlink()
     path.write_bytes(b"price,size\n")
     assert_refused(DatabentoReader(), path, "is no DBN file: it must start with DBN", SPEC)
     path.unlink()

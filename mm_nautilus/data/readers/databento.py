@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mm_nautilus.data.csv_files import shown
 from mm_nautilus.data.exact_numbers import number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowBlock, RowKind, SourceFile, SourceRows, Words
@@ -226,7 +227,7 @@ class _Check:
         return (
             f"size must be {rule}, was {size}"
             if rule
-            else f"side must be A or B, was {record['side'].decode()}"
+            else f"side must be A or B, was {shown(record['side'].decode(errors='replace'))}"
         )
 
 

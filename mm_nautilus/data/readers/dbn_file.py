@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[tuple[DbnMetadata, Iterator[tuple[Records, in
         hint = near_file_hint(path, ("*.dbn", "*.dbn.zst"), "DBN file")
         raise DataError(f"{path} does not exist ({hint})") from error
     except (struct.error, EOFError) as error:
-        raise DataError(f"{path} is cut off within its metadata; download it again") from error
+        raise DataError(f"{path} is cut off or damaged within its metadata; download it again") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read, or is cut off or damaged: {error}") from error
 
@@ -116,6 +116,8 @@ def _symbols(text: bytes, width: int) -> dict[int, str]:
         name = _text(text[at : at + width])
         (intervals,), at = struct.unpack_from("<I", text, at + width), at + width + 4
         for _ in range(intervals):
+            if at + 8 + width > len(text):
+                raise EOFError
             other, at = _text(text[at + 8 : at + 8 + width]), at + 8 + width
             if other.isdecimal():
                 symbols[int(other)] = name

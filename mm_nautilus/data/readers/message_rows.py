@@ -122,7 +122,8 @@ def _columns(levels: Any) -> tuple[list[Any], list[Any]]:
 def _texts(values: Sequence[Any]) -> Any:
     """Return numbers as texts, whether messages write them so or bare."""
     try:
-        return pa.array(values, pa.string())
+        column: Any = pa.array(values, pa.string())
+        return column.fill_null("") if column.null_count else column
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
         return pa.array([value if isinstance(value, str) else str(value) for value in values], pa.string())
 
