@@ -55,6 +55,11 @@ def _kind(search: SearchFiles, key: str, values: Sequence[Any]) -> str:
     return "log" if values and key in search.logarithmic else "linear"
 
 
+def _order(categories: Sequence[str]) -> Figure:
+    """Return the properties of an axis that keep its categories in order."""
+    return {"categoryorder": "array", "categoryarray": list(categories)} if categories else {}
+
+
 def _history(search: SearchFiles, objective: SearchObjective) -> Figure:
     """Return each trial's figure in the order of the trials, and the best of each fold so far."""
     better = max if objective.direction == "maximize" else min
@@ -92,7 +97,9 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
         more = {"hover": hover, "customdata": told, "marker": {"symbol": symbol, "line": outline}}
         traces.append(_points(words, x, y, colour, **more))
     places = [x for trace in traces for x in trace["x"]]
-    ends = [min(places), max(places)] if places else []
+    kind = _kind(search, key, places)
+    categories = search.categories(key) if kind == "category" else []
+    ends: list[Any] = categories or ([min(places), max(places)] if places else [])
     for role, words in ROLES.items():
         colour, _ = _LOOKS[role]
         bases = [base for fold in search.folds if (base := search.baseline(fold, role)) is not None]
@@ -107,7 +114,7 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
         [1],
         pixels=330,
         hovermode="closest",
-        xaxis=_axis(short_key(key), _kind(search, key, places), ends),
+        xaxis=_axis(short_key(key), kind, ends) | _order(categories),
     )
 
 
@@ -215,6 +222,11 @@ def _parallel(search: SearchFiles, fold: int, runs: Sequence[Run]) -> Figure:
     study = _study(search, objective, runs)
     plain = json.loads(plot_parallel_coordinate(study, target_name=objective.name).to_json())
     traces = [trace for trace in plain["data"] if trace["mode"] == "lines"]
+    names = [objective.name, *map(short_key, search.keys)]
+    for trace in traces:
+        trace["customdata"] = [
+            [name, value] for name, (_, value) in zip(names, trace["customdata"], strict=True)
+        ]
     winner = search.winner(fold, "train")
     for run, trace in zip(runs, traces, strict=True):
         share = trace["y"][0] if objective.direction == "maximize" else 1.0 - trace["y"][0]
@@ -225,13 +237,12 @@ def _parallel(search: SearchFiles, fold: int, runs: Sequence[Run]) -> Figure:
         trace.update(name=name, opacity=1.0 if is_winner else 0.08 + 0.7 * share**3)
         trace["hovertemplate"] = f"%{{customdata[0]}}: %{{customdata[1]}}<extra>{name}</extra>"
     given = plain["layout"]
-    names = [name for name, _ in traces[0]["customdata"]]
     for note in given["annotations"]:
         is_last = note["x"] == len(names) - 1
         side = {"xanchor": "right", "xshift": -4} if is_last else {"xanchor": "left", "xshift": 4}
         note.update(side, font={"size": 10, "color": "@text"}, bgcolor="@paper", opacity=0.85)
     heads = [
-        {"text": name, "x": number, "y": 1, "yshift": 18 + 16 * (number % 2), "showarrow": False}
+        {"text": _heading(name), "x": number, "y": 1, "yshift": 18 + 16 * (number % 2), "showarrow": False}
         | {"xanchor": "left" if number == 0 else "right" if number == len(names) - 1 else "center"}
         for number, name in enumerate(names)
     ]
@@ -251,25 +262,33 @@ def _parallel(search: SearchFiles, fold: int, runs: Sequence[Run]) -> Figure:
     return made
 
 
+def _heading(name: str) -> str:
+    """Return a key without what is between its symbol, if any, and its last part."""
+    *parents, last = name.split(".")
+    symbol = parents[0] if parents and "/" in parents[0] else ""
+    return f"{symbol}…{last}" if len(parents) > bool(symbol) else name
+
+
 def _study(search: SearchFiles, objective: SearchObjective, runs: Sequence[Run]) -> Any:
-    """Return completed trials as a study of Optuna's of one objective, with short names of the parameters."""
+    """Return trials as a study of Optuna's, whose parameters have numbers for names, as it cuts long ones off."""
     import optuna  # noqa: PLC0415 - an extra
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution  # noqa: PLC0415
 
     distributions: dict[str, BaseDistribution] = {}
-    for key in search.keys:
+    numbered = {f"{number:04}": key for number, key in enumerate(search.keys)}
+    for name, key in numbered.items():
         values = sorted({run[key] for run in runs})
         if isinstance(values[0], str):
-            distributions[short_key(key)] = CategoricalDistribution(values)
+            distributions[name] = CategoricalDistribution(values)
         else:
             is_log = key in search.logarithmic
-            distributions[short_key(key)] = FloatDistribution(values[0], values[-1], log=is_log)
+            distributions[name] = FloatDistribution(values[0], values[-1], log=is_log)
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=objective.direction)
     optuna.logging.set_verbosity(level)
     for run in runs:
-        params = {short_key(key): run[key] for key in search.keys}
+        params = {name: run[key] for name, key in numbered.items()}
         value = objective.value(run)
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
     return study

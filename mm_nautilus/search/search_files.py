@@ -17,6 +17,7 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.report.compare import value_text
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.search.dimensions import choices
 from mm_nautilus.search.windows import Window
 from mm_nautilus.system.moments import SECOND_NS, nanoseconds
 
@@ -92,6 +93,7 @@ class SearchFiles:
     def _read_document(self, document: dict[str, Any]) -> None:
         self.document = document
         space = yaml.safe_load(document["space"]["text"])
+        self._choices = {f"{PARAMETER}{key}": body for key, body in space.items() if isinstance(body, list)}
         self.logarithmic = {
             f"{PARAMETER}{key}" for key, body in space.items() if isinstance(body, dict) and body.get("log")
         }
@@ -104,6 +106,13 @@ class SearchFiles:
             for fold in windows["folds"]
         ]
         self.folds = range(len(self.windows))
+
+    def categories(self, key: str) -> list[str]:
+        """Return the values of a parameter of words or amounts: amounts ascend, words are as the space lists them."""
+        found = dict.fromkeys(run[key] for run in self.runs if run["number"] is not None)
+        given = ["null" if it is None else str(it) for it in self._choices.get(key, ())]
+        listed = [value for value in given if value in found]
+        return list(choices(key, [*listed, *(value for value in found if value not in listed)]).values)
 
     def of(self, fold: int, role: str) -> list[Run]:
         """Return the completed trials of a fold, in their order, without the configuration as it was."""

@@ -98,6 +98,47 @@ def test_slices_have_all_completed_runs_in_and_out_of_sample(folder: Path, page:
     assert len(colours) == 2
 
 
+def test_the_axis_of_amounts_ascends_and_the_levels_span_it(tmp_path: Path) -> None:
+    made = write_made_search(tmp_path / "amounts", trials=6, folds=1)
+    table = pq.read_table(made / "trials.parquet").to_pylist()
+    for row in table:
+        row[f"param:{KEYS[0]}"] = ("50 XRP", "100 XRP", "75 XRP")[(row["number"] or 0) % 3]
+    pq.write_table(pa.Table.from_pylist(table), made / "trials.parquet")
+    text = write_search_page(made).read_text(encoding="utf-8")
+    ascending = ["50 XRP", "75 XRP", "100 XRP"]
+    axis = figure(text, "slice-0")["layout"]["xaxis"]
+    assert (axis["categoryorder"], axis["categoryarray"]) == ("array", ascending)
+    level = trace(text, "slice-0", "as it was, in sample")
+    assert level["x"] == ascending
+    assert len(level["y"]) == 3
+
+
+def test_words_are_in_the_order_of_the_space(tmp_path: Path) -> None:
+    made = write_made_search(tmp_path / "words", trials=6, folds=1)
+    document = json.loads((made / "search.json").read_text())
+    document["space"]["text"] += f"{KEYS[2]}: [mid, weighted_mid, microprice]\n"
+    (made / "search.json").write_text(json.dumps(document))
+    text = write_search_page(made).read_text(encoding="utf-8")
+    assert figure(text, "slice-2")["layout"]["xaxis"]["categoryarray"] == ["mid", "microprice"]
+
+
+def test_long_keys_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    made = write_made_search(tmp_path / "long", trials=6, folds=1)
+    long = {
+        f"param:{KEYS[0]}": "param:strategy.pricing_parameters.width_bps",
+        f"param:{KEYS[1]}": "param:strategy.pricing_parameters.lean_bps",
+        f"param:{KEYS[2]}": "param:strategy.symbols.XRP/USDT.pricing_parameters.seed",
+    }
+    table = pq.read_table(made / "trials.parquet")
+    pq.write_table(
+        table.rename_columns([long.get(name, name) for name in table.column_names]), made / "trials.parquet"
+    )
+    drawn = figure(write_search_page(made).read_text(encoding="utf-8"), "parallel")
+    heads = [note["text"] for note in drawn["layout"]["annotations"] if note.get("yshift")]
+    assert heads == ["pnl", "…width_bps", "…lean_bps", "XRP/USDT…seed"]
+    assert drawn["data"][0]["customdata"][1][0] == "pricing_parameters.width_bps"
+
+
 def test_history_and_front_follow_the_objectives(folder: Path, page: str) -> None:
     done = [run for run in runs(folder, role="train", fold=1, state="completed") if run["number"] is not None]
     lowest = min(run["objective:inventory"] for run in done)
