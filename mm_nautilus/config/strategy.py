@@ -166,7 +166,8 @@ class SymbolParams(Section):
     """Function of your own that returns reservation price and widths in the place of reservation_model. Its module is
     looked for beside the configuration file, then in the current folder, then among what is installed."""
     pricing_parameters: PlainValues = Field({}, validate_default=True, examples=[{"width_bps": 3.0}])
-    """Values for pricing, which finds them in `params.pricing_parameters`; those of a symbol replace those for all."""
+    """Values for pricing, which finds them in `params.pricing_parameters`; those of a symbol replace those for all as a
+    whole."""
 
     # Exits
     take_profit_pct: float = Field(0.4, gt=0, le=100)

@@ -28,6 +28,7 @@ from mm_nautilus.config.yaml_file import read_mapping, yaml_text
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.runs.folder import write_refusal
 from mm_nautilus.runs.inputs import RunInputs, import_own_code, prepare
+from mm_nautilus.runs.pricing_trial import try_pricing
 from mm_nautilus.search.dimensions import Choices
 from mm_nautilus.search.objectives import Objective, chosen_objectives
 from mm_nautilus.search.results import data_hash
@@ -276,18 +277,29 @@ def draft(options: SearchOptions) -> Draft:
     if problems:
         raise ConfigError(problems)
     source = read_source(options.config, options.overrides)
+    with loaded.placing():
+        inputs = prepare(loaded.config)
     if options.space is None:
-        space = grid_space(options.grid, source)
+        space = grid_space(options.grid, source, _misfits)
         values = {it.key: list(it.values) for it in space.dimensions if isinstance(it, Choices)}
         text = yaml_text(values, compact=True)
     else:
-        space = load_space(options.space, source)
+        space = load_space(options.space, source, _misfits)
         text = options.space.read_text(encoding="utf-8-sig")
-    with loaded.placing():
-        inputs = prepare(loaded.config)
     span = Window(_whole_microseconds(inputs.quote_ns), _whole_microseconds(inputs.end_ns + 1))
     objectives = tuple(chosen_objectives(options.objectives))
     return Draft(options, loaded, inputs, space, text, objectives, span)
+
+
+def _misfits(values: Mapping[str, Any]) -> Sequence[str]:
+    """Return why a configuration does not fit its catalog, or its pricing functions cannot price the first book."""
+    try:
+        inputs = prepare(read_config(values).config)
+        if inputs.code.pricing:
+            try_pricing(inputs)
+    except ConfigError as refused:
+        return refused.problems
+    return ()
 
 
 def _absolute(storage: str | None) -> str | None:
@@ -296,10 +308,10 @@ def _absolute(storage: str | None) -> str | None:
 
 
 def _modules(inputs: RunInputs, space: Space) -> dict[Path, bytes]:
-    """Return the user's modules of the configuration and of every pricing function that is searched."""
+    """Return the user's modules of the configuration and of every class and pricing function that is searched."""
     found = dict(inputs.code.sources)
     for dimension in space.dimensions:
-        if dimension.key.endswith(".pricing"):
+        if dimension.key.endswith((".class", ".pricing")):
             for value in dimension.extremes():
                 config, _ = check_model(RunConfig, space.apply({dimension.key: value}))
                 found |= {} if config is None else import_own_code(config).sources

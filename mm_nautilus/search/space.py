@@ -11,7 +11,7 @@
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -32,6 +32,8 @@ from mm_nautilus.system.near_names import nearest
 
 type Point = Mapping[str, Any]
 """A value for each key of a space."""
+type Misfits = Callable[[Mapping[str, Any]], Sequence[str]]
+"""Returns why a configuration's plain values, valid by themselves, cannot be run on their data."""
 type _Path = tuple[str, ...]
 
 GRID_OPTION: Final = "--grid"
@@ -42,6 +44,8 @@ _POINTS_TRIED: Final = 1_000
 """Points that are looked at to see whether constraints leave any."""
 _CONFIGURATIONS_TRIED: Final = 50
 """Points that are looked at to see whether the configuration takes any, or any with a certain value."""
+_RUNS_CHECKED: Final = 15
+"""Points that are looked at to see whether any with a certain value can be run on its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,17 @@ def _path(key: str) -> _Path:
     return tuple(part.strip() for part in key.split("."))
 
 
-def load_space(path: Path, source: FileMapping) -> Space:
+def load_space(path: Path, source: FileMapping, misfits: Misfits | None = None) -> Space:
     """Read the YAML file of a space around a configuration from `read_source`, which `load_config` accepts.
 
+    `misfits` is asked about every choice and both ends of every range, unless the rest of the space is refused already.
     A ConfigError has all problems, one per line: file and line, the key, the value given and what is allowed.
     """
-    return _Reader(read_mapping(path, "search space"), source).space()
+    return _Reader(read_mapping(path, "search space"), source, misfits).space()
 
 
-def grid_space(options: Sequence[str], source: FileMapping) -> Space:
-    """Read the space of ``--grid`` options, each as ``strategy.gamma=0.1,0.3,1``; errors as of `load_space`."""
+def grid_space(options: Sequence[str], source: FileMapping, misfits: Misfits | None = None) -> Space:
+    """Read the space of ``--grid`` options, each as ``strategy.gamma=0.1,0.3,1``; the rest as of `load_space`."""
     given = FileMapping(Path(GRID_OPTION), {}, {}, [])
     for option in options:
         key, equals, text = (part.strip() for part in option.partition("="))
@@ -126,15 +131,16 @@ def grid_space(options: Sequence[str], source: FileMapping) -> Space:
         else:
             given.values[key] = read.value
             given.places[(key,)] = GRID_OPTION
-    return _Reader(given, source).space()
+    return _Reader(given, source, misfits).space()
 
 
 class _Reader:
     """Reads a space and collects everything wrong with it."""
 
-    def __init__(self, given: FileMapping, source: FileMapping) -> None:
+    def __init__(self, given: FileMapping, source: FileMapping, misfits: Misfits | None) -> None:
         self._given = given
         self._source = source
+        self._misfits = misfits
         self._known = set(config_errors(source.values))
         self._found: list[tuple[int, str]] = []
         """Line and text of each problem."""
@@ -150,6 +156,8 @@ class _Reader:
         self._check_values(dimensions)
         if not self._found and not self._given.problems:
             self._check_points(space)
+        if self._misfits is not None and not self._found and not self._given.problems:
+            self._check_data(space, self._misfits)
         if self._found or self._given.problems:
             found = [text for _, text in sorted(self._found, key=lambda pair: pair[0])]
             raise ConfigError([*self._given.problems, *found])
@@ -339,3 +347,25 @@ class _Reader:
         if all(config_errors(values) for values in tried):
             text = f"the configuration must take a point, refused all of {len(tried)} tried, such as"
             self._refuse((), f"{text}: {config_errors(tried[0])[0].located()}")
+
+    def _check_data(self, space: Space, misfits: Misfits) -> None:
+        """Refuse values with which no point that the configuration takes can be run on its data."""
+        shares = np.random.default_rng(0).random((_RUNS_CHECKED, len(space.dimensions))).tolist()
+        for dimension in space.dimensions:
+            for place, value in self._values(dimension):
+                if place[-1] == "step":
+                    continue
+                chosen = {dimension.key: value}
+                reasons: Sequence[str] = ()
+                for point in (chosen, *(space.at(row) | chosen for row in shares)):
+                    if space.refusals(point):
+                        continue
+                    found = misfits(space.apply(point))
+                    reasons = reasons or found
+                    if not found:
+                        break
+                else:
+                    if reasons:
+                        is_named = any(f"{_path(dimension.key)[-1]} must" in reason for reason in reasons)
+                        which = "" if is_named else f"{dimension.key}: with {shown(value)}, "
+                        self._refuse(place, which + "; ".join(reasons))

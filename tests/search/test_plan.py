@@ -1,6 +1,7 @@
 """What a search is: its windows around the embargo of the whole space, and the same again from its folder."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,55 @@ def test_the_embargo_is_that_of_the_whole_space(config: Path):
     assert plan.embargo_seconds == 30.0 + 3 * 60.0
     (fold,) = plan.windows.folds
     assert fold.test.start_ns - fold.train.end_ns == pytest.approx(210e9, abs=2_000)
+
+
+LEAN = """\
+from mm_nautilus.pricing.pricing_model import PricedQuote
+
+
+def leaning(market, position, params):
+    width = params.pricing_parameters["width_bps"] * 1e-4 * market.mid_price
+    return PricedQuote(market.mid_price, width, width)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "strategy.max_inventory: {low: 10 BTC, high: 20 BTC, step: 5 BTC}",
+            [
+                r"max_inventory must be in XRP, USDT.*, was 10 BTC",
+                r"max_inventory must be in XRP.*, was 20 BTC",
+            ],
+        ),
+        ("strategy.class: ['a:b', 'c:d']", [r"strategy\.class: class must .*a:b", r"class must .*c:d"]),
+        ("strategy.class: ['picky:Picky', 'c:d']", [r"strategy\.class: class must .*c:d"]),
+        ("strategy.pricing: ['lean:leaning', 'lean:other']", [r"pricing: pricing must .*lean:other"]),
+        (
+            "strategy.symbols.XRP/USDT.pricing_parameters.lean_bps: {low: 1, high: 2}",
+            [r"pricing must price the catalog's first book, .*KeyError.*'width_bps'"] * 2,
+        ),
+    ],
+)
+def test_values_that_do_not_fit_the_catalog_are_refused_with_their_line(
+    config: Path, tmp_path: Path, line: str, expected: list[str]
+):
+    (config.parent / "lean.py").write_text(LEAN)
+    space = tmp_path / "space.yaml"
+    space.write_text(f"strategy.fair_price: [mid, weighted_mid]\n{line}\n")
+    pricing = "strategy.pricing=lean:leaning", "strategy.pricing_parameters={width_bps: 3}"
+    with pytest.raises(ConfigError) as error:
+        drafted(config, space=space, overrides=pricing)
+    for text, pattern in zip(error.value.problems, expected, strict=True):
+        assert re.fullmatch(rf"{re.escape(str(space))}:2: .*{pattern}.*", text), text
+
+
+def test_an_end_of_a_range_that_fits_with_another_value_of_the_space_is_taken(config: Path):
+    (config.parent / "lean.py").write_text(LEAN)
+    pricing = "strategy.pricing=lean:leaning", "strategy.pricing_parameters={seed: 3}"
+    grid = "strategy.pricing_parameters.width_bps=2,3", "strategy.gamma=0.1,0.2"
+    assert drafted(config, *grid, overrides=pricing).space.size == 4
 
 
 def test_a_window_that_no_estimate_uses_does_not_lengthen_the_embargo(config: Path):
