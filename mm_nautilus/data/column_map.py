@@ -110,12 +110,30 @@ class ColumnMap(_Section):
         for key in dict.fromkeys(foreign):
             if getattr(self, key) is not None:
                 yield Problem((key,), f"{key} must be left out for kind {self.kind}, was given")
+        yield from self._used_twice()
         if self.columns is not None:
             for name in self.wanted():
                 if name not in self.columns:
                     yield Problem(
                         ("columns",), f"columns must hold every column named here, was without {name}"
                     )
+
+    def _used_twice(self) -> Iterator[Problem]:
+        """Yield columns that stand for two things, and words that mean two."""
+        seen: dict[str, str] = {}
+        for key, name in self.roles().items():
+            if (other := seen.setdefault(name, key)) != key:
+                yield Problem((key,), f"{key} must be another column than {other}, was {name}")
+        for key in ("side_words", "snapshot_words"):
+            if (words := getattr(self, key)) is None:
+                continue
+            meant: dict[str, str] = {}
+            for meaning in type(words).model_fields:
+                for text in getattr(words, meaning):
+                    if (other := meant.setdefault(text, meaning)) != meaning:
+                        yield Problem(
+                            (key, meaning), f"{key} must have each text once, was {text} for {other} too"
+                        )
 
     def roles(self) -> dict[str, str]:
         """Return the columns of single values, by key."""

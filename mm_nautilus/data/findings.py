@@ -32,6 +32,7 @@ class FindingKind(StrEnum):
     UNKNOWN_TAKER = "unknown_taker", "trades whose taker is not known"
     OTHER_SYMBOL = "other_symbol", "messages of other symbols, left out"
     OTHER_MESSAGE = "other_message", "messages that change neither book nor trades, left out"
+    UNNAMED_SYMBOL = "unnamed_symbol", "rows that name no symbol, so that source_symbol cannot be checked"
     NO_ROWS = "no_rows", "day without a row (the file has only a header)"
 
     label: str

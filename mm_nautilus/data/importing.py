@@ -206,6 +206,8 @@ class _Import:
             self._streams[kind].end_file()
         if not rows_read:
             self._findings.count(file.path, FindingKind.NO_ROWS, 1)
+        elif self._fit.symbol_is_given and not file.source[1]:
+            self._findings.count(file.path, FindingKind.UNNAMED_SYMBOL, rows_read)
         first, last = (time + self._latency_ns for time in (times[0], times[-1])) if times else (None, None)
         return FileReport(file.path, file.label, rows_read, rows_kept, first, last)
 

@@ -177,7 +177,11 @@ def _funding(
 
 
 def _unfunded(config: RunConfig, funding: Mapping[str, Sequence[FundingRate]]) -> Iterator[Problem]:
-    """Warn of perpetuals for which no funding will be paid."""
+    """Warn of perpetuals for which no funding will be paid, and of funding that nothing pays."""
+    if config.funding is not None and not funding:
+        symbols = ", ".join(config.strategy.symbols)
+        text = f"funding has no effect: perpetuals pay it, and there is none among {symbols}"
+        yield Problem(("funding",), text, is_warning=True)
     if config.funding is None:
         for symbol, rates in funding.items():
             if not rates:

@@ -367,6 +367,15 @@ def test_a_book_without_marks_begins_with_the_rows_of_its_first_time(tmp_path):
     assert_books(tmp_path / "catalog", 25)
 
 
+@pytest.mark.parametrize(("symbol", "counted"), [("BTCUSDT", True), (None, False)])
+def test_a_symbol_that_rows_do_not_name_is_said_to_be_unchecked(tmp_path, symbol, counted):
+    column_map = stored(tmp_path, "map.yaml", OWN_TRADES)
+    path = stored(tmp_path, "t.csv", own_trades())
+    _, report = run(path, tmp_path / "catalog", column_map=column_map, source_symbol=symbol)
+    found = [finding.count for finding in report.findings if finding.kind is FindingKind.UNNAMED_SYMBOL]
+    assert found == ([report.files[0].rows_read] if counted else [])
+
+
 # -- What is wrong with a file ------------------------------------------------------------------------------
 
 ROW = "2025-01-10T09:06:40.900Z,B,99.00,1,update,x\n"
@@ -589,6 +598,14 @@ BAD_MAPS = {
     ),
     "twice": (OWN_TRADES + "price: x\n", "map.yaml:11: key price must be given once"),
     "a list": ("- a\n", "a column map must be a mapping of keys"),
+    "one column for two": (
+        OWN_TRADES.replace("size: qty", "size: px"),
+        "map.yaml:10: size must be another column than price, was px",
+    ),
+    "one word for two sides": (
+        "name: x\nkind: trades\ntime: t\nside: s\nside_words: {buy: [b], sell: [a, b]}\nprice: p\nsize: q\n",
+        "map.yaml:5: side_words must have each text once, was b for buy too",
+    ),
     "side": (OWN_TRADES.replace("{buy:", "{buys:"), r"unknown key buys \(did you mean buy\?\)"),
 }
 

@@ -26,6 +26,7 @@ from mm_nautilus.data.funding import FundingRate, write_rates
 from mm_nautilus.data.instrument_file import load_instrument
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.runs.backtest import run_backtest
+from mm_nautilus.runs.inputs import prepare
 
 MARKET = MadeMarket(seconds=300, sells_a_second=1.0, buys_a_second=1.0)
 SYMBOL = "XRPUSDT-PERP"
@@ -189,6 +190,15 @@ def test_funding_changes_the_account_by_what_is_reckoned_by_hand_and_no_trade(
     assert exact(funded.table("metrics").funding.iloc[-1]) == total
     assert not any("funding" in text for text in funded.summary["warnings"])
     assert any(f"no funding of {SYMBOL} is paid" in text for text in plain.summary["warnings"])
+
+
+def test_funding_of_no_perpetual_is_warned_of(tmp_path: Path) -> None:
+    MARKET.write(tmp_path / "catalog", PAIR)
+    config = RunConfig.model_validate(
+        {**given(tmp_path, PAIR.symbol), "funding": {"rate_pct": 0.01, "every_hours": 8}}
+    )
+    text = "funding has no effect: perpetuals pay it, and there is none among XRP/USDT"
+    assert any(text in warning for warning in prepare(config).warnings)
 
 
 def test_the_command_pays_as_much(tmp_path: Path, funded: FinishedRun) -> None:
