@@ -264,4 +264,4 @@ def test_help_and_documentation_name_every_format():
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     for name in FORMATS:
         assert name in said
-        assert f"| `{name}` |" in page
+        assert f"`{name}`" in page
