@@ -25,18 +25,21 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-_SHAPE: Final = re.compile(r"\s*([^\s<>=!]+)\s*([<>]=?|[=!]=)\s*([^\s<>=!]+)\s*")
+_SHAPE: Final = re.compile(r"\s*([^<>=!]*[^\s<>=!])\s*([<>]=?|[=!]=)\s*([^<>=!]*[^\s<>=!])\s*")
 _STRATEGY: Final = "strategy"
 _SYMBOLS: Final = "symbols"
+_PRICING_PARAMETERS: Final = "pricing_parameters"
 
 
 @dataclass(frozen=True, slots=True)
 class _Operand:
-    """A number, or a parameter of each symbol or of one."""
+    """A number or an amount, or a parameter of each symbol or of one."""
 
     number: _Number | None = None
     name: str = ""
     symbol: str | None = None
+    own: str | None = None
+    """Which of the values for a pricing function of one's own, where that is what `name` has."""
 
     def value(self, strategy: Mapping[str, Any], symbol: str) -> Any:
         """Return the number, or what the parameter is for a symbol: its own, else the common one, else the default."""
@@ -45,7 +48,13 @@ class _Operand:
         own = strategy[_SYMBOLS][self.symbol or symbol] or {}
         common = {name: value for name, value in strategy.items() if name != _SYMBOLS}
         default = MarketMakerConfig.model_fields[self.name].default
-        return _number(self.name, merge_symbol(common, own).get(self.name, default))
+        value = merge_symbol(common, own).get(self.name, default)
+        if self.own is None:
+            return _number(self.name, value)
+        if self.own not in value:
+            known = known_names(self.own, value)
+            raise ValueError(f"a key of {self.name} must be given for {symbol} ({known}), was {self.own}")
+        return _number(self.own, value[self.own])
 
 
 def _number(name: str, value: Any) -> _Number | None:
@@ -96,14 +105,13 @@ def parse_constraint(text: Any, symbols: Collection[str]) -> Constraint:
     """Read a comparison such as ``trailing_stop_distance < trailing_stop_activation``.
 
     Each side is a parameter's name, its dotted path (``strategy.symbols.XRP/USDT.gamma`` is one symbol's, and `symbols`
-    are those that are configured) or a number. A ValueError refuses anything else.
+    are those that are configured), a number, or an amount such as ``60 XRP``. A ValueError refuses anything else.
     """
     found = _SHAPE.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        example = "such as trailing_stop_distance < trailing_stop_activation or gamma <= 0.5"
-        raise ValueError(
-            f"a constraint must compare two keys or a key and a number, {example}, was {shown(text)}"
-        )
+        example = "such as trailing_stop_distance < trailing_stop_activation or max_inventory <= 60 XRP"
+        what = "two keys, or a key and a number or an amount"
+        raise ValueError(f"a constraint must compare {what}, {example}, was {shown(text)}")
     left, sign, right = found.groups()
     try:
         operands = _operand(left, symbols), _operand(right, symbols)
@@ -118,10 +126,18 @@ def _operand(text: str, symbols: Collection[str]) -> _Operand:
     number = finite_number(scalar_value(text))
     if number is not None:
         return _Operand(number=(Decimal(text), ""))
+    if text[0] in "+-.0123456789":
+        amount = Amount.parse(text)
+        return _Operand(number=(amount.value, amount.currency))
     *parents, name = text.split(".")
+    own = None
+    if parents and parents[-1] == _PRICING_PARAMETERS:
+        own, name = name, parents.pop()
     symbol = parents[2] if len(parents) == 3 else None
     if parents not in ([], [_STRATEGY], [_STRATEGY, _SYMBOLS, symbol]):
-        raise ValueError(f"a key must be a parameter of the strategy or of a symbol, was {shown_key(text)}")
+        example = "such as gamma, strategy.gamma or strategy.symbols.XRP/USDT.gamma"
+        text = f"a key must be a parameter of the strategy or of a symbol, {example}, was {shown_key(text)}"
+        raise ValueError(text)
     if symbol is not None and symbol not in symbols:
         known = known_names(symbol, symbols)
         raise ValueError(f"a symbol must be configured ({known}), was {shown_key(symbol)}")
@@ -129,4 +145,4 @@ def _operand(text: str, symbols: Collection[str]) -> _Operand:
         likely = nearest(name, MarketMakerConfig.model_fields)
         hint = "" if likely is None else f" (did you mean {likely}?)"
         raise ValueError(f"unknown key {shown_key(name)}{hint}")
-    return _Operand(name=name, symbol=symbol)
+    return _Operand(name=name, symbol=symbol, own=own)

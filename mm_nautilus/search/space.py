@@ -122,7 +122,7 @@ def grid_space(options: Sequence[str], source: FileMapping, misfits: Misfits | N
     for option in options:
         key, equals, text = (part.strip() for part in option.partition("="))
         read = read_yaml(f"[{text}]")
-        if not equals or not key or read.problems or not isinstance(read.value, list):
+        if not equals or not key or read.problems or not isinstance(read.value, list) or not read.value:
             example = "KEY.KEY=VALUE,VALUE such as strategy.gamma=0.1,0.3"
             given.problems.append(f"{GRID_OPTION} must be {example}, was {shown(option)}")
         elif key in given.values:
@@ -151,7 +151,7 @@ class _Reader:
         read = [self._dimension(key, body) for key, body in bodies.items()]
         dimensions = tuple(dimension for dimension in read if dimension is not None)
         space = Space(self._source, dimensions, tuple(self._constraints()))
-        if not read:
+        if not read and not self._given.problems:
             self._refuse((), "a search space must have a key, was none")
         self._check_values(dimensions)
         if not self._found and not self._given.problems:
@@ -216,8 +216,10 @@ class _Reader:
         bounds, problems = check_model(Range, body)
         misspelt = {nearest(name, Range.model_fields) for name in body if name not in Range.model_fields}
         for problem in problems:
-            if not (problem.message.startswith(MISSING) and problem.path[-1] in misspelt):
+            if not problem.message.startswith(MISSING):
                 self._refuse((key, *problem.path), problem.under(key).located())
+            elif problem.path[-1] not in misspelt:
+                self._refuse((key,), f"{key}: {problem.path[-1]} must be given, was missing")
         if bounds is None:
             return None
         if bounds.step is None and not self._takes_whole_numbers_only(key, bounds):

@@ -74,6 +74,29 @@ def test_a_parameter_of_ones_own_pricing_is_searched(config, body):
     assert run_config(found, point).strategy.pricing_parameters == {"width_bps": 1, "seed": 7}
 
 
+def test_constraints_compare_parameters_of_ones_own_pricing_and_amounts(config):
+    found = space(
+        config,
+        "strategy.pricing_parameters.width_bps: [1, 2, 4]\n"
+        "strategy.max_inventory: [50 XRP, 60 XRP]\n"
+        "constraints:\n"
+        "  - strategy.pricing_parameters.width_bps < 4\n"
+        "  - max_inventory >= 60 XRP\n",
+    )
+    broken = [[it.broken(found.apply(point)) for it in found.constraints] for point in found.sample(6)]
+    width = "strategy.pricing_parameters.width_bps < 4 must hold, was 4 < 4 for XRP/USDT"
+    cap = "max_inventory >= 60 XRP must hold, was 50 >= 60 for XRP/USDT"
+    assert broken == [[None, cap], [None, None]] * 2 + [[width, cap], [width, None]]
+
+
+@pytest.mark.parametrize("option", ["nothing", "strategy.gamma="])
+def test_an_option_without_values_has_one_message(config, option):
+    with pytest.raises(ConfigError) as error:
+        grid_space([option], read_source(config))
+    example = "KEY.KEY=VALUE,VALUE such as strategy.gamma=0.1,0.3"
+    assert error.value.problems == [f"--grid must be {example}, was {option!r}"]
+
+
 def test_a_point_is_the_configuration_with_its_values(config):
     found = space(
         config,
@@ -246,12 +269,13 @@ def test_all_problems_are_told_at_once_with_their_lines(config):
         "choices, was 3",
         ":12: strategy.min_spread_pct: min_spread_pct has no effect, since every symbol has its own (XRP/USDT, "
         "BTC/USDT)",
-        ":13: constraints: a constraint must compare two keys or a key and a number, such as trailing_stop_distance < "
-        "trailing_stop_activation or gamma <= 0.5, was 'gamma'",
+        ":13: constraints: a constraint must compare two keys, or a key and a number or an amount, such as "
+        "trailing_stop_distance < trailing_stop_activation or max_inventory <= 60 XRP, was 'gamma'",
         ":13: constraints: gama < 1: unknown key gama (did you mean gamma?)",
         ":13: constraints: a constraint must have a key, was '1 < 2'",
         ":13: constraints: strategy.symbols.XRP.gamma < 1: a symbol must be configured (XRP/USDT, BTC/USDT), was XRP",
-        ":13: constraints: a.b < 1: a key must be a parameter of the strategy or of a symbol, was a.b",
+        ":13: constraints: a.b < 1: a key must be a parameter of the strategy or of a symbol, such as gamma, "
+        "strategy.gamma or strategy.symbols.XRP/USDT.gamma, was a.b",
     ]
 
 
@@ -259,6 +283,16 @@ def test_all_problems_are_told_at_once_with_their_lines(config):
     ("text", "problem"),
     [
         ("strategy.gamma: []", ":1: strategy.gamma: a key of a search must have a range such as"),
+        ("strategy.gamma: {low: 0.1}", ":1: strategy.gamma: high must be given, was missing"),
+        (
+            "strategy.max_inventory: [50 XRP, 90 XRP]\nconstraints:\n  - max_inventory > 60XR P",
+            ":3: constraints: max_inventory > 60XR P: ",
+        ),
+        (
+            "strategy.gamma: [0.1, 0.2]\nconstraints:\n  - strategy.pricing_parameters.width < 4",
+            ":3: constraints: strategy.pricing_parameters.width < 4: a key of pricing_parameters must be given for "
+            "XRP/USDT (there is none), was width",
+        ),
         ("strategy.gamma: [0.1, 0.1]", ":1: strategy.gamma: choices must differ, was 0.1 twice"),
         (
             "strategy.gamma: {low: 0.1, high: 1, step: -1}",
