@@ -108,25 +108,27 @@ def multiple_of_text(text: str, increment: Decimal) -> tuple[int, bool]:
     return int(multiple), multiple.denominator == 1
 
 
-def multiples_of_floats(values: NDArray[np.float64], increment: Decimal) -> tuple[Ints, Mask, Mask]:
+def multiples_of_floats(values: NDArray[np.floating[Any]], increment: Decimal) -> tuple[Ints, Mask, Mask]:
     """Return floats as multiples of `increment`, rounded down; which are exact; which lie between.
 
-    A float is exact where it is the one nearest to the multiple's decimal, as written by a program that parsed it. One
-    that is neither is negative, not finite or too large.
+    A float is exact where it is the one of its width nearest to the multiple's decimal, as written by a program that
+    parsed it. One that is neither is negative, not finite or too large, or of less than 64 bits and nearest to several
+    multiples.
     """
     digits = decimal_places(increment)
     step, scale = int(increment.scaleb(digits)), 10.0**digits
     known = np.isfinite(values) & (values >= 0)
     multiples = np.zeros(len(values), dtype=np.int64)
     is_small = known & (values < (_EXACT_FLOATS - step) / scale)
-    small = values[is_small]
+    is_small[is_small] = np.spacing(values[is_small]) < step / scale
+    small = values[is_small].astype(np.float64)
     nearest = np.rint(small * scale / step)
-    floats = nearest * step / scale
+    floats = (nearest * step / scale).astype(values.dtype).astype(np.float64)
     exact = np.zeros(len(values), dtype=bool)
     exact[is_small] = floats == small
     multiples[is_small] = nearest - (floats > small)
     between = is_small & ~exact
-    for row in np.flatnonzero(known & ~is_small).tolist():
+    for row in np.flatnonzero(known & ~is_small & (values.dtype == np.float64)).tolist():
         try:
             multiples[row], exact[row] = multiple_of_text(repr(float(values[row])), increment)
             between[row] = not exact[row]

@@ -45,7 +45,9 @@ def as_text(column: Any, row: int) -> str:
     value = column[row].as_py()
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):  # the shortest digits that are this float in the column's width
+        return str(column.slice(row, 1).to_numpy(zero_copy_only=False)[0])
+    return "" if value is None else str(value)
 
 
 def choices(column: Any, codes: dict[str, int]) -> Checked:
@@ -81,7 +83,7 @@ def multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
         rows = column.indices.to_numpy()
         return found[0][rows], found[1][rows], found[2][rows]
     if pa.types.is_floating(column.type):
-        return multiples_of_floats(column.cast(pa.float64()).fill_null(np.nan).to_numpy(), increment)
+        return multiples_of_floats(column.to_numpy(zero_copy_only=False), increment)
     if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
         column = column.cast(pa.string())
     return multiples_of_texts(column.fill_null(""), increment)

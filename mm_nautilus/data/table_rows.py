@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -181,13 +182,23 @@ class TableRows:
         for price, size in pairs:
             if price is None or size is None:
                 continue
-            name, text = field(price)
-            if columns.levels is not None and _is_empty(text) and _is_empty(field(size)[1]):
+            if columns.levels is not None and _is_empty(field(price)[1]) and _is_empty(field(size)[1]):
                 continue
-            yield name, text, number_rule(text, spec.price_increment, positive=True, between=False)
-            name, text = field(size)
+            yield _number(block, row, price, spec.price_increment, positive=True, between=False)
             between = self._fit.round_sizes_down
-            yield name, text, number_rule(text, spec.size_increment, positive=is_trade, between=between)
+            yield _number(block, row, size, spec.size_increment, positive=is_trade, between=between)
+
+
+def _number(
+    block: TableBlock, row: int, name: str, increment: Decimal, *, positive: bool, between: bool
+) -> tuple[str, str, str | None]:
+    """Return a number's column, its text and what it must be, None where it is right."""
+    column, text = block.columns[name], as_text(block.columns[name], row)
+    rule = number_rule(text, increment, positive=positive, between=between)
+    _, exact, is_between = multiples(column.slice(row, 1), increment)
+    if rule is None and not exact[0] and not is_between[0]:
+        rule = f"a text or a double, as a {column.type} has too few digits for multiples of {increment}"
+    return name, text, rule
 
 
 def number_is_off(text: str, increment: Any) -> bool:

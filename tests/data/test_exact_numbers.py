@@ -38,7 +38,7 @@ def test_a_float_of_a_multiple_is_that_multiple(numbers, increment):
     values = np.array([float(number * increment) for number in numbers])
     multiples, exact, between = multiples_of_floats(values, increment)
     for row, number in enumerate(numbers):
-        if number * increment.scaleb(-increment.as_tuple().exponent) < 2**53 - 25:
+        if number * increment.scaleb(-increment.as_tuple().exponent) < 2**52:
             assert (multiples[row], exact[row], between[row]) == (number, True, False)
         else:  # more digits than a float has: whatever is said to be exact is the float's shortest text
             text = multiple_of_text(repr(float(values[row])), increment)
@@ -56,6 +56,24 @@ def test_other_floats_lie_between_and_are_rounded_down(numbers, increment):
             assert below < int(multiples[row]) + 1
         else:
             assert float(int(multiples[row]) * increment) == number
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1), INCREMENTS)
+def test_a_float_of_32_bits_is_its_multiple_unless_several_share_it(numbers, increment):
+    values = np.array([float(number * increment) for number in numbers], np.float32)
+    multiples, exact, between = multiples_of_floats(values, increment)
+    assert not between.any()
+    for row, number in enumerate(numbers):
+        neighbours = [np.float32(float((number + by) * increment)) for by in (-1, 1)]
+        assert bool(exact[row]) == (np.spacing(values[row]) < float(increment))
+        assert not exact[row] or (multiples[row] == number and values[row] not in neighbours)
+
+
+def test_a_float_of_32_bits_beside_its_multiple_lies_between():
+    values = np.nextafter(np.array([0.045, 0.045, 0.045], np.float32), np.array([0, 0.045, 1], np.float32))
+    multiples, exact, between = multiples_of_floats(values, Decimal("0.001"))
+    assert (multiples.tolist(), exact.tolist()) == ([44, 45, 45], [False, True, False])
+    assert between.tolist() == [True, False, True]
 
 
 def test_what_is_no_size_is_neither_exact_nor_between():

@@ -328,11 +328,21 @@ def as_parquet(data):
     return held.getvalue()
 
 
+def as_narrow_parquet(data):
+    """Return a CSV text as Parquet whose fractions have 32 bits."""
+    held = io.BytesIO()
+    table = pq.read_table(io.BytesIO(as_parquet(data)))
+    narrow = [pa.field(it.name, pa.float32() if it.type == pa.float64() else it.type) for it in table.schema]
+    pq.write_table(table.cast(pa.schema(narrow)), held)
+    return held.getvalue()
+
+
 SAVED = {
     "plain": lambda data: data,
     "gzip": gzip.compress,
     "zip": as_zip,
     "Parquet": as_parquet,
+    "Parquet of floats": as_narrow_parquet,
     "byte order mark": lambda data: codecs.BOM_UTF8 + data,
     "CRLF": lambda data: data.replace(b"\n", b"\r\n"),
 }
@@ -536,6 +546,23 @@ def test_rows_of_parquet_are_numbered(tmp_path):
     with pytest.raises(
         DataError, match=r"malformed rows: 1; row \d+: px must be a multiple of 0.01, was `100.005"
     ):
+        run(path, tmp_path / "catalog", column_map=column_map)
+
+
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        (b"100.005", "must be a multiple of 0.01, was `100.005"),
+        (
+            b"140000.01",
+            "must be a text or a double, as a float has too few digits for multiples of 0.01, was",
+        ),
+    ],
+)
+def test_floats_of_32_bits_that_are_no_multiple_are_refused_as_written(tmp_path, price, message):
+    column_map = stored(tmp_path, "map.yaml", OWN_TRADES)
+    path = stored(tmp_path, "given", as_narrow_parquet(own_trades().encode().replace(b"100.0", price, 1)))
+    with pytest.raises(DataError, match=rf"malformed rows: 1; row \d+: px {re.escape(message)}"):
         run(path, tmp_path / "catalog", column_map=column_map)
 
 
