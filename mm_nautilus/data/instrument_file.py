@@ -184,6 +184,11 @@ def _contract_problems(definition: _Definition, entries: Mapping[str, _Entry]) -
         return
     if definition.multiplier != 1:
         yield f"{entries['multiplier'].where}multiplier must be 1, was {definition.multiplier}; {QUOTED}"
+    initial, maintenance = definition.margin_init_pct, definition.margin_maint_pct
+    if maintenance > initial:
+        where = entries.get("margin_maint_pct", entries.get("margin_init_pct", _Entry("", ""))).where
+        default = "" if "margin_maint_pct" in entries else ", its default"
+        yield f"{where}margin_maint_pct must be at most margin_init_pct {initial}, was {maintenance}{default}"
     if definition.settlement not in (None, definition.quote):
         yield (
             f"{entries['settlement'].where}settlement must be the quote currency {definition.quote}, was "

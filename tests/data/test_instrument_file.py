@@ -175,5 +175,11 @@ def test_what_is_not_linear_is_refused_by_name(tmp_path):
         f"{path}:14: multiplier must be 1, was 0.001; {only}",
         f"{path}:13: settlement must be the quote currency USDT, was XRP (an inverse or quanto contract); {only}",
     ]
+    path = write(tmp_path, PERPETUAL + "margin_init_pct: 5\nmargin_maint_pct: 5.5\n")
+    assert problems(path) == [f"{path}:14: margin_maint_pct must be at most margin_init_pct 5, was 5.5"]
+    path = write(tmp_path, PERPETUAL + "margin_init_pct: 5\n")
+    assert problems(path) == [
+        f"{path}:13: margin_maint_pct must be at most margin_init_pct 5, was 100, its default"
+    ]
     path = write(tmp_path, GOOD + "margin_init_pct: 5\n")
     assert f"{path}:12: margin_init_pct is for type: perpetual, was given for a spot pair" in problems(path)
