@@ -3,6 +3,7 @@
 import json
 import os
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -16,6 +17,7 @@ from mm_nautilus.data import csv_files
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.readers.kraken import KrakenReader
+from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.mock_kraken.book import BookView, Change, VenueBook, view_changes
 from mm_nautilus.mock_kraken.frames import (
@@ -164,6 +166,33 @@ def test_a_false_checksum_is_refused_and_skipping_waits_for_the_next_snapshot(tm
     report = import_files(KrakenReader(), [path], SPEC, tmp_path / "c", on_bad_rows="skip")
     assert report.groups == 32 + 60
     assert_rebuilt(tmp_path / "c", messages_of(found[:32] + found[60:]), SPEC, moments=92)
+
+
+def test_zeros_that_a_json_library_left_out_are_filled_up_to_the_digits_of_the_instrument(tmp_path):
+    book = VenueBook()
+    book.apply(
+        [Change(ticks <= 700_000, ticks, 10**7 * (ticks % 5 + 1)) for ticks in range(699_980, 700_020)]
+    )
+    before = book.view(10)
+    book.apply([Change(True, 700_000, 123_000)])
+    after = book.view(10)
+    lines = []
+    for kind, changes, view in (
+        ("snapshot", before, before),
+        ("update", view_changes(before, after, 10), after),
+    ):
+        checksum, time = book_checksum(view, DIGITS), iso(T0_US + len(lines))
+        raw = book_frame(kind, "BTC/USD", changes, checksum=checksum, timestamp=time, digits=DIGITS)
+        lines.append(json.dumps(json.loads(raw)))
+    assert "00000," not in lines[0]
+    path = write(tmp_path, lines)
+    report = import_files(KrakenReader(), [path], SPEC, tmp_path / "c")
+    assert (report.groups, report.snapshots) == (2, 1)
+    assert rows_of(tmp_path / "c", SPEC)[0][-1][3] == "0.00123000"
+    words = "line 1: checksum of the book must be .*; frames must have the digits that the venue wrote"
+    other = replace(SPEC, size_increment=Decimal("0.00001"))
+    with pytest.raises(DataError, match=words):
+        import_files(KrakenReader(), [path], other, tmp_path / "d")
 
 
 def replaced(number, old, new):
