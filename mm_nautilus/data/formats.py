@@ -88,7 +88,7 @@ def guessed_format(path: Path) -> str:
     first_lines(path)
     raise DataError(
         f"{path} is of no format that can be told by its beginning (name one of {', '.join(FORMATS)}; "
-        "other tables need --map)"
+        "a table of your own needs --map FILE)"
     )
 
 

@@ -71,6 +71,8 @@ class TableReader:
 
     def _csv_layout(self, path: Path) -> "_Layout":
         lines = first_lines(path)
+        if lines and "\0" in lines[0]:
+            raise DataError(f"{path} must be UTF-8 text, was UTF-16 or no text; save it as UTF-8")
         if not lines or lines == [""]:
             start = "its header" if self._maps[0].columns is None or len(self._maps) > 1 else "a row"
             raise DataError(f"{path} is empty; a {self._format} file starts with {start}")
@@ -94,12 +96,14 @@ class TableReader:
             return self._maps[0]
         if len(self._maps) == 1 and (_is_header(self._maps[0], lines[0]) or lines[0][:1].isdigit()):
             return self._maps[0]
-        headers = [",".join(columns.columns or []) for columns in self._maps]
+        usable = [columns for columns in self._maps if columns.refused is None]
+        headers = [",".join(columns.columns or []) for columns in usable]
         texts = [f"`{text}`" if len(text) <= _SHOWN_HEADER else "" for text in headers]
-        names = [text or f"that of {columns.name}" for text, columns in zip(texts, self._maps, strict=True)]
+        names = [text or f"that of {columns.name}" for text, columns in zip(texts, usable, strict=True)]
+        own = "" if len(self._maps) == 1 else "; a table of your own needs --map FILE"
         raise DataError(
             f"{path} is no {self._format} file this command reads: its first line must be "
-            f"{' or '.join(names)}, was `{shown(lines[0], _SHOWN_HEADER)}`"
+            f"{' or '.join(names)}, was `{shown(lines[0], _SHOWN_HEADER)}`{own}"
         )
 
     def read(self, file: SourceFile, fit: Fit) -> Iterator[RowBlock]:
@@ -194,6 +198,13 @@ def _is_header(columns: ColumnMap, line: str) -> bool:
 
 
 def _refuse_missing(path: Path, columns: ColumnMap, names: Sequence[str]) -> None:
+    if len(names) == 1 and len(columns.wanted()) > 1 and not _is_parquet(path):
+        raise DataError(
+            f"{path} must be UTF-8 text with commas between fields: its first line is one field, "
+            f"{was(names[0])}"
+        )
+    if any(name.startswith('"') for name in names):
+        raise DataError(f"{path} must have fields without quotes, {was(','.join(names))}")
     texts = []
     for wanted in columns.wanted():
         if wanted in names:

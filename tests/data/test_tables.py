@@ -512,6 +512,21 @@ WHOLE = {
         lambda it: it.replace(b"\n", b"\r"),
         "ends lines with a carriage return",
     ),
+    "semicolons": (
+        OWN_TRADES,
+        lambda it: it.replace(b",", b";"),
+        "must be UTF-8 text with commas between fields: its first line is one field, was `at;got;",
+    ),
+    "UTF-16": (
+        OWN_TRADES,
+        lambda it: it.decode().encode("utf-16"),
+        "must be UTF-8 text, was UTF-16 or no text; save it as UTF-8",
+    ),
+    "quotes": (
+        OWN_TRADES,
+        lambda it: b'"' + it.replace(b",", b'","').replace(b"\n", b'"\n"'),
+        'must have fields without quotes, was `"at","got",',
+    ),
     "no header": (OWN_TRADES, lambda it: it.split(b"\n", 1)[1], "has no column at, which its map names"),
     "several files in a zip": (OWN_TRADES, two_in_a_zip, "must hold one file, was 2 (a.csv, b.csv)"),
     "out of order": (
@@ -577,9 +592,15 @@ def test_mixed_symbols_are_refused(tmp_path):
 def test_a_file_of_no_known_format_says_what_to_do(tmp_path):
     path = stored(tmp_path, "own.csv", own_trades())
     with pytest.raises(
-        DataError, match=r"is of no format that can be told by its beginning .*other tables need --map"
+        DataError,
+        match=r"is of no format that can be told by its beginning .*a table of your own needs --map FILE",
     ):
         guessed_format(path)
+    with pytest.raises(
+        DataError, match=r"its first line must be .*; a table of your own needs --map FILE"
+    ) as caught:
+        FORMATS["table"].make().inspect(path)
+    assert "percentage" not in str(caught.value)  # of Binance's bookDepth, which is refused
 
 
 BEGINNINGS = {

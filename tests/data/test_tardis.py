@@ -509,7 +509,7 @@ def test_unusable_files_each_give_one_message(tmp_path):
             "ends lines with a carriage return; they must end",
         ),
         "escape.csv": (b"\x1b]0;gone\x07\x9b\n", r"was `\x1b]0;gone\x07�`"),
-        "utf16.csv": (BOOK.encode("utf-16"), r"was `��e\x00x\x00"),
+        "utf16.csv": (BOOK.encode("utf-16"), "must be UTF-8 text, was UTF-16 or no text; save it as UTF-8"),
         "return.csv": ((BOOK + "\n" + SNAPSHOT[0] + "\na\rb\n").encode(), "carriage return inside a line"),
     }
     for name, (data, words) in cases.items():
