@@ -62,7 +62,6 @@ def test_an_error_that_was_not_meant_keeps_its_traceback():
     [
         (["bactest"], "no such command 'bactest' (did you mean backtest?); `mm-nautilus --help` lists all"),
         (["data", "lst"], "no such command 'lst' (did you mean list?); `mm-nautilus data --help` lists all"),
-        (["data", "import", "csv"], "no such command 'csv' (there are tardis); `mm-nautilus data import --help` "),
         (["backtest", "--sett"], "no such option --sett (did you mean --set?); `mm-nautilus backtest --help` lists "),
         (["config", "check", "x.yaml", "--jsn"], "no such option --jsn (did you mean --json?)"),
         (["data", "import", "tardis", "x.csv"], "missing option '--catalog'"),
@@ -87,7 +86,7 @@ def test_a_wrong_command_line_is_one_line_that_says_what_is_allowed(command, wor
     assert json.loads(command(*words, "--json")[2])["exit_code"] == 2
 
 
-@pytest.mark.parametrize("words", [(), ("data",), ("config",), ("data", "import")])
+@pytest.mark.parametrize("words", [(), ("data",), ("config",)])
 def test_a_group_alone_shows_its_help_and_is_no_success(command, words):
     code, out, err = command(*words)
     assert (code, out) == (2, "")
