@@ -5,7 +5,7 @@ Usage: python benchmarks/importing.py [--rows N] [--rounds N]
 A simulated book is exported as a Tardis file and repeated, later each time, until it has the rows; a Parquet table of
 the same rows has columns of other names, and prices as floats. Each import is a process of its own, in turns. Rows a
 second are counted from the first byte to the finished catalog: by CPU time, and by wall time, which a quiet machine
-makes shorter, as the next block is read while the last one is checked. The engine checks no symbol, tick or time, and
+makes shorter, as blocks are read, checked and written side by side. The engine checks no symbol, tick or time, and
 follows no book.
 """
 

@@ -1,6 +1,7 @@
 """Import of files of one instrument into a catalog, whatever their format."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -157,6 +158,8 @@ class _Import:
         self._book = book
         self._written = {DeltaBlock: 0, TradeBlock: 0}
         self._notes: dict[type, tuple[str, ...]] = {}
+        self._thread = ThreadPoolExecutor(1, "import-writer")
+        self._unwritten: Future[None] | None = None
 
     def run(self, plan: Sequence[SourceFile], on_progress: OnProgress) -> ImportReport:
         """Read every file of the plan and write what is good."""
@@ -170,9 +173,11 @@ class _Import:
             )
             self._notes[block_type] = tuple(dict.fromkeys(notes))
         reports = []
-        for number, file in enumerate(plan):
-            done, total = sum(sizes[:number]), sum(sizes)
-            reports.append(self._read_file(file, lambda read: on_progress(done + read, total)))  # noqa: B023
+        with self._thread:
+            for number, file in enumerate(plan):
+                done, total = sum(sizes[:number]), sum(sizes)
+                reports.append(self._read_file(file, lambda read: on_progress(done + read, total)))  # noqa: B023
+            self._end_write()
         self._refuse(reports)
         return ImportReport(
             self._fit.spec.instrument_id,
@@ -215,8 +220,16 @@ class _Import:
         if self._latency_ns:
             block = replace(block, ts_init=block.ts_init + self._latency_ns)
         if self._skip or not self._findings.refused():
-            self._writer.write_block(self._fit.spec, block, self._notes[type(block)])
+            self._end_write()
+            self._unwritten = self._thread.submit(
+                self._writer.write_block, self._fit.spec, block, self._notes[type(block)]
+            )
         self._written[type(block)] += len(block)
+
+    def _end_write(self) -> None:
+        """Wait until the last block is written, which goes on while the next one is checked; raises its error."""
+        if self._unwritten is not None:
+            self._unwritten.result()
 
     def _refuse(self, reports: Sequence[FileReport]) -> None:
         """Refuse bad rows, unless they are skipped, and files of which nothing is left."""
