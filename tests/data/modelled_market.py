@@ -1,17 +1,20 @@
 """A market made message by message for tests of file formats, with the book after each by plain dictionaries."""
 
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nautilus_trader.model import BookType, InstrumentId, OrderBook
 from nautilus_trader.persistence import ParquetDataCatalog
 
 from mm_nautilus.data.export import export_catalog
+from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.formats import FORMATS
-from mm_nautilus.data.importing import import_files
+from mm_nautilus.data.importing import ImportReport, import_files
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Flag, Side
@@ -90,6 +93,22 @@ def pairs(levels: Levels, spec: InstrumentSpec = SPEC) -> list[list[str]]:
     ]
 
 
+def write(folder: Path, lines: list[str], name: str = "messages.txt", end: str = "\n") -> Path:
+    path = folder / name
+    path.write_text(end.join([*lines, ""]), newline="")
+    return path
+
+
+def edited(lines: list[str], number: int, old: str, new: str) -> list[str]:
+    """Lines with a text replaced in one of them, which has it."""
+    assert old in lines[number - 1], lines[number - 1]
+    return [line.replace(old, new) if at == number else line for at, line in enumerate(lines, 1)]
+
+
+def counts(report: ImportReport) -> dict[FindingKind, int]:
+    return {finding.kind: finding.count for finding in report.findings}
+
+
 def assert_rebuilt(
     catalog: Path, messages: list[Message], spec: InstrumentSpec = SPEC, moments: int = 40
 ) -> None:
@@ -156,3 +175,26 @@ def assert_refused(reader, path: Path, words: str, spec: InstrumentSpec = SPEC, 
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(path.parent.iterdir()) == before
+
+
+def refusals(
+    reader: Callable[[], Any],
+    make: Callable[[Path, Any], Path],
+    cases: Mapping[str, tuple[Any, str]],
+    spec: InstrumentSpec = SPEC,
+) -> Callable[..., None]:
+    """The test that a file made of each case's lines or rows is refused with its words."""
+
+    @pytest.mark.parametrize(("given", "words"), cases.values(), ids=cases)
+    def test(tmp_path, given, words):
+        assert_refused(reader(), make(tmp_path, given), words, spec)
+
+    return test
+
+
+def assert_waits(reader, path: Path, words: str, *, left_out: int, prices: list[str]) -> None:
+    """A gap is refused; skipped, it costs messages up to the next snapshot, and these are the book's last prices."""
+    assert_refused(reader(), path, words)
+    report = import_files(reader(), [path], SPEC, path.parent / "c", on_bad_rows="skip")
+    assert counts(report) == {FindingKind.SEQUENCE_GAP: 1, FindingKind.OTHER_MESSAGE: left_out}
+    assert [row[2] for row in rows_of(path.parent / "c")[0]][-4:] == prices

@@ -2,8 +2,8 @@
 
 import json
 import zipfile
+from functools import partial
 
-import pytest
 from modelled_market import (
     MS,
     SPEC,
@@ -12,9 +12,14 @@ from modelled_market import (
     assert_rebuilt,
     assert_refused,
     assert_round_trip,
+    assert_waits,
+    counts,
+    edited,
     modelled_market,
     pairs,
+    refusals,
     rows_of,
+    write,
 )
 from nautilus_trader.model import AggressorSide
 
@@ -39,14 +44,10 @@ SMALL = [
 ]
 
 
-def write(folder, lines, name="2024-08-08_BTCUSDT_ob500.data.zip"):
-    path = folder / name
-    text = "\n".join([*lines, ""])
-    if path.suffix != ".zip":
-        path.write_text(text)
-        return path
+def archived(folder, lines):
+    path = folder / "2024-08-08_BTCUSDT_ob500.data.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(path.stem, text)
+        archive.writestr(path.stem, "\n".join([*lines, ""]))
     return path
 
 
@@ -63,7 +64,7 @@ def test_a_market_is_rebuilt_from_an_archive(tmp_path, monkeypatch):
         )
         for number, m in enumerate(messages, 1000)
     ]
-    report = import_files(BybitReader(), [write(tmp_path, lines)], SPEC, tmp_path / "c")
+    report = import_files(BybitReader(), [archived(tmp_path, lines)], SPEC, tmp_path / "c")
     one_clock = [Message(m.event_ns, m.event_ns, m.is_snapshot, m.bids, m.asks, m.book) for m in messages]
     assert_rebuilt(tmp_path / "c", one_clock)
     assert {row[7] - row[6] for row in rows_of(tmp_path / "c")[0]} == {3 * MS}
@@ -88,12 +89,12 @@ def test_a_capture_has_trades_and_a_local_time(tmp_path):
     lines = [
         f"{(T0_MS + at) * MS + 9_000} {words}" for at, words in ((0, answer), (0, SMALL[0]), (151, trades))
     ]
-    report = import_files(BybitReader(), [write(tmp_path, lines, "bybit.txt")], SPEC, tmp_path / "c")
+    report = import_files(BybitReader(), [write(tmp_path, lines)], SPEC, tmp_path / "c")
     assert rows_of(tmp_path / "c")[1] == [
         ("100.00", "0.02000", AggressorSide.SELL, sold["i"], (T0_MS + 150) * MS, (T0_MS + 151) * MS + 9_000)
     ]
     assert report.notes == ()
-    assert [(f.kind, f.count) for f in report.findings] == [(FindingKind.OTHER_MESSAGE, 1)]
+    assert counts(report) == {FindingKind.OTHER_MESSAGE: 1}
 
 
 def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
@@ -101,25 +102,16 @@ def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
         *SMALL,
         book("delta", 104, [["100.01", "3"]], [], 300),
         book("delta", 105, [["100.01", "4"]], [], 400),
+        book("delta", 1, [["100.01", "5"]], [], 450),
         book("snapshot", 1, [["99.00", "1"]], [["101.00", "1"]], 500),
         book("delta", 2, [["99.01", "1"]], [], 600),
     ]
-    path = write(tmp_path, lines)
-    assert_refused(BybitReader(), path, "line 4: u must be 103, the update after the one before, was 104")
-    report = import_files(BybitReader(), [path], SPEC, tmp_path / "c", on_bad_rows="skip")
-    assert {(f.kind, f.count) for f in report.findings} == {
-        (FindingKind.SEQUENCE_GAP, 1), (FindingKind.OTHER_MESSAGE, 2),
-    }  # fmt: skip
-    assert [row[2] for row in rows_of(tmp_path / "c")[0]][-4:] == ["0.00", "99.00", "101.00", "99.01"]
+    words = "line 4: u must be 103, the update after the one before, was 104"
+    prices = ["0.00", "99.00", "101.00", "99.01"]
+    assert_waits(BybitReader, archived(tmp_path, lines), words, left_out=3, prices=prices)
 
 
-def replaced(number, old, new):
-    lines = list(SMALL)
-    assert old in lines[number - 1]
-    lines[number - 1] = lines[number - 1].replace(old, new)
-    return lines
-
-
+replaced = partial(edited, SMALL)
 MALFORMED = {
     "cut": ([*SMALL[:-1], SMALL[-1][:40]], "line 3: the line must be one whole JSON message"),
     "seconds": (
@@ -152,13 +144,11 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize(("lines", "words"), MALFORMED.values(), ids=MALFORMED)
-def test_malformed_messages_are_refused(tmp_path, lines, words):
-    assert_refused(BybitReader(), write(tmp_path, lines), words)
+test_malformed_messages_are_refused = refusals(BybitReader, archived, MALFORMED)
 
 
 def test_cut_and_foreign_archives_are_refused(tmp_path):
-    path = write(tmp_path, SMALL)
+    path = archived(tmp_path, SMALL)
     path.write_bytes(path.read_bytes()[:-30])
     assert_refused(BybitReader(), path, "is damaged and cannot be decompressed")
     with zipfile.ZipFile(path, "w") as archive:

@@ -2,18 +2,22 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 
-import pytest
 from modelled_market import (
     MS,
     SPEC,
     T0_MS,
     assert_rebuilt,
-    assert_refused,
     assert_round_trip,
+    assert_waits,
+    counts,
+    edited,
     modelled_market,
     pairs,
+    refusals,
     rows_of,
+    write,
 )
 from nautilus_trader.model import AggressorSide
 
@@ -81,12 +85,6 @@ EXCHANGE = [
 ]  # fmt: skip
 
 
-def write(folder, lines):
-    path = folder / "coinbase.jsonl"
-    path.write_text("\n".join([*lines, ""]))
-    return path
-
-
 def test_a_market_is_rebuilt_from_advanced_trade(tmp_path):
     messages = modelled_market()[0]
     lines = [
@@ -128,10 +126,7 @@ def test_both_feeds_say_the_same_and_a_maker_who_buys_has_a_taker_who_sells(tmp_
 def test_trades_before_the_subscription_are_left_out(tmp_path):
     first = advanced_trades(0, [sold("1", "99", "1", T0 - 10**9)], T0 - 1, "snapshot")
     report = import_files(CoinbaseReader(), [write(tmp_path, [first, *SMALL])], SPEC, tmp_path / "c")
-    assert (report.trades, [(f.kind, f.count) for f in report.findings]) == (
-        1,
-        [(FindingKind.OTHER_MESSAGE, 1)],
-    )
+    assert (report.trades, counts(report)) == (1, {FindingKind.OTHER_MESSAGE: 1})
 
 
 def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
@@ -140,19 +135,12 @@ def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
         advanced(6, "update", [["100.01", "3"]], [], T0 + 400),
         advanced(7, "snapshot", [["99.00", "1"]], [["101.00", "1"]], T0 + 500),
     ]
-    path = write(tmp_path, lines)
-    assert_refused(
-        CoinbaseReader(), path, "line 5: sequence_num must be 5, the one after the one before, was 6"
-    )
-    import_files(CoinbaseReader(), [path], SPEC, tmp_path / "c", on_bad_rows="skip")
-    assert [row[2] for row in rows_of(tmp_path / "c")[0]][-4:] == ["100.03", "0.00", "99.00", "101.00"]
+    words = "line 5: sequence_num must be 5, the one after the one before, was 6"
+    prices = ["100.03", "0.00", "99.00", "101.00"]
+    assert_waits(CoinbaseReader, write(tmp_path, lines), words, left_out=1, prices=prices)
 
 
-def replaced(number, old, new, lines=SMALL):
-    assert old in lines[number - 1]
-    return [line.replace(old, new) if at == number else line for at, line in enumerate(lines, 1)]
-
-
+replaced = partial(edited, SMALL)
 MALFORMED = {
     "cut": ([*SMALL[:-1], SMALL[-1][:80]], "line 4: the line must be one whole JSON message"),
     "no time": (replaced(2, '"timestamp"', '"x"'), "line 2: timestamp must not be missing"),
@@ -174,13 +162,11 @@ MALFORMED = {
     ),
     "no snapshot": (SMALL[1:], "line 1: a snapshot must come before updates"),
     "unknown change": (
-        replaced(2, '"buy"', '"bid"', EXCHANGE),
+        edited(EXCHANGE, 2, '"buy"', '"bid"'),
         "line 2: side must be one of buy, sell, was `bid`",
     ),
-    "no changes": (replaced(2, '"changes"', '"x"', EXCHANGE), "line 2: changes must not be missing"),
+    "no changes": (edited(EXCHANGE, 2, '"changes"', '"x"'), "line 2: changes must not be missing"),
 }
 
 
-@pytest.mark.parametrize(("lines", "words"), MALFORMED.values(), ids=MALFORMED)
-def test_malformed_messages_are_refused(tmp_path, lines, words):
-    assert_refused(CoinbaseReader(), write(tmp_path, lines), words)
+test_malformed_messages_are_refused = refusals(CoinbaseReader, write, MALFORMED)

@@ -13,6 +13,7 @@ from modelled_market import (
     assert_refused,
     assert_round_trip,
     modelled_market,
+    refusals,
     rows_of,
 )
 from nautilus_trader.adapters.databento import DatabentoDataLoader
@@ -200,9 +201,9 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize(("rows", "words"), MALFORMED.values(), ids=MALFORMED)
-def test_malformed_records_are_refused(tmp_path, rows, words):
-    assert_refused(DatabentoReader(), write(tmp_path, "mbo", rows), words, SPEC)
+test_malformed_records_are_refused = refusals(
+    DatabentoReader, lambda folder, rows: write(folder, "mbo", rows), MALFORMED, SPEC
+)
 
 
 def test_other_and_cut_files_are_refused(tmp_path):

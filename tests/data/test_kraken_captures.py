@@ -6,11 +6,22 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from modelled_market import Message, assert_rebuilt, assert_refused, assert_round_trip, rows_of
+from modelled_market import (
+    Message,
+    assert_rebuilt,
+    assert_refused,
+    assert_round_trip,
+    counts,
+    edited,
+    refusals,
+    rows_of,
+    write,
+)
 from nautilus_trader.model import AggressorSide
 
 from mm_nautilus.data import csv_files
@@ -81,12 +92,6 @@ def trade(us, number, *, buy=True, ticks=700_000):
     return trade_frame("update", [row])
 
 
-def write(folder, lines, name="frames.jsonl"):
-    path = folder / name
-    path.write_text("\n".join([*lines, ""]))
-    return path
-
-
 def bare(_us, raw):
     return raw
 
@@ -97,10 +102,6 @@ def behind_time(us, raw):
 
 def wrapped(us, raw):
     return json.dumps({"n": 7, "local_time": iso(us + 4_000), "conn": "a", "raw": raw})
-
-
-def wrapped_in_ms(us, raw):
-    return json.dumps({"recv_ts": (us + 4_000) // 1000 * 1000, "data": raw})
 
 
 LATE = 4_000_000
@@ -118,7 +119,7 @@ def test_a_view_is_rebuilt_from_frames(tmp_path, monkeypatch, form, delay):
     at = (found[2][0] - 1) * 1000
     assert stored == ("70000.0", "0.00000005", AggressorSide.SELL, "12", at, at + delay)
     assert (report.groups, report.snapshots, report.exchange) == (120, 2, "kraken")
-    assert [(f.kind, f.count) for f in report.findings] == [(FindingKind.OTHER_MESSAGE, 2)]
+    assert counts(report) == {FindingKind.OTHER_MESSAGE: 2}
     assert bool(report.notes) is (delay == 0)
     assert_round_trip(tmp_path / "c", tmp_path / "flat", SPEC)
 
@@ -195,23 +196,16 @@ def test_zeros_that_a_json_library_left_out_are_filled_up_to_the_digits_of_the_i
         import_files(KrakenReader(), [path], other, tmp_path / "d")
 
 
-def replaced(number, old, new):
-    lines = [raw for _, raw, _ in frames(count=5)]
-    lines.insert(2, trade(frames(count=5)[1][0], 12))
-    assert old in lines[number - 1], lines[number - 1]
-    lines[number - 1] = lines[number - 1].replace(old, new)
-    return lines
-
-
-FRAME = frames(count=5)[1][1]
-PRICE = json.loads(FRAME, parse_float=str)["data"][0]
-PRICE = (PRICE["bids"] or PRICE["asks"])[0]
+FRAMES = frames(count=5)
+SMALL = [raw for _, raw, _ in FRAMES]
+SMALL.insert(2, trade(FRAMES[1][0], 12))
+replaced = partial(edited, SMALL)
 MALFORMED = {
     "bad checksum": (replaced(2, '"checksum":', '"checksum":1'), "line 2: checksum of the book must be "),
     "no checksum": (replaced(2, '"checksum"', '"x"'), "line 2: checksum must not be missing"),
     "no time": (replaced(2, '"timestamp"', '"x"'), "line 2: timestamp must not be missing"),
     "a number for a time": (
-        replaced(3, iso(frames(count=5)[1][0]), "1787757376"),
+        replaced(3, iso(FRAMES[1][0]), "1787757376"),
         "line 3: timestamp must be a time such",
     ),
     "another symbol": (
@@ -234,24 +228,22 @@ MALFORMED = {
     ),
     "no data": (replaced(2, '"data":[{', '"data":3,"x":[{'), "line 2: data must be a list of objects"),
     "cut": (
-        [*replaced(1, "a", "a")[:-1], replaced(1, "a", "a")[-1][:50]],
+        [*SMALL[:-1], SMALL[-1][:50]],
         "line 6: the line must be one whole JSON",
     ),
     "no snapshot": (
-        replaced(1, "a", "a")[1:],
+        SMALL[1:],
         "line 1: a book frame of type snapshot must come before updates",
     ),
     "only heartbeats": ([HEARTBEAT, HEARTBEAT], "none of its first messages has levels or trades"),
     "no time at all": (
-        [replaced(1, "a", "a")[0].replace('"timestamp"', '"x"')],
+        replaced(1, '"timestamp"', '"x"')[:1],
         "is no Kraken frames that this command reads",
     ),
 }
 
 
-@pytest.mark.parametrize(("lines", "words"), MALFORMED.values(), ids=MALFORMED)
-def test_malformed_frames_are_refused(tmp_path, lines, words):
-    assert_refused(KrakenReader(), write(tmp_path, lines), words, SPEC)
+test_malformed_frames_are_refused = refusals(KrakenReader, write, MALFORMED, SPEC)
 
 
 def test_a_wrapper_with_two_times_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from mm_nautilus.data.readers.message_rows import Stamp
 from mm_nautilus.market.rows import Side
 
 _MOST_HELD: Final = 100_000
+"""Changes that wait for a snapshot, at most."""
 
 
 class BinanceReader(MessageReader):
@@ -42,7 +43,6 @@ class BinanceReader(MessageReader):
         self._is_new = False
         """Whether nothing has been applied since the snapshot."""
         self._was_known = False
-        self._is_place_lost = False
         self._held: deque[tuple[Stamp, Message]] = deque(maxlen=_MOST_HELD)
 
     def knows(self, message: Message) -> bool:
@@ -61,9 +61,6 @@ class BinanceReader(MessageReader):
             return str(field(body, "s")), time_of(body, name, 13)
         return None
 
-    def lose_place(self, line: int) -> None:  # noqa: D102
-        self._is_place_lost = True
-
     def take(self, message: Message, stamp: Stamp, symbol: str, file: SourceFile, fit: Fit) -> None:
         """Gather a trade, or follow the book."""
         if "lastUpdateId" in message:
@@ -79,9 +76,9 @@ class BinanceReader(MessageReader):
     def _follow(self, body: Message, stamp: Stamp, file: SourceFile, fit: Fit) -> None:
         """Apply a change, or keep it for a snapshot to come."""
         if self._last is not None and not self._goes_on(body):
-            self._note_gap(body, stamp, file, fit)
+            self.note(FindingKind.SEQUENCE_GAP, stamp.line, self._gap(body), file, fit)
             self._last = None
-        self._is_place_lost = False
+        self.is_place_lost = False
         if self._last is None:
             self._held.append((stamp, body))
         else:
@@ -116,7 +113,7 @@ class BinanceReader(MessageReader):
     def _goes_on(self, body: Message) -> bool:
         """Return whether a change follows the book's last one, or reaches beyond a new snapshot without a gap."""
         last: Any = self._last
-        if self._is_place_lost:
+        if self.is_place_lost:
             return True
         if self._is_new:
             return bool(body["U"] <= last + 1)
@@ -129,12 +126,10 @@ class BinanceReader(MessageReader):
         self.book.add_book(stamp, body["b"], body["a"], snapshot=False)
         self._last, self._is_new = body["u"], False
 
-    def _note_gap(self, body: Message, stamp: Stamp, file: SourceFile, fit: Fit) -> None:
+    def _gap(self, body: Message) -> str:
         if "pu" in body and not self._is_new:
-            text = f"pu must be {self._last}, the update before, was {body['pu']}"
-        else:
-            text = f"U must be {(self._last or 0) + 1}, the update after the one before, was {body['U']}"
-        fit.findings.add(file.path, FindingKind.SEQUENCE_GAP, np.array([stamp.line]), lambda _: text)
+            return f"pu must be {self._last}, the update before, was {body['pu']}"
+        return f"U must be {(self._last or 0) + 1}, the update after the one before, was {body['U']}"
 
     def end_file(self, file: SourceFile, fit: Fit) -> None:
         """Note changes of a book that was never known."""

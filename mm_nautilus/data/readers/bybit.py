@@ -1,7 +1,5 @@
 """Bybit's messages: its `ob500` archives of books, and captures of its public streams."""
 
-import numpy as np
-
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, SourceFile
 from mm_nautilus.data.readers.message_lines import (
@@ -35,7 +33,6 @@ class BybitReader(MessageReader):
         super().__init__()
         self._last: int | None = None
         self._was_known = False
-        self._is_place_lost = False
         self._depth: str | None = None
 
     def knows(self, message: Message) -> bool:
@@ -54,9 +51,6 @@ class BybitReader(MessageReader):
             return str(field(data, "s")), time_of(message, "ts", 13)
         return topic[-1], time_of(message, "ts", 13)
 
-    def lose_place(self, line: int) -> None:  # noqa: D102
-        self._is_place_lost = True
-
     def take(self, message: Message, stamp: Stamp, symbol: str, file: SourceFile, fit: Fit) -> None:
         """Gather a message's levels or trades."""
         if message["topic"].startswith("orderbook"):
@@ -67,8 +61,7 @@ class BybitReader(MessageReader):
         if not isinstance(trades, list) or not all(isinstance(trade, dict) for trade in trades):
             raise MalformedMessageError("data must be a list of trades")
         for trade in trades:
-            if trade.get("s") != symbol:
-                raise MalformedMessageError(f"s must be {symbol} as in the topic, was {trade.get('s')}")
+            self.hold_to(symbol, trade, " as in the topic")
             at = Stamp(stamp.line, time_of(trade, "T", 13), stamp.ts_init)
             side = side_of(_TAKERS, "S", trade.get("S"))
             self.trades.add_trade(at, side, field(trade, "p"), field(trade, "v"), field(trade, "i"))
@@ -84,16 +77,12 @@ class BybitReader(MessageReader):
                 f"topic must be orderbook.{self._depth} as before, was orderbook.{depth}"
             )
         update, bids, asks = whole_number(data, "u"), field(data, "b"), field(data, "a")
-        is_placed, self._is_place_lost = not self._is_place_lost, False
-        if (
-            kind == "delta"
-            and self._was_known
-            and (self._last is None or is_placed)
-            and update != (self._last or 0) + 1
-        ):
+        goes_on = self._last is not None and (self.is_place_lost or update == self._last + 1)
+        self.is_place_lost = False
+        if kind == "delta" and self._was_known and not goes_on:
             if self._last is not None:
                 text = f"u must be {self._last + 1}, the update after the one before, was {update}"
-                fit.findings.add(file.path, FindingKind.SEQUENCE_GAP, np.array([stamp.line]), lambda _: text)
+                self.note(FindingKind.SEQUENCE_GAP, stamp.line, text, file, fit)
             self._last = None  # nothing is kept until the next snapshot
             self.leave_out()
             return

@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-import numpy as np
-
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, SourceFile
 from mm_nautilus.data.readers.message_lines import (
@@ -53,14 +51,10 @@ class CoinbaseReader(MessageReader):
         """Compare the number of a message with that of the one before; a connection begins with 0."""
         if "sequence_num" not in message:
             return
-        number, expected = (
-            whole_number(message, "sequence_num"),
-            None if self._last is None else self._last + 1,
-        )
-        self._last = number
-        if expected is not None and number not in (0, expected):
-            text = f"sequence_num must be {expected}, the one after the one before, was {number}"
-            fit.findings.add(file.path, FindingKind.SEQUENCE_GAP, np.array([line]), lambda _: text)
+        before, self._last = self._last, whole_number(message, "sequence_num")
+        if before is not None and self._last not in (0, before + 1):
+            text = f"sequence_num must be {before + 1}, the one after the one before, was {self._last}"
+            self.note(FindingKind.SEQUENCE_GAP, line, text, file, fit)
             self._is_broken = True  # nothing of the book is kept until the next snapshot
 
     def subject(self, message: Message) -> tuple[str, int | None] | None:
@@ -75,17 +69,18 @@ class CoinbaseReader(MessageReader):
     def take(self, message: Message, stamp: Stamp, symbol: str, file: SourceFile, fit: Fit) -> None:
         """Gather a message's levels or trades."""
         if "channel" in message:
-            for event in _events(message):
+            for event in _lists(message, "events", dict):
                 self._take_event(message["channel"], event, stamp, symbol, is_alone=file.has_one_clock)
         elif message["type"] == "match":
             self._take_trade(message, stamp)
         elif message["type"] == "snapshot":
-            self._take_levels(field(message, "bids"), field(message, "asks"), stamp, snapshot=True)
+            self._take_levels(stamp, field(message, "bids"), field(message, "asks"), snapshot=True)
         else:
-            sides = _sides(
-                [(_side(_CHANGE_SIDES, level, 0), *level[1:]) for level in _lists(message, "changes")]
-            )
-            self._take_levels(*sides, stamp, snapshot=False)
+            levels = [
+                (side_of(_CHANGE_SIDES, "side", level[0] if level else None), *level[1:])
+                for level in _lists(message, "changes")
+            ]
+            self._take_levels(stamp, *_sides(levels), snapshot=False)
 
     def _take_event(self, channel: str, event: Message, stamp: Stamp, symbol: str, *, is_alone: bool) -> None:
         is_snapshot = event.get("type") == "snapshot"
@@ -96,13 +91,11 @@ class CoinbaseReader(MessageReader):
                 self.leave_out()
                 return
             for trade in _lists(event, "trades", dict):
-                if trade.get("product_id") != symbol:
-                    raise MalformedMessageError(f"product_id must be {symbol}, was {trade.get('product_id')}")
+                self.hold_to(symbol, trade)
                 time = text_time_of(trade, "time")
                 self._take_trade(trade, Stamp(stamp.line, time, time if is_alone else stamp.ts_init))
             return
-        if event.get("product_id") != symbol:
-            raise MalformedMessageError(f"product_id must be {symbol}, was {event.get('product_id')}")
+        self.hold_to(symbol, event)
         levels = [
             (
                 side_of(_LEVEL_SIDES, "side", level.get("side")),
@@ -111,9 +104,9 @@ class CoinbaseReader(MessageReader):
             )
             for level in _lists(event, "updates", dict)
         ]
-        self._take_levels(*_sides(levels), stamp, snapshot=is_snapshot)
+        self._take_levels(stamp, *_sides(levels), snapshot=is_snapshot)
 
-    def _take_levels(self, bids: Any, asks: Any, stamp: Stamp, *, snapshot: bool) -> None:
+    def _take_levels(self, stamp: Stamp, bids: Any, asks: Any, *, snapshot: bool) -> None:
         self._is_broken = self._is_broken and not snapshot
         if self._is_broken:
             self.leave_out()
@@ -128,12 +121,8 @@ class CoinbaseReader(MessageReader):
         )
 
 
-def _events(message: Message) -> list[Message]:
-    return _lists(message, "events", dict)
-
-
 def _product(message: Message) -> str:
-    events = _events(message)
+    events = _lists(message, "events", dict)
     if not events:
         raise MalformedMessageError("events must not be empty")
     if message["channel"] == "l2_data":
@@ -149,10 +138,6 @@ def _lists(message: Message, name: str, kind: type = list) -> list[Any]:
     return value
 
 
-def _side(words: dict[str, int], level: list[Any], place: int) -> int:
-    return side_of(words, "side", level[place] if level else None)
-
-
-def _sides(levels: list[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
+def _sides(levels: list[tuple[Any, ...]]) -> list[list[Any]]:
     """Return what follows the side of each level, of bids and of asks."""
-    return tuple([level[1:] for level in levels if level[0] == side] for side in (Side.BID, Side.ASK))  # type: ignore[return-value]
+    return [[level[1:] for level in levels if level[0] == side] for side in (Side.BID, Side.ASK)]

@@ -13,19 +13,18 @@ from mm_nautilus.data.csv_files import shown
 from mm_nautilus.data.exact_numbers import number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowBlock, RowKind, SourceFile, SourceRows, Words
-from mm_nautilus.data.readers.dbn_file import ZSTD_START, DbnMetadata, Records, opened
+from mm_nautilus.data.readers.dbn_file import LAST, ZSTD_START, DbnMetadata, Records, opened
+from mm_nautilus.data.readers.message_lines import FIRST_NS, LAST_NS
 from mm_nautilus.data.readers.order_levels import OrderLevels
 from mm_nautilus.data.whole_books import WholeBooks
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.market.rows import Ints, Side
 
-_FIRST_NS, _LAST_NS = 10**18, 9 * 10**18 - 1
-"""Nanoseconds since 1970 with 19 digits, from 2001 to 2255."""
 _UNIT: Final = Decimal("1e-9")
 """Prices are multiples of this."""
 _NO_PRICE: Final = 2**63 - 1
-_LAST, _MAYBE_BAD_BOOK = 0x80, 0x04
+_MAYBE_BAD_BOOK: Final = 0x04
 _LEVEL_SIDES: Final = np.repeat([Side.BID, Side.ASK], 10)
 _NOTES: Final = {
     "mbo": "orders are added up to levels: the queue of orders is not kept",
@@ -52,7 +51,7 @@ class DatabentoReader:
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its metadata and its first record."""
         with opened(path) as (metadata, blocks):
-            first = next(((records, _) for records, _ in blocks), None)
+            first = next(blocks, None)
         record = None if first is None else first[0][0]
         kinds = (RowKind.TRADES,) if metadata.schema == "trades" else (RowKind.BOOK, RowKind.TRADES)
         symbol = "" if record is None else metadata.symbols.get(int(record["instrument_id"]), "")
@@ -60,7 +59,7 @@ class DatabentoReader:
             path,
             kinds,
             f"Databento {metadata.schema}",
-            None if record is None else min(int(record["ts_recv"]), _LAST_NS),
+            None if record is None else min(int(record["ts_recv"]), LAST_NS),
             (metadata.dataset, symbol),
             tuple(note for note in (_NOTES[metadata.schema], _NO_IDS) if note),
             words=Words(
@@ -104,9 +103,8 @@ class DatabentoReader:
             columns = np.stack([rows, event, init, ticks, lots])
             book = self._orders.apply(records[chosen], columns[:, chosen])
         elif schema == "mbp-10":
-            ends = check.book_ends(records, rows)
-            places = (rows[ends], event[ends], init[ends])
-            book = self._books.differences(places, _LEVEL_SIDES, *check.levels(records, ends))
+            ends, *levels = check.books(records, rows)
+            book = self._books.differences((rows[ends], event[ends], init[ends]), _LEVEL_SIDES, *levels)
         return RowBlock(len(records), bytes_read, book, trades)
 
 
@@ -149,8 +147,6 @@ class _Check:
 
     def well_formed(self, schema: str, records: Records, rows: Ints) -> tuple[Mask, Ints, Ints]:
         """Return the records of trades and orders that can be used, their ticks and lots, and note the others."""
-        times = [records[name] for name in ("ts_event", "ts_recv")]
-        timely = np.logical_and.reduce([(time >= _FIRST_NS) & (time <= _LAST_NS) for time in times])
         is_trade = records["action"] == b"T"
         has_price = is_trade if schema != "mbo" else np.isin(records["action"], (b"T", b"A", b"M", b"C"))
         ticks, exact_price = self._ticks(records["price"])
@@ -158,7 +154,7 @@ class _Check:
         needs_size = np.isin(records["action"], (b"T", b"A", b"M"))
         ok = exact_price & (ticks > 0) & exact_size & ((lots > 0) | ~needs_size)
         side_known = np.isin(records["side"], (b"A", b"B")) | is_trade
-        ok = timely & (~has_price | (ok & side_known))
+        ok = _timely(records) & (~has_price | (ok & side_known))
         bad = np.flatnonzero(~ok)
         self._fit.findings.add(
             self._path, FindingKind.MALFORMED, rows[bad], lambda at: self._reason(records[bad[at]])
@@ -176,20 +172,19 @@ class _Check:
         ticks, rest = np.divmod(price, int(self._tick))
         return ticks, (rest == 0) & (price != _NO_PRICE)
 
-    def book_ends(self, records: Records, rows: Ints) -> Ints:
-        """Return where the book is whole: at the last record of each event, of those whose times can be used."""
-        timely = np.logical_and.reduce(
-            [(records[name] >= _FIRST_NS) & (records[name] <= _LAST_NS) for name in ("ts_event", "ts_recv")]
-        )
-        fits = np.ones(len(records), dtype=bool)
-        for side in ("bid", "ask"):
-            prices = records["levels"][f"{side}_px"]
-            is_empty = prices == _NO_PRICE
-            _, exact = self._ticks(prices)
-            sizes_fit = _lots(records["levels"][f"{side}_sz"], self._fit.spec)[1]
-            fits &= ((is_empty | exact) & (is_empty | sizes_fit)).all(axis=1)
+    def books(self, records: Records, rows: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return where the book is whole, and its ticks and lots there: bids, then asks; 0 lots for no level.
+
+        It is whole at the last record of each event, of those whose times can be used.
+        """
+        levels, spec = records["levels"], self._fit.spec
+        prices = np.concatenate([levels["bid_px"], levels["ask_px"]], axis=1)
+        sizes = np.concatenate([levels["bid_sz"], levels["ask_sz"]], axis=1)
+        is_none = prices == _NO_PRICE
+        ticks, exact = self._ticks(prices)
+        lots, whole = _lots(sizes, spec)
+        timely, fits = _timely(records), (is_none | (exact & whole)).all(axis=1)
         bad = np.flatnonzero(timely & ~fits)
-        spec = self._fit.spec
         self._fit.findings.add(
             self._path,
             FindingKind.MALFORMED,
@@ -198,23 +193,13 @@ class _Check:
                 f"levels must be multiples of {spec.price_increment} and {spec.size_increment}, was one that is not"
             ),
         )
-        ends: Ints = np.flatnonzero(timely & fits & ((records["flags"] & _LAST) != 0))
-        return ends
-
-    def levels(self, records: Records, ends: Ints) -> tuple[Ints, Ints]:
-        """Return ticks and lots of the books at some records: bids, then asks; 0 lots for no level."""
-        levels = records["levels"][ends]
-        prices = np.concatenate([levels["bid_px"], levels["ask_px"]], axis=1)
-        sizes = np.concatenate([levels["bid_sz"], levels["ask_sz"]], axis=1)
-        is_none = prices == _NO_PRICE
-        return np.where(is_none, 0, self._ticks(prices)[0]), np.where(
-            is_none, 0, _lots(sizes, self._fit.spec)[0]
-        )
+        ends: Ints = np.flatnonzero(timely & fits & ((records["flags"] & LAST) != 0))
+        return ends, np.where(is_none, 0, ticks)[ends], np.where(is_none, 0, lots)[ends]
 
     def _reason(self, record: Any) -> str:
         """Say what the first wrong field of a record must be and what it was."""
         for name in ("ts_event", "ts_recv"):
-            if not _FIRST_NS <= int(record[name]) <= _LAST_NS:
+            if not FIRST_NS <= int(record[name]) <= LAST_NS:
                 return f"{name} must be nanoseconds since 1970 (19 digits), was {record[name]}"
         if int(record["price"]) == _NO_PRICE:
             return "price must not be missing"
@@ -229,6 +214,12 @@ class _Check:
             if rule
             else f"side must be A or B, was {shown(record['side'].decode(errors='replace'))}"
         )
+
+
+def _timely(records: Records) -> Mask:
+    times = [records[name] for name in ("ts_event", "ts_recv")]
+    timely: Mask = np.logical_and.reduce([(time >= FIRST_NS) & (time <= LAST_NS) for time in times])
+    return timely
 
 
 def _lots(sizes: NDArray[Any], spec: InstrumentSpec) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -45,6 +45,8 @@ _SYMBOL_BYTES_OF_VERSION_1: Final = 22
 _NEWEST_VERSION: Final = 3
 _BLOCK_RECORDS: Final = 50_000
 ZSTD_START: Final = b"\x28\xb5\x2f\xfd"
+LAST: Final = 0x80
+"""Flag of the last record of an event."""
 
 
 @dataclass(frozen=True, slots=True)

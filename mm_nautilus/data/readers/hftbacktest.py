@@ -15,6 +15,7 @@ from mm_nautilus.data.exact_numbers import multiples_of_floats, number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowBlock, RowKind, SourceFile, SourceRows, Words
 from mm_nautilus.data.readers.binance import BinanceReader
+from mm_nautilus.data.readers.message_lines import FIRST_NS, LAST_NS, unit_rule
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import Side
 
@@ -23,9 +24,6 @@ _DEPTH, _TRADE, _CLEAR, _SNAPSHOT = 1, 2, 3, 4
 _ORDERS: Final = {10: "ADD_ORDER_EVENT", 11: "CANCEL_ORDER_EVENT", 12: "MODIFY_ORDER_EVENT", 13: "FILL_EVENT"}
 _FIELDS: Final = ("ev", "exch_ts", "local_ts", "px", "qty")
 _BLOCK_ROWS: Final = 100_000
-_FIRST_NS, _LAST_NS = 10**18, 9 * 10**18 - 1
-"""Nanoseconds since 1970 with 19 digits, from 2001 to 2255."""
-_OTHER_UNITS: Final = {10: "seconds", 13: "milliseconds", 16: "microseconds"}
 _LABEL: Final = "hftbacktest events"
 _NOTES: Final = (
     "no ids of trades: made of the time of receipt and the number among trades of that time",
@@ -63,14 +61,13 @@ class HftbacktestReader:
         if not _is_array(path):
             return self._captures.inspect(path)
         with _opened(path) as (_, blocks):
-            first = next((events for events in blocks if len(events)), None)
-        local = None if first is None else first["local_ts"][_is_local(first)]
-        first_ns = None if local is None or not len(local) else int(local[0])
+            first = next(blocks, None)
+        received = [] if first is None else first["local_ts"][_is_local(first)].tolist()
         return SourceFile(
             path,
             (RowKind.BOOK, RowKind.TRADES),
             _LABEL,
-            0 if first is not None and first_ns is None else first_ns,
+            None if first is None else next(iter(received), 0),
             notes=_NOTES,
             words=_WORDS,
             place="row",
@@ -149,7 +146,7 @@ class _Block:
         side = np.select([sides == _BUY, sides == _SELL], [Side.BID, Side.ASK], Side.NONE)
         ok = is_row & (self._ev & (_LOCAL | _EXCH) != 0) & ((side != Side.NONE) | (is_trade & (sides == 0)))
         for name in ("exch_ts", "local_ts"):
-            ok &= (events[name] >= _FIRST_NS) & (events[name] <= _LAST_NS)
+            ok &= (events[name] >= FIRST_NS) & (events[name] <= LAST_NS)
         ticks, exact, _ = multiples_of_floats(events["px"].astype(np.float64), spec.price_increment)
         ok &= exact & (ticks > 0)
         lots, exact, between = multiples_of_floats(events["qty"].astype(np.float64), spec.size_increment)
@@ -179,10 +176,8 @@ class _Block:
             return f"ev must have one of BUY_EVENT (1 << 29) and SELL_EVENT (1 << 28), was {ev}"
         for name in ("exch_ts", "local_ts"):
             time = int(event[name])
-            if not _FIRST_NS <= time <= _LAST_NS:
-                digits = len(str(time))
-                hint = f"; {digits} are {_OTHER_UNITS[digits]}" if digits in _OTHER_UNITS else ""
-                return f"{name} must be nanoseconds since 1970 (19 digits{hint}), was {time}"
+            if not FIRST_NS <= time <= LAST_NS:
+                return f"{name} must be {unit_rule(time, 19)}, was {time}"
         px, qty = (repr(float(event[name])) for name in ("px", "qty"))
         rule = number_rule(px, spec.price_increment, positive=True, between=False)
         if rule is not None:
@@ -242,7 +237,7 @@ def _blocks(path: Path, stream: IO[bytes]) -> Iterator[Events]:
     left = shape[0]
     while left:
         count = min(left, _BLOCK_ROWS)
-        text = _read_whole(stream, count * dtype.itemsize)
+        text = stream.read(count * dtype.itemsize)
         if len(text) < count * dtype.itemsize:
             rows = shape[0] - left + len(text) // dtype.itemsize
             raise DataError(
@@ -250,17 +245,7 @@ def _blocks(path: Path, stream: IO[bytes]) -> Iterator[Events]:
             )
         yield np.frombuffer(text, dtype)
         left -= count
-    if not shape[0]:
-        yield np.empty(0, dtype)
     stream.read(1)  # the end, where an archive's checksum is compared
-
-
-def _read_whole(stream: IO[bytes], size: int) -> bytes:
-    parts = []
-    while size and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 def _refuse_other_arrays(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -1,13 +1,11 @@
 """Frames of Kraken's WebSocket v2, verified by their checksums."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mm_nautilus.data.csv_files import shown
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, SourceFile, SourceRows
 from mm_nautilus.data.readers.message_lines import (
@@ -56,12 +54,11 @@ class KrakenReader(MessageReader):
         super().__init__()
         self._frames: list[_BookFrame] = []
         self._subscribed: dict[str, int] = {}
-        self._sides = {Side.BID: SideBook(is_bid=True), Side.ASK: SideBook(is_bid=False)}
-        self._units = [(1, 1), (1, 1)]
+        self._sides: dict[int, SideBook] = {}
+        self._units: list[tuple[int, int]] = []
         """The last written digit of prices and sizes: how many there are in so many ticks, and lots."""
         self._depth = 0
         self._is_known = False
-        self._is_place_lost = False
 
     def knows(self, message: Message) -> bool:
         """Return whether this is a channel's frame, or an answer to a request."""
@@ -95,9 +92,7 @@ class KrakenReader(MessageReader):
             self._take_book(message, entries, stamp, symbol)
             return
         for entry in entries:
-            if entry.get("symbol") != symbol:
-                was = shown(str(entry.get("symbol")))
-                raise MalformedMessageError(f"symbol must be {symbol} of all trades of a frame, was {was}")
+            self.hold_to(symbol, entry, " of all trades of a frame")
             time = text_time_of(entry, "timestamp")
             at = Stamp(stamp.line, time, time if file.has_one_clock else stamp.ts_init)
             side = side_of(_TAKERS, "side", entry.get("side"))
@@ -142,7 +137,7 @@ class KrakenReader(MessageReader):
             while stop < len(line) and line[stop] == frame.line:
                 stop += 1
             if frame.checksum is None or frame.line in bad:
-                self._is_place_lost = True
+                self.is_place_lost = True
             if frame.is_snapshot:
                 self._begin(frame, fit.spec)
             if self._is_known:
@@ -191,12 +186,12 @@ class KrakenReader(MessageReader):
             self._units = _units(spec, (spec.price_precision, spec.size_precision))
             agrees = self._checksum() == frame.checksum
             self._units = self._units if agrees else written
-        if not agrees and not self._is_place_lost:  # a line that could not be read is told already
+        if not agrees and not self.is_place_lost:  # a line that could not be read is told already
             text = f"checksum of the book must be {checksum} after this frame, was {frame.checksum}"
             if frame.is_snapshot:
                 text += "; frames must have the digits that the venue wrote"
-            fit.findings.add(file.path, FindingKind.BAD_CHECKSUM, np.array([frame.line]), lambda _: text)
-        self._is_place_lost = False
+            self.note(FindingKind.BAD_CHECKSUM, frame.line, text, file, fit)
+        self.is_place_lost = False
         return agrees
 
 
@@ -223,18 +218,9 @@ def _with_deletes(rows: SourceRows, keep: Mask, pushed: list[tuple[int, int, int
     """Return the rows of a mask, and behind others deletes: the row they follow, side, and price in ticks."""
     if pushed:
         at, sides, ticks = np.array(pushed, dtype=np.int64).T
-        before = at - 1
-        none, no_ids = np.zeros(len(at), dtype=np.int64), np.full(len(at), "", dtype=object)
-        columns: list[tuple[NDArray[Any], NDArray[Any]]] = [
-            (rows.line, rows.line[before]),
-            (rows.ts_event, rows.ts_event[before]),
-            (rows.ts_init, rows.ts_init[before]),
-            (rows.side, sides),
-            (rows.price_ticks, ticks),
-            (rows.size_lots, none),
-            (rows.snapshot, none == 1),
-            (rows.trade_id, no_ids),
-        ]
-        rows = SourceRows(*(np.insert(column, at, more) for column, more in columns))
+        before, none = SourceRows(*(column[at - 1] for column in rows.columns())), np.zeros_like(at)
+        more = replace(before, side=sides, price_ticks=ticks, size_lots=none, snapshot=none == 1)
+        columns = zip(rows.columns(), more.columns(), strict=True)
+        rows = SourceRows(*(np.insert(column, at, added) for column, added in columns))
         keep = np.insert(keep, at, True)
     return rows if keep.all() else rows.select(keep)

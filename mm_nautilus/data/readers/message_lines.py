@@ -19,9 +19,10 @@ _TIME_TEXT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?(Z|\+00:00)", re.ASCII
 )
 _DECODE: Final = json.JSONDecoder(parse_float=str).decode
-_UNIT_NS: Final = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
-"""Nanoseconds in the unit of a time since 1970 of so many digits, from 2001 to 2255."""
 _UNITS: Final = {10: "seconds", 13: "milliseconds", 16: "microseconds", 19: "nanoseconds"}
+"""The unit of a time since 1970 of so many digits, from 2001 to 2255."""
+FIRST_NS, LAST_NS = 10**18, 9 * 10**18 - 1
+"""The first and last nanosecond of these years, since 1970."""
 _LOCAL_NAMES: Final = ("local", "recv", "receive")
 
 
@@ -95,13 +96,17 @@ def time_of(message: Mapping[str, Any], name: str, digits: int) -> int:
 
 
 def _whole_time(name: str, value: int, digits: int) -> int:
+    found: int = value * 10 ** (19 - digits)
+    if not FIRST_NS <= found <= LAST_NS:
+        raise MalformedMessageError(f"{name} must be {unit_rule(value, digits)}, was `{value}`")
+    return found
+
+
+def unit_rule(value: int, digits: int) -> str:
+    """Return what a time since 1970 must be, with the unit that the number of digits of `value` suggests."""
     count = len(str(value))
-    if count != digits or not 1 <= int(str(value)[0]) <= 8:
-        hint = f"; {count} are {_UNITS[count]}" if count in _UNITS and count != digits else ""
-        raise MalformedMessageError(
-            f"{name} must be {_UNITS[digits]} since 1970 ({digits} digits{hint}), was `{value}`"
-        )
-    return value * _UNIT_NS[digits]
+    hint = f"; {count} are {_UNITS[count]}" if count in _UNITS and count != digits else ""
+    return f"{_UNITS[digits]} since 1970 ({digits} digits{hint})"
 
 
 def text_time_of(message: Mapping[str, Any], name: str) -> int:
@@ -180,7 +185,7 @@ def wrapping_of(line: bytes, is_message: Callable[[Message], bool]) -> Wrapping 
     """
     found = _BEHIND_TIME.match(line)
     if found is not None:
-        is_time = len(found[1]) in _UNIT_NS
+        is_time = len(found[1]) in _UNITS
         return Wrapping(digits=len(found[1])) if is_time and _holds(line[found.end() :], is_message) else None
     try:
         message = message_of(line)
@@ -214,4 +219,4 @@ def _time_digits(value: Any) -> int | None:
     text = str(value)
     if _TIME_TEXT.fullmatch(text):
         return 0
-    return len(text) if text.isdecimal() and len(text) in _UNIT_NS else None
+    return len(text) if text.isdecimal() and len(text) in _UNITS else None

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
 
-from mm_nautilus.data.csv_files import shown
+from mm_nautilus.data.csv_files import FIRST_LINES, shown
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, RowBlock, RowKind, SourceFile, SourceRows, Words
 from mm_nautilus.data.readers.message_lines import (
@@ -22,7 +22,6 @@ from mm_nautilus.data.readers.message_lines import (
 from mm_nautilus.data.readers.message_rows import GatheredRows, Stamp
 from mm_nautilus.errors import DataError
 
-_FIRST_LINES: Final = 1000
 _GUESSED_LINES: Final = 20
 
 
@@ -42,6 +41,8 @@ class MessageReader(ABC):
     def __init__(self) -> None:
         self.book = GatheredRows(RowKind.BOOK, *self.names)
         self.trades = GatheredRows(RowKind.TRADES, *self.names)
+        self.is_place_lost = False
+        """Whether any message may come next, as that of a line could not be read."""
         self._others = 0
         self._timeless: list[tuple[int, Message]] = []
 
@@ -72,9 +73,19 @@ class MessageReader(ABC):
         """Count messages that are not used."""
         self._others += count
 
-    @abstractmethod
     def lose_place(self, line: int) -> None:
         """Expect no certain message next, as that of a line could not be read."""
+        self.is_place_lost = True
+
+    def note(self, kind: FindingKind, line: int, text: str, file: SourceFile, fit: Fit) -> None:
+        """Note what is wrong with one message."""
+        fit.findings.add(file.path, kind, np.array([line]), lambda _: text)
+
+    def hold_to(self, symbol: str, entry: Message, words: str = "") -> None:
+        """Raise a `MalformedMessageError` where an entry of a message is not of its symbol."""
+        name = entry.get(self.symbol_name)
+        if name != symbol:
+            raise MalformedMessageError(f"{self.symbol_name} must be {symbol}{words}, was {shown(str(name))}")
 
     def verified(self, rows: SourceRows, _bad: frozenset[int], _file: SourceFile, _fit: Fit) -> SourceRows:
         """Return the levels of a block to keep; `_bad` are the lines with levels that are malformed."""
@@ -82,9 +93,9 @@ class MessageReader(ABC):
 
     def end_file(self, file: SourceFile, fit: Fit) -> None:
         """Note what a file has left open."""
-        lines = np.array([number for number, _ in self._timeless], dtype=np.int64)
         text = "the message has no time, nor has a later one"
-        fit.findings.add(file.path, FindingKind.MALFORMED, lines, lambda _: text)
+        for number, _ in self._timeless:
+            self.note(FindingKind.MALFORMED, number, text, file, fit)
         self._timeless.clear()
 
     def recognises(self, path: Path, start: bytes) -> bool:
@@ -92,7 +103,7 @@ class MessageReader(ABC):
         lines = start.split(b"\n")[:_GUESSED_LINES]
         if start.startswith(b"PK"):
             try:
-                lines = [line for _, line in islice(_first_lines(path), _GUESSED_LINES)]
+                lines = list(_first_lines(path, _GUESSED_LINES))
             except DataError:
                 return False
         try:
@@ -102,8 +113,8 @@ class MessageReader(ABC):
 
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its first messages."""
-        wrapping, problem, symbol = None, "it is empty", ""
-        for number, line in _first_lines(path):
+        wrapping, problem, symbol = None, "", ""
+        for number, line in enumerate(_first_lines(path, FIRST_LINES), 1):
             try:
                 wrapping = wrapping or wrapping_of(line, self.knows)
                 if wrapping is None:
@@ -111,15 +122,16 @@ class MessageReader(ABC):
                     raise MalformedMessageError(f"the line is none of its messages: `{text}`")
                 local, message = wrapping.unwrap(line)
                 found = self.subject(message)
-                time = local if local is not None or found is None else found[1]
-                symbol = symbol or (found[0] if found else "")
-                if symbol and found and time is not None:
+                if found is None:
+                    continue
+                symbol, time = symbol or found[0], found[1] if local is None else local
+                if symbol and time is not None:
                     return self._file(path, wrapping, symbol, time)
             except MalformedMessageError as error:
-                if problem == "it is empty":
-                    problem = f"line {number}: {error}"
-        if wrapping is not None and problem == "it is empty":
-            problem = f"none of its first messages has {'a time' if symbol else 'levels or trades'}"
+                problem = problem or f"line {number}: {error}"
+        if not problem:
+            lack = f"none of its first messages has {'a time' if symbol else 'levels or trades'}"
+            problem = "it is empty" if wrapping is None else lack
         raise DataError(f"{path} is no {self.label} that this command reads; {problem}")
 
     def _file(self, path: Path, wrapping: Wrapping, symbol: str, first_ns: int) -> SourceFile:
@@ -208,9 +220,5 @@ class MessageReader(ABC):
         )
 
 
-def _first_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    for block in line_blocks(path):
-        for number, line in enumerate(block.lines, block.first_line):
-            if number > _FIRST_LINES:
-                return
-            yield number, line
+def _first_lines(path: Path, most: int) -> Iterator[bytes]:
+    return islice(chain.from_iterable(block.lines for block in line_blocks(path)), most)

@@ -1,22 +1,20 @@
 """Levels and trades gathered from messages as texts, checked as columns a block at a time."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mm_nautilus.data.csv_files import shown
+from mm_nautilus.data.csv_files import shown, was
 from mm_nautilus.data.exact_numbers import multiples_of_texts, number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowKind, SourceRows
 from mm_nautilus.data.readers.message_lines import MalformedMessageError
+from mm_nautilus.data.table_columns import id_rule
 from mm_nautilus.market.rows import Ints, Side
-
-_TRADE_ID: Final = re.compile(r"[!-~]{0,36}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,9 @@ class GatheredRows:
     def add_trade(self, stamp: Stamp, side: int, price: Any, size: Any, trade_id: Any) -> None:
         """Take a trade. A `MalformedMessageError` says that its id cannot be kept."""
         text = str(trade_id)
-        if _TRADE_ID.fullmatch(text) is None:
-            raise MalformedMessageError(
-                f"a trade id must be at most 36 printable characters without spaces, was `{shown(text)}`"
-            )
+        rule = id_rule(text)
+        if rule is not None:
+            raise MalformedMessageError(f"a trade id must be {rule}, {was(text)}")
         self._prices.append(price)
         self._sizes.append(size)
         self._ids.append(text)
@@ -96,7 +93,7 @@ class GatheredRows:
                 between = fit.round_sizes_down
                 rule = number_rule(size, spec.size_increment, positive=trades, between=between)
                 name, text = size_name, size
-            return f"{name} must be {rule}, was {f'`{shown(text)}`' if text else 'empty'}"
+            return f"{name} must be {rule}, {was(text)}"
 
         fit.findings.add(path, FindingKind.MALFORMED, line[bad], reason)
         fit.findings.add(
@@ -132,6 +129,6 @@ def side_of(words: dict[str, int], name: str, value: Any) -> int:
     """Return the side that a message names. A `MalformedMessageError` says what it may be."""
     side = words.get(value) if isinstance(value, str) else None
     if side is None:
-        text = "empty" if value in ("", None) else f"`{shown(str(value))}`"
-        raise MalformedMessageError(f"{name} must be one of {', '.join(words)}, was {text}")
+        text = "" if value is None else str(value)
+        raise MalformedMessageError(f"{name} must be one of {', '.join(words)}, {was(text)}")
     return side

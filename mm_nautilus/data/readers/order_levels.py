@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from mm_nautilus.data.reader import SourceRows
+from mm_nautilus.data.readers.dbn_file import LAST
 from mm_nautilus.market.rows import Ints, Side
 
-_LAST = 0x80
 _SIDES = {b"B": Side.BID, b"A": Side.ASK}
 
 
@@ -52,7 +52,7 @@ class OrderLevels:
                     self._orders[order] = (old_side, old_price, left - size)
                 else:
                     del self._orders[order]
-            if flags & _LAST:
+            if flags & LAST:
                 self._end_event()
         return self._taken()
 
