@@ -67,7 +67,7 @@ class AccountSnapshot:
     trading_pnl
         Total PnL of all symbols, net of fees, in the report currency.
     max_drawdown_pct
-        Largest fall of trading PnL from its peak so far, % of `start_equity`.
+        Largest fall of trading PnL and funding from their peak so far, % of `start_equity`.
     open_positions
         Number of symbols whose net position since the start is not zero.
     funding

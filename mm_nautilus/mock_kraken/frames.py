@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from mm_nautilus.market.kraken_checksum import kraken_checksum
+from mm_nautilus.market.kraken_checksum import CHECKSUM_LEVELS, kraken_checksum
 from mm_nautilus.mock_kraken.book import BookView, Level
 
 HEARTBEAT: Final = '{"channel":"heartbeat"}'
@@ -47,9 +47,8 @@ def _decimal_text(units: int, decimals: int) -> str:
 def book_checksum(view: BookView, digits: Digits) -> int:
     """Return the checksum of a book by Kraken's rule."""
     unit = digits.units_per_tick
-    return kraken_checksum(
-        *([(ticks * unit, lots) for ticks, lots in side] for side in (view.asks, view.bids))
-    )
+    best = (side[:CHECKSUM_LEVELS] for side in (view.asks, view.bids))
+    return kraken_checksum(*([(ticks * unit, lots) for ticks, lots in side] for side in best))
 
 
 def book_frame(

@@ -238,7 +238,7 @@ def build_backtest(
     """
     config = inputs.config
     fees = fee_model(config.venue, inputs.specs, config.report_currency)
-    _write_funding(inputs, folder)
+    _write_funding(inputs, folder)  # not within the block: pyarrow looks for pandas while it writes
     with _pandas_unloaded():
         node = BacktestNode([_node_config(inputs, folder, catalog, fees)])
         node.build()

@@ -148,7 +148,7 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
     quote_ns = max(data.first_ns, start_ns or data.first_ns)
     last_ns = data.last_ns if end_ns is None else min(data.last_ns, end_ns)
     funding = {
-        symbol: _funding(config, reader, spec, min(data_ns, quote_ns), last_ns)
+        symbol: _funding(config, version, spec, data_ns, last_ns)
         for symbol, spec in data.specs.items()
         if spec.kind == "perpetual"
     }
@@ -169,11 +169,11 @@ def _inputs(config: RunConfig, code: OwnCode, start_ns: int | None, end_ns: int 
 
 
 def _funding(
-    config: RunConfig, reader: CatalogReader, spec: InstrumentSpec, start_ns: int, end_ns: int
-) -> list[FundingRate]:
+    config: RunConfig, version: FileVersions, spec: InstrumentSpec, start_ns: int, end_ns: int
+) -> Sequence[FundingRate]:
     if config.funding is not None:
         return constant_rates(config.funding.rate_pct, config.funding.every_hours, start_ns, end_ns)
-    return stored_rates(reader.folder, spec, start_ns, end_ns)
+    return _stored_rates(config.catalog, version, spec, start_ns, end_ns)
 
 
 def _unfunded(config: RunConfig, funding: Mapping[str, Sequence[FundingRate]]) -> Iterator[Problem]:
@@ -229,6 +229,13 @@ def _found_data(
         pinned=reader.ambiguous(spec.instrument_id for spec in found),
         notes=tuple(f"{spec.symbol}: {note}" for spec in found for note in reader.notes(spec.instrument_id)),
     )
+
+
+@lru_cache(_SPANS_KEPT)
+def _stored_rates(
+    catalog: CatalogPath, _version: FileVersions, spec: InstrumentSpec, start_ns: int, end_ns: int
+) -> Sequence[FundingRate]:
+    return stored_rates(CatalogReader(catalog).folder, spec, start_ns, end_ns)
 
 
 @lru_cache(_SPANS_KEPT)

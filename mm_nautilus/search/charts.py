@@ -31,13 +31,18 @@ def search_figures(search: SearchFiles) -> Iterator[tuple[str, Figure]]:
     yield "folds", _folds(search)
 
 
-def _axis(title: str, kind: str = "linear", ends: Sequence[float] = ()) -> Figure:
-    """Return an x axis; a logarithmic one has whole labels at 1, 2 and 5 of each decade between its ends."""
+def _axis(title: str, kind: str = "linear", ends: Sequence[Any] = ()) -> Figure:
+    """Return an x axis; a logarithmic one has whole labels at 1, 2 and 5 of each decade between its ends.
+
+    The ends of one of categories are all of them, which it keeps in order.
+    """
     ticks: dict[str, Any] = {}
     if kind == "log":
         first, last = (math.floor(math.log10(end)) for end in ends)
         marks = [float(f"{digit}e{decade}") for decade in range(first, last + 1) for digit in (1, 2, 5)]
         ticks = {"tickvals": marks, "ticktext": [f"{mark:g}" for mark in marks]}
+    elif kind == "category":
+        ticks = {"categoryorder": "array", "categoryarray": ends}
     return x_axis(title={"text": title, "standoff": 6}, zeroline=False, type=kind, **ticks)
 
 
@@ -53,11 +58,6 @@ def _kind(search: SearchFiles, key: str, values: Sequence[Any]) -> str:
     if any(isinstance(value, str) for value in values):
         return "category"
     return "log" if values and key in search.logarithmic else "linear"
-
-
-def _order(categories: Sequence[str]) -> Figure:
-    """Return the properties of an axis that keep its categories in order."""
-    return {"categoryorder": "array", "categoryarray": list(categories)} if categories else {}
 
 
 def _history(search: SearchFiles, objective: SearchObjective) -> Figure:
@@ -98,8 +98,9 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
         traces.append(_points(words, x, y, colour, **more))
     places = [x for trace in traces for x in trace["x"]]
     kind = _kind(search, key, places)
-    categories = search.categories(key) if kind == "category" else []
-    ends: list[Any] = categories or ([min(places), max(places)] if places else [])
+    ends: list[Any] = [min(places), max(places)] if places else []
+    if kind == "category":
+        ends = search.categories(key)
     for role, words in ROLES.items():
         colour, _ = _LOOKS[role]
         bases = [base for fold in search.folds if (base := search.baseline(fold, role)) is not None]
@@ -114,7 +115,7 @@ def _slice(search: SearchFiles, key: str, objective: SearchObjective) -> Figure:
         [1],
         pixels=330,
         hovermode="closest",
-        xaxis=_axis(short_key(key), kind, ends) | _order(categories),
+        xaxis=_axis(short_key(key), kind, ends),
     )
 
 

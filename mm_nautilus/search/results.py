@@ -145,8 +145,9 @@ def write_trials(folder: Path, table: pa.Table) -> None:
 def data_hash(catalog: CatalogPath, specs: Iterable[InstrumentSpec]) -> str:
     """Return what a change of the instruments' data changes: the first digits of a SHA-256.
 
-    It is of the name, the size and the footer of every file of the instruments' definitions, book changes and trades.
-    Footers have counts and extremes of every column; the rows themselves are not read, so that it takes no time.
+    It is of the name, the size and the footer of every file of the instruments' definitions, funding rates, book
+    changes and trades. Footers have counts and extremes of every column; the rows themselves are not read, so that it
+    takes no time.
     """
     digest = hashlib.sha256()
     root = stored(catalog)

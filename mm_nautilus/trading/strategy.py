@@ -44,7 +44,6 @@ from mm_nautilus.trading.working_order import WorkingOrder
 
 _SECOND_TIMER: Final = "market-maker-second"
 _START_ALERT: Final = "market-maker-start"
-_FUNDING_ALERT: Final = "market-maker-funding "
 
 
 class MarketMaker(GuardedStrategy):
@@ -231,7 +230,8 @@ class MarketMaker(GuardedStrategy):
         """Await a perpetual's next payment, which the venue makes after all data of its moment."""
         due_ns, symbol = update.next_funding_ns, self._symbols.get(update.instrument_id)
         if symbol is not None and due_ns is not None:
-            self.clock.set_time_alert_ns(f"{_FUNDING_ALERT}{due_ns} {symbol.name}", due_ns + 1)
+            name = f"market-maker-funding {due_ns} {symbol.name}"
+            self.clock.set_time_alert_ns(name, due_ns + 1, lambda _event: self._on_funding(symbol, due_ns))
 
     def on_historical_bars(self, bars: Sequence[Any]) -> None:
         """Start a symbol's volatility from one-minute bars before the start."""
@@ -335,16 +335,14 @@ class MarketMaker(GuardedStrategy):
         """Check once a second what no book event shows: a silent feed, drawdowns, the end of a pause."""
         if event.name == _START_ALERT:
             self._start_quoting()
-        if event.name.startswith(_FUNDING_ALERT):
-            self._on_funding(*event.name.removeprefix(_FUNDING_ALERT).split(" ", 1))
         # A live engine's timers keep their old schedule after the wall clock was set.
         now_ns = self.clock.timestamp_ns()
         if self._timer.ticks(event) and now_ns >= self.conditions.start_ns:
             self._on_second(now_ns)
 
-    def _on_funding(self, due: str, name: str) -> None:
-        """Book and publish the payment of a symbol that was due at a time, nanoseconds as text."""
-        payment = self.fill_book.funding(self.symbols[name], int(due))
+    def _on_funding(self, symbol: SymbolState, due_ns: int) -> None:
+        """Book and publish a symbol's payment that was due."""
+        payment = self.fill_book.funding(symbol, due_ns)
         if payment is not None:
             self.publish_message(EVENTS_TOPIC, payment)
 

@@ -242,6 +242,21 @@ def test_a_constant_rate_is_paid_at_every_whole_multiple(tmp_path: Path) -> None
     assert exact(run.summary["equity"]["exact"]["funding"]) == sum(paid)
 
 
+def test_stored_rates_are_read_again_only_if_their_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MARKET.write(tmp_path / "catalog", PERPETUAL)
+    stored_funding(tmp_path / "catalog")
+    config = RunConfig.model_validate(given(tmp_path, SYMBOL))
+    known = prepare(config).funding
+    with monkeypatch.context() as unreadable:
+        unreadable.delattr("mm_nautilus.data.funding.read_batches")
+        assert prepare(config).funding == known
+    (path,) = (tmp_path / "catalog" / "data" / "funding_rates").rglob("*.parquet")
+    pq.write_table(pq.read_table(path)[:1], path)
+    assert prepare(config).funding == {SYMBOL: known[SYMBOL][:1]}
+
+
 def funding_row(folder: Path, **changes: Any) -> None:
     stored_funding(folder)
     (path,) = (folder / "data" / "funding_rates").rglob("*.parquet")

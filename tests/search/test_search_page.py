@@ -139,6 +139,18 @@ def test_long_keys_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
     assert drawn["data"][0]["customdata"][1][0] == "pricing_parameters.width_bps"
 
 
+def test_a_line_of_texts_that_are_numbers_is_its_trials(tmp_path: Path) -> None:
+    made = write_made_search(tmp_path / "digits", trials=9, folds=1)
+    table = pq.read_table(made / "trials.parquet").to_pylist()
+    for row in table:
+        row[f"param:{KEYS[0]}"] = ("9", "10", "8")[(row["number"] or 0) % 3]
+    pq.write_table(pa.Table.from_pylist(table), made / "trials.parquet")
+    drawn = figure(write_search_page(made).read_text(encoding="utf-8"), "parallel")
+    found = {line["name"]: [text for _, text in line["customdata"][:2]] for line in drawn["data"]}
+    done = [run for run in runs(made, role="train", state="completed") if run["number"] is not None]
+    assert found == {f"trial {run['number']}": [f"{run['pnl']:.3g}", run[f"param:{KEYS[0]}"]] for run in done}
+
+
 def test_history_and_front_follow_the_objectives(folder: Path, page: str) -> None:
     done = [run for run in runs(folder, role="train", fold=1, state="completed") if run["number"] is not None]
     lowest = min(run["objective:inventory"] for run in done)
