@@ -162,7 +162,7 @@ class FundingConfig(Section):
     rate_pct: float = Field(..., gt=-100, lt=100, examples=[0.01])
     """Rate of each payment, % of the position's value; positive is paid by longs to shorts."""
     every_hours: float = Field(8.0, ge=0.01, le=168)
-    """Time between two payments, hours, counted from midnight UTC."""
+    """Time between two payments, hours, counted from 1970-01-01T00:00Z."""
 
 
 class MetricsConfig(Section):

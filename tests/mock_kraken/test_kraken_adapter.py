@@ -133,11 +133,11 @@ def test_a_whole_catalog_at_full_speed_without_a_mismatch(tmp_path: Path) -> Non
             lambda report: (
                 {symbol: report["symbols"][symbol]["trades"] for symbol in DEPTHS} == stored
                 and same_books(venue, report)
+                and venue.control.state()["feed"]["state"] == "ended"
             ),
-            "all trades and the last books",
+            "all trades, the last books and the end of the feed",
         )
         assert all(len(entry["snapshots"]) == 1 for entry in report["symbols"].values())
-        assert venue.control.state()["feed"]["state"] == "ended"
         assert node.stop() == 0
         assert node.log == []
 
