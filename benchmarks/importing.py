@@ -74,7 +74,7 @@ def run_import(folder: Path) -> int:
         FORMATS["tardis"].make(),
         [folder / BOOK],
         source.spec,
-        folder / "ours",
+        folder / "import",
         source_symbol=source.source_symbol,
     )
     return found.deltas
@@ -120,7 +120,7 @@ MODES = {"import": run_import, "table": run_table, "engine": run_engine}
 
 def measured(mode: str, folder: Path) -> tuple[float, float, float]:
     """Return rows a second of CPU and of wall time, and the peak of memory in MB, of a process of its own."""
-    shutil.rmtree(folder / ("ours" if mode == "import" else mode), ignore_errors=True)
+    shutil.rmtree(folder / mode, ignore_errors=True)
     words = [sys.executable, __file__, "--mode", mode, "--folder", str(folder)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     cpu, wall, peak = map(float, done.stdout.split())

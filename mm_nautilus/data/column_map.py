@@ -1,5 +1,6 @@
 """Maps of columns: which column of a table is what, and in which words and units."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -20,6 +21,12 @@ Unit = Literal["s", "ms", "us", "ns", "iso", "ms_or_us"]
 UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}
 _MAPS: Final = Path(__file__).with_name("maps")
 _LEVEL: Final = "{}"
+_KEYS: Final = {
+    "book": (("price", "size", "side"), ("levels", "id")),
+    "whole_books": (("levels",), ("price", "size", "side", "snapshot", "id")),
+    "trades": (("price", "size"), ("levels", "snapshot")),
+}
+"""The keys that a kind needs besides a time, and those that it has no use for."""
 
 
 class _Section(BaseModel):
@@ -61,6 +68,10 @@ class Levels(_Section):
             for number in numbers
         ]
 
+    def names(self) -> list[str]:
+        """Return the column of every price and size."""
+        return [name for _, *names in self.columns() for name in names]
+
 
 class ColumnMap(_Section):
     """What the columns of a table are; each key names a column unless it says otherwise."""
@@ -97,17 +108,11 @@ class ColumnMap(_Section):
             return
         if self.time is None and self.received is None:
             yield Problem(("time",), "time or received must name a column, was neither")
-        whole = self.kind == "whole_books"
-        needed = ["levels"] if whole else ["price", "size", *(["side"] if self.kind == "book" else [])]
-        foreign = ["price", "size", "side", "snapshot", "id"] if whole else ["levels"]
-        if self.kind != "trades":
-            foreign.append("id")
-        else:
-            foreign.append("snapshot")
+        needed, foreign = _KEYS[self.kind]
         for key in needed:
             if getattr(self, key) is None:
                 yield Problem((key,), f"{key} must be given for kind {self.kind}, was missing")
-        for key in dict.fromkeys(foreign):
+        for key in foreign:
             if getattr(self, key) is not None:
                 yield Problem((key,), f"{key} must be left out for kind {self.kind}, was given")
         yield from self._used_twice()
@@ -124,6 +129,14 @@ class ColumnMap(_Section):
         for key, name in self.roles().items():
             if (other := seen.setdefault(name, key)) != key:
                 yield Problem((key,), f"{key} must be another column than {other}, was {name}")
+        levels = [] if self.levels is None else self.levels.names()
+        counts = Counter([*seen, *levels])
+        again = next((name for name in levels if counts[name] > 1), None)
+        if again is not None:
+            rule = f"with {_LEVEL} for the level's number, was {again} for several"
+            yield Problem(
+                ("levels",), f"levels must name a column of its own for each price and size, {rule}"
+            )
         for key in ("side_words", "snapshot_words"):
             if (words := getattr(self, key)) is None:
                 continue
@@ -142,10 +155,13 @@ class ColumnMap(_Section):
 
     def wanted(self) -> list[str]:
         """Return every column that is read."""
-        levels = [] if self.levels is None else self.levels.columns()
-        return list(
-            dict.fromkeys([*self.roles().values(), *(name for level in levels for name in level[1:])])
-        )
+        levels = [] if self.levels is None else self.levels.names()
+        return list(dict.fromkeys([*self.roles().values(), *levels]))
+
+    @property
+    def local(self) -> tuple[str, str]:
+        """The column of the time that orders the rows, and its unit."""
+        return (self.received, self.received_unit) if self.received else (self.time or "", self.time_unit)
 
     @property
     def row_kind(self) -> RowKind:
@@ -172,7 +188,7 @@ class ColumnMap(_Section):
 
     def words(self, unit: str) -> Words:
         """Return the columns' names for messages; the unit is that of the time that orders the rows."""
-        received = self.received or self.time or ""
+        received, _ = self.local
         yes, no = self.snapshot_words.yes[0], self.snapshot_words.no[0]
         rule = f"{self.snapshot or 'a snapshot'} must be {yes} until the book is known, was {no}"
         return Words(received, self.time or received, rule, self.id or "id", UNITS_NS.get(unit))

@@ -15,7 +15,7 @@ from mm_nautilus.data.readers.coinbase import CoinbaseReader
 from mm_nautilus.data.readers.databento import DatabentoReader
 from mm_nautilus.data.readers.hftbacktest import HftbacktestReader
 from mm_nautilus.data.readers.kraken import KrakenReader
-from mm_nautilus.data.table import TableReader
+from mm_nautilus.data.table import PARQUET, TableReader
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.system.near_names import nearest
 
@@ -41,10 +41,10 @@ def _table() -> TableReader:
 
 def _is_table(maps: Callable[[], TableReader]) -> Callable[[Path, bytes], bool]:
     def recognises(path: Path, start: bytes) -> bool:
-        if b"\0" in start[:4] or start.startswith(b"PAR1"):
+        if b"\0" in start[:4] or start.startswith(PARQUET):
             return False
         try:
-            return maps().fits(first_lines(path)[:2])
+            return maps().fits(first_lines(path))
         except DataError:
             return False
 

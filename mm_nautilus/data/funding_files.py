@@ -63,7 +63,8 @@ def import_funding(files: Sequence[Path], name: str, catalog: CatalogPath) -> Fu
     `DataError` says that the instrument is missing or no perpetual, a file or a row cannot be read, or the catalog
     already has rates of that time; then nothing is written.
     """
-    spec = CatalogReader(catalog).instrument(name)
+    reader = CatalogReader(catalog)
+    spec = reader.instrument(name)
     if spec.kind != "perpetual":
         raise DataError(f"funding is of perpetuals, was for {spec.instrument_id}, a {spec.kind} instrument")
     found = sorted(rate for path in files for rate in _rates(path))
@@ -79,7 +80,7 @@ def import_funding(files: Sequence[Path], name: str, catalog: CatalogPath) -> Fu
     first, last = kept[0].ts_ns, kept[-1].ts_ns
     folder = Path("data", FUNDING_FOLDER, folder_name(spec.instrument_id))
     with staged_catalog(catalog) as writer:
-        stored = CatalogReader(catalog).folder / "data" / FUNDING_FOLDER / folder.name
+        stored = reader.folder / folder
         for start, end in file_spans(stored.glob("*.parquet")):
             if start <= last and first <= end:
                 raise DataError(

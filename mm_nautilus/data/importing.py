@@ -167,7 +167,7 @@ class _Import:
         self._writer.write_instrument(self._fit.spec)
         latency = f"latency added to the one clock: {self._latency_ns / 1e6:g} ms"
         for block_type, kind in ((DeltaBlock, RowKind.BOOK), (TradeBlock, RowKind.TRADES)):
-            files = [file for file in plan if kind in file.kinds]
+            files = [file for file in plan if kind in file.kinds and file.first_ns is not None]
             notes = (
                 note for file in files for note in (*file.notes, *([latency] if file.has_one_clock else []))
             )

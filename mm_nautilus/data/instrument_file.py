@@ -70,11 +70,11 @@ _ALLOWED = {
 
 @dataclass(frozen=True, slots=True)
 class InstrumentSource:
-    """An instrument and how its CSV files are to be read."""
+    """An instrument and how its files are to be read."""
 
     spec: InstrumentSpec
     source_symbol: str | None
-    """The symbol its CSV files must name, or None for whatever their first row names."""
+    """The symbol its files must name, or None for whatever their first row names."""
     off_lot_sizes: Literal["refuse", "round_down"]
     """As for `mm_nautilus.data.importing.import_files`."""
 

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
@@ -45,28 +44,26 @@ class TableReader:
 
     def fits(self, lines: Sequence[str]) -> bool:
         """Return whether a map has exactly the columns of a file that begins with these lines."""
-        return bool(lines) and any(_begins_like(columns, lines) for columns in self._maps)
+        return bool(lines) and any(_begins_like(columns, lines[0]) for columns in self._maps)
 
     def inspect(self, path: Path) -> SourceFile:
         """Describe a file by its header and its first row that is well shaped."""
-        layout = _parquet_layout(path, self._maps[0]) if _is_parquet(path) else self._csv_layout(path)
+        layout = _parquet_layout(path, self._maps) if _is_parquet(path) else self._csv_layout(path)
         columns = layout.columns
         self._found[path] = layout
-        kinds = (columns.row_kind,)
-        words, place = columns.words(layout.units[1]), layout.place
-        if layout.first is None:
-            return SourceFile(path, kinds, columns.name, None, words=words, place=place)
-        source = tuple(layout.first.get(name or "", "") for name in (columns.exchange, columns.symbol))
+        exchange, symbol = (
+            "" if name is None else layout.first.get(name, "") for name in (columns.exchange, columns.symbol)
+        )
         return SourceFile(
             path,
-            kinds,
+            (columns.row_kind,),
             columns.name,
             layout.first_ns,
-            (source[0], source[1]),
+            (exchange, symbol),
             columns.notes(),
             columns.received is None,
-            words,
-            place,
+            columns.words(layout.units[1]),
+            layout.place,
         )
 
     def _csv_layout(self, path: Path) -> "_Layout":
@@ -76,7 +73,7 @@ class TableReader:
         if not lines or lines == [""]:
             start = "its header" if self._maps[0].columns is None or len(self._maps) > 1 else "a row"
             raise DataError(f"{path} is empty; a {self._format} file starts with {start}")
-        columns = self._chosen(path, lines)
+        columns = self._chosen(path, lines[0])
         if columns.refused is not None:
             raise DataError(
                 f"{path} is a file of {columns.name}, which cannot be imported: {columns.refused}"
@@ -88,14 +85,13 @@ class TableReader:
         layout.take_first(path, lines)
         return layout
 
-    def _chosen(self, path: Path, lines: Sequence[str]) -> ColumnMap:
+    def _chosen(self, path: Path, line: str) -> ColumnMap:
         for columns in self._maps:
-            if _begins_like(columns, lines):
+            if _begins_like(columns, line):
                 return columns
-        if len(self._maps) == 1 and self._maps[0].columns is None:
-            return self._maps[0]
-        if len(self._maps) == 1 and (_is_header(self._maps[0], lines[0]) or lines[0][:1].isdigit()):
-            return self._maps[0]
+        only = self._maps[0] if len(self._maps) == 1 else None
+        if only is not None and (only.columns is None or _is_header(only, line) or line[:1].isdigit()):
+            return only
         usable = [columns for columns in self._maps if columns.refused is None]
         headers = [",".join(columns.columns or []) for columns in usable]
         texts = [f"`{text}`" if len(text) <= _SHOWN_HEADER else "" for text in headers]
@@ -103,7 +99,7 @@ class TableReader:
         own = "" if len(self._maps) == 1 else "; a table of your own needs --map FILE"
         raise DataError(
             f"{path} is no {self._format} file this command reads: its first line must be "
-            f"{' or '.join(names)}, was `{shown(lines[0], _SHOWN_HEADER)}`{own}"
+            f"{' or '.join(names)}, was `{shown(line, _SHOWN_HEADER)}`{own}"
         )
 
     def read(self, file: SourceFile, fit: Fit) -> Iterator[RowBlock]:
@@ -125,13 +121,11 @@ class _Layout:
 
     def __init__(self, columns: ColumnMap, names: Sequence[str], *, has_header: bool) -> None:
         self.columns, self.names, self.has_header = columns, list(names), has_header
-        self.units: tuple[str, str] = (
-            columns.time_unit,
-            columns.received_unit if columns.received else columns.time_unit,
-        )
+        self.units: tuple[str, str] = columns.time_unit, columns.local[1]
         """Of exchange and local time."""
         self.place: Literal["line", "row"] = "line"
-        self.first: dict[str, str] | None = None
+        self.first: dict[str, str] = {}
+        """Empty where there is none, as `first_ns` is None then."""
         self.first_ns: int | None = None
 
     def take_first(self, path: Path, lines: Sequence[str]) -> None:
@@ -143,9 +137,8 @@ class _Layout:
             wrong = self.shape_problem(text) or self._time_problem(text)
             if wrong is None:
                 self.first = dict(zip(self.names, text.split(","), strict=True))
-                name = self.columns.received or self.columns.time or ""
-                values = times(pa.array([self.first[name]]), self.units[1]).values
-                self.first_ns = int(values[0])
+                local = pa.array([self.first[self.columns.local[0]]])
+                self.first_ns = int(times(local, self.units[1]).values[0])
                 return
             problem = problem or f"line {number}: {wrong}"
         if problem is not None:
@@ -153,9 +146,8 @@ class _Layout:
 
     def settle_units(self, row: Mapping[str, str]) -> None:
         """Decide by the first row on a unit that the map leaves open."""
-        event, received = self.columns.time, self.columns.received or self.columns.time
-        texts = ["" if name is None else row[name] for name in (event, received)]
-        self.units = settled_unit(self.units[0], texts[0]), settled_unit(self.units[1], texts[1])
+        event, local = row.get(self.columns.time or "", ""), row[self.columns.local[0]]
+        self.units = settled_unit(self.units[0], event), settled_unit(self.units[1], local)
 
     def shape_problem(self, text: str) -> str | None:
         """Return what keeps a line from being a row with the right number of fields, None where it is one."""
@@ -177,20 +169,19 @@ class _Layout:
         return None
 
 
-def _begins_like(columns: ColumnMap, lines: Sequence[str]) -> bool:
+def _begins_like(columns: ColumnMap, line: str) -> bool:
     """Return whether a map's columns are those of the header, or of a first row that has none."""
     if columns.columns is None:
         return False
-    if lines[0].split(",") == columns.columns:
+    texts = line.split(",")
+    if texts == columns.columns:
         return True
-    if columns.refused is not None or lines[0].count(",") + 1 != len(columns.columns):
+    if columns.refused is not None or len(texts) != len(columns.columns):
         return False
-    row = dict(zip(columns.columns, lines[0].split(","), strict=True))
-    name, unit = columns.received or columns.time or "", columns.time_unit
+    row, (name, unit) = dict(zip(columns.columns, texts, strict=True)), columns.local
     if time_rule(row[name], settled_unit(unit, row[name])) is not None:
         return False
-    sides = columns.sides()
-    return columns.side is None or row[columns.side] in sides
+    return columns.side is None or row[columns.side] in columns.sides()
 
 
 def _is_header(columns: ColumnMap, line: str) -> bool:
@@ -304,9 +295,12 @@ def _is_parquet(path: Path) -> bool:
         return stored.peek(4)[:4] == PARQUET
 
 
-def _parquet_layout(path: Path, columns: ColumnMap) -> _Layout:
+def _parquet_layout(path: Path, maps: Sequence[ColumnMap]) -> _Layout:
+    columns = maps[0]
     with _parquet(path) as file:
         names = file.schema_arrow.names
+        if len(maps) > 1 and not set(columns.wanted()) <= set(names):
+            raise DataError(f"{path} is a Parquet table, whose columns only a map tells; it needs --map FILE")
         _refuse_missing(path, columns, names)
         layout = _Layout(columns, names, has_header=True)
         layout.place = "row"
@@ -324,8 +318,7 @@ def _parquet_layout(path: Path, columns: ColumnMap) -> _Layout:
     row = {name: first.column(name) for name in columns.wanted()}
     layout.first = {name: as_text(column, 0) for name, column in row.items()}
     layout.settle_units(layout.first)
-    found = times(row[columns.received or columns.time or ""], layout.units[1])
-    layout.first_ns = int(found.values[0])
+    layout.first_ns = int(times(row[columns.local[0]], layout.units[1]).values[0])
     return layout
 
 
@@ -359,8 +352,5 @@ def _parquet_blocks(file: SourceFile, layout: _Layout) -> Iterator[tuple[TableBl
 
 def _words(column: Any) -> Any:
     """Return a column with its texts as plain strings, and truths as the words that maps have for them."""
-    if pa.types.is_boolean(column.type) or pa.types.is_large_string(column.type):
-        return column.cast(pa.string())
-    if pa.types.is_dictionary(column.type):
-        return pc.cast(column, pa.string())
-    return column
+    plain = pa.types.is_boolean(column.type) or _is_text(column.type)
+    return column.cast(pa.string()) if plain else column

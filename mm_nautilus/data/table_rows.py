@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from mm_nautilus.data.column_map import ColumnMap
 from mm_nautilus.data.csv_files import was
-from mm_nautilus.data.exact_numbers import number_rule
+from mm_nautilus.data.exact_numbers import as_mask, number_rule
 from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.reader import Fit, Mask, RowKind, SourceFile, SourceRows
 from mm_nautilus.data.table_columns import (
@@ -143,10 +143,8 @@ class TableRows:
     def _rounded(self, block: TableBlock, row: int) -> str:
         lot = self._fit.spec.size_increment
         names = [self._map.size] if self._map.levels is None else [it[2] for it in self._map.levels.columns()]
-        texts = [(name, as_text(block.columns[name or ""], row)) for name in names]
-        rule = [(name, text) for name, text in texts if text and number_is_off(text, lot)]
-        name, text = (rule or texts)[0]
-        return f"{name} {text} was rounded down to a multiple of {lot}"
+        name = next(it for it in names if it and multiples(block.columns[it].slice(row, 1), lot)[2][0])
+        return f"{name} {as_text(block.columns[name], row)} was rounded down to a multiple of {lot}"
 
     def _rules(self, block: TableBlock, row: int) -> Iterator[tuple[str, str, str | None]]:
         """Yield for each field of a row its column, its text and what it must be, None where it is right."""
@@ -182,7 +180,8 @@ class TableRows:
         for price, size in pairs:
             if price is None or size is None:
                 continue
-            if columns.levels is not None and _is_empty(field(price)[1]) and _is_empty(field(size)[1]):
+            level = [block.columns[name].slice(row, 1) for name in (price, size)]
+            if columns.levels is not None and all(_empty(column)[0] for column in level):
                 continue
             yield _number(block, row, price, spec.price_increment, positive=True, between=False)
             between = self._fit.round_sizes_down
@@ -201,23 +200,9 @@ def _number(
     return name, text, rule
 
 
-def number_is_off(text: str, increment: Any) -> bool:
-    """Return whether a number is no multiple of an increment."""
-    return number_rule(text, increment, positive=False, between=False) is not None
-
-
-def _is_empty(text: str) -> bool:
-    return text in ("", "nan")
-
-
 def _empty(column: Any) -> Mask:
     """Return where a level of a whole book is left out."""
-    if str(column.type).startswith("dictionary"):
-        empty = np.array([not text for text in column.dictionary.to_pylist()] or [True])
-        found: Mask = empty[column.indices.to_numpy()]
-        return found
-    missing = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
+    missing: Mask = as_mask(pc.is_null(column, nan_is_null=True))
     if str(column.type) in ("string", "binary"):
-        missing |= pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False) == 0
-    mask: Mask = missing
-    return mask
+        missing |= as_mask(pc.binary_length(column).fill_null(0)) == 0
+    return missing

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
+from mm_nautilus.cli import completion
 from mm_nautilus.cli.completion import (
     catalog_symbols,
     config_files,
@@ -17,6 +18,7 @@ from mm_nautilus.cli.completion import (
     sandbox_files,
     setting_keys,
 )
+from mm_nautilus.data.catalog import INSTRUMENT_FOLDERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -215,6 +217,10 @@ def test_commands_that_have_a_default_catalog_offer_its_symbols(tmp_path, monkey
         assert catalog_symbols(_Context(info_name=name), "BTC") == ["BTC/USDT"]  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path)
     assert catalog_symbols(_Context(info_name="venue"), "BTC") == []  # type: ignore[arg-type]
+
+
+def test_symbols_are_those_of_every_type_that_can_be_quoted():
+    assert set(completion._INSTRUMENTS) == set(INSTRUMENT_FOLDERS)
 
 
 def test_symbols_of_files_and_catalogs_that_cannot_be_read_are_none(tmp_path):

@@ -1,6 +1,7 @@
 """Tables by a map of their columns: each shipped map, own maps, and what is wrong with files and maps."""
 
 import codecs
+import errno
 import gzip
 import io
 import os
@@ -21,6 +22,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from mm_nautilus.data import csv_files
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import DataKind
+from mm_nautilus.data.catalog_writer import CatalogWriter
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.data.column_map import load_map, shipped_maps
 from mm_nautilus.data.export import export_catalog
@@ -173,6 +175,10 @@ def assert_trades(catalog, name):
         assert tick.ts_init == ms * 10**6
         assert tick.aggressor_side == (AggressorSide.BUY if side == "buy" else AggressorSide.SELL)
         assert str(number) in str(tick.trade_id)
+
+
+def test_every_shipped_map_is_among_these():
+    assert SHIPPED.keys() == {found.name for found in shipped_maps() if found.refused is None}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -386,6 +392,64 @@ def test_a_symbol_that_rows_do_not_name_is_said_to_be_unchecked(tmp_path, symbol
     assert found == ([report.files[0].rows_read] if counted else [])
 
 
+def test_a_latency_is_added_beside_a_day_without_rows(tmp_path):
+    column_map = stored(tmp_path, "map.yaml", OWN_BOOK)
+    whole, empty = (
+        stored(tmp_path, "a.csv", own_book()),
+        stored(tmp_path, "b.csv", "at,s,px,qty,event,other\n"),
+    )
+    _, reader = make_reader(None, [whole], column_map)
+    report = import_files(reader, [whole, empty], BTC, tmp_path / "catalog", latency_ns=1_000_000)
+    assert [finding.kind for finding in report.findings] == [FindingKind.NO_ROWS]
+    assert "latency added to the one clock: 1 ms" in report.notes
+
+
+def test_a_table_without_a_header_begins_with_a_time_of_receipt_in_its_own_unit(tmp_path):
+    """Its first field is no number."""
+    columns = "columns: [pair, at, got, is_buyer_maker, px, qty]\nsymbol: pair\n"
+    words = OWN_TRADES.replace("time_unit: ns", "time_unit: ms", 1) + columns
+    rows = [["BTCUSDT", ms, ms * 10**6, "true", price(ticks), size(lots)] for ms, _, _, ticks, lots in TRADES]
+    column_map = stored(tmp_path, "map.yaml", words)
+    _, report = run(stored(tmp_path, "t.csv", text("", rows)), tmp_path / "catalog", column_map=column_map)
+    assert (report.trades, report.source_symbol) == (len(TRADES), "BTCUSDT")
+
+
+def test_a_column_without_a_name_is_no_symbol(tmp_path):
+    """Some programs number the rows in one."""
+    column_map = stored(tmp_path, "map.yaml", OWN_TRADES)
+    data = "".join(f",{line}\n" for line in own_trades().splitlines())
+    _, report = run(
+        stored(tmp_path, "t.csv", data.replace("\n,", "\n7,")), tmp_path / "a", column_map=column_map
+    )
+    assert (report.trades, report.exchange, report.source_symbol) == (len(TRADES), "", "")
+
+
+def test_the_size_that_is_rounded_is_named_beside_levels_that_are_left_out(tmp_path):
+    column_map = stored(tmp_path, "map.yaml", OWN_WIDE)
+    table = pq.read_table(io.BytesIO(as_parquet(own_wide().encode())))
+    for name, value in {"bid_px_4": None, "bid_sz_4": None, "ask_sz_0": 1.234567}.items():
+        column = pa.array([value, *table.column(name).to_pylist()[1:]], pa.float64())
+        if value is None:  # as pandas writes it
+            column = column.fill_null(float("nan"))
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    path = tmp_path / "given"
+    pq.write_table(table, path)
+    _, report = run(path, tmp_path / "catalog", column_map=column_map, off_lot_sizes="round_down")
+    (found,) = (it for it in report.findings if it.kind is FindingKind.ROUNDED_SIZE)
+    assert found.texts == ["ask_sz_0 1.234567 was rounded down to a multiple of 0.00001"]
+
+
+def test_a_level_of_words_is_not_left_out(tmp_path):
+    column_map = stored(tmp_path, "map.yaml", OWN_WIDE)
+    header_line, row = own_wide().splitlines()[:2]
+    time, _, _, *others = row.split(",")
+    path = stored(
+        tmp_path, "w.csv", "\n".join([header_line, row, ",".join([time, "nan", "nan", *others]), ""])
+    )
+    with pytest.raises(DataError, match="line 3: bid_px_0 must be a number that is not negative, was `nan`"):
+        run(path, tmp_path / "catalog", column_map=column_map)
+
+
 # -- What is wrong with a file ------------------------------------------------------------------------------
 
 ROW = "2025-01-10T09:06:40.900Z,B,99.00,1,update,x\n"
@@ -398,52 +462,43 @@ def bad(*change):
 
 
 CASES = {
-    "not a time": (
-        OWN_BOOK,
-        bad("2025", "x"),
-        "at must be a time in UTC such as 2024-08-08T23:54:15.123Z, was `x-01",
-    ),
-    "no such day": (OWN_BOOK, bad("01-10", "02-30"), "at must be a time in UTC such as"),
+    "not a time": (bad("2025", "x"), "at must be a time in UTC such as 2024-08-08T23:54:15.123Z, was `x-01"),
+    "no such day": (bad("01-10", "02-30"), "at must be a time in UTC such as"),
     "no time": (
-        OWN_BOOK,
         bad("2025-01-10T09:07:40.900Z", ""),
         "at must be a time in UTC such as 2024-08-08T23:54:15.123Z, was empty",
     ),
-    "other zone": (OWN_BOOK, bad("Z", "+02:00"), "at must be a time in UTC"),
-    "numeric time": (OWN_BOOK, bad("2025-01-10T09:07:40.900Z", "1736500000"), "was `1736500000`"),
-    "unknown side": (OWN_BOOK, bad(",B,", ",bid,"), "s must be one of B, S, was `bid`"),
-    "no side": (OWN_BOOK, bad(",B,", ",,"), "s must be one of B, S, was empty"),
-    "off the tick": (OWN_BOOK, bad("99.00", "99.005"), "px must be a multiple of 0.01, was `99.005`"),
-    "exponent off the tick": (OWN_BOOK, bad("99.00", "9e-3"), "px must be a multiple of 0.01, was `9e-3`"),
-    "no price": (OWN_BOOK, bad("99.00", ""), "px must be a number that is not negative, was empty"),
-    "signed price": (
-        OWN_BOOK,
-        bad("99.00", "+99.00"),
-        "px must be a number that is not negative, was `+99.00`",
+    "other zone": (bad("Z", "+02:00"), "at must be a time in UTC"),
+    "numeric time": (bad("2025-01-10T09:07:40.900Z", "1736500000"), "was `1736500000`"),
+    "unknown side": (bad(",B,", ",bid,"), "s must be one of B, S, was `bid`"),
+    "no side": (bad(",B,", ",,"), "s must be one of B, S, was empty"),
+    "off the tick": (bad("99.00", "99.005"), "px must be a multiple of 0.01, was `99.005`"),
+    "exponent off the tick": (bad("99.00", "9e-3"), "px must be a multiple of 0.01, was `9e-3`"),
+    "no price": (bad("99.00", ""), "px must be a number that is not negative, was empty"),
+    "signed price": (bad("99.00", "+99.00"), "px must be a number that is not negative, was `+99.00`"),
+    "point first": (bad("99.00", ".5"), "px must be a number that is not negative, was `.5`"),
+    "price zero": (bad("99.00", "0"), "px must be at least 0.01, was `0`"),
+    "huge price": (bad("99.00", "1e20"), "px must be less than 100000000000000000 times 0.01, was `1e20`"),
+    "off the lot": (bad(",1,", ",0.000001,"), "qty must be a multiple of 0.00001, was `0.000001`"),
+    "no size": (bad(",1,", ",,"), "qty must be a number that is not negative, was empty"),
+    "not a number": (bad(",1,", ",nan,"), "qty must be a number that is not negative, was `nan`"),
+    "unknown event": (bad("update", "delta"), "event must be snapshot or update, was `delta`"),
+    "few fields": (bad(",update,x", ""), "a row has 6 fields, was 4"),
+    "many fields": (bad(",x", ",x,y"), "a row has 6 fields, was 7"),
+    "empty line": (lambda good: good + "\n" + ROW.replace("40.900", "59.900"), "the line is empty"),
+    "not ASCII": (bad(",B,", ",\u00df,"), "s must be one of B, S, was `\u00df`"),
+    "not UTF-8": (
+        lambda good: bad(",B,", ",\u00df,")(good).encode("latin-1"),
+        "s must be one of B, S, was `\ufffd`",
     ),
-    "point first": (OWN_BOOK, bad("99.00", ".5"), "px must be a number that is not negative, was `.5`"),
-    "price zero": (OWN_BOOK, bad("99.00", "0"), "px must be at least 0.01, was `0`"),
-    "huge price": (
-        OWN_BOOK,
-        bad("99.00", "1e20"),
-        "px must be less than 100000000000000000 times 0.01, was `1e20`",
-    ),
-    "off the lot": (OWN_BOOK, bad(",1,", ",0.000001,"), "qty must be a multiple of 0.00001, was `0.000001`"),
-    "no size": (OWN_BOOK, bad(",1,", ",,"), "qty must be a number that is not negative, was empty"),
-    "not a number": (OWN_BOOK, bad(",1,", ",nan,"), "qty must be a number that is not negative, was `nan`"),
-    "unknown event": (OWN_BOOK, bad("update", "delta"), "event must be snapshot or update, was `delta`"),
-    "few fields": (OWN_BOOK, bad(",update,x", ""), "a row has 6 fields, was 4"),
-    "many fields": (OWN_BOOK, bad(",x", ",x,y"), "a row has 6 fields, was 7"),
-    "empty line": (OWN_BOOK, lambda good: good + "\n" + ROW.replace("40.900", "59.900"), "the line is empty"),
-    "not UTF-8": (OWN_BOOK, bad(",B,", ",\u00df,"), "s must be one of B, S, was `\u00df`"),
-    "swapped": (OWN_BOOK, bad("B,99.00,1", "99.00,B,1"), "s must be one of B, S, was `99.00`"),
+    "swapped": (bad("B,99.00,1", "99.00,B,1"), "s must be one of B, S, was `99.00`"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_malformed_row_is_named_by_its_line_and_nothing_is_written(tmp_path, case):
-    words, spoiled, message = CASES[case]
-    column_map = stored(tmp_path, "map.yaml", words)
+    spoiled, message = CASES[case]
+    column_map = stored(tmp_path, "map.yaml", OWN_BOOK)
     path = stored(tmp_path, "given.csv", spoiled(own_book()))
     with pytest.raises(DataError) as caught:
         run(path, tmp_path / "catalog", column_map=column_map)
@@ -554,6 +609,26 @@ def test_an_unusable_table_gives_one_sentence_and_nothing_is_written(tmp_path, c
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["given", "map.yaml"]
 
 
+@pytest.mark.parametrize("failing", [1, 6], ids=["first", "last"])
+def test_a_block_that_cannot_be_written_ends_the_import_without_a_trace(tmp_path, monkeypatch, failing):
+    """Another thread writes it."""
+    write, seen = CatalogWriter.write_table, []
+
+    def filled(self, folder, table):
+        seen.append(table)
+        if len(seen) == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, folder, table)
+
+    monkeypatch.setattr(csv_files, "_BLOCK_BYTES", 700)
+    monkeypatch.setattr(CatalogWriter, "write_table", filled)
+    path = stored(tmp_path, "t.csv", SHIPPED["trades"])
+    with pytest.raises(DataError, match="catalog cannot be written: No space left on device"):
+        run(path, tmp_path / "catalog")
+    assert len(seen) == failing
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_rows_of_parquet_are_numbered(tmp_path):
     column_map = stored(tmp_path, "map.yaml", OWN_TRADES)
     data = own_trades().replace("100.0", "100.005", 1).encode()
@@ -601,6 +676,9 @@ def test_a_file_of_no_known_format_says_what_to_do(tmp_path):
     ) as caught:
         FORMATS["table"].make().inspect(path)
     assert "percentage" not in str(caught.value)  # of Binance's bookDepth, which is refused
+    path = stored(tmp_path, "own.parquet", as_parquet(own_trades().encode()))
+    with pytest.raises(DataError, match=r"own.parquet is a Parquet table, .* it needs --map FILE"):
+        FORMATS["table"].make().inspect(path)
 
 
 BEGINNINGS = {
@@ -639,6 +717,11 @@ BAD_MAPS = {
     "levels of trades": (
         OWN_WIDE.replace("whole_books", "trades"),
         "levels must be left out for kind trades, was given",
+    ),
+    "one column for all levels": (
+        OWN_WIDE.replace("bid_px_{}", "bid_px_0"),
+        "map.yaml:5: levels must name a column of its own for each price and size, with {} for the level's number, "
+        "was bid_px_0 for several",
     ),
     "column not there": (
         OWN_TRADES + "columns: [at, got, px, qty]\n",
