@@ -14,6 +14,7 @@ from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.catalog_files import file_spans, folder_name, format_time
 from mm_nautilus.data.catalog_writer import staged_catalog
 from mm_nautilus.data.funding import FUNDING_FOLDER, FundingRate, rates_table
+from mm_nautilus.data.table_columns import time_rule, times
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rows import Ints
 from mm_nautilus.system.store_url import CatalogPath
@@ -25,12 +26,12 @@ class _Format(NamedTuple):
     known: str
     paid: str
     rate: str
-    unit_ns: int
+    unit: str
 
 
 _FORMATS: Final = (
-    _Format("local_timestamp", "funding_timestamp", "funding_rate", 1_000),
-    _Format("calc_time", "calc_time", "last_funding_rate", 1_000_000),
+    _Format("local_timestamp", "funding_timestamp", "funding_rate", "us"),
+    _Format("calc_time", "calc_time", "last_funding_rate", "ms"),
 )
 """Tardis' derivative_ticker, and Binance Vision's fundingRate."""
 
@@ -131,10 +132,15 @@ def _read(path: Path) -> tuple[_Format, pa.Table]:
 
 
 def _times(path: Path, form: _Format, name: str, picked: dict[str, Any], lines: Ints) -> list[int]:
-    for text, line in zip(picked[name], lines.tolist(), strict=True):
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise DataError(f"{path}:{line}: {name} must be a whole number of time, was {text or 'empty'}")
-    return [int(text) * form.unit_ns for text in picked[name]]
+    checked = times(pa.array(picked[name], pa.string()), form.unit)
+    if not checked.fine.all():
+        row = int(np.argmin(checked.fine))
+        text = picked[name][row]
+        raise DataError(
+            f"{path}:{lines[row]}: {name} must be {time_rule(text, form.unit)}, was {text or 'empty'}"
+        )
+    found: list[int] = checked.values.tolist()
+    return found
 
 
 def _fraction(path: Path, name: str, text: str, line: int) -> Decimal:

@@ -95,10 +95,10 @@ def multiples(column: Any, increment: Decimal) -> tuple[Ints, Mask, Mask]:
 def times(column: Any, unit: str) -> Checked:
     """Return times of a unit as nanoseconds since 1970."""
     if pa.types.is_timestamp(column.type):
-        values = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64()).fill_null(0).to_numpy()
-        return _in_range(values, np.ones(len(values), dtype=bool))
+        return times(column.cast(pa.int64()), column.type.unit)
     if pa.types.is_integer(column.type):
-        values = column.cast(pa.int64()).fill_null(0).to_numpy()
+        # Beyond 64 bits a number comes out negative, which no time is.
+        values = column.cast(pa.int64(), safe=False).fill_null(0).to_numpy()
         digits = _DIGITS.get(unit, 0)
         fine = (values >= 10 ** (digits - 1)) & (values < 9 * 10 ** (digits - 1)) if digits else values < 0
         return _in_range(np.where(fine, values, 0) * 10 ** (19 - digits), fine)
@@ -109,6 +109,8 @@ def times(column: Any, unit: str) -> Checked:
 def _number_times(texts: Any, unit: str) -> Checked:
     digits = _DIGITS[unit]
     is_whole = as_mask(pc.ascii_is_decimal(texts)) & (as_mask(pc.binary_length(texts)) == digits)
+    if unit == "ns":
+        is_whole &= ~as_mask(pc.starts_with(texts, "9"))  # some of these are beyond 64 bits
     values: Ints = texts_where(texts, is_whole).cast(pa.int64()).to_numpy() * 10 ** (19 - digits)
     fine = is_whole
     if unit in ("s", "ms") and not is_whole.all():

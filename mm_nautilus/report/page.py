@@ -209,7 +209,8 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     equity = summary["equity"]
     if equity is None:
         return []
-    return [(row.name, cells(row, [with_decimals(equity)], ["equity"])[0]) for row in EQUITY_ROWS]
+    rows = [row for row in EQUITY_ROWS if not row.hides_zero or any(equity.get(key) for key in row.keys)]
+    return [(row.name, cells(row, [with_decimals(equity)], ["equity"])[0]) for row in rows]
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:

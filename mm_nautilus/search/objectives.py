@@ -64,7 +64,7 @@ def _mark_out_bps(summary: Figures) -> float | None:
 
 
 def _drawdown_pct(summary: Figures) -> float | None:
-    """Largest fall of the account's trading PnL from its best, % of the equity at the start."""
+    """Largest fall of the account's trading PnL and funding from its best, % of the equity at the start."""
     return None if summary["equity"] is None else _known(summary["equity"]["max_drawdown_pct"])
 
 

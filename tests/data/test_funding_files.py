@@ -88,7 +88,11 @@ def test_rates_that_are_announced_are_kept_where_they_change(catalog: Path, tmp_
         (BINANCE.replace("1E-4", "1.5"), "4: last_funding_rate must be a fraction of the"),
         (
             BINANCE.replace("1756742400000", "17567.5"),
-            "4: calc_time must be a whole number of time, was 17567.5",
+            "4: calc_time must be milliseconds since 1970 (13 digits), was 17567.5",
+        ),
+        (
+            BINANCE.replace("1756742400000", "1756742400"),
+            "4: calc_time must be milliseconds since 1970 (13 digits; 10 are seconds), was 1756742400",
         ),
         (BINANCE + "5\n", "cannot be read: CSV parse error: Expected 3 columns, got 1"),
         (BINANCE.partition("\n")[0] + "\n", "there is no funding rate to import"),

@@ -30,6 +30,7 @@ from mm_nautilus.data.findings import FindingKind
 from mm_nautilus.data.formats import FORMATS, guessed_format, make_reader
 from mm_nautilus.data.importing import import_files
 from mm_nautilus.data.instrument_file import load_instrument
+from mm_nautilus.data.table_columns import times
 from mm_nautilus.errors import ConfigError, DataError
 
 ID = BTC.instrument_id
@@ -693,6 +694,22 @@ BEGINNINGS = {
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_a_format_is_told_by_its_beginning(tmp_path, name):
     assert guessed_format(stored(tmp_path, "given", BEGINNINGS[name])) == name
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [
+        (pa.array(["9999999999999999999", "1736500000000000000"]), "ns"),
+        (pa.array(["9999999999999999", "1736500000000000"]), "us"),
+        (pa.array([2**64 - 1, 1_736_500_000_000_000_000], pa.uint64()), "ns"),
+        (pa.array([9 * 10**18, 1_736_500_000_000_000], pa.timestamp("us")), "ns"),
+        (pa.array([None, 1_736_500_000_000], pa.timestamp("ms", "UTC")), "us"),
+    ],
+)
+def test_a_time_that_no_64_bits_hold_is_malformed_as_any_other(column, unit):
+    checked = times(column, unit)
+    assert checked.fine.tolist() == [False, True]
+    assert checked.values[1] == 1_736_500_000_000_000_000
 
 
 # -- What is wrong with a map -------------------------------------------------------------------------------
