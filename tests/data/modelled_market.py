@@ -193,8 +193,12 @@ def refusals(
 
 
 def assert_waits(reader, path: Path, words: str, *, left_out: int, prices: list[str]) -> None:
-    """A gap is refused; skipped, it costs messages up to the next snapshot, and these are the book's last prices."""
+    """A gap is refused; skipped, it costs messages up to the next snapshot, and these are the book's last prices.
+
+    The words are those of the gap, or of a line that cannot be read in its place.
+    """
     assert_refused(reader(), path, words)
     report = import_files(reader(), [path], SPEC, path.parent / "c", on_bad_rows="skip")
-    assert counts(report) == {FindingKind.SEQUENCE_GAP: 1, FindingKind.OTHER_MESSAGE: left_out}
+    kind = FindingKind.MALFORMED if "JSON" in words else FindingKind.SEQUENCE_GAP
+    assert counts(report) == {kind: 1, FindingKind.OTHER_MESSAGE: left_out}
     assert [row[2] for row in rows_of(path.parent / "c")[0]][-4:] == prices

@@ -153,15 +153,22 @@ def test_changes_before_an_older_snapshot_are_applied_after_it(tmp_path):
     assert counts(report) == {FindingKind.OTHER_MESSAGE: 1}
 
 
-def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [
+        ([], "line 6: U must be 105, the update after the one before, was 106"),
+        ([SMALL[-1][:60]], "line 6: the line must be one whole JSON message"),
+    ],
+)
+def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path, between, words):
     lines = [
         *SMALL,
+        *between,
         change(106, 106, [["100.01", "3"]], [], 300),
         change(107, 107, [["100.01", "4"]], [], 400),
         snapshot(107, [["99.00", "1"]], [["101.00", "1"]], 500),
         change(108, 108, [["99.01", "1"]], [], 600),
     ]
-    words = "line 6: U must be 105, the update after the one before, was 106"
     prices = ["0.00", "99.00", "101.00", "99.01"]
     assert_waits(HftbacktestReader, write(tmp_path, lines), words, left_out=2, prices=prices)
 

@@ -4,6 +4,7 @@ import json
 import zipfile
 from functools import partial
 
+import pytest
 from modelled_market import (
     MS,
     SPEC,
@@ -97,16 +98,23 @@ def test_a_capture_has_trades_and_a_local_time(tmp_path):
     assert counts(report) == {FindingKind.OTHER_MESSAGE: 1}
 
 
-def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [
+        ([], "line 4: u must be 103, the update after the one before, was 104"),
+        ([SMALL[-1][:60]], "line 4: the line must be one whole JSON message"),
+    ],
+)
+def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path, between, words):
     lines = [
         *SMALL,
+        *between,
         book("delta", 104, [["100.01", "3"]], [], 300),
         book("delta", 105, [["100.01", "4"]], [], 400),
         book("delta", 1, [["100.01", "5"]], [], 450),
         book("snapshot", 1, [["99.00", "1"]], [["101.00", "1"]], 500),
         book("delta", 2, [["99.01", "1"]], [], 600),
     ]
-    words = "line 4: u must be 103, the update after the one before, was 104"
     prices = ["0.00", "99.00", "101.00", "99.01"]
     assert_waits(BybitReader, archived(tmp_path, lines), words, left_out=3, prices=prices)
 

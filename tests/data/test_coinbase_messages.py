@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from functools import partial
 
+import pytest
 from modelled_market import (
     MS,
     SPEC,
@@ -129,13 +130,20 @@ def test_trades_before_the_subscription_are_left_out(tmp_path):
     assert (report.trades, counts(report)) == (1, {FindingKind.OTHER_MESSAGE: 1})
 
 
-def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path):
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [
+        ([], "line 5: sequence_num must be 5, the one after the one before, was 6"),
+        ([SMALL[-1][:60]], "line 5: the line must be one whole JSON message"),
+    ],
+)
+def test_a_gap_is_refused_and_skipping_waits_for_the_next_snapshot(tmp_path, between, words):
     lines = [
         *SMALL,
+        *between,
         advanced(6, "update", [["100.01", "3"]], [], T0 + 400),
         advanced(7, "snapshot", [["99.00", "1"]], [["101.00", "1"]], T0 + 500),
     ]
-    words = "line 5: sequence_num must be 5, the one after the one before, was 6"
     prices = ["100.03", "0.00", "99.00", "101.00"]
     assert_waits(CoinbaseReader, write(tmp_path, lines), words, left_out=1, prices=prices)
 

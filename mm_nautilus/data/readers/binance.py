@@ -76,7 +76,8 @@ class BinanceReader(MessageReader):
     def _follow(self, body: Message, stamp: Stamp, file: SourceFile, fit: Fit) -> None:
         """Apply a change, or keep it for a snapshot to come."""
         if self._last is not None and not self._goes_on(body):
-            self.note(FindingKind.SEQUENCE_GAP, stamp.line, self._gap(body), file, fit)
+            if not self.is_place_lost:
+                self.note(FindingKind.SEQUENCE_GAP, stamp.line, self._gap(body), file, fit)
             self._last = None
         self.is_place_lost = False
         if self._last is None:
@@ -113,8 +114,6 @@ class BinanceReader(MessageReader):
     def _goes_on(self, body: Message) -> bool:
         """Return whether a change follows the book's last one, or reaches beyond a new snapshot without a gap."""
         last: Any = self._last
-        if self.is_place_lost:
-            return True
         if self._is_new:
             return bool(body["U"] <= last + 1)
         return bool(body["pu"] == last if "pu" in body else body["U"] == last + 1)

@@ -77,10 +77,10 @@ class BybitReader(MessageReader):
                 f"topic must be orderbook.{self._depth} as before, was orderbook.{depth}"
             )
         update, bids, asks = whole_number(data, "u"), field(data, "b"), field(data, "a")
-        goes_on = self._last is not None and (self.is_place_lost or update == self._last + 1)
-        self.is_place_lost = False
+        goes_on = self._last is not None and update == self._last + 1
+        is_told, self.is_place_lost = self.is_place_lost, False
         if kind == "delta" and self._was_known and not goes_on:
-            if self._last is not None:
+            if self._last is not None and not is_told:
                 text = f"u must be {self._last + 1}, the update after the one before, was {update}"
                 self.note(FindingKind.SEQUENCE_GAP, stamp.line, text, file, fit)
             self._last = None  # nothing is kept until the next snapshot

@@ -44,9 +44,6 @@ class CoinbaseReader(MessageReader):
             return "sequence_num" in message
         return message.get("type") in (*_TYPES, "last_match", "heartbeat", "subscriptions", "ticker", "error")
 
-    def lose_place(self, line: int) -> None:  # noqa: D102
-        self._last = None
-
     def follow(self, message: Message, line: int, file: SourceFile, fit: Fit) -> None:
         """Compare the number of a message with that of the one before; a connection begins with 0."""
         if "sequence_num" not in message:
@@ -54,8 +51,10 @@ class CoinbaseReader(MessageReader):
         before, self._last = self._last, whole_number(message, "sequence_num")
         if before is not None and self._last not in (0, before + 1):
             text = f"sequence_num must be {before + 1}, the one after the one before, was {self._last}"
-            self.note(FindingKind.SEQUENCE_GAP, line, text, file, fit)
+            if not self.is_place_lost:
+                self.note(FindingKind.SEQUENCE_GAP, line, text, file, fit)
             self._is_broken = True  # nothing of the book is kept until the next snapshot
+        self.is_place_lost = False
 
     def subject(self, message: Message) -> tuple[str, int | None] | None:
         """Return product and time of messages with levels or trades; a snapshot of Exchange has no time."""

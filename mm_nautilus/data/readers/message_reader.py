@@ -42,7 +42,7 @@ class MessageReader(ABC):
         self.book = GatheredRows(RowKind.BOOK, *self.names)
         self.trades = GatheredRows(RowKind.TRADES, *self.names)
         self.is_place_lost = False
-        """Whether any message may come next, as that of a line could not be read."""
+        """Whether a message that does not go on is told of already, as one between was malformed."""
         self._others = 0
         self._timeless: list[tuple[int, Message]] = []
 
@@ -74,7 +74,7 @@ class MessageReader(ABC):
         self._others += count
 
     def lose_place(self, line: int) -> None:
-        """Expect no certain message next, as that of a line could not be read."""
+        """Tell of no gap at the next message, as one before it could not be read."""
         self.is_place_lost = True
 
     def note(self, kind: FindingKind, line: int, text: str, file: SourceFile, fit: Fit) -> None:
