@@ -8,12 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 from markupsafe import Markup
 from numpy.typing import NDArray
-from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from mm_nautilus.calibration.figures import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
 from mm_nautilus.report.calibration import recorded_words, source_words
-from mm_nautilus.report.html import templates
+from mm_nautilus.report.html import plotly_basic, templates
 
 _BID_COLOUR: Final = "#0072b2"
 _ASK_COLOUR: Final = "#d55e00"
@@ -162,7 +161,7 @@ def calibration_page(calibration: Calibration) -> str:
             heading=f"Calibration from {source_words(calibration.source)}",
             recorded_words=recorded_words,
             figure=_figure_html,
-            plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library itself
+            plotly=Markup(plotly_basic()),  # noqa: S704 - the library itself
         )
     )
     return page

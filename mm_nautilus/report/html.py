@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -32,6 +33,12 @@ def source(environment: Environment, *names: str) -> str:
     """Return the text of scripts or styles that lie beside the templates, one after the other."""
     assert environment.loader is not None  # noqa: S101 - `templates` gives one
     return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
+
+
+@functools.cache
+def plotly_basic() -> str:
+    """Return Plotly's basic bundle, which draws lines, marks and bars; it lies in the package (decision 23)."""
+    return (files("mm_nautilus.report") / "plotly" / "plotly-basic.min.js").read_text(encoding="utf-8")
 
 
 def digest(text: str) -> str:

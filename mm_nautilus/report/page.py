@@ -5,8 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from plotly.offline import get_plotlyjs
-
 from mm_nautilus.report.charts import (
     actions_figure,
     equity_figure,
@@ -19,7 +17,7 @@ from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
 from mm_nautilus.report.figures import Figure
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
-from mm_nautilus.report.html import digest, html, source, templates
+from mm_nautilus.report.html import digest, html, plotly_basic, source, templates
 from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount
 from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE, with_decimals
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
@@ -73,7 +71,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 def render(template: str, **parts: Any) -> str:
     """Return a page from one of the package's templates; ``figures`` and ``views`` are what its script draws."""
     environment = templates("mm_nautilus.report")
-    scripts = [get_plotlyjs(), source(environment, "page.js")]
+    scripts = [plotly_basic(), source(environment, "page.js")]
     policy = (
         f"default-src 'none'; script-src {' '.join(map(digest, scripts))}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"

@@ -1,5 +1,6 @@
 """A calibration as tables and as a page of plots."""
 
+import hashlib
 import html
 import io
 import json
@@ -7,9 +8,9 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 from mm_nautilus.calibration.figures import (
@@ -27,6 +28,9 @@ from mm_nautilus.calibration.figures import (
 )
 from mm_nautilus.report.calibration import calibration_view
 from mm_nautilus.report.calibration_plot import calibration_figure, calibration_page
+from mm_nautilus.report.html import plotly_basic
+
+ROOT = Path(__file__).resolve().parents[2]
 
 START = datetime(2025, 12, 13, 12, tzinfo=UTC)
 
@@ -272,7 +276,7 @@ class Tags(HTMLParser):
 def test_page_holds_all_it_needs():
     page = calibration_page(calibration(**{"XRP/BTC": symbol(), "BTC/USDT": symbol()}))
     assert page.startswith("<!DOCTYPE html>")
-    assert page.count(get_plotlyjs()) == 1
+    assert page.count(plotly_basic()) == 1
     tags = Tags()
     tags.feed(page)
     assert [tag for tag, _ in tags.found if tag in {"link", "img", "iframe", "object"}] == []
@@ -302,3 +306,8 @@ def test_figure_is_plain_json_without_numbers_that_browsers_cannot_read():
     assert "NaN" not in text
     assert "Infinity" not in text
     assert len(json.loads(text)["data"]) == 7
+
+
+def test_chart_library_is_the_one_of_record():
+    recorded = (ROOT / "docs/decisions/0023-plotly-basic-in-the-package.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(plotly_basic().encode()).hexdigest() in recorded

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_search import ERROR, KEYS, write_made_search
-from plotly.offline import get_plotlyjs
 
 from mm_nautilus.errors import ConfigError, DataError
+from mm_nautilus.report.html import plotly_basic
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.search.page import write_search_page
 
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
-    return (folder / "report.html").read_text(encoding="utf-8").replace(get_plotlyjs(), "")
+    return (folder / "report.html").read_text(encoding="utf-8").replace(plotly_basic(), "")
 
 
 def figure(page: str, name: str) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_failed_trials_are_listed_with_their_error(page: str) -> None:
 
 def test_two_hundred_trials_make_a_small_page(tmp_path: Path) -> None:
     path = write_search_page(write_made_search(tmp_path / "large", trials=200, folds=1, objectives=("pnl",)))
-    assert path.stat().st_size - len(get_plotlyjs()) < 2_000_000
+    assert path.stat().st_size - len(plotly_basic()) < 2_000_000
     assert 'id="figure-front-0"' not in path.read_text(encoding="utf-8")
 
 
