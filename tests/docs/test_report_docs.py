@@ -86,7 +86,8 @@ def test_every_line_is_explained(parts: dict[str, Any]) -> None:
 
 @pytest.mark.long
 def test_every_section_of_the_page_is_explained(parts: dict[str, Any]) -> None:
-    page = (ROOT / "mm_nautilus" / "report" / "templates" / "report.html.jinja").read_text(encoding="utf-8")
+    templates = sorted((ROOT / "mm_nautilus" / "report" / "templates").glob("section_*.html.jinja"))
+    page = "".join(template.read_text(encoding="utf-8") for template in templates)
     text = REPORT.read_text(encoding="utf-8").lower()
     for heading in re.findall(r"<h[23][^>]*>([^<{]+)</h[23]>", page):
         words = heading.lower().replace("what is assumed of the venue", "what was assumed of the venue")
