@@ -33,11 +33,11 @@ _MINUTE_NS: Final = 60_000_000_000
 _MINUTE_MS: Final = 60_000
 _MOST_BARS: Final = 360
 _KINDS: Final = (
-    ("placed", "@s0", ""),
-    ("amended", "@s3", "/"),
-    ("cancelled", "@s1", "x"),
+    ("placed", "@total", ""),
+    ("amended", "@market", "/"),
+    ("cancelled", "@touch", "x"),
     ("rejected", "@warn", "."),
-    ("denied", "@mid", "|"),
+    ("denied", "@pause", "|"),
 )
 
 # -- Money --------------------------------------------------------------------------------------------------
@@ -183,8 +183,8 @@ def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
         *(
             bars(name, x, y, colour=colour, pattern=pattern, hover="%{x}: %{y:+.2f} bps", width=0.6)
             for name, y, colour, pattern in (
-                ("spread captured", [quality["spread_bps"] for _, quality in entries], "@s0", ""),
-                ("adverse selection", [-quality["adverse_bps"] for _, quality in entries], "@ask", "/"),
+                ("spread captured", [quality["spread_bps"] for _, quality in entries], "@gain", ""),
+                ("adverse selection", [-quality["adverse_bps"] for _, quality in entries], "@loss", "/"),
                 ("fees", [-quality["fees_bps"] for _, quality in entries], "@muted", ""),
             )
         ),

@@ -14,11 +14,11 @@ type Floats = NDArray[np.float64]
 
 SERIES: Final = (("@s0", "solid"), ("@s1", "dash"), ("@s2", "dot"), ("@s3", "dashdot"), ("@s4", "longdash"))
 """Colour and dash of one series after the other. Names that begin with @ stand for a colour of the page's light or dark
-palette, which its script puts in; both palettes are Okabe and Ito's, which survive colour blindness."""
+palette, which its script puts in; in both a colour has one meaning, which a sign, a dash or a hatching says as well."""
 PATTERNS: Final = ("", "/", "x", ".", "\\", "-", "|", "+")
 """Hatchings of one reason after the other."""
-REASON_COLOURS: Final = ("@s1", "@s0", "@s2", "@s3", "@s4", "@warn", "@muted", "@mid")
-"""Colours of one reason after the other."""
+REASON_COLOURS: Final = ("@pause", "@touch", "@warn", "@market")
+"""Colours of one reason after the other: amber and grey, as pauses and context are."""
 _GAP: Final = 0.05
 """Share of a figure's height between two of its rows."""
 _TICK_PIXELS: Final = 44

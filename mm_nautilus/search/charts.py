@@ -12,7 +12,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.report.figures import Figure, bars, figure, line, milliseconds, series, significant, x_axis
 from mm_nautilus.search.search_files import ROLES, Run, SearchFiles, SearchObjective, short_key
 
-_LOOKS: Final = {"train": ("@bid", "circle"), "test": ("@ask", "diamond")}
+_LOOKS: Final = {"train": ("@train", "circle"), "test": ("@test", "diamond")}
 """Colour and mark of each role of a run, in every chart."""
 
 
@@ -130,8 +130,8 @@ def _front(search: SearchFiles, one: SearchObjective, other: SearchObjective) ->
             "@muted",
             "circle",
         ),
-        "front, in sample": ([run for run in trained if run["number"] in front], "@bid", "circle"),
-        "out of sample": (tested, "@ask", "diamond"),
+        "front, in sample": ([run for run in trained if run["number"] in front], "@train", "circle"),
+        "out of sample": (tested, "@test", "diamond"),
     }
     traces = [
         _points(
@@ -154,9 +154,9 @@ def _folds(search: SearchFiles) -> Figure:
     """Return when was trained and tested, and what winner and base had made since the begin of each."""
     names = [f"fold {fold + 1}" for fold in search.folds]
     spans = [
-        ("training", [(of["train"].start_ns, of["train"].end_ns) for of in search.windows], "@bid", ""),
+        ("training", [(of["train"].start_ns, of["train"].end_ns) for of in search.windows], "@train", ""),
         ("embargo", [(of["train"].end_ns, of["test"].start_ns) for of in search.windows], "@muted", "/"),
-        ("test", [(of["test"].start_ns, of["test"].end_ns) for of in search.windows], "@ask", ""),
+        ("test", [(of["test"].start_ns, of["test"].end_ns) for of in search.windows], "@test", ""),
     ]
     traces: list[Figure] = []
     for name, ends, colour, pattern in spans:
@@ -232,7 +232,7 @@ def _parallel(search: SearchFiles, fold: int, runs: Sequence[Run]) -> Figure:
     for run, trace in zip(runs, traces, strict=True):
         share = trace["y"][0] if objective.direction == "maximize" else 1.0 - trace["y"][0]
         is_winner = run is winner
-        colour, width = ("@ask", 3.0) if is_winner else ("@bid", 1.3)
+        colour, width = ("@test", 3.0) if is_winner else ("@train", 1.3)
         trace["line"] |= {"color": colour, "width": width}
         name = f"trial {run['number']}"
         trace.update(name=name, opacity=1.0 if is_winner else 0.08 + 0.7 * share**3)

@@ -2,16 +2,20 @@
 /* Draws the figures that the page carries as data, in light or dark, and draws a symbol's figure again from the
    packed columns at each zoom. Colours that begin with @ are names of the palettes below. */
 
+/* One meaning a colour: blue is the buy side, orange the sell side, green gain, red loss, amber a warning or a pause, grey
+   the market and what is context, the text's colour our total; a pair has a hue of its own, s0 to s4, and a dash. */
 const PALETTES = {
   light: {
-    text: "#1b1f24", paper: "#ffffff", grid: "#e4e8ec", axis: "#8b949e", muted: "#6e7781", mid: "#57606a",
-    bid: "#0072b2", ask: "#d55e00", buy: "#0072b2", sell: "#d55e00", total: "#1b1f24", gross: "#0072b2",
-    trail: "#aa3377", warn: "#d55e00", s0: "#009e73", s1: "#e69f00", s2: "#cc79a7", s3: "#56b4e9", s4: "#8c6d1f",
+    text: "#1b1f24", paper: "#ffffff", grid: "#e4e8ec", axis: "#8b949e", muted: "#6e7781", total: "#1b1f24",
+    gross: "#6e7781", market: "#57606a", mid: "#57606a", touch: "#8b949e", buy: "#0072b2", bid: "#0072b2", sell: "#d55e00",
+    ask: "#d55e00", gain: "#00845a", loss: "#b3122b", warn: "#8f6a00", pause: "#c9a227", trail: "#8f6a00", train: "#6e7781",
+    test: "#7d4bb8", s0: "#7d4bb8", s1: "#00727a", s2: "#8c5a33", s3: "#d06fae", s4: "#4f5216",
   },
   dark: {
-    text: "#e6edf3", paper: "#14181d", grid: "#2b333c", axis: "#6e7781", muted: "#9aa4af", mid: "#c3ccd5",
-    bid: "#56b4e9", ask: "#f0883e", buy: "#56b4e9", sell: "#f0883e", total: "#e6edf3", gross: "#56b4e9",
-    trail: "#e58fc4", warn: "#f0883e", s0: "#2ec79b", s1: "#e6b94d", s2: "#d993b8", s3: "#7cc4ee", s4: "#f0e442",
+    text: "#e6edf3", paper: "#14181d", grid: "#2b333c", axis: "#6e7781", muted: "#9aa4af", total: "#e6edf3",
+    gross: "#9aa4af", market: "#9aa4af", mid: "#9aa4af", touch: "#6e7781", buy: "#56b4e9", bid: "#56b4e9", sell: "#f0883e",
+    ask: "#f0883e", gain: "#5fdca3", loss: "#ff6e64", warn: "#e3b341", pause: "#a88427", trail: "#e3b341", train: "#9aa4af",
+    test: "#a47df0", s0: "#a47df0", s1: "#3fc2b8", s2: "#c9a27c", s3: "#f7b3dc", s4: "#c5c367",
   },
 };
 const CONFIG = {
