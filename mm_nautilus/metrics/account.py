@@ -26,7 +26,7 @@ class SymbolPnl:
         From the engine's portfolio, in the symbol's quote currency.
     funding
         Funding payments, in quote currency; no part of the others.
-    realized_report, total_report, funding_report
+    realized_report, total_report, funding_report, fees_report
         In the report currency; None while a price for the conversion is missing.
     """
 
@@ -37,6 +37,7 @@ class SymbolPnl:
     total_report: Decimal | None
     funding: Decimal
     funding_report: Decimal | None
+    fees_report: Decimal | None
 
     @property
     def total(self) -> Decimal:
@@ -96,8 +97,8 @@ class AccountValuer:
         """Return the value of one unit of a currency in the report currency."""
         return self._rates.rate(currency, self._report_currency)
 
-    def symbol_pnl(self, symbol: str, realized: Decimal, funding: Decimal) -> SymbolPnl:
-        """Return a symbol's PnL, of what it realised and its funding in quote currency.
+    def symbol_pnl(self, symbol: str, realized: Decimal, funding: Decimal, fees: Decimal) -> SymbolPnl:
+        """Return a symbol's PnL, of what it realised, its funding and its fees in quote currency.
 
         In the report currency, both legs of the position are valued at the rates that the account's equity uses. The
         pair's own mid may differ from these rates, so converting the total PnL as one amount would not add up to the
@@ -113,12 +114,19 @@ class AccountValuer:
             unrealized = _ZERO if money is None else money.as_decimal()
         base_rate, quote_rate = self.rate(spec.base), self.rate(spec.quote)
         if base_rate is None or quote_rate is None or mark is None:
-            return SymbolPnl(realized, unrealized, position, None, None, funding, None)
+            return SymbolPnl(realized, unrealized, position, None, None, funding, None, None)
         total = (realized + unrealized) * quote_rate
         if self._balances.is_cash:
             total += position * (base_rate - mark * quote_rate)
         return SymbolPnl(
-            realized, unrealized, position, realized * quote_rate, total, funding, funding * quote_rate
+            realized,
+            unrealized,
+            position,
+            realized * quote_rate,
+            total,
+            funding,
+            funding * quote_rate,
+            fees * quote_rate,
         )
 
     def snapshot(
@@ -156,6 +164,7 @@ class AccountValuer:
             ),
             trading_pnl=trading,
             funding=funding,
+            fees=sum((pnl.fees_report or _ZERO for pnl in pnls.values()), _ZERO),
             max_drawdown_pct=self._drawdown.max_drawdown_pct,
             open_positions=sum(pnl.position != 0 for pnl in pnls.values()),
         )

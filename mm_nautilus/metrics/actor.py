@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mm_nautilus.errors import MarketMakingError
 from mm_nautilus.metrics.account import AccountValuer, SymbolPnl
+from mm_nautilus.metrics.daily import DailyResults
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_data
 from mm_nautilus.metrics.ledger import AccountSnapshot, SymbolLedger
 from mm_nautilus.system.moments import SECOND_NS
@@ -77,6 +78,8 @@ class MetricsActor(GuardedActor):
     ----------
     ledger
         Trades, wins, losses and realised PnL of each symbol; None before the first `StrategyStarted`.
+    daily
+        Results by UTC day, as of the last fill and the last account snapshot.
     """
 
     def __new__(cls, config: MetricsActorConfig | None = None) -> Self:
@@ -88,6 +91,7 @@ class MetricsActor(GuardedActor):
         super().__init__()
         self.settings = config or MetricsActorConfig()
         self.ledger: SymbolLedger | None = None
+        self.daily = DailyResults()
         self._portfolio: Any = None
         self._valuer: AccountValuer  # with the ledger
         self._books: dict[InstrumentId, _SymbolBook] = {}
@@ -176,6 +180,14 @@ class MetricsActor(GuardedActor):
             book.earlier_realized = (
                 self._portfolio_realized(book) - ledger.realized_pnl(symbol) - ledger.funding(symbol)
             )
+        self._resume_days(ledger)
+
+    def _resume_days(self, ledger: SymbolLedger) -> None:
+        if "daily" in self._restored:
+            self.daily.restore(self._restored["daily"])
+        elif self._restored:  # a file of before days were kept
+            fills = sum(book.fills for book in self._books.values())
+            self.daily.begin_after(fills, sum(ledger.trades_by_symbol.values()))
 
     def on_save(self) -> dict[str, bytes]:
         """Return counts and results as one JSON document; the loaded one if no strategy has started."""
@@ -189,7 +201,12 @@ class MetricsActor(GuardedActor):
             }
             for book in self._books.values()
         }
-        document = {"ledger": self.ledger.state(), "symbols": symbols, "account": self._valuer.state()}
+        document = {
+            "ledger": self.ledger.state(),
+            "symbols": symbols,
+            "account": self._valuer.state(),
+            "daily": self.daily.state(),
+        }
         return {_STATE_KEY: json.dumps(document).encode()}
 
     def on_load(self, state: dict[str, bytes]) -> None:
@@ -206,10 +223,12 @@ class MetricsActor(GuardedActor):
     def _book(self, fill: Fill) -> None:
         """Add an execution to counts and results."""
         book, ledger = self._books[fill.instrument_id], self._require_ledger()
+        rate = self._valuer.rate(fill.currency)
         if fill.trade_pnl is not None:
-            rate = self._valuer.rate(fill.currency)
             in_report = None if rate is None else fill.trade_pnl * rate
             ledger.record_trade_result(fill.symbol, fill.trade_pnl, in_report)
+        fee = None if rate is None else fill.fee * rate
+        self.daily.add_fill(fill.ts_event, fee, is_trade=fill.trade_pnl is not None)
         ledger.set_open_fees(fill.symbol, fill.open_fees)
         book.fills += 1
         book.maker_fills += fill.liquidity == LiquiditySide.MAKER.name
@@ -272,17 +291,19 @@ class MetricsActor(GuardedActor):
         self.publish_data(SYMBOL_METRICS, metrics_data(self._metrics(book, pnl, ts_ns)))
 
     def _publish_account(self, ts_event: int, pnls: Mapping[str, SymbolPnl]) -> None:
-        snapshot = self._snapshot(pnls)
+        snapshot = self._snapshot(pnls, ts_event)
         if snapshot is not None:
             self.publish_message(ACCOUNT_TOPIC, (ts_event, snapshot))
 
-    def _snapshot(
-        self, pnls: Mapping[str, SymbolPnl], *, counts_for_drawdown: bool = True
-    ) -> AccountSnapshot | None:
+    def _snapshot(self, pnls: Mapping[str, SymbolPnl], ts_ns: int | None) -> AccountSnapshot | None:
+        """Return the account, counted in drawdown and days at a time; None leaves it uncounted."""
         if self.ledger is None:
             return None
-        snapshot = self._valuer.snapshot(pnls, counts_for_drawdown=counts_for_drawdown)
-        self.ledger.account = snapshot or self.ledger.account
+        snapshot = self._valuer.snapshot(pnls, counts_for_drawdown=ts_ns is not None)
+        if snapshot is not None:
+            self.ledger.account = snapshot
+            if ts_ns is not None:
+                self.daily.add_account(ts_ns, snapshot.trading_pnl)
         return snapshot
 
     def _pnls(self) -> dict[str, SymbolPnl]:
@@ -291,7 +312,8 @@ class MetricsActor(GuardedActor):
     def _pnl(self, book: _SymbolBook) -> SymbolPnl:
         symbol = book.view.spec.symbol
         ledger = self._require_ledger()
-        return self._valuer.symbol_pnl(symbol, ledger.realized_pnl(symbol), ledger.funding(symbol))
+        realized, funding = ledger.realized_pnl(symbol), ledger.funding(symbol)
+        return self._valuer.symbol_pnl(symbol, realized, funding, book.fees)
 
     def _metrics(self, book: _SymbolBook, pnl: SymbolPnl, ts_ns: int) -> SymbolMetrics:
         spec, ledger = book.view.spec, self._require_ledger()
@@ -357,7 +379,7 @@ class MetricsActor(GuardedActor):
         """Return every symbol's metrics and an account snapshot without publishing them."""
         pnls = self._pnls()
         metrics = [self._metrics(book, pnls[book.view.spec.symbol], ts_ns) for book in self._books.values()]
-        return metrics, self._snapshot(pnls)
+        return metrics, self._snapshot(pnls, ts_ns)
 
     def portfolio(self) -> dict[str, Any] | None:
         """Return v1.4.0's portfolio dictionary at the current time, None before the first `StrategyStarted`.
@@ -366,7 +388,7 @@ class MetricsActor(GuardedActor):
         """
         if self.ledger is None:
             return None
-        self._snapshot(self._pnls(), counts_for_drawdown=False)
+        self._snapshot(self._pnls(), None)
         return self.ledger.to_dict()
 
     def maker_fills(self, symbol: str) -> int:

@@ -72,6 +72,8 @@ class AccountSnapshot:
         Number of symbols whose net position since the start is not zero.
     funding
         Funding payments of all perpetuals, negative if paid, in the report currency; no part of `trading_pnl`.
+    fees
+        Fees of all symbols, which `trading_pnl` is net of.
     """
 
     report_currency: str
@@ -84,6 +86,7 @@ class AccountSnapshot:
     max_drawdown_pct: float
     open_positions: int
     funding: Decimal = _ZERO
+    fees: Decimal = _ZERO
 
     @property
     def equity(self) -> Decimal:

@@ -15,6 +15,7 @@ from sandbox_runs import LONGEST_WAIT, Left, configuration, read_until, start
 
 from mm_nautilus.data.simulator import KRAKEN_SPOT
 from mm_nautilus.errors import ConfigError
+from mm_nautilus.metrics.daily import DailyResults
 from mm_nautilus.runs.restoration import refuse_coarser_lots
 from mm_nautilus.trading.saved_account import SavedAccount, SavedPosition
 
@@ -40,6 +41,12 @@ def wait_for_fills(folder: Path, count: int) -> None:
 def state(folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((folder / "state" / "probe.json").read_text(encoding="utf-8"))
     return document
+
+
+def kept_days(folder: Path) -> DailyResults:
+    daily = DailyResults()
+    daily.restore(state(folder)["components"]["metrics"]["metrics"]["daily"])
+    return daily
 
 
 def assert_state_is_of(fills: list[dict[str, Any]], document: dict[str, Any], *, cash: bool) -> None:
@@ -93,11 +100,13 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(
         assert len(fills) - saved in (0, 1)
         fills = fills[:saved]
         assert_state_is_of(fills, state(tmp_path), cash=is_cash)
+        assert sum(day.fills for day in kept_days(tmp_path).days) == saved
     last = lives(tmp_path)[-1]
     assert last.summary["start"]["is_resumed"] is True
     assert last.summary["start"]["positions"] != []
     assert sum(told["fills"] for told in last.summary["symbols"].values()) == len(fills)
     exact = {key: Decimal(text.split()[0]) for key, text in last.summary["equity"]["exact"].items()}
+    assert sum(day.trading_pnl for day in kept_days(tmp_path).days) == exact["trading_pnl"] != 0
     slack = len(fills) * CENT_OF_COIN * 100_000
     assert abs(exact["change"] - exact["trading_pnl"] - exact["revaluation"]) <= slack
 

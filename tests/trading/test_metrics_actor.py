@@ -27,6 +27,7 @@ from scripting import (
 from test_strategy_guards import others, restless
 
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
+from mm_nautilus.metrics.daily import DayResult
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, metrics_data, metrics_row
 from mm_nautilus.trading.fills import AccountingError
 from mm_nautilus.trading.messages import ACCOUNT_TOPIC, EVENTS_TOPIC, Fill
@@ -174,6 +175,7 @@ class Whole:
     positions: dict[str, Decimal]
     balances: dict[str, Decimal]
     fills: list
+    days: tuple[DayResult, ...]
 
 
 @pytest.fixture(
@@ -214,6 +216,7 @@ def whole(request) -> Whole:
         outcome.positions,
         outcome.balances,
         outcome.fills,
+        actor.daily.days,
     )
     engine.dispose()
     return Whole(*left)
@@ -281,6 +284,18 @@ def test_the_identity_holds_at_every_snapshot(whole):
     for _, account in whole.listener.accounts:
         difference = account.equity - account.start_equity - account.trading_pnl - account.revaluation
         assert abs(difference) < LEAST * 400 * 100_000  # as many BTC fills as there can be
+
+
+def test_days_and_fees_are_those_of_the_account_and_its_fills(whole):
+    (day,) = whole.days
+    results, rows = whole.listener.results, {row.symbol: row for row in whole.rows}
+    assert day.day == "2025-12-06"
+    assert day.trading_pnl == whole.account.trading_pnl
+    assert (day.fills, day.trades) == (len(results), sum(result.trade_pnl is not None for result in results))
+    btc = Decimal(str(rows[BTC_USDT].mid_price))
+    fees = sum(number(row.fees) * (btc if symbol == XRP_BTC else 1) for symbol, row in rows.items())
+    assert whole.account.fees == fees
+    assert day.fees == pytest.approx(fees, rel=Decimal("0.01"))  # converted when they were charged
 
 
 def test_trade_results_add_up_to_realized_pnl(whole):

@@ -183,6 +183,8 @@ def test_the_file_goes_on_to_the_next_session(whole):
         first = Session(whole.strategy, whole.metrics, states=states, account=file.account)
     session = LiveScript(three_pairs(), [], after=first, cash=whole.is_cash).run()
     assert session.balances == whole.balances
+    days, again = whole.metrics.daily.days, session.metrics.daily.days
+    assert (again[0], sum(day.fills for day in again)) == (days[0], len(whole.listener.results))
     assert {row.symbol: row.fills for row in session.rows} == {
         symbol: sum(result.symbol == symbol for result in whole.listener.results) for symbol in SPECS
     }
