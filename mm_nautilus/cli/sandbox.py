@@ -71,6 +71,13 @@ def sandbox_command(
             help="Put a halt button on it; implies --web.",
         ),
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            help="Answer Prometheus scrapes there, 0 for a free one (prometheus.port).",
+        ),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Print a line a minute instead of tables.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -88,6 +95,9 @@ def sandbox_command(
     words: list[Override] = [*(overrides or ()), *output_words(out)]
     words += [] if duration is None else [("--duration", f"duration={duration}")]
     words += [] if venue is None else [("--venue", f"feed.source={venue}")]
+    if metrics_port is not None:
+        where = ("prometheus.enabled=true", f"prometheus.port={metrics_port}")
+        words += [("--metrics-port", word) for word in where]
     words += _web_words(is_wanted=web, port=web_port, host=web_host, halt=web_halt)
     says = not (quiet or as_json)
     with SignalListener(ends_process=True) as signals:

@@ -19,7 +19,14 @@ from mm_nautilus.config.run import (
     RunConfig,
     VenueConfig,
 )
-from mm_nautilus.config.sandbox import FeedConfig, RecordingConfig, SandboxConfig, StateConfig, WebConfig
+from mm_nautilus.config.sandbox import (
+    FeedConfig,
+    PrometheusConfig,
+    RecordingConfig,
+    SandboxConfig,
+    StateConfig,
+    WebConfig,
+)
 from mm_nautilus.config.strategy import MarketMakerConfig, SymbolParams
 
 _PER_SYMBOL: Final = frozenset(SymbolParams.model_fields)
@@ -31,6 +38,12 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
     ("State", "state", StateConfig, "Of a sandbox run."),
     ("Recording", "recording", RecordingConfig, "Of a sandbox run."),
     ("The live page", "web", WebConfig, "Of a sandbox run; [the live view](live-view.md) says more."),
+    (
+        "The Prometheus endpoint",
+        "prometheus",
+        PrometheusConfig,
+        "Of a sandbox run; [its page](prometheus.md) says more.",
+    ),
     ("The venue", "venue", VenueConfig, "The simulated venue of a backtest or a sandbox run."),
     ("Fees", "venue.fees", FeeConfig, "Also under `venue.symbol_fees.SYMBOL`. Both keys must be given."),
     (

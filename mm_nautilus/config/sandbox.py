@@ -172,6 +172,21 @@ class WebConfig(Section):
     address, too."""
 
 
+class PrometheusConfig(Section):
+    """A sandbox run's figures for a Prometheus server."""
+
+    enabled: bool = False
+    """Whether the run answers scrapes with its figures, at /metrics."""
+    host: Host = "127.0.0.1"
+    """Address to listen on. Other machines reach the endpoint only through one that is no loopback address, and then
+    every scrape needs a token."""
+    port: int = Field(9464, ge=0, le=65_535)
+    """Port to listen on; 0 takes a free one."""
+    token_variable: VariableName = Field("MM_NAUTILUS_METRICS_TOKEN")
+    """Name of the environment variable that holds the token of scrapes, 16 characters or more; it opens nothing but
+    these figures."""
+
+
 class SandboxConfig(TradingConfig):
     """One sandbox run: paper trading on a feed."""
 
@@ -193,6 +208,8 @@ class SandboxConfig(TradingConfig):
     """Recording into a catalog."""
     web: WebConfig = WebConfig()
     """The live page."""
+    prometheus: PrometheusConfig = PrometheusConfig()
+    """Figures for a Prometheus server."""
     output: OutputConfig = OutputConfig()
     """Where and what the run writes."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from mm_nautilus.config.sandbox import WebConfig
+from mm_nautilus.config.sandbox import PrometheusConfig, WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.system.loopback import is_loopback, names_loopback
 
@@ -67,20 +67,38 @@ def page_access(config: WebConfig, environment: Mapping[str, str]) -> Access:
 
     A ConfigError says that the page needs a token and there is none, or it is too short or cannot stand in a header.
     """
+    halts = "web.halt: a live page with a halt button (--web-halt)" if config.halt else None
+    return _access("web", "live page", config, environment, needs_token=halts)
+
+
+def prometheus_access(config: PrometheusConfig, environment: Mapping[str, str]) -> Access:
+    """Return what is asked of scrapes; errors are those of `page_access`."""
+    return _access("prometheus", "Prometheus endpoint", config, environment)
+
+
+def _access(
+    key: str,
+    noun: str,
+    config: WebConfig | PrometheusConfig,
+    environment: Mapping[str, str],
+    *,
+    needs_token: str | None = None,
+) -> Access:
+    """Return what is asked of requests; `needs_token` says why a token is needed on a loopback address, too."""
     name, loopback = config.token_variable, is_loopback(config.host)
     token = environment.get(name) or None
     least = f"at least {LEAST_TOKEN_CHARACTERS} characters"
     if token is None:
         do = f"needs a token: set the environment variable {name} to {least}; it was not set"
         if not loopback:
-            host = f"a live page on an address that is no loopback address, was {config.host}"
-            raise ConfigError(f"web.host: {host}, {do}")
-        if config.halt:
-            raise ConfigError(f"web.halt: a live page with a halt button (--web-halt) {do}")
+            host = f"a {noun} on an address that is no loopback address, was {config.host}"
+            raise ConfigError(f"{key}.host: {host}, {do}")
+        if needs_token is not None:
+            raise ConfigError(f"{needs_token} {do}")
     elif len(token) < LEAST_TOKEN_CHARACTERS:
-        raise ConfigError(f"the live page's token in {name} must have {least}, had {len(token)}")
+        raise ConfigError(f"the {noun}'s token in {name} must have {least}, had {len(token)}")
     elif not (token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError(
-            f"the live page's token in {name} must be letters, digits and signs of ASCII, no spaces"
+            f"the {noun}'s token in {name} must be letters, digits and signs of ASCII, no spaces"
         )
     return Access(loopback, token)

@@ -121,6 +121,8 @@ class Snapshot:
     status: str
     status_text: str
     """``starting``, ``running`` or how it ended, and why."""
+    is_connected: bool | None
+    """Whether the feed is connected; None before the run has begun."""
     uptime_seconds: float
     symbols: tuple[SymbolSnapshot, ...]
     account: AccountSnapshot | None
@@ -149,6 +151,7 @@ class LiveState:
         self._quotes: dict[str, dict[int, Quotes]] = {symbol: {} for symbol in self._symbols}
         self._began_at = clock()
         self._status, self._status_text = "starting", ""
+        self._is_connected: bool | None = None
         self._account: AccountSnapshot | None = None
         self._fills: deque[Fill] = deque(maxlen=_MOST_FILLS)
         self._fills_seen = 0
@@ -162,6 +165,12 @@ class LiveState:
         """Set the run's status and the reason for it."""
         with self._lock:
             self._status, self._status_text = status, text
+            self._changes += 1
+
+    def on_connection(self, *, is_connected: bool) -> None:
+        """Record that the feed was lost, or is connected."""
+        with self._lock:
+            self._is_connected = is_connected
             self._changes += 1
 
     def on_metrics(self, row: Metrics) -> None:
@@ -217,6 +226,7 @@ class LiveState:
                 run=self.run,
                 status=self._status,
                 status_text=self._status_text,
+                is_connected=self._is_connected,
                 uptime_seconds=now - self._began_at,
                 symbols=tuple(
                     replace(symbol.at(now), quotes=dict(self._quotes[name]))

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from mm_nautilus.config.run import RunConfig
-from mm_nautilus.config.sandbox import FeedConfig, SandboxConfig, WebConfig
+from mm_nautilus.config.sandbox import FeedConfig, PrometheusConfig, SandboxConfig, WebConfig
 from mm_nautilus.data.catalog_files import waiting_sessions
 from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import ConfigError, DataError
-from mm_nautilus.live_view.access import page_access
+from mm_nautilus.live_view.access import Access, page_access, prometheus_access
+from mm_nautilus.live_view.scrapes import PACKAGES
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.folder import write_refusal, written_folders
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
@@ -33,7 +34,7 @@ _PYTHON: Final = (3, 13)
 _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", re.MULTILINE)
 _ENGINE: Final = "nautilus-trader"
-_EXTRAS: Final = {"venue": ("aiohttp",), "web": ("starlette", "uvicorn")}
+_EXTRAS: Final = {"metrics": PACKAGES, "venue": ("aiohttp",), "web": ("starlette", "uvicorn")}
 """Modules of the optional extras."""
 _SHOWN: Final = 5
 _GB: Final = 1e9
@@ -84,7 +85,8 @@ def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None
             *_feed_checks(config.feed, on_progress),
             *_state_checks(config),
             *_recording_checks(config),
-            _page_check(config.web),
+            _served_check("live page", "web", "--web", config.web, page_access),
+            _served_check("prometheus", "metrics", "--metrics-port", config.prometheus, prometheus_access),
         ]
     for key, folder in written_folders(config).items():
         found += _folder_checks(key, folder)
@@ -253,15 +255,22 @@ def _recording_checks(config: SandboxConfig) -> Iterator[Check]:
         yield Check("recording", _OK, f"into {catalog}")
 
 
-def _page_check(web: WebConfig) -> Check:
-    if not web.enabled:
-        return Check("live page", _OK, "off; `--web` switches it on")
-    lacking = _lacking("web")
+def _served_check[Config: (WebConfig, PrometheusConfig)](
+    name: str,
+    extra: str,
+    option: str,
+    config: Config,
+    access: Callable[[Config, Mapping[str, str]], Access],
+) -> Check:
+    """Check what a run serves; its port may be in use until then."""
+    if not config.enabled:
+        return Check(name, _OK, f"off; `{option}` switches it on")
+    lacking = _lacking(extra)
     if lacking is not None:
-        return Check("live page", _PROBLEM, f"it {lacking}")
+        return Check(name, _PROBLEM, f"it {lacking}")
     try:
-        access = page_access(web, os.environ)
+        asked = access(config, os.environ)
     except ConfigError as error:
-        return Check("live page", _PROBLEM, str(error))
-    needs = "without a token" if access.token is None else f"with the token in {web.token_variable}"
-    return Check("live page", _OK, f"at {web.host}, port {web.port}, {needs}")
+        return Check(name, _PROBLEM, str(error))
+    needs = "without a token" if asked.token is None else f"with the token in {config.token_variable}"
+    return Check(name, _OK, f"at {config.host}, port {config.port}, {needs}")

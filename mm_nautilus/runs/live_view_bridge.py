@@ -18,7 +18,9 @@ from mm_nautilus.runs.summary import assumptions
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
+    COMMANDS_TOPIC,
     EVENTS_TOPIC,
+    FeedConnection,
     GuardChange,
     QuoteState,
     StrategyStarted,
@@ -68,10 +70,12 @@ class LiveViewBridge(GuardedActor):
         self._symbols = {InstrumentId.from_str(spec.instrument_id): name for name, spec in specs.items()}
 
     def on_start(self) -> None:
-        """Subscribe to metrics, quotes, fills, account snapshots and changes of guards."""
+        """Subscribe to metrics, quotes, fills, account snapshots, changes of guards and the feed's connection."""
         self.subscribe_data(SYMBOL_METRICS)
         self.subscribe_topic(EVENTS_TOPIC, self._on_message)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
+        self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        self._state.on_connection(is_connected=True)
         self._state.set_status("running")
 
     def on_data(self, data: Any) -> None:
@@ -89,6 +93,10 @@ class LiveViewBridge(GuardedActor):
             case StrategyStarted():
                 for view in message.views.values():
                     view.on_quotes_changed.append(self.listener(self._show_quotes))
+
+    def _on_command(self, message: object) -> None:
+        if isinstance(message, FeedConnection):
+            self._state.on_connection(is_connected=message.is_connected)
 
     def _show_quotes(self, state: QuoteState) -> None:
         self._state.on_quotes(self._symbols[state.instrument_id], Quotes(*_QUOTES(state)), state.level)

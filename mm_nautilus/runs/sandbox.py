@@ -16,6 +16,7 @@ from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.report.console import status_line
 from mm_nautilus.report.session import fee_words
@@ -63,8 +64,8 @@ def run_sandbox(
     Raises
     ------
     ConfigError
-        If the live page cannot be served, the configuration does not fit the venue's pairs, or the state file or a
-        catalog that is played or recorded into cannot be used; nothing has been written.
+        If the live page or the Prometheus endpoint cannot be served, the configuration does not fit the venue's pairs,
+        or the state file or a catalog that is played or recorded into cannot be used; nothing has been written.
     RunFailedError, StoppedRunError
         If the venue cannot be reached, and as of `Run.outcome`.
     """
@@ -74,6 +75,9 @@ def run_sandbox(
         page = LivePage.open(config.web) if config.web.enabled else None
         if page is not None:
             opened.callback(page.close)
+        endpoint = PrometheusEndpoint.open(config.prometheus) if config.prometheus.enabled else None
+        if endpoint is not None:
+            opened.callback(endpoint.close)
         feed = opened.enter_context(open_feed(config, signals))
         say(f"{config.name}: {config.feed.source} feed of {feed.address}")
         inputs = prepare_sandbox(config, code, feed, signals, say)
@@ -95,7 +99,7 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()
-        beside = Beside(listing_url, watch, state, recording, page, screen, say_trades)
+        beside = Beside(listing_url, watch, state, recording, page, endpoint, screen, say_trades)
         return _Sandbox(inputs, signals, say, beside).outcome()
 
 
@@ -153,12 +157,13 @@ class _Sandbox(Run[SandboxParts]):
         self._beside = beside
         self._session = StopController()
         self._has_returned = threading.Event()
-        self.summary |= {"status": "starting", "folder": self.folder.name, "web": self._web}
+        self.summary |= {"status": "starting", "folder": self.folder.name} | self._served
         write_summary(self.folder, self.summary)
 
     def play(self) -> RunOutcome:
-        page, screen = self._beside.page, self._beside.screen
-        live = None if page is None and screen is None else live_state(self._inputs, self.folder)
+        page, endpoint, screen = self._beside.page, self._beside.endpoint, self._beside.screen
+        is_watched = any(each is not None for each in (page, endpoint, screen))
+        live = live_state(self._inputs, self.folder) if is_watched else None
         parts = build_sandbox(
             self._inputs,
             self.folder,
@@ -178,6 +183,9 @@ class _Sandbox(Run[SandboxParts]):
         if live is not None and page is not None:
             page.begin(live, self.folder, kill_switch(self._config, self.folder), self._say)
             self._say(page.words)
+        if live is not None and endpoint is not None:
+            endpoint.begin(live, self._say)
+            self._say(endpoint.words)
         if live is not None and screen is not None:
             screen.begin(live)
         symbols = ", ".join(self._inputs.specs)
@@ -197,6 +205,8 @@ class _Sandbox(Run[SandboxParts]):
             screen.end()
         if page is not None:
             page.close()
+        if endpoint is not None:
+            endpoint.close()
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
@@ -204,8 +214,10 @@ class _Sandbox(Run[SandboxParts]):
         return self.end(parts, error)
 
     @property
-    def _web(self) -> Mapping[str, Any] | None:
-        return None if self._beside.page is None else self._beside.page.summary
+    def _served(self) -> dict[str, Any]:
+        """What the run serves, by its sections of the configuration."""
+        served = {"web": self._beside.page, "prometheus": self._beside.endpoint}
+        return {key: None if each is None else each.summary for key, each in served.items()}
 
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
         """Write the summary, and say a line of it if there is no screen."""
@@ -231,7 +243,7 @@ class _Sandbox(Run[SandboxParts]):
             "stop": None if stop is None else {"cause": stop.cause.value, "text": stop.text},
             "start": self._start,
             "feed": {**_feed_summary(self._inputs), "venue": self._beside.watch.to_dict()},
-            "web": self._web,
+            **self._served,
         }
 
     def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:

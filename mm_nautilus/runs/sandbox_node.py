@@ -21,6 +21,7 @@ from nautilus_trader.model import InstrumentId, TraderId
 
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder
+from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
@@ -86,6 +87,7 @@ class Beside:
     state: StateFile | None
     recording: CatalogRecorder | None
     page: LivePage | None
+    endpoint: PrometheusEndpoint | None
     screen: Screen | None
     say_trades: Callable[[str], None]
 

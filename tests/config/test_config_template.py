@@ -7,7 +7,14 @@ import pytest
 
 from mm_nautilus.checks.config_source import load_config, load_sandbox_config
 from mm_nautilus.config.run import RunConfig
-from mm_nautilus.config.sandbox import FeedConfig, RecordingConfig, SandboxConfig, StateConfig, WebConfig
+from mm_nautilus.config.sandbox import (
+    FeedConfig,
+    PrometheusConfig,
+    RecordingConfig,
+    SandboxConfig,
+    StateConfig,
+    WebConfig,
+)
 from mm_nautilus.config.strategy import SymbolParams
 from mm_nautilus.config.template import template_text
 
@@ -86,6 +93,7 @@ def test_a_sandbox_has_its_own_sections_and_taking_their_marks_away_changes_noth
         (StateConfig, "state"),
         (RecordingConfig, "recording"),
         (WebConfig, "web"),
+        (PrometheusConfig, "prometheus"),
     ):
         assert re.search(rf"^#?{key}:$", text, re.MULTILINE)
         for name in model.model_fields:

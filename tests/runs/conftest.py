@@ -29,13 +29,19 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Fini
 
 @pytest.fixture(scope="session")
 def watched_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, Seen]:
-    """Trade on paper against the local venue for some seconds, with a report, and watch the page from start to end."""
+    """Trade on paper against the local venue for some seconds, with a report, and watch the page from start to end.
+
+    The Prometheus endpoint is scraped with each state of the page.
+    """
     folder = tmp_path_factory.mktemp("sandbox")
     sets = [word for one in (*EVENTFUL, "output.report=true") for word in ("--set", one)]
-    seen: Seen = {"state": [], "fills": [], "curve": [], "log": []}
-    with live_run(configuration(folder), *ending(folder, 300), *sets) as run, run.listen() as stream:
+    seen: Seen = {"state": [], "fills": [], "curve": [], "log": [], "scrapes": []}
+    words = [*ending(folder, 300), *sets, "--metrics-port", "0"]
+    with live_run(configuration(folder), *words) as run, run.listen() as stream:
         for name, data in events(stream):
             seen[name].append(data)
+            if name == "state" and data["status"] == "running":
+                seen["scrapes"].append(run.scrape(Left.only(folder).summary["prometheus"]["url"]))
         errors = run.ended()
         assert run.process.returncode == 0, errors
     return left_run(Left.only(folder).folder), seen

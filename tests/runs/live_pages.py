@@ -55,6 +55,12 @@ class LiveRun:
         with urllib.request.urlopen(request, timeout=LONGEST_WAIT) as answer:  # noqa: S310
             return json.loads(answer.read())
 
+    @staticmethod
+    def scrape(url: str) -> str:
+        with urllib.request.urlopen(url, timeout=LONGEST_WAIT) as answer:  # noqa: S310 - our own endpoint
+            text: str = answer.read().decode()
+        return text
+
     def listen(self, **headers: str) -> Any:
         request = urllib.request.Request(self.url + "events", headers=headers)  # noqa: S310 - our own page
         return urllib.request.urlopen(request, timeout=LONGEST_WAIT)  # noqa: S310

@@ -3,6 +3,7 @@
 import fcntl
 import http.client
 import json
+import math
 import os
 import pty
 import re
@@ -21,9 +22,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from live_pages import BEARER, TOKEN, VARIABLE, Seen, events, live_run
 from processes import python
+from prometheus_client.parser import text_string_to_metric_families
 from sandbox_runs import COMMAND, LONGEST_WAIT, Left, configuration, ending
 from whole_runs import ROOT, FinishedRun
 
@@ -96,6 +99,85 @@ def test_summary_tells_the_page(left: Left) -> None:
     assert web == {"needs_token": False, "can_halt": False, "failure": None}
 
 
+# -- The Prometheus endpoint --------------------------------------------------------------------------------
+
+COUNTS = ("fills", "trades", "wins", "losses")
+AMOUNTS = (
+    *("realized_pnl", "unrealized_pnl", "total_pnl", "average_pnl", "fees", "funding", "inventory"),
+    *("realized_pnl_report", "unrealized_pnl_report", "total_pnl_report", "funding_report"),
+)
+FLOATS = {"mid_price": 1, "reservation_price": 1, "trailing_stop_price": 1}
+
+
+def samples(text: str) -> dict[tuple[str, str, str], float]:
+    """Return values of a scrape by name, symbol and currency."""
+    return {
+        (
+            one.name.removeprefix("mm_nautilus_"),
+            one.labels.get("symbol", ""),
+            one.labels.get("currency", ""),
+        ): (one.value)
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+def same(first: float, second: float) -> bool:
+    return first == second or (math.isnan(first) and math.isnan(second))
+
+
+def test_scrapes_have_the_figures_of_the_table_of_metrics(seen: Seen, left: Left) -> None:
+    table = pd.read_parquet(left.folder / "metrics.parquet")
+    rows = {(row.symbol, row.ts_event.value / 1e9): row for row in table.itertuples()}
+    found, compared = [samples(text) for text in seen["scrapes"]], set()
+    for scrape in found:
+        updated = {
+            key[1]: value for key, value in scrape.items() if key[0] == "symbol_updated_timestamp_seconds"
+        }
+        for symbol, moment in updated.items():
+            row = rows.get((symbol, moment))
+            if row is None:
+                continue  # published between two rows of the table
+            compared.add((symbol, moment))
+            for name in COUNTS:
+                assert scrape[f"{name}_total", symbol, ""] == getattr(row, name), name
+            for name in AMOUNTS:
+                number, _, currency = getattr(row, name).partition(" ")
+                assert scrape[name, symbol, currency] == float(number), name
+            quote = symbol.partition("/")[2]
+            for name in FLOATS:
+                assert same(scrape[name, symbol, quote], getattr(row, name)), name
+            win_rate = row.win_rate / 100 if row.trades else math.nan
+            assert same(scrape["win_ratio", symbol, ""], win_rate)
+            assert same(scrape["volatility_ratio", symbol, ""], row.volatility_pct / 100)
+    assert len({symbol for symbol, _ in compared}) == 3
+    assert len({moment for _, moment in compared}) > 3
+    fills = [sum(value for key, value in scrape.items() if key[0] == "fills_total") for scrape in found]
+    assert fills == sorted(fills)
+    assert fills[-1] > 3
+
+
+def test_scrapes_have_the_accounts_figures_of_the_page(seen: Seen) -> None:
+    shown = [state["account"]["figures"] for state in seen["state"]]
+    known = {
+        tuple(figures[key]["value"] for key in ("equity", "trading_pnl"))
+        for figures in shown
+        if "equity" in figures
+    }
+    found = [samples(text) for text in seen["scrapes"]]
+    told = [(one["account_equity", "", "USDT"], one["account_trading_pnl", "", "USDT"]) for one in found]
+    assert len(known & set(told)) > 1
+    assert all(one["feed_connected", "", ""] == 1 for one in found)
+    assert found[-1]["uptime_seconds", "", ""] > found[0]["uptime_seconds", "", ""]
+
+
+def test_summary_tells_the_endpoint_and_its_port_is_free_afterwards(left: Left) -> None:
+    told = left.summary["prometheus"]
+    port = int(told["url"].removesuffix("/metrics").rpartition(":")[2])
+    assert told == {"url": f"http://127.0.0.1:{port}/metrics", "needs_token": False, "failure": None}
+    socket.create_server(("127.0.0.1", port)).close()
+
+
 # -- Refusals -----------------------------------------------------------------------------------------------
 
 
@@ -106,6 +188,13 @@ def test_summary_tells_the_page(left: Left) -> None:
         (["--web-halt"], {}, "web.halt: a live page with a halt button (--web-halt) needs a token"),
         (["--web"], {VARIABLE: "too short"}, "must have at least 16 characters, had 9"),
         (["--web-port", "70000"], {}, "port must be"),
+        (["--metrics-port", "70000"], {}, "--metrics-port must be between 0 and 65535"),
+        (
+            ["--metrics-port", "0", "--set", "prometheus.host=0.0.0.0"],
+            {},
+            "prometheus.host: a Prometheus endpoint on an address that is no loopback",
+        ),
+        (["--metrics-port", "0"], {"MM_NAUTILUS_METRICS_TOKEN": "too short"}, "must have at least 16"),
         (["--web-host", "a b"], {}, "host must be an address"),
         (["--set", "web={enabled: true, token: abc}"], {}, "unknown key token"),
     ],
@@ -128,13 +217,24 @@ def test_page_that_cannot_be_is_refused_before_anything_is_written(
     assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--web-port", "web: 127.0.0.1 port {}: the live page cannot listen there: Address already in use"),
+        (
+            "--metrics-port",
+            "prometheus: 127.0.0.1 port {}: the Prometheus endpoint cannot listen there: Address already in use",
+        ),
+    ],
+)
 def test_port_that_is_taken_is_refused_before_anything_is_written(
-    tmp_path: Path, command: Callable[..., Any]
+    tmp_path: Path, command: Callable[..., Any], option: str, words: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        code, _, errors = command("sandbox", configuration(tmp_path), "--web-port", other.getsockname()[1])
+        port = other.getsockname()[1]
+        code, _, errors = command("sandbox", configuration(tmp_path), option, port)
     assert code == 2
-    assert "the live page cannot listen there: Address already in use" in errors
+    assert words.format(port) in errors
     assert {path.name for path in tmp_path.iterdir()} == {"run.yaml"}
 
 

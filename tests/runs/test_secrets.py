@@ -25,7 +25,11 @@ from mm_nautilus.config.reference import schema_text
 
 PLANTED = "hunter2-correct-horse-battery"
 VARIABLE = "MM_NAUTILUS_WEB_TOKEN"
-NAMES = ("KRAKEN_API_KEY", "KRAKEN_API_SECRET", "MY_TOKEN", "PASSWORD", VARIABLE)
+METRICS_VARIABLE = "MM_NAUTILUS_METRICS_TOKEN"
+NAMES = (
+    *("KRAKEN_API_KEY", "KRAKEN_API_SECRET", "MY_TOKEN", "PASSWORD"),
+    *(VARIABLE, METRICS_VARIABLE),
+)
 WORDS = re.compile(r"secret|password|passphrase|api[-_]?key|credential|token", re.IGNORECASE)
 NAME_OF_A_VARIABLE = "token_variable"
 """The one key that speaks of a token: it names the environment variable that has it."""
@@ -117,9 +121,9 @@ def signed_in(url: str, given: str) -> tuple[int, bytes]:
 
 
 @pytest.mark.long
-def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Path) -> None:
-    environment = os.environ | {VARIABLE: PLANTED}
-    words = ["--duration", "10m", "--web-port", "0", "--set", "output.log_level=DEBUG"]
+def test_the_tokens_of_page_and_scrapes_are_served_printed_and_written_nowhere(tmp_path: Path) -> None:
+    environment = os.environ | {VARIABLE: PLANTED, METRICS_VARIABLE: PLANTED}
+    words = ["--duration", "10m", "--web-port", "0", "--metrics-port", "0", "--set", "output.log_level=DEBUG"]
     words += ["--set", "output.report=true"]
     command = [sys.executable, "-m", "mm_nautilus.cli", "sandbox", str(configuration(tmp_path)), *words]
     served = []
@@ -143,6 +147,13 @@ def test_the_live_pages_token_is_served_printed_and_written_nowhere(tmp_path: Pa
         ):
             assert status in (200, 204)
             served.append(content)
+        lines.append(process.stdout.readline())
+        found = re.search(r"Prometheus endpoint: (http://\S+/metrics)", lines[-1])
+        assert found is not None, lines
+        assert asked(found[1])[0] == 401
+        status, content = asked(found[1], Authorization=f"Bearer {PLANTED}")
+        assert status == 200
+        served.append(content)
         assert signed_in(url, f"{PLANTED}-not")[0] == 401
         wait_for_fill(process, tmp_path)
         process.terminate()
