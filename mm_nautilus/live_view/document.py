@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from mm_nautilus.live_view.curve import Point
 from mm_nautilus.live_view.state import (
     Fill,
     GuardNote,
     LiveState,
     Metrics,
-    Point,
     Quotes,
     Snapshot,
     SymbolInfo,
@@ -295,7 +295,7 @@ def _fill(fill: Fill, info: SymbolInfo) -> Document:
 
 def curve_document(state: LiveState) -> Mapping[str, Any]:
     """Return equity and trading PnL over time, as columns of milliseconds since the epoch and of amounts."""
-    equity, trading_pnl = state.curves()
+    equity, trading_pnl = state.curves.points()
     currency = state.run.report_currency
     return {
         "currency": currency,

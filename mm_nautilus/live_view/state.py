@@ -9,17 +9,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from mm_nautilus.live_view.curve import Curves
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.risk.state import QuotingState
-from mm_nautilus.system.moments import SECOND_NS
 
 _MOST_FILLS: Final = 50
 _MOST_GUARD_NOTES: Final = 20
-
-type Point = tuple[int, float]
-"""Moment in nanoseconds since the epoch, and value."""
-
-_MOST_STRETCHES: Final = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +133,19 @@ class Snapshot:
 class LiveState:
     """The last of what a run has published, of bounded size; any thread may write and read it.
 
-    Ages are measured on a clock, in seconds, that is never set, so that they grow while nothing comes.
+    Ages are measured on a clock, in seconds, that is never set, so that they grow while nothing comes. The account's
+    `curves` are written by others.
     """
 
     def __init__(
-        self, run: RunInfo, symbols: Sequence[SymbolInfo], clock: Callable[[], float] = time.monotonic
+        self,
+        run: RunInfo,
+        symbols: Sequence[SymbolInfo],
+        clock: Callable[[], float] = time.monotonic,
+        curves: Curves | None = None,
     ) -> None:
         self.run = run
+        self.curves = curves or Curves()
         self._clock = clock
         self._lock = threading.Lock()
         self._symbols = {info.symbol: SymbolSnapshot(info) for info in symbols}
@@ -157,7 +158,6 @@ class LiveState:
         self._fills_seen = 0
         self._changes = 0
         self._guards: deque[GuardNote] = deque(maxlen=_MOST_GUARD_NOTES)
-        self._equity, self._trading_pnl = Curve(), Curve()
 
     # -- Writing ----------------------------------------------------------------------------------------
 
@@ -195,13 +195,10 @@ class LiveState:
             self._fills_seen += 1
             self._changes += 1
 
-    def on_account(self, ts_ns: int, account: AccountSnapshot) -> None:
-        """Record the account's figures at a moment, nanoseconds since the epoch."""
-        equity, trading_pnl = float(account.equity), float(account.trading_pnl)
+    def on_account(self, account: AccountSnapshot) -> None:
+        """Record the account's figures."""
         with self._lock:
             self._account = account
-            self._equity.add(ts_ns, equity)
-            self._trading_pnl.add(ts_ns, trading_pnl)
 
     def on_guard(self, note: GuardNote) -> None:
         """Record a guard's change; it holds until the symbol's next metrics."""
@@ -238,77 +235,7 @@ class LiveState:
                 guards=tuple(self._guards),
             )
 
-    def curves(self) -> tuple[list[Point], list[Point]]:
-        """Return equity and trading PnL over time, in the report currency."""
-        with self._lock:
-            equity, trading_pnl = self._equity.points(), self._trading_pnl.points()
-        return sorted(set(equity)), sorted(set(trading_pnl))
-
     @property
     def last_account(self) -> AccountSnapshot | None:
         """The account's last figures: another object whenever there are new ones."""
         return self._account
-
-
-@dataclass(slots=True)
-class _Stretch:
-    """The extremes of a stretch of time."""
-
-    number: int
-    lowest: Point
-    highest: Point
-
-    def take(self, other: "_Stretch") -> None:
-        """Include another stretch's extremes."""
-        if other.lowest[1] < self.lowest[1]:
-            self.lowest = other.lowest
-        if other.highest[1] > self.highest[1]:
-            self.highest = other.highest
-
-
-class Curve:
-    """Keep the lowest and the highest point of stretches of equal length, which double when there are too many.
-
-    So peaks and falls survive, however long a run lasts: there are at most twice as many points as stretches, and the
-    first and the last one. A moment before the last stretch, because the clock was set back, counts to the last
-    stretch.
-    """
-
-    def __init__(self, most_stretches: int = _MOST_STRETCHES) -> None:
-        if most_stretches < 2:
-            raise ValueError(f"most_stretches must be at least 2, was {most_stretches}")
-        self._most_stretches = most_stretches
-        self._stretch_ns = SECOND_NS
-        self._stretches: list[_Stretch] = []
-        self._first: Point | None = None
-        self._last: Point | None = None
-
-    def add(self, ts_ns: int, value: float) -> None:
-        """Add a point: a moment in nanoseconds since the epoch, and its value."""
-        point = (ts_ns, value)
-        self._first, self._last = self._first or point, point
-        self._append(_Stretch(ts_ns // self._stretch_ns, point, point))
-        while len(self._stretches) > self._most_stretches:
-            self._double()
-
-    def _append(self, stretch: _Stretch) -> None:
-        if self._stretches and stretch.number <= self._stretches[-1].number:
-            self._stretches[-1].take(stretch)
-        else:
-            self._stretches.append(stretch)
-
-    def _double(self) -> None:
-        stretches, self._stretches = self._stretches, []
-        self._stretch_ns *= 2
-        for stretch in stretches:
-            stretch.number //= 2
-            self._append(stretch)
-
-    def points(self) -> list[Point]:
-        """Return the points, in no order and some twice: the first, the last, and each stretch's extremes."""
-        if self._first is None or self._last is None:
-            return []
-        found = [self._first, self._last]
-        for stretch in self._stretches:
-            found += (stretch.lowest, stretch.highest)
-        return found

@@ -94,8 +94,8 @@ class TerminalView:
                 self._print_said()
                 snapshot = state.snapshot()
                 document = {**state_document(snapshot), "fills": fill_documents(snapshot)}
-                equity, _ = state.curves()
-                values, (width, height) = [value for _, value in equity], self._console.size
+                _, trading_pnl = state.curves.points()
+                values, (width, height) = [value for _, value in trading_pnl], self._console.size
                 live.update(terminal_tables(document, values, width, height), refresh=True)
                 self._wake.wait(_SECONDS)
                 self._wake.clear()
@@ -107,8 +107,8 @@ class TerminalView:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def terminal_tables(document: Document, equity: Sequence[float], width: int, height: int) -> RenderableType:
-    """Return what is drawn of a state, its fills and the equity over time: no higher than the terminal."""
+def terminal_tables(document: Document, curve: Sequence[float], width: int, height: int) -> RenderableType:
+    """Return what is drawn of a state, its fills and the trading PnL over time: no higher than the terminal."""
     symbols = document["symbols"]
     tables = _symbol_tables(symbols, width)
     rows_left = height - _ROWS_AROUND - sum(table.row_count + _ROWS_OF_A_FRAME for table in tables)
@@ -119,7 +119,7 @@ def terminal_tables(document: Document, equity: Sequence[float], width: int, hei
     fills = document["fills"][: max(0, min(_MOST_FILLS, rows_left - len(symbols) - _ROWS_OF_A_FRAME))]
     return Group(
         Text(_heading(document), style="bold", no_wrap=True, overflow="ellipsis"),
-        Text(_account_words(document, equity), overflow="fold"),
+        Text(_account_words(document, curve), overflow="fold"),
         *tables,
         *reasons,
         *([_fill_table(fills, width)] if fills else []),
@@ -140,14 +140,14 @@ def _heading(document: Document) -> str:
     return f"{state}, {run['feed']} feed, {data}, simulated fills, {run['fees']}"
 
 
-def _account_words(document: Document, equity: Sequence[float]) -> str:
+def _account_words(document: Document, curve: Sequence[float]) -> str:
     figures = document["account"]["figures"]
     words = [
         f"{label.text.partition(',')[0]} {figures[label.key]['text']}"
         for label in ACCOUNT_FIGURES
         if label.key in figures and label.key != "roi"
     ]
-    return "  ".join([*words, sparkline(np.array(equity), _CURVE_WIDTH) if len(equity) > 1 else ""])
+    return "  ".join([*words, sparkline(np.array(curve), _CURVE_WIDTH) if len(curve) > 1 else ""])
 
 
 def _symbol_table(symbols: Sequence[Mapping[str, Any]]) -> Table:

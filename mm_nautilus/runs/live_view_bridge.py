@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from nautilus_trader.model import InstrumentId
 
+from mm_nautilus.live_view.curve import Curves
 from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo
 from mm_nautilus.market.instrument import InstrumentSpec
 from mm_nautilus.metrics.actor import MetricsActor
@@ -42,7 +43,7 @@ class Screen(Protocol):
         """End the display."""
 
 
-def live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
+def live_state(inputs: SandboxInputs, folder: Path, curves: Curves) -> LiveState:
     """Return the state of a run that a page and a screen show."""
     config, specs = inputs.config, inputs.specs
     run = RunInfo(
@@ -56,7 +57,8 @@ def live_state(inputs: SandboxInputs, folder: Path) -> LiveState:
         started_ns=time.time_ns(),
     )
     pairs = specs.items()
-    return LiveState(run, [SymbolInfo(name, s.base, s.quote, s.price_precision) for name, s in pairs])
+    infos = [SymbolInfo(name, s.base, s.quote, s.price_precision) for name, s in pairs]
+    return LiveState(run, infos, curves=curves)
 
 
 class LiveViewBridge(GuardedActor):
@@ -103,8 +105,7 @@ class LiveViewBridge(GuardedActor):
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
-            ts_event, snapshot = message
-            self._state.on_account(ts_event, snapshot)
+            self._state.on_account(message[1])
 
     def show_end(self, now_ns: int, actor: MetricsActor, status: str, text: str) -> None:
         """Show the figures at the end of the run, which nothing publishes, and how and why it ended."""
@@ -112,5 +113,5 @@ class LiveViewBridge(GuardedActor):
         for each in metrics:
             self._state.on_metrics(metrics_row(each))
         if account is not None:
-            self._state.on_account(now_ns, account)
+            self._state.on_account(account)
         self._state.set_status(status, text)

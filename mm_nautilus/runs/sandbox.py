@@ -22,6 +22,7 @@ from mm_nautilus.report.console import status_line
 from mm_nautilus.report.session import fee_words
 from mm_nautilus.runs.assembly import fee_rates
 from mm_nautilus.runs.control import WIND_DOWN_SECONDS, StopCause, StopController
+from mm_nautilus.runs.curve_file import CurveFile
 from mm_nautilus.runs.folder import refuse_unwritable_folders, write_summary
 from mm_nautilus.runs.inputs import import_own_code
 from mm_nautilus.runs.kraken import VenueWatch, served_pairs
@@ -99,7 +100,9 @@ def run_sandbox(
         interval_seconds = config.feed.status_interval_seconds
         watch = opened.enter_context(VenueWatch(feed.address.rest_url, inputs.listed, interval_seconds, say))
         signals.raise_received()
-        beside = Beside(listing_url, watch, state, recording, page, endpoint, screen, say_trades)
+        beside = Beside(
+            listing_url, watch, state, CurveFile(state, say), recording, page, endpoint, screen, say_trades
+        )
         return _Sandbox(inputs, signals, say, beside).outcome()
 
 
@@ -163,7 +166,7 @@ class _Sandbox(Run[SandboxParts]):
     def play(self) -> RunOutcome:
         page, endpoint, screen = self._beside.page, self._beside.endpoint, self._beside.screen
         is_watched = any(each is not None for each in (page, endpoint, screen))
-        live = live_state(self._inputs, self.folder) if is_watched else None
+        live = live_state(self._inputs, self.folder, self._beside.curve.curves) if is_watched else None
         parts = build_sandbox(
             self._inputs,
             self.folder,
@@ -195,7 +198,8 @@ class _Sandbox(Run[SandboxParts]):
         gc.freeze()
         error = raised_by(parts.node.run)
         now_ns = time.time_ns()
-        error = self.save(parts, now_ns, error, *([] if parts.saver is None else [parts.saver.save_last]))
+        savers = [] if parts.saver is None else [parts.saver.save_last]
+        error = self.save(parts, now_ns, error, *savers, lambda: parts.curve.keep_last(now_ns))
         gc.unfreeze()
         if (bridge := parts.bridge) is not None:
             stop = self.summary.get("stop")

@@ -37,6 +37,7 @@ from mm_nautilus.runs.assembly import (
     strategy_config,
 )
 from mm_nautilus.runs.control import SessionControl, StopController
+from mm_nautilus.runs.curve_file import CurveFile, CurveKeeper
 from mm_nautilus.runs.fee_model import TieredFees
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge, Screen
@@ -73,6 +74,7 @@ class SandboxParts(Parts[LiveNode, SessionControl]):
 
     saver: StateSaver | None
     """Writes the state file, if there is one."""
+    curve: CurveKeeper
     bridge: LiveViewBridge | None
     """Feeds a live view, if there is one."""
 
@@ -85,6 +87,7 @@ class Beside:
     """Where the engine's client reads the pairs."""
     watch: VenueWatch
     state: StateFile | None
+    curve: CurveFile
     recording: CatalogRecorder | None
     page: LivePage | None
     endpoint: PrometheusEndpoint | None
@@ -139,6 +142,7 @@ def build_sandbox(
         venue_states=lambda: beside.watch.states,
     )
     saver = None if state is None else StateSaver(state, strategy, metrics)
+    curve = CurveKeeper(beside.curve, metrics)
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live, inputs.specs)
     if isinstance(fees, TieredFees):
@@ -150,9 +154,12 @@ def build_sandbox(
         recorder=RunRecorder(folder, metrics.portfolio, config.output, say=beside.say_trades, is_live=True),
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
-        others=[actor for actor in (saver, restorer, beside.recording, guard, bridge) if actor is not None],
+        others=[
+            actor for actor in (saver, restorer, beside.recording, guard, curve, bridge) if actor is not None
+        ],
         node=node,
         saver=saver,
+        curve=curve,
         bridge=bridge,
     )
     for actor in parts.actors:

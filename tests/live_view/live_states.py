@@ -97,5 +97,11 @@ def eventful_state(clock: Any = None) -> LiveState:
         state.on_metrics(figures)
     state.on_fill(FILL)
     for seconds, equity in enumerate(("1000.0", "999.0", "1000.5")):
-        state.on_account(START_NS + seconds * SECOND_NS, account(equity))
+        publish_account(state, START_NS + seconds * SECOND_NS, account(equity))
     return state
+
+
+def publish_account(state: LiveState, ts_ns: int, snapshot: AccountSnapshot) -> None:
+    """Do what a run does with the account's figures."""
+    state.on_account(snapshot)
+    state.curves.add(ts_ns, snapshot)

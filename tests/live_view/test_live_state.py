@@ -14,6 +14,7 @@ from live_states import (
     Clock,
     account,
     made_state,
+    publish_account,
 )
 
 from mm_nautilus.live_view.state import GuardNote, Quotes
@@ -98,8 +99,8 @@ def test_what_is_shown_at_once_is_counted() -> None:
 def test_curves_have_the_accounts_figures_in_the_order_of_time() -> None:
     state = made_state()
     for second, equity in enumerate(("1000", "990", "1005")):
-        state.on_account(START_NS + second * SECOND_NS, account(equity, f"{second}"))
-    equity, trading_pnl = state.curves()
+        publish_account(state, START_NS + second * SECOND_NS, account(equity, f"{second}"))
+    equity, trading_pnl = state.curves.points()
     assert [value for _, value in equity] == [1000.0, 990.0, 1005.0]
     assert trading_pnl == [(START_NS + second * SECOND_NS, float(second)) for second in range(3)]
     assert state.snapshot().account == account("1005", "2")
@@ -113,7 +114,7 @@ def test_readers_see_whole_figures_while_another_thread_writes() -> None:
         for index in range(3_000):
             state.on_metrics(FIGURES | {"fills": index, "trades": index})
             state.on_metrics(CROSS_FIGURES | {"fills": index, "trades": index})
-            state.on_account(START_NS + index * SECOND_NS, account(f"{index + 1}"))
+            publish_account(state, START_NS + index * SECOND_NS, account(f"{index + 1}"))
         has_ended.set()
 
     writer = threading.Thread(target=write)
@@ -123,7 +124,7 @@ def test_readers_see_whole_figures_while_another_thread_writes() -> None:
         looks += 1
         for symbol in state.snapshot().symbols:
             assert symbol.row is None or symbol.row["fills"] == symbol.row["trades"]
-        equity, _ = state.curves()
+        equity, _ = state.curves.points()
         assert equity == sorted(equity)
     writer.join()
     assert state.snapshot().symbols[0].row == FIGURES | {"fills": 2_999, "trades": 2_999}

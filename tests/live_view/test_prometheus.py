@@ -165,7 +165,7 @@ def test_figures_of_the_run_and_its_account() -> None:
 def test_fees_of_the_account_are_converted_and_never_added_as_they_are() -> None:
     state = full_state()
     prices = {"USDT": Decimal(1), "BTC": Decimal(90_000)}
-    state.on_account(START_NS, replace(account(), prices=prices))
+    state.on_account(replace(account(), prices=prices))
     with serving(state) as endpoint:
         assert scrape(endpoint).value("account_fees") == pytest.approx(0.04 + 2e-8 * 90_000)
 

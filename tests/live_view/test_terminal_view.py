@@ -24,7 +24,7 @@ def document(state: LiveState) -> Document:
 def drawn(state: LiveState, width: int, height: int) -> list[str]:
     """Return the lines that are drawn in a terminal of a size."""
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=False)
-    equity = [value for _, value in state.curves()[0]]
+    equity = [value for _, value in state.curves.points()[0]]
     with console.capture() as capture:
         console.print(terminal_tables(document(state), equity, width, height))
     return capture.get().splitlines()

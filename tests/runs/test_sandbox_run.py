@@ -70,6 +70,14 @@ def test_summary_says_what_it_was(left: Left) -> None:
     assert summary["period"]["seconds"] >= 14.5
 
 
+def kept_points(folder: Path) -> list[list[float]]:
+    """Return the trading PnL over time in a state's folder."""
+    points: list[list[float]] = json.loads((folder / "probe.curve").read_text("utf-8"))["trading_pnl"][
+        "points"
+    ]
+    return points
+
+
 @pytest.mark.parametrize(
     "is_resumed", [True, pytest.param(False, marks=pytest.mark.long)], ids=["resumed", "fresh"]
 )
@@ -80,15 +88,20 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
     state = shutil.copytree(folder / "state", tmp_path / "state")
     options = () if is_resumed else ("--fresh",)
     words = ("--set", f"state.directory={state}", "--duration", "1s", "--out", tmp_path / "runs")
+    first = kept_points(state)
     done = command("sandbox", folder / "run.yaml", *words, *options)
     assert done.returncode == 0, done.stderr
     left = Left.only(tmp_path)
+    points = kept_points(state)
+    assert points[-1][1] == left.summary["equity"]["trading_pnl"]
     left.assert_money_adds_up()
     assert left.summary["stop"] == {"cause": "duration", "text": "the configured duration is over"}
     start = left.summary["start"]
     assert start["is_resumed"] is is_resumed
     if is_resumed:
         assert start["balances"] == before["equity"]["balances"]
+        assert points[: len(first)] == first
+        assert first[-1][1] == before["equity"]["trading_pnl"]
         assert "continues from" in done.stdout
         carried = {name: told["fills"] for name, told in before["symbols"].items()}
         told = {name: row["fills"] for name, row in left.summary["symbols"].items()}
@@ -96,6 +109,8 @@ def test_next_run_goes_on_from_the_state_file_and_fresh_does_not(
         assert told == {name: count + here.get(name, 0) for name, count in carried.items()}
     else:
         assert start["balances"] == {"USDT": "1000", "XRP": "500", "BTC": "0.01"}
+        assert points[0][0] > first[-1][0]
+        assert len(list(state.glob("probe.*Z.curve"))) == 1
         assert "the earlier file is kept as" in done.stdout
 
 
