@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# The public `nautilus_trader.analysis` imports plotly for the tearsheets beside them.
+# The public `nautilus_trader.analysis` imports plotly, which is not installed, for the tearsheets beside them.
 from nautilus_trader._libnautilus.analysis import (  # type: ignore[import-not-found] # it has no stub
     MaxDrawdown,
     ReturnsVolatility,

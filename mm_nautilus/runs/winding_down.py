@@ -211,7 +211,7 @@ class Run[RunParts: Parts[Any, Any]]:
         if not self._run.config.output.report:
             return
         if not self._has_seconds:
-            from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads plotly)
+            from mm_nautilus.report.page import write_report  # noqa: PLC0415 (it loads jinja2)
             from mm_nautilus.runs.finish import only_writer  # noqa: PLC0415
 
             with only_writer(self.folder):

@@ -205,12 +205,18 @@ def test_a_catalog_without_any_trades_is_refused(run):
 # -- Help ---------------------------------------------------------------------------------------------------
 
 
-def test_plotly_is_loaded_only_for_a_plot(tmp_path):
+def test_a_page_needs_no_plotly_package_and_loads_only_for_a_plot(tmp_path):
     code = (
         "import sys\n"
+        "sys.modules['plotly'] = None\n"
         "from mm_nautilus.cli import main\n"
-        f"try:\n    main(['calibrate', {CATALOG!r}, '--symbols', 'XRP/BTC', '--json'])\n"
-        "except SystemExit as end:\n    assert end.code == 0\n"
-        "print('plotly' in sys.modules)\n"
+        "for more in ([], ['--plot', 'c.html']):\n"
+        "    try:\n"
+        f"        main(['calibrate', {CATALOG!r}, '--symbols', 'XRP/BTC', '--json', '--force', *more])\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 0, end.code\n"
+        "    print('mm_nautilus.report.page' in sys.modules)\n"
     )
-    assert python("-c", code, cwd=tmp_path).stdout.splitlines()[-1] == "False"
+    lines = python("-c", code, cwd=tmp_path).stdout.splitlines()
+    assert [line for line in lines if line in ("True", "False")] == ["False", "True"]
+    assert "Plotly.react" in (tmp_path / "c.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from mm_nautilus.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
-    *("nautilus_trader", "numpy", "pandas", "plotly", "pyarrow", "rich", "jinja2"),
+    *("nautilus_trader", "numpy", "pandas", "pyarrow", "rich", "jinja2"),
     *("aiohttp", "starlette", "uvicorn", "optuna", "ray"),
 )
 

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from processes import python
 from rich.console import Console
 
 from mm_nautilus.calibration.figures import (
@@ -27,7 +28,7 @@ from mm_nautilus.calibration.figures import (
     VolatilityFigures,
 )
 from mm_nautilus.report.calibration import calibration_view
-from mm_nautilus.report.calibration_plot import calibration_figure, calibration_page
+from mm_nautilus.report.calibration_plot import calibration_figures, calibration_page
 from mm_nautilus.report.html import plotly_basic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,47 +216,66 @@ def test_every_symbol_has_its_tables():
 # -- Plots --------------------------------------------------------------------------------------------------
 
 
-def traces(figure, axis):
-    return [trace for trace in figure.data if trace.xaxis == axis]
+def named(figure, name):
+    (trace,) = [trace for trace in figure["data"] if trace["name"] == name]
+    return trace
 
 
 def test_points_are_those_measured_with_poisson_errors():
-    (points,) = [trace for trace in traces(calibration_figure(symbol()), "x") if trace.name == "measured"]
-    assert list(points.x) == [0.5, 1.0, 1.5]
-    assert list(points.y) == [0.4, 0.1, 0.025]
-    assert list(points.error_y.array) == pytest.approx([0.4 / 20, 0.1 / 10, 0.025 / 5])
+    points = named(calibration_figures(symbol())["bids"], "measured")
+    assert points["x"] == [0.5, 1.0, 1.5]
+    assert points["y"] == [0.4, 0.1, 0.025]
+    assert points["error_y"]["array"] == pytest.approx([0.4 / 20, 0.1 / 10, 0.025 / 5])
 
 
 def test_fit_is_full_over_its_range_and_dotted_beyond():
-    curves = [trace for trace in traces(calibration_figure(symbol()), "x") if trace.name != "measured"]
-    (full,) = [trace for trace in curves if trace.line.dash == "solid"]
-    assert (full.x[0], full.x[-1]) == (0.25, 1.5)
-    for curve in curves:
-        for depth, intensity in zip(curve.x, curve.y, strict=True):
-            assert intensity == pytest.approx(0.4 * math.exp(-2.5 * depth))
-    dotted = [trace for trace in curves if trace.line.dash == "dot"]
-    assert [(trace.x[0], trace.x[-1]) for trace in dotted] == [(0.0, 0.25)]
+    figure = calibration_figures(symbol())["bids"]
+    full, beyond = named(figure, "fit"), named(figure, "fit, beyond its range")
+    assert (full["line"]["dash"], beyond["line"]["dash"]) == ("solid", "dot")
+    assert (full["x"][0], full["x"][-1]) == (0.25, 1.5)
+    gap = beyond["x"].index(None)
+    assert (beyond["x"][0], beyond["x"][gap - 1]) == (0.0, 0.25)
+    assert beyond["x"][gap + 1 :] == []
+    for curve in (full, beyond):
+        for depth, intensity in zip(curve["x"], curve["y"], strict=True):
+            if depth is not None:
+                assert intensity == pytest.approx(0.4 * math.exp(-2.5 * depth))
+
+
+def test_sides_have_their_colours_and_one_range():
+    figures = calibration_figures(symbol(intensity_ask=fit()))
+    colours = {key: {trace["line"]["color"] for trace in figures[key]["data"]} for key in ("bids", "asks")}
+    assert colours == {"bids": {"@bid"}, "asks": {"@ask"}}
+    ranges = [figures[key]["layout"]["yaxis"]["range"] for key in ("bids", "asks")]
+    assert ranges[0] == ranges[1]
+    low, high = (10**value for value in ranges[0])
+    drawn = [value for trace in figures["bids"]["data"] for value in trace["y"] if value is not None]
+    assert low < min(drawn) < max(drawn) < high
 
 
 def test_a_side_without_a_fit_says_so():
-    figure = calibration_figure(symbol())
-    assert traces(figure, "x2") == []
-    assert "too few orders" in [note.text for note in figure.layout.annotations]
+    assert "asks" not in calibration_figures(symbol())
+    page = without_scripts(calibration_page(calibration()))
+    assert "Buy orders that reach asks: too few orders for a fit." in page
 
 
 def test_intensity_axes_are_logarithmic_and_named():
-    layout = calibration_figure(symbol(intensity_ask=fit())).layout
-    assert (layout.yaxis.type, layout.yaxis2.type) == ("log", "log")
-    assert layout.yaxis.title.text == "orders a second"
-    assert layout.xaxis.title.text == layout.xaxis2.title.text == "depth from the mid, bps"
-    assert layout.yaxis3.title.text == "bps per square root of a second"
+    figures = calibration_figures(symbol(intensity_ask=fit()))
+    for key, title in (("bids", "sell orders that reach bids"), ("asks", "buy orders that reach asks")):
+        layout = figures[key]["layout"]
+        assert layout["yaxis"]["type"] == "log"
+        assert layout["annotations"][0]["text"] == f"{title}, a second"
+        assert layout["xaxis"]["title"]["text"] == "depth from the mid, bps"
+    layout = figures["volatility"]["layout"]
+    assert layout["annotations"][0]["text"] == "volatility, bps per square root of a second"
+    assert layout["xaxis"]["type"] == "log"
 
 
 def test_signature_marks_the_volatility_that_models_take():
-    (points,) = traces(calibration_figure(symbol()), "x3")
-    assert list(points.x) == [1.0, 60.0]
-    assert list(points.y) == [0.9, 0.8759]
-    assert points.marker.size[1] > points.marker.size[0]
+    points = named(calibration_figures(symbol())["volatility"], "volatility")
+    assert points["x"] == [1.0, 60.0]
+    assert points["y"] == [0.9, 0.8759]
+    assert points["marker"]["size"][1] > points["marker"]["size"][0]
 
 
 def without_scripts(page):
@@ -280,11 +300,14 @@ def test_page_holds_all_it_needs():
     tags = Tags()
     tags.feed(page)
     assert [tag for tag, _ in tags.found if tag in {"link", "img", "iframe", "object"}] == []
-    assert [attributes for _, attributes in tags.found if {"src", "href"} & set(attributes)] == []
-    assert "http" not in without_scripts(page)
-    for number in (0, 1):
-        assert ("div", f"figure-{number}") in [(tag, found.get("id")) for tag, found in tags.found]
-        assert re.search(rf'Plotly\.newPlot\(\s*"figure-{number}"', page)
+    assert [found["href"] for _, found in tags.found if "href" in found] == ["#symbol-0", "#symbol-1"]
+    assert [found for _, found in tags.found if "src" in found] == []
+    assert "://" not in without_scripts(page)
+    data = dict(re.findall(r'<script type="application/json" id="(data-[^"]+)">(.*?)</script>', page))
+    drawn = [found["data-figure-data"] for _, found in tags.found if "data-figure-data" in found]
+    assert (
+        drawn == list(data) == [f"data-{number}-{key}" for number in (0, 1) for key in ("bids", "volatility")]
+    )
 
 
 def test_page_shows_symbols_verdicts_and_source_as_text():
@@ -301,11 +324,27 @@ def test_page_of_recorded_data_has_no_warning():
     assert "recorded data of KRAKEN" in page
 
 
-def test_figure_is_plain_json_without_numbers_that_browsers_cannot_read():
-    text = calibration_figure(symbol(intensity_ask=fit())).to_json()
-    assert "NaN" not in text
-    assert "Infinity" not in text
-    assert len(json.loads(text)["data"]) == 7
+def test_figures_are_plain_json_without_numbers_that_browsers_cannot_read():
+    figures = calibration_figures(symbol(intensity_ask=fit()))
+    json.dumps(figures, allow_nan=False)
+    assert {key: len(figure["data"]) for key, figure in figures.items()} == {
+        "bids": 3,
+        "asks": 3,
+        "volatility": 1,
+    }
+
+
+def test_nothing_imports_the_python_package_of_the_chart_library():
+    code = (
+        "import pkgutil, sys\n"
+        "from importlib import import_module\n"
+        "sys.modules['plotly'] = None\n"
+        "import mm_nautilus\n"
+        "for found in pkgutil.walk_packages(mm_nautilus.__path__, 'mm_nautilus.'):\n"
+        "    found.name.endswith('__main__') or import_module(found.name)\n"
+        "print(len(sys.modules))\n"
+    )
+    assert int(python("-c", code, cwd=ROOT).stdout) > 400
 
 
 def test_chart_library_is_the_one_of_record():

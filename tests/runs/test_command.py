@@ -199,13 +199,13 @@ from mm_nautilus.trading.strategy import MarketMaker
 on_book_deltas = MarketMaker.on_book_deltas
 def first(strategy, deltas):
     MarketMaker.on_book_deltas = on_book_deltas
-    print(sorted({"pandas", "plotly", "jinja2", "rich", "pyarrow.csv"} & set(sys.modules)))
+    print(sorted({"pandas", "jinja2", "rich", "pyarrow.csv"} & set(sys.modules)))
     on_book_deltas(strategy, deltas)
 MarketMaker.on_book_deltas = first
 try:
     process_main(["backtest", "--quiet", *sys.argv[1:]])
 finally:
-    print(sorted({"plotly", "jinja2", "rich"} & set(sys.modules)))
+    print(sorted({"jinja2", "rich"} & set(sys.modules)))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, "--set", "end=2025-12-13T12:01:00Z", *BRIEF[2:], "--out", str(tmp_path)],

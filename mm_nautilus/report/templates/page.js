@@ -92,7 +92,7 @@ function fitted({ data, layout }, element) {
     made.legend = { ...made.legend, entrywidthmode: "fraction", entrywidth: 0.5 };
   }
   made.annotations = layout.annotations.map((note) => ({ ...note, font: { ...note.font, size: 11 } }));
-  const smaller = (trace) => (trace.marker?.size ? { ...trace, marker: { ...trace.marker, size: 0.7 * trace.marker.size } } : trace);
+  const smaller = (trace) => (typeof trace.marker?.size === "number" ? { ...trace, marker: { ...trace.marker, size: 0.7 * trace.marker.size } } : trace);
   return { data: data.map(smaller), layout: made };
 }
 
