@@ -1,4 +1,4 @@
-"""What to try next after a run: rules, the gravest first."""
+"""What to change after a run: rules, the gravest first."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,9 @@ from mm_nautilus.calibration.volatility import VolatilitySource
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import HALTS, NotQuoting
 from mm_nautilus.pricing.quote_model import short_number
-from mm_nautilus.report.money import signed_amount
+from mm_nautilus.report.attribution import HORIZON_SECONDS
+from mm_nautilus.report.causes import largest_cost
+from mm_nautilus.report.money import signed_amount, unsigned_amount
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
 from mm_nautilus.system.plain_text import counted
 
@@ -25,6 +27,16 @@ TREND_FACTOR: Final = 2.0
 """Multiple of its volatility over the same time from which on a mid's move is a trend."""
 LEAST_TREND_MINUTES: Final = 10.0
 """Length of a run below which a trend may be chance."""
+LEAST_FILLS: Final = 20
+"""Fills below which adverse selection is not judged."""
+LEAST_PAIRS: Final = 2
+LEAST_LOSS_PCT: Final = 25.0
+"""Loss of one pair from which on it is mentioned, % of what the others made."""
+_ERRORS: Final = 2.0
+"""Standard errors beyond which a mean is hardly chance."""
+_WIDEST_PCT: Final = 5.0
+"""Largest ``min_spread_pct``."""
+_BPS: Final = 10_000
 
 
 def no_fills(run: RunFacts) -> str | None:
@@ -84,33 +96,58 @@ _ADVICE_ON_LIMITS: Final[Mapping[str, str]] = {
 }
 
 
+def halted(run: RunFacts) -> str | None:
+    """Advise where a guard or an operator halted a symbol."""
+    found = _kept_out(run, lambda reason, _share: reason in HALTS)
+    if found is None:
+        return None
+    reason, words = found
+    return f"{words}; {_HALT_ADVICE[NotQuoting(reason)]}; mend the cause before mm-nautilus resume"
+
+
+_HALT_ADVICE: Final[Mapping[str, str]] = {
+    NotQuoting.HALTED_DRAWDOWN: "its limit is max_drawdown_pct, and a smaller max_inventory loses less",
+    NotQuoting.HALTED_ACCOUNT_DRAWDOWN: "its limit is max_account_drawdown_pct, and a smaller max_inventory loses less",
+    NotQuoting.HALTED_LOSS_STREAK: "its limit is max_consecutive_losses, and wider quotes or stops lose less often",
+    NotQuoting.HALTED_REFUSALS: "the log says why orders were refused",
+    NotQuoting.KILL_SWITCH: "an operator or a program asked for it",
+}
+
+
 def limits_exhausted(run: RunFacts) -> str | None:
-    """Advise where a halt, the balances, the rate of orders or refusals kept a side without a quote."""
+    """Advise where the balances, the rate of orders or refusals kept a side without a quote."""
+    found = _kept_out(run, lambda reason, share: reason in _ADVICE_ON_LIMITS and share >= LEAST_SHARE_PCT)
+    if found is None:
+        return None
+    reason, words = found
+    return f"{words}; {_ADVICE_ON_LIMITS[reason]}"
+
+
+def _kept_out(run: RunFacts, is_grave: Callable[[str, float], bool]) -> tuple[str, str] | None:
+    """Return the reason that kept a side without a quote longest, and which sides for how long."""
     found: dict[str, tuple[float, list[str]]] = {}
     for name, symbol in run.symbols.items():
         for side, reasons in symbol.figures["not_quoting"].items():
             for reason, entry in reasons.items():
                 share = _share_pct(entry["seconds"], run.seconds)
-                is_grave = reason in HALTS or (reason in _ADVICE_ON_LIMITS and share >= LEAST_SHARE_PCT)
-                if is_grave:
+                if is_grave(reason, share):
                     most, where = found.get(reason, (0.0, []))
                     found[reason] = (max(most, share), [*where, f"{name} {side}"])
     if not found:
         return None
-    reason, (share, where) = max(found.items(), key=lambda item: (item[0] in HALTS, item[1][0]))
-    advice = _ADVICE_ON_LIMITS.get(
-        reason, "mend what caused it before mm-nautilus resume; smaller sizes lose less"
+    reason, (share, where) = max(found.items(), key=lambda item: item[1][0])
+    return (
+        reason,
+        f"{reason} left {', '.join(where)} without a quote for up to {share:.0f} % of the time",
     )
-    return f"{reason} left {', '.join(where)} without a quote for up to {share:.0f} % of the time; {advice}"
 
 
 def fees_above_width(run: RunFacts) -> str | None:
     """Advise where two maker fees are more than the distance between a symbol's quotes."""
     found = {
-        name: model
+        name: symbol.figures["quote_model"]
         for name, symbol in run.symbols.items()
-        if (model := symbol.figures["quote_model"]) is not None
-        and model["maker_fee_bps"] > model["half_width_bps"]
+        if _is_narrower_than_fees(symbol)
     }
     if not found:
         return None
@@ -120,6 +157,76 @@ def fees_above_width(run: RunFacts) -> str | None:
         f"fees are above the width: a round trip pays {fees} bps between quotes {widths} bps apart "
         f"({', '.join(found)}); strategy.min_edge_bps=0 widens them to the fees"
     )
+
+
+def _is_narrower_than_fees(symbol: SymbolFacts) -> bool:
+    model = symbol.figures["quote_model"]
+    return model is not None and bool(model["maker_fee_bps"] > model["half_width_bps"])
+
+
+def fees_above_edge(run: RunFacts) -> str | None:
+    """Advise where fees took more than a pair's fills were worth after the attribution's horizon."""
+    found = {
+        name: -fees - edge
+        for name, parts in run.pairs.items()
+        if (edge := parts.edge) is not None and (fees := parts.fees) is not None and 0 < edge < -fees
+        if not _is_narrower_than_fees(run.symbols[name])
+    }
+    if not found:
+        return None
+    name = max(found, key=lambda key: found[key])
+    symbol, parts = run.symbols[name], run.pairs[name]
+    if not symbol.turnover:
+        return None
+    edge, fees = (_BPS * (amount or 0) / symbol.turnover for amount in (parts.edge, parts.fees))
+    text = (
+        f"fees take more than the fills of {name} earn: {short_number(float(-fees))} bps of turnover against "
+        f"{short_number(float(edge))} bps after {HORIZON_SECONDS:g} s"
+    )
+    return f"{text}; quote wider by what they lack{_wider(name, symbol, float(-fees - edge))}, or pay less"
+
+
+def adverse_above_spread(run: RunFacts) -> str | None:
+    """Advise where mids moved against a pair's fills by more than these had captured, beyond chance."""
+    found = {
+        name: parts.edge
+        for name, parts in run.pairs.items()
+        if parts.edge is not None
+        and parts.edge < 0 < (parts.spread_captured or 0)
+        and _loses_beyond_chance(run.symbols[name])
+    }
+    if not found:
+        return None
+    name = min(found, key=lambda key: found[key])
+    quality = run.symbols[name].quality["all"]
+    return (
+        f"{name} is filled ahead of moves against it: it captured {short_number(quality['spread_bps'])} bps, and "
+        f"{HORIZON_SECONDS:g} s later the mid was {short_number(quality['adverse_bps'])} bps worse; quote wider"
+        f"{_wider(name, run.symbols[name], -quality['mark_out_bps'])}, or centre the quotes with "
+        "strategy.fair_price=microprice"
+    )
+
+
+def _loses_beyond_chance(symbol: SymbolFacts) -> bool:
+    quality = symbol.quality.get("all")
+    if quality is None or quality["fills"] < LEAST_FILLS or quality["standard_error_bps"] is None:
+        return False
+    return bool(quality["mark_out_bps"] + _ERRORS * quality["standard_error_bps"] < 0)
+
+
+def _wider(name: str, symbol: SymbolFacts, lacking_bps: float) -> str:
+    """Return the width at which each fill would have captured so much more, as the key of one pair."""
+    model = symbol.figures["quote_model"]
+    if model is None:
+        return ""
+    width = 2 * (model["half_width_bps"] + lacking_bps) / 100
+    return f" (strategy.symbols.{name}.min_spread_pct={_rounded_up(width)})" if width <= _WIDEST_PCT else ""
+
+
+def _rounded_up(value: float) -> str:
+    """Return a number of two significant digits that is not below the given one."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(round(value / unit, 6)) * unit:.4g}"
 
 
 _ADVICE_ON_EXITS: Final[Mapping[str, str]] = {
@@ -212,6 +319,43 @@ def _moved_against(symbol: SymbolFacts) -> bool:
     return sum(moves, Decimal(0)) < 0
 
 
+def inventory_loses(run: RunFacts) -> str | None:
+    """Advise where a run lost, and holding inventory was at least half of its costs."""
+    costs = [amount for amount in run.parts if amount is not None and amount < 0]
+    lost = run.parts.inventory_revaluation
+    is_loss = run.trading_pnl is not None and run.trading_pnl < 0
+    if not is_loss or lost is None or lost >= 0 or 2 * lost > sum(costs, Decimal(0)):
+        return None
+    known = {name: parts.inventory_revaluation or Decimal(0) for name, parts in run.pairs.items()}
+    name = min(known, key=lambda key: known[key])
+    symbol = run.symbols[name]
+    move = "" if symbol.move_pct is None else f" while its mid moved {symbol.move_pct:+.2f} %"
+    return (
+        f"holding inventory of {name} lost {unsigned_amount(float(-known[name]), run.currency)}{move}; to hold less, "
+        f"{_less_inventory({name: symbol})}, or lower strategy.symbols.{name}.max_inventory"
+    )
+
+
+def one_pair_loses(run: RunFacts) -> str | None:
+    """Advise where one pair lost a good part of what the others made together."""
+    known = {
+        name: symbol.result
+        for name, symbol in run.symbols.items()
+        if symbol.result is not None and symbol.figures["fills"]
+    }
+    if len(known) < LEAST_PAIRS:
+        return None
+    name = min(known, key=lambda key: known[key])
+    others = sum((amount for key, amount in known.items() if key != name), Decimal(0))
+    if others <= 0 or -100 * float(known[name]) < LEAST_LOSS_PCT * float(others):
+        return None
+    lost, made = (signed_amount(float(amount), run.currency) for amount in (known[name], others))
+    return (
+        f"{name} made {lost}, the other pairs {made}; leave it out (delete it under strategy.symbols) or quote it "
+        f"wider (strategy.symbols.{name}.min_spread_pct)"
+    )
+
+
 def low_win_rate(run: RunFacts) -> str | None:
     """Advise where fewer trades won than v1.4.0 expects."""
     trades = sum(symbol.figures["trades"] for symbol in run.symbols.values())
@@ -244,21 +388,39 @@ def volatility_warming(run: RunFacts) -> str | None:
 type Rule = Callable[[RunFacts], str | None]
 
 RULES: Final[tuple[Rule, ...]] = (
-    no_fills,
+    halted,
     limits_exhausted,
     fees_above_width,
+    fees_above_edge,
+    adverse_above_spread,
     exits_lose,
-    inventory_at_cap,
     trend,
+    inventory_at_cap,
+    inventory_loses,
+    one_pair_loses,
+    no_fills,
     low_win_rate,
     volatility_warming,
 )
 """Rules, the gravest first; a rule's name is its function's."""
+_ANSWERS: Final[Mapping[str, frozenset[Rule]]] = {
+    "fees": frozenset({fees_above_width, fees_above_edge}),
+    "adverse_selection": frozenset({adverse_above_spread}),
+    "inventory_revaluation": frozenset({trend, inventory_at_cap, inventory_loses, exits_lose}),
+    "spread_captured": frozenset({exits_lose}),
+}
+"""Rules about each part of a result; those of the part that cost most come ahead of the others."""
 
 
 def suggestions(run: RunFacts) -> list[tuple[str, str]]:
-    """Return the name and the words of each rule that applies to a run."""
-    return [(rule.__name__, text) for rule in RULES if (text := rule(run)) is not None]
+    """Return the name and the words of each rule that applies to a run, the most useful first.
+
+    A halt comes first, and where nothing at all was filled, why; then what the largest cost asks for.
+    """
+    first = {halted} if run.fills else {halted, no_fills}
+    asked = _ANSWERS.get(largest_cost(run.parts), frozenset[Rule]())
+    order = sorted(RULES, key=lambda rule: 0 if rule in first else 1 if rule in asked else 2)
+    return [(rule.__name__, text) for rule in order if (text := rule(run)) is not None]
 
 
 def _share_pct(seconds: float, of_seconds: float) -> float:

@@ -1,133 +1,217 @@
-"""What a run comes to, in three lines: where the result is from, what made or lost most, and what to try next.
+"""What a run comes to, in four lines: the result, where it was made or lost, why, and what to change.
 
 All of it is computed from a run's figures and fills as plain values. Amounts in several currencies are converted at the
 run's last mids, the rates that its equity uses, before they are added.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
 from mm_nautilus.report.advice import suggestions
+from mm_nautilus.report.attribution import Parts
+from mm_nautilus.report.causes import REST, cause, worded
 from mm_nautilus.report.money import (
     adding_decimals,
-    amount_decimals,
     rounding,
     shared_decimals,
     signed_amount,
     unsigned_amount,
 )
-from mm_nautilus.report.run_facts import RunFacts, turnover_of
+from mm_nautilus.report.places import hour_words, pair_words, side_words
+from mm_nautilus.report.run_facts import RunFacts
+from mm_nautilus.report.stretches import Stretches
+from mm_nautilus.system.moments import moment
 from mm_nautilus.system.plain_text import counted
 
 _BPS: Final = 10_000
-_HOUR_NS: Final = 3_600_000_000_000
-_DAY_SECONDS: Final = 86_400
 _PRECISION: Final = 60
-"""Digits of a sum in between; the engine's amounts and the rates between them never have as many."""
+"""Digits of a quotient, as of the sums of an attribution."""
 _DIGITS: Final = Decimal("1e-12")
-"""Digits that parts keep; the rest of them is not attributed."""
-_REST: Final = "not attributed"
+"""Digits of turnover."""
 _ROUNDED: Final = "rounding"
 """What parts lack of their sum as they are written."""
 _ROUNDING: Final = "the engine rounds what each fill realised"
 
 
 def answer(run: RunFacts) -> dict[str, Any]:
-    """Return a run's answer: the parts of its result, what made or lost most, what to try next, and all in words.
+    """Return a run's answer: the parts of its result, in all and of each pair, its course, advice, and all in words.
 
-    The parts always add up to the result, to the last digit of the texts under ``exact``::
-
-        spread_captured = sum of d * n * (m - p)        over fills of n units at the price p, d = 1 bought, -1 sold
-        market_move     = sum of d * n * (v - m)        m the mid at the fill, v the value at the end
-        fees            = what was charged, negative
-        unattributed    = result - the three above
+    Parts, those of `mm_nautilus.report.attribution.Parts`, always add up to the result, to the last digit of the texts
+    under ``exact``.
     """
     with localcontext() as context:
         context.prec = _PRECISION
-        parts, turnover = _parts(run), _turnover(run)
-        groups, compared = _groups(run), _compared(run, turnover)
-    result = run.trading_pnl
+        compared = _compared(run)
+        whole = _figures(run.trading_pnl, run.parts, run.turnover, run.currency)
+        pairs = {
+            name: _figures(
+                symbol.result, run.pairs[name], None if run.is_resumed else symbol.turnover, run.currency
+            )
+            | {"sides": _sides(symbol.quality)}
+            for name, symbol in run.symbols.items()
+        }
     rules = suggestions(run)
-    missing = _missing(run, parts)
+    missing = _missing(run)
     return {
         "currency": run.currency,
-        "result": None if result is None else float(result),
-        "parts": {name: None if amount is None else float(amount) for name, amount in parts.items()},
-        "turnover": None if turnover is None else float(turnover),
-        "bps": {
-            name: None if amount is None or not turnover else float(_BPS * amount / turnover)
-            for name, amount in {"result": result, **parts}.items()
-        },
-        "exact": {
-            name: "" if amount is None else f"{amount:f} {run.currency}"
-            for name, amount in {"result": result, **parts, "turnover": turnover}.items()
-        },
-        "by": {
-            kind: {name: float(amount) for name, amount in amounts.items()}
-            for kind, amounts in groups.items()
-        },
+        **whole,
+        "funding": None if run.funding is None else float(run.funding),
+        "pairs": pairs,
+        "by_time": None if run.stretches is None else _by_time(run.stretches),
         "missing": missing,
         "compared": compared,
         "next": [{"rule": name, "text": text} for name, text in rules],
         "lines": [
-            _result_line(run, parts, turnover, missing),
-            _most_line(run, groups),
-            _next_line(rules),
+            _result_line(run, missing),
+            _where_line(run),
+            _why_line(run, missing),
+            _change_line(rules),
             *([] if compared is None else [_compared_line(run, compared)]),
         ],
     }
 
 
-# -- Where the result is from -------------------------------------------------------------------------------
+def _figures(result: Decimal | None, parts: Parts, turnover: Decimal | None, currency: str) -> dict[str, Any]:
+    """Return a result and its parts as numbers, as shares of turnover, and exactly."""
+    named = parts._asdict()
+    amounts = {"result": result, **named}
+    worth = None if turnover is None else turnover.quantize(_DIGITS)
+    return {
+        "result": _number(result),
+        "parts": {name: _number(amount) for name, amount in named.items()},
+        "turnover": _number(turnover),
+        "bps": {
+            name: None if amount is None or not turnover else float(_BPS * amount / turnover)
+            for name, amount in amounts.items()
+        },
+        "exact": {
+            name: "" if amount is None else f"{amount:f} {currency}"
+            for name, amount in {**amounts, "turnover": worth}.items()
+        },
+    }
 
 
-def _parts(run: RunFacts) -> dict[str, Decimal | None]:
-    fees = None if run.fees is None else (-run.fees).quantize(_DIGITS)
-    spread, move = _spread_and_move(run)
-    rest = None
-    if run.trading_pnl is not None:
-        rest = run.trading_pnl - sum((part for part in (spread, move, fees) if part is not None), Decimal(0))
-    return {"spread_captured": spread, "market_move": move, "fees": fees, "unattributed": rest}
+def _sides(quality: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what each side's fills were worth at the attribution's horizon; nothing without traces."""
+    keys = ("fills", "net_bps", "standard_error_bps")
+    return {side: {key: quality[side][key] for key in keys} for side in ("buys", "sells") if side in quality}
 
 
-def _spread_and_move(run: RunFacts) -> tuple[Decimal | None, Decimal | None]:
-    """Return both over the fills whose mid is known; None without traces, or where one cannot be converted."""
-    spread = move = Decimal(0)
-    if not run.has_traces:
-        return None, None
-    for symbol in run.symbols.values():
-        if symbol.valuation is None:
-            if symbol.fills:
-                return None, None
-            continue
-        quote, base = symbol.valuation
-        for fill in symbol.fills:
-            if fill.mid_price is not None:
-                mid = fill.mid_price * quote
-                spread += fill.signed * (mid - fill.price * quote)
-                move += fill.signed * (base - mid)
-    return spread.quantize(_DIGITS), move.quantize(_DIGITS)
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
 
 
-def _turnover(run: RunFacts) -> Decimal | None:
-    """Return the value of all fills; None where one cannot be converted, or earlier sessions had others."""
+def _by_time(stretches: Stretches) -> dict[str, Any]:
+    """Return what was made in each stretch, in exact amounts as decimal texts."""
+    return {
+        "minutes": stretches.minutes,
+        "starts": [moment(start).strftime("%Y-%m-%dT%H:%M:%SZ") for start in stretches.starts_ns],
+        "total": [f"{amount:f}" for amount in stretches.total],
+        "pairs": {pair: [f"{amount:f}" for amount in found] for pair, found in stretches.pairs.items()},
+        "before": f"{stretches.before:f}",
+    }
+
+
+def _missing(run: RunFacts) -> list[str]:
+    """Return why some of the result is not attributed, or not known."""
+    found = []
+    unwatched = sum(fill.mid_price is None for symbol in run.symbols.values() for fill in symbol.fills)
+    if run.trading_pnl is None and run.symbols:
+        found.append("a price that converts the result never came")
+    if not run.has_traces and run.fills:
+        found.append("spread, adverse selection and inventory are known only with output.traces: true")
+    elif unwatched:
+        found.append(f"{counted(unwatched, 'fill')} came without a mid, while the strategy stopped")
     if run.is_resumed:
-        return None
-    total = Decimal(0)
-    for symbol in run.symbols.values():
-        if symbol.valuation is None and symbol.fills:
-            return None
-        total += turnover_of(symbol.fills) * (symbol.valuation.quote if symbol.valuation else 0)
-    return total.quantize(_DIGITS)
+        found.append("earlier sessions' fills are in their own folders")
+    if run.status in {"starting", "running"}:
+        found.append("this run has not ended, and its tables may be a minute away from its figures")
+    elif run.status != "completed":
+        found.append(f"this run {'was interrupted' if run.status == 'interrupted' else run.status}")
+    if not found and run.parts.unattributed:
+        found.append(_ROUNDING)
+    return found
 
 
-def _compared(run: RunFacts, turnover: Decimal | None) -> dict[str, float] | None:
+# -- The lines ----------------------------------------------------------------------------------------------
+
+
+def _result_line(run: RunFacts, missing: Sequence[str]) -> str:
+    result, currency = run.trading_pnl, run.currency
+    why = "" if missing == [_ROUNDING] or not missing else f"; {'; '.join(missing)}"
+    if result is None:
+        return f"Result: not known in {currency}{why}"
+    if not run.fills:
+        return f"Result: {unsigned_amount(0.0, currency)}, nothing was filled{why}"
+    words = [signed_amount(float(result), currency)]
+    with localcontext() as context:
+        context.prec = _PRECISION
+        if run.turnover:
+            value = unsigned_amount(float(run.turnover), currency)
+            words.append(f"{_signed(float(_BPS * result / run.turnover), 2)} bps of {value} turnover")
+        if run.equity_start:
+            words.append(f"{_signed(float(100 * result / run.equity_start), 3)} % of the equity at the start")
+    if run.funding:
+        paid = signed_amount(float(run.funding), currency)
+        whole = signed_amount(float(result + run.funding), currency)
+        words.append(f"with {paid} of funding {whole}")
+    return f"Result: {', '.join(words)}{why}"
+
+
+def _where_line(run: RunFacts) -> str:
+    """Return the pair, the time and, where it is more than chance, the side that lost or made most."""
+    if not run.fills or run.trading_pnl is None:
+        return f"Where: {'there was no fill' if not run.fills else 'not known, as the result is not'}"
+    found = [words for words in (pair_words(run), hour_words(run), side_words(run)) if words]
+    return f"Where: {'; '.join(found)}"
+
+
+def _why_line(run: RunFacts, missing: Sequence[str]) -> str:
+    """Return in words which part decided, and the sum of all."""
+    result, currency = run.trading_pnl, run.currency
+    if result is None:
+        return "Why: not known, as the result is not"
+    if not run.fills:
+        return "Why: without a fill nothing is won or lost"
+    shown = [(words, float(amount)) for words, amount in worded(run.parts, currency) if amount is not None]
+    total = float(result)
+    decimals = shared_decimals([total, *(amount for _, amount in shown)], currency)
+    if rest := rounding(total, (amount for _, amount in shown), decimals):
+        shown.append((_ROUNDED, rest))
+    added = " ".join(
+        f"{signed_amount(amount, currency, decimals)} {words}" if amount else f"no {words}"
+        for words, amount in shown
+    )
+    is_told = any(words == REST for words, _ in shown) and missing
+    reasons = f" ({'; '.join(missing)})" if is_told else ""
+    return f"Why: {cause(run)}: {signed_amount(total, currency, decimals)} = {added}{reasons}"
+
+
+def _change_line(rules: Sequence[tuple[str, str]]) -> str:
+    if not rules:
+        return (
+            "Change: nothing stands out; change one value with --set, run again and mm-nautilus compare both"
+        )
+    more = "" if len(rules) == 1 else f" ({len(rules) - 1} more in the report)"
+    return f"Change: {rules[0][1]}{more}"
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Return a number with its sign, and one whose digits are all 0 without any."""
+    text = f"{value:+z.{decimals}f}"
+    return text if float(text) else text[1:]
+
+
+# -- The same fills at another fee --------------------------------------------------------------------------
+
+
+def _compared(run: RunFacts) -> dict[str, float] | None:
     """Return what the same fills make at another fee, None where it is not asked for or not known."""
-    if run.compare_fee_pct is None or not turnover or run.trading_pnl is None or run.fees is None:
+    turnover, charged = run.turnover, run.parts.fees
+    if run.compare_fee_pct is None or not turnover or run.trading_pnl is None or charged is None:
         return None
-    before = run.trading_pnl + run.fees
+    before = run.trading_pnl - charged
     fees = turnover * Decimal(repr(run.compare_fee_pct)) / 100
     return {
         "fee_pct": run.compare_fee_pct,
@@ -146,144 +230,3 @@ def _compared_line(run: RunFacts, compared: Mapping[str, float]) -> str:
         f"At fees of {compared['fee_pct']:g} % a side the same fills would make {made}: "
         f"{gross} before {charged} of fees"
     )
-
-
-def _missing(run: RunFacts, parts: Mapping[str, Decimal | None]) -> list[str]:
-    """Return why some of the result is not attributed, or not known."""
-    found = []
-    unwatched = sum(fill.mid_price is None for symbol in run.symbols.values() for fill in symbol.fills)
-    if run.trading_pnl is None and run.symbols:
-        found.append("a price that converts the result never came")
-    if not run.has_traces and run.fills:
-        found.append("spread and move are known only with output.traces: true")
-    elif unwatched:
-        found.append(f"{counted(unwatched, 'fill')} came without a mid, while the strategy stopped")
-    if run.is_resumed:
-        found.append("earlier sessions' fills are in their own folders")
-    if run.status in {"starting", "running"}:
-        found.append("this run has not ended, and its tables may be a minute away from its figures")
-    elif run.status != "completed":
-        found.append(f"this run {'was interrupted' if run.status == 'interrupted' else run.status}")
-    if not found and parts["unattributed"]:
-        found.append(_ROUNDING)
-    return found
-
-
-def _result_line(
-    run: RunFacts, parts: Mapping[str, Decimal | None], turnover: Decimal | None, missing: Sequence[str]
-) -> str:
-    result, currency = run.trading_pnl, run.currency
-    shown = [(words, amount) for words, amount in _worded(parts, currency) if amount is not None]
-    is_rounding = missing == [_ROUNDING] and not any(words == _REST for words, _ in shown)
-    why = "" if is_rounding or not missing else f"; {'; '.join(missing)}"
-    if result is None:
-        return f"Result: not known in {currency}{why}"
-    if not run.fills:
-        return f"Result: {unsigned_amount(0.0, currency)}, nothing was filled{why}"
-    total, amounts = float(result), {words: float(amount) for words, amount in shown}
-    decimals = shared_decimals([total, *amounts.values()], currency)
-    if rest := rounding(total, amounts.values(), decimals):
-        amounts[_ROUNDED] = rest
-    line = f"Result: {signed_amount(total, currency, decimals)} = " + " ".join(
-        f"{signed_amount(amount, currency, decimals)} {words}" if amount else f"no {words}"
-        for words, amount in amounts.items()
-    )
-    if turnover:
-        line += f"; in bps of {unsigned_amount(float(turnover), currency)} turnover: "
-        line += _bps_text(
-            *(float(_BPS * amount / turnover) for amount in (result, *(part for _, part in shown)))
-        )
-    return line + why
-
-
-def _bps_text(total: float, *parts: float) -> str:
-    """Return a sum in bps of turnover, with what its parts lack of it as they are written."""
-    decimals = next((digits for digits in (1, 2) if not rounding(total, parts, digits)), 1)
-    rest = rounding(total, parts, decimals)
-    written, *others = (_signed(value, decimals) for value in (total, *parts))
-    return f"{written} = {' '.join(others)}" + (f" {_signed(rest, decimals)} {_ROUNDED}" if rest else "")
-
-
-def _signed(value: float, decimals: int) -> str:
-    """Return a number with its sign, and one whose digits are all 0 without any."""
-    text = f"{value:+z.{decimals}f}"
-    return text if float(text) else text[1:]
-
-
-def _worded(parts: Mapping[str, Decimal | None], currency: str) -> list[tuple[str, Decimal | None]]:
-    """Return the parts with their names; what is not attributed is left out where its digits would all be 0."""
-    move, rest = parts["market_move"], parts["unattributed"]
-    found = [
-        ("spread captured", parts["spread_captured"]),
-        ("adverse move" if move is None or move < 0 else "favourable move", move),
-        ("fees" if (parts["fees"] or 0) <= 0 else "rebates", parts["fees"]),
-    ]
-    if rest is not None and abs(rest) >= Decimal(5).scaleb(-amount_decimals(currency) - 1):
-        found.append((_REST, rest))
-    return found
-
-
-# -- What made or lost most ---------------------------------------------------------------------------------
-
-
-def _groups(run: RunFacts) -> dict[str, dict[str, Decimal]]:
-    """Return the result by pair, and that of this run's fills by side and by the hour of the day."""
-    found: dict[str, dict[str, Decimal]] = {"pair": {}, "side": {}, "hour": {}}
-    sides: dict[str, Decimal] = defaultdict(Decimal)
-    hours: dict[int, Decimal] = defaultdict(Decimal)
-    for name, symbol in run.symbols.items():
-        total = symbol.figures["exact"]["total_pnl_report"]
-        if total and symbol.figures["fills"]:
-            found["pair"][name] = Decimal(total.split(maxsplit=1)[0])
-        if symbol.valuation is None:
-            continue
-        quote, base = symbol.valuation
-        for fill in symbol.fills:
-            made = fill.signed * (base - fill.price * quote) - fill.fee * quote
-            sides["buys" if fill.is_buy else "sells"] += made
-            hours[fill.ts_ns // _HOUR_NS % 24] += made
-    found["side"] = {name: amount.quantize(_DIGITS) for name, amount in sorted(sides.items())}
-    found["hour"] = {
-        f"{hour:02d}:00 to {hour + 1:02d}:00 UTC": amount.quantize(_DIGITS)
-        for hour, amount in sorted(hours.items())
-    }
-    return found
-
-
-def _most_line(run: RunFacts, groups: Mapping[str, Mapping[str, Decimal]]) -> str:
-    """Return which pair, side and hour made most of a profit, or lost most of a loss."""
-    is_loss = (run.trading_pnl or 0) < 0
-    verb, sign = ("Lost", -1) if is_loss else ("Made", 1)
-    best = (
-        max(amounts.items(), key=lambda item: sign * item[1])
-        for amounts in groups.values()
-        if len(amounts) > 1
-    )
-    largest = [(name, amount) for name, amount in best if sign * amount > 0]
-    if largest:
-        words = (
-            f"{name} {signed_amount(float(amount), run.currency)}{_other_side(run, groups['side'], name)}"
-            for name, amount in largest
-        )
-        has_hour = any(name.endswith("UTC") for name, _ in largest)
-        each_day = " (that hour of every day)" if has_hour and run.seconds > _DAY_SECONDS else ""
-        return f"{verb} most: {', '.join(words)}{each_day}"
-    every = [name for amounts in groups.values() for name in amounts]
-    return f"{verb} most: all of it was {' and '.join(every)}" if every else f"{verb} most: there was no fill"
-
-
-def _other_side(run: RunFacts, sides: Mapping[str, Decimal], name: str) -> str:
-    """Return what the other side made: in a market that went one way the two are large and opposed."""
-    if name not in sides:
-        return ""
-    ((other, amount),) = (item for item in sides.items() if item[0] != name)
-    return f" ({other} {signed_amount(float(amount), run.currency)})"
-
-
-def _next_line(rules: Sequence[tuple[str, str]]) -> str:
-    if not rules:
-        return (
-            "Try next: no rule applies; change one value with --set, run again and mm-nautilus compare both"
-        )
-    more = "" if len(rules) == 1 else f" ({len(rules) - 1} more in the report)"
-    return f"Try next: {rules[0][1]}{more}"

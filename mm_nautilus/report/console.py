@@ -1,4 +1,4 @@
-"""A run's summary as tables on a terminal, and the three lines of its answer."""
+"""A run's summary as tables on a terminal, and the lines of its answer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -16,9 +16,11 @@ from mm_nautilus.config.strategy import merge_symbol
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.answer import answer
-from mm_nautilus.report.run_facts import AnswerFill, RunFacts, SymbolFacts, Valuation, turnover_of
-from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
-from mm_nautilus.system.moments import nanoseconds
+from mm_nautilus.report.attribution import HORIZON_SECONDS, AnswerFill, Valuation, turnover_of
+from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
+from mm_nautilus.report.run_files import RunFiles, exact_amount, numbers, texts, times
+from mm_nautilus.report.stretches import profit_by_stretch
+from mm_nautilus.system.moments import SECOND_NS, nanoseconds
 
 _LIQUIDITY = {"maker": "MAKER", "taker": "TAKER"}
 _NO_ROW = -1
@@ -41,7 +43,7 @@ def read_run(folder: Path) -> RunFiles:
     `RunFiles.read` and `complete_summary`.
     """
     files = RunFiles.read(folder)
-    is_whole = files.is_complete and "answer" in files.summary
+    is_whole = files.is_complete and "pairs" in files.summary.get("answer", {})
     return files if is_whole else replace(files, summary=complete_summary(files))
 
 
@@ -58,7 +60,7 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     is_resumed = bool(summary.get("start", {}).get("is_resumed", False))
     tables = {symbol: _fills(files, symbol) for symbol in summary["symbols"]}
     facts = _facts(files, tables)
-    fees = {symbol: _converted(found, found.figures["exact"]["fees"]) for symbol, found in facts.items()}
+    fees = {symbol: found.fees for symbol, found in facts.items()}
     symbols = {
         symbol: _with_turnover(found, is_resumed=is_resumed)
         | {
@@ -76,8 +78,10 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
         seconds=summary["period"]["seconds"],
         symbols=facts,
         exits=summary["exits"],
-        trading_pnl=_amount(exact.get("trading_pnl", "")),
-        fees=_amount(exact.get("fees", "")),
+        trading_pnl=exact_amount(exact.get("trading_pnl", "")),
+        equity_start=exact_amount(exact.get("start", "")),
+        funding=exact_amount(exact.get("funding", "")) or None,
+        stretches=profit_by_stretch(files),
         is_resumed=is_resumed,
         has_traces=files.has_traces,
         status=summary["status"],
@@ -87,15 +91,10 @@ def complete_summary(files: RunFiles) -> dict[str, Any]:
     return {**summary, "symbols": symbols, "total": total, "equity": equity, "answer": answer(run)}
 
 
-def _amount(text: str) -> Decimal | None:
-    """Return the number of an exact amount, None for an unknown one."""
-    return Decimal(text.split(maxsplit=1)[0]) if text else None
-
-
 def _with_turnover(facts: SymbolFacts, *, is_resumed: bool) -> dict[str, Any]:
     """Return a symbol's figures with the value of this run's fills, and its PnL as a share of it."""
     figures = facts.figures
-    turnover, total = turnover_of(facts.fills), _amount(figures["exact"]["total_pnl"])
+    turnover, total = turnover_of(facts.fills), exact_amount(figures["exact"]["total_pnl"])
     held, value = figures["average_inventory"], facts.valuation
     bps = float(_BPS * total / turnover) if turnover and total is not None and not is_resumed else None
     return {
@@ -122,7 +121,7 @@ def _total(
         )
         for name in _CONVERTED
     }
-    amounts["total_pnl"] = None if equity is None else _amount(equity["exact"]["trading_pnl"])
+    amounts["total_pnl"] = None if equity is None else exact_amount(equity["exact"]["trading_pnl"])
     trades, fills = counts["trades"], counts["fills"]
     realized, turnover, pnl = amounts["realized_pnl"], amounts["turnover"], amounts["total_pnl"]
     amounts["avg_pnl"] = None if realized is None else realized / max(1, trades)
@@ -148,7 +147,7 @@ def _total(
 
 def _converted(facts: SymbolFacts, text: str) -> Decimal | None:
     """Return an amount of a symbol's quote currency in the report currency, at the last mids; an unknown one as 0."""
-    return None if facts.valuation is None else (_amount(text) or 0) * facts.valuation.quote
+    return None if facts.valuation is None else (exact_amount(text) or 0) * facts.valuation.quote
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
@@ -193,7 +192,7 @@ def _fills(files: RunFiles, symbol: str) -> _Fills:
     columns = ["ts_event", "side", "price", "quantity", "commission", "liquidity", "trade_id"]
     table = files.table("fills", columns, symbol)
     trade_ids = texts(table, "trade_id")
-    nowhere = {0.0: np.full(len(trade_ids), np.nan)}
+    nowhere = dict.fromkeys((0.0, HORIZON_SECONDS), np.full(len(trade_ids), np.nan))
     return table, _mids(files, symbol, trade_ids) if files.has_traces else nowhere
 
 
@@ -221,6 +220,7 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
             move_pct=float(100 * (path[-1] / path[0] - 1)) if path else None,
             uses_trailing_stop=bool(params[symbol].get("use_trailing_stop")),
             inventory_lever=_inventory_lever(params[symbol]),
+            quality=_side_quality(*tables[symbol]) if files.has_traces else {},
         )
     return found
 
@@ -246,15 +246,19 @@ def _answer_fills(
     half_tick = Decimal(files.summary["symbols"][symbol]["price_increment"]) / 2
     end_ns = nanoseconds(datetime.fromisoformat(files.summary["period"]["end"]))
     amounts = (table[name].to_pylist() for name in ("price", "quantity", "commission"))
-    rows = zip(times(table).tolist(), texts(table, "side"), *amounts, mids[0.0].tolist(), strict=True)
+    near, far = ([_known_mid(mid, half_tick) for mid in mids[at].tolist()] for at in (0.0, HORIZON_SECONDS))
+    rows = zip(times(table).tolist(), texts(table, "side"), *amounts, near, far, strict=True)
     is_ended = files.summary["status"] not in {"starting", "running"}
+    horizon_ns = round(HORIZON_SECONDS * SECOND_NS)
     return tuple(
-        AnswerFill(
-            ts_ns, side == "BUY", price, quantity, fee, None if np.isnan(mid) else _on_grid(mid, half_tick)
-        )
-        for ts_ns, side, price, quantity, fee, mid in rows
+        AnswerFill(ts_ns, side == "BUY", price, quantity, fee, mid, later, ts_ns + horizon_ns > end_ns)
+        for ts_ns, side, price, quantity, fee, mid, later in rows
         if is_ended or ts_ns <= end_ns
     )
+
+
+def _known_mid(mid: float, half_tick: Decimal) -> Decimal | None:
+    return None if np.isnan(mid) else _on_grid(mid, half_tick)
 
 
 def _merged_params(files: RunFiles) -> dict[str, dict[str, Any]]:
@@ -279,10 +283,7 @@ def _fill_quality(
 
     A fill that came while the strategy stopped, whose mid is not known, is in neither.
     """
-    sides, liquidity = (np.array(texts(table, name), dtype=object) for name in ("side", "liquidity"))
-    price, quantity, fee = (numbers(table, name) for name in ("price", "quantity", "commission"))
-    direction = np.where(sides == "BUY", 1.0, -1.0)
-    fills = OwnFills(times(table), direction, price, quantity, fee, mids[0.0])
+    fills, liquidity = _own_fills(table, mids), _array(table, "liquidity")
     return {
         name: [
             asdict(quality)
@@ -293,6 +294,26 @@ def _fill_quality(
         ]
         for name, code in _LIQUIDITY.items()
     }
+
+
+def _side_quality(table: pa.Table, mids: Mapping[float, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
+    """Return what one symbol's fills, those of both sides and of each, were worth at the attribution's horizon."""
+    fills = _own_fills(table, mids)
+    chosen = {"all": fills.direction != 0, "buys": fills.direction > 0, "sells": fills.direction < 0}
+    return {
+        name: asdict(fill_quality(fills.where(kept), {HORIZON_SECONDS: mids[HORIZON_SECONDS][kept]})[1])
+        for name, kept in chosen.items()
+    }
+
+
+def _own_fills(table: pa.Table, mids: Mapping[float, NDArray[np.float64]]) -> OwnFills:
+    price, quantity, fee = (numbers(table, name) for name in ("price", "quantity", "commission"))
+    direction = np.where(_array(table, "side") == "BUY", 1.0, -1.0)
+    return OwnFills(times(table), direction, price, quantity, fee, mids[0.0])
+
+
+def _array(table: pa.Table, name: str) -> NDArray[np.object_]:
+    return np.array(texts(table, name), dtype=object)
 
 
 def _mids(files: RunFiles, symbol: str, trade_ids: list[str | None]) -> dict[float, NDArray[np.float64]]:

@@ -212,7 +212,7 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
-    """Return the three lines, and every suggestion where there are more than the one in the third."""
+    """Return the lines, and every suggestion but the one among them."""
     lines = [
         Cell(line, (pointer("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
     ]
@@ -226,7 +226,8 @@ def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
 _PARTS: Final = (
     ("result", "result"),
     ("spread captured", "spread_captured"),
-    ("market's move after the fills", "market_move"),
+    ("adverse selection", "adverse_selection"),
+    ("inventory revaluation", "inventory_revaluation"),
     ("fees", "fees"),
     ("not attributed", "unattributed"),
 )

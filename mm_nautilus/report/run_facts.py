@@ -1,42 +1,19 @@
-"""A run as plain values, for its answer: what the summary has, and each fill with the mid that it came at."""
+"""A run as plain values, for its answer: what the summary has, and each fill with the mids that it came at and met."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
+
+from mm_nautilus.report.attribution import AnswerFill, Parts, Valuation, turnover_of
+from mm_nautilus.report.run_files import exact_amount
+from mm_nautilus.report.stretches import Stretches
 
 type Figures = Mapping[str, Any]
 
 
-class Valuation(NamedTuple):
-    """What a symbol's money and its base currency were worth at the end, in the report currency."""
-
-    quote: Decimal
-    """One unit of its quote currency."""
-    base: Decimal
-    """One unit of its base currency, as the equity values a position."""
-
-
-class AnswerFill(NamedTuple):
-    """One execution."""
-
-    ts_ns: int
-    """When, nanoseconds since the epoch."""
-    is_buy: bool
-    price: Decimal
-    quantity: Decimal
-    fee: Decimal
-    """In quote, base and quote currency."""
-    mid_price: Decimal | None
-    """The mid when it came, in quote currency; None while the strategy stopped."""
-
-    @property
-    def signed(self) -> Decimal:
-        """The quantity, negative where we sold."""
-        return self.quantity if self.is_buy else -self.quantity
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SymbolFacts:
     """One symbol of a run."""
 
@@ -51,9 +28,31 @@ class SymbolFacts:
     """Whether its trailing stop is switched on."""
     inventory_lever: str = "gamma"
     """Parameter by which its prices lean further against inventory; ``use_reservation_price`` where they do not."""
+    quality: Mapping[str, Figures] = field(default_factory=dict)
+    """What ``all``, ``buys`` and ``sells`` were worth at the attribution's horizon, as `FillQuality`; empty without
+    traces."""
+
+    @cached_property
+    def result(self) -> Decimal | None:
+        """Its PnL in the report currency, as published; None where a price for it never came."""
+        return exact_amount(self.figures["exact"]["total_pnl_report"])
+
+    @cached_property
+    def fees(self) -> Decimal | None:
+        """What was charged, in the report currency at the last mids."""
+        if self.valuation is None:
+            return None
+        return (exact_amount(self.figures["exact"]["fees"]) or Decimal(0)) * self.valuation.quote
+
+    @cached_property
+    def turnover(self) -> Decimal | None:
+        """The value of this run's fills in the report currency."""
+        if self.valuation is None:
+            return None if self.fills else Decimal(0)
+        return turnover_of(self.fills) * self.valuation.quote
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunFacts:
     """A run up to now."""
 
@@ -64,8 +63,13 @@ class RunFacts:
     exits: Mapping[str, Figures] = field(default_factory=dict)
     """How each kind of exit did, as in the summary; amounts by currency."""
     trading_pnl: Decimal | None = None
-    fees: Decimal | None = None
-    """Result and fees of all symbols in the report currency, None where a price for the conversion never came."""
+    """Result of all symbols in the report currency, None where a price for the conversion never came."""
+    equity_start: Decimal | None = None
+    """Value of all balances at the start."""
+    funding: Decimal | None = None
+    """Payments of perpetuals beside the trading PnL, negative where paid; None where there is none."""
+    stretches: Stretches | None = None
+    """The trading PnL by time."""
     is_resumed: bool = False
     """Whether money and counts are since an earlier session's start."""
     has_traces: bool = True
@@ -79,6 +83,29 @@ class RunFacts:
         """Executions of all symbols, earlier sessions' too."""
         return sum(int(symbol.figures["fills"]) for symbol in self.symbols.values())
 
+    @cached_property
+    def pairs(self) -> Mapping[str, Parts]:
+        """The parts of each pair's result."""
+        return {
+            name: Parts.of(
+                symbol.fills if self.has_traces else None, symbol.valuation, symbol.fees, symbol.result
+            )
+            for name, symbol in self.symbols.items()
+        }
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of the result."""
+        return Parts.total(list(self.pairs.values()), self.trading_pnl)
+
+    @cached_property
+    def turnover(self) -> Decimal | None:
+        """The value of all fills; None where one cannot be converted, or earlier sessions had others."""
+        if self.is_resumed:
+            return None
+        found = [symbol.turnover for symbol in self.symbols.values()]
+        return None if None in found else sum((value for value in found if value is not None), Decimal(0))
+
     def rates(self) -> dict[str, Decimal]:
         """Return the value of one unit of each quote currency, as far as it is known."""
         found = {self.currency: Decimal(1)}
@@ -86,8 +113,3 @@ class RunFacts:
             if symbol.valuation is not None:
                 found[symbol.figures["currency"]] = symbol.valuation.quote
         return found
-
-
-def turnover_of(fills: Iterable[AnswerFill]) -> Decimal:
-    """Return the sum of the fills' values, in quote currency."""
-    return sum((fill.price * fill.quantity for fill in fills), Decimal(0))

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -154,6 +155,16 @@ def texts(table: pa.Table, column: str) -> list[str | None]:
     """Return a column of texts."""
     values: list[str | None] = table[column].to_pylist()
     return values
+
+
+def exact_amounts(table: pa.Table, column: str) -> list[Decimal | None]:
+    """Return the numbers of a column of amounts such as ``1.25 USDT``, as they are written; None for an empty one."""
+    return [exact_amount(text or "") for text in texts(table, column)]
+
+
+def exact_amount(text: str) -> Decimal | None:
+    """Return the number of an amount such as ``1.25 USDT``, None for an empty text, an unknown one."""
+    return Decimal(text.split(maxsplit=1)[0]) if text else None
 
 
 def amounts(table: pa.Table, column: str) -> NDArray[np.float64]:

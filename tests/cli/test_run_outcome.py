@@ -33,7 +33,7 @@ SUMMARY = {
     "orders": 1,
     "elapsed_seconds": 1.0,
     "events_per_second": 1,
-    "answer": {"lines": ["Result: a", "Made most: b", "Try next: c"]},
+    "answer": {"lines": ["Result: a", "Where: b", "Why: c", "Change: d"]},
 }
 
 
@@ -83,7 +83,7 @@ def test_the_report_is_opened_after_the_answer(folder, opened, capsys, monkeypat
     print_outcome(RunOutcome(SUMMARY, folder, ()), as_json=False, quiet=False, opens=True)
 
     lines = [line.rstrip() for line in sys.stdout.getvalue().splitlines()]
-    assert lines[-3:] == SUMMARY["answer"]["lines"]
+    assert lines[-4:] == SUMMARY["answer"]["lines"]
     assert capsys.readouterr().err == f"written to {folder / 'report.html'}\n"
     assert opened == [(folder / "report.html").as_uri()]
 

@@ -1,16 +1,21 @@
-"""The three lines of an answer from plain values: parts that add up, and rules that speak or keep still."""
+"""The lines of an answer from plain values: parts that add up, and rules that speak or keep still."""
 
 import re
 from decimal import Decimal, localcontext
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mm_nautilus.report.advice import RULES
 from mm_nautilus.report.answer import answer
-from mm_nautilus.report.run_facts import AnswerFill, RunFacts, SymbolFacts, Valuation
+from mm_nautilus.report.attribution import AnswerFill, Valuation
+from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
+from mm_nautilus.report.stretches import Stretches
 
 HOUR_NS = 3_600_000_000_000
+PARTS = ("spread_captured", "adverse_selection", "inventory_revaluation", "fees", "unattributed")
 RULE = {rule.__name__: rule for rule in RULES}
 MODEL = {
     "model": "glft",
@@ -21,9 +26,10 @@ MODEL = {
 }
 
 
-def fill(side="BUY", price="99", quantity="2", fee="0.1", mid="100", hour=12):
+def fill(side="BUY", price="99", quantity="2", fee="0.1", mid="100", later=None, meets_end=True):
     amounts = (Decimal(value) for value in (price, quantity, fee))
-    return AnswerFill(hour * HOUR_NS, side == "BUY", *amounts, None if mid is None else Decimal(mid))
+    mids = (None if value is None else Decimal(value) for value in (mid, later))
+    return AnswerFill(12 * HOUR_NS, side == "BUY", *amounts, *mids, meets_end)
 
 
 def symbol(
@@ -36,6 +42,8 @@ def symbol(
     trailing=False,
     lever="gamma",
     pnl="-2.1",
+    fees="0.1",
+    quality=None,
     **figures,
 ):
     """Return a symbol with a fill or more, whose base currency is worth `value` at the end."""
@@ -47,20 +55,19 @@ def symbol(
         "quote_model": MODEL,
         "not_quoting": {"bid": {}, "ask": {}},
         "seconds_at_cap": 0.0,
-        "exact": {"total_pnl_report": f"{pnl} USDT"},
+        "exact": {"total_pnl_report": f"{pnl} USDT", "fees": f"{fees} USDT"},
     }
     valuation = Valuation(Decimal(quote), Decimal(value))
-    return SymbolFacts(standard | figures, tuple(fills), valuation, move_pct, trailing, lever)
+    return SymbolFacts(standard | figures, tuple(fills), valuation, move_pct, trailing, lever, quality or {})
 
 
-def run(*symbols, seconds=1_800.0, trading_pnl="-2.1", fees="0.1", **changes):
+def run(*symbols, seconds=1_800.0, trading_pnl="-2.1", **changes):
     names = ("XRP/USDT", "BTC/USDT", "XRP/BTC")
     return RunFacts(
         "USDT",
         seconds,
         dict(zip(names, symbols, strict=False)),
         trading_pnl=None if trading_pnl is None else Decimal(trading_pnl),
-        fees=None if fees is None else Decimal(fees),
         **changes,
     )
 
@@ -73,107 +80,171 @@ def amounts(found):
 # -- Where the result is from ---------------------------------------------------------------------------------
 
 
-def test_a_result_is_spread_captured_move_and_fees():
-    # Bought 2 at 99 with the mid at 100, which is at 98 in the end: 2 of spread, 4 of move against us.
-    found = answer(run(symbol([fill()])))
+def test_a_result_is_spread_captured_adverse_selection_revaluation_and_fees():
+    # Bought 2 at 99 with the mid at 100, at 99.5 half a minute later and at 98 in the end.
+    found = answer(run(symbol([fill(later="99.5")])))
 
     assert amounts(found) == {
         "result": Decimal("-2.1"),
         "spread_captured": 2,
-        "market_move": -4,
+        "adverse_selection": -1,
+        "inventory_revaluation": -3,
         "fees": Decimal("-0.1"),
         "unattributed": 0,
         "turnover": 198,
     }
-    assert found["lines"][0] == (
-        "Result: -$2.10 = +$2.00 spread captured -$4.00 adverse move -$0.10 fees; "
-        "in bps of $198.00 turnover: -106.1 = +101.0 -202.0 -5.1"
+    assert found["lines"][0] == "Result: -$2.10, -106.06 bps of $198.00 turnover"
+    assert found["lines"][2] == (
+        "Why: the inventory lost value as the market moved, more than 30 s after the fills, while quoting made $0.90 net "
+        "of fees: -$2.10 = +$2.00 spread captured -$1.00 adverse selection -$3.00 inventory revaluation -$0.10 fees"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "adverse", "revaluation"),
+    [
+        ({"later": "101"}, 2, -6),
+        ({"later": None, "meets_end": True}, -4, 0),
+        ({"later": None, "meets_end": False}, 0, -4),
+    ],
+    ids=["known", "the run ends before", "in a gap"],
+)
+def test_a_move_is_adverse_selection_up_to_the_horizon_and_revaluation_after_it(
+    changes, adverse, revaluation
+):
+    found = amounts(answer(run(symbol([fill(**changes)]))))
+
+    assert (found["adverse_selection"], found["inventory_revaluation"]) == (adverse, revaluation)
+    assert found["spread_captured"] == 2
+
+
+def test_a_sale_has_the_other_signs():
+    found = amounts(answer(run(symbol([fill("SELL", price="101", later="100.5")]))))
+
+    assert (found["spread_captured"], found["adverse_selection"]) == (2, -1)
+    assert found["inventory_revaluation"] == 5
+
+
+AMOUNTS = st.decimals("0.01", "1000", places=4)
+FILLS = st.builds(
+    AnswerFill,
+    ts_ns=st.just(0),
+    is_buy=st.booleans(),
+    price=AMOUNTS,
+    quantity=AMOUNTS,
+    fee=AMOUNTS,
+    mid_price=st.none() | AMOUNTS,
+    later_mid=st.none() | AMOUNTS,
+    meets_end=st.booleans(),
+)
+PAIRS = st.lists(
+    st.tuples(st.lists(FILLS, max_size=5), AMOUNTS, AMOUNTS, st.decimals("-1000", "1000", places=8)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(PAIRS, st.decimals("-1e-8", "1e-8", places=9))
+def test_parts_add_up_to_the_result_and_pairs_to_the_total_to_the_last_digit(pairs, rounded):
+    symbols = [
+        symbol(fills, quote=str(quote), value=str(base), pnl=f"{pnl:f}", fees="0.5")
+        for fills, quote, base, pnl in pairs
+    ]
+    found = answer(run(*symbols, trading_pnl=str(sum(pnl for *_, pnl in pairs) + rounded)))
+
+    with localcontext() as context:
+        context.prec = 100
+        each = [amounts(pair) for pair in found["pairs"].values()]
+        whole = amounts(found)
+        for parts in (whole, *each):
+            assert sum((parts[name] for name in PARTS), Decimal(0)) == parts["result"]
+        for name in PARTS[:-1]:
+            assert sum(pair[name] for pair in each) == whole[name]
+        assert sum(pair["unattributed"] for pair in each) + rounded == whole["unattributed"]
+        moves = (
+            one.signed * (base - one.mid_price * quote)
+            for fills, quote, base, _ in pairs
+            for one in fills
+            if one.mid_price is not None
+        )
+        move = whole["adverse_selection"] + whole["inventory_revaluation"]
+        assert abs(sum(moves, Decimal(0)) - move) <= 3 * Decimal("1e-12")
 
 
 def test_a_result_and_its_parts_add_up_as_they_are_written():
-    bought = symbol([fill(quantity="1", mid="101.1634", fee="0.0981")], value="100.3041")
-    found = answer(
-        run(bought, trading_pnl="1.206", fees="0.0981"),
-    )
+    bought = symbol([fill(quantity="1", mid="101.1634")], value="100.3041", fees="0.0981")
+    found = answer(run(bought, trading_pnl="1.206"))
 
-    assert found["lines"][0] == (
-        "Result: +$1.21 = +$2.16 spread captured -$0.86 adverse move -$0.10 fees +$0.01 rounding; "
-        "in bps of $99.00 turnover: +121.8 = +218.5 -86.8 -9.9"
+    assert found["lines"][2].endswith(
+        ": +$1.21 = +$2.16 spread captured -$0.86 adverse selection no inventory revaluation -$0.10 fees +$0.01 rounding"
     )
 
 
-def test_shares_of_turnover_have_a_digit_more_where_they_add_up_with_it():
-    bought = symbol([fill(price="100", quantity="10", mid="100.0243", fee="0.011")], value="100.0147")
-    found = answer(run(bought, trading_pnl="0.136", fees="0.011"))
-
-    assert found["lines"][0].endswith("in bps of $1000.00 turnover: +1.36 = +2.43 -0.96 -0.11")
-
-
-@pytest.mark.parametrize(("fee", "result"), [("0", "-2"), ("0.0004", "-2.0004")])
-def test_a_share_of_turnover_whose_digits_are_all_zero_has_no_sign(fee, result):
-    found = answer(run(symbol([fill(fee=fee)]), trading_pnl=result, fees=fee))
-
-    assert found["lines"][0].endswith("turnover: -101.0 = +101.0 -202.0 0.0")
+@pytest.mark.parametrize(("result", "share"), [("0.00004", "0.00"), ("-1", "-50.51"), ("1", "+50.51")])
+def test_a_share_of_turnover_whose_digits_are_all_zero_has_no_sign(result, share):
+    assert (
+        f", {share} bps of $198.00 turnover" in answer(run(symbol([fill()]), trading_pnl=result))["lines"][0]
+    )
 
 
 def test_digits_that_a_small_part_needs_are_those_of_all():
-    found = answer(run(symbol([fill(fee="0.0041")]), trading_pnl="-2.0041", fees="0.0041"))
+    found = answer(run(symbol([fill()], fees="0.0041"), trading_pnl="-2.0041"))
 
-    assert (
-        "Result: -$2.0041 = +$2.0000 spread captured -$4.0000 adverse move -$0.0041 fees; "
-        in found["lines"][0]
-    )
-
-
-def test_a_move_may_be_in_our_favour_and_fees_a_rebate():
-    found = answer(run(symbol([fill("SELL")]), trading_pnl="2.2", fees="-0.2"))
-
-    assert "-$2.00 spread captured +$4.00 favourable move +$0.20 rebates" in found["lines"][0]
+    assert "-$2.0041 = +$2.0000 spread captured -$4.0000 adverse selection" in found["lines"][2]
+    assert found["lines"][2].endswith("-$0.0041 fees")
 
 
 def test_amounts_of_other_currencies_are_converted_before_they_are_added():
     of_bitcoin = symbol(
-        [fill(price="0.00002", quantity="100", fee="0.000001", mid="0.000021")], quote="100000", value="2"
+        [fill(price="0.00002", quantity="100", mid="0.000021")], quote="100000", value="2", fees="0.000001"
     )
-    found = answer(run(symbol([fill()]), of_bitcoin, trading_pnl="-2.2", fees="0.2"))
+    found = answer(run(symbol([fill()]), of_bitcoin, trading_pnl="-2.2"))
 
     assert amounts(found)["spread_captured"] == 2 + 10
-    assert amounts(found)["market_move"] == -4 - 10
+    assert amounts(found)["adverse_selection"] == -4 - 10
+    assert amounts(found)["fees"] == Decimal("-0.2")
     assert amounts(found)["turnover"] == 198 + 200
+    assert amounts(found["pairs"]["BTC/USDT"])["spread_captured"] == 10
 
 
 def test_parts_add_up_to_the_last_digit_whatever_the_rates_are():
     with localcontext() as context:
         context.prec = 28
         third = str(Decimal(1) / 3)
-    found = answer(
-        run(symbol([fill(fee="0.077")], quote=third, value="97.00000001"), trading_pnl=third, fees="0.013")
-    )
+    found = answer(run(symbol([fill()], quote=third, value="97.00000001"), trading_pnl=third))
 
     exact = amounts(found)
     with localcontext() as context:
         context.prec = 100
-        parts = ("spread_captured", "market_move", "fees", "unattributed")
-        assert sum((exact[name] for name in parts), Decimal(0)) == exact["result"]
+        assert sum((exact[name] for name in PARTS), Decimal(0)) == exact["result"]
+
+
+def test_the_result_is_a_share_of_the_equity_and_has_its_funding_beside_it():
+    found = answer(run(symbol([fill()]), equity_start=Decimal(1000), funding=Decimal("-0.5")))
+
+    assert found["lines"][0] == (
+        "Result: -$2.10, -106.06 bps of $198.00 turnover, -0.210 % of the equity at the start, "
+        "with -$0.50 of funding -$2.60"
+    )
+    assert found["funding"] == -0.5
 
 
 def test_a_fill_that_nobody_watched_is_a_part_of_its_own():
-    found = answer(run(symbol([fill(), fill(mid=None)]), trading_pnl="-4.2", fees="0.2"))
+    found = answer(run(symbol([fill(), fill(mid=None)], fees="0.2"), trading_pnl="-4.2"))
 
     assert amounts(found)["spread_captured"] == 2
     assert amounts(found)["unattributed"] == -2
-    assert "-$2.00 not attributed" in found["lines"][0]
+    assert "-$2.00 not attributed" in found["lines"][2]
     assert found["lines"][0].endswith("; 1 fill came without a mid, while the strategy stopped")
 
 
-def test_without_traces_spread_and_move_are_not_told_apart():
+def test_without_traces_only_fees_are_told_apart():
     found = answer(run(symbol([fill(mid=None)]), has_traces=False))
 
-    assert found["parts"]["spread_captured"] is found["parts"]["market_move"] is None
-    assert found["lines"][0] == (
-        "Result: -$2.10 = -$0.10 fees -$2.00 not attributed; in bps of $198.00 turnover: -106.1 = -5.1 -101.0; "
-        "spread and move are known only with output.traces: true"
+    assert {found["parts"][name] for name in PARTS[:3]} == {None}
+    words = "spread, adverse selection and inventory are known only with output.traces: true"
+    assert found["lines"][2] == (
+        f"Why: most of it is not attributed: -$2.10 = -$0.10 fees -$2.00 not attributed ({words})"
     )
 
 
@@ -200,52 +271,168 @@ def test_a_share_of_turnover_that_only_earlier_sessions_know_is_not_told():
     found = answer(run(symbol([fill()]), is_resumed=True))
 
     assert found["turnover"] is None
-    assert set(found["bps"].values()) == {None}
+    assert {*found["bps"].values(), *found["pairs"]["XRP/USDT"]["bps"].values()} == {None}
     assert "turnover" not in found["lines"][0]
 
 
 def test_a_result_without_a_price_is_not_known():
-    without = SymbolFacts(symbol([fill()]).figures | {"exact": {"total_pnl_report": ""}}, (fill(),), None)
-    found = answer(run(without, trading_pnl=None, fees=None))
+    figures = symbol([fill()]).figures | {"exact": {"total_pnl_report": "", "fees": "0.1 BTC"}}
+    found = answer(run(SymbolFacts(figures, (fill(),), None), trading_pnl=None))
 
     assert found["lines"][0] == "Result: not known in USDT; a price that converts the result never came"
+    assert found["lines"][1:3] == [
+        "Where: not known, as the result is not",
+        "Why: not known, as the result is not",
+    ]
     assert set(found["parts"].values()) == {None}
 
 
 def test_a_run_without_a_fill_or_a_symbol_has_an_answer():
-    idle = answer(run(symbol(fills=0), trading_pnl="0", fees="0"))
-    empty = answer(run(trading_pnl=None, fees=None))
+    idle = answer(run(symbol(fills=0), trading_pnl="0"))
+    empty = answer(run(trading_pnl=None))
 
-    assert idle["lines"][:2] == ["Result: $0.00, nothing was filled", "Made most: there was no fill"]
-    assert len(empty["lines"]) == 3
+    assert idle["lines"][:3] == [
+        "Result: $0.00, nothing was filled",
+        "Where: there was no fill",
+        "Why: without a fill nothing is won or lost",
+    ]
+    assert len(empty["lines"]) == 4
 
 
-# -- What made or lost most -----------------------------------------------------------------------------------
+# -- Why ------------------------------------------------------------------------------------------------------
 
 
-def test_the_pair_the_side_and_the_hour_that_lost_most():
-    one = symbol([fill(), fill("SELL", price="101", hour=13)], pnl="1.8")
-    other = symbol([fill(price="100")], pnl="-4.1")
+@pytest.mark.parametrize(
+    ("fills", "value", "fees", "result", "words"),
+    [
+        # A spread of 2, less than the fees of 3.
+        (
+            [fill(later="100")],
+            "100",
+            "3",
+            "-1",
+            "fees took more than the $2.00 that fills were worth after 30 s",
+        ),
+        # Worth 10 half a minute later, 4 of which are lost to the end.
+        (
+            [fill(later="104")],
+            "102",
+            "7",
+            "-1",
+            "fees took most of the $10.00 that fills were worth after 30 s",
+        ),
+        (
+            [fill(later="98.9")],
+            "98.9",
+            "4",
+            "-4.2",
+            "fees are the largest cost, on fills that lost within 30 s",
+        ),
+        (
+            [fill(later="98")],
+            "98",
+            "0",
+            "-2",
+            "mids moved against the fills within 30 s by more than the spread they captured",
+        ),
+        ([fill(mid="98", later="98")], "98", "0", "-2", "fills paid the spread in place of earning it"),
+        ([fill(later="100")], "100", "0", "2", "the spread captured was more than all costs"),
+        ([fill(mid="99.1", later="101")], "100.5", "0", "3", "mids moved in favour of the fills within 30 s"),
+        (
+            [fill(later="100")],
+            "104",
+            "3",
+            "7",
+            "the market moved in favour of the inventory, more than 30 s after the fills, which may be chance, while "
+            "quoting lost $1.00 net of fees",
+        ),
+        ([fill("SELL", mid="99", later="99")], "99", "-0.2", "0.2", "the rebates made it"),
+    ],
+)
+def test_the_largest_cost_or_gain_is_named(fills, value, fees, result, words):
+    found = answer(run(symbol(fills, value=value, fees=fees, pnl=result), trading_pnl=result))
 
-    found = answer(run(one, other, trading_pnl="-2.3", fees="0.3"))
+    assert abs(amounts(found)["unattributed"]) == 0
+    assert found["lines"][2].startswith(f"Why: {words}")
+
+
+# -- Where ----------------------------------------------------------------------------------------------------
+
+
+def by_time(*amounts, minutes=5):
+    starts = [(12 * 60 + minutes * number) * 60_000_000_000 for number in range(len(amounts))]
+    return Stretches(minutes, starts, [Decimal(amount) for amount in amounts], {}, Decimal(0))
+
+
+def test_the_pair_and_the_time_that_lost_most():
+    pairs = symbol([fill()], pnl="1.8"), symbol([fill()], pnl="-4.1")
+
+    found = answer(run(*pairs, trading_pnl="-2.3", stretches=by_time("0.2", "-3", "0.5")))
 
     assert found["lines"][1] == (
-        "Lost most: BTC/USDT -$4.10, buys -$6.20 (sells +$5.90), 12:00 to 13:00 UTC -$6.20"
+        "Where: BTC/USDT -$4.10 (XRP/USDT +$1.80); worst 5 minutes 12:05 to 12:10 UTC -$3.00"
     )
-    assert found["by"]["hour"] == {"12:00 to 13:00 UTC": -6.2, "13:00 to 14:00 UTC": 5.9}
+    assert found["by_time"]["total"] == ["0.2", "-3", "0.5"]
+    assert found["by_time"]["starts"][1] == "1970-01-01T12:05:00Z"
 
 
 def test_a_profit_names_what_made_most():
-    found = answer(run(symbol(pnl="1"), symbol(pnl="3"), trading_pnl="4"))
-    assert found["lines"][1] == "Made most: BTC/USDT +$3.00"
+    found = answer(
+        run(symbol(pnl="1"), symbol(pnl="3"), trading_pnl="4", stretches=by_time("1", "3", minutes=60))
+    )
+    assert (
+        found["lines"][1] == "Where: BTC/USDT +$3.00 (XRP/USDT +$1.00); best hour 13:00 to 14:00 UTC +$3.00"
+    )
 
 
-def test_an_hour_of_a_run_of_days_is_that_of_every_day():
-    found = answer(run(symbol([fill(), fill(hour=25)]), trading_pnl="-4.2", seconds=200_000.0))
-    assert found["lines"][1].endswith("(that hour of every day)")
+def test_one_pair_made_all_of_it_and_one_stretch_is_not_named():
+    assert (
+        answer(run(symbol([fill()]), stretches=by_time("-2.1")))["lines"][1] == "Where: all of it in XRP/USDT"
+    )
 
 
-# -- What to try next -----------------------------------------------------------------------------------------
+def test_the_hour_of_a_run_of_days_has_its_day():
+    found = answer(run(symbol([fill()]), seconds=200_000.0, stretches=by_time("1", "-3.1", minutes=60)))
+    assert "; worst hour 1970-01-01 13:00 to 14:00 UTC -$3.10" in found["lines"][1]
+
+
+def sides(buys, sells, *, error=1.0, fills=30):
+    return {
+        name: {"fills": fills, "net_bps": net, "standard_error_bps": error}
+        for name, net in (("buys", buys), ("sells", sells))
+    }
+
+
+def test_a_side_is_named_where_it_lost_and_the_other_did_not():
+    found = answer(run(symbol([fill()], quality=sides(-3.0, 1.5), move_pct=-0.5)))
+    assert found["lines"][1].endswith(
+        "; there buys -3.00 bps after 30 s net of fees, sells +1.50, while the mid moved -0.50 %"
+    )
+
+
+@pytest.mark.parametrize(
+    "quality",
+    [
+        sides(-3.0, -1.0, error=0.1),
+        sides(-1.0, 1.0),
+        sides(-3.0, 3.0, fills=9),
+        sides(-3.0, 3.0, error=None),
+        {},
+    ],
+    ids=["both lost", "chance", "few fills", "no error known", "no traces"],
+)
+def test_a_side_is_not_named_without_reason(quality):
+    # The fills of one side alone may have lost everything because the market went one way.
+    assert answer(run(symbol([fill()], quality=quality)))["lines"][1] == "Where: all of it in XRP/USDT"
+
+
+def test_a_side_is_not_named_for_the_markets_drift():
+    # 60 bps in half an hour are 1 bp in half a minute, as much as the sides lost and made.
+    found = answer(run(symbol([fill()], quality=sides(-0.9, 0.9, error=0.1), move_pct=-0.6)))
+    assert found["lines"][1] == "Where: all of it in XRP/USDT"
+
+
+# -- What to change -------------------------------------------------------------------------------------------
 
 
 def idle(**changes):
@@ -264,7 +451,42 @@ WINNING = {**LOSING, "take_profit": {"count": 1, "trades": 1, "pnl": {"USDT": 4.
 NARROW = MODEL | {"maker_fee_bps": 10.0}
 TRENDING = [fill(), fill()]
 
+
+def worth(spread, adverse, *, error=0.5, fills=30):
+    """Return what a symbol's fills were worth, in bps of their value."""
+    figures = {"spread_bps": spread, "adverse_bps": adverse, "mark_out_bps": spread - adverse}
+    return {"all": {**figures, "fills": fills, "standard_error_bps": error}}
+
+
+TOXIC = [fill(later="98.5")]
+HELD_DOWN = [fill(later="100")]
+
 SPEAK = {
+    "halted": (
+        run(symbol(not_quoting=HALTED)),
+        "halted after a loss streak left XRP/USDT bid without a quote for up to 1 % of the time; its limit is "
+        "max_consecutive_losses, and wider quotes or stops lose less often; mend the cause before mm-nautilus resume",
+    ),
+    "fees_above_edge": (
+        run(symbol(HELD_DOWN, fees="2.99")),
+        "fees take more than the fills of XRP/USDT earn: 151 bps of turnover against 101 bps after 30 s; quote wider "
+        "by what they lack (strategy.symbols.XRP/USDT.min_spread_pct=1.1), or pay less",
+    ),
+    "adverse_above_spread": (
+        run(symbol(), symbol(TOXIC, quality=worth(2.0, 4.5))),
+        "BTC/USDT is filled ahead of moves against it: it captured 2.00 bps, and 30 s later the mid was 4.50 bps worse; "
+        "quote wider (strategy.symbols.BTC/USDT.min_spread_pct=0.15), or centre",
+    ),
+    "inventory_loses": (
+        run(symbol(HELD_DOWN, move_pct=-2.0)),
+        "holding inventory of XRP/USDT lost $4.00 while its mid moved -2.00 %; to hold less, raise gamma, or lower "
+        "strategy.symbols.XRP/USDT.max_inventory",
+    ),
+    "one_pair_loses": (
+        run(symbol(pnl="-1"), symbol(pnl="3"), symbol(pnl="0.5")),
+        "XRP/USDT made -$1.00, the other pairs +$3.50; leave it out (delete it under strategy.symbols) or quote it wider "
+        "(strategy.symbols.XRP/USDT.min_spread_pct)",
+    ),
     "no_fills": (
         run(idle(taker_reach=REACH)),
         "XRP/USDT had no fill: its quotes stood 5.00 bps out, and takers reached 2.00 bps in 99 of 100 trades, "
@@ -294,10 +516,33 @@ SPEAK = {
     ),
 }
 STILL = {
+    "halted": [run(symbol(not_quoting=HELD))],
+    "fees_above_edge": [
+        run(symbol(HELD_DOWN, fees="1.99")),
+        run(symbol(TOXIC, fees="5")),
+        run(symbol(HELD_DOWN, fees="2.99", quote_model=NARROW)),
+        run(symbol(HELD_DOWN, fees="2.99"), has_traces=False),
+    ],
+    "adverse_above_spread": [
+        run(symbol(TOXIC, quality=worth(2.0, 4.5, error=1.3))),
+        run(symbol(TOXIC, quality=worth(2.0, 4.5, fills=19))),
+        run(symbol(TOXIC, quality=worth(2.0, 4.5, error=None))),
+        run(symbol(HELD_DOWN, quality=worth(2.0, 4.5))),
+    ],
+    "inventory_loses": [
+        run(symbol(HELD_DOWN, fees="4.1")),
+        run(symbol(HELD_DOWN, value="101"), trading_pnl="1"),
+    ],
+    "one_pair_loses": [
+        run(symbol(pnl="-1"), symbol(pnl="4.1")),
+        run(symbol(pnl="-1"), symbol(pnl="-2")),
+        run(symbol(pnl="-1")),
+    ],
     "no_fills": [run(symbol())],
     "limits_exhausted": [
         run(symbol(not_quoting={"bid": {"insufficient balance": {"count": 1, "seconds": 170.0}}})),
         run(symbol(not_quoting={"bid": {"cooldown": {"count": 1, "seconds": 900.0}}})),
+        run(symbol(not_quoting=HALTED)),
     ],
     "fees_above_width": [
         run(symbol(quote_model=MODEL | {"maker_fee_bps": 5.0})),
@@ -359,8 +604,9 @@ def test_why_there_was_no_fill(changes, words):
 
 
 def test_a_halt_comes_before_a_limit_that_held_for_longer():
-    text = RULE["limits_exhausted"](run(symbol(not_quoting=HELD), symbol(not_quoting=HALTED)))
-    assert text.startswith(
+    found = answer(run(symbol(not_quoting=HELD), symbol(not_quoting=HALTED)))["next"]
+    assert [entry["rule"] for entry in found[:2]] == ["halted", "limits_exhausted"]
+    assert found[0]["text"].startswith(
         "halted after a loss streak left BTC/USDT bid without a quote for up to 1 % of the time"
     )
 
@@ -389,17 +635,30 @@ def test_pairs_with_different_parameters_are_named():
     )
 
 
-def test_the_third_line_has_the_gravest_and_counts_the_others():
-    facts = run(idle(taker_reach=REACH), symbol(trades=20, quote_model=NARROW))
-    found = answer(facts)
+def test_what_the_largest_cost_asks_for_comes_first_and_the_others_are_counted():
+    narrow = symbol([fill(later="98.9")], value="98.9", fees="4", quote_model=NARROW, trades=20)
+    inventory = symbol(HELD_DOWN, fees="3", quote_model=NARROW, trades=20)
 
-    assert [entry["rule"] for entry in found["next"]] == ["no_fills", "fees_above_width", "low_win_rate"]
-    assert found["lines"][2] == f"Try next: {found['next'][0]['text']} (2 more in the report)"
+    of_fees = answer(run(idle(taker_reach=REACH), narrow, trading_pnl="-4.2"))
+    of_inventory = answer(run(inventory, trading_pnl="-5"))
+
+    assert [entry["rule"] for entry in of_fees["next"]] == ["fees_above_width", "no_fills", "low_win_rate"]
+    assert of_fees["lines"][3] == f"Change: {of_fees['next'][0]['text']} (2 more in the report)"
+    assert [entry["rule"] for entry in of_inventory["next"]] == [
+        *("inventory_loses", "fees_above_width", "low_win_rate")
+    ]
 
 
-def test_no_rule_may_speak():
-    assert answer(run(symbol()))["lines"][2] == (
-        "Try next: no rule applies; change one value with --set, run again and mm-nautilus compare both"
+def test_where_nothing_was_filled_the_reason_comes_first():
+    found = answer(
+        run(idle(taker_reach=REACH, quote_model=NARROW | {"half_width_bps": 5.0}), trading_pnl="0")
+    )
+    assert [entry["rule"] for entry in found["next"]] == ["no_fills", "fees_above_width"]
+
+
+def test_it_is_said_that_nothing_stands_out():
+    assert answer(run(symbol()))["lines"][3] == (
+        "Change: nothing stands out; change one value with --set, run again and mm-nautilus compare both"
     )
 
 

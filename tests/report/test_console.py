@@ -155,7 +155,7 @@ SUMMARY = {
         "phantom_fills": 0,
         "quotes_per_fill": 1.73,
     },
-    "answer": {"lines": ["Result: one", "Lost most: two", "Try next: three"]},
+    "answer": {"lines": ["Result: one", "Where: two", "Why: three", "Change: four"]},
     "exits": {
         "stop_loss": {"count": 3, "trades": 4, "pnl": {"BTC": -0.00001, "USDT": -1.25}},
         "halt": {"count": 1, "trades": 0, "pnl": {}},

@@ -273,27 +273,42 @@ def _total_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
-    """Recompute the parts of the result from fills, mids at fills and last mids."""
+    """Recompute the parts of the result, in all and of each pair, from fills, mids around them and last mids."""
     marks = run.table("mark_outs")
     fills = run.table("fills").merge(marks[marks.seconds == 0], on="trade_id", suffixes=("", "_mark"))
+    later = fills.trade_id.map(marks[marks.seconds == 30].set_index("trade_id").mid_price)
     signed = fills.quantity.astype(float) * np.where(fills.side == "BUY", 1.0, -1.0)
-    symbols = fills.symbol.unique()
+    symbols = list(run.summary["symbols"])
     quote = fills.symbol.map({symbol: _last_rate(run, symbol.partition("/")[2]) for symbol in symbols})
     base = fills.symbol.map({symbol: _value_of_base(run, symbol) for symbol in symbols})
-    mid = fills.mid_price * quote
-    parts = {
-        "spread_captured": float((signed * (mid - fills.price.astype(float) * quote)).sum()),
-        "market_move": float((signed * (base - mid)).sum()),
-        "fees": -found[pointer("equity", "fees")],
+    mid, price = fills.mid_price * quote, fills.price.astype(float)
+    met = (later * quote).fillna(base)  # no gap in these runs: the others' horizon ends after the run
+    moves = {
+        "spread_captured": signed * (mid - price * quote),
+        "adverse_selection": signed * (met - mid),
+        "inventory_revaluation": signed * (base - met),
     }
-    result, turnover = found[pointer("equity", "trading_pnl")], found[pointer("total", "turnover")]
-    parts["unattributed"] = result - sum(parts.values())
-    figures = {pointer("answer", "parts", name): value for name, value in parts.items()}
-    figures |= {
-        pointer("answer", "bps", name): 1e4 * value / turnover if turnover else None
-        for name, value in {"result": result, **parts}.items()
-    }
-    return figures | {pointer("answer", "result"): result}
+    figures: dict[str, Any] = {}
+    for symbol in (None, *symbols):
+        rows = fills.symbol.notna() if symbol is None else fills.symbol == symbol
+        parts = {name: float(amounts[rows].sum()) for name, amounts in moves.items()}
+        turnover = float((price * quote * fills.quantity.astype(float))[rows].sum())
+        if symbol is None:
+            where: tuple[str, ...] = ("answer",)
+            result, parts["fees"] = found[pointer("equity", "trading_pnl")], -found[pointer("equity", "fees")]
+        else:
+            where = ("answer", "pairs", symbol)
+            rate = _last_rate(run, symbol.partition("/")[2])
+            result, charged = (found[pointer("symbols", symbol, name)] for name in ("total_pnl", "fees"))
+            result, parts["fees"] = rate * result, -rate * charged
+        parts["unattributed"] = result - sum(parts.values())
+        figures |= {pointer(*where, "parts", name): value for name, value in parts.items()}
+        figures |= {
+            pointer(*where, "bps", name): 1e4 * value / turnover if turnover else None
+            for name, value in {"result": result, **parts}.items()
+        }
+        figures[pointer(*where, "result")] = result
+    return figures
 
 
 def _value_of_base(run: FinishedRun, symbol: str) -> float:

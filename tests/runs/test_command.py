@@ -37,7 +37,7 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
     done = python(COMMAND[1], "--set", "end=2025-12-13T12:05:00Z", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
-    words = ("XRP/USDT", "BTC/USDT", "XRP/BTC", "maker share of fills", "TOTAL", "Result: ", "Try next: ")
+    words = ("XRP/USDT", "BTC/USDT", "XRP/BTC", "maker share of fills", "TOTAL", "Result: ", "Change: ")
     assert [word for word in words if word not in done.stdout] == []
     written = {path.name for path in _only_folder(tmp_path).iterdir()}
     engine = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}
@@ -127,7 +127,7 @@ def test_signal_saves_the_reports_and_tells_where(tmp_path: Path, number: int, c
     words = "stopped by you (SIGINT)" if number == signal.SIGINT else "interrupted by SIGTERM"
     saved = f"quotes cancelled, everything up to then was saved in {folder}"
     assert errors.splitlines()[-1] == f"{words}: {saved}"
-    for title in ("Symbols", "Not quoting", "Equity", "Result: ", "Try next: "):
+    for title in ("Symbols", "Not quoting", "Equity", "Result: ", "Change: "):
         assert title in printed
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "interrupted"

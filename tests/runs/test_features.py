@@ -197,7 +197,7 @@ def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(
     assert compared["fee_pct"] == 0.1
     assert compared["result"] == pytest.approx(paid.summary["equity"]["trading_pnl"], abs=0.005)
     assert compared["fees"] == pytest.approx(paid.summary["equity"]["fees"], abs=0.005)
-    line = free.summary["answer"]["lines"][3]
+    line = free.summary["answer"]["lines"][4]
     said = re.fullmatch(
         r"At fees of 0\.1 % a side the same fills would make -\$(\S+): \+\$(\S+) before \$(\S+) of fees", line
     )
@@ -205,4 +205,4 @@ def test_the_fills_at_another_fee_make_what_a_run_at_that_fee_makes(
     loss, before, fees = map(Decimal, said.groups())
     assert before - fees == -loss, "the amounts have as many digits as it takes for them to add up"
     assert (-float(loss), float(fees)) == pytest.approx((compared["result"], compared["fees"]), abs=0.005)
-    assert len(plain.summary["answer"]["lines"]) == 3
+    assert len(plain.summary["answer"]["lines"]) == 4

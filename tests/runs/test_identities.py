@@ -118,13 +118,42 @@ def test_change_of_equity_is_trading_plus_revaluation(run: FinishedRun) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_trading_pnl_is_spread_captured_move_and_fees(run: FinishedRun) -> None:
+def test_parts_add_up_to_the_trading_pnl_and_pairs_to_the_total(run: FinishedRun) -> None:
     answer = run.summary["answer"]
-    parts = {part: _exact(answer["exact"][part]) for part in answer["parts"]}
+    whole, *pairs = (
+        {part: _exact(found["exact"][part]) for part in found["parts"]}
+        for found in (answer, *answer["pairs"].values())
+    )
     with localcontext() as context:
         context.prec = 60
-        assert sum(parts.values(), Decimal(0)) == _exact(run.summary["equity"]["exact"]["trading_pnl"])
-    assert abs(parts["unattributed"]) <= _all_rounding(run)
+        assert sum(whole.values(), Decimal(0)) == _exact(run.summary["equity"]["exact"]["trading_pnl"])
+        for parts, figures in zip(pairs, run.summary["symbols"].values(), strict=True):
+            assert sum(parts.values(), Decimal(0)) == _exact(figures["exact"]["total_pnl_report"])
+        for name in whole.keys() - {"unattributed"}:
+            assert sum(parts[name] for parts in pairs) == whole[name]
+        rest = sum(parts["unattributed"] for parts in pairs) - whole["unattributed"]
+    assert abs(rest) <= len(pairs) * CENT_OF_COIN
+    assert abs(whole["unattributed"]) <= _all_rounding(run)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_stretches_of_time_add_up_to_the_result_and_pairs_to_each(run: FinishedRun) -> None:
+    found = run.summary["answer"]["by_time"]
+    total, *pairs = (
+        [Decimal(text) for text in texts] for texts in (found["total"], *found["pairs"].values())
+    )
+    assert sum(total) == _exact(run.summary["equity"]["exact"]["trading_pnl"])
+    for amounts, figures in zip(pairs, run.summary["symbols"].values(), strict=True):
+        assert sum(amounts) == _exact(figures["exact"]["total_pnl_report"])
+    for amount, *each in zip(total, *pairs, strict=True):
+        assert abs(sum(each) - amount) <= 2 * len(each) * CENT_OF_COIN
+    equity = run.table("equity")
+    last = equity.ts_event.iloc[-2]  # the last row is written at the end, maybe a moment after it
+    equity.loc[equity.index[-1], "ts_event"] = last
+    ends = equity.groupby(equity.ts_event.dt.floor(f"{found['minutes']}min")).trading_pnl.last()
+    assert [f"{start:%Y-%m-%dT%H:%M:%SZ}" for start in ends.index] == found["starts"]
+    digits = Decimal("1e-12")  # those of the table
+    assert ends.diff().fillna(ends).tolist() == [amount.quantize(digits) for amount in total]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -196,7 +196,7 @@ def test_the_terminals_table_shows_the_same_texts(
     equity = next(line for line in lines if line.startswith("Equity "))
     for key in ("start", "end", "trading_pnl", "trading_pnl_before_fees", "fees", "revaluation"):
         assert texts[(pointer("equity", key),)] in equity
-    assert lines[-3:] == [texts[(pointer("answer", "lines", str(index)),)] for index in range(3)]
+    assert lines[-4:] == [texts[(pointer("answer", "lines", str(index)),)] for index in range(4)]
     for reason in run.summary["exits"]:
         line = next(line for line in lines if line.startswith(f" {reason.replace('_', ' ')} "))
         for key in ("count", "trades"):
