@@ -95,8 +95,8 @@ def test_a_result_is_spread_captured_adverse_selection_revaluation_and_fees():
     }
     assert found["lines"][0] == "Result: -$2.10, -106.06 bps of $198.00 turnover"
     assert found["lines"][2] == (
-        "Why: the inventory lost value as the market moved, more than 30 s after the fills, while quoting made $0.90 net "
-        "of fees: -$2.10 = +$2.00 spread captured -$1.00 adverse selection -$3.00 inventory revaluation -$0.10 fees"
+        "Why: the inventory lost value as the market moved, more than 30 s after the fills, while quoting made $0.90 "
+        "net of fees: -$2.10 = +$2.00 spread captured -$1.00 adverse selection -$3.00 inventory revaluation -$0.10 fees"
     )
 
 
@@ -176,7 +176,8 @@ def test_a_result_and_its_parts_add_up_as_they_are_written():
     found = answer(run(bought, trading_pnl="1.206"))
 
     assert found["lines"][2].endswith(
-        ": +$1.21 = +$2.16 spread captured -$0.86 adverse selection no inventory revaluation -$0.10 fees +$0.01 rounding"
+        ": +$1.21 = +$2.16 spread captured -$0.86 adverse selection no inventory revaluation -$0.10 fees "
+        "+$0.01 rounding"
     )
 
 
@@ -474,8 +475,8 @@ SPEAK = {
     ),
     "adverse_above_spread": (
         run(symbol(), symbol(TOXIC, quality=worth(2.0, 4.5))),
-        "BTC/USDT is filled ahead of moves against it: it captured 2.00 bps, and 30 s later the mid was 4.50 bps worse; "
-        "quote wider (strategy.symbols.BTC/USDT.min_spread_pct=0.15), or centre",
+        "BTC/USDT is filled ahead of moves against it: it captured 2.00 bps, and 30 s later the mid was 4.50 bps "
+        "worse; quote wider (strategy.symbols.BTC/USDT.min_spread_pct=0.15), or centre",
     ),
     "inventory_loses": (
         run(symbol(HELD_DOWN, move_pct=-2.0)),
@@ -484,8 +485,8 @@ SPEAK = {
     ),
     "one_pair_loses": (
         run(symbol(pnl="-1"), symbol(pnl="3"), symbol(pnl="0.5")),
-        "XRP/USDT made -$1.00, the other pairs +$3.50; leave it out (delete it under strategy.symbols) or quote it wider "
-        "(strategy.symbols.XRP/USDT.min_spread_pct)",
+        "XRP/USDT made -$1.00, the other pairs +$3.50; leave it out (delete it under strategy.symbols) or quote it "
+        "wider (strategy.symbols.XRP/USDT.min_spread_pct)",
     ),
     "no_fills": (
         run(idle(taker_reach=REACH)),

@@ -416,7 +416,7 @@ def test_a_name_with_brackets_is_no_markup(summary):
 
 
 def test_the_answer_stands_last_after_the_timing(summary):
-    assert printed(summary)[-5:] == [
+    assert printed(summary)[-6:] == [
         "17,983 events, 369 orders in 0.9 s (19,791 events/s)",
         "",
         *summary["answer"]["lines"],
