@@ -10,6 +10,7 @@ from mm_nautilus.live_view.state import (
     Fill,
     GuardNote,
     LiveState,
+    Market,
     Metrics,
     Quotes,
     Snapshot,
@@ -61,7 +62,10 @@ ACCOUNT_FIGURES: Final = (
 )
 
 SYMBOL_FIGURES: Final = (
-    Label("mid", "mid", "Middle of the last sound book, in quote currency"),
+    Label("mid", "mid", "Middle of the last sound book at the moment of the quotes, in quote currency"),
+    Label(
+        "touch", "best bid / ask", "The market's best prices at the moment of the quotes, in quote currency"
+    ),
     Label("bid", "our bid", "Price and open size of each level's bid, or the reason for not quoting"),
     Label("ask", "our ask", "Price and open size of each level's ask, or the reason for not quoting"),
     Label("reservation", "reservation", "Reservation price of the last quotes, in quote currency"),
@@ -151,6 +155,8 @@ def _clock_text(ts_ns: int) -> str:
 
 def _symbol(symbol: SymbolSnapshot) -> Document:
     figures = {} if symbol.row is None else _row_figures(symbol.row, symbol.info)
+    if symbol.market is not None:
+        figures |= _market_figures(symbol.market, symbol.info)
     return {
         "symbol": symbol.info.symbol,
         "base_currency": symbol.info.base,
@@ -160,7 +166,25 @@ def _symbol(symbol: SymbolSnapshot) -> Document:
         "feed_age_seconds": symbol.feed_age_seconds,
         "figures": figures | _quote_figures(symbol.quotes, symbol.info),
         "as_of_ms": None if symbol.row is None else symbol.row["ts_event"] // 1_000_000,
+        "quotes_as_of_ms": None if symbol.market is None else symbol.market.ts_event // 1_000_000,
     }
+
+
+def _market_figures(market: Market, info: SymbolInfo) -> Document:
+    """Return the market at the moment of the quotes."""
+    bid, ask = _price(market.best_bid, info), _price(market.best_ask, info)
+    digits = bid["text"].removesuffix(f" {info.quote}")
+    text = NONE if market.best_bid is None else f"{digits} / {ask['text']}"
+    return {
+        "mid": _price(market.mid_price, info, 1),
+        "touch": {"value": None, "bid": market.best_bid, "ask": market.best_ask, "text": text},
+        "reservation": _price(market.reservation_price, info, 2),
+        "inventory_cap": _size(market.inventory_cap, info),
+    }
+
+
+def _size(size: float | None, info: SymbolInfo) -> Figure:
+    return _figure(size, NONE if size is None else f"{size_text(size)} {info.base}")
 
 
 def _quote_figures(levels: Mapping[int, Quotes], info: SymbolInfo) -> Document:

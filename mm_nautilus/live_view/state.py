@@ -15,6 +15,9 @@ from mm_nautilus.risk.state import QuotingState
 
 _MOST_FILLS: Final = 50
 _MOST_GUARD_NOTES: Final = 20
+MOST_PRICES: Final = 600
+"""Points of a symbol's prices that are kept: ten minutes."""
+_PRICE_MS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,41 @@ class Quotes(NamedTuple):
     ask_reason: str | None = None
 
 
+_NO_QUOTES: Final = Quotes()
+
+
+class Market(NamedTuple):
+    """A pair's market at the moment of its quotes; prices in quote, amounts in base currency.
+
+    Attributes
+    ----------
+    ts_event
+        Nanoseconds since the epoch.
+    best_bid, best_ask
+        The touch, None if the book is not sound.
+    mid_price
+        Mid of the last sound book, None before the first.
+    reservation_price
+        Centre of the quotes, None while there are none.
+    inventory_cap
+        Largest position as of the last quotes, None before them.
+    feed_age_seconds
+        Time since the feed's last event, None before the first.
+    """
+
+    ts_event: int
+    best_bid: float | None = None
+    best_ask: float | None = None
+    mid_price: float | None = None
+    reservation_price: float | None = None
+    inventory_cap: float | None = None
+    feed_age_seconds: float | None = None
+
+
+type PricePoint = tuple[int, float | None, float | None, float | None, float | None]
+"""Milliseconds since the epoch, the market's best bid and ask, and our nearest bid and ask."""
+
+
 class Fill(NamedTuple):
     """One execution; amounts in the symbol's quote currency, quantity and position in its base currency."""
 
@@ -91,21 +129,15 @@ class SymbolSnapshot:
     info: SymbolInfo
     row: Metrics | None = None
     """Its last metrics, None before the first."""
-    seen_at: float = 0.0
-    """When they came, seconds of the monotonic clock."""
+    market: Market | None = None
+    """Its market at the last moment of its quotes that is known, None before the first."""
     quotes: Mapping[int, Quotes] = field(default_factory=dict)
-    """Those of each level, 1 for the nearest."""
+    """Those of each level at that moment, 1 for the nearest."""
     state: str = ""
     reason: str = ""
     """What it is doing, by the later of its last metrics and its last change of a guard."""
     feed_age_seconds: float | None = None
     """Greatest possible age of the feed's last event; None before the first."""
-
-    def at(self, now: float) -> "SymbolSnapshot":
-        """Return it with the feed's age at a moment of the monotonic clock."""
-        if self.row is None or math.isnan(self.row["feed_age_seconds"]):
-            return self
-        return replace(self, feed_age_seconds=self.row["feed_age_seconds"] + max(0.0, now - self.seen_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +181,13 @@ class LiveState:
         self._clock = clock
         self._lock = threading.Lock()
         self._symbols = {info.symbol: SymbolSnapshot(info) for info in symbols}
-        self._quotes: dict[str, dict[int, Quotes]] = {symbol: {} for symbol in self._symbols}
+        self._moments: dict[str, tuple[Market | None, Mapping[int, Quotes]]] = dict.fromkeys(
+            self._symbols, (None, {})
+        )
+        self._ages: dict[str, tuple[float | None, float]] = dict.fromkeys(self._symbols, (None, 0.0))
+        self._prices: dict[str, deque[PricePoint]] = {
+            symbol: deque(maxlen=MOST_PRICES) for symbol in self._symbols
+        }
         self._began_at = clock()
         self._status, self._status_text = "starting", ""
         self._is_connected: bool | None = None
@@ -175,18 +213,23 @@ class LiveState:
 
     def on_metrics(self, row: Metrics) -> None:
         """Record one symbol's metrics."""
-        now = self._clock()
+        name, age, now = row["symbol"], row["feed_age_seconds"], self._clock()
         with self._lock:
-            symbol = self._symbols[row["symbol"]]
+            symbol = self._symbols[name]
             self._changes += symbol.row is None or symbol.row["fills"] != row["fills"]
-            self._symbols[row["symbol"]] = replace(
-                symbol, row=row, seen_at=now, state=row["state"], reason=row["reason"]
-            )
+            self._symbols[name] = replace(symbol, row=row, state=row["state"], reason=row["reason"])
+            self._ages[name] = (None if math.isnan(age) else age, now)
 
-    def on_quotes(self, symbol: str, quotes: Quotes, level: int = 1) -> None:
-        """Record the quotes of one symbol's level, 1 for the nearest."""
+    def on_moment(self, symbol: str, market: Market, quotes: Mapping[int, Quotes]) -> None:
+        """Record one symbol's market and quotes of the same moment; the mapping must not change any more."""
+        now, prices = self._clock(), self._prices[symbol]
         with self._lock:
-            self._quotes[symbol][level] = quotes
+            self._moments[symbol] = (market, quotes)
+            self._ages[symbol] = (market.feed_age_seconds, now)
+            at_ms = market.ts_event // 1_000_000
+            if not prices or abs(at_ms - prices[-1][0]) >= _PRICE_MS:
+                nearest = quotes.get(1, _NO_QUOTES)
+                prices.append((at_ms, market.best_bid, market.best_ask, nearest.bid_price, nearest.ask_price))
 
     def on_fill(self, fill: Fill) -> None:
         """Record an execution."""
@@ -226,7 +269,12 @@ class LiveState:
                 is_connected=self._is_connected,
                 uptime_seconds=now - self._began_at,
                 symbols=tuple(
-                    replace(symbol.at(now), quotes=dict(self._quotes[name]))
+                    replace(
+                        symbol,
+                        market=self._moments[name][0],
+                        quotes=self._moments[name][1],
+                        feed_age_seconds=_age_at(now, *self._ages[name]),
+                    )
                     for name, symbol in self._symbols.items()
                 ),
                 account=self._account,
@@ -235,7 +283,17 @@ class LiveState:
                 guards=tuple(self._guards),
             )
 
+    def prices(self) -> dict[str, list[PricePoint]]:
+        """Return each symbol's market and nearest quotes over the last minutes, about one point a second."""
+        with self._lock:
+            return {symbol: list(points) for symbol, points in self._prices.items()}
+
     @property
     def last_account(self) -> AccountSnapshot | None:
         """The account's last figures: another object whenever there are new ones."""
         return self._account
+
+
+def _age_at(now: float, age: float | None, seen_at: float) -> float | None:
+    """Return a feed's greatest possible age at a moment, of its age at an earlier one; seconds."""
+    return None if age is None else age + max(0.0, now - seen_at)

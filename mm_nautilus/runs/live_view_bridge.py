@@ -1,7 +1,9 @@
 """Pass a run's figures to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
+import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -9,13 +11,13 @@ from typing import Any, Final, Protocol
 from nautilus_trader.model import InstrumentId
 
 from mm_nautilus.live_view.curve import Curves
-from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Quotes, RunInfo, SymbolInfo
-from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.live_view.state import Fill, GuardNote, LiveState, Market, Quotes, RunInfo, SymbolInfo
 from mm_nautilus.metrics.actor import MetricsActor
 from mm_nautilus.metrics.data_types import SYMBOL_METRICS, SymbolMetrics, metrics_row
 from mm_nautilus.report.session import fee_words
 from mm_nautilus.runs.sandbox_inputs import SandboxInputs
 from mm_nautilus.runs.summary import assumptions
+from mm_nautilus.system.moments import SECOND_NS
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
@@ -27,7 +29,11 @@ from mm_nautilus.trading.messages import (
     StrategyStarted,
 )
 from mm_nautilus.trading.messages import Fill as FillEvent
+from mm_nautilus.trading.symbol_views import SymbolViews
 
+_TIMER: Final = "live-view"
+_LOOK_NS: Final = SECOND_NS // 4
+_LONGEST_TRANSIT_SECONDS: Final = 1.0
 _QUOTES: Final = attrgetter(*Quotes._fields)
 _FILL: Final = attrgetter(*Fill._fields[:-1])
 """The live view's fields of quotes and, except the order's id, of a fill: they have the same names."""
@@ -61,15 +67,55 @@ def live_state(inputs: SandboxInputs, folder: Path, curves: Curves) -> LiveState
     return LiveState(run, infos, curves=curves)
 
 
+@dataclass(slots=True)
+class _Pair:
+    """A symbol, and its quotes as last published."""
+
+    view: SymbolViews
+    quotes: Mapping[int, Quotes] = field(default_factory=dict)
+    shown_at: float = 0.0
+
+    def market(self, now_ns: int) -> Market | None:
+        """Return the market beside the quotes now; None while that would be of no use.
+
+        While a quote that the market has moved through is on its way to another price, which takes an order's latency,
+        the moment before stays, for a second at most.
+        """
+        view, now = self.view, time.monotonic()
+        touch = view.touch
+        if (
+            touch is not None
+            and now - self.shown_at < _LONGEST_TRANSIT_SECONDS
+            and self._crosses(sum(touch) / 2)
+        ):
+            return None
+        self.shown_at = now
+        best_bid, best_ask = touch or (None, None)
+        cap = None if view.cap_lots is None else view.cap_lots * view.lot
+        age = view.book_guard.age_seconds(now_ns)
+        return Market(now_ns, best_bid, best_ask, view.mid_price, view.reservation_price, cap, age)
+
+    def _crosses(self, mid_price: float) -> bool:
+        """Return whether a quote is on the wrong side of a mid, and an order of the symbol on its way."""
+        is_through = any(
+            (quotes.bid_price or 0.0) >= mid_price or (quotes.ask_price or math.inf) <= mid_price
+            for quotes in self.quotes.values()
+        )
+        return is_through and not all(side.is_settled for side in self.view.sides)
+
+
 class LiveViewBridge(GuardedActor):
-    """Subscribe to strategy and metrics actor, and keep their last messages in a live view's state."""
+    """Subscribe to strategy and metrics actor, and keep their last messages in a live view's state.
+
+    A symbol's market is read together with its quotes, when these change and a few times a second.
+    """
 
     actor_name = "LIVE-VIEW-001"
 
-    def __init__(self, state: LiveState, specs: Mapping[str, InstrumentSpec]) -> None:
+    def __init__(self, state: LiveState) -> None:
         super().__init__()
         self._state = state
-        self._symbols = {InstrumentId.from_str(spec.instrument_id): name for name, spec in specs.items()}
+        self._pairs: dict[InstrumentId, _Pair] = {}
 
     def on_start(self) -> None:
         """Subscribe to metrics, quotes, fills, account snapshots, changes of guards and the feed's connection."""
@@ -77,6 +123,7 @@ class LiveViewBridge(GuardedActor):
         self.subscribe_topic(EVENTS_TOPIC, self._on_message)
         self.subscribe_topic(ACCOUNT_TOPIC, self._on_account)
         self.subscribe_topic(COMMANDS_TOPIC, self._on_command)
+        self.clock.set_timer_ns(_TIMER, _LOOK_NS)
         self._state.on_connection(is_connected=True)
         self._state.set_status("running")
 
@@ -93,7 +140,8 @@ class LiveViewBridge(GuardedActor):
                 note = GuardNote(message.ts_event, message.symbol, message.state.value, message.text)
                 self._state.on_guard(note)
             case StrategyStarted():
-                for view in message.views.values():
+                for instrument_id, view in message.views.items():
+                    self._pairs[instrument_id] = _Pair(view)
                     view.on_quotes_changed.append(self.listener(self._show_quotes))
 
     def _on_command(self, message: object) -> None:
@@ -101,7 +149,22 @@ class LiveViewBridge(GuardedActor):
             self._state.on_connection(is_connected=message.is_connected)
 
     def _show_quotes(self, state: QuoteState) -> None:
-        self._state.on_quotes(self._symbols[state.instrument_id], Quotes(*_QUOTES(state)), state.level)
+        """Show changed quotes, with the market of this moment."""
+        pair = self._pairs[state.instrument_id]
+        pair.quotes = {**pair.quotes, state.level: Quotes._make(_QUOTES(state))}
+        self._show(pair, state.ts_event)
+
+    def on_time_event(self, event: Any) -> None:
+        """Show the market that has moved since while quotes stayed."""
+        if event.name == _TIMER:
+            now_ns = self.clock.timestamp_ns()
+            for pair in self._pairs.values():
+                self._show(pair, now_ns)
+
+    def _show(self, pair: "_Pair", now_ns: int) -> None:
+        market = pair.market(now_ns)
+        if market is not None:
+            self._state.on_moment(pair.view.name, market, pair.quotes)
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
@@ -109,6 +172,8 @@ class LiveViewBridge(GuardedActor):
 
     def show_end(self, now_ns: int, actor: MetricsActor, status: str, text: str) -> None:
         """Show the figures at the end of the run, which nothing publishes, and how and why it ended."""
+        for pair in self._pairs.values():
+            self._show(pair, now_ns)
         metrics, account = actor.figures(now_ns)
         for each in metrics:
             self._state.on_metrics(metrics_row(each))

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from mm_nautilus.live_view.state import Fill, LiveState, RunInfo, SymbolInfo
+from mm_nautilus.live_view.state import Fill, LiveState, Market, Quotes, RunInfo, SymbolInfo
 from mm_nautilus.metrics.ledger import AccountSnapshot
 
 XRP, CROSS = "XRP/USDT", "XRP/BTC"
@@ -99,6 +99,13 @@ def eventful_state(clock: Any = None) -> LiveState:
     for seconds, equity in enumerate(("1000.0", "999.0", "1000.5")):
         publish_account(state, START_NS + seconds * SECOND_NS, account(equity))
     return state
+
+
+def publish_quotes(state: LiveState, symbol: str, quotes: Quotes, level: int = 1, **market: Any) -> None:
+    """Do what a run does with quotes of a level."""
+    shown = next(each for each in state.snapshot().symbols if each.info.symbol == symbol)
+    given = {"mid_price": 2.350005, "feed_age_seconds": 0.25} | market
+    state.on_moment(symbol, Market(START_NS, **given), {**shown.quotes, level: quotes})
 
 
 def publish_account(state: LiveState, ts_ns: int, snapshot: AccountSnapshot) -> None:

@@ -12,6 +12,7 @@ from live_states import (
     account,
     eventful_state,
     made_state,
+    publish_quotes,
 )
 
 from mm_nautilus.live_view.document import (
@@ -33,7 +34,7 @@ def texts(figures: dict) -> dict[str, str]:
 
 def test_figures_of_a_symbol_carry_their_units_and_exact_amounts() -> None:
     state = eventful_state()
-    state.on_quotes(XRP, Quotes(2.349, 8.5, None, None, None, "cooldown"))
+    publish_quotes(state, XRP, Quotes(2.349, 8.5, None, None, None, "cooldown"))
     dollars, bitcoins = state_document(state.snapshot())["symbols"]
     shown = texts(dollars["figures"])
     assert shown["mid"] == "2.350005 USDT"
@@ -53,7 +54,7 @@ def test_figures_of_a_symbol_carry_their_units_and_exact_amounts() -> None:
 def test_quotes_of_further_levels_follow_the_nearest() -> None:
     state = eventful_state()
     for level, bid in ((1, 2.349), (3, 2.347), (2, None)):
-        state.on_quotes(XRP, Quotes(bid, 8.5, 2.36, 8.5, "cooldown" if bid is None else None), level)
+        publish_quotes(state, XRP, Quotes(bid, 8.5, 2.36, 8.5, "cooldown" if bid is None else None), level)
     figures = state_document(state.snapshot())["symbols"][0]["figures"]
     assert figures["bid"]["text"] == "8.5 XRP at 2.34900 USDT"
     assert [level["text"] for level in figures["bid"]["outer"]] == [
@@ -61,6 +62,18 @@ def test_quotes_of_further_levels_follow_the_nearest() -> None:
         "8.5 XRP at 2.34700 USDT",
     ]
     assert [level["value"] for level in figures["ask"]["outer"]] == [2.36, 2.36]
+
+
+def test_mid_touch_and_cap_are_those_of_the_quotes_moment() -> None:
+    state = eventful_state()
+    market = {"best_bid": 2.351, "best_ask": 2.352, "mid_price": 2.3515, "reservation_price": 2.35149}
+    publish_quotes(state, XRP, Quotes(2.35, 8.5), inventory_cap=80.0, **market)
+    (symbol, other) = state_document(state.snapshot())["symbols"]
+    shown = texts(symbol["figures"])
+    assert (shown["mid"], shown["touch"]) == ("2.351500 USDT", "2.35100 / 2.35200 USDT")
+    assert (shown["reservation"], shown["inventory_cap"]) == ("2.3514900 USDT", "80 XRP")
+    assert symbol["quotes_as_of_ms"] == START_NS // 1_000_000
+    assert other["quotes_as_of_ms"] is None
 
 
 def test_account_and_sums_over_symbols() -> None:
@@ -72,7 +85,8 @@ def test_account_and_sums_over_symbols() -> None:
 
 def test_every_figure_that_is_named_is_there_once_all_is_known() -> None:
     state = eventful_state()
-    state.on_quotes(CROSS, Quotes())
+    for symbol in (XRP, CROSS):
+        publish_quotes(state, symbol, Quotes())
     document = state_document(state.snapshot())
     assert {label.key for label in ACCOUNT_FIGURES} <= set(document["account"]["figures"])
     for symbol in document["symbols"]:

@@ -1,6 +1,7 @@
 """The state of a live view: the last of everything, bounded, and ages that grow."""
 
 import threading
+from itertools import pairwise
 
 import pytest
 from live_states import (
@@ -15,9 +16,10 @@ from live_states import (
     account,
     made_state,
     publish_account,
+    publish_quotes,
 )
 
-from mm_nautilus.live_view.state import GuardNote, Quotes
+from mm_nautilus.live_view.state import MOST_PRICES, GuardNote, Market, Quotes
 
 NAN = float("nan")
 
@@ -34,7 +36,7 @@ def test_last_metrics_and_quotes_count() -> None:
     state = made_state()
     state.on_metrics(FIGURES)
     state.on_metrics(FIGURES | {"fills": 4})
-    state.on_quotes(XRP, Quotes(bid_price=2.3, bid_size=8.0, ask_reason="cooldown"))
+    publish_quotes(state, XRP, Quotes(bid_price=2.3, bid_size=8.0, ask_reason="cooldown"))
     first, second = state.snapshot().symbols
     assert first.row is not None
     assert first.row["fills"] == 4
@@ -53,6 +55,19 @@ def test_feed_age_grows_while_nothing_comes() -> None:
     assert state.snapshot().symbols[0].feed_age_seconds == 0.5
     state.on_metrics(FIGURES | {"feed_age_seconds": NAN})
     assert state.snapshot().symbols[0].feed_age_seconds is None
+
+
+def test_prices_are_bounded_and_a_second_apart() -> None:
+    state = made_state()
+    for tick in range(4 * (MOST_PRICES + 50)):
+        market = Market(START_NS + tick * SECOND_NS // 4, 2.0, 3.0)
+        state.on_moment(XRP, market, {1: Quotes(bid_price=1.0 + tick), 2: Quotes(bid_price=0.5)})
+    points = state.prices()[XRP]
+    assert (len(points), state.prices()[CROSS]) == (MOST_PRICES, [])
+    assert {later[0] - before[0] for before, later in pairwise(points)} == {1_000}
+    assert points[-1] == (START_NS // 1_000_000 + (MOST_PRICES + 49) * 1_000, 2.0, 3.0, 2_597.0, None)
+    state.on_moment(XRP, Market(START_NS), {})  # the clock was set back
+    assert state.prices()[XRP][-1] == (START_NS // 1_000_000, None, None, None, None)
 
 
 def test_fills_and_guard_changes_are_bounded_and_the_newest_come_first() -> None:
@@ -92,7 +107,7 @@ def test_what_is_shown_at_once_is_counted() -> None:
         seen.append(state.changes)
     assert sorted(set(seen)) == seen
     state.on_metrics(FIGURES | {"fills": 4, "mid_price": 2.0})
-    state.on_quotes(XRP, Quotes())
+    publish_quotes(state, XRP, Quotes())
     assert state.changes == seen[-1]
 
 

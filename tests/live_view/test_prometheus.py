@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from live_states import CROSS, FIGURES, START_NS, XRP, account, eventful_state, made_state
+from live_states import CROSS, FIGURES, START_NS, XRP, account, eventful_state, made_state, publish_quotes
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -173,8 +173,8 @@ def test_fees_of_the_account_are_converted_and_never_added_as_they_are() -> None
 def test_guards_quotes_and_the_connection() -> None:
     state = full_state()
     state.on_guard(GuardNote(START_NS, XRP, "halted", 'drawdown of "5 %"\nreached'))
-    state.on_quotes(XRP, Quotes(2.34, 8.5, None, None, ask_reason="cap"), 1)
-    state.on_quotes(XRP, Quotes(2.33, 17.0, 2.37, 4.0), 2)
+    publish_quotes(state, XRP, Quotes(2.34, 8.5, None, None, ask_reason="cap"), 1)
+    publish_quotes(state, XRP, Quotes(2.33, 17.0, 2.37, 4.0), 2)
     state.on_connection(is_connected=False)
     with serving(state) as endpoint:
         found = scrape(endpoint)

@@ -6,7 +6,18 @@ import time
 from collections.abc import Callable
 
 import pytest
-from live_states import CROSS, FIGURES, FILL, INFOS, RUN, START_NS, XRP, eventful_state, made_state
+from live_states import (
+    CROSS,
+    FIGURES,
+    FILL,
+    INFOS,
+    RUN,
+    START_NS,
+    XRP,
+    eventful_state,
+    made_state,
+    publish_quotes,
+)
 from rich.console import Console
 
 from mm_nautilus.live_view.document import Document, fill_documents, state_document
@@ -34,14 +45,14 @@ def many_fills(count: int = 60) -> LiveState:
     state = eventful_state()
     for index in range(count):
         state.on_fill(FILL._replace(correlation_id=f"O-{index}"))
-    state.on_quotes(XRP, Quotes(2.349, 8.5, 2.351, 8.5))
+    publish_quotes(state, XRP, Quotes(2.349, 8.5, 2.351, 8.5))
     return state
 
 
 def with_levels() -> LiveState:
     state = many_fills()
     for level in range(2, 11):
-        state.on_quotes(XRP, Quotes(2.342 - 0.001 * level, 8.5, 2.39 + 0.001 * level, 8.5), level)
+        publish_quotes(state, XRP, Quotes(2.342 - 0.001 * level, 8.5, 2.39 + 0.001 * level, 8.5), level)
     return state
 
 

@@ -72,6 +72,19 @@ def test_figures_at_the_end_are_those_of_the_summary(seen: Seen, left: Left) -> 
     assert last["fills_seen"] == len(left.fills)
 
 
+def test_no_quote_crosses_the_mid_beside_it(seen: Seen) -> None:
+    """The market is that of the quotes' moment."""
+    compared = 0
+    for state in seen["state"]:
+        for symbol in state["symbols"]:
+            if "mid" in symbol["figures"]:
+                bid, mid, ask = (symbol["figures"][key]["value"] for key in ("bid", "mid", "ask"))
+                assert bid is None or bid < mid, symbol
+                assert ask is None or mid < ask, symbol
+                compared += (bid is not None) + (ask is not None)
+    assert compared > 60
+
+
 def test_fills_on_the_page_are_those_of_the_table(seen: Seen, left: Left) -> None:
     table = left.fills
     shown = list(reversed(seen["fills"][-1]))
@@ -308,17 +321,18 @@ from mm_nautilus.cli import process_main
 
 calls = itertools.count()
 
-def fail(self, symbol, quotes, level):
+def fail(self, symbol, market, quotes):
     if next(calls) >= 30:
         raise ZeroDivisionError("planted")
 
-state.LiveState.on_quotes = fail
+state.LiveState.on_moment = fail
 process_main(["sandbox", *sys.argv[1:]])
 """
     done = python("-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0")
     assert done.returncode == 1
-    place = r"of (XRP/USDT|BTC/USDT|XRP/BTC) raised ZeroDivisionError at \S+/runs/live_view_bridge\.py:\d+"
-    told = rf"LiveViewBridge\._show_quotes {place}: planted; quotes cancelled; see "
+    callback = r"(_show_quotes of (XRP/USDT|BTC/USDT|XRP/BTC)|on_time_event)"
+    place = r"raised ZeroDivisionError at \S+/runs/live_view_bridge\.py:\d+"
+    told = rf"LiveViewBridge\.{callback} {place}: planted; quotes cancelled; see "
     assert re.search(told, done.stderr)
     Left.only(tmp_path).assert_ended("failed")
 
