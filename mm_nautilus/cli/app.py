@@ -15,6 +15,7 @@ from mm_nautilus.cli.data import data_app
 from mm_nautilus.cli.doctor import doctor_command
 from mm_nautilus.cli.frame import PROGRAM, open_closed_streams, run_command
 from mm_nautilus.cli.halt import halt_command, resume_command
+from mm_nautilus.cli.notify import notify_command
 from mm_nautilus.cli.output import run_unhurried
 from mm_nautilus.cli.report import compare_command, report_command
 from mm_nautilus.cli.sandbox import sandbox_command
@@ -35,6 +36,7 @@ app.command("search")(search_command)
 app.command("sandbox")(sandbox_command)
 app.command("halt")(halt_command)
 app.command("resume")(resume_command)
+app.command("notify")(notify_command)
 app.command("report")(report_command)
 app.command("compare")(compare_command)
 app.command("venue", cls=VenueHelp)(venue_command)

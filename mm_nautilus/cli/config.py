@@ -147,6 +147,13 @@ def _warnings(loaded: "AnyLoadedConfig") -> list[str]:
             from mm_nautilus.runs.inputs import import_own_code  # noqa: PLC0415 (the engine takes a second to load)
 
             import_own_code(loaded.config)
+        if not isinstance(loaded.config, RunConfig):
+            from mm_nautilus.notifications.services import service_problems  # noqa: PLC0415
+
+            found += [
+                f"Warning: {text}; a run is refused here"
+                for text in service_problems(loaded.config.notify.urls)
+            ]
     return list(dict.fromkeys(found))
 
 

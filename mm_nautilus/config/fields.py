@@ -219,6 +219,22 @@ OrderTag = Annotated[
 ]
 
 
+_VARIABLE: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_LONGEST_VARIABLE: Final = 100
+VariableName = Annotated[
+    str,
+    StringConstraints(pattern=_VARIABLE, max_length=_LONGEST_VARIABLE),
+    Allowed("the name of an environment variable"),
+]
+
+
+def is_variable_name(value: Any) -> bool:
+    """Return whether a value may be a `VariableName`."""
+    return (
+        isinstance(value, str) and len(value) <= _LONGEST_VARIABLE and re.match(_VARIABLE, value) is not None
+    )
+
+
 MOMENT_TEXT: Final = (
     "a date from 1970 to 2261, with or without a time, in UTC unless it has an offset, such as 2025-12-13 or "
     "2025-12-13T12:30:00Z"
@@ -264,7 +280,8 @@ def _read_duration(value: Any) -> timedelta:
     return value
 
 
-def _write_duration(value: timedelta) -> str:
+def write_duration(value: timedelta) -> str:
+    """Return a length of time as a configuration has it, such as ``1d12h``."""
     rest, words = round(value.total_seconds()), []
     for unit, seconds in _UNIT_SECONDS.items():
         count, rest = divmod(rest, seconds)
@@ -275,7 +292,7 @@ def _write_duration(value: timedelta) -> str:
 Duration = Annotated[
     timedelta,
     PlainValidator(_read_duration),
-    PlainSerializer(_write_duration, return_type=str),
+    PlainSerializer(write_duration, return_type=str),
     WithJsonSchema(
         {"type": "string", "pattern": _DURATION_PATTERN, "minLength": 2, "examples": ["2h", "1d12h"]}
     ),

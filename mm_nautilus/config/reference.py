@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from mm_nautilus.config.notifications import NotifyConfig
 from mm_nautilus.config.problems import allowed_text, describe, shown
 from mm_nautilus.config.rate_limit import RateLimitConfig
 from mm_nautilus.config.run import (
@@ -18,6 +19,7 @@ from mm_nautilus.config.run import (
     OutputConfig,
     RunConfig,
     VenueConfig,
+    as_yaml_values,
 )
 from mm_nautilus.config.sandbox import (
     FeedConfig,
@@ -43,6 +45,12 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], str], ...]] = (
         "prometheus",
         PrometheusConfig,
         "Of a sandbox run; [its page](prometheus.md) says more.",
+    ),
+    (
+        "Notifications",
+        "notify",
+        NotifyConfig,
+        "Of a sandbox run; [notifications](notifications.md) says more.",
     ),
     ("The venue", "venue", VenueConfig, "The simulated venue of a backtest or a sandbox run."),
     ("Fees", "venue.fees", FeeConfig, "Also under `venue.symbol_fees.SYMBOL`. Both keys must be given."),
@@ -110,4 +118,5 @@ def _default_text(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if isinstance(default, BaseModel):
         return "its keys' defaults"
+    default = as_yaml_values(default)
     return f"`{default}`" if isinstance(default, str) else f"`{shown(default)}`"

@@ -1,7 +1,7 @@
 """The configuration of a run: data, simulated venue, strategy, metrics and output."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
@@ -17,6 +17,7 @@ from mm_nautilus.config.fields import (
     Section,
     SymbolName,
     VenueName,
+    write_duration,
 )
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.rate_limit import RateLimitConfig
@@ -285,4 +286,6 @@ def as_yaml_values(value: Any) -> Any:
         return [as_yaml_values(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return write_duration(value)
     return str(value) if isinstance(value, PurePath) else value

@@ -20,8 +20,10 @@ from mm_nautilus.config.fields import (
     FolderPath,
     RecordedFolder,
     Section,
+    VariableName,
     finite_number,
 )
+from mm_nautilus.config.notifications import NotifyConfig
 from mm_nautilus.config.problems import Problem, refuse
 from mm_nautilus.config.run import (
     EXAMPLE_VENUE,
@@ -147,11 +149,6 @@ Host = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9.:_-]+$", max_length=253),
     Allowed("an address such as 127.0.0.1, or a host's name"),
 ]
-VariableName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100),
-    Allowed("the name of an environment variable"),
-]
 
 
 class WebConfig(Section):
@@ -210,6 +207,8 @@ class SandboxConfig(TradingConfig):
     """The live page."""
     prometheus: PrometheusConfig = PrometheusConfig()
     """Figures for a Prometheus server."""
+    notify: NotifyConfig = NotifyConfig()
+    """Messages to services such as Telegram, ntfy, email or a webhook."""
     output: OutputConfig = OutputConfig()
     """Where and what the run writes."""
 

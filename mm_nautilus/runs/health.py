@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from mm_nautilus.config.notifications import NotifyConfig
 from mm_nautilus.config.run import RunConfig
 from mm_nautilus.config.sandbox import FeedConfig, PrometheusConfig, SandboxConfig, WebConfig
 from mm_nautilus.data.catalog_files import waiting_sessions
@@ -24,6 +25,7 @@ from mm_nautilus.data.check import check_catalog
 from mm_nautilus.errors import ConfigError, DataError
 from mm_nautilus.live_view.access import Access, page_access, prometheus_access
 from mm_nautilus.live_view.scrapes import PACKAGES
+from mm_nautilus.notifications.services import PACKAGE, service_problems
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.folder import write_refusal, written_folders
 from mm_nautilus.runs.state_file import StateFile, fingerprint_of
@@ -34,7 +36,12 @@ _PYTHON: Final = (3, 13)
 _LOCK: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9_.-]+)==([^ \\;]+)", re.MULTILINE)
 _ENGINE: Final = "nautilus-trader"
-_EXTRAS: Final = {"metrics": PACKAGES, "venue": ("aiohttp",), "web": ("starlette", "uvicorn")}
+_EXTRAS: Final = {
+    "metrics": PACKAGES,
+    "notify": (PACKAGE,),
+    "venue": ("aiohttp",),
+    "web": ("starlette", "uvicorn"),
+}
 """Modules of the optional extras."""
 _SHOWN: Final = 5
 _GB: Final = 1e9
@@ -87,6 +94,7 @@ def run_checks(config: RunConfig | SandboxConfig, on_progress: OnProgress | None
             *_recording_checks(config),
             _served_check("live page", "web", "--web", config.web, page_access),
             _served_check("prometheus", "metrics", "--metrics-port", config.prometheus, prometheus_access),
+            _notify_check(config.notify),
         ]
     for key, folder in written_folders(config).items():
         found += _folder_checks(key, folder)
@@ -274,3 +282,18 @@ def _served_check[Config: (WebConfig, PrometheusConfig)](
         return Check(name, _PROBLEM, str(error))
     needs = "without a token" if asked.token is None else f"with the token in {config.token_variable}"
     return Check(name, _OK, f"at {config.host}, port {config.port}, {needs}")
+
+
+def _notify_check(config: NotifyConfig) -> Check:
+    if not config.urls:
+        return Check("notifications", _OK, "off: notify.urls names no variable")
+    lacking = _lacking("notify")
+    if lacking is not None:
+        return Check("notifications", _PROBLEM, f"they {lacking.replace('needs', 'need', 1)}")
+    problems = service_problems(config.urls)
+    if problems:
+        return Check("notifications", _PROBLEM, "; ".join(problems))
+    names = ", ".join(config.urls)
+    return Check(
+        "notifications", _OK, f"to {names}, which were not contacted; `mm-nautilus notify` sends a test"
+    )

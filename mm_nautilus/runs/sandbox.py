@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
 
 from nautilus_trader.live import NodeState
@@ -15,9 +16,12 @@ from mm_nautilus.checks.grouped_warnings import grouped_warnings
 from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
-from mm_nautilus.errors import MarketMakingError
+from mm_nautilus.errors import MarketMakingError, RunFailedError
 from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.web import LivePage
+from mm_nautilus.notifications.events import EndEvent
+from mm_nautilus.notifications.notifier import OUTBOX_SUFFIX, NotifiedRun, Notifier
+from mm_nautilus.notifications.services import refuse_unusable
 from mm_nautilus.report.console import status_line
 from mm_nautilus.report.session import fee_words
 from mm_nautilus.runs.assembly import fee_rates
@@ -43,6 +47,12 @@ _ENGINE_STOPS_AFTER_SECONDS: Final = WIND_DOWN_SECONDS + 0.5
 """When the engine is stopped from outside, because its control did not stop it."""
 _BACKLOG_SECONDS: Final = 60.0
 """Longest time in which the engine may process nothing but the events of an ended feed."""
+_NOTIFIED_AFTER_SIGNAL_SECONDS: Final = 3.8
+"""When, after a signal, services are no longer waited for: what they have not taken is kept."""
+_NOTIFIED_SECONDS: Final = 15.0
+"""The longest such wait at any other end."""
+_LAST_WORD_SECONDS: Final = 0.25
+"""Time to write the last message of an engine that hangs, which the next run then sends."""
 _ABANDONED_AFTER_SECONDS: Final = 4.5
 """When the process ends after a signal although the engine hangs, to keep the promise of five seconds."""
 
@@ -106,9 +116,25 @@ def run_sandbox(
         return _Sandbox(inputs, signals, say, beside).outcome()
 
 
+def _notifier(
+    inputs: SandboxInputs, beside: Beside, folder: Path, say: Callable[[str], None]
+) -> Notifier | None:
+    """Return the started notifier of a run that has services to notify."""
+    config, state = inputs.config, beside.state
+    if not config.notify.urls:
+        return None
+    path = (config.state.directory or folder) / f"{config.name}{OUTBOX_SUFFIX}"
+    continues = state is not None and state.account is not None
+    notifier = Notifier.open(config.notify, path, say, continues=continues)
+    is_simulated = any(spec.simulated for spec in inputs.specs.values())
+    notifier.start(NotifiedRun(config.name, tuple(inputs.specs), is_simulated))
+    return notifier
+
+
 def _refuse_before_writing(config: SandboxConfig, *, fresh: bool) -> None:
     """Check folders and the state file, so that a mistake leaves nothing behind."""
     refuse_unwritable_folders(config)
+    refuse_unusable(config.notify.urls)
     if config.state.directory is not None and not fresh:
         StateFile.look(config.state.directory, config.name, fingerprint_of(config))
 
@@ -160,8 +186,19 @@ class _Sandbox(Run[SandboxParts]):
         self._beside = beside
         self._session = StopController()
         self._has_returned = threading.Event()
+        self._notifier = _notifier(inputs, beside, self.folder, say)
         self.summary |= {"status": "starting", "folder": self.folder.name} | self._served
         write_summary(self.folder, self.summary)
+
+    def outcome(self) -> RunOutcome:
+        """Run to the end as every run does; a failure that was not reported before is notified as well."""
+        try:
+            return super().outcome()
+        except RunFailedError as error:
+            if (notifier := self._notifier) is not None:
+                notifier.end(EndEvent(time.time_ns(), "failed", error.reason, None))
+                notifier.close(self._notified_until)
+            raise
 
     def play(self) -> RunOutcome:
         page, endpoint, screen = self._beside.page, self._beside.endpoint, self._beside.screen
@@ -173,6 +210,7 @@ class _Sandbox(Run[SandboxParts]):
             self._session,
             self._beside,
             live=live,
+            notifier=self._notifier,
             kill_signals=lambda: self.signals.kills,
             on_report=lambda now_ns: self._report(parts, now_ns),
         )
@@ -201,6 +239,8 @@ class _Sandbox(Run[SandboxParts]):
         savers = [] if parts.saver is None else [parts.saver.save_last]
         error = self.save(parts, now_ns, error, *savers, lambda: parts.curve.keep_last(now_ns))
         gc.unfreeze()
+        if (owner := parts.owner) is not None:
+            error = first_fault([error, raised_by(lambda: owner.end(now_ns, parts.metrics, self.summary))])
         if (bridge := parts.bridge) is not None:
             stop = self.summary.get("stop")
             ended = (self.summary["status"], "" if stop is None else stop["text"])
@@ -211,6 +251,10 @@ class _Sandbox(Run[SandboxParts]):
             page.close()
         if endpoint is not None:
             endpoint.close()
+        if (notifier := self._notifier) is not None:
+            notifier.close(self._notified_until)
+            self.summary["notifications"] = notifier.summary
+            error = first_fault([error, raised_by(lambda: write_summary(self.folder, self.summary))])
         self._has_returned.set()
         for watcher in watchers:
             watcher.join(_LOOK_SECONDS)
@@ -222,6 +266,14 @@ class _Sandbox(Run[SandboxParts]):
         """What the run serves, by its sections of the configuration."""
         served = {"web": self._beside.page, "prometheus": self._beside.endpoint}
         return {key: None if each is None else each.summary for key, each in served.items()}
+
+    @property
+    def _notified_until(self) -> float:
+        """Until when services are waited for at the end, seconds of the monotonic clock."""
+        received_at = self.signals.received_at
+        if received_at is not None:
+            return received_at + _NOTIFIED_AFTER_SIGNAL_SECONDS
+        return time.monotonic() + _NOTIFIED_SECONDS
 
     def _report(self, parts: SandboxParts, now_ns: int) -> None:
         """Write the summary, and say a line of it if there is no screen."""
@@ -248,6 +300,7 @@ class _Sandbox(Run[SandboxParts]):
             "start": self._start,
             "feed": {**_feed_summary(self._inputs), "venue": self._beside.watch.to_dict()},
             **self._served,
+            "notifications": None if self._notifier is None else self._notifier.summary,
         }
 
     def failure(self, parts: SandboxParts, error: Exception | None) -> Failure | None:
@@ -306,6 +359,10 @@ class _Sandbox(Run[SandboxParts]):
             faulthandler.dump_traceback(file)
         self.summary["status"] = "interrupted"
         self.summary["stop"] = {"cause": StopCause.SIGNAL.value, "text": "the engine did not stop in time"}
+        if (notifier := self._notifier) is not None:
+            notifier.end(EndEvent(time.time_ns(), "interrupted", self.summary["stop"]["text"], None))
+            notifier.close(time.monotonic() + _LAST_WORD_SECONDS)
+            self.summary["notifications"] = notifier.summary
         write_summary(self.folder, self.summary)
         os._exit(self.signals.exit_code)
 

@@ -25,6 +25,7 @@ from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.state import LiveState
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.metrics.actor import MetricsActor, MetricsActorConfig
+from mm_nautilus.notifications.notifier import Notifier
 from mm_nautilus.risk.kill_switch import KillSwitch
 from mm_nautilus.runs.assembly import (
     ORDER_RATE,
@@ -41,6 +42,7 @@ from mm_nautilus.runs.curve_file import CurveFile, CurveKeeper
 from mm_nautilus.runs.fee_model import TieredFees
 from mm_nautilus.runs.kraken import FeedAddress, VenueWatch, data_client_config
 from mm_nautilus.runs.live_view_bridge import LiveViewBridge, Screen
+from mm_nautilus.runs.notification_bridge import NotificationBridge
 from mm_nautilus.runs.recorder import RunRecorder
 from mm_nautilus.runs.restoration import (
     add_restoration_client,
@@ -77,6 +79,8 @@ class SandboxParts(Parts[LiveNode, SessionControl]):
     curve: CurveKeeper
     bridge: LiveViewBridge | None
     """Feeds a live view, if there is one."""
+    owner: NotificationBridge | None
+    """Feeds notifications, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ def build_sandbox(
     beside: Beside,
     *,
     live: LiveState | None,
+    notifier: Notifier | None,
     kill_signals: Callable[[], int],
     on_report: Callable[[int], None],
 ) -> SandboxParts:
@@ -145,6 +150,7 @@ def build_sandbox(
     curve = CurveKeeper(beside.curve, metrics)
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
     bridge = None if live is None else LiveViewBridge(live)
+    owner = None if notifier is None else NotificationBridge(notifier, config.notify.summary_every)
     if isinstance(fees, TieredFees):
         fees.follow(strategy, inputs.specs, config)
     parts = SandboxParts(
@@ -155,12 +161,15 @@ def build_sandbox(
         traces=TraceRecorder(folder, is_live=True) if config.output.traces else None,
         control=control,
         others=[
-            actor for actor in (saver, restorer, beside.recording, guard, curve, bridge) if actor is not None
+            actor
+            for actor in (saver, restorer, beside.recording, guard, curve, bridge, owner)
+            if actor is not None
         ],
         node=node,
         saver=saver,
         curve=curve,
         bridge=bridge,
+        owner=owner,
     )
     for actor in parts.actors:
         node.add_actor(actor)

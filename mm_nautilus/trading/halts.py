@@ -105,7 +105,7 @@ class Halts:
             symbol.closing.flatten = ExitReason.HALT if halt.flatten else symbol.closing.flatten
             if self._strategy.is_running():
                 self._requote(symbol, now_ns)
-            self._report(symbol, QuotingState.HALTED, f"{reason}: {text}", now_ns)
+            self._report(symbol, QuotingState.HALTED, f"{reason}: {text}", now_ns, flattens=halt.flatten)
         if has_changed:
             self._persistence.publish_change()  # last: a subscriber writes it to disk, which takes time
 
@@ -122,11 +122,14 @@ class Halts:
         """Report a halt that was restored after a restart."""
         halt = symbol.guards.halt
         if halt is not None:
-            self._report(symbol, QuotingState.HALTED, f"is still {halt.reason}: {halt.text}", now_ns)
+            words = f"is still {halt.reason}: {halt.text}"
+            self._report(symbol, QuotingState.HALTED, words, now_ns, flattens=halt.flatten)
 
-    def _report(self, symbol: SymbolState, state: QuotingState, text: str, now_ns: int) -> None:
+    def _report(
+        self, symbol: SymbolState, state: QuotingState, text: str, now_ns: int, *, flattens: bool = False
+    ) -> None:
         log = self._strategy.log.info if state is QuotingState.QUOTING else self._strategy.log.warning
         line = symbol.guards.lines.take(f"MM: {symbol.name} {text}", now_ns)
         if line is not None:
             log(line)
-        self._strategy.publish_message(EVENTS_TOPIC, GuardChange(now_ns, symbol.name, state, text))
+        self._strategy.publish_message(EVENTS_TOPIC, GuardChange(now_ns, symbol.name, state, text, flattens))

@@ -320,9 +320,13 @@ class ClockState:
 
 @dataclass(frozen=True, slots=True)
 class GuardChange:
-    """A guard has changed one symbol's state at `ts_event`, nanoseconds since the epoch; the text is the reason."""
+    """A guard has changed one symbol's state at `ts_event`, nanoseconds since the epoch; the text is the reason.
+
+    `flattens` says that it is a halt that closes the position at market.
+    """
 
     ts_event: int
     symbol: str
     state: QuotingState
     text: str
+    flattens: bool = False

@@ -296,7 +296,8 @@ def test_overrides_in_the_schema_have_no_defaults():
 def test_every_key_is_described_in_the_schema(sandbox):
     schema = json.loads(schema_text(sandbox=sandbox))
     for section in [schema, *schema["$defs"].values()]:
-        for name, described in section["properties"].items():
+        mapping = section if "properties" in section else section["anyOf"][0]  # or a list in its place
+        for name, described in mapping["properties"].items():
             target = described.get("$ref", "").rpartition("/")[2]
             assert described.get("description") or schema["$defs"][target]["description"], name
 

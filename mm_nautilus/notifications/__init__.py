@@ -1,0 +1,1 @@
+"""Messages of a sandbox run to its owner, from plain values: nothing here knows the engine."""

@@ -1,0 +1,80 @@
+"""Hand one message to one service, in a process of its own: ``python -m mm_nautilus.notifications.sending``.
+
+It reads a JSON object from its standard input and answers with one. Only this process knows a service's URL and loads
+Apprise; what Apprise and its libraries say, which may contain the URL, is read for a status code and then dropped. The
+process ends itself when a service takes too long, even one that answers a byte at a time.
+"""
+
+import json
+import os
+import re
+import sys
+import threading
+from typing import Any, Final
+
+SECONDS: Final = 20.0
+"""Longest time for one message, the start of the process not counted."""
+_CONNECT_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 10.0
+_STATUS: Final = re.compile(r"error=(\d{3})\b")
+_NO_ANSWER: Final = "it cannot be reached, or did not answer"
+
+
+def _loaded(url: str) -> Any:
+    """Return the services of a URL, with bounded waits; there are none if Apprise cannot use it."""
+    import apprise  # noqa: PLC0415 - the extra may be missing where only the module's name is needed
+
+    asset = apprise.AppriseAsset(
+        app_id="mm-nautilus",
+        app_desc="mm-nautilus",
+        async_mode=False,  # in this thread: the process is the one that is given up
+        service_timeout=0,
+        storage_mode="memory",
+    )
+    services = apprise.Apprise(asset=asset)
+    services.add(url)
+    for service in services:
+        service.socket_connect_timeout = min(service.socket_connect_timeout, _CONNECT_SECONDS)
+        service.socket_read_timeout = min(service.socket_read_timeout, _READ_SECONDS)
+    return services
+
+
+def _unusable(variables: list[str]) -> dict[str, str]:
+    """Return why the URLs of some variables cannot be used, by their names."""
+    found = {}
+    for name in variables:
+        count = len(_loaded(os.environ[name]))
+        if count != 1:
+            found[name] = "holds no URL that Apprise can use" if not count else f"holds {count} URLs, not one"
+    return found
+
+
+def _refusal(variable: str, message: dict[str, str]) -> str | None:
+    """Send a message and return None, or why it was not taken, without any part of the URL."""
+    result = _loaded(os.environ[variable]).notify(
+        title=message["title"], body=message["body"], notify_type=message["level"], body_format="text"
+    )
+    if result:
+        return None
+    said = (entry.message for service in result for attempt in service for entry in attempt)
+    codes = [found[1] for line in said if (found := _STATUS.search(line)) is not None]
+    return f"it answered with HTTP status {codes[-1]}" if codes else _NO_ANSWER
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    request = json.load(sys.stdin)
+    if "message" in request:
+        watchdog = threading.Timer(SECONDS, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+        answer: Any = _refusal(request["variable"], request["message"])
+    else:
+        answer = _unusable(request["variables"])
+    sys.stdout.write(json.dumps({"answer": answer}))
+    sys.stdout.flush()
+    os._exit(0)  # threads of a service's library are not waited for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Decide which of a run's events are worth a message: halts, lost feeds, storms of guards, periods, the end."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from mm_nautilus.config.notifications import NotifyConfig
+from mm_nautilus.notifications import texts
+from mm_nautilus.notifications.events import EndEvent, Event, FeedEvent, Figures, GuardEvent, PeriodEvent
+from mm_nautilus.notifications.folding import Draft
+from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.system.plain_text import counted
+
+_HALTED: Final = "halted"
+_QUOTING: Final = "quoting"
+_PAUSED: Final = "paused"
+_END_LEVELS: Final = {"completed": "success", "interrupted": "warning"}
+
+
+@dataclass(slots=True)
+class _Symbol:
+    """One symbol's state, since when, how long it was in each, and its last changes."""
+
+    state: str
+    since_ns: int
+    spent: dict[str, float] = field(default_factory=dict)
+    changes: deque[float] = field(default_factory=deque)
+    storm: int = 0
+    """Changes of a storm so far, 0 without one."""
+
+    def enter(self, state: str, ts_event: int) -> None:
+        """Count the time in the present state and enter another."""
+        seconds = max(0, ts_event - self.since_ns) / SECOND_NS
+        self.spent[self.state] = self.spent.get(self.state, 0.0) + seconds
+        self.state, self.since_ns = state, ts_event
+
+
+class Watching:
+    """Follow a run's events; times are seconds of a clock that is never set, moments nanoseconds since the epoch.
+
+    Attributes
+    ----------
+    base
+        Figures at the start of the period of summaries, None before the first.
+    """
+
+    def __init__(
+        self, config: NotifyConfig, symbols: Sequence[str], start_ns: int, base: Figures | None
+    ) -> None:
+        self._config, self.base = config, base
+        self._symbols = {name: _Symbol(_PAUSED, start_ns) for name in symbols}
+        self._counted_since_ns = start_ns
+        self._lost: tuple[float, int] | None = None
+        self._is_loss_told = False
+        self._window = 60.0 * config.storm_minutes
+
+    def take(self, events: Sequence[Event], now: float) -> Iterator[Draft]:
+        """Yield the messages of events that arrived together; a halt of several symbols is one."""
+        groups: dict[tuple[str, str, bool], list[GuardEvent]] = {}
+        for event in events:
+            match event:
+                case GuardEvent():
+                    kind = self._kind(event)
+                    if kind is not None:
+                        groups.setdefault((kind, event.text, event.flattens), []).append(event)
+                    yield from self._storm(event, now)
+                case FeedEvent():
+                    yield from self._feed(event, now)
+                case PeriodEvent():
+                    yield from self._period(event)
+                case EndEvent():
+                    yield from self._grouped(groups)
+                    groups.clear()
+                    yield self._end(event)
+        yield from self._grouped(groups)
+
+    def due(self, now: float) -> Iterator[Draft]:
+        """Yield what only time shows: a feed that stays lost, the end of a storm."""
+        if self._lost is not None and not self._is_loss_told and now >= self._lost[0] + self._limit:
+            self._is_loss_told = True
+            line = f"no connection to the feed for more than {self._limit:g} s; nothing is quoted meanwhile"
+            yield Draft(self._lost[1], "disconnect", "", "failure", "the feed is disconnected", (line,))
+        for name, symbol in self._symbols.items():
+            if symbol.storm and self._is_calm(symbol, now):
+                line = f"it changed state {counted(symbol.storm, 'time')} in all"
+                symbol.storm = 0
+                yield Draft(
+                    symbol.since_ns, "guards", name, "info", f"{name}: guards are calm again", (line,)
+                )
+
+    def next_at(self, now: float) -> float | None:
+        """Return when something may be due, None if nothing is awaited."""
+        times = [now + 1.0] if any(symbol.storm for symbol in self._symbols.values()) else []
+        if self._lost is not None and not self._is_loss_told:
+            times.append(self._lost[0] + self._limit)
+        return min(times, default=None)
+
+    @property
+    def _limit(self) -> float:
+        return self._config.disconnect_seconds
+
+    def _kind(self, event: GuardEvent) -> str | None:
+        """Enter the event's state, and return whether it is a halt or a resume."""
+        symbol = self._symbols[event.symbol]
+        was_halted = symbol.state == _HALTED
+        symbol.enter(event.state, event.ts_event)
+        if event.state == _HALTED:
+            return "halt"
+        return "resume" if was_halted and event.state == _QUOTING else None
+
+    def _grouped(self, groups: Mapping[tuple[str, str, bool], Sequence[GuardEvent]]) -> Iterator[Draft]:
+        for (kind, text, flattens), events in groups.items():
+            names = ", ".join(dict.fromkeys(event.symbol for event in events))
+            is_halt = kind == "halt"
+            which = "all symbols: " if len(events) == len(self._symbols) > 1 else ""
+            lines = [f"{which}{names}", text]
+            if is_halt:
+                lines.append("positions are closed at market" if flattens else "positions are kept")
+                lines.append("it quotes again after `mm-nautilus resume`")
+            words = f"{'halted' if is_halt else 'quotes again'}: {names}"
+            ts_event = events[0].ts_event
+            yield Draft(ts_event, kind, names, "failure" if is_halt else "success", words, tuple(lines))
+
+    def _storm(self, event: GuardEvent, now: float) -> Iterator[Draft]:
+        """Begin a storm at the change that is one too many in the window, and count its changes."""
+        symbol = self._symbols[event.symbol]
+        symbol.changes.append(now)
+        is_calm = self._is_calm(symbol, now)
+        if symbol.storm:
+            symbol.storm += 1
+        elif not is_calm:
+            symbol.storm = len(symbol.changes)
+            line = (
+                f"its guards changed state {counted(symbol.storm, 'time')} within {self._config.storm_minutes:g} "
+                f"minutes, the last: {event.text}; the next message comes when they are calm again"
+            )
+            words = f"{event.symbol}: storm of guards"
+            yield Draft(event.ts_event, "guards", event.symbol, "warning", words, (line,))
+
+    def _is_calm(self, symbol: _Symbol, now: float) -> bool:
+        while symbol.changes and now - symbol.changes[0] > self._window:
+            symbol.changes.popleft()
+        return len(symbol.changes) <= self._config.storm_changes
+
+    def _feed(self, event: FeedEvent, now: float) -> Iterator[Draft]:
+        if not event.is_connected:
+            self._lost, self._is_loss_told = self._lost or (now, event.ts_event), False
+            return
+        lost, self._lost = self._lost, None
+        if lost is None:
+            return
+        if not self._is_loss_told and now - lost[0] < self._limit:
+            return
+        line = f"after {texts.length(now - lost[0])}, since {texts.utc(lost[1])}"
+        yield Draft(event.ts_event, "reconnect", "", "success", "the feed is connected again", (line,))
+
+    def _period(self, event: PeriodEvent) -> Iterator[Draft]:
+        """Begin a period at the run's first figures, unless it goes on from an earlier run; sum it up at its end."""
+        base, figures = self.base, event.figures
+        if base is not None and not event.is_over:
+            return
+        self.base = figures
+        if base is None:
+            return
+        lines = [*texts.period(base, figures), *self._states(figures.ts_event)]
+        yield Draft(figures.ts_event, "summary", "", "info", "summary", tuple(lines))
+
+    def _states(self, ts_event: int) -> list[str]:
+        """Return the line of how long symbols were halted and paused, and count anew."""
+        for symbol in self._symbols.values():
+            symbol.enter(symbol.state, ts_event)
+        lines = texts.states(
+            {name: each.spent for name, each in self._symbols.items()}, self._counted_since_ns
+        )
+        self._counted_since_ns = ts_event
+        for symbol in self._symbols.values():
+            symbol.spent = {}
+        return lines
+
+    def _end(self, event: EndEvent) -> Draft:
+        why = [] if not event.text else [event.text.splitlines()[0]]
+        lines = [*why, *texts.totals(event.figures)]
+        level = _END_LEVELS.get(event.status, "failure")
+        return Draft(event.ts_event, "end", "", level, f"the run has ended: {event.status}", tuple(lines))

@@ -1,0 +1,79 @@
+"""Messages wait in a file until each service has them."""
+
+import stat
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from mm_nautilus.notifications.events import Figures, Message, SymbolFigures
+from mm_nautilus.notifications.outbox import KEPT_DAYS, Outbox
+
+DAY = 86_400 * 1_000_000_000
+
+
+def message(number: int) -> Message:
+    return Message(f"id{number}", number, "halt", "failure", f"title {number}", "body")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run.notifications.json"
+
+
+def test_each_service_gets_each_message_once_in_order_over_restarts(path: Path) -> None:
+    outbox = Outbox(path, ["A", "B"])
+    for number in range(3):
+        outbox.put(message(number))
+    outbox.taken("A", message(0))
+    again = Outbox(path, ["A", "B"])
+    assert (again.next("A"), again.next("B")) == (message(1), message(0))
+    for number in range(3):
+        assert again.next("B") == message(number)
+        again.taken("B", message(number))
+    assert again.next("B") is None
+    assert again.counts()["A"]["waiting"] == 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_periods_base_is_kept_exactly(path: Path) -> None:
+    base = Figures(
+        7, "USDT", Decimal("-1.10"), Decimal("0.30"), 0.5, (SymbolFigures("A/B", 1, 0, "1 B", "2 A"),)
+    )
+    Outbox(path, ["A"]).set_base(base)
+    assert Outbox(path, ["A"]).base == base
+
+
+def test_messages_for_a_service_that_is_no_longer_named_are_dropped_with_a_word(path: Path) -> None:
+    Outbox(path, ["A", "B"]).put(message(0))
+    outbox = Outbox(path, ["B"])
+    assert outbox.notes == ["notifications: a message of kind halt is dropped: notify.urls no longer has A"]
+    assert outbox.next("B") == message(0)
+
+
+def test_what_is_too_old_or_too_much_is_dropped_and_counted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mm_nautilus.notifications.outbox.MOST_WAITING", 20)
+    outbox = Outbox(path, ["A"])
+    dropped = [outbox.put(message(number)) for number in range(22)]
+    assert sum(dropped) == 2
+    assert outbox.next("A") == message(2)
+    assert outbox.drop_old("A", KEPT_DAYS * DAY + 10) == 8
+    assert outbox.counts()["A"] == {"sent": 0, "waiting": 12, "dropped": 10}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', '{"version": 1, "messages": [{}]}', "\x00"])
+def test_a_damaged_file_is_kept_aside_and_said(path: Path, content: str) -> None:
+    path.write_text(content)
+    outbox = Outbox(path, ["A"])
+    assert "cannot be read" in outbox.notes[0]
+    assert outbox.next("A") is None
+    assert path.with_name(f"{path.name}.damaged").read_text() == content
+
+
+def test_a_folder_that_cannot_be_written_is_noted_and_messages_wait_in_memory(path: Path) -> None:
+    outbox = Outbox(path.parent / "missing" / "x.json", ["A"])
+    outbox.put(message(0))
+    assert outbox.failure is not None
+    assert outbox.next("A") == message(0)

@@ -1,0 +1,119 @@
+"""A session calls its owner: each event once, none lost, and the services' URLs are told to nobody."""
+
+import json
+import re
+import signal
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from sandbox_sessions import LeftBehind, configuration, is_held, quotes, session_of
+from webhooks import SECRET, Webhook
+
+from mm_nautilus.mock_kraken.process import VenueProcess
+
+SIMULATED = "(SIMULATED market data)"
+
+
+def overrides(*variables: str) -> list[str]:
+    return [f"notify.urls=[{', '.join(variables)}]", "notify.disconnect_seconds=1", "output.log_level=DEBUG"]
+
+
+def kinds(service: Webhook) -> list[str]:
+    """Return the messages' titles without the run's name and what it trades on."""
+    return [title.removeprefix("faults: ").removesuffix(f" {SIMULATED}") for title in service.titles]
+
+
+def api_state(url: str) -> str:
+    """Return what the live page says to programs."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request("GET", "/api/state")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def assert_kept_secret(folder: Path, *texts: str) -> None:
+    assert not any(SECRET in text for text in texts)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert {"summary.json", "config.yaml", "faults.notifications.json"} <= {file.name for file in files}
+    assert [file.name for file in files if SECRET.encode() in file.read_bytes()] == []
+
+
+def test_halt_resume_loss_and_end_arrive_once_each_while_another_service_hangs(
+    venue: VenueProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any
+) -> None:
+    config = configuration(tmp_path, venue)
+    with Webhook() as service, Webhook("hangs") as hanging:
+        monkeypatch.setenv("OWNER", service.url)
+        monkeypatch.setenv("HANGING", hanging.url)
+        words = [*overrides("OWNER", "HANGING"), "web.enabled=true", "web.port=0"]
+        with session_of(config, *words) as session:
+            page = re.search(r"http://\S+/", session.read_until("live page: "))
+            session.wait_until(quotes, "quotes")
+            assert command("halt", config, "--reason", "good night", "--flatten")[0] == 0
+            session.wait_until(lambda report: is_held(report, "halted by the kill switch"), "the halt")
+            assert "good night" in service.wait_for("halted:")["message"]
+            assert command("resume", config)[0] == 0
+            before = session.wait_until(quotes, "quotes again")
+            service.wait_for("quotes again:")
+            venue.control.refuse_reconnect("refused")
+            service.wait_for("the feed is disconnected")
+            venue.control.clear_faults()
+            service.wait_for("connected again")
+            after = session.wait_until(quotes, "quotes after the loss")
+            assert after["symbols"]["XRP/USDT"]["book_events"] > before["symbols"]["XRP/USDT"]["book_events"]
+            hanging.wait_until(lambda one: one.tries > 0, "a message that nobody answers")
+            assert page is not None
+            shown = api_state(page[0])
+            began = time.monotonic()
+            assert session.end() == 143
+            assert time.monotonic() - began < 5.0
+            assert_kept_secret(tmp_path, shown, session.errors, *session.said)
+        symbols = "XRP/USDT, BTC/USDT, XRP/BTC"
+        assert kinds(service) == [
+            f"halted: {symbols}",
+            f"quotes again: {symbols}",
+            "the feed is disconnected",
+            "the feed is connected again",
+            "the run has ended: interrupted",
+        ]
+        assert "positions are closed at market" in service.messages[0]["message"]
+        left = LeftBehind(tmp_path).summary["notifications"]["services"]
+        assert (left["OWNER"]["sent"], left["OWNER"]["waiting"]) == (5, 0)
+        assert left["HANGING"]["waiting"] == 5
+        assert hanging.messages == []
+
+
+@pytest.mark.long
+def test_what_waited_when_a_session_was_killed_is_sent_by_the_next_one(
+    venue: VenueProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any
+) -> None:
+    config = configuration(tmp_path, venue)
+    outbox = tmp_path / "state" / "faults.notifications.json"
+    with Webhook() as service:
+        service.shut()
+        monkeypatch.setenv("OWNER", service.url)
+        with session_of(config, *overrides("OWNER")) as session:
+            session.wait_until(quotes, "quotes")
+            assert command("halt", config)[0] == 0
+            session.wait_until(lambda report: is_held(report, "halted by the kill switch"), "the halt")
+            session.wait_until(lambda _: '"kind": "halt"' in outbox.read_text("utf-8"), "the message")
+            session.process.send_signal(signal.SIGKILL)
+            assert session.wait() == -signal.SIGKILL
+        assert_kept_secret(tmp_path, session.errors, *session.said)
+        (waiting,) = json.loads(outbox.read_text("utf-8"))["messages"]
+        assert waiting["waiting_for"] == ["OWNER"]
+        service.begin()
+        with session_of(config, *overrides("OWNER")) as session:
+            session.read_until("1 message of earlier runs will be sent")
+            service.wait_for("halted:", 2)
+            assert session.end() == 143
+        assert waiting["message"]["body"] in service.messages[0]["message"]
+        assert "is still halted by the kill switch" in service.messages[1]["message"]
+        assert kinds(service)[2:] == ["the run has ended: interrupted"]
+        assert json.loads(outbox.read_text("utf-8"))["messages"] == []
