@@ -193,7 +193,7 @@ def _fills(files: RunFiles, symbol: str) -> _Fills:
     table = files.table("fills", columns, symbol)
     trade_ids = texts(table, "trade_id")
     nowhere = dict.fromkeys((0.0, HORIZON_SECONDS), np.full(len(trade_ids), np.nan))
-    return table, _mids(files, symbol, trade_ids) if files.has_traces else nowhere
+    return table, mids_of_fills(files, symbol, trade_ids) if files.has_traces else nowhere
 
 
 def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFacts]:
@@ -316,7 +316,9 @@ def _array(table: pa.Table, name: str) -> NDArray[np.object_]:
     return np.array(texts(table, name), dtype=object)
 
 
-def _mids(files: RunFiles, symbol: str, trade_ids: list[str | None]) -> dict[float, NDArray[np.float64]]:
+def mids_of_fills(
+    files: RunFiles, symbol: str, trade_ids: list[str | None]
+) -> dict[float, NDArray[np.float64]]:
     """Return the mids at fills and at each horizon after them, in the order of the fills."""
     table = files.table("mark_outs", ["trade_id", "seconds", "mid_price"], symbol)
     row_of = {trade_id: row for row, trade_id in enumerate(trade_ids)}

@@ -16,6 +16,7 @@ from mm_nautilus.runs.inputs import RunInputs, prepare
 from mm_nautilus.runs.signals import SignalListener
 from mm_nautilus.runs.summary import run_summary
 from mm_nautilus.runs.tables import write_positions
+from mm_nautilus.runs.traces import copy_market_trades
 from mm_nautilus.runs.winding_down import Run, RunOutcome
 from mm_nautilus.trading.instruments import keep_size_digits
 
@@ -92,15 +93,23 @@ class _Backtest(Run[BacktestParts]):
         except Exception as raised:  # everything so far is saved first
             error = raised
         self._elapsed_seconds = time.perf_counter() - started
+        now_ns = max(parts.strategy.clock.timestamp_ns(), self._inputs.quote_ns)
         error = self.save(
             parts,
-            max(parts.strategy.clock.timestamp_ns(), self._inputs.quote_ns),
+            now_ns,
             error,
             lambda: write_positions(parts.node.get_engine_cache(RUN_ID), self.folder / "positions.parquet"),
+            lambda: self._copy_market_trades(min(now_ns, self._inputs.end_ns)),
             result=result,
         )
         parts.node.dispose()
         return self.end(parts, error)
+
+    def _copy_market_trades(self, end_ns: int) -> None:
+        inputs = self._inputs
+        if inputs.config.output.traces:
+            span = inputs.quote_ns, end_ns
+            copy_market_trades(inputs.config.catalog, inputs.specs.values(), span, self.folder)
 
     def figures(self, parts: BacktestParts, now_ns: int, status: str) -> dict[str, Any]:
         inputs = self._inputs

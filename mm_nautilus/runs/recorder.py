@@ -45,7 +45,8 @@ _IN_JOURNAL: Final = (
 )
 _FILL_COLUMNS: Final = attrgetter(
     *("ts_event", "symbol", "side", "price", "quantity", "fee", "currency", "liquidity", "order_type"),
-    *("purpose", "order_id", "trade_id"),
+    *("purpose", "order_id", "trade_id", "trade_pnl", "open_fees"),
+    *("position", "entry_price", "opened_ns"),
 )
 """A fill's names of the columns of `FILLS`."""
 _METRICS_COLUMNS: Final = itemgetter(*metrics_schema().names)

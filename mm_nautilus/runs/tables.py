@@ -31,6 +31,11 @@ FILLS: Final = pa.schema(
         "purpose": pa.string(),
         "client_order_id": pa.string(),
         "trade_id": pa.string(),
+        "trade_pnl": _AMOUNT,
+        "open_fees": _AMOUNT,
+        "position": _AMOUNT,
+        "entry_price": pa.float64(),
+        "ts_opened": _TIME,
     }
 )
 ORDERS: Final = pa.schema(
@@ -64,7 +69,7 @@ _POSITIONS: Final = pa.schema(
 )
 _KEPT_SECONDS: Final = 60
 """How long the engine keeps a closed order: who hears late of an execution still finds the order's purpose."""
-_COMPRESSION: Final = "zstd"
+COMPRESSION: Final = "zstd"
 
 type Row = tuple[Any, ...]
 """A row in the order of the columns."""
@@ -103,7 +108,7 @@ class Rows:
 
     def _write(self, part: pa.Table) -> None:
         with whole_file(self._parts / f"{self._number:06d}.parquet") as unfinished:
-            pq.write_table(part, unfinished, compression=_COMPRESSION)
+            pq.write_table(part, unfinished, compression=COMPRESSION)
         self._part = [part]
         if part.num_rows >= self._most_rows:
             self._number, self._part = self._number + 1, []
@@ -141,7 +146,7 @@ def _join(parts: list[Path], path: Path) -> None:
     schema = pq.read_schema(parts[0])
     with (
         whole_file(path) as unfinished,
-        pq.ParquetWriter(unfinished, schema, compression=_COMPRESSION) as writer,
+        pq.ParquetWriter(unfinished, schema, compression=COMPRESSION) as writer,
     ):
         for part in parts:
             writer.write_table(pq.read_table(part))

@@ -1,19 +1,26 @@
 """Record what a report draws: the market as the strategy saw it, its quotes, and what it sent."""
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
-from nautilus_trader.model import InstrumentId
+import pyarrow.parquet as pq
+from nautilus_trader.model import AggressorSide, InstrumentId
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.calibration.volatility import MINUTE_NS
-from mm_nautilus.runs.tables import Rows
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.market.instrument import InstrumentSpec
+from mm_nautilus.market.rows import Side, TradeBlock
+from mm_nautilus.runs.tables import COMPRESSION, Rows
 from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.system.store_url import CatalogPath
+from mm_nautilus.system.whole_file import whole_file
 from mm_nautilus.trading.fail_fast import GuardedActor
 from mm_nautilus.trading.messages import (
     EVENTS_TOPIC,
@@ -27,6 +34,7 @@ from mm_nautilus.trading.messages import (
 from mm_nautilus.trading.pausing import PausingTimer
 from mm_nautilus.trading.symbol_views import SymbolViews
 
+MARKET_TRADES_FILE: Final = "market_trades.parquet"
 _TIMER: Final = "traces"
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 _NUMBER: Final = pa.float64()
@@ -67,6 +75,11 @@ QUOTES: Final = pa.schema(
     }
 )
 """Whenever a working order, or the reason for not quoting a side, changes; the last row of a symbol is the end."""
+MARKET_TRADES: Final = pa.schema(
+    {"ts_event": _TIME, "symbol": _NAME, "price": _NUMBER, "size": _NUMBER, "aggressor": _NAME}
+)
+"""The trades of everybody, when they were received. A backtest's are copied from its catalog at its end, so that
+nothing is recorded while it runs; a live run's are those that the strategy counts: none too old, none twice."""
 _COUNTS: Final = (
     *("placed", "amended", "cancelled", "rejected", "denied", "fills", "maker_fills"),
     *("rate_limited", "points"),
@@ -75,6 +88,40 @@ ACTIONS: Final = pa.schema(
     {"ts_event": _TIME, "symbol": _NAME, **dict.fromkeys(_COUNTS, pa.int64())},
 )
 """Counts of a minute, for symbols with any."""
+_AGGRESSORS: Final = {AggressorSide.BUY: "BUY", AggressorSide.SELL: "SELL"}
+_SIDES: Final = {int(Side.BID): "BUY", int(Side.ASK): "SELL"}
+"""The taker's side as the engine and as a catalog have it; there is no name for an unknown one."""
+
+
+def copy_market_trades(
+    catalog: CatalogPath, specs: Iterable[InstrumentSpec], span: tuple[int, int], folder: Path
+) -> None:
+    """Write the market's trades of a backtest into its folder, from its catalog.
+
+    `span` has the first and the last moment, nanoseconds since the epoch. A DataError says that a file of the catalog
+    is damaged.
+    """
+    reader = CatalogReader(catalog)
+    with (
+        whole_file(folder / MARKET_TRADES_FILE) as unfinished,
+        pq.ParquetWriter(unfinished, MARKET_TRADES, compression=COMPRESSION) as writer,
+    ):
+        for spec in specs:
+            for block in reader.iter_trades(spec.instrument_id, *span):
+                writer.write_table(_trade_rows(block, spec))
+
+
+def _trade_rows(block: TradeBlock, spec: InstrumentSpec) -> pa.Table:
+    sides = [_SIDES.get(side) for side in block.aggressor.tolist()]
+    columns: tuple[Any, ...] = (
+        pa.array(block.ts_init).cast(_TIME),
+        [spec.symbol] * len(sides),
+        np.round(block.price_ticks * float(spec.price_increment), spec.price_precision),
+        np.round(block.size_lots * float(spec.size_increment), spec.size_precision),
+        sides,
+    )
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, MARKET_TRADES, strict=True)]
+    return pa.table(arrays, schema=MARKET_TRADES)
 
 
 @dataclass(slots=True)
@@ -106,7 +153,9 @@ class TraceRecorder(GuardedActor):
         self._mark_outs = Rows(folder / "mark_outs.parquet", MARK_OUTS)
         self._quotes = Rows(folder / "quotes.parquet", QUOTES)
         self._actions = Rows(folder / "actions.parquet", ACTIONS)
-        self._tables = self._market, self._mark_outs, self._quotes, self._actions
+        self._trades = Rows(folder / MARKET_TRADES_FILE, MARKET_TRADES) if is_live else None
+        tables = self._market, self._mark_outs, self._quotes, self._actions, self._trades
+        self._tables = [rows for rows in tables if rows is not None]
         self._watched: dict[InstrumentId, _Watched] = {}
         self._flushed_minute: int | None = None
 
@@ -133,6 +182,8 @@ class TraceRecorder(GuardedActor):
             watched = self._watched[instrument_id] = _Watched(view, asdict(view.counts), 0)
             self._begin_minute(watched, now_ns)
             view.on_quotes_changed.append(self.listener(self._write_quotes))
+            if self._is_live:
+                view.on_trade_counted.append(self.listener(self._write_trade))
             self._write_market(view, now_ns, view.sample())
 
     def _record_fill(self, fill: Fill) -> None:
@@ -201,6 +252,12 @@ class TraceRecorder(GuardedActor):
     def _write_quotes(self, state: QuoteState) -> None:
         ts_ns, instrument_id, *columns = state
         self._quotes.append((ts_ns, self._watched[instrument_id].view.spec.symbol, *columns))
+
+    def _write_trade(self, trade: Any) -> None:
+        if self._trades is not None:
+            symbol = self._watched[trade.instrument_id].view.spec.symbol
+            aggressor = _AGGRESSORS.get(trade.aggressor_side)
+            self._trades.append((trade.ts_init, symbol, float(trade.price), float(trade.size), aggressor))
 
     def _begin_minute(self, watched: _Watched, now_ns: int) -> None:
         """Write the counts of a symbol's minute if it is over, and wait for the end of the one that has begun."""

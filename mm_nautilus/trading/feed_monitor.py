@@ -191,6 +191,8 @@ class FeedMonitor:
         if symbol.guards.tape is not None:
             symbol.guards.tape.on_trade(trade.ts_init)
         if symbol.trades.takes(trade):
+            for callback in symbol.on_trade_counted:
+                callback(trade)
             return True
         if symbol.guards.old_trades.begins(trade.ts_init):
             self._log_old_trade(symbol, trade)

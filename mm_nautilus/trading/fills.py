@@ -28,6 +28,8 @@ class _Noted:
 
     event: OrderFilled
     purpose: str
+    before: tuple[float, int] | None
+    """Average price and opening, nanoseconds, of the position before it; None while flat."""
     origin: OrderOrigin | None = None
     market: MarketSample | None = None
 
@@ -51,7 +53,9 @@ class FillBook:
         """Count an execution and store it, with the market at that moment, until its position event comes."""
         symbol = order.symbol
         symbol.position.awaits_event = True
-        self._noted[symbol.name] = _Noted(event, order.purpose, order.origin(symbol.spec), symbol.sample())
+        self._noted[symbol.name] = _Noted(
+            event, order.purpose, symbol.position.opening, order.origin(symbol.spec), symbol.sample()
+        )
         if symbol.count_fill(event):
             self._log.warning(f"MM: {symbol.name} was filled by an old or repeated trade: {event.last_qty}")
         symbol.hold_position(self._portfolio, event.ts_init)
@@ -119,6 +123,7 @@ class FillBook:
         self, symbol: SymbolState, event: Any, replayed: Any, now_ns: int, paid: Decimal
     ) -> Fill:
         position = symbol.position
+        before = position.opening
         quantity = replayed.quantity.as_decimal()
         lots = round(quantity / symbol.spec.size_increment) * (-1 if replayed.is_short else 1)
         position.hold(lots, now_ns)
@@ -130,11 +135,13 @@ class FillBook:
         noted = self._noted.pop(symbol.name, None)
         if noted is None or noted.event.trade_id != event.trade_id:
             order = self._cache.order(event.client_order_id)
-            noted = _Noted(event, str(order.tags[0]) if order is not None and order.tags else "")
+            purpose = str(order.tags[0]) if order is not None and order.tags else ""
+            noted = _Noted(event, purpose, before)
         return self._fill(symbol, noted, booked or Booked())
 
     def _fill(self, symbol: SymbolState, noted: _Noted, booked: Booked) -> Fill:
         event, spec = noted.event, symbol.spec
+        entry_price, opened_ns = noted.before or (None, None)
         symbol.counts.trades += booked.trade_pnl is not None
         self._last_trade[symbol.name] = event.trade_id
         return Fill(
@@ -156,6 +163,8 @@ class FillBook:
             open_fees=symbol.position.results.open_fees,
             position=symbol.position.lots * spec.size_increment,
             cycle_pnl=booked.cycle_pnl,
+            entry_price=entry_price,
+            opened_ns=opened_ns,
             origin=noted.origin,
             market=noted.market,
         )

@@ -190,6 +190,8 @@ class Fill:
         Signed position after the execution, in base currency.
     cycle_pnl
         Realised PnL of the position that the execution closed, None if it closed none.
+    entry_price, opened_ns
+        Average price and opening of the position before the execution; None while flat.
     origin
         Where the order came from, None if that is no longer known.
     market
@@ -214,6 +216,8 @@ class Fill:
     open_fees: Decimal
     position: Decimal
     cycle_pnl: Decimal | None = None
+    entry_price: float | None = None
+    opened_ns: int | None = None
     origin: OrderOrigin | None = None
     market: MarketSample | None = None
 

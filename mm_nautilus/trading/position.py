@@ -130,6 +130,11 @@ class Position:
         self._since_ns = now_ns
         self.lots = lots
 
+    @property
+    def opening(self) -> tuple[float, int] | None:
+        """Average price of the open position and when it was opened, nanoseconds since the epoch; None while flat."""
+        return None if self.entry is None else (self.entry.entry_price, self.entry.opened_ns)
+
     def average_lots(self, now_ns: int) -> float:
         """Return the time-weighted mean of the absolute size, in lots."""
         if self._first_ns is None or now_ns <= self._first_ns:

@@ -112,6 +112,7 @@ class SymbolState(SymbolViews):
         self.moods = SymbolMoods(params, self, self.position, calibration)
         self.dependents: list[SymbolState] = []
         self.on_quotes_changed: list[Callable[[QuoteState], None]] = []
+        self.on_trade_counted: list[Callable[[Any], None]] = []
         self._planned: tuple[QuoteInputs, float | None, QuotePlan] | None = None
         # Quotes depend on the symbol's own mid price and position only.
         self._may_keep_band = (

@@ -1,6 +1,7 @@
 """Read access to a symbol for other components: current values, and changes of its quotes."""
 
 from collections.abc import Callable
+from typing import Any
 
 from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.state import GuardState, guard_state
@@ -25,6 +26,7 @@ class SymbolViews(Market):
     reservation_price: float | None
     cap_lots: int | None
     on_quotes_changed: list[Callable[[QuoteState], None]]
+    on_trade_counted: list[Callable[[Any], None]]
     _reported_ns: int
     _count_due_ns: float
     _before_count: Callable[[int], None]
