@@ -80,11 +80,10 @@ def draw_report(browser: Browser, report: Path) -> None:
     page.locator("#figure-equity").screenshot(path=IMAGES / "report-equity.png")
     page.locator('[data-tab="BTC/USDT"]').click()
     page.wait_for_selector("#view-2[data-drawn]")
-    page.locator('[data-seconds="600"]').click()
     page.wait_for_selector("#view-2[data-rows]")
     page.locator("#view-2").screenshot(path=IMAGES / "report-market.png")
-    for name in ("fill-quality", "trails"):
-        page.locator(f"#figure-{name}").screenshot(path=IMAGES / f"report-{name}.png")
+    page.locator("#figure-fill-quality").screenshot(path=IMAGES / "report-fill-quality.png")
+    page.locator(".panels").screenshot(path=IMAGES / "report-trails.png")
     context = browser.new_context(viewport={"width": NARROW, "height": 844}, color_scheme="dark")
     opened(context.new_page(), report).screenshot(path=IMAGES / "report-phone.png")
 

@@ -183,8 +183,8 @@ class OutputConfig(Section):
     report: bool = True
     """Whether the run writes its `report.html`."""
     traces: bool = True
-    """Whether the run writes `market`, `quotes`, `mark_outs` and `actions`, the tables that charts and fill quality are
-    made of."""
+    """Whether the run writes `market`, `market_trades`, `quotes`, `mark_outs` and `actions`, the tables that charts and
+    fill quality are made of."""
     compare_fee_pct: float | None = Field(None, ge=-1, le=10)
     """Fee of both sides, % of value, at which a run values its fills a second time; null leaves that out."""
     journal: Literal["full", "fills", "none"] = "full"

@@ -1,6 +1,6 @@
-"""The exits of a run: each of them, and the paths of its trailing stops."""
+"""The trailing stops of a run that were hit: their paths, and small charts of them on one scale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -9,141 +9,120 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mm_nautilus.pricing.exits import ExitReason
-from mm_nautilus.report.figures import SERIES, Figure, figure, line, series, significant, x_axis
+from mm_nautilus.report.figures import min_max_rows
+from mm_nautilus.report.fill_rows import FillRows
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+from mm_nautilus.system.moments import SECOND_NS, moment
 
 type Floats = NDArray[np.float64]
 
-_EXITS: Final = frozenset(reason.value for reason in ExitReason)
-_PATH_NS: Final = 300 * 1_000_000_000
+MOST_TRAILS: Final = 12
+"""Trailing stops that are drawn: the last ones."""
+_PATH_NS: Final = 300 * SECOND_NS
+_BUCKETS: Final = 60
 _BPS: Final = 10_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class ExitEntry:
-    """One exit that was filled: orders of one rule that no other execution of the symbol stands between."""
-
-    ts_ns: int
-    """When it was filled first, nanoseconds since the epoch."""
-    symbol: str
-    reason: str
-    """The pair and the rule."""
-    is_long: bool
-    entry_price: float | None
-    price: float
-    """The position's average price, None where it was not recorded, and the exit's, quote currency."""
-    quantity: float
-    """What was closed, base currency."""
-    trade_id: str | None
-
-    @property
-    def move_bps(self) -> float | None:
-        """How far the price had moved in the position's favour, bps of the entry, before fees."""
-        if self.entry_price is None:
-            return None
-        return (1.0 if self.is_long else -1.0) * _BPS * (self.price / self.entry_price - 1.0)
-
-
-def exit_entries(files: RunFiles) -> list[ExitEntry]:
-    """Return every exit of a run that was filled, in time order."""
-    found = [entry for symbol in files.summary["symbols"] for entry in _exits_of(files, symbol)]
-    return sorted(found, key=lambda entry: entry.ts_ns)
-
-
-def _exits_of(files: RunFiles, symbol: str) -> list[ExitEntry]:
-    columns = ["ts_event", "side", "price", "quantity", "purpose", "trade_id"]
-    table = files.table("fills", columns, symbol)
-    moments, prices, quantities = times(table), numbers(table, "price"), numbers(table, "quantity")
-    sides, trades = texts(table, "side"), texts(table, "trade_id")
-    purposes = texts(table, "purpose")
-    entries = _entry_prices(files, symbol)
-    alike = [list(rows) for _, rows in groupby(range(len(purposes)), key=purposes.__getitem__)]
-    return [
-        ExitEntry(
-            ts_ns=int(moments[rows[0]]),
-            symbol=symbol,
-            reason=str(purposes[rows[0]]),
-            is_long=sides[rows[0]] == "SELL",
-            entry_price=entries.get(trades[rows[0]]),
-            price=float((prices[rows] * quantities[rows]).sum() / quantities[rows].sum()),
-            quantity=float(quantities[rows].sum()),
-            trade_id=trades[rows[0]],
-        )
-        for rows in alike
-        if purposes[rows[0]] in _EXITS
-    ]
-
-
-def _entry_prices(files: RunFiles, symbol: str) -> dict[str | None, float]:
-    """Return the position's average price ahead of each fill, for those that had a position."""
-    if not files.has_traces:
-        return {}
-    table = files.table("market", ["trade_id", "entry_price"], symbol)
-    pairs = zip(texts(table, "trade_id"), numbers(table, "entry_price").tolist(), strict=True)
-    return {trade_id: price for trade_id, price in pairs if trade_id is not None and not np.isnan(price)}
+_WIDTH, _HEIGHT, _LEFT, _EDGE, _DASH = 240.0, 120.0, 34.0, 8.0, 6.0
+"""Size of a small chart, the room for its scale, what is left free around it, and a stop of one moment; units of its
+drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrailPath:
-    """A trailing stop from its arming, or five minutes before, to the exit."""
+    """A trailing stop from the opening of its position, or five minutes before, to the first fill of its exit."""
 
-    exit: ExitEntry
+    symbol: str
+    ts_ns: int
+    """When the exit was filled first, nanoseconds since the epoch."""
+    is_long: bool
+    pnl_bps: float
+    """What the exit's trades made, net of the fees of both ends, bps of the entry's value."""
     seconds: Floats
     """Time before the exit, negative."""
     price_bps: Floats
     trail_bps: Floats
-    """The exit price and the stop, bps from the entry in the position's favour."""
+    """The exit price and, from its arming on, the stop, bps from the entry in the position's favour, before fees."""
 
 
-def trail_paths(files: RunFiles, entries: Sequence[ExitEntry]) -> list[TrailPath]:
-    """Return the paths of the last trailing stops that were hit."""
-    hit = [
-        each
-        for each in entries
-        if each.reason == ExitReason.TRAILING_STOP.value and each.entry_price is not None
-    ]
-    return [_trail_path(files, entry) for entry in hit[-len(SERIES) :]]
+def trail_paths(files: RunFiles, fills: Mapping[str, FillRows]) -> list[TrailPath]:
+    """Return the paths of the last trailing stops that were hit, in time order."""
+    hit = [(rows, group) for rows in fills.values() for group in _trailing_exits(rows)]
+    hit.sort(key=lambda found: found[0].ts_ns[found[1][0]])
+    return [_trail_path(files, rows, group) for rows, group in hit[-MOST_TRAILS:]]
 
 
-def _trail_path(files: RunFiles, entry: ExitEntry) -> TrailPath:
+def _trailing_exits(rows: FillRows) -> list[list[int]]:
+    """Return the executions of each exit by a trailing stop: no other fill of the symbol stands between them."""
+    alike = groupby(range(len(rows.purposes)), key=rows.purposes.__getitem__)
+    found = [list(group) for purpose, group in alike if purpose == ExitReason.TRAILING_STOP.value]
+    return [group for group in found if not np.isnan(rows.entry_price[group[0]])]
+
+
+def _trail_path(files: RunFiles, rows: FillRows, group: list[int]) -> TrailPath:
+    is_long, entry = bool(rows.direction[group[0]] < 0), float(rows.entry_price[group[0]])
     columns = ["ts_event", "trade_id", "best_bid", "best_ask", "trailing_stop_price"]
-    table = files.table("market", columns, entry.symbol)
-    moments, trails = times(table), numbers(table, "trailing_stop_price")
-    prices = numbers(table, "best_bid" if entry.is_long else "best_ask")
+    table = files.table("market", columns, rows.symbol)
+    moments, trails = times(table), numbers(table, "trailing_stop_price").copy()
+    prices = numbers(table, "best_bid" if is_long else "best_ask")
     # Live, the row of a fill is some milliseconds younger than the fill.
-    last = texts(table, "trade_id").index(entry.trade_id) + 1
-    at_ns = int(moments[last - 1])
-    sign, at = (1.0 if entry.is_long else -1.0), entry.entry_price or np.nan
+    last = texts(table, "trade_id").index(rows.trade_ids[group[0]]) + 1
+    at_ns, sign = int(moments[last - 1]), 1.0 if is_long else -1.0
     unarmed = np.flatnonzero(np.isnan(trails[:last])) + 1
     # A stop that goes back was armed again between two rows: for a new position, or after an add at a loss.
     armed_again = np.flatnonzero(np.diff(sign * trails[:last], prepend=np.nan) < 0)
-    first = max(0, *unarmed[-1:], *armed_again[-1:], np.searchsorted(moments, at_ns - _PATH_NS))
-    rows = slice(min(first, max(last - 1, 0)), last)
+    trails[: max([0, *unarmed[-1:], *armed_again[-1:]])] = np.nan
+    since_ns = max(at_ns - _PATH_NS, int(rows.opened_ns[group[0]]))
+    part = slice(min(int(np.searchsorted(moments, since_ns)), last - 1), last)
+    closed = float(np.nansum(rows.closed[group]))
     return TrailPath(
-        entry,
-        (moments[rows] - at_ns) / 1e9,
-        sign * _BPS * (prices[rows] / at - 1.0),
-        sign * _BPS * (trails[rows] / at - 1.0),
+        rows.symbol,
+        int(rows.ts_ns[group[0]]),
+        is_long,
+        float(_BPS * np.nansum(rows.trade_pnl[group]) / (entry * closed)) if closed else np.nan,
+        (moments[part] - at_ns) / 1e9,
+        sign * _BPS * (prices[part] / entry - 1.0),
+        sign * _BPS * (trails[part] / entry - 1.0),
     )
 
 
-def trail_figure(paths: Sequence[TrailPath]) -> Figure:
-    """Return the figure of trailing stops: the exit price above its stop, until they met."""
-    traces: list[Figure] = []
-    for number, path in enumerate(paths):
-        name = f"{path.exit.symbol} {'long' if path.exit.is_long else 'short'} {number + 1}"
-        seconds: list[Any] = significant(path.seconds)
-        look: dict[str, Any] = {**series(number), "hover": "%{y:+.2f} bps from the entry"}
-        look["legendgroup"] = name
-        price, stop = significant(path.price_bps), significant(path.trail_bps)
-        traces.append(line(f"{name}: price", seconds, price, width=1, **look))
-        traces.append(line(f"{name}: stop", seconds, stop, width=3, is_step=True, **look))
-    return figure(
-        traces,
-        ["bps from the entry"],
-        [1],
-        pixels=420,
-        hovermode="closest",
-        xaxis=x_axis(ticksuffix=" s"),
-        yaxis={"ticksuffix": " bps"},
+def trail_panels(paths: Sequence[TrailPath]) -> list[dict[str, Any]]:
+    """Return small charts of trailing stops on one scale, with lines as the points of SVG.
+
+    Each has ``title``, ``ms`` (the exit's moment, milliseconds since the epoch), ``symbol``, ``price`` and ``stop``
+    (points), ``marks`` (height and text of its scale, bps from the entry) and ``seconds`` (its length).
+    """
+    values = np.concatenate(
+        [[0.0], *(column for path in paths for column in (path.price_bps, path.trail_bps))]
     )
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return [_panel(path, low, max(high, low + 1.0)) for path in paths]
+
+
+def _panel(path: TrailPath, low: float, high: float) -> dict[str, Any]:
+    def down(value: float) -> float:
+        return _EDGE + (high - value) / (high - low) * (_HEIGHT - 2 * _EDGE)
+
+    length = max(-float(path.seconds[0]), 1e-9)
+
+    def points(values: Floats, *, is_step: bool) -> str:
+        found: list[str] = []
+        for row in min_max_rows(values, _BUCKETS).tolist():
+            if np.isnan(values[row]):
+                continue
+            across = _LEFT + (path.seconds[row] + length) / length * (_WIDTH - _LEFT - _EDGE)
+            if is_step and found:
+                found.append(f"{across:.1f},{found[-1].partition(',')[2]}")
+            found.append(f"{across:.1f},{down(values[row]):.1f}")
+        if is_step and len(found) == 1:  # armed by the event that hit it
+            found.insert(0, f"{_WIDTH - _EDGE - _DASH:.1f},{found[0].partition(',')[2]}")
+        return " ".join(found)
+
+    return {
+        "title": f"{path.symbol} {moment(path.ts_ns):%H:%M:%S} {'long' if path.is_long else 'short'}",
+        "pnl_bps": path.pnl_bps,
+        "ms": path.ts_ns // 1_000_000,
+        "symbol": path.symbol,
+        "price": points(path.price_bps, is_step=False),
+        "stop": points(path.trail_bps, is_step=True),
+        "marks": [(f"{down(mark):.1f}", f"{mark:+z.0f}") for mark in sorted({low, 0.0, high})],
+        "seconds": f"{length:.0f}",
+    }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
 from mm_nautilus.report.derived import mids_of_fills
 from mm_nautilus.report.figures import pack
-from mm_nautilus.report.money import amount_decimals, is_dollar
+from mm_nautilus.report.money import amount_decimals, is_dollar, unsigned_amount
 from mm_nautilus.report.run_files import RunFiles, numbers, recorded_times, texts, times
 
 type Floats = NDArray[np.float64]
@@ -161,6 +161,8 @@ def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: 
         "digits": digits,
         "rate": value / turnover if turnover and value is not None else None,
         "open_fees": rows.open_fees,
+        "open_fees_text": unsigned_amount(rows.open_fees, figures["currency"], digits),
+        "mark_out_seconds": MARK_OUT_SECONDS,
         "purposes": [_REASONS.get(name, name.replace("_", " ")) for name in names],
         "start_ms": start_ns // _NS_PER_MS,
         "rows": len(rows.ts_ns),
@@ -179,4 +181,6 @@ def amount_digits(currency: str, *columns: Floats) -> int:
     values = values[~np.isnan(values)]
     least = amount_decimals(currency)
     whole = range(least, _MOST_DIGITS)
-    return next((digits for digits in whole if (np.round(values, digits) == values).all()), _MOST_DIGITS)
+    return next(
+        (n for n in whole if np.allclose(np.round(values, n), values, 0, 10.0 ** (-n - 3))), _MOST_DIGITS
+    )

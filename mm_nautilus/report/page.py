@@ -14,8 +14,9 @@ from mm_nautilus.report.charts import (
     reasons_figure,
 )
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_figure, trail_paths
+from mm_nautilus.report.exits import trail_panels, trail_paths
 from mm_nautilus.report.figures import Figure
+from mm_nautilus.report.fill_rows import MARK_OUT_SECONDS, fill_rows, fill_view
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
 from mm_nautilus.report.html import digest, html, plotly_basic, source, templates
 from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount
@@ -52,7 +53,7 @@ from mm_nautilus.system.whole_file import write_whole
 REPORT: Final = "report.html"
 """The report's name in the run's folder."""
 _MOST_LISTED: Final = 100
-"""Exits, and changes of guards, that are listed: the last ones."""
+"""Changes of guards that are listed: the last ones."""
 _FAILURE: Final = "failure.txt"
 
 
@@ -62,21 +63,24 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     A DataError says that the folder is not a run's, the run has written no figures yet, or a file in it is missing or
     damaged.
     """
-    page = render("report.html.jinja", **page_parts(read_run(folder)))
+    page = render("report.html.jinja", "fills.js", "market.js", **page_parts(read_run(folder)))
     path = out or folder / REPORT
     write_whole(path, page)
     return path
 
 
-def render(template: str, **parts: Any) -> str:
-    """Return a page from one of the package's templates; ``figures`` and ``views`` are what its script draws."""
+def render(template: str, *more_scripts: str, **parts: Any) -> str:
+    """Return a page from one of the package's templates; ``figures`` are what its script draws.
+
+    `more_scripts` lie beside the templates and come after the script of all pages.
+    """
     environment = templates("mm_nautilus.report")
-    scripts = [plotly_basic(), source(environment, "page.js")]
+    scripts = [plotly_basic(), source(environment, "page.js", *more_scripts)]
     policy = (
         f"default-src 'none'; script-src {' '.join(map(digest, scripts))}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    style = source(environment, "page.css")
+    style = source(environment, "page.css", "market.css")
     return html(environment, template, style=style, scripts=scripts, policy=policy, **parts)
 
 
@@ -85,16 +89,17 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     summary = files.summary
     symbols = summary["symbols"]
     start_ns, end_ns, notes = _span(files)
-    exits = exit_entries(files)
     guards = read_guard_log(files)
     changes = () if guards is None else guards.entries
     listed = [_listed(entry, state=entry.state.value, text=entry.text) for entry in changes[-_MOST_LISTED:]]
     figures = _figures(files, start_ns, end_ns)
-    if paths := trail_paths(files, exits):
-        figures["trails"] = trail_figure(paths)
+    fills = {symbol: fill_rows(files, symbol) for symbol in symbols}
     views: dict[str, Any] = {}
     if files.has_traces:
-        views = {symbol: symbol_view(symbol_traces(files, symbol), start_ns, end_ns) for symbol in symbols}
+        views = {
+            symbol: symbol_view(symbol_traces(files, rows), start_ns, end_ns)
+            for symbol, rows in fills.items()
+        }
     return {
         "summary": summary,
         "heading": _heading(summary),
@@ -119,10 +124,12 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "fee_table": fee_table(summary),
         "fee_columns": FEE_COLUMNS,
         "exit_table": exit_table(summary["exits"]),
-        "exit_list": [
-            _exit_cells(entry, price_decimals(symbols[entry.symbol])) for entry in exits[-_MOST_LISTED:]
+        "fill_views": [
+            fill_view(rows, symbols[symbol], start_ns, price_decimals(symbols[symbol]))
+            for symbol, rows in fills.items()
         ],
-        "exits_left_out": max(0, len(exits) - _MOST_LISTED),
+        "mark_out_seconds": f"{MARK_OUT_SECONDS:g}",
+        "trails": trail_panels(trail_paths(files, fills)) if files.has_traces else [],
         "statistics": statistics_rows(summary) if files.is_complete else None,
         "venue": _venue_rows(summary),
         "config_text": files.config_text,
@@ -285,21 +292,10 @@ def _guard_table(
     ]
 
 
-def _listed(at: GuardEntry | ExitEntry, **texts: str) -> dict[str, Any]:
+def _listed(at: GuardEntry, **texts: str) -> dict[str, Any]:
     """Return a line of a list, with its moment in words and for the charts."""
     time = f"{moment(at.ts_ns):%m-%d %H:%M:%S}"
     return {"time": time, "ms": at.ts_ns // 1_000_000, "symbol": at.symbol, **texts}
-
-
-def _exit_cells(entry: ExitEntry, decimals: int) -> dict[str, Any]:
-    return _listed(
-        entry,
-        reason=entry.reason.replace("_", " "),
-        side="long" if entry.is_long else "short",
-        entry=NONE if entry.entry_price is None else f"{entry.entry_price:,.{decimals}f}",
-        price=f"{entry.price:,.{decimals}f}",
-        move=NONE if entry.move_bps is None else f"{entry.move_bps:+z.2f} bps",
-    )
 
 
 _SWITCHES: Final = {

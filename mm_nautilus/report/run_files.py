@@ -139,8 +139,9 @@ def times(table: pa.Table) -> NDArray[np.int64]:
 
 def recorded_times(table: pa.Table, column: str = "ts_event") -> NDArray[np.int64]:
     """Return the moments of rows as they were written, nanoseconds since the epoch; 0 where there is none."""
-    moments = pc.cast(table[column], pa.timestamp("ns", tz="UTC")).cast(pa.int64())
-    values: NDArray[np.int64] = pc.fill_null(moments, 0).to_numpy()
+    moments: Any = pc.cast(table[column], pa.timestamp("ns", tz="UTC")).cast(pa.int64())
+    filled: Any = pc.fill_null(moments, 0)
+    values: NDArray[np.int64] = filled.to_numpy()
     return values
 
 

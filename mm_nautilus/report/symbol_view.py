@@ -1,4 +1,4 @@
-"""One symbol's market, quotes and fills: an overview to draw at once, and all of it for zooming in."""
+"""One symbol's market, quotes and fills: packed columns, and the figure that the page's script draws of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,32 +11,31 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
-from mm_nautilus.report.figures import (
-    Figure,
-    bars,
-    figure,
-    hatching,
-    milliseconds,
-    pack,
-    significant,
-    thin_line,
-    thinned_rows,
-)
+from mm_nautilus.report.figures import Figure, bars, figure, hatching, line, pack, thinned_rows
+from mm_nautilus.report.fill_rows import FillRows
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+from mm_nautilus.system.moments import SECOND_NS
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-OVERVIEW_BUCKETS: Final = 600
-"""Stretches a line of the overview is drawn with."""
+MOST_POINTS: Final = 1_200
+"""Points that a line is drawn with at once: two of each stretch, its lowest and its highest."""
 SHARE_BUCKETS: Final = 120
 """Bars of the time without a quote."""
-_MOST_FILLS: Final = 400
+MOST_FILLS: Final = 400
 """Fills of a side that are drawn at once."""
 _FEW_FILLS: Final = 120
 """Fills of a side that are drawn large."""
+MOST_TRADES: Final = 500
+"""Trades of the market that are drawn at once, the largest."""
 _MOST_ROWS: Final = 130_000
 """Rows of the market, and of the quotes, that the page carries for one symbol: a day and a half of seconds."""
+_MOST_MARKET_TRADES: Final = 20_000
+"""The market's trades that the page carries for one symbol, the largest."""
+_OPENING_NS: Final = (300 * SECOND_NS, 900 * SECOND_NS, 3_600 * SECOND_NS)
+_OPENING_FILLS: Final = 3
+"""A figure opens at the shortest of these stretches with so many fills."""
 _NS_PER_MS: Final = 1_000_000
 _MOST_MS: Final = 2**31 - 1
 _BPS: Final = 10_000.0
@@ -52,6 +51,16 @@ class OuterQuotes(NamedTuple):
     ask: Floats
 
 
+class MarketTrades(NamedTuple):
+    """The trades of everybody, their moments in nanoseconds since the epoch, prices in quote and sizes in base."""
+
+    ts_ns: Ints
+    price: Floats
+    size: Floats
+    direction: Floats
+    """1 where the taker bought, -1 where it sold, 0 where that is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolTraces:
     """What the run recorded of one symbol; moments are in nanoseconds since the epoch."""
@@ -60,19 +69,22 @@ class SymbolTraces:
     base: str
     quote: str
     tick: float
+    lot: float
     decimals: int
-    """Price increment, and the digits behind the point of a mid."""
+    """Price and size increment, and the digits behind the point of a mid."""
     market: dict[str, Floats]
     market_ns: Ints
     quotes: dict[str, Floats]
-    """Columns of ``market.parquet`` and, of the nearest quotes, ``quotes.parquet``; sizes in base currency."""
+    """Columns of ``market.parquet`` and, of the nearest quotes, ``quotes.parquet``."""
     quotes_ns: Ints
     bid_reasons: Ints
     ask_reasons: Ints
     """For each row of the quotes the number of the reason in `reasons`, -1 while the side is wanted."""
     reasons: tuple[str, ...]
-    fills: dict[str, Floats]
-    fills_ns: Ints
+    trades: MarketTrades
+    left_out_trades: int
+    """How many smaller trades of the market are left out."""
+    fills: FillRows
     outer: tuple[OuterQuotes, ...] = ()
     """Quotes of the levels further out, the nearest first."""
 
@@ -92,26 +104,27 @@ _MARKET: Final = (
     "inventory_cap",
     "trailing_stop_price",
 )
-_QUOTES: Final = ("bid_price", "bid_size", "ask_price", "ask_size")
-_FILLS: Final = ("price", "quantity", "commission")
+_QUOTES: Final = ("bid_price", "ask_price")
+_DIRECTIONS: Final = {"BUY": 1.0, "SELL": -1.0, None: 0.0}
 
 
-def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
-    """Read what a run recorded of one symbol; a DataError says that a table is missing or damaged."""
+def symbol_traces(files: RunFiles, fills: FillRows) -> SymbolTraces:
+    """Read what a run recorded of its fills' symbol; a DataError says that a table is missing or damaged."""
+    symbol = fills.symbol
     figures = files.summary["symbols"][symbol]
     market = files.table("market", ["ts_event", *_MARKET], symbol)
     all_quotes = files.table("quotes", ["ts_event", *_QUOTES, "bid_reason", "ask_reason", "level"], symbol)
     quotes = all_quotes.filter(pc.field("level") == 1)
-    fills = files.table("fills", ["ts_event", *_FILLS, "side", "liquidity"], symbol)
     bid_reasons, ask_reasons = texts(quotes, "bid_reason"), texts(quotes, "ask_reason")
     reasons = tuple(sorted({reason for reason in (*bid_reasons, *ask_reasons) if reason is not None}))
     codes = {reason: code for code, reason in enumerate(reasons)} | {None: -1}
-    increment = Decimal(figures["price_increment"])
+    trades, left_out = _market_trades(files, symbol)
     return SymbolTraces(
         symbol=symbol,
         base=figures["base_currency"],
         quote=figures["currency"],
-        tick=float(increment),
+        tick=float(figures["price_increment"]),
+        lot=float(figures["size_increment"]),
         decimals=price_decimals(figures),
         market={name: numbers(market, name) for name in _MARKET},
         market_ns=times(market),
@@ -120,10 +133,23 @@ def symbol_traces(files: RunFiles, symbol: str) -> SymbolTraces:
         bid_reasons=np.array([codes[reason] for reason in bid_reasons], dtype=np.int64),
         ask_reasons=np.array([codes[reason] for reason in ask_reasons], dtype=np.int64),
         reasons=reasons,
-        fills=_fill_columns(fills),
-        fills_ns=times(fills),
+        trades=trades,
+        left_out_trades=left_out,
+        fills=fills,
         outer=_outer_quotes(all_quotes),
     )
+
+
+def _market_trades(files: RunFiles, symbol: str) -> tuple[MarketTrades, int]:
+    """Return the market's trades, the largest of very many, and how many that leaves out."""
+    table = files.table("market_trades", ["ts_event", "price", "size", "aggressor"], symbol)
+    sizes = numbers(table, "size")
+    if len(sizes) > _MOST_MARKET_TRADES:
+        largest = np.argpartition(sizes, -_MOST_MARKET_TRADES)[-_MOST_MARKET_TRADES:]
+        table = table.take(np.sort(largest))
+    directions = np.array([_DIRECTIONS[side] for side in texts(table, "aggressor")], dtype=np.float64)
+    trades = MarketTrades(times(table), numbers(table, "price"), numbers(table, "size"), directions)
+    return trades, len(sizes) - len(directions)
 
 
 def _outer_quotes(table: pa.Table) -> tuple[OuterQuotes, ...]:
@@ -140,48 +166,51 @@ def price_decimals(figures: Mapping[str, Any]) -> int:
     return decimal_places(Decimal(figures["price_increment"])) + 1
 
 
-def _fill_columns(table: pa.Table) -> dict[str, Floats]:
-    columns = {name: numbers(table, name) for name in _FILLS}
-    columns["is_buy"] = np.array([side == "BUY" for side in texts(table, "side")], dtype=np.float64)
-    columns["is_maker"] = np.array([code == "MAKER" for code in texts(table, "liquidity")], dtype=np.float64)
-    return columns
+def opening_span(fills_ns: Ints, start_ns: int, end_ns: int) -> tuple[int, int]:
+    """Return the stretch of a run at which its figure opens, nanoseconds since the epoch.
 
-
-def reason_shares(traces: SymbolTraces, start_ns: int, end_ns: int, buckets: int) -> Floats:
-    """Return the share of time each reason kept a side without a quote, both sides together.
-
-    The span, nanoseconds since the epoch, is cut into equal stretches. There is one row a reason and one column a
-    stretch; % of twice the stretch, as there are two sides.
+    It is the one with the most fills, of five minutes or, where no such stretch has three, of a quarter of an hour or
+    an hour; the whole run where there is no fill or it is no longer than that.
     """
-    edges = np.linspace(0.0, end_ns - start_ns, buckets + 1)
-    shares = np.zeros((len(traces.reasons), buckets))
-    if end_ns <= start_ns or not len(traces.quotes_ns):
-        return shares
-    moments = (traces.quotes_ns - start_ns).astype(np.float64)
-    for codes in (traces.bid_reasons, traces.ask_reasons):
-        for code in range(len(traces.reasons)):
-            held = np.concatenate([[0.0], np.cumsum(np.diff(moments) * (codes[:-1] == code))])
-            shares[code] += np.diff(np.interp(edges, moments, held))
-    return 100.0 * shares / (2.0 * (end_ns - start_ns) / buckets)
+    for length in _OPENING_NS:
+        if not len(fills_ns) or end_ns - start_ns <= length:
+            break
+        counts = np.searchsorted(fills_ns, fills_ns + length, side="right") - np.arange(len(fills_ns))
+        if counts.max() >= _OPENING_FILLS or length == _OPENING_NS[-1]:
+            first = int(np.argmax(counts))
+            last = first + int(counts[first]) - 1
+            middle = (int(fills_ns[first]) + int(fills_ns[last])) // 2
+            begin = min(max(middle - length // 2, start_ns), end_ns - length)
+            return begin, begin + length
+    return start_ns, end_ns
 
 
 def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, Any]:
     """Return what a page shows of one symbol in a run's span, nanoseconds since the epoch.
 
-    ``figure`` of the overview, and for zooming in the packed columns of ``market``, ``quotes`` and ``fills``.
+    ``figure`` has what is drawn without its points, which the script takes from the packed columns of ``market``,
+    ``quotes`` and ``trades``, and from those of the fills beside it.
     """
     market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
     quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)
     outer = [(quotes, thinned_rows(len(quotes.ts_ns), _MOST_ROWS)) for quotes in traces.outer]
+    trades = traces.trades
+    trade_columns: _Columns = {
+        "price": (trades.price, traces.tick),
+        "size": (trades.size, traces.lot),
+        "direction": (trades.direction, 1.0),
+    }
     return {
-        "figure": _overview(traces, start_ns, end_ns),
+        "figure": _figure(traces),
         "reasons": list(traces.reasons),
         "start_ms": start_ns // _NS_PER_MS,
         "end_ms": end_ns // _NS_PER_MS,
+        "opening": [edge // _NS_PER_MS for edge in opening_span(traces.fills.ts_ns, start_ns, end_ns)],
         "share_buckets": SHARE_BUCKETS,
-        "most_points": 2 * OVERVIEW_BUCKETS,
-        "most_fills": _MOST_FILLS,
+        "most_points": MOST_POINTS,
+        "most_fills": MOST_FILLS,
         "few_fills": _FEW_FILLS,
+        "most_trades": MOST_TRADES,
         "base": traces.base,
         "quote": traces.quote,
         "decimals": traces.decimals,
@@ -190,6 +219,7 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
             "quotes": len(traces.quotes_ns)
             - len(quote_rows)
             + sum(len(quotes.ts_ns) - len(rows) for quotes, rows in outer),
+            "trades": traces.left_out_trades,
         },
         "market": _packed(traces.market_ns, start_ns, market_rows, _market_columns(traces)),
         "quotes": _packed(traces.quotes_ns, start_ns, quote_rows, _quote_columns(traces)),
@@ -197,7 +227,7 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
             _packed(ts_ns, start_ns, rows, {"bid": (bid, traces.tick), "ask": (ask, traces.tick)})
             for (_, ts_ns, bid, ask), rows in outer
         ],
-        "fills": _packed(traces.fills_ns, start_ns, slice(None), _fill_columns_of(traces)),
+        "trades": _packed(trades.ts_ns, start_ns, slice(None), trade_columns),
     }
 
 
@@ -217,9 +247,8 @@ def _market_columns(traces: SymbolTraces) -> _Columns:
     largest = float(np.nanmax(sizes)) if np.isfinite(sizes).any() else 1.0
     size_unit = (largest or 1.0) / 1e6
     return {
-        "bid": (market["best_bid"], tick),
-        "ask": (market["best_ask"], tick),
-        "mid": (market["mid_price"], tick / 2),
+        "best_bid": (market["best_bid"], tick),
+        "best_ask": (market["best_ask"], tick),
         "trail": (market["trailing_stop_price"], tick / 100),
         "shift": (traces.shift_bps, 10.0**-_SHIFT_DIGITS),
         "inventory": (market["inventory"], size_unit),
@@ -236,136 +265,134 @@ def _quote_columns(traces: SymbolTraces) -> _Columns:
     }
 
 
-def _fill_columns_of(traces: SymbolTraces) -> _Columns:
-    units = {"price": traces.tick, "quantity": 1e-8, "commission": 1e-10, "is_buy": 1.0, "is_maker": 1.0}
-    return {
-        "fee" if name == "commission" else name: (traces.fills[name], unit) for name, unit in units.items()
-    }
+# -- The figure ---------------------------------------------------------------------------------------------
 
 
-# -- The overview -------------------------------------------------------------------------------------------
-
-
-def _overview(traces: SymbolTraces, start_ns: int, end_ns: int) -> Figure:
-    """Return the figure as it is before zooming; the page's script knows its traces by ``meta``."""
-    shift = traces.shift_bps
-    shift_look: dict[str, Any] = {"colour": "@s4", "hover": "%{y:.3f} bps", "row": 3, "is_step": True}
+def _figure(traces: SymbolTraces) -> Figure:
+    """Return the figure without its points; the page's script knows its traces by ``meta``."""
+    shift = _line("shift", "reservation - mid", colour="@total", hover="%{y:.3f} bps", row=3, is_step=True)
     drawn = [
         *_price_lines(traces),
-        _fill_marks(traces, "buys", is_buy=True),
-        _fill_marks(traces, "sells", is_buy=False),
+        *_market_marks(),
+        _fill_marks("buys", "bought", "@buy"),
+        _fill_marks("sells", "sold", "@sell"),
+        _chosen_fill(),
         *_inventory_lines(traces),
-        _thin_line("shift", "reservation - mid", traces.market_ns, shift, **shift_look),
-        *_share_bars(traces, start_ns, end_ns),
+        shift | {"showlegend": False},
+        *_share_bars(traces),
     ]
-    has_shift = bool((np.nan_to_num(shift) != 0).any())
+    has_shift = bool((np.nan_to_num(traces.shift_bps) != 0).any())
     titles = (
-        f"mid, our quotes and fills, {traces.quote}",
+        f"touch, our quotes and fills, {traces.quote}",
         f"inventory since the start and its cap, {traces.base}",
         f"reservation price minus mid, bps of the mid{'' if has_shift else ': none in this run'}",
         "time without a quote, % of both sides",
     )
-    made = figure(drawn, titles, (5, 2, 2, 2), pixels=900, barmode="stack", bargap=0)
+    made = figure(drawn, titles, (6, 2, 1.5, 1.5), pixels=900, barmode="stack", bargap=0)
     made["layout"]["yaxis"] |= {"tickformat": f",.{traces.decimals}~f"}
     made["layout"]["yaxis2"] |= {"tickformat": ",.8~f"}
     made["layout"]["yaxis3"] |= {"rangemode": "tozero"}
     made["layout"]["yaxis4"] |= {"range": [0, 100]}
-    made["layout"]["xaxis"] |= {"range": [start_ns // _NS_PER_MS, end_ns // _NS_PER_MS]}
     return made
 
 
+def _line(key: str, name: str, **look: Any) -> Figure:
+    return line(name, [], [], meta={"key": key}, **look)
+
+
 def _price_lines(traces: SymbolTraces) -> list[Figure]:
-    """Return mid, our quotes and the trailing stop; further levels are thinner, and are hidden with the nearest."""
+    """Return touch, our quotes and the trailing stop; further levels are thinner, and are hidden with the nearest."""
     price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
     own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
-    market_ns, market, quotes_ns, quotes = traces.market_ns, traces.market, traces.quotes_ns, traces.quotes
-    bid: dict[str, Any] = {"colour": "@bid", "hover": own, "is_step": True}
-    ask: dict[str, Any] = {"colour": "@ask", "hover": own, "is_step": True, "dash": "dot"}
+    touch: dict[str, Any] = {
+        "colour": "@touch",
+        "hover": own,
+        "is_step": True,
+        "width": 1,
+        "legendgroup": "touch",
+    }
+    bid: dict[str, Any] = {"colour": "@bid", "hover": own, "is_step": True, "legendgroup": "bid"}
+    ask: dict[str, Any] = {
+        "colour": "@ask",
+        "hover": own,
+        "is_step": True,
+        "legendgroup": "ask",
+        "dash": "dot",
+    }
     trail: dict[str, Any] = {"colour": "@trail", "hover": price, "dash": "dashdot"}
     outer = [
-        _thin_line(side, f"our {side} {number}", ts_ns, prices, width=0.7, **look)
-        | {"meta": {"key": side, "level": number}, "legendgroup": side, "showlegend": False}
-        for number, ts_ns, bids, asks in traces.outer
-        for side, prices, look in (("bid", bids, bid), ("ask", asks, ask))
+        _line(side, f"our {side} {quotes.level}", width=0.7, **look)
+        | {"meta": {"key": side, "level": quotes.level}, "showlegend": False}
+        for quotes in traces.outer
+        for side, look in (("bid", bid), ("ask", ask))
     ]
     return [
-        _thin_line("mid", "mid", market_ns, market["mid_price"], colour="@mid", hover=price, width=1.2),
-        _thin_line("bid", "our bid", quotes_ns, quotes["bid_price"], legendgroup="bid", **bid),
-        _thin_line("ask", "our ask", quotes_ns, quotes["ask_price"], legendgroup="ask", **ask),
+        _line("best_bid", "best bid", **touch) | {"showlegend": False},
+        _line("best_ask", "best ask", **touch) | {"name": "touch"},
+        _line("bid", "our bid", **bid),
+        _line("ask", "our ask", **ask),
         *outer,
-        _thin_line("trail", "trailing stop", market_ns, market["trailing_stop_price"], **trail),
+        _line("trail", "trailing stop", **trail),
     ]
+
+
+def _marks(key: str, name: str, colour: str, **marker: Any) -> Figure:
+    """Return marks whose tooltips the script writes."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [],
+        "y": [],
+        "text": [],
+        "yaxis": "y",
+        "meta": {"key": key},
+        "marker": {"color": colour, **marker},
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _market_marks() -> list[Figure]:
+    """Return the market's trades: what takers bought and what they sold by shape; a dot where that is not known."""
+    kinds = (("market_buys", "y-up-open"), ("market_sells", "y-down-open"), ("market_unknown", "circle-open"))
+    return [
+        _marks(key, "the market's trades", "@market", symbol=shape, size=5, opacity=0.7, line={"width": 1})
+        | {"legendgroup": "market", "showlegend": key == "market_buys"}
+        for key, shape in kinds
+    ]
+
+
+def _fill_marks(key: str, name: str, colour: str) -> Figure:
+    """Return our fills of one side: full marks made liquidity, open ones took it."""
+    return _marks(key, name, colour, symbol=[], size=11, line={"width": 1, "color": "@text"})
+
+
+def _chosen_fill() -> Figure:
+    """Return the ring around the fill that was chosen."""
+    ring = _marks("chosen", "chosen fill", "@text", symbol="circle-open", size=22, line={"width": 2})
+    return ring | {"showlegend": False, "hoverinfo": "skip"}
 
 
 def _inventory_lines(traces: SymbolTraces) -> list[Figure]:
     """Return the inventory between its caps."""
-    size = f"%{{y:,.6~f}} {traces.base}"
-    held: dict[str, Any] = {"colour": "@total", "row": 2, "is_step": True, "hover": size}
-    cap: dict[str, Any] = held | {"colour": "@warn", "dash": "dash"}
-    market_ns, caps = traces.market_ns, traces.market["inventory_cap"]
+    held: dict[str, Any] = {"row": 2, "is_step": True, "hover": f"%{{y:,.6~f}} {traces.base}"}
+    cap: dict[str, Any] = {**held, "colour": "@warn", "dash": "dash"}
     return [
-        _thin_line("inventory", "inventory", market_ns, traces.market["inventory"], **held),
-        _thin_line("cap", "cap", market_ns, caps, **cap),
-        _thin_line("floor", "cap, short", market_ns, -caps, **cap) | {"showlegend": False},
+        _line("inventory", "inventory", colour="@total", **held),
+        _line("cap", "cap", **cap),
+        _line("floor", "cap, short", **cap) | {"showlegend": False},
     ]
 
 
-def _thin_line(key: str, name: str, ts_ns: Ints, values: Floats, **look: Any) -> Figure:
-    """Return a line of as many points as can be seen, with the key by which the page's script knows it."""
-    return thin_line(OVERVIEW_BUCKETS, name, ts_ns, values, meta={"key": key}, **look)
-
-
-def _fill_marks(traces: SymbolTraces, key: str, *, is_buy: bool) -> Figure:
-    """Return the fills of one side as marks: full ones made liquidity, open ones took it."""
-    fills = traces.fills
-    rows = np.flatnonzero(fills["is_buy"] == float(is_buy))
-    rows = rows[thinned_rows(len(rows), _MOST_FILLS)]
-    shape = "triangle-up" if is_buy else "triangle-down"
-    makers = fills["is_maker"][rows] == 1.0
-    word = "bought" if is_buy else "sold"
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": word,
-        "x": milliseconds(traces.fills_ns[rows]),
-        "y": significant(fills["price"][rows]),
-        "yaxis": "y",
-        "meta": {"key": key},
-        "customdata": [
-            [quantity, fee, "made liquidity" if maker else "took liquidity"]
-            for quantity, fee, maker in zip(
-                significant(fills["quantity"][rows]),
-                significant(fills["commission"][rows]),
-                makers.tolist(),
-                strict=True,
-            )
-        ],
-        "marker": {
-            "symbol": [shape if maker else f"{shape}-open" for maker in makers.tolist()],
-            "color": "@buy" if is_buy else "@sell",
-            "size": 9 if len(rows) <= _FEW_FILLS else 5,
-            "line": {"width": 1 if len(rows) <= _FEW_FILLS else 0, "color": "@text"},
-        },
-        "hovertemplate": (
-            f"{word} %{{customdata[0]}} {traces.base} at %{{y:,.{traces.decimals - 1}f}} {traces.quote}, "
-            f"fee %{{customdata[1]}} {traces.quote}, %{{customdata[2]}}<extra></extra>"
-        ),
-    }
-
-
-def _share_bars(traces: SymbolTraces, start_ns: int, end_ns: int) -> list[Figure]:
-    shares = reason_shares(traces, start_ns, end_ns, SHARE_BUCKETS)
-    width_ms = (end_ns - start_ns) / _NS_PER_MS / SHARE_BUCKETS
-    middles = [start_ns / _NS_PER_MS + width_ms * (number + 0.5) for number in range(SHARE_BUCKETS)]
+def _share_bars(traces: SymbolTraces) -> list[Figure]:
     return [
         bars(
             reason,
-            middles,
-            significant(shares[code]),
+            [],
+            [],
             **hatching(code),
             hover="%{y:.1f} % of the time",
             row=4,
-            width=width_ms,
             meta={"key": "reason", "code": code},
             legendgroup="reasons",
         )

@@ -11,7 +11,7 @@ from covered import covered_texts
 from playwright.sync_api import Page
 from waiting import wait_until
 
-FIGURES = ("equity", "fill-quality", "actions", "reasons", "trails")
+FIGURES = ("equity", "fill-quality", "actions", "reasons")
 PAGES = ("report", "paper_report", "comparison")
 TEXTS = ("body", "h2", ".note", ".tile dt", ".simulated", "nav a", "td.number", "tbody th", "button")
 """Texts of which each page has some; what it has not is left out."""
@@ -82,7 +82,7 @@ def assert_tooltips_show_units(page: Page) -> None:
     assert "a minute" in hover(page, "#figure-actions")
     assert " s" in hover(page, "#figure-reasons", across=0.05, down=0.3)
     text = hover(page, "#view-1")
-    assert re.search(r"(mid|our bid): [\d.,]+ USDT", text)
+    assert re.search(r"(best (bid|ask)|our bid): [\d.,]+ USDT", text)
     assert "UTC" in text
 
 
@@ -184,23 +184,25 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
     open_page: Callable, report: Path
 ) -> None:
     page = open_page(report).page
+    page.click('[data-seconds="0"]')
+    page.wait_for_selector('[data-seconds="0"][aria-pressed="true"]')
     overview = page.evaluate("document.querySelector('#view-1').data[0].x.length")
     page.click('[data-seconds="60"]')
-    page.wait_for_selector("#view-1[data-rows]")
+    page.wait_for_selector('[data-seconds="60"][aria-pressed="true"]')
     shown = page.evaluate(
         """() => {
           const { data, layout } = document.querySelector('#view-1');
           const [from, to] = document.querySelector('#view-1').dataset.span.split(' ').map(Number);
-          const mid = data.find(trace => trace.meta.key === 'mid');
+          const bid = data.find(trace => trace.meta.key === 'best_bid');
           const outer = data.find(trace => trace.meta.level === 2 && trace.meta.key === 'ask');
-          return { from, to, x: mid.x, y: mid.y, outer: outer.x.map((x, row) => [x, outer.y[row]]) };
+          return { from, to, x: bid.x, y: bid.y, outer: outer.x.map((x, row) => [x, outer.y[row]]) };
         }"""
     )
     market = pq.read_table(report.parent / "market.parquet", filters=[("symbol", "=", "XRP/USDT")])
     moments = [moment.timestamp() * 1000 for moment in market["ts_event"].to_pylist()]
     recorded = [
-        (moment, mid)
-        for moment, mid in zip(moments, market["mid_price"].to_pylist(), strict=True)
+        (moment, bid)
+        for moment, bid in zip(moments, market["best_bid"].to_pylist(), strict=True)
         if shown["from"] <= moment <= shown["to"]
     ]
     drawn = [
@@ -211,9 +213,9 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
     assert shown["to"] - shown["from"] == 60_000
     assert len(drawn) == len(recorded) >= 60
     assert overview < len(moments)
-    for (x, y), (moment, mid) in zip(drawn, recorded, strict=True):
+    for (x, y), (moment, bid) in zip(drawn, recorded, strict=True):
         assert x == pytest.approx(moment, abs=1)
-        assert y == pytest.approx(mid, rel=1e-9)
+        assert y == pytest.approx(bid, rel=1e-9)
     quotes = pq.read_table(
         report.parent / "quotes.parquet", filters=[("symbol", "=", "XRP/USDT"), ("level", "=", 2)]
     )
@@ -247,17 +249,6 @@ def assert_dragging_zooms(page: Page) -> None:
     assert part > 100
     page.mouse.dblclick(box["x"] + box["width"] * 0.5, y)
     wait_until(page, f"Number(document.querySelector('#view-1').dataset.rows) > {5 * part}")
-
-
-def test_an_exit_can_be_looked_at(open_page: Callable, report: Path) -> None:
-    page = open_page(report).page
-    button = page.locator("#exits [data-moment]").first
-    symbol, moment = button.get_attribute("data-symbol"), int(button.get_attribute("data-moment") or 0)
-    button.click()
-    page.wait_for_selector("[data-view]:not([hidden])[data-span]")
-    assert page.get_attribute('[data-tab][aria-selected="true"]', "data-tab") == symbol
-    start, end = (page.get_attribute("[data-view]:not([hidden])", "data-span") or "").split()
-    assert int(start) < moment < int(end)
 
 
 @pytest.mark.long

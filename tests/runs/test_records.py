@@ -21,7 +21,7 @@ from mm_nautilus.runs.tables import OrderTable
 
 SHORT = "end=2025-12-13T12:08:00Z"
 UNLIMITED = "venue.rate_limit=null"
-TRACES = {"market.parquet", "quotes.parquet", "mark_outs.parquet", "actions.parquet"}
+TRACES = {"market.parquet", "quotes.parquet", "mark_outs.parquet", "actions.parquet", "market_trades.parquet"}
 TRADING = ("orders", "fills", "positions", "metrics", "equity")
 
 type Runs = Callable[..., FinishedRun]

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
-from whole_runs import FinishedRun
+from whole_runs import CONFIGS, FinishedRun
 
+from mm_nautilus.checks.config_source import load_config
+from mm_nautilus.data.catalog import CatalogReader
+from mm_nautilus.market.rows import Side
 from mm_nautilus.report.charts import (
     actions_figure,
     equity_figure,
@@ -17,11 +21,12 @@ from mm_nautilus.report.charts import (
     reasons_figure,
 )
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.exits import ExitEntry, exit_entries, trail_paths
+from mm_nautilus.report.exits import MOST_TRAILS, trail_panels, trail_paths
+from mm_nautilus.report.fill_rows import FillRows, fill_rows
 from mm_nautilus.report.guard_changes import read_guard_log, state_times
 from mm_nautilus.report.page import page_parts
 from mm_nautilus.report.run_files import RunFiles, times
-from mm_nautilus.report.symbol_view import reason_shares, symbol_traces
+from mm_nautilus.report.symbol_view import symbol_traces
 from mm_nautilus.risk.rate_limit import kraken_rules
 from mm_nautilus.risk.state import QuotingState
 
@@ -125,22 +130,19 @@ def test_bars_of_reasons_are_the_summarys_seconds(run: FinishedRun) -> None:
     assert {key: seconds for key, seconds in drawn.items() if key in told or seconds} == told
 
 
-def test_shares_without_a_quote_add_up_to_the_same_seconds(run: FinishedRun, files: RunFiles) -> None:
+def test_times_without_a_quote_add_up_to_the_same_seconds(run: FinishedRun, files: RunFiles) -> None:
     for symbol, figures in run.summary["symbols"].items():
-        traces = symbol_traces(files, symbol)
-        start_ns, end_ns = (
-            min(int(traces.quotes_ns[0]), span_of(files)[0]),
-            int(traces.quotes_ns[-1]),
-        )
-        shares = reason_shares(traces, start_ns, end_ns, 50)
-        assert shares.min() >= 0
-        assert shares.sum(axis=0).max() <= 100.0 + 1e-6
-        seconds = dict(zip(traces.reasons, shares.mean(axis=1) / 50 * (end_ns - start_ns) / 1e9, strict=True))
+        traces = symbol_traces(files, fill_rows(files, symbol))
+        lasted = np.diff(traces.quotes_ns) / 1e9
+        found: Counter[str] = Counter()
+        for codes in (traces.bid_reasons, traces.ask_reasons):
+            for code, reason in enumerate(traces.reasons):
+                found[reason] += float(lasted[codes[:-1] == code].sum())
         told: Counter[str] = Counter()
         for reasons in figures["not_quoting"].values():
             for reason, entry in reasons.items():
                 told[reason] += entry["seconds"]
-        assert seconds == pytest.approx(dict(told), abs=1e-6)
+        assert dict(found) == pytest.approx(dict(told), abs=1e-6)
 
 
 def test_parts_of_a_fill_add_up_to_what_was_left(run: FinishedRun) -> None:
@@ -159,37 +161,104 @@ def test_parts_of_a_fill_add_up_to_what_was_left(run: FinishedRun) -> None:
         assert traces["net of fees"]["y"][index] == quality["net_bps"]
 
 
-def test_every_exit_is_listed_once_and_moved_as_the_prices_say(run: FinishedRun, files: RunFiles) -> None:
-    entries = exit_entries(files)
-    counted = Counter(entry.reason for entry in entries)
-    assert counted == {reason: totals["count"] for reason, totals in run.summary["exits"].items()}
-    assert counted["trailing_stop"] > 0
-    assert [entry.ts_ns for entry in entries] == sorted(entry.ts_ns for entry in entries)
-    for entry in entries:
-        before = position_before(run, entry)
-        assert before * (1 if entry.is_long else -1) >= entry.quantity - 1e-9
-        assert entry.entry_price is not None
-        assert entry.price == pytest.approx(entry.entry_price, rel=0.02)
-        gain = (entry.price - entry.entry_price) * (1 if entry.is_long else -1)
-        assert entry.move_bps == pytest.approx(10_000 * gain / entry.entry_price)
+def test_trades_are_the_summarys_to_the_last_digit(run: FinishedRun, files: RunFiles) -> None:
+    table = run.table("fills")
+    exits: Counter[str] = Counter()
+    for symbol, figures in run.summary["symbols"].items():
+        rows = fill_rows(files, symbol)
+        pnl = rows.trade_pnl[rows.is_trade]
+        assert (len(pnl), (pnl > 0).sum(), (pnl < 0).sum()) == tuple(
+            figures[name] for name in ("trades", "wins", "losses")
+        )
+        own = table[table.symbol == symbol]
+        results = [amount for amount in own.trade_pnl if amount is not None]
+        realized = Decimal(figures["exact"]["realized_pnl"].split()[0])
+        assert sum(results) - own.open_fees.iloc[-1] == realized
+        assert pnl.tolist() == pytest.approx([float(amount) for amount in results], rel=1e-12)
+        assert own.position.iloc[-1] == Decimal(figures["exact"]["inventory"].split()[0])
+        assert_trades_follow_from_the_fills(rows, own)
+        for row in np.flatnonzero(rows.is_trade).tolist():
+            exits[rows.purposes[row]] += 1
+    assert {reason: exits[reason] for reason in exits if reason not in {"quote", "entry"}} == {
+        reason: totals["trades"] for reason, totals in run.summary["exits"].items()
+    }
 
 
-def position_before(run: FinishedRun, entry: ExitEntry) -> float:
-    fills = run.table("fills")
-    rows = fills[(fills.symbol == entry.symbol) & (fills.ts_event.astype("int64") < entry.ts_ns)]
-    signed = rows.quantity.where(rows.side == "BUY", -rows.quantity)
-    return float(signed.sum())
+def assert_trades_follow_from_the_fills(rows: FillRows, table: Any) -> None:
+    """Walk through the fills with an average price of our own."""
+    held = cost = Decimal(0)
+    opened_ns = 0
+    for row, fill in enumerate(table.itertuples()):
+        signed = fill.quantity if fill.side == "BUY" else -fill.quantity
+        entry = abs(cost / held) if held else None
+        closed = min(abs(signed), abs(held)) if held * signed < 0 else Decimal(0)
+        assert rows.is_trade[row] == (closed > 0)
+        if closed:
+            assert entry is not None
+            assert rows.closed[row] == pytest.approx(float(closed), abs=1e-9)
+            assert rows.entry_price[row] == pytest.approx(float(entry), rel=1e-9)
+            assert 0 <= rows.opened_ns[row] - opened_ns < 100_000_000  # live, it is heard of a little later
+            gain = (fill.price - entry) * (1 if held > 0 else -1)
+            assert rows.move_bps[row] == pytest.approx(float(10_000 * gain / entry), abs=1e-6)
+            if fill.commission == 0 and not table.commission[: row + 1].any():
+                assert fill.trade_pnl == pytest.approx(gain * closed, abs=Decimal("1e-7"))
+        before, held = held, held + signed
+        assert fill.position == held
+        if before * held <= 0:  # opened, closed or turned round
+            cost, opened_ns = held * fill.price, fill.ts_event.value
+        else:
+            cost = cost + signed * fill.price if not closed else cost * held / before
 
 
-def test_trailing_stops_only_come_nearer_and_end_with_their_exit(files: RunFiles) -> None:
-    paths = trail_paths(files, exit_entries(files))
-    assert 0 < len(paths) <= 5
+def test_what_fills_were_worth_is_what_the_page_says_of_each(run: FinishedRun, files: RunFiles) -> None:
+    for symbol, figures in run.summary["symbols"].items():
+        rows = fill_rows(files, symbol)
+        for kind, is_kind in (("maker", rows.is_maker), ("taker", ~rows.is_maker)):
+            at_fill, *_, last = figures["fill_quality"][kind]
+            value = rows.price * rows.quantity
+            for quality, bps in ((at_fill, rows.spread_bps), (last, rows.mark_out_bps)):
+                known = is_kind & ~np.isnan(bps)
+                assert quality["fills"] == known.sum()
+                if known.any():
+                    mean = (bps * value)[known].sum() / value[known].sum()
+                    key = "spread_bps" if quality is at_fill else "mark_out_bps"
+                    assert mean == pytest.approx(quality[key], abs=1e-9)
+
+
+def test_trailing_stops_only_come_nearer_and_end_with_their_exit(run: FinishedRun, files: RunFiles) -> None:
+    paths = trail_paths(files, {symbol: fill_rows(files, symbol) for symbol in run.summary["symbols"]})
+    assert len(paths) == min(MOST_TRAILS, run.summary["exits"]["trailing_stop"]["count"]) > 0
     for path in paths:
-        assert path.exit.reason == "trailing_stop"
         assert path.seconds[-1] == pytest.approx(0.0, abs=1e-6)
+        assert path.seconds[0] >= -300
         armed = path.trail_bps[~np.isnan(path.trail_bps)]
         assert len(armed) > 0
         assert (np.diff(armed) >= -1e-6).all()
+        assert abs(path.pnl_bps) < 100
+    panels = trail_panels(paths)
+    assert len({tuple(panel["marks"]) for panel in panels}) == 1
+    assert all(len(panel["stop"].split()) >= 2 for panel in panels)
+
+
+def test_the_markets_trades_are_those_of_the_data(run: FinishedRun, files: RunFiles) -> None:
+    """A backtest's are its catalog's; a session's came in the order of the data, none of them twice."""
+    config = load_config(CONFIGS / "v1_4.yaml").config
+    start_ns, end_ns = span_of(files)
+    reader = CatalogReader(config.catalog)
+    for symbol, figures in run.summary["symbols"].items():
+        table = files.table("market_trades", ["ts_event", "price", "size", "aggressor"], symbol)
+        found = list(zip(*(table[name].to_pylist() for name in ("price", "size", "aggressor")), strict=True))
+        assert len(found) > 10
+        if files.is_sandbox:
+            assert (np.diff(times(table)) >= 0).all()
+            continue
+        tick, lot = (float(figures[name]) for name in ("price_increment", "size_increment"))
+        rows = [
+            (pytest.approx(price * tick), pytest.approx(size * lot), "BUY" if side == Side.BID else "SELL")
+            for block in reader.iter_trades(symbol, start_ns, end_ns)
+            for price, size, side in zip(block.price_ticks, block.size_lots, block.aggressor, strict=True)
+        ]
+        assert found == rows
 
 
 def test_states_of_guards_add_up_to_the_period(run: FinishedRun, files: RunFiles) -> None:

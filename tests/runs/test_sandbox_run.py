@@ -18,7 +18,7 @@ from mm_nautilus.market.rows import Flag
 
 PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
 LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}
-TABLES = ("fills", "metrics", "equity", "market", "quotes", "mark_outs", "actions")
+TABLES = ("fills", "metrics", "equity", "market", "market_trades", "quotes", "mark_outs", "actions")
 FILES = {"config.yaml", "summary.json", "journal.jsonl", "report.html"} | {
     f"{name}.parquet" for name in TABLES
 }
