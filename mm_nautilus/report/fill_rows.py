@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS
+from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.derived import mids_of_fills
 from mm_nautilus.report.figures import pack
 from mm_nautilus.report.money import amount_decimals, is_dollar, unsigned_amount
@@ -15,8 +15,6 @@ from mm_nautilus.report.run_files import RunFiles, numbers, recorded_times, text
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-MARK_OUT_SECONDS: Final = max(HORIZONS_SECONDS)
-"""Time after a fill at which the page looks at the mid."""
 MOST_ROWS: Final = 20_000
 """Fills that the page carries of one symbol."""
 _MOST_DIGITS: Final = 12
@@ -46,7 +44,7 @@ class FillRows:
     fee: Floats
     mid: Floats
     later_mid: Floats
-    """The mid at the fill and `MARK_OUT_SECONDS` after it; not known without traces."""
+    """The mid at the fill and `HORIZON_SECONDS` after it; not known without traces."""
     trade_pnl: Floats
     """Result of the trade, quote currency, net of the fees of both ends; NaN where no position was reduced."""
     closed: Floats
@@ -100,7 +98,7 @@ def fill_rows(files: RunFiles, symbol: str) -> FillRows:
         quantity=quantity,
         fee=numbers(table, "commission"),
         mid=mids.get(0.0, unknown),
-        later_mid=mids.get(MARK_OUT_SECONDS, unknown),
+        later_mid=mids.get(HORIZON_SECONDS, unknown),
         trade_pnl=trade_pnl,
         closed=np.where(np.isnan(trade_pnl), np.nan, np.minimum(quantity, before)),
         entry_price=numbers(table, "entry_price"),
@@ -162,7 +160,7 @@ def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: 
         "rate": value / turnover if turnover and value is not None else None,
         "open_fees": rows.open_fees,
         "open_fees_text": unsigned_amount(rows.open_fees, figures["currency"], digits),
-        "mark_out_seconds": MARK_OUT_SECONDS,
+        "mark_out_seconds": HORIZON_SECONDS,
         "purposes": [_REASONS.get(name, name.replace("_", " ")) for name in names],
         "start_ms": start_ns // _NS_PER_MS,
         "rows": len(rows.ts_ns),

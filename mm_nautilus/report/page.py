@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.charts import (
     actions_figure,
     equity_figure,
@@ -16,7 +17,7 @@ from mm_nautilus.report.charts import (
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.exits import trail_panels, trail_paths
 from mm_nautilus.report.figures import Figure
-from mm_nautilus.report.fill_rows import MARK_OUT_SECONDS, fill_rows, fill_view
+from mm_nautilus.report.fill_rows import fill_rows, fill_view
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
 from mm_nautilus.report.html import digest, html, plotly_basic, source, templates
 from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount
@@ -128,7 +129,7 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
             fill_view(rows, symbols[symbol], start_ns, price_decimals(symbols[symbol]))
             for symbol, rows in fills.items()
         ],
-        "mark_out_seconds": f"{MARK_OUT_SECONDS:g}",
+        "mark_out_seconds": f"{HORIZON_SECONDS:g}",
         "trails": trail_panels(trail_paths(files, fills)) if files.has_traces else [],
         "statistics": statistics_rows(summary) if files.is_complete else None,
         "venue": _venue_rows(summary),
