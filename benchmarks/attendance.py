@@ -41,6 +41,8 @@ _CYCLE: Final = (
 )
 """What is done in each cycle, and when, seconds after its start."""
 _CYCLE_SECONDS: Final = 270
+_RECOVERY_SECONDS: Final = 200.0
+"""Longest wait for the messages of the last outage."""
 
 
 class Service:
@@ -58,6 +60,9 @@ class Service:
         return f"json://soak:secret-of-the-soak@127.0.0.1:{self._port}/"
 
     def listen(self) -> None:
+        """Listen, on the same port as before, unless it does."""
+        if self._server is not None:
+            return
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -83,6 +88,7 @@ class Service:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._server = None
 
 
 @dataclass
@@ -143,7 +149,15 @@ class Attendance:
             for thread in threads[::2]:
                 thread.join()
             self.ended = time.time()
-            self.troubled.hangs = False
+            self._recover()
+
+    def _recover(self) -> None:
+        """Let the troubled service take what waits for it."""
+        self.troubled.hangs = False
+        self.troubled.listen()
+        deadline = time.monotonic() + _RECOVERY_SECONDS
+        while len(self.troubled.messages) < len(self.steady.messages) and time.monotonic() < deadline:
+            time.sleep(0.5)
 
     def _keep_schedule(self, control: VenueControl, switch: KillSwitch, over: threading.Event) -> None:
         start, cycle, compared = time.monotonic(), 0, ("", 0.0)
@@ -170,9 +184,8 @@ class Attendance:
                 self.troubled.shut()
             case "service hangs":
                 self.troubled.hangs = True
-            case "service up" if self.troubled.hangs:
-                self.troubled.hangs = False
             case "service up":
+                self.troubled.hangs = False
                 self.troubled.listen()
 
     def _read_events(self, url: str, over: threading.Event) -> None:
@@ -264,11 +277,8 @@ class Attendance:
 
     def _comparison(self, run: Path) -> list[tuple[str, str]]:
         metrics = pq.read_table(run / "metrics.parquet", columns=["ts_event", "feed_age_seconds"])
-        times, ages = metrics["ts_event"].to_numpy() / 1e9, metrics["feed_age_seconds"].to_numpy()
-        fills = (
-            pq.read_table(run / "fills.parquet", columns=["ts_event"])["ts_event"].to_numpy().astype("int64")
-            / 1e9
-        )
+        times, ages = _seconds(metrics), metrics["feed_age_seconds"].to_numpy()
+        fills = _seconds(pq.read_table(run / "fills.parquet", columns=["ts_event"]))
         shown: dict[str, list[str]] = {"ages": [], "fills": []}
         for spans in (self.spans["hanging"], self.spans["answering"]):
             inside = _within(times, spans) & np.isfinite(ages)
@@ -283,6 +293,11 @@ class Attendance:
             ),
             ("fills a minute while a service hangs, while it answers", ", ".join(shown["fills"])),
         ]
+
+
+def _seconds(table: Any) -> Any:
+    """Return a table's times, seconds since the epoch."""
+    return table["ts_event"].to_numpy().astype("datetime64[ns]").astype("int64") / 1e9
 
 
 def _within(times: Any, spans: list[tuple[float, float]]) -> Any:
