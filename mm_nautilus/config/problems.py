@@ -90,6 +90,10 @@ class KeyDescription:
     """Whether null is allowed."""
 
 
+_NEVER_SHOWN: Final = "notify"
+"""The section whose values may be secrets, in a configuration that does not have it or under a mistyped name."""
+
+
 class _ShortRepr(reprlib.Repr):
     def repr_int(self, x: int, level: int) -> str:
         if x.bit_length() > 4000:
@@ -254,7 +258,9 @@ def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) 
         hint = f" (known here: {', '.join(known)})"
     else:
         hint = " (no known key is similar; the configuration reference lists them)"
-    return f"unknown key {shown_key(name)}{hint}, was {shown(value)}"
+    # Notifications are of services whose addresses are secrets: somebody may have put one here.
+    was = "" if _NEVER_SHOWN in (name, likely) else f", was {shown(value)}"
+    return f"unknown key {shown_key(name)}{hint}{was}"
 
 
 def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Problem]:

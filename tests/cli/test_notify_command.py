@@ -108,3 +108,11 @@ def test_a_pasted_url_is_refused_and_not_repeated(command: Command, tmp_path: Pa
     assert done.returncode == 2
     assert SECRET not in done.stdout + done.stderr
     assert "run.yaml:" in done.stderr
+
+
+@pytest.mark.parametrize(("config", "key"), [("configs/backtest.yaml", "notify"), (CONFIG, "notfy")])
+def test_a_url_under_a_key_that_is_not_there_is_not_repeated(command: Command, config: str, key: str) -> None:
+    done = command("config", "check", config, "--set", f"{key}=['{URL}']")
+    assert done.returncode == 2
+    assert f"unknown key {key}" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
