@@ -71,7 +71,7 @@ def draw_top(browser: Browser, report: Path) -> None:
     page.add_style_tag(
         content=".note, .tiles > :nth-child(n+5) { display: none; }"
     )  # what makes the picture too large
-    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#figure-equity ~ h3"))
+    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#money h3"))
 
 
 def draw_report(browser: Browser, report: Path) -> None:

@@ -32,6 +32,20 @@ _BUCKETS: Final = 750
 _MINUTE_NS: Final = 60_000_000_000
 _MINUTE_MS: Final = 60_000
 _MOST_BARS: Final = 360
+EQUITY_VIEWS: Final = {
+    "pnl": "trading PnL, net of fees",
+    "before-fees": "trading PnL before fees",
+    "equity": "equity marked to market",
+    "drawdown": "drawdown of trading PnL",
+}
+"""Views of the equity figure, and their titles."""
+EQUITY_BUTTONS: Final = {
+    "pnl": "trading PnL",
+    "before-fees": "before fees",
+    "equity": "equity",
+    "drawdown": "drawdown",
+}
+"""What the buttons of the views say."""
 _KINDS: Final = (
     ("placed", "@total", ""),
     ("amended", "@market", "/"),
@@ -129,39 +143,36 @@ def _rates_over_time(files: RunFiles) -> Callable[[str, str, Moments], Floats]:
 
 
 def equity_figure(paths: EquityPaths) -> Figure:
-    """Return the figure: equity with and without fees, profit of all symbols, drawdown."""
+    """Return one figure with several views, of which its buttons show one: PnL, before fees, equity, drawdown."""
     currency, total = paths.currency, paths.total
     decimals = amount_decimals(currency)
     whole, fine = f"%{{y:,.{decimals}f}} {currency}", f"%{{y:,.{max(4, decimals)}f}} {currency}"
     start = paths.equity - total.net - paths.revaluation
     moments = total.ts_ns
     net, gross, alone = (
-        {"colour": colour, "dash": dash}
+        {"colour": colour, "dash": dash, "hover": whole}
         for colour, dash in (("@total", "solid"), ("@gross", "dash"), ("@muted", "dot"))
     )
-    traces = [
-        _line("equity", moments, paths.equity, hover=whole, **net),
-        _line("equity without fees", moments, paths.equity + total.fees, hover=whole, **gross),
-        _line("without trading", moments, start + paths.revaluation, hover=whole, **alone),
-        _line("trading PnL, all", moments, total.net, hover=whole, row=2, width=2.5, **net),
-        _line("all, before fees", moments, total.before_fees, hover=whole, row=2, **gross),
+    lines = [
+        ("pnl", _line("trading PnL, all", moments, total.net, width=2.5, **net)),
+        ("before-fees", _line("all, before fees", moments, total.before_fees, width=2.5, **net)),
+        ("equity", _line("equity", moments, paths.equity, width=2.5, **net)),
+        ("equity", _line("equity without fees", moments, paths.equity + total.fees, **gross)),
+        ("equity", _line("without trading", moments, start + paths.revaluation, **alone)),
+        ("drawdown", _line("drawdown, all", moments, total.drawdown, width=2.5, **net)),
     ]
     for number, (symbol, path) in enumerate(paths.symbols.items()):
         look: dict[str, Any] = {"hover": fine, **series(number)}
-        before = _line(f"{symbol}, before fees", path.ts_ns, path.before_fees, row=2, width=0.9, **look)
-        drawdown = _line(f"{symbol}, drawdown", path.ts_ns, path.drawdown, row=3, **look)
-        traces += [
-            _line(symbol, path.ts_ns, path.net, row=2, **look),
-            before | {"visible": "legendonly"},
-            drawdown | {"showlegend": False},
+        lines += [
+            ("pnl", _line(symbol, path.ts_ns, path.net, **look)),
+            ("before-fees", _line(f"{symbol}, before fees", path.ts_ns, path.before_fees, **look)),
+            ("drawdown", _line(f"{symbol}, drawdown", path.ts_ns, path.drawdown, **look)),
         ]
-    drawdown = _line("drawdown, all", moments, total.drawdown, hover=whole, row=3, width=2.5, **net)
-    titles = [
-        f"{name}, {currency}"
-        for name in ("equity marked to market", "trading PnL", "drawdown of trading PnL")
-    ]
-    lines = [*traces, drawdown | {"showlegend": False}]
-    return figure(lines, titles, (3, 3, 2), pixels=760, hoverdistance=HOVER_ANYWHERE)
+    traces = [trace | {"meta": {"view": view}} for view, trace in lines]
+    made = figure(
+        traces, [f"{EQUITY_VIEWS['pnl']}, {currency}"], [1], pixels=400, hoverdistance=HOVER_ANYWHERE
+    )
+    return made | {"views": {view: f"{title}, {currency}" for view, title in EQUITY_VIEWS.items()}}
 
 
 _line = partial(thin_line, _BUCKETS)

@@ -127,9 +127,7 @@ def _figure_table(title: str, columns: Sequence[str], rows: Rows) -> PartedTable
 
 def _text(cell: Cell) -> Text:
     """Return a figure, a profit green and a loss red; rich leaves colours out where the terminal has none."""
-    is_nothing = not any(digit in cell.text for digit in "123456789")
-    style = "" if is_nothing or not cell.is_result else {"+": "green", "-": "red"}.get(cell.text[:1], "")
-    return Text(cell.text, style=style)
+    return Text(cell.text, style={"gain": "green", "loss": "red"}.get(cell.sign, ""))
 
 
 def _known(rows: Rows) -> Rows:

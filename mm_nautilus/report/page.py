@@ -1,5 +1,6 @@
 """A run's report: one HTML page that holds all it needs and opens without a network."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, Final
 
 from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.charts import (
+    EQUITY_BUTTONS,
     actions_figure,
     equity_figure,
     equity_paths,
@@ -18,9 +20,18 @@ from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.exits import trail_panels, trail_paths
 from mm_nautilus.report.figures import Figure
 from mm_nautilus.report.fill_rows import fill_rows, fill_view
+from mm_nautilus.report.folded import folded_words
 from mm_nautilus.report.guard_changes import GuardEntry, GuardLog, read_guard_log, state_times
 from mm_nautilus.report.html import digest, html, plotly_basic, source, templates
-from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount
+from mm_nautilus.report.money import decimal_text, shared_decimals, signed_amount, unsigned_amount
+from mm_nautilus.report.result_charts import (
+    PARTS,
+    bridge_figure,
+    by_day_figure,
+    by_time_figure,
+    shown_parts,
+    stretch_name,
+)
 from mm_nautilus.report.rows import EQUITY_ROWS, FILL_ROWS, NONE, with_decimals
 from mm_nautilus.report.run_files import RunFiles, recorded_times, times
 from mm_nautilus.report.session import (
@@ -49,6 +60,7 @@ from mm_nautilus.report.tables import (
 from mm_nautilus.risk.rate_limit import rate_rules
 from mm_nautilus.risk.state import QuotingState
 from mm_nautilus.system.moments import SECOND_NS, moment, nanoseconds
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.system.whole_file import write_whole
 
 REPORT: Final = "report.html"
@@ -56,6 +68,9 @@ REPORT: Final = "report.html"
 _MOST_LISTED: Final = 100
 """Changes of guards that are listed: the last ones."""
 _FAILURE: Final = "failure.txt"
+_DAY_SECONDS: Final = 86_400
+_LABELS: Final = frozenset({"Result", "Where", "Why", "Change"})
+"""What the lines of an answer begin with that are set apart from their text."""
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
@@ -109,8 +124,15 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "session": session_rows(summary),
         "is_sandbox": files.is_sandbox,
         "tiles": _tiles(summary),
+        "account": _account(summary),
         "answer": _answer_cells(summary["answer"]),
         "answer_table": _answer_table(summary["answer"]),
+        "answer_columns": ["all", "of turnover", *(symbols if len(symbols) > 1 else ())],
+        "stretch": stretch_name(summary["answer"]["by_time"]["minutes"])
+        if summary["answer"]["by_time"]
+        else None,
+        "equity_views": EQUITY_BUTTONS,
+        "told": folded_words(summary),
         "symbol_columns": with_total(symbols),
         "symbol_table": symbol_table(summary),
         "has_traces": files.has_traces,
@@ -146,7 +168,14 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
 def _figures(files: RunFiles, start_ns: int, end_ns: int) -> dict[str, Figure]:
     """Return the figures of the whole run by their names in the page; some need traces, a limit or fills of a maker."""
     summary, symbols = files.summary, files.summary["symbols"]
+    answer = summary["answer"]
     figures = {"equity": equity_figure(equity_paths(files)), "reasons": reasons_figure(symbols)}
+    if answer["result"] is not None and summary["total"]["fills"]:
+        figures["bridge"] = bridge_figure(answer)
+    if answer["by_time"] is not None:
+        figures["by-time"] = by_time_figure(answer)
+        if summary["period"]["seconds"] > _DAY_SECONDS:
+            figures["by-day"] = by_day_figure(answer)
     if not files.has_traces:
         return figures
     figures["actions"] = actions_figure(files, start_ns, end_ns)
@@ -211,6 +240,25 @@ def _length(seconds: float) -> str:
 
 
 def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
+    """Return the four figures beside the answer; none where a balance never had a price."""
+    equity = summary["equity"]
+    if equity is None:
+        return []
+    found = dict(_account(summary))
+    total = summary["total"]
+    value = total["turnover"]
+    traded = counted(total["fills"], "fill")
+    if value is not None:
+        traded = f"{traded}, {unsigned_amount(value, total['currency'])}"
+    turnover = Cell(traded, (pointer("total", "fills"), pointer("total", "turnover")))
+    return [
+        *((name, found[name]) for name in ("largest drawdown", "fees")),
+        ("fills, turnover", turnover),
+        ("equity at the end", found["equity at the end"]),
+    ]
+
+
+def _account(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     """Return the account's figures; none where a balance never had a price."""
     equity = summary["equity"]
     if equity is None:
@@ -219,41 +267,60 @@ def _tiles(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
     return [(row.name, cells(row, [with_decimals(equity)], ["equity"])[0]) for row in rows]
 
 
-def _answer_cells(answer: Mapping[str, Any]) -> dict[str, list[Cell]]:
-    """Return the lines, and every suggestion but the one among them."""
-    lines = [
-        Cell(line, (pointer("answer", "lines", str(index)),)) for index, line in enumerate(answer["lines"])
-    ]
+def _answer_cells(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lines in parts, every suggestion but the one among them, and the result's sign."""
+    lines = []
+    for index, line in enumerate(answer["lines"]):
+        label, colon, text = line.partition(": ")
+        is_labelled = label in _LABELS
+        amount = re.match("[^,;]*", text)
+        lines.append(
+            {
+                "key": pointer("answer", "lines", str(index)),
+                "label": f"{label}{colon}" if is_labelled else "",
+                "text": text if is_labelled else line,
+                "amount": amount.group() if amount else "",
+            }
+        )
     suggested = [
         Cell(entry["text"], (pointer("answer", "next", str(index), "text"),))
         for index, entry in enumerate(answer["next"])
     ]
-    return {"lines": lines, "next": suggested[1:]}
-
-
-_PARTS: Final = (
-    ("result", "result"),
-    ("spread captured", "spread_captured"),
-    ("adverse selection", "adverse_selection"),
-    ("inventory revaluation", "inventory_revaluation"),
-    ("fees", "fees"),
-    ("not attributed", "unattributed"),
-)
+    result = answer["result"]
+    sign = "" if not result else "gain" if result > 0 else "loss"
+    return {"lines": lines, "next": suggested[1:], "sign": sign}
 
 
 def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
-    """Return the parts of the result, in money and as shares of turnover."""
-    currency, amounts = answer["currency"], {"result": answer["result"], **answer["parts"]}
-    known = [amount for amount in amounts.values() if amount is not None]
-    decimals, rows = shared_decimals(known, currency), []
-    for name, key in _PARTS:
-        amount, bps = amounts[key], answer["bps"][key]
-        where = ("answer", key) if key == "result" else ("answer", "parts", key)
-        money = Cell(
-            NONE if amount is None else signed_amount(amount, currency, decimals), (pointer(*where),)
-        )
+    """Return the parts of the result in money, as shares of turnover, and of each pair."""
+    currency, pairs = answer["currency"], answer["pairs"] if len(answer["pairs"]) > 1 else {}
+    names = [*shown_parts(answer), "result"]
+
+    def value(found: Mapping[str, Any], name: str) -> float | None:
+        amount: float | None = found["result"] if name == "result" else found["parts"][name]
+        return amount
+
+    def amounts(*kinds: str) -> list[float]:
+        found = (value(each, name) for each in (answer, *pairs.values()) for name in kinds)
+        return [amount for amount in found if amount is not None]
+
+    decimals = shared_decimals(amounts(*names), currency)
+    if "unattributed" not in names and any(round(amount, decimals) for amount in amounts("unattributed")):
+        names.insert(-1, "unattributed")
+
+    def money(found: Mapping[str, Any], name: str, *where: str) -> Cell:
+        amount = value(found, name)
+        keys = (*where, name) if name == "result" else (*where, "parts", name)
+        text = NONE if amount is None else signed_amount(amount, currency, decimals)
+        return Cell(text, (pointer(*keys),), name == "result")
+
+    rows = []
+    for name in names:
+        bps = answer["bps"][name]
         text = NONE if bps is None else f"{decimal_text(bps, 2, '+')} bps"
-        rows.append((name, [money, Cell(text, (pointer("answer", "bps", key),))]))
+        share = Cell(text, (pointer("answer", "bps", name),))
+        of_pairs = [money(found, name, "answer", "pairs", pair) for pair, found in pairs.items()]
+        rows.append((PARTS.get(name, name), [money(answer, name, "answer"), share, *of_pairs]))
     return rows
 
 

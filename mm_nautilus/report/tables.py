@@ -20,6 +20,13 @@ class Cell(NamedTuple):
     is_result: bool = False
     """Whether it is money made or lost, or a share of it, whose sign is worth a colour."""
 
+    @property
+    def sign(self) -> str:
+        """``gain`` or ``loss``; an empty text where it is neither, or its digits are all 0."""
+        if not self.is_result or not any(digit in self.text for digit in "123456789"):
+            return ""
+        return {"+": "gain", "-": "loss"}.get(self.text[:1], "")
+
 
 type Rows = list[tuple[str, list[Cell]]]
 

@@ -11,9 +11,23 @@ from covered import covered_texts
 from playwright.sync_api import Page
 from waiting import wait_until
 
-FIGURES = ("equity", "fill-quality", "actions", "reasons")
+FIGURES = ("bridge", "equity", "by-time", "fill-quality", "actions", "reasons")
 PAGES = ("report", "paper_report", "comparison")
-TEXTS = ("body", "h2", ".note", ".tile dt", ".simulated", "nav a", "td.number", "tbody th", "button")
+TEXTS = (
+    *(
+        "body",
+        "h2",
+        ".note",
+        ".tile dt",
+        ".simulated",
+        ".meta",
+        ".answer b",
+        ".amount",
+        "td.number",
+        "tbody th",
+    ),
+    *("nav a", "button", ".folded > summary span", ".help > summary", "td.gain", "td.loss"),
+)
 """Texts of which each page has some; what it has not is left out."""
 DRAWN = """
 element => {
@@ -42,6 +56,15 @@ def hover(page: Page, figure: str, *, across: float = 0.5, down: float = 0.2) ->
     return " ".join(tooltip.all_text_contents())
 
 
+def unfold_all(page: Page) -> None:
+    """Unfold every section, and wait until its figures are drawn."""
+    page.eval_on_selector_all("details", "all => all.forEach(details => { details.open = true; })")
+    wait_until(
+        page,
+        "[...document.querySelectorAll('[data-figure-data]')].every(figure => figure.dataset.drawn !== undefined)",
+    )
+
+
 def colour_of(page: Page, selector: str, style: str) -> str:
     found: str = page.eval_on_selector(selector, f"element => getComputedStyle(element).{style}")
     return found
@@ -59,6 +82,7 @@ def test_every_chart_draws_with_units_and_nothing_is_complained_of_or_fetched(
 ) -> None:
     opened = open_page(path_of(name))
     page = opened.page
+    unfold_all(page)
     assert_no_button_sends_anything(page)
     assert_tooltips_show_units(page)
     for name in FIGURES:
@@ -97,6 +121,7 @@ def assert_no_button_sends_anything(page: Page) -> None:
 @pytest.mark.long
 def test_dark_and_light_follow_the_system_and_the_button(open_page: Callable, report: Path) -> None:
     page = open_page(report, scheme="dark").page
+    unfold_all(page)
     dark = colour_of(page, "body", "backgroundColor")
     assert colour_of(page, "#figure-equity .bg", "fill") == dark
     page.click("#theme")
@@ -125,6 +150,8 @@ def test_page_fits_the_screen_and_its_text_can_be_read(
 ) -> None:
     opened = open_page(path_of(name), width=width)
     page = opened.page
+    if name != "comparison":
+        unfold_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     widest = page.eval_on_selector_all(
         ".figure:not([hidden]) .main-svg",
@@ -143,6 +170,55 @@ def test_page_fits_the_screen_and_its_text_can_be_read(
         for selector in found:
             assert contrast(page, selector) >= 4.5, (scheme, selector)
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_the_first_screen_has_the_answer_and_on_a_wide_one_the_bridge(
+    open_page: Callable, report: Path, width: int, height: int
+) -> None:
+    page = open_page(report, width=width).page
+    bottom = "elements => Math.max(...elements.map(element => element.getBoundingClientRect().bottom))"
+    labels = page.locator("#verdict b").all_text_contents()
+    assert labels == ["Result: ", "Where: ", "Why: ", "Change: "]
+    needed = "#verdict .result, #verdict .answer" + (", #figure-bridge" if width == 1280 else "")
+    assert page.eval_on_selector_all(needed, bottom) <= height
+    sign = page.locator(".result .amount").inner_text()[0]
+    assert (
+        colour_of(page, ".result .amount", "color") == {"+": "rgb(0, 132, 90)", "-": "rgb(179, 18, 43)"}[sign]
+    )
+
+
+def test_buttons_of_the_curve_show_one_view_each(open_page: Callable, report: Path) -> None:
+    page = open_page(report).page
+    names = "figure => figure.data.map(trace => trace.name)"
+    assert "trading PnL, all" in page.eval_on_selector("#figure-equity", names)
+    for view, line, title in (
+        ("equity", "without trading", "equity marked"),
+        ("drawdown", "drawdown, all", "drawdown of"),
+        ("before-fees", "all, before fees", "trading PnL before"),
+        ("pnl", "trading PnL, all", "trading PnL, net"),
+    ):
+        page.click(f'[data-show="{view}"]')
+        wait_until(page, f"document.querySelector('#figure-equity').dataset.shown === '{view}'")
+        shown = page.eval_on_selector("#figure-equity", names)
+        assert line in shown
+        assert "trading PnL, all" not in shown or view == "pnl"
+        assert page.locator("#figure-equity .annotation-text").first.text_content().startswith(title)
+        assert page.locator('[aria-pressed="true"][data-show]').get_attribute("data-show") == view
+
+
+def test_sections_of_reference_are_folded_and_say_their_main_figure(
+    open_page: Callable, report: Path
+) -> None:
+    page = open_page(report).page
+    folded = page.locator("details.folded")
+    assert folded.count() == page.locator("details.folded:not([open])").count() == 6
+    for text in page.locator("details.folded > summary span").all_inner_texts():
+        assert text.strip()
+    assert page.get_attribute("#figure-actions", "data-drawn") is None
+    page.click('nav a[href="#orders"]')
+    page.wait_for_selector("#figure-actions[data-drawn]")
+    assert page.eval_on_selector("#figure-actions", DRAWN) > 0
 
 
 @pytest.mark.long
@@ -173,6 +249,7 @@ def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, 
 def test_paper_trading_says_so_and_shows_its_guards(open_page: Callable, paper_report: Path) -> None:
     page = open_page(paper_report).page
     assert "Paper trading on a local venue" in page.locator("header").inner_text()
+    unfold_all(page)
     assert "the feed has ended" in page.locator("#session").inner_text()
     button = page.locator("#not-quoting [data-moment]").first
     assert button.is_visible()

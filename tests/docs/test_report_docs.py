@@ -74,7 +74,7 @@ def test_every_chart_is_explained(parts: dict[str, Any]) -> None:
 @pytest.mark.long
 def test_every_line_is_explained(parts: dict[str, Any]) -> None:
     symbols = tuple(parts["views"])
-    figures = [parts["figures"]["equity"], parts["figures"]["fill-quality"]]
+    figures = [parts["figures"][name] for name in ("bridge", "equity", "by-time", "fill-quality")]
     figures += [view["figure"] for view in parts["views"].values()]
     reasons = {reason for view in parts["views"].values() for reason in view["reasons"]}
     names = {trace["name"] for figure in figures for trace in figure["data"]} - reasons - set(symbols)
@@ -91,9 +91,13 @@ def test_every_section_of_the_page_is_explained(parts: dict[str, Any]) -> None:
     text = REPORT.read_text(encoding="utf-8").lower()
     for heading in re.findall(r"<h[23][^>]*>([^<{]+)</h[23]>", page):
         words = heading.lower().replace("what is assumed of the venue", "what was assumed of the venue")
-        assert words in text or words in {"each exit", "where ours differ", "trailing stops", "warnings"}, (
-            heading
-        )
+        assert words in text or words in {
+            "each exit",
+            "where ours differ",
+            "trailing stops",
+            "warnings",
+            "pnl by day",
+        }, heading
 
 
 @pytest.mark.long

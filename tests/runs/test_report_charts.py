@@ -25,6 +25,7 @@ from mm_nautilus.report.exits import MOST_TRAILS, trail_panels, trail_paths
 from mm_nautilus.report.fill_rows import FillRows, fill_rows
 from mm_nautilus.report.guard_changes import read_guard_log, state_times
 from mm_nautilus.report.page import page_parts
+from mm_nautilus.report.result_charts import PARTS, bridge_figure, by_day_figure, by_time_figure, shown_parts
 from mm_nautilus.report.run_files import RunFiles, times
 from mm_nautilus.report.symbol_view import symbol_traces
 from mm_nautilus.risk.rate_limit import kraken_rules
@@ -80,6 +81,30 @@ def test_lines_of_money_end_at_the_summarys_figures(run: FinishedRun, files: Run
         assert lines[symbol][-1] == pytest.approx(net, abs=CENT)
         assert lines[f"{symbol}, before fees"][-1] == pytest.approx(net + figures["fees_report"], abs=CENT)
         assert max(lines[f"{symbol}, drawdown"]) <= 0
+
+
+def test_the_bridge_leads_from_nothing_to_the_result(run: FinishedRun, files: RunFiles) -> None:
+    answer = run.summary["answer"]
+    steps = {
+        label.replace("<br>", " "): (base, height)
+        for trace in bridge_figure(answer)["data"]
+        for label, base, height in zip(trace["x"], trace["base"], trace["y"], strict=True)
+    }
+    level = 0.0
+    for name in shown_parts(answer):
+        base, height = steps.pop(PARTS[name])
+        assert (base, height) == (pytest.approx(level), answer["parts"][name])
+        level += height
+    assert steps == {"result": (0.0, answer["result"])}
+    assert level == pytest.approx(answer["result"], abs=CENT)
+
+
+def test_bars_by_time_are_stacked_from_pairs_and_add_up_to_the_result(run: FinishedRun) -> None:
+    for made in (by_time_figure, by_day_figure):
+        traces = named(made(run.summary["answer"]))
+        assert sum(traces.pop("all")["y"]) == pytest.approx(run.summary["equity"]["trading_pnl"])
+        for symbol, trace in traces.items():
+            assert sum(trace["y"]) == pytest.approx(run.symbol(symbol)["total_pnl_report"])
 
 
 def test_bars_of_orders_add_up_to_the_counts(run: FinishedRun, files: RunFiles) -> None:

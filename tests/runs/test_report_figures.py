@@ -49,9 +49,11 @@ class Figures(HTMLParser):
         super().__init__()
         self.found: list[tuple[tuple[str, ...], str]] = []
         self.keys: tuple[str, ...] | None = None
+        self.depth = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = dict(attrs).get("data-figure")
+        self.depth += self.keys is not None
         if named:
             self.keys = tuple(re.split(r" (?=/)", named))
             self.found.append((self.keys, ""))
@@ -62,7 +64,10 @@ class Figures(HTMLParser):
             self.found[-1] = (keys, text + data)
 
     def handle_endtag(self, tag: str) -> None:
-        self.keys = None
+        if self.depth:
+            self.depth -= 1
+        else:
+            self.keys = None
 
 
 def figures_on(page: Path) -> list[tuple[tuple[str, ...], str]]:

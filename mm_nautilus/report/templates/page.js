@@ -56,7 +56,7 @@ async function redrawAll() {
   applyTheme();
   const draws = [];
   for (const [element, entry] of drawn) {
-    if (element.offsetParent !== null) draws.push(draw(element, entry.figure));
+    if (element.checkVisibility()) draws.push(draw(element, entry.figure));
     else entry.isStale = true;
   }
   await Promise.all(draws);
@@ -117,12 +117,58 @@ function listen() {
   window.addEventListener("afterprint", () => setPaper(false));
 }
 
+// -- Folded sections and figures with several views ------------------------------------------------------
+
+/* Draw a figure of the page unless it is folded, in which case it is drawn when it is unfolded. */
+async function drawFigure(element) {
+  if (!element.checkVisibility()) return;
+  const known = drawn.get(element);
+  if (known === undefined) await draw(element, inView(read(element.dataset.figureData), element.dataset.shown));
+  else if (known.isStale) await draw(element, known.figure);
+}
+
+/* Return the part of a figure that one of its buttons asks for; the first is shown at first. */
+function inView(figure, view) {
+  if (!figure.views) return figure;
+  const shown = view ?? Object.keys(figure.views)[0];
+  const annotations = figure.layout.annotations.map((note, index) => (index === 0 ? { ...note, text: figure.views[shown] } : note));
+  const data = figure.data.filter((trace) => trace.meta.view === shown);
+  return { data, layout: { ...figure.layout, annotations } };
+}
+
+function unfold(target) {
+  for (let up = target; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+  const folded = target?.querySelector(":scope > details.folded");
+  if (folded) folded.open = true;
+}
+
+function listenToFolds() {
+  for (const details of document.querySelectorAll("details")) {
+    details.addEventListener("toggle", () => {
+      if (details.open) for (const element of details.querySelectorAll("[data-figure-data]")) drawFigure(element);
+    });
+  }
+  for (const link of document.querySelectorAll('nav a[href^="#"]')) {
+    link.addEventListener("click", () => unfold(document.getElementById(link.hash.slice(1))));
+  }
+  for (const button of document.querySelectorAll("[data-view-of]")) {
+    button.addEventListener("click", async () => {
+      const element = document.getElementById(button.dataset.viewOf);
+      for (const other of document.querySelectorAll(`[data-view-of="${element.id}"]`)) {
+        other.setAttribute("aria-pressed", String(other === button));
+      }
+      await draw(element, inView(read(element.dataset.figureData), button.dataset.show));
+      element.dataset.shown = button.dataset.show;
+    });
+  }
+}
+
 async function main() {
   applyTheme();
   listen();
-  for (const element of document.querySelectorAll("[data-figure-data]")) {
-    await draw(element, read(element.dataset.figureData));
-  }
+  listenToFolds();
+  if (location.hash) unfold(document.getElementById(location.hash.slice(1)));
+  for (const element of document.querySelectorAll("[data-figure-data]")) await drawFigure(element);
   for (const add of additions) await add();
   document.documentElement.dataset.ready = "true";
 }
