@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -134,6 +135,7 @@ class Attendance:
         over = threading.Event()
         (run,) = (self.folder / "runs").iterdir()
         url = json.loads((run / "summary.json").read_text(encoding="utf-8"))["web"]["url"]
+        _wait_for(url)
         threads = [
             threading.Thread(target=self._keep_schedule, args=(control, KillSwitch(state_path), over)),
             threading.Thread(target=self._read_events, args=(url, over), daemon=True),
@@ -305,6 +307,21 @@ def _within(times: Any, spans: list[tuple[float, float]]) -> Any:
     for start, end in spans:
         inside |= (times >= start) & (times < end)
     return inside
+
+
+def _wait_for(url: str) -> None:
+    """Wait until the page answers: its port is taken before the engine is built."""
+    for _ in range(600):
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
+        try:
+            connection.request("GET", "/api/state")
+            if connection.getresponse().status == HTTPStatus.OK:
+                return
+        except (OSError, HTTPException):
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise SystemExit(f"the live page at {url} did not answer")
 
 
 def period(speed: float) -> float:
