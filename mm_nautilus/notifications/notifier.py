@@ -125,6 +125,8 @@ class Notifier:
 
         Nothing is sent afterwards; what waits is in the outbox's file.
         """
+        if self._is_over.is_set():
+            return
         self._is_written.wait(max(0.0, deadline - time.monotonic()))
         self._closing.set()
         with self._outbox.changed:

@@ -139,6 +139,9 @@ def test_a_host_that_is_not_there_keeps_messages_waiting(
     halt(notifier, SYMBOLS[0])
     end(notifier)
     assert notifier.summary["services"]["HOOK"]["waiting"] == 2
+    began = time.monotonic()
+    notifier.close(began + 30.0)
+    assert time.monotonic() - began < 5.0, "it is closed already"
     assert_kept_secret(tmp_path, said)
 
 
