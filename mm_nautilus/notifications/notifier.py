@@ -25,7 +25,7 @@ _MOST_EVENTS: Final = 10_000
 _TOGETHER_SECONDS: Final = 0.1
 """Events that come within this time are looked at together: a halt reaches each symbol in turn."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
-_LONGEST_PAUSE_SECONDS: Final = 300.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
 _BETWEEN_SECONDS: Final = 1.0
 """Pause between two messages to a service: most refuse more than one a second."""
 
