@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from mm_nautilus.checks.config_source import load_config
-from mm_nautilus.report.compare import compare_runs, comparison_parts
+from mm_nautilus.report.compare import compare_runs
+from mm_nautilus.report.comparison_view import comparison_parts
 from mm_nautilus.report.console import summary_view
 from mm_nautilus.report.page import render
 from mm_nautilus.runs.backtest import run_backtest

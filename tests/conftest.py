@@ -39,6 +39,7 @@ SHARED = {
         *("identities", "statistics", "report_page", "rotated_journals", "inputs", "live_runs"),
         *("report_charts", "report_figures", "sandbox_reports", "sandbox_run", "recorded_runs", "traces"),
     ),
+    "reports in a browser": ("report_in_browser", "compare_in_browser"),
     "live nodes in this process": ("carried_state", "phantom_fills", "state_saver"),
     "parts of the sample": ("features", "calibrated_runs", "records", "compare_runs", "journal_links"),
 }

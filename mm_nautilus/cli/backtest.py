@@ -19,6 +19,7 @@ from mm_nautilus.cli.options import (
     Overrides,
     Quiet,
     RunFile,
+    RunNamed,
     RunsFolder,
     Verbose,
     output_words,
@@ -37,6 +38,7 @@ def backtest_command(
     config: RunFile = Path("configs/backtest.yaml"),
     overrides: Overrides = None,
     out: RunsFolder = None,
+    name: RunNamed = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
     ] = False,
@@ -52,7 +54,7 @@ def backtest_command(
     from mm_nautilus.checks.config_source import load_config  # noqa: PLC0415 (keeps --help fast)
     from mm_nautilus.checks.grouped_warnings import grouped_warnings  # noqa: PLC0415
 
-    words = [*(overrides or ()), *output_words(out)]
+    words = [*(overrides or ()), *output_words(out, name)]
     loaded = load_config(config, words)
     say = trade_lines(
         loaded.config.output, verbose=verbose, quiet=quiet, write=lambda line: print_line(line, err=as_json)

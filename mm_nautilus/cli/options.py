@@ -49,6 +49,16 @@ RunsFolder = Annotated[
         "--out", metavar="DIR", help="Parent of the run's folder (output.directory).", parser=folder_place
     ),
 ]
+RunNamed = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="The run's name, part of its folder's (name)."),
+]
+SandboxNamed = Annotated[
+    str | None,
+    typer.Option(
+        "--name", metavar="NAME", help="The run's name (name); another name has another state file."
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -108,9 +118,14 @@ def trade_lines(
     return write
 
 
-def output_words(out: Path | None) -> list[tuple[str, str]]:
-    """Return the option ``--out`` of a run as a value of its configuration; nothing where it is not given."""
-    return [] if out is None else [("--out", f"output.directory={json.dumps(str(out), ensure_ascii=False)}")]
+def output_words(out: Path | None, name: str | None) -> list[tuple[str, str]]:
+    """Return the options ``--out`` and ``--name`` of a run as values of its configuration, those that are given."""
+    given = (("--out", "output.directory", out), ("--name", "name", name))
+    return [
+        (option, f"{key}={json.dumps(str(value), ensure_ascii=False)}")
+        for option, key, value in given
+        if value is not None
+    ]
 
 
 def symbol_names(text: str | None) -> list[str] | None:

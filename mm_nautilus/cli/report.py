@@ -50,11 +50,17 @@ def compare_command(
     *,
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN_DIR...", help="Folders of two or more runs.", show_default=False),
+        typer.Argument(
+            metavar="RUN_DIR...", help="Folders of runs, or of several runs each.", show_default=False
+        ),
     ],
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write the comparison as an HTML page."),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN_DIR", help="Run the others are compared with; the first by default."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -65,9 +71,10 @@ def compare_command(
     """
     refuse_targets({"--html": html}, force=force)
     # Imported here to keep --help fast.
-    from mm_nautilus.report.compare import compare_runs, comparison_view, plain_comparison  # noqa: PLC0415
+    from mm_nautilus.report.compare import compare_runs  # noqa: PLC0415
+    from mm_nautilus.report.comparison_view import comparison_view, plain_comparison  # noqa: PLC0415
 
-    comparison = compare_runs(runs)
+    comparison = compare_runs(runs, baseline)
     if html is not None:
         _write_page(comparison, html)
     if as_json:
@@ -77,7 +84,7 @@ def compare_command(
 
 
 def _write_page(comparison: "Comparison", path: Path) -> None:
-    from mm_nautilus.report.compare import comparison_parts  # noqa: PLC0415
+    from mm_nautilus.report.comparison_view import comparison_parts  # noqa: PLC0415
     from mm_nautilus.report.page import render  # noqa: PLC0415
 
     write_target(path, render("compare.html.jinja", **comparison_parts(comparison)))

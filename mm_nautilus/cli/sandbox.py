@@ -19,6 +19,7 @@ from mm_nautilus.cli.options import (
     Quiet,
     RunFile,
     RunsFolder,
+    SandboxNamed,
     Verbose,
     output_words,
     trade_lines,
@@ -37,6 +38,7 @@ def sandbox_command(
     config: RunFile = Path("configs/sandbox.yaml"),
     overrides: Overrides = None,
     out: RunsFolder = None,
+    name: SandboxNamed = None,
     duration: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="How long to run, as 90s or 2h (duration)."),
@@ -92,7 +94,7 @@ def sandbox_command(
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """
     refuse_unopened(opens=open_report, as_json=as_json, quiet=quiet)
-    words: list[Override] = [*(overrides or ()), *output_words(out)]
+    words: list[Override] = [*(overrides or ()), *output_words(out, name)]
     words += [] if duration is None else [("--duration", f"duration={duration}")]
     words += [] if venue is None else [("--venue", f"feed.source={venue}")]
     if metrics_port is not None:

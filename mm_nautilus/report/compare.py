@@ -1,34 +1,21 @@
 """Runs side by side: the parameters that differ, the figures, and what each had earned over time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.console import PartedTable, text_table
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.figures import (
-    HOVER_ANYWHERE,
-    Figure,
-    figure,
-    milliseconds,
-    min_max_rows,
-    series,
-    significant,
-    sparkline,
-    thin_line,
-)
-from mm_nautilus.report.money import amount_decimals, signed_amount
 from mm_nautilus.report.rows import (
     EQUITY_ROWS,
     FILL_ROWS,
-    NONE,
     SYMBOL_ROWS,
     Row,
     maker_quality,
@@ -36,20 +23,33 @@ from mm_nautilus.report.rows import (
     with_decimals,
 )
 from mm_nautilus.report.run_files import RunFiles, numbers, times
+from mm_nautilus.report.run_folders import is_parent, run_folders, run_labels
 from mm_nautilus.report.session import moment_text, short_data_text
-from mm_nautilus.system.moments import SECOND_NS
 
 type Floats = NDArray[np.float64]
 
 _FILL_FIGURES: Final = ((0.0, "spread captured"), (1.0, "mark-out"), (5.0, "mark-out"), (30.0, "mark-out"))
-_BUCKETS: Final = 400
-_CURVE_WIDTH: Final = 40
-_UNITS: Final = (("h", 3_600.0), ("min", 60.0), ("s", 1.0))
-"""Units of the time since a run's start, the longest first."""
+RESULT: Final = "trading PnL, net of fees"
+_BETTER: Final = {
+    **dict.fromkeys(
+        ("trading_pnl", "trading_pnl_before_fees", "roi_pct", "profit_factor", "avg_trade_pnl"), 1
+    ),
+    **dict.fromkeys(
+        ("realized_pnl", "total_pnl", "avg_pnl", "pnl_turnover_bps", "spread_bps", "mark_out_bps"), 1
+    ),
+    **dict.fromkeys(("fees", "max_drawdown_pct"), -1),
+}
+"""Figures of which more (1) or less (-1) is better; of others neither is."""
+_TOTAL_ROWS: Final = ("fills", "total PnL, of turnover")
+"""Of all symbols together, among the account's figures."""
+FEW: Final = 6
+"""Most runs whose tables have a difference beside each figure, in the order given; more are sorted by their result."""
+_ERRORS: Final = 2.0
+"""Standard errors within which two mark-outs are the same."""
 
 
 class ComparedRun(NamedTuple):
-    """One of the runs: its folder's name, its files, its configuration by dotted keys, and what it had earned."""
+    """One of the runs: what it is called, its files, its configuration by dotted keys, and what it had earned."""
 
     label: str
     files: RunFiles
@@ -57,6 +57,16 @@ class ComparedRun(NamedTuple):
     ts_ns: NDArray[np.int64]
     trading_pnl: Floats
     """Trading PnL net of fees over time, report currency, at moments in nanoseconds since the epoch."""
+
+
+class Delta(NamedTuple):
+    """What a figure is more than the baseline's."""
+
+    value: float
+    text: str
+    """With its sign and unit."""
+    verdict: str
+    """``better`` or ``worse``; empty where neither is, or the difference is none."""
 
 
 class FigureRow(NamedTuple):
@@ -69,17 +79,34 @@ class FigureRow(NamedTuple):
     """As it is shown, one a run."""
     values: tuple[Mapping[str, Any] | None, ...]
     """The figures themselves, by their keys in the summary; None where a run has none."""
+    deltas: tuple[Delta | None, ...]
+    """Against the baseline; None for itself, and where there is nothing to subtract."""
 
 
-class Comparison(NamedTuple):
-    """Runs side by side, in the order given."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs side by side, in the order given; more than six by their result, after the baseline."""
 
     runs: tuple[ComparedRun, ...]
+    baseline: int
+    """Which run the others are compared with."""
     parameters: tuple[tuple[str, tuple[Any, ...]], ...]
     """Keys whose values differ, with the value of each run; None where a run lacks the key."""
     figures: tuple[FigureRow, ...]
-    notes: tuple[str, ...]
-    """Why the runs may not be comparable."""
+    unfair: tuple[str, ...]
+    """Why the runs are not comparable."""
+    remarks: tuple[str, ...]
+    """What has to be known of single runs."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that a reader has to know before the figures."""
+        return self.unfair + self.remarks
+
+    @property
+    def shows_deltas(self) -> bool:
+        """Whether tables have a difference beside each figure."""
+        return len(self.runs) <= FEW
 
     @property
     def is_simulated(self) -> bool:
@@ -87,32 +114,69 @@ class Comparison(NamedTuple):
         return any(run.files.summary["simulated_data"] for run in self.runs)
 
 
-def compare_runs(folders: Sequence[Path]) -> Comparison:
-    """Read runs and put them side by side.
+def compare_runs(folders: Sequence[Path], baseline: Path | None = None) -> Comparison:
+    """Read runs and put them side by side; a folder that holds runs stands for all of them.
 
-    A DataError says that there are fewer than two, one is given twice, or a folder is not a run's.
+    The baseline is one of them, by default the first. A DataError says that there are fewer than two, one is given
+    twice, a folder is not a run's, or the baseline is none of them.
     """
-    if len(folders) < 2:
-        raise DataError(f"compare needs at least two runs, was {len(folders)}")
-    resolved = [folder.resolve() for folder in folders]
-    for folder in folders:
-        if resolved.count(folder.resolve()) > 1:
+    given, remarks = _given(folders)
+    if len(given) < 2:
+        left_out = f"; {'; '.join(remarks)}" if remarks else ""
+        raise DataError(f"compare needs at least two runs, was {len(given)}{left_out}")
+    resolved = [files.folder for files in given]
+    for folder in resolved:
+        if resolved.count(folder) > 1:
             raise DataError(f"the runs to compare must differ, was {folder} twice")
-    names = [folder.name for folder in resolved]
-    runs = tuple(
-        _compared(folder, folder.name if names.count(folder.name) == 1 else str(given))
-        for folder, given in zip(resolved, folders, strict=True)
+    first = 0 if baseline is None else _index(resolved, baseline)
+    runs = [_compared(files) for files in given]
+    if len(runs) > FEW:
+        others = sorted((run for run in runs if run is not runs[first]), key=trading_result, reverse=True)
+        runs, first = [runs[first], *others], 0
+    differing = _differing(runs)
+    names = [run.files.summary["name"] for run in runs]
+    labels = run_labels([run.files.folder for run in runs], names, dict(differing))
+    runs = [run._replace(label=label) for run, label in zip(runs, labels, strict=True)]
+    remarks += [note for run in runs for note in _notes_of(run)]
+    return Comparison(
+        tuple(runs), first, differing, tuple(_figures(runs, first)), tuple(_unfair(runs)), tuple(remarks)
     )
-    return Comparison(runs, _differing(runs), tuple(_figures(runs)), tuple(_notes(runs)))
 
 
-def _compared(folder: Path, label: str) -> ComparedRun:
-    files = read_run(folder)
+def _given(folders: Sequence[Path]) -> tuple[list[RunFiles], list[str]]:
+    """Return the runs, and what in a folder of runs cannot be read."""
+    found, remarks = [], []
+    for folder in folders:
+        if not is_parent(folder):
+            found.append(read_run(folder.resolve()))
+            continue
+        for inner in run_folders(folder):
+            try:
+                found.append(read_run(inner.resolve()))
+            except DataError as error:
+                remarks.append(f"left out: {error}")
+    return found, remarks
+
+
+def _index(folders: Sequence[Path], baseline: Path) -> int:
+    if baseline.resolve() not in folders:
+        raise DataError(f"--baseline must be the folder of one of the runs to compare, was {baseline}")
+    return folders.index(baseline.resolve())
+
+
+def trading_result(run: ComparedRun) -> float:
+    """Return a run's trading PnL, minus infinity where it is not known."""
+    equity = run.files.summary["equity"]
+    return float("-inf") if equity is None else float(equity["trading_pnl"])
+
+
+def _compared(files: RunFiles) -> ComparedRun:
     table = files.table("equity", ["ts_event", "trading_pnl"])
     document = files.config
-    document.pop("output", None)  # it says nothing about results
+    for key in ("output", "name"):  # they say nothing about results
+        document.pop(key, None)
     pnl = numbers(table, "trading_pnl")
-    return ComparedRun(label, files, dict(_flat(document)), times(table), pnl)
+    return ComparedRun(files.folder.name, files, dict(_flat(document)), times(table), pnl)
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -133,33 +197,87 @@ def _differing(runs: Sequence[ComparedRun]) -> tuple[tuple[str, tuple[Any, ...]]
     )
 
 
-def _figures(runs: Sequence[ComparedRun]) -> Iterator[FigureRow]:
+def _figures(runs: Sequence[ComparedRun], baseline: int) -> Iterator[FigureRow]:
     summaries = [run.files.summary for run in runs]
     for row in EQUITY_ROWS:
         equities = [summary["equity"] and with_decimals(summary["equity"]) for summary in summaries]
-        yield _row("account", row.name, row, equities)
+        yield _row("account", row.name, row, equities, baseline)
+    for row in SYMBOL_ROWS:
+        if row.name in _TOTAL_ROWS:
+            yield _row("account", row.name, row, [summary["total"] for summary in summaries], baseline)
     symbols = dict.fromkeys(symbol for summary in summaries for symbol in summary["symbols"])
     rows = {row.name: row for row in FILL_ROWS}
     for symbol in symbols:
         found = [summary["symbols"].get(symbol) for summary in summaries]
         for row in SYMBOL_ROWS:
-            yield _row(symbol, row.name, row, found)
+            yield _row(symbol, row.name, row, found, baseline)
         for seconds, name in _FILL_FIGURES:
             label = name if seconds == 0 else f"{name} after {seconds:g} s"
             qualities = [None if figures is None else maker_quality(figures, seconds) for figures in found]
-            yield _row(symbol, label, rows[name], qualities)
+            yield _row(symbol, label, rows[name], qualities, baseline)
 
 
-def _row(group: str, name: str, row: Row, found: Sequence[Mapping[str, Any] | None]) -> FigureRow:
+def _row(
+    group: str, name: str, row: Row, found: Sequence[Mapping[str, Any] | None], baseline: int
+) -> FigureRow:
+    written, base = texts(row, found), found[baseline]
+    deltas = (
+        None if index == baseline else _delta(row, (figures, base), (written[index], written[baseline]))
+        for index, figures in enumerate(found)
+    )
     return FigureRow(
         group,
         name,
-        tuple(texts(row, found)),
+        tuple(written),
         tuple(None if figures is None else {key: figures[key] for key in row.keys} for figures in found),
+        tuple(deltas),
     )
 
 
-def _notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
+def _delta(
+    row: Row, found: tuple[Mapping[str, Any] | None, Mapping[str, Any] | None], written: tuple[str, str]
+) -> Delta | None:
+    """Return a run's difference from the baseline, as figures and as they are written; None where there is none.
+
+    Its text is the difference of the texts, so that what stands in a row adds up.
+    """
+    figures, base = found
+    if figures is None or base is None or not row.keys or figures.get("currency") != base.get("currency"):
+        return None
+    key, *others = row.keys
+    values: tuple[Any, Any] = figures.get(key), base.get(key)
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return None
+    if others not in ([], ["standard_error_bps"]):
+        return None  # of several numbers in one row
+    decimals = max(map(written_decimals, written))
+    shown = written_difference(*values, decimals)
+    whole = all(isinstance(value, int) for value in values)
+    delta = {**figures, key: int(shown) if whole else float(shown), "standard_error_bps": None}
+    text = row.text({**delta, "decimals": decimals})
+    sign, is_clear = _BETTER.get(key, 0), True
+    if key == "mark_out_bps":
+        error = math.hypot(*(each.get("standard_error_bps") or 0.0 for each in (figures, base)))
+        is_clear = abs(shown) > _ERRORS * error
+    verdict = "" if not (shown and sign and is_clear) else "better" if shown * sign > 0 else "worse"
+    signed = text if text.startswith(("-", "+")) else f"+{text}"
+    exact = Decimal(repr(values[0])) - Decimal(repr(values[1]))
+    return Delta(float(exact), signed if shown else "same", verdict)
+
+
+def written_decimals(text: str) -> int:
+    """Return how many digits after the decimal point the number in a text has."""
+    found = re.search(r"\d\.(\d+)", text)
+    return 0 if found is None else len(found[1])
+
+
+def written_difference(one: float, two: float, decimals: int) -> Decimal:
+    """Return the difference of two numbers as they are written with so many digits after the decimal point."""
+    first, second = (Decimal(f"{value:.{decimals}f}") for value in (one, two))
+    return first - second
+
+
+def _unfair(runs: Sequence[ComparedRun]) -> Iterator[str]:
     """Yield what makes a comparison of these runs unfair."""
     summaries = [run.files.summary for run in runs]
     differing: Mapping[str, Sequence[Any]] = {
@@ -182,8 +300,6 @@ def _notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
         texts = [found[name] for found in sources if name in found]
         if any(text != texts[0] for text in texts):
             yield f"these runs have different versions of {name}"
-    for run in runs:
-        yield from _notes_of(run)
 
 
 def _notes_of(run: ComparedRun) -> Iterator[str]:
@@ -196,134 +312,3 @@ def _notes_of(run: ComparedRun) -> Iterator[str]:
         yield f"{run.label} {'was interrupted' if status == 'interrupted' else status}"
     if summary.get("start", {}).get("is_resumed", False):
         yield f"{run.label} continued from a saved state: its fills, trades, orders and money include earlier runs"
-
-
-def plain_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as plain values: what ``--json`` prints."""
-    return {
-        "runs": [
-            {
-                "label": run.label,
-                "folder": str(run.files.folder),
-                "name": run.files.summary["name"],
-                "status": run.files.summary["status"],
-                "simulated_data": run.files.summary["simulated_data"],
-                "period": run.files.summary["period"],
-                "currency": run.files.summary["report_currency"],
-                "curve": _plain_curve(run),
-            }
-            for run in comparison.runs
-        ],
-        "notes": list(comparison.notes),
-        "parameters": {key: list(values) for key, values in comparison.parameters},
-        "figures": [
-            {"group": row.group, "name": row.name, "values": list(row.values)} for row in comparison.figures
-        ],
-    }
-
-
-def _plain_curve(run: ComparedRun) -> dict[str, list[Any]]:
-    rows = min_max_rows(run.trading_pnl, _BUCKETS)
-    return {"ts_ms": milliseconds(run.ts_ns[rows]), "trading_pnl": significant(run.trading_pnl[rows])}
-
-
-def value_text(value: Any) -> str:
-    """Return a parameter's value as YAML has it, and a dash for none."""
-    if value is None:
-        return NONE
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def comparison_parts(comparison: Comparison) -> dict[str, Any]:
-    """Return what the page of a comparison shows."""
-    groups: dict[str, list[FigureRow]] = {}
-    for row in comparison.figures:
-        groups.setdefault(row.group, []).append(row)
-    return {
-        "labels": [run.label for run in comparison.runs],
-        "summaries": [run.files.summary for run in comparison.runs],
-        "is_simulated": comparison.is_simulated,
-        "notes": comparison.notes,
-        "parameters": [
-            (key, [value_text(value) for value in values]) for key, values in comparison.parameters
-        ],
-        "groups": groups,
-        "figures": {"curves": _curves_figure(comparison.runs)},
-    }
-
-
-def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
-    """Return the trading PnL of all runs: by time of day where they cover the same period, else since their starts."""
-    periods = {tuple(run.files.summary["period"].values()) for run in runs}
-    unit, unit_seconds = _unit(run.files.summary["period"]["seconds"] for run in runs)
-    traces = []
-    for number, run in enumerate(runs):
-        currency = run.files.summary["report_currency"]
-        look: dict[str, Any] = {
-            "hover": f"%{{y:,.{amount_decimals(currency)}f}} {currency}",
-            **series(number),
-        }
-        trace = thin_line(_BUCKETS, run.label, run.ts_ns, run.trading_pnl, width=2, **look)
-        if len(periods) > 1 and len(run.ts_ns):
-            moments = run.ts_ns[min_max_rows(run.trading_pnl, _BUCKETS)]
-            trace["x"] = ((moments - run.ts_ns[0]) / (unit_seconds * SECOND_NS)).round(6).tolist()
-        traces.append(trace)
-    currencies = ", ".join(dict.fromkeys(run.files.summary["report_currency"] for run in runs))
-    made = figure(
-        traces, [f"trading PnL, net of fees, {currencies}"], [1], pixels=460, hoverdistance=HOVER_ANYWHERE
-    )
-    if len(periods) > 1:
-        made["layout"]["xaxis"] |= {"type": "linear", "ticksuffix": f" {unit}", "hoverformat": ".3f"}
-    return made
-
-
-def _unit(lengths: Iterable[float]) -> tuple[str, float]:
-    """Return the unit in which the longest of so many seconds is more than two, and its seconds."""
-    longest = max(lengths)
-    return next((unit for unit in _UNITS if longest > 2 * unit[1]), _UNITS[-1])
-
-
-# -- On a terminal --------------------------------------------------------------------------------------------
-
-
-def _curve_table(comparison: Comparison) -> Table:
-    table = text_table("Trading PnL over time, net of fees", ["run", "", "lowest", "highest", "at the end"])
-    for run in comparison.runs:
-        known = run.trading_pnl[~np.isnan(run.trading_pnl)]
-        currency = run.files.summary["report_currency"]
-        figures = [known.min(), known.max(), known[-1]] if len(known) else []
-        texts = [signed_amount(float(value), currency) for value in figures] or [NONE] * 3
-        table.add_row(Text(run.label), sparkline(known, _CURVE_WIDTH), *texts)
-    return table
-
-
-def _parameter_table(comparison: Comparison) -> PartedTable | Text:
-    if not comparison.parameters:
-        return Text("Parameters: the same in all runs\n")
-    labels = (run.label for run in comparison.runs)
-    table = text_table("Parameters that differ", ["", *labels], is_numeric=False)
-    for key, values in comparison.parameters:
-        table.add_row(Text(key), *(Text(value_text(value)) for value in values))
-    return PartedTable(table)
-
-
-def _figure_tables(comparison: Comparison) -> list[Table]:
-    tables: dict[str, Table] = {}
-    for row in comparison.figures:
-        if row.group not in tables:
-            title = "Account" if row.group == "account" else row.group
-            tables[row.group] = text_table(title, ["", *(run.label for run in comparison.runs)])
-        tables[row.group].add_row(row.name, *row.texts)
-    return list(tables.values())
-
-
-def comparison_view(comparison: Comparison) -> Group:
-    """Return a comparison as something rich can print."""
-    heading = [Text("SIMULATED data: these figures say nothing about a market")]
-    return Group(
-        *(heading if comparison.is_simulated else []),
-        *(Text(f"note: {note}") for note in comparison.notes),
-        _parameter_table(comparison),
-        *map(PartedTable, _figure_tables(comparison)),
-        PartedTable(_curve_table(comparison)),
-    )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.report.compare import value_text
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.page import REPORT, render
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.report.run_folders import value_text
 from mm_nautilus.report.session import moment_text
 from mm_nautilus.search.charts import search_figures
 from mm_nautilus.search.search_files import (

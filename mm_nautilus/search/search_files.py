@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.compare import value_text
 from mm_nautilus.report.money import decimal_text, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE
+from mm_nautilus.report.run_folders import value_text
 from mm_nautilus.search.dimensions import choices
 from mm_nautilus.search.windows import Window
 from mm_nautilus.system.moments import SECOND_NS, nanoseconds

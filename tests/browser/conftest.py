@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from mm_nautilus.checks.config_source import load_config
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
-from mm_nautilus.report.compare import compare_runs, comparison_parts
+from mm_nautilus.report.compare import compare_runs
+from mm_nautilus.report.comparison_view import comparison_parts
 from mm_nautilus.report.page import render
 from mm_nautilus.runs.backtest import run_backtest
 

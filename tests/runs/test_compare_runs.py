@@ -15,9 +15,16 @@ from whole_runs import FinishedRun
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.compare import Comparison, compare_runs, comparison_view, plain_comparison
+from mm_nautilus.report.compare import Comparison, compare_runs
+from mm_nautilus.report.comparison_view import (
+    comparison_answer,
+    comparison_parts,
+    comparison_view,
+    plain_comparison,
+)
 from mm_nautilus.report.figures import sparkline
 from mm_nautilus.report.page import render
+from mm_nautilus.report.run_folders import short_key
 
 Runs = Callable[..., FinishedRun]
 
@@ -85,7 +92,7 @@ def test_a_symbol_that_one_run_lacks_has_dashes(first: FinishedRun, tmp_path: Pa
     rows = [row for row in comparison.figures if row.group == "XRP/BTC"]
     assert rows
     assert all(row.texts[1] == "-" and row.values[1] is None for row in rows)
-    assert comparison.notes == ("fewer was interrupted",)
+    assert comparison.notes == (f"{tmp_path.name} was interrupted",)
 
 
 def test_curves_end_at_the_runs_trading_pnl(comparison: Comparison, first: FinishedRun) -> None:
@@ -104,7 +111,9 @@ def test_terminal_shows_parameters_figures_and_curves(comparison: Comparison, fi
     assert re.search(r"strategy\.use_trailing_stop\s+false\s+true", text)
     assert re.search(r"fills\s+\d+\s+\d+", text)
     assert re.search(r"[▁▂▃▄▅▆▇█]{10,}", text)
-    assert first.outcome.folder.name in text
+    label = first.outcome.folder.parent.name
+    assert re.search(rf"1\. {label} +\S+ +baseline|2\. {label} +\S+ +baseline", text)
+    assert "What differs: strategy.use_trailing_stop (false, true)" in text
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest(comparison: Comparison) -> None:
@@ -138,13 +147,145 @@ def test_the_same_run_twice_is_refused(first: FinishedRun) -> None:
 
 
 def test_page_carries_the_same_rows(comparison: Comparison) -> None:
-    from mm_nautilus.report.compare import comparison_parts  # noqa: PLC0415
-
     page = render("compare.html.jinja", **comparison_parts(comparison))
     for row in comparison.figures:
         assert row.name in page
         assert all(f">{text}<" in page for text in row.texts)
     assert "SIMULATED data" in page
+
+
+# -- Names, the baseline and what is better -----------------------------------------------------------------
+
+
+def copied(run: FinishedRun, parent: Path, folder_name: str, /, **summary: Any) -> Path:
+    """Copy a run's folder, with changes of its summary."""
+    folder = parent / folder_name
+    shutil.copytree(run.outcome.folder, folder)
+    told = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(told | summary))
+    return folder
+
+
+def labels(*folders: Path) -> list[str]:
+    return [run.label for run in compare_runs(folders).runs]
+
+
+def test_runs_are_called_by_what_was_asked_for(
+    first: FinishedRun, second: FinishedRun, tmp_path: Path
+) -> None:
+    one, two = copied(first, tmp_path / "runs", "a"), copied(second, tmp_path / "runs", "b")
+    assert labels(one, two) == ["use_trailing_stop false", "use_trailing_stop true"]
+    one, two = copied(first, tmp_path / "first", "a"), copied(second, tmp_path / "edge", "a")
+    assert labels(one, two) == ["first", "edge"], "--out first, --out edge"
+    two = copied(second, tmp_path / "named", "a", name="stops")
+    assert labels(one, two) == ["v1_4", "stops"], "--name stops"
+    same = copied(first, tmp_path / "runs", "c"), copied(first, tmp_path / "runs", "d")
+    assert labels(*same) == ["c", "d"], "nothing differs"
+    assert short_key("strategy.symbols.XRP/USDT.gamma") == "XRP/USDT gamma"
+    assert (short_key("venue.fees.maker_fee_pct"), short_key("end")) == ("venue.fees.maker_fee_pct", "end")
+
+
+def test_a_folder_of_runs_stands_for_all_of_them_and_names_what_it_leaves_out(
+    first: FinishedRun, second: FinishedRun, tmp_path: Path
+) -> None:
+    copied(first, tmp_path / "all", "a")
+    copied(second, tmp_path / "all", "b")
+    (tmp_path / "all" / "c").mkdir()
+    (tmp_path / "all" / "c" / "summary.json").write_text("{")
+    single = copied(first, tmp_path / "single", "d", name="other")
+    comparison = compare_runs([tmp_path / "all", single])
+    assert [run.files.folder.name for run in comparison.runs] == ["a", "b", "d"]
+    (note,) = comparison.notes
+    assert note.startswith(f"left out: {tmp_path / 'all' / 'c'} cannot be read")
+
+
+def test_differences_from_the_baseline_say_what_is_better(first: FinishedRun, second: FinishedRun) -> None:
+    folders = [first.outcome.folder, second.outcome.folder]
+    forth, back = compare_runs(folders), compare_runs(folders, folders[1])
+    assert (forth.baseline, back.baseline) == (0, 1)
+    rows = {(row.group, row.name): row for row in forth.figures}
+    other = {(row.group, row.name): row for row in back.figures}
+    opposite = {"better": "worse", "worse": "better", "": ""}
+    for key, row in rows.items():
+        assert row.deltas[0] is None
+        delta, mirrored = row.deltas[1], other[key].deltas[0]
+        if delta is not None and mirrored is not None:
+            assert (delta.value, delta.verdict) == (-mirrored.value, opposite[mirrored.verdict])
+            assert (delta.text == "same") or (delta.text[0] != mirrored.text[0])
+    pnl = rows["account", "trading PnL, net of fees"]
+    expected = second.summary["equity"]["trading_pnl"] - first.summary["equity"]["trading_pnl"]
+    assert pnl.deltas[1] is not None
+    assert pnl.deltas[1].value == pytest.approx(expected, abs=1e-12)
+    for neutral in ("fills", "equity at the end", "revaluation of the starting balances"):
+        delta = rows["account", neutral].deltas[1]
+        assert delta is not None
+        assert delta.verdict == ""
+
+
+def changed(run: FinishedRun, **equity: float) -> dict[str, Any]:
+    return {"equity": {**run.summary["equity"], **equity}}
+
+
+def test_more_profit_and_less_drawdown_and_fees_are_better(first: FinishedRun, tmp_path: Path) -> None:
+    base = copied(
+        first, tmp_path / "base", "a", **changed(first, trading_pnl=1.25, fees=2.0, max_drawdown_pct=0.5)
+    )
+    more = copied(
+        first, tmp_path / "more", "a", **changed(first, trading_pnl=3.5, fees=2.5, max_drawdown_pct=0.25)
+    )
+    comparison = compare_runs([base, more])
+    rows = {row.name: row.deltas[1] for row in comparison.figures if row.group == "account"}
+    told = {name: (delta.text, delta.verdict) for name, delta in rows.items() if delta is not None}
+    assert told["trading PnL, net of fees"] == ("+$2.25", "better")
+    assert told["fees"] == ("+$0.50", "worse")
+    assert told["largest drawdown"] == ("-0.250 %", "better")
+    best, differs = comparison_answer(comparison)
+    assert best == "Best is more: trading PnL +$3.50, $2.25 more than the baseline, base (+$1.25)."
+    assert differs == "All parameters are the same."
+    best, _ = comparison_answer(compare_runs([more, base]))
+    assert best == "Best is more, the baseline: trading PnL +$3.50, $2.25 more than the next, base."
+    other = copied(
+        first, tmp_path / "other", "a", period={**first.summary["period"], "end": "2025-12-13T12:06:00Z"}
+    )
+    assert comparison_answer(compare_runs([base, other]))[0].startswith("Not a fair comparison. Best is base")
+
+
+def test_many_runs_are_sorted_by_their_result_after_the_baseline(first: FinishedRun, tmp_path: Path) -> None:
+    results = (1.0, -2.0, 3.0, 0.5, 2.0, -1.0, 4.0)
+    for number, value in enumerate(results):
+        copied(first, tmp_path / "all", f"r{number}", name=f"n{number}", **changed(first, trading_pnl=value))
+    comparison = compare_runs([tmp_path / "all"])
+    assert [run.label for run in comparison.runs] == ["n0", "n6", "n2", "n4", "n3", "n5", "n1"]
+    assert not comparison.shows_deltas
+    plain = plain_comparison(comparison)
+    assert plain["ranking"] == ["n6", "n2", "n4", "n0", "n3", "n5", "n1"]
+    assert plain["baseline"] == "n0"
+    curves = comparison_parts(comparison)["figures"]["curves"]["data"]
+    looks = {(trace["line"]["color"], trace["line"]["dash"]) for trace in curves}
+    assert len(looks) == 7
+    with pytest.raises(DataError, match="--baseline must be the folder of one of the runs"):
+        compare_runs([tmp_path / "all"], tmp_path)
+
+
+def test_terminal_json_and_page_show_the_same_differences(first: FinishedRun, tmp_path: Path) -> None:
+    better = changed(first, trading_pnl=3.5, fees=0.5, max_drawdown_pct=0.01, roi_pct=0.1)
+    comparison = compare_runs([first.outcome.folder, copied(first, tmp_path / "better", "a", **better)])
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(comparison_view(comparison))
+    page = render("compare.html.jinja", **comparison_parts(comparison))
+    figures = plain_comparison(comparison)["figures"]
+    seen = 0
+    for row, told in zip(comparison.figures, figures, strict=True):
+        delta = row.deltas[1]
+        if delta is not None:
+            words = f"{delta.text} {delta.verdict}".strip()
+            assert told["deltas"][1]["text"] == delta.text
+            assert words in stream.getvalue()
+            assert f">{words}<" in page
+            seen += delta.verdict != ""
+    assert seen > 3
+    for line in comparison_answer(comparison):
+        assert line.replace("'", "&#39;") in page
 
 
 # -- The commands -------------------------------------------------------------------------------------------

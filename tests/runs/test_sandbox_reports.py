@@ -32,7 +32,8 @@ from whole_runs import ROOT, FinishedRun
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
 from mm_nautilus.report.charts import equity_paths
-from mm_nautilus.report.compare import compare_runs, plain_comparison
+from mm_nautilus.report.compare import compare_runs
+from mm_nautilus.report.comparison_view import plain_comparison
 from mm_nautilus.report.derived import read_run
 from mm_nautilus.report.fill_rows import fill_rows
 from mm_nautilus.report.page import write_report
