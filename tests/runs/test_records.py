@@ -85,7 +85,7 @@ def test_without_traces_nothing_of_them_is_made(
         assert found == whole.symbol(symbol) | {"fill_quality": None}
     page = write_report(bare.outcome.folder, tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count("<code>output.traces</code> was false") == 3
-    assert "data-view" not in page.partition("</script>")[2].rpartition("<script>")[0]
+    assert "data-view=" not in page.partition("</script>")[2].rpartition("<script>")[0]
     compared = compare_runs([whole.outcome.folder, bare.outcome.folder])
     (spread,) = [row for row in compared.figures if (row.group, row.name) == ("XRP/USDT", "spread captured")]
     assert spread.texts[0].endswith(" bps")

@@ -294,7 +294,7 @@ def test_tables_in_parts_are_read_as_far_as_they_go(
     market = files.table("market", ["ts_event", "mid_price"])
     assert market.num_rows == round(share * len(paper_run.table("market")))
     comparison = plain_comparison(compare_runs([copied, paper_run.outcome.folder]))
-    assert any("run had not ended: its figures are those of " in note for note in comparison["notes"])
+    assert any(" had not ended: its figures are those of " in note for note in comparison["notes"])
 
 
 def test_a_fill_that_is_on_the_disk_in_one_table_only_is_left_out(
