@@ -18,6 +18,7 @@ from mm_nautilus.cli.halt import halt_command, resume_command
 from mm_nautilus.cli.notify import notify_command
 from mm_nautilus.cli.output import run_unhurried
 from mm_nautilus.cli.report import compare_command, report_command
+from mm_nautilus.cli.runs import runs_app
 from mm_nautilus.cli.sandbox import sandbox_command
 from mm_nautilus.cli.search import search_command
 from mm_nautilus.cli.streams import outlive_terminals, take_any_text
@@ -41,6 +42,7 @@ app.command("report")(report_command)
 app.command("compare")(compare_command)
 app.command("venue", cls=VenueHelp)(venue_command)
 app.command("calibrate")(calibrate_command)
+app.add_typer(runs_app, name="runs")
 app.add_typer(data_app, name="data")
 app.add_typer(config_app, name="config")
 app.command("doctor")(doctor_command)

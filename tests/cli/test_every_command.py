@@ -47,6 +47,7 @@ def test_the_commands_of_this_page_are_there():
         "report",
         "compare",
         "venue",
+        "runs list",
     }
     wanted |= {f"config {name}" for name in ("check", "init", "show", "schema")}
     wanted |= {f"data {name}" for name in ("list", "check", "import", "simulate", "export", "recover")}
