@@ -31,7 +31,7 @@ LEAST_FILLS: Final = 20
 """Fills below which adverse selection is not judged."""
 LEAST_PAIRS: Final = 2
 LEAST_LOSS_PCT: Final = 25.0
-"""Loss of one pair from which on it is mentioned, % of what the others made."""
+"""Loss of one pair from which on it is mentioned, % of what the others made; and the other way round."""
 _ERRORS: Final = 2.0
 """Standard errors beyond which a mean is hardly chance."""
 _WIDEST_PCT: Final = 5.0
@@ -125,20 +125,23 @@ def limits_exhausted(run: RunFacts) -> str | None:
 
 def _kept_out(run: RunFacts, is_grave: Callable[[str, float], bool]) -> tuple[str, str] | None:
     """Return the reason that kept a side without a quote longest, and which sides for how long."""
-    found: dict[str, tuple[float, list[str]]] = {}
+    found: dict[str, tuple[float, dict[str, list[str]]]] = {}
     for name, symbol in run.symbols.items():
         for side, reasons in symbol.figures["not_quoting"].items():
             for reason, entry in reasons.items():
                 share = _share_pct(entry["seconds"], run.seconds)
                 if is_grave(reason, share):
-                    most, where = found.get(reason, (0.0, []))
-                    found[reason] = (max(most, share), [*where, f"{name} {side}"])
+                    most, where = found.get(reason, (0.0, {}))
+                    where.setdefault(name, []).append(side)
+                    found[reason] = (max(most, share), where)
     if not found:
         return None
     reason, (share, where) = max(found.items(), key=lambda item: item[1][0])
+    both = len(run.symbols[next(iter(where))].figures["not_quoting"])
+    words = [name if len(sides) == both else f"{name} {sides[0]}" for name, sides in where.items()]
     return (
         reason,
-        f"{reason} left {', '.join(where)} without a quote for up to {share:.0f} % of the time",
+        f"{reason} left {', '.join(words)} without a quote for up to {share:.0f} % of the time",
     )
 
 
@@ -347,7 +350,8 @@ def one_pair_loses(run: RunFacts) -> str | None:
         return None
     name = min(known, key=lambda key: known[key])
     others = sum((amount for key, amount in known.items() if key != name), Decimal(0))
-    if others <= 0 or -100 * float(known[name]) < LEAST_LOSS_PCT * float(others):
+    smaller, larger = sorted([float(-known[name]), float(others)])
+    if smaller <= 0 or 100 * smaller < LEAST_LOSS_PCT * larger:
         return None
     lost, made = (signed_amount(float(amount), run.currency) for amount in (known[name], others))
     return (

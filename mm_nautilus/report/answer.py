@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
-from mm_nautilus.report.advice import suggestions
+from mm_nautilus.report.advice import halted, suggestions
 from mm_nautilus.report.attribution import Parts
 from mm_nautilus.report.causes import REST, cause, worded
 from mm_nautilus.report.money import (
@@ -193,8 +193,11 @@ def _change_line(rules: Sequence[tuple[str, str]]) -> str:
         return (
             "Change: nothing stands out; change one value with --set, run again and mm-nautilus compare both"
         )
-    more = "" if len(rules) == 1 else f" ({len(rules) - 1} more in the report)"
-    return f"Change: {rules[0][1]}{more}"
+    (name, text), *others = rules
+    if name == halted.__name__ and others:  # what it lost by is in the next
+        text = f"{text}. Also, {others.pop(0)[1]}"
+    more = f" ({len(others)} more in the report)" if others else ""
+    return f"Change: {text}{more}"
 
 
 def _signed(value: float, decimals: int) -> str:

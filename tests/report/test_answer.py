@@ -536,6 +536,7 @@ STILL = {
     ],
     "one_pair_loses": [
         run(symbol(pnl="-1"), symbol(pnl="4.1")),
+        run(symbol(pnl="-1"), symbol(pnl="0.2")),
         run(symbol(pnl="-1"), symbol(pnl="-2")),
         run(symbol(pnl="-1")),
     ],
@@ -605,8 +606,10 @@ def test_why_there_was_no_fill(changes, words):
 
 
 def test_a_halt_comes_before_a_limit_that_held_for_longer():
-    found = answer(run(symbol(not_quoting=HELD), symbol(not_quoting=HALTED)))["next"]
+    whole = answer(run(symbol(not_quoting=HELD), symbol(not_quoting=HALTED)))
+    found, line = whole["next"], whole["lines"][3]
     assert [entry["rule"] for entry in found[:2]] == ["halted", "limits_exhausted"]
+    assert ". Also, insufficient balance left XRP/USDT bid without" in line
     assert found[0]["text"].startswith(
         "halted after a loss streak left BTC/USDT bid without a quote for up to 1 % of the time"
     )
