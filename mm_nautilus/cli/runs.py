@@ -43,6 +43,6 @@ def runs_list(
     if as_json:
         print_json({"runs": plain_runs(shown), "left_out": problems})
     elif shown:
-        output_console().print(PartedTable(run_table(shown)))
+        output_console().print(PartedTable(run_table(shown, folder)))
     else:
         print_line(f"there are no runs in {folder}")

@@ -20,8 +20,7 @@ from mm_nautilus.report.session import short_data_text
 type SortKey = Literal["start", "result", "bps", "drawdown", "fills", "name", "status"]
 
 _STAMP: Final = re.compile(r"^(\d{8}T\d{6}Z)-")
-_MOST_PAIRS: Final = 3
-_COLUMNS: Final = ("name", "started, UTC", "kind", "data", "from", "length", "pairs")
+_COLUMNS: Final = ("folder", "name", "started, UTC", "kind", "from", "length", "pairs")
 _FIGURES: Final = ("trading PnL", "of turnover", "drawdown", "fills")
 
 
@@ -131,32 +130,31 @@ def plain_runs(runs: Sequence[ListedRun]) -> list[dict[str, Any]]:
     return [run._asdict() | {"started": run.started.isoformat(), "pairs": list(run.pairs)} for run in runs]
 
 
-def run_table(runs: Sequence[ListedRun]) -> Table:
-    """Return runs as a table for the terminal."""
-    table = text_table(None, [*_COLUMNS, *_FIGURES, "status", "folder"], is_numeric=False)
+def run_table(runs: Sequence[ListedRun], parent: Path) -> Table:
+    """Return runs as a table for the terminal; folders stand as they are called in their parent."""
+    table = text_table(None, [*_COLUMNS, *_FIGURES, "status"], is_numeric=False)
     for column in table.columns[len(_COLUMNS) : len(_COLUMNS) + len(_FIGURES)]:
         column.justify = "right"
     for run in runs:
-        table.add_row(*map(Text, _cells(run)))
+        table.add_row(Text(str(Path(run.folder).relative_to(parent))), *map(Text, _cells(run)))
     return table
 
 
 def _cells(run: ListedRun) -> list[str]:
-    pairs = ", ".join(run.pairs) if len(run.pairs) <= _MOST_PAIRS else f"{len(run.pairs)} pairs"
+    pairs = run.pairs[0] if len(run.pairs) == 1 else f"{len(run.pairs)} pairs" if run.pairs else NONE
+    kind = f"{run.kind}, {run.data.removesuffix(' data').removesuffix(' feed')}" if run.data else run.kind
     result = None if run.trading_pnl is None else signed_amount(run.trading_pnl, run.currency)
-    start = None if run.start is None else f"{datetime.fromisoformat(run.start):%Y-%m-%d %H:%M}"
+    start = None if run.start is None else f"{datetime.fromisoformat(run.start):%Y-%m-%d}"
     return [
         run.name,
-        f"{run.started:%Y-%m-%d %H:%M:%S}",
-        run.kind,
-        run.data or NONE,
+        f"{run.started:%Y-%m-%d %H:%M}",
+        kind,
         start or NONE,
         NONE if run.seconds is None else str(timedelta(seconds=round(run.seconds))),
-        pairs or NONE,
+        pairs,
         result or NONE,
         NONE if run.pnl_turnover_bps is None else f"{run.pnl_turnover_bps:+z.2f} bps",
         NONE if run.max_drawdown_pct is None else f"{run.max_drawdown_pct:.3f} %",
         NONE if run.fills is None else f"{run.fills:,}",
         run.status,
-        run.folder,
     ]
