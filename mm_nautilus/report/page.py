@@ -311,6 +311,10 @@ def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     def money(found: Mapping[str, Any], name: str, *where: str) -> Cell:
         amount = value(found, name)
         keys = (*where, name) if name == "result" else (*where, "parts", name)
+        if (
+            amount is not None and name == "unattributed"
+        ):  # a last digit of the engine is not worth a wider table
+            amount = round(amount, decimals)
         text = NONE if amount is None else signed_amount(amount, currency, decimals)
         return Cell(text, (pointer(*keys),), name == "result")
 

@@ -154,7 +154,7 @@ def _slack(run: FinishedRun, key: str) -> float:
         return 0.005
     figures = run.symbol("XRP/BTC")
     rounding = 1e-8 * (figures["fills"] + 2) / 2
-    if key.startswith("/total/"):  # of which a bitcoin's worth
+    if key.startswith(("/total/", "/answer/")):  # of which a bitcoin's worth
         btc = figures["fees_report"] / figures["fees"] if figures["fees"] else 1e5
         return 0.005 + rounding * btc
     if "XRP~1BTC" not in key and name != "BTC":
