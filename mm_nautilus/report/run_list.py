@@ -21,7 +21,7 @@ type SortKey = Literal["start", "result", "bps", "drawdown", "fills", "name", "s
 
 _STAMP: Final = re.compile(r"^(\d{8}T\d{6}Z)-")
 _COLUMNS: Final = ("folder", "name", "started, UTC", "kind", "from", "length", "pairs")
-_FIGURES: Final = ("trading PnL", "of turnover", "drawdown", "fills")
+_FIGURES: Final = ("trading PnL", "bps", "drawdown", "fills")
 
 
 class ListedRun(NamedTuple):
@@ -153,7 +153,7 @@ def _cells(run: ListedRun) -> list[str]:
         NONE if run.seconds is None else str(timedelta(seconds=round(run.seconds))),
         pairs,
         result or NONE,
-        NONE if run.pnl_turnover_bps is None else f"{run.pnl_turnover_bps:+z.2f} bps",
+        NONE if run.pnl_turnover_bps is None else f"{run.pnl_turnover_bps:+z.2f}",
         NONE if run.max_drawdown_pct is None else f"{run.max_drawdown_pct:.3f} %",
         NONE if run.fills is None else f"{run.fills:,}",
         run.status,
