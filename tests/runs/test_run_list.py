@@ -126,3 +126,23 @@ def test_a_thousand_runs_are_listed_in_seconds(runs: Path, command: Command) -> 
     began = time.process_time()
     assert len(listed(command, runs)) == 1_003
     assert time.process_time() - began < 20
+
+
+def test_name_names_the_folder_and_is_checked_as_in_a_file(tmp_path: Path, command: Command) -> None:
+    brief = [
+        "--set",
+        "end=2025-12-13T12:00:20Z",
+        "--set",
+        "output.report=false",
+        "--out",
+        tmp_path,
+        "--quiet",
+    ]
+    assert command("backtest", "configs/v1_4.yaml", "--name", "2026", *brief)[0] == 0
+    (run,) = listed(command, tmp_path)
+    assert (run["name"], run["folder"].endswith("Z-2026")) == ("2026", True)
+    for kind in ("backtest", "sandbox"):
+        code, _, errors = command(kind, "--name", "a b", "--out", tmp_path)
+        assert code == 2
+        assert "--name must be a text of one to sixty letters, digits and _ . -" in errors
+    assert len(list(tmp_path.iterdir())) == 1
