@@ -288,11 +288,13 @@ def _figure(traces: SymbolTraces) -> Figure:
         f"reservation price minus mid, bps of the mid{'' if has_shift else ': none in this run'}",
         "time without a quote, % of both sides",
     )
-    made = figure(drawn, titles, (6, 2, 1.5, 1.5), pixels=900, barmode="stack", bargap=0)
+    rows = 4 if traces.reasons else 3  # an axis without anything on it would be left out
+    made = figure(drawn, titles[:rows], (6, 2, 1.5, 1.5)[:rows], pixels=900, barmode="stack", bargap=0)
     made["layout"]["yaxis"] |= {"tickformat": f",.{traces.decimals}~f"}
     made["layout"]["yaxis2"] |= {"tickformat": ",.8~f"}
     made["layout"]["yaxis3"] |= {"rangemode": "tozero"}
-    made["layout"]["yaxis4"] |= {"range": [0, 100]}
+    if traces.reasons:
+        made["layout"]["yaxis4"] |= {"range": [0, 100]}
     return made
 
 
