@@ -164,6 +164,7 @@ def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: 
         "purposes": [_REASONS.get(name, name.replace("_", " ")) for name in names],
         "start_ms": start_ns // _NS_PER_MS,
         "rows": len(rows.ts_ns),
+        "trades": int(rows.is_trade.sum()),
         "left_out": len(rows.ts_ns) - len(kept),
         "fills": pack({name: (values[kept], unit) for name, (values, unit) in columns.items()}),
     }

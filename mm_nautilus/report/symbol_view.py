@@ -104,7 +104,7 @@ _MARKET: Final = (
     "inventory_cap",
     "trailing_stop_price",
 )
-_QUOTES: Final = ("bid_price", "ask_price")
+_QUOTES: Final = ("bid_price", "ask_price", "best_bid", "best_ask")
 _DIRECTIONS: Final = {"BUY": 1.0, "SELL": -1.0, None: 0.0}
 
 
@@ -260,6 +260,8 @@ def _quote_columns(traces: SymbolTraces) -> _Columns:
     return {
         "bid": (traces.quotes["bid_price"], traces.tick),
         "ask": (traces.quotes["ask_price"], traces.tick),
+        "best_bid": (traces.quotes["best_bid"], traces.tick),
+        "best_ask": (traces.quotes["best_ask"], traces.tick),
         "bid_reason": (traces.bid_reasons, 1.0),
         "ask_reason": (traces.ask_reasons, 1.0),
     }

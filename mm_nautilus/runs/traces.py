@@ -72,6 +72,8 @@ QUOTES: Final = pa.schema(
         "ask_reason": _NAME,
         "reservation_price": _NUMBER,
         "level": pa.int64(),
+        "best_bid": _NUMBER,
+        "best_ask": _NUMBER,
     }
 )
 """Whenever a working order, or the reason for not quoting a side, changes; the last row of a symbol is the end."""

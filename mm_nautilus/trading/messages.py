@@ -75,6 +75,8 @@ class QuoteState(NamedTuple):
         Centre of the quotes, None while none can be computed.
     level
         Which of the sides' quotes these are, 1 for the nearest.
+    best_bid, best_ask
+        The touch as the strategy knew it then, None if the book is not valid.
     """
 
     ts_event: int
@@ -87,6 +89,8 @@ class QuoteState(NamedTuple):
     ask_reason: str | None
     reservation_price: float | None
     level: int = 1
+    best_bid: float | None = None
+    best_ask: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

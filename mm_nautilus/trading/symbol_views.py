@@ -96,6 +96,8 @@ class SymbolViews(Market):
     def quote_state(self, now_ns: int, level: int = 1) -> QuoteState:
         """Return the working orders of a level, 1 for the nearest, and the reasons for missing ones."""
         bid, ask = self.sides[2 * level - 2 : 2 * level]
+        best_bid, best_ask = self.touch or (None, None)
+        digits = self.spec.price_precision
         return QuoteState(
             self.report_ns(now_ns),
             self.instrument_id,
@@ -105,6 +107,8 @@ class SymbolViews(Market):
             ask.stats.current,
             self.reservation_price,
             level,
+            None if best_bid is None else round(best_bid, digits),
+            None if best_ask is None else round(best_ask, digits),
         )
 
     def _resting(self, side: QuoteSide) -> tuple[float | None, float | None]:

@@ -275,21 +275,23 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
           return { from, to, x: bid.x, y: bid.y, outer: outer.x.map((x, row) => [x, outer.y[row]]) };
         }"""
     )
-    market = pq.read_table(report.parent / "market.parquet", filters=[("symbol", "=", "XRP/USDT")])
-    moments = [moment.timestamp() * 1000 for moment in market["ts_event"].to_pylist()]
-    recorded = [
-        (moment, bid)
-        for moment, bid in zip(moments, market["best_bid"].to_pylist(), strict=True)
-        if shown["from"] <= moment <= shown["to"]
+    touches = [
+        (1000 * moment.timestamp(), bid)
+        for name, wanted in (("market", []), ("quotes", [("level", "=", 1)]))
+        for table in [
+            pq.read_table(report.parent / f"{name}.parquet", filters=[("symbol", "=", "XRP/USDT"), *wanted])
+        ]
+        for moment, bid in zip(table["ts_event"].to_pylist(), table["best_bid"].to_pylist(), strict=True)
     ]
-    drawn = [
+    recorded = sorted(touch for touch in touches if shown["from"] <= touch[0] <= shown["to"])
+    drawn = sorted(
         point
         for point in zip(shown["x"], shown["y"], strict=True)
         if shown["from"] <= point[0] <= shown["to"]
-    ]
+    )
     assert shown["to"] - shown["from"] == 60_000
     assert len(drawn) == len(recorded) >= 60
-    assert overview < len(moments)
+    assert overview < len(touches)
     for (x, y), (moment, bid) in zip(drawn, recorded, strict=True):
         assert x == pytest.approx(moment, abs=1)
         assert y == pytest.approx(bid, rel=1e-9)

@@ -61,7 +61,15 @@ def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=()):
             "trailing_stop_price": np.full(seconds + 1, np.nan),
         },
         market_ns=START_NS + np.arange(seconds + 1) * SECOND_NS,
-        quotes={name: np.full(len(rows), price) for name, price in (("bid_price", 1.9), ("ask_price", 2.5))},
+        quotes={
+            name: np.full(len(rows), price)
+            for name, price in (
+                ("bid_price", 1.9),
+                ("ask_price", 2.5),
+                ("best_bid", 1.99),
+                ("best_ask", 2.01),
+            )
+        },
         quotes_ns=START_NS + rows[:, 0] * SECOND_NS,
         bid_reasons=rows[:, 1],
         ask_reasons=rows[:, 2],

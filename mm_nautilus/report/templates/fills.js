@@ -274,6 +274,7 @@ class RowTable {
 const tables = {};
 
 async function makeTables() {
+  if (!document.getElementById("fill-data")) return; // a run that ended before its strategy had begun
   for (const data of read("fill-data")) books.set(data.symbol, new FillBook(data, await unpack(data.fills)));
   const rows = [...books.values()].flatMap((book) => Array.from({ length: book.length }, (_, row) => ({ book, row })));
   rows.sort((a, b) => a.book.time(a.row) - b.book.time(b.row));

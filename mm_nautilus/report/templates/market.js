@@ -38,6 +38,14 @@ function rowsToDraw(values, first, last, most) {
   return rows;
 }
 
+/* The touch once a second and at each change of our quotes, in time order. */
+function touchOf(...parts) {
+  const rows = parts.flatMap(({ t, best_bid: bid, best_ask: ask }) => Array.from(t, (at, row) => [at, bid[row], ask[row]]));
+  rows.sort(([a], [b]) => a - b);
+  const column = (number) => Float64Array.from(rows, (row) => row[number]);
+  return { t: column(0), best_bid: column(1), best_ask: column(2) };
+}
+
 // -- A symbol's figure -----------------------------------------------------------------------------------
 
 const WIDEST_AROUND_A_FILL = 600e3;
@@ -71,6 +79,7 @@ class SymbolView {
     const { market: sampled, trades: executed, quotes: nearest, outer: further } = this.data;
     this.columns ??= Promise.all([sampled, executed, nearest, ...further].map(unpack));
     const [market, trades, ...levels] = await this.columns;
+    this.touch ??= touchOf(market, levels[0]);
     return { market, trades, levels };
   }
 
@@ -92,6 +101,7 @@ class SymbolView {
         const quotes = levels[(level ?? 1) - 1];
         return { ...trace, ...this.points(quotes.t, quotes[key], span) };
       }
+      if (key in this.touch) return { ...trace, ...this.points(this.touch.t, this.touch[key], span) };
       if (key in lines) return { ...trace, ...this.points(market.t, lines[key], span) };
       if (key in MARKET_SHAPES) return { ...trace, ...this.marketMarks(trades, largest, MARKET_SHAPES[key]) };
       if (key === "buys" || key === "sells") return { ...trace, ...this.marks(trace, key === "buys", span) };
