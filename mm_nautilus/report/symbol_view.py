@@ -31,7 +31,7 @@ MOST_TRADES: Final = 500
 """Trades of the market that are drawn at once, the largest."""
 _MOST_ROWS: Final = 130_000
 """Rows of the market, and of the quotes, that the page carries for one symbol: a day and a half of seconds."""
-_MOST_MARKET_TRADES: Final = 20_000
+_MOST_MARKET_TRADES: Final = 12_000
 """The market's trades that the page carries for one symbol, the largest."""
 _OPENING_NS: Final = (300 * SECOND_NS, 900 * SECOND_NS, 3_600 * SECOND_NS)
 _OPENING_FILLS: Final = 3

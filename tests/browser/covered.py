@@ -22,6 +22,7 @@ _COVERED = """
   while (texts.nextNode()) {
     const node = texts.currentNode;
     if (!node.data.trim() || node.parentElement.closest('script, style')) continue;
+    if (!node.parentElement.checkVisibility()) continue;  // folded away
     const range = document.createRange();
     range.selectNodeContents(node);
     const boxes = [...range.getClientRects()].map(box => shown(box, node.parentElement));

@@ -19,7 +19,10 @@ def unpack(packed: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     for entry in packed["columns"]:
         rows = entry["rows"]
         if entry["is_whole"]:
-            units = np.cumsum(np.frombuffer(data, "<i4", rows, offset), dtype="<i4")
+            planes = np.frombuffer(data, np.uint8, 4 * rows, offset).reshape(4, -1)
+            unsigned = planes.T.copy().view("<u4").ravel()
+            steps = (unsigned >> 1).astype("<i4") ^ -(unsigned & 1).astype("<i4")
+            units = np.cumsum(steps, dtype="<i4")
             found[entry["name"]] = np.where(units == MISSING, np.nan, units * entry["unit"])
             offset += 4 * rows
         else:

@@ -15,10 +15,11 @@ async function unpack(packed) {
   for (const { name, unit, rows, is_whole: isWhole } of packed.columns) {
     const values = new Float64Array(rows);
     if (isWhole) {
-      const steps = new Int32Array(buffer.slice(offset, offset + 4 * rows));
+      const [lowest, low, high, highest] = [0, 1, 2, 3].map((part) => new Uint8Array(buffer, offset + part * rows, rows));
       let sum = 0;
       for (let row = 0; row < rows; row += 1) {
-        sum = (sum + steps[row]) | 0;
+        const step = lowest[row] | (low[row] << 8) | (high[row] << 16) | (highest[row] << 24);
+        sum = (sum + ((step >>> 1) ^ -(step & 1))) | 0;
         values[row] = sum === MISSING ? NaN : sum * unit;
       }
       offset += 4 * rows;
