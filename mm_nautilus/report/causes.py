@@ -27,7 +27,13 @@ def worded(parts: Parts, currency: str) -> list[tuple[str, Decimal | None]]:
 
 
 def decisive(parts: Parts, result: Decimal) -> str:
-    """Return the name of the part that is the largest cost of a loss, or the largest gain of a profit."""
+    """Return the name of the part that is the largest cost of a loss, or the largest gain of a profit.
+
+    A profit in spite of quotes that lost net of fees is one of the inventory, however large the spread was.
+    """
+    net = None if parts.edge is None or parts.fees is None else parts.edge + parts.fees
+    if result >= 0 and net is not None and net < 0 < (parts.inventory_revaluation or 0):
+        return "inventory_revaluation"
     known = {name: amount for name, amount in parts._asdict().items() if amount is not None}
     return (min if result < 0 else max)(known, key=lambda name: known[name], default="")
 
@@ -66,7 +72,7 @@ def _fee_words(run: RunFacts) -> str:
     if edge is None:
         return "fees are the largest cost that is known"
     if edge <= 0:
-        return f"fees are the largest cost, on fills that lost within {_AFTER} before them"
+        return f"fees are the largest cost, and the fills lost within {_AFTER} even before them"
     word = "took more than" if -fees > edge else "took most of"
     return (
         f"fees {word} the {unsigned_amount(float(edge), run.currency)} that fills were worth after {_AFTER}"
@@ -74,8 +80,10 @@ def _fee_words(run: RunFacts) -> str:
 
 
 def _made(name: str, run: RunFacts) -> str:
+    costs = sum((amount for amount in run.parts if amount is not None and amount < 0), Decimal(0))
+    is_enough = (run.parts.spread_captured or 0) + costs >= 0
     words = {
-        "spread_captured": "the spread captured was more than all costs",
+        "spread_captured": f"the spread captured {'was more than all costs' if is_enough else 'made most of it'}",
         "adverse_selection": f"mids moved in favour of the fills within {_AFTER}",
         "inventory_revaluation": (
             f"the market moved in favour of the inventory, more than {_AFTER} after the fills, which may be chance"

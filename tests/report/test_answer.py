@@ -327,7 +327,7 @@ def test_a_run_without_a_fill_or_a_symbol_has_an_answer():
             "98.9",
             "4",
             "-4.2",
-            "fees are the largest cost, on fills that lost within 30 s",
+            "fees are the largest cost, and the fills lost within 30 s even",
         ),
         (
             [fill(later="98")],
@@ -348,6 +348,17 @@ def test_a_run_without_a_fill_or_a_symbol_has_an_answer():
             "quoting lost $1.00 net of fees",
         ),
         ([fill("SELL", mid="99", later="99")], "99", "-0.2", "0.2", "the rebates made it"),
+        # A spread of 4, of which 5 were lost at once; 2 of inventory make it a profit.
+        (
+            [fill(mid="101", later="98.5")],
+            "99.5",
+            "0",
+            "1",
+            "the market moved in favour of the inventory, more than 30 s after the fills, which may be chance, while "
+            "quoting lost $1.00 net of fees",
+        ),
+        # A spread of 2, a move of 1 in favour, 1.5 of inventory and 1 of fees lost.
+        ([fill(later="100.5")], "99.75", "1", "0.5", "the spread captured made most of it"),
     ],
 )
 def test_the_largest_cost_or_gain_is_named(fills, value, fees, result, words):
