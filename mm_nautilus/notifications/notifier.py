@@ -1,10 +1,11 @@
 """Notify a run's owner from threads of their own: one writes messages, one for each service has them sent."""
 
+import contextlib
 import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,7 @@ OUTBOX_SUFFIX: Final = ".notifications.json"
 """End of the outbox's name, after the run's: it lies beside the state file or, without one, in the run's folder."""
 _MOST_EVENTS: Final = 10_000
 """Most events that wait for the thread; it takes them within milliseconds."""
-_TOGETHER_SECONDS: Final = 0.1
+_TOGETHER_SECONDS: Final = 0.5
 """Events that come within this time are looked at together: a halt reaches each symbol in turn."""
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -175,13 +176,7 @@ class Notifier:
         """Wait for events, or for what only time shows, and write the messages."""
         now = time.monotonic()
         times = [at for at in (self._folding.next_at, self._watching.next_at(now)) if at is not None]
-        try:
-            events = [self._events.get(timeout=max(0.0, min(times) - now) if times else None)]
-            time.sleep(_TOGETHER_SECONDS)
-            while not self._events.empty():
-                events.append(self._events.get_nowait())
-        except queue.Empty:
-            events = []
+        events = list(self._arrivals(max(0.0, min(times) - now) if times else None))
         now = time.monotonic()
         is_over = any(isinstance(event, EndEvent) for event in events)
         base = self._watching.base
@@ -197,6 +192,14 @@ class Notifier:
         self._say_failure()
         if is_over:
             self._is_written.set()
+
+    def _arrivals(self, seconds: float | None) -> Iterator[Event]:
+        """Wait so long for an event, None for as long as it takes; yield it and those that come soon after it."""
+        with contextlib.suppress(queue.Empty):
+            yield (event := self._events.get(timeout=seconds))
+            until = time.monotonic() + _TOGETHER_SECONDS
+            while not isinstance(event, EndEvent):
+                yield (event := self._events.get(timeout=max(0.0, until - time.monotonic())))
 
     def _message(self, draft: Draft) -> Message:
         lines = list(draft.lines)

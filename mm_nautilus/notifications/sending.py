@@ -49,9 +49,12 @@ def _unusable(variables: list[str]) -> dict[str, str]:
     return found
 
 
-def _refusal(variable: str, message: dict[str, str]) -> str | None:
+def _refusal(variable: str, message: dict[str, str], parent: int) -> str | None:
     """Send a message and return None, or why it was not taken, without any part of the URL."""
-    result = _loaded(os.environ[variable]).notify(
+    services = _loaded(os.environ[variable])
+    if os.getppid() != parent:  # it was killed: the next run sends the message
+        os._exit(1)
+    result = services.notify(
         title=message["title"], body=message["body"], notify_type=message["level"], body_format="text"
     )
     if result:
@@ -68,7 +71,7 @@ def main() -> None:
         watchdog = threading.Timer(SECONDS, os._exit, (1,))
         watchdog.daemon = True
         watchdog.start()
-        answer: Any = _refusal(request["variable"], request["message"])
+        answer: Any = _refusal(request["variable"], request["message"], request["parent"])
     else:
         answer = _unusable(request["variables"])
     sys.stdout.write(json.dumps({"answer": answer}))

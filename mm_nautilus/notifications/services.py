@@ -72,7 +72,11 @@ class Sender:
             if self._is_stopped:
                 return _STOPPED
             self._process = _started(environment)
-        answer = _answer(self._process, {"variable": self._variable, "message": told}, fails_with=_TOO_LONG)
+        answer = _answer(
+            self._process,
+            {"variable": self._variable, "message": told, "parent": os.getpid()},
+            fails_with=_TOO_LONG,
+        )
         return None if answer is None else str(answer)
 
     def stop(self) -> None:

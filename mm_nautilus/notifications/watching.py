@@ -15,6 +15,8 @@ from mm_nautilus.system.plain_text import counted
 _HALTED: Final = "halted"
 _QUOTING: Final = "quoting"
 _PAUSED: Final = "paused"
+_STILL: Final = "is still "
+"""Begins the text of a halt that a run has restored, which the halt file may have reported just before."""
 _END_LEVELS: Final = {"completed": "success", "interrupted": "warning"}
 
 
@@ -26,6 +28,8 @@ class _Symbol:
     since_ns: int
     spent: dict[str, float] = field(default_factory=dict)
     changes: deque[float] = field(default_factory=deque)
+    halt: str = ""
+    """Reason of its last halt."""
     storm: int = 0
     """Changes of a storm so far, 0 without one."""
 
@@ -106,7 +110,8 @@ class Watching:
         was_halted = symbol.state == _HALTED
         symbol.enter(event.state, event.ts_event)
         if event.state == _HALTED:
-            return "halt"
+            before, symbol.halt = symbol.halt, event.text.removeprefix(_STILL)
+            return None if was_halted and before == symbol.halt else "halt"
         return "resume" if was_halted and event.state == _QUOTING else None
 
     def _grouped(self, groups: Mapping[tuple[str, str, bool], Sequence[GuardEvent]]) -> Iterator[Draft]:

@@ -65,6 +65,21 @@ def test_halts_for_different_reasons_are_different_messages() -> None:
     ]
 
 
+def test_a_halt_that_is_reported_again_as_a_run_starts_is_one_message() -> None:
+    watch = watching()
+    assert (
+        len(
+            take(
+                watch, guard("XRP/USDT", "halted", "kill: x"), guard("XRP/USDT", "halted", "is still kill: x")
+            )
+        )
+        == 1
+    )
+    assert len(take(watch, guard("XRP/USDT", "halted", "kill: y"))) == 1, "another reason"
+    take(watch, guard("XRP/USDT", "quoting", "resumed by x"))
+    assert len(take(watch, guard("XRP/USDT", "halted", "kill: y"))) == 1, "another halt"
+
+
 def test_pauses_and_their_ends_are_no_messages() -> None:
     watch = watching()
     assert take(watch, guard("XRP/USDT", "paused"), guard("XRP/USDT", "quoting")) == []
