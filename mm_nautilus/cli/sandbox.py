@@ -70,7 +70,7 @@ def sandbox_command(
         bool,
         typer.Option(
             "--web-halt",
-            help="Put a halt button on it; implies --web.",
+            help="Put halt and resume buttons on it; implies --web.",
         ),
     ] = False,
     metrics_port: Annotated[
@@ -88,8 +88,8 @@ def sandbox_command(
 ) -> None:
     """Trade on paper: a live feed and a simulated venue.
 
-    The terminal shows the run, --web also a page in a browser. A page that other machines reach, or that has a halt
-    button, needs a token in the environment variable MM_NAUTILUS_WEB_TOKEN.
+    The terminal shows the run, --web also a page in a browser. A page that other machines reach, or that has halt
+    and resume buttons, needs a token in the environment variable MM_NAUTILUS_WEB_TOKEN.
 
     Example: mm-nautilus sandbox configs/sandbox.yaml --duration 2h --web
     """

@@ -165,8 +165,8 @@ class WebConfig(Section):
     """Name of the environment variable that holds the page's token, 16 characters or more. The token itself is
     never written to a file."""
     halt: bool = False
-    """Whether the page has a button that halts the run, as mm-nautilus halt does; it then needs a token on a loopback
-    address, too."""
+    """Whether the page has buttons that halt and resume the run, as mm-nautilus halt and resume do; it then needs
+    a token on a loopback address, too."""
 
 
 class PrometheusConfig(Section):

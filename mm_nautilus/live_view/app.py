@@ -12,12 +12,14 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from mm_nautilus.live_view.access import Access
-from mm_nautilus.live_view.document import ACCOUNT_FIGURES, FILL_COLUMNS, SYMBOL_FIGURES
+from mm_nautilus.live_view.document import ACCOUNT_FIGURES, DAY_COLUMNS, FILL_COLUMNS, SYMBOL_FIGURES
 from mm_nautilus.live_view.publisher import Publisher
 from mm_nautilus.report.html import digest, html, source, templates
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
 _HALT_REASON: Final = "the live page"
+_FROM_PAGE: Final = "must come from the page itself, or have the token in a header\n"
+_SCRIPTS: Final = ("live.js", "live_charts.js", "live_connection.js")
 _LARGEST_BODY: Final = 4_096
 _REFUSAL_SECONDS: Final = 0.5
 """How long a wrong token waits for its answer; one at a time."""
@@ -41,16 +43,21 @@ class Page(NamedTuple):
 
 
 def live_page(name: str, *, can_halt: bool) -> Page:
-    """Return the live page of a run, with or without a halt button; the server sends what it shows while it is open."""
-    tables = {"account": ACCOUNT_FIGURES, "symbol": SYMBOL_FIGURES, "fill": FILL_COLUMNS}
+    """Return the live page of a run, with or without halt and resume buttons; the server sends what it shows."""
+    tables = {
+        "account": ACCOUNT_FIGURES,
+        "day": DAY_COLUMNS,
+        "symbol": SYMBOL_FIGURES,
+        "fill": FILL_COLUMNS,
+    }
     labels = {table: [label._asdict() for label in found] for table, found in tables.items()}
-    return _page("live.html.jinja", "live.js", name=name, can_halt=can_halt, labels=labels)
+    return _page("live.html.jinja", *_SCRIPTS, name=name, can_halt=can_halt, labels=labels)
 
 
-def _page(template: str, script_name: str, **parts: Any) -> Page:
+def _page(template: str, *script_names: str, **parts: Any) -> Page:
     environment = templates("mm_nautilus.live_view", "mm_nautilus.report")
     style = source(environment, "page.css", "live.css")
-    script = source(environment, "theme.js", script_name)
+    script = source(environment, "theme.js", *script_names)
     policy = (
         f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -63,7 +70,7 @@ class LiveApp:
     """The page as an ASGI application.
 
     The sign-in says that the token is in `token_variable`. The cookie's name has the port, as browsers keep cookies by
-    host alone. The halt button works the kill switch; None leaves button and route out.
+    host alone. The halt and resume buttons work the kill switch; None leaves buttons and routes out.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class LiveApp:
             routes.append(Route("/sign-in", self._answer_sign_in, methods=["POST"]))
         if kill_switch is not None:
             routes.append(Route("/api/halt", self._answer_halt, methods=["POST"]))
+            routes.append(Route("/api/resume", self._answer_resume, methods=["POST"]))
         self._app = Starlette(routes=routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,8 +185,7 @@ class LiveApp:
     async def _answer_halt(self, request: Request) -> Response:
         kill_switch = self._kill_switch
         if kill_switch is None or not self._is_from_page(request):
-            text = "a halt must come from the page itself, or have the token in a header\n"
-            return PlainTextResponse(text, 403)
+            return PlainTextResponse(f"a halt {_FROM_PAGE}", 403)
         flatten = (await _json_body(request) or {}).get("flatten")
         if not isinstance(flatten, bool):
             return PlainTextResponse('the body must be {"flatten": true} or {"flatten": false}\n', 400)
@@ -189,6 +196,25 @@ class LiveApp:
         return JSONResponse(
             {"halt_file": str(kill_switch.halt_path), "reason": _HALT_REASON, "flatten": flatten}
         )
+
+    async def _answer_resume(self, request: Request) -> Response:
+        """Clear every halt, if the symbols that are halted are those that the asker knows of."""
+        kill_switch = self._kill_switch
+        if kill_switch is None or not self._is_from_page(request):
+            return PlainTextResponse(f"a resume {_FROM_PAGE}", 403)
+        known, halted = (await _json_body(request) or {}).get("halted"), self._publisher.halted()
+        if not isinstance(known, list) or not all(isinstance(symbol, str) for symbol in known):
+            return PlainTextResponse('the body must be {"halted": [the halted symbols]}\n', 400)
+        if not halted:
+            return PlainTextResponse("nothing is halted\n", 409)
+        if set(known) != set(halted):
+            text = f"other symbols are halted by now, look again: {', '.join(halted)}\n"
+            return PlainTextResponse(text, 409)
+        try:
+            await asyncio.to_thread(kill_switch.resume)
+        except OSError as error:
+            return PlainTextResponse(f"{kill_switch.resume_path} cannot be written: {error.strerror}\n", 500)
+        return JSONResponse({"resume_file": str(kill_switch.resume_path), "halted": halted})
 
 
 def _page_response(page: Page, status: int = 200) -> Response:

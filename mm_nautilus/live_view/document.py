@@ -17,6 +17,7 @@ from mm_nautilus.live_view.state import (
     SymbolInfo,
     SymbolSnapshot,
 )
+from mm_nautilus.metrics.daily import DailyView, DayResult
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.report.money import amount_decimals, is_dollar, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE, size_text
@@ -40,14 +41,23 @@ class Label(NamedTuple):
 
 
 ACCOUNT_FIGURES: Final = (
-    Label("equity", "equity", "Value of all balances, marked at mid, in the report currency"),
     Label(
         "trading_pnl",
         "trading PnL, net of fees",
         "Trading profit since the first start, marked at mid, net of fees, in the report currency",
     ),
+    Label(
+        "today", "today's trading PnL", "Change of trading PnL on the last UTC day, in the report currency"
+    ),
+    Label(
+        "fees",
+        "fees",
+        "Fees of all symbols since the first start, at the present mids, in the report currency; trading PnL is net of "
+        "them",
+    ),
     Label("roi", "trading PnL, % of the start", "Trading PnL in % of the equity at the start"),
     Label("drawdown", "largest drawdown", "Maximum drawdown of trading PnL, in % of the equity at the start"),
+    Label("equity", "equity", "Value of all balances, marked at mid, in the report currency"),
     Label(
         "revaluation",
         "revaluation of the start",
@@ -93,6 +103,15 @@ FILL_COLUMNS: Final = (
     Label("purpose", "for", "Purpose of the order"),
 )
 
+DAY_COLUMNS: Final = (
+    Label("day", "UTC day", "The day; one without a run has no row, and the next start has its change"),
+    Label("trading_pnl", "trading PnL", "Change of trading PnL, net of fees, in the report currency"),
+    Label("fees", "fees", "Fees of the day's fills, converted when they were charged"),
+    Label("fills", "fills", "Executions, number"),
+    Label("trades", "trades", "Number of executions that reduced a position"),
+)
+_MOST_DAYS: Final = 31
+
 type Figure = dict[str, Any]
 
 
@@ -131,7 +150,12 @@ def _quote(price: float | None, size: float | None, reason: str | None, info: Sy
     if price is None or size is None:
         return {"value": None, "size": None, "text": f"none: {reason}" if reason else "none yet"}
     text = f"{size_text(size)} {info.base} at {_price(price, info)['text']}"
-    return {"value": price, "size": size, "text": f"{text}, to be cancelled: {reason}" if reason else text}
+    return {
+        "value": price,
+        "size": size,
+        "price": f"{price:,.{info.price_decimals}f}",
+        "text": f"{text}, to be cancelled: {reason}" if reason else text,
+    }
 
 
 def age_text(seconds: float | None) -> str:
@@ -161,6 +185,7 @@ def _symbol(symbol: SymbolSnapshot) -> Document:
         "symbol": symbol.info.symbol,
         "base_currency": symbol.info.base,
         "currency": symbol.info.quote,
+        "price_decimals": symbol.info.price_decimals,
         "state": symbol.state or "waiting",
         "reason": symbol.reason,
         "feed_age_seconds": symbol.feed_age_seconds,
@@ -229,7 +254,9 @@ def _row_figures(row: Metrics, info: SymbolInfo) -> Document:
     }
 
 
-def _account(account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...]) -> Document:
+def _account(
+    account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...], daily: DailyView
+) -> Document:
     rows = [symbol.row for symbol in symbols if symbol.row is not None]
     trades, wins = sum(row["trades"] for row in rows), sum(row["wins"] for row in rows)
     totals = {
@@ -243,6 +270,8 @@ def _account(account: AccountSnapshot | None, symbols: tuple[SymbolSnapshot, ...
     money = {
         "equity": _money(f"{account.equity:f} {code}", unsigned_amount),
         "trading_pnl": _money(f"{account.trading_pnl:f} {code}"),
+        "today": _money(f"{daily.days[-1].trading_pnl:f} {code}" if daily.days else ""),
+        "fees": _money(f"{account.fees:f} {code}", unsigned_amount),
         "revaluation": _money(f"{account.revaluation:f} {code}"),
         "roi": _percentage(account.roi_pct, 3),
         "drawdown": _percentage(account.max_drawdown_pct, 3),
@@ -282,8 +311,9 @@ def state_document(snapshot: Snapshot) -> Document:
         "status_text": snapshot.status_text,
         "has_ended": snapshot.status in ENDED,
         "is_halted": bool(states) and all(state == QuotingState.HALTED for state in states),
+        "feed_connected": snapshot.is_connected,
         "uptime_seconds": snapshot.uptime_seconds,
-        "account": _account(snapshot.account, snapshot.symbols),
+        "account": _account(snapshot.account, snapshot.symbols, snapshot.daily),
         "symbols": [_symbol(symbol) for symbol in snapshot.symbols],
         "guards": [_guard(note) for note in snapshot.guards],
         "fills_seen": snapshot.fills_seen,
@@ -309,11 +339,41 @@ def _fill(fill: Fill, info: SymbolInfo) -> Document:
         "symbol": fill.symbol,
         "side": f"{fill.side} {fill.liquidity.lower()}",
         "price": f"{fill.price:,f} {quote}",
+        "price_value": float(fill.price),
         "quantity": f"{size_text(float(fill.quantity))} {info.base}",
         "fee": unsigned_amount(float(fill.fee), quote),
         "pnl": signed_amount(float(fill.realized_change), quote),
         "position": f"{size_text(float(fill.position))} {info.base}",
         "purpose": fill.purpose.replace("_", " "),
+    }
+
+
+def days_document(snapshot: Snapshot) -> Document:
+    """Return the results of the last days, the last one first, and the sum of all before; None if there is nothing."""
+    shown, currency = snapshot.daily.last(_MOST_DAYS), snapshot.run.report_currency
+    earlier = None if shown.earlier == DayResult("") else _day(shown.earlier, currency)
+    return {"days": [_day(day, currency) for day in reversed(shown.days)], "earlier": earlier}
+
+
+def _day(result: DayResult, currency: str) -> Document:
+    fees = "" if result.fees is None else f"{result.fees:f} {currency}"
+    return {
+        "day": result.day or "before",
+        "trading_pnl": _money(f"{result.trading_pnl:f} {currency}"),
+        "fees": _money(fees, unsigned_amount),
+        "fills": _count(result.fills),
+        "trades": _count(result.trades),
+    }
+
+
+def prices_document(state: LiveState) -> Document:
+    """Return each symbol's market and nearest quotes over the last minutes, as columns."""
+    names = ("ms", "best_bid", "best_ask", "bid", "ask")
+    return {
+        symbol: dict(zip(names, map(list, zip(*points, strict=True)), strict=True))
+        if points
+        else {name: [] for name in names}
+        for symbol, points in state.prices().items()
     }
 
 

@@ -9,8 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
-from mm_nautilus.live_view.document import Document, curve_document, fill_documents, state_document
+from mm_nautilus.live_view.document import (
+    Document,
+    curve_document,
+    days_document,
+    fill_documents,
+    prices_document,
+    state_document,
+)
 from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.risk.state import QuotingState
 
 _LOOK_SECONDS: Final = 0.05
 """How soon a fill is shown."""
@@ -66,9 +74,10 @@ class LogTail:
 class Publisher:
     """Make frames of server-sent events while a page is open, from the server's thread alone.
 
-    There is a frame ``state`` a second and at once after a fill; ``fills``, ``curve`` and ``log`` come when they have
-    changed. A listener that reads slowly misses frames that are out of date, and nothing is kept for it. The clock, in
-    seconds, is never set.
+    There is a frame ``state`` a second and at once after a fill; ``fills``, ``days``, ``curve`` and ``log`` come when
+    they have changed, and ``prices`` once, as the states continue them. A listener
+    that reads slowly misses frames that are out of date, and nothing is kept for it. The clock, in seconds, is never
+    set.
     """
 
     def __init__(self, state: LiveState, log: LogTail, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,9 +100,16 @@ class Publisher:
         return {
             **state_document(snapshot),
             "fills": fill_documents(snapshot),
+            "days": days_document(snapshot),
             "curve": curve_document(self._state),
+            "prices": prices_document(self._state),
             "log": list(self._log.read()),
         }
+
+    def halted(self) -> list[str]:
+        """Return the symbols that are halted."""
+        symbols = self._state.snapshot().symbols
+        return [symbol.info.symbol for symbol in symbols if symbol.state == QuotingState.HALTED]
 
     async def run(self, is_over: Callable[[], bool]) -> None:
         """Make frames until the run is over, the last ones after that."""
@@ -121,6 +137,7 @@ class Publisher:
             self._next_state_at = self._next_curve_at = 0.0
             self.look()
             yield _RECONNECT
+            yield _frame("prices", prices_document(self._state))
             while True:
                 changed, is_last = self._changed, self._is_closed or listener not in self._listeners
                 for name, (number, frame) in list(self._frames.items()):
@@ -152,6 +169,8 @@ class Publisher:
         self._make("state", state_document(snapshot))
         if self._is_new("fills", (snapshot.fills_seen,)):
             self._make("fills", fill_documents(snapshot))
+        if self._is_new("days", snapshot.daily):
+            self._make("days", days_document(snapshot))
         lines = self._log.read()
         if self._is_new("log", lines):
             self._make("log", lines)
@@ -163,9 +182,13 @@ class Publisher:
 
     def _make(self, name: str, value: Any) -> None:
         self._made += 1
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-        self._frames[name] = (self._made, f"event: {name}\ndata: {text}\n\n".encode())
+        self._frames[name] = (self._made, _frame(name, value))
 
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _frame(name: str, value: Any) -> bytes:
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return f"event: {name}\ndata: {text}\n\n".encode()

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from mm_nautilus.live_view.curve import Curves
+from mm_nautilus.metrics.daily import DailyView
 from mm_nautilus.metrics.ledger import AccountSnapshot
 from mm_nautilus.risk.state import QuotingState
 
@@ -154,6 +155,8 @@ class Snapshot:
     symbols: tuple[SymbolSnapshot, ...]
     account: AccountSnapshot | None
     """The account's last figures, None before the first."""
+    daily: DailyView
+    """Its results by UTC day."""
     fills: tuple[Fill, ...]
     """The last executions, the newest first."""
     fills_seen: int
@@ -192,6 +195,7 @@ class LiveState:
         self._status, self._status_text = "starting", ""
         self._is_connected: bool | None = None
         self._account: AccountSnapshot | None = None
+        self._daily = DailyView()
         self._fills: deque[Fill] = deque(maxlen=_MOST_FILLS)
         self._fills_seen = 0
         self._changes = 0
@@ -238,10 +242,18 @@ class LiveState:
             self._fills_seen += 1
             self._changes += 1
 
-    def on_account(self, account: AccountSnapshot) -> None:
-        """Record the account's figures."""
+    def on_state(self, symbol: str, state: str, reason: str) -> None:
+        """Record what a symbol is doing, and why."""
+        known = self._symbols[symbol]
+        if (known.state, known.reason) != (state, reason):
+            with self._lock:
+                self._changes += known.state != state
+                self._symbols[symbol] = replace(known, state=state, reason=reason)
+
+    def on_account(self, account: AccountSnapshot, daily: DailyView) -> None:
+        """Record the account's figures and its results by day."""
         with self._lock:
-            self._account = account
+            self._account, self._daily = account, daily
 
     def on_guard(self, note: GuardNote) -> None:
         """Record a guard's change; it holds until the symbol's next metrics."""
@@ -278,6 +290,7 @@ class LiveState:
                     for name, symbol in self._symbols.items()
                 ),
                 account=self._account,
+                daily=self._daily,
                 fills=tuple(self._fills),
                 fills_seen=self._fills_seen,
                 guards=tuple(self._guards),

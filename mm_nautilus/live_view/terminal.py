@@ -31,7 +31,7 @@ _SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 0.5
 _NAME_WIDTH: Final = 17
 _SYMBOL_WIDTH: Final = 33
-_ROWS_AROUND: Final = 5
+_ROWS_AROUND: Final = 6
 """Heading, account, and the cursor's row."""
 _ROWS_OF_A_FRAME: Final = 4
 _MOST_FILLS: Final = 8

@@ -52,6 +52,21 @@ class DayResult:
 _NOTHING: Final = DayResult("")
 
 
+@dataclass(frozen=True, slots=True)
+class DailyView:
+    """Results by day at one moment: the days with a run, the last one last, and the sum of what was before them."""
+
+    days: tuple[DayResult, ...] = ()
+    earlier: DayResult = _NOTHING
+
+    def last(self, most: int) -> "DailyView":
+        """Return the last days, and the sum of all before."""
+        days, earlier = self.days[-most:], self.earlier
+        for day in self.days[:-most]:
+            earlier = earlier.plus(day)
+        return DailyView(days, earlier)
+
+
 class DailyResults:
     """Results by UTC day, of the last year and before; together they are exactly the account's trading PnL.
 
@@ -74,6 +89,11 @@ class DailyResults:
     def days(self) -> tuple[DayResult, ...]:
         """The days with a run, the last one last."""
         return tuple(self._days[day] for day in sorted(self._days))
+
+    @property
+    def view(self) -> DailyView:
+        """The results as of now."""
+        return DailyView(self.days, self.earlier)
 
     def add_fill(self, ts_ns: int, fee: Decimal | None, *, is_trade: bool) -> None:
         """Count an execution at a time in nanoseconds since the epoch, and its fee in the report currency."""

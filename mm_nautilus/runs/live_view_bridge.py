@@ -112,9 +112,9 @@ class LiveViewBridge(GuardedActor):
 
     actor_name = "LIVE-VIEW-001"
 
-    def __init__(self, state: LiveState) -> None:
+    def __init__(self, state: LiveState, metrics: MetricsActor) -> None:
         super().__init__()
-        self._state = state
+        self._state, self._metrics = state, metrics
         self._pairs: dict[InstrumentId, _Pair] = {}
 
     def on_start(self) -> None:
@@ -160,6 +160,8 @@ class LiveViewBridge(GuardedActor):
             now_ns = self.clock.timestamp_ns()
             for pair in self._pairs.values():
                 self._show(pair, now_ns)
+                guards = pair.view.guard_state(now_ns)
+                self._state.on_state(pair.view.name, guards.state.value, guards.reason)
 
     def _show(self, pair: "_Pair", now_ns: int) -> None:
         market = pair.market(now_ns)
@@ -168,15 +170,15 @@ class LiveViewBridge(GuardedActor):
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
-            self._state.on_account(message[1])
+            self._state.on_account(message[1], self._metrics.daily.view)
 
-    def show_end(self, now_ns: int, actor: MetricsActor, status: str, text: str) -> None:
+    def show_end(self, now_ns: int, status: str, text: str) -> None:
         """Show the figures at the end of the run, which nothing publishes, and how and why it ended."""
         for pair in self._pairs.values():
             self._show(pair, now_ns)
-        metrics, account = actor.figures(now_ns)
+        metrics, account = self._metrics.figures(now_ns)
         for each in metrics:
             self._state.on_metrics(metrics_row(each))
         if account is not None:
-            self._state.on_account(account)
+            self._state.on_account(account, self._metrics.daily.view)
         self._state.set_status(status, text)

@@ -244,7 +244,7 @@ class _Sandbox(Run[SandboxParts]):
         if (bridge := parts.bridge) is not None:
             stop = self.summary.get("stop")
             ended = (self.summary["status"], "" if stop is None else stop["text"])
-            error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, parts.metrics, *ended))])
+            error = first_fault([error, raised_by(lambda: bridge.show_end(now_ns, *ended))])
         if screen is not None:
             screen.end()
         if page is not None:

@@ -149,7 +149,7 @@ def build_sandbox(
     saver = None if state is None else StateSaver(state, strategy, metrics)
     curve = CurveKeeper(beside.curve, metrics)
     restorer = None if state is None else restore(state, strategy, metrics, config.venue.name)
-    bridge = None if live is None else LiveViewBridge(live)
+    bridge = None if live is None else LiveViewBridge(live, metrics)
     owner = None if notifier is None else NotificationBridge(notifier, config.notify.summary_every)
     if isinstance(fees, TieredFees):
         fees.follow(strategy, inputs.specs, config)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from mm_nautilus.live_view.state import Fill, LiveState, Market, Quotes, RunInfo, SymbolInfo
+from mm_nautilus.metrics.daily import DailyView, DayResult
 from mm_nautilus.metrics.ledger import AccountSnapshot
 
 XRP, CROSS = "XRP/USDT", "XRP/BTC"
@@ -59,6 +60,14 @@ FILL = Fill(
 )
 
 
+DAILY = DailyView(
+    (
+        DayResult("2025-12-12", Decimal("-0.25"), Decimal("0.02"), 4, 2),
+        DayResult("2025-12-13", Decimal("0.75"), Decimal("0.04"), 6, 4),
+    )
+)
+
+
 class Clock:
     """A clock that is moved by hand."""
 
@@ -110,5 +119,5 @@ def publish_quotes(state: LiveState, symbol: str, quotes: Quotes, level: int = 1
 
 def publish_account(state: LiveState, ts_ns: int, snapshot: AccountSnapshot) -> None:
     """Do what a run does with the account's figures."""
-    state.on_account(snapshot)
+    state.on_account(snapshot, DAILY)
     state.curves.add(ts_ns, snapshot)

@@ -1,10 +1,12 @@
 """What page and terminal show: every figure with its unit, and the exact amount beside it."""
 
 import json
+from decimal import Decimal
 
 import pytest
 from live_states import (
     CROSS,
+    DAILY,
     FILL,
     START_NS,
     XRP,
@@ -21,11 +23,14 @@ from mm_nautilus.live_view.document import (
     SYMBOL_FIGURES,
     age_text,
     curve_document,
+    days_document,
     fill_documents,
     length_text,
+    prices_document,
     state_document,
 )
 from mm_nautilus.live_view.state import GuardNote, Quotes
+from mm_nautilus.metrics.daily import DailyView, DayResult
 
 
 def texts(figures: dict) -> dict[str, str]:
@@ -134,6 +139,35 @@ def test_a_run_is_halted_where_all_of_its_symbols_are() -> None:
         "symbol": CROSS,
         "state": "halted",
         "text": "halted by the kill switch: a test",
+    }
+
+
+def test_days_come_last_first_and_the_rest_as_one_sum() -> None:
+    state = eventful_state()
+    document = days_document(state.snapshot())
+    shown = [{key: row[key]["text"] for key in ("trading_pnl", "fees", "fills")} for row in document["days"]]
+    assert [row["day"] for row in document["days"]] == ["2025-12-13", "2025-12-12"]
+    assert shown[0] == {"trading_pnl": "+$0.75", "fees": "$0.04", "fills": "6"}
+    assert document["days"][0]["trading_pnl"]["exact"] == "0.75 USDT"
+    assert document["earlier"] is None
+    assert state_document(state.snapshot())["account"]["figures"]["today"]["text"] == "+$0.75"
+    days = tuple(DayResult(f"2026-01-{day:02}", Decimal(day), None, 1, 0) for day in range(1, 32))
+    state.on_account(account(), DailyView((*DAILY.days, *days), DayResult("", Decimal(2), None, 7, 3)))
+    document = days_document(state.snapshot())
+    assert (len(document["days"]), document["days"][-1]["day"]) == (31, "2026-01-01")
+    assert document["days"][0]["fees"]["text"] == "-"
+    earlier = document["earlier"]
+    assert (earlier["day"], earlier["trading_pnl"]["exact"]) == ("before", "2.50 USDT")
+    assert (earlier["fees"]["text"], earlier["fills"]["value"], earlier["trades"]["value"]) == ("-", 17, 9)
+
+
+def test_prices_are_columns() -> None:
+    state = eventful_state()
+    publish_quotes(state, XRP, Quotes(2.35, 8.5), best_bid=2.351, best_ask=2.352)
+    at_ms = START_NS // 1_000_000
+    assert prices_document(state) == {
+        XRP: {"ms": [at_ms], "best_bid": [2.351], "best_ask": [2.352], "bid": [2.35], "ask": [None]},
+        CROSS: {"ms": [], "best_bid": [], "best_ask": [], "bid": [], "ask": []},
     }
 
 

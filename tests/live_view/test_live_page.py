@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from live_states import FIGURES, FILL, RUN, XRP, eventful_state
+from live_states import CROSS, FIGURES, FILL, RUN, START_NS, XRP, eventful_state
 
 from mm_nautilus.config.sandbox import WebConfig
 from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view import connections
 from mm_nautilus.live_view.app import live_page
 from mm_nautilus.live_view.connections import most_connections
-from mm_nautilus.live_view.state import LiveState
+from mm_nautilus.live_view.state import GuardNote, LiveState
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
@@ -173,8 +173,8 @@ def test_a_name_in_the_page_is_no_markup() -> None:
 def test_listeners_get_everything_and_then_a_fill_at_once(served: Served) -> None:
     events = Events(served)
     assert events.answer.getheader("content-type", "").startswith("text/event-stream")
-    names = {events.next()[0] for _ in range(4)}
-    assert names == {"state", "fills", "log", "curve"}
+    names = {events.next()[0] for _ in range(6)}
+    assert names == {"prices", "state", "fills", "days", "log", "curve"}
     served.state.on_fill(FILL._replace(correlation_id="O-2"))
     fills = events.until("fills", lambda fills: len(fills) == 2)
     assert [fill["id"] for fill in fills] == ["O-2", "O-1"]
@@ -208,9 +208,9 @@ def test_there_is_nothing_to_change(served: Served) -> None:
     for path in ("/", "/api/state", "/events", "/healthz"):
         assert served.post(path, {}).status == 405
     for path in ("/api/halt", "/sign-in", "/api/resume"):
-        assert served.post(path, {"flatten": False}).status == 404
+        assert served.post(path, {"flatten": False, "halted": [XRP]}).status == 404
     assert served.kill_switch.order() is None
-    assert 'id="halt"' not in served.ask("/").text
+    assert not any(f'id="{name}"' in served.ask("/").text for name in ("halt", "resume"))
 
 
 # -- Who is answered ----------------------------------------------------------------------------------------
@@ -458,6 +458,61 @@ def test_nobody_else_halts(locked: Served) -> None:
         assert locked.post("/api/halt", wrong, cookie=cookie).status == 400
     assert locked.ask("/api/halt", cookie=cookie).status == 405
     assert locked.kill_switch.order() is None
+
+
+def halted(served: Served, *symbols: str) -> None:
+    """Let symbols be halted."""
+    for symbol in symbols:
+        served.state.on_guard(GuardNote(START_NS, symbol, "halted", "halted after a drawdown: 5.02 %"))
+
+
+def test_the_page_resumes_what_it_has_confirmed(locked: Served) -> None:
+    halted(locked, XRP)
+    locked.kill_switch.halt(HaltOrder("a test"))
+    answer = locked.post("/api/resume", {"halted": [XRP]}, cookie=cookie_of(locked))
+    assert answer.status == 200
+    assert json.loads(answer.text) == {
+        "resume_file": str(locked.kill_switch.resume_path),
+        "halted": [XRP],
+    }
+    assert locked.kill_switch.is_resume_wanted
+    assert locked.kill_switch.order() is None
+
+
+def test_what_was_halted_since_is_not_resumed(locked: Served) -> None:
+    cookie = cookie_of(locked)
+    nothing = locked.post("/api/resume", {"halted": []}, cookie=cookie)
+    assert (nothing.status, nothing.text) == (409, "nothing is halted\n")
+    halted(locked, XRP, CROSS)
+    for known in ([], [XRP], [XRP, CROSS, "BTC/USDT"]):
+        answer = locked.post("/api/resume", {"halted": known}, cookie=cookie)
+        assert answer.status == 409
+        assert answer.text == f"other symbols are halted by now, look again: {XRP}, {CROSS}\n"
+    assert not locked.kill_switch.is_resume_wanted
+    assert locked.post("/api/resume", {"halted": [CROSS, XRP]}, cookie=cookie).status == 200
+
+
+def test_nobody_else_resumes(locked: Served) -> None:
+    halted(locked, XRP)
+    cookie, body = cookie_of(locked), {"halted": [XRP]}
+    assert locked.post("/api/resume", body).status == 401
+    assert locked.post("/api/resume", body, cookie=cookie, origin="http://evil.example").status == 403
+    assert locked.post("/api/resume", body, cookie=cookie, sec_fetch_site="same-site").status == 403
+    assert locked.ask("/api/resume", "POST", body, cookie=cookie, **JSON_TYPE).status == 403
+    assert locked.post("/api/resume", body, cookie=cookie, content_type="text/plain").status == 400
+    for wrong in ({}, {"halted": XRP}, {"halted": [1]}, {"halted": None}, [XRP]):
+        assert locked.post("/api/resume", wrong, cookie=cookie).status == 400
+    assert locked.ask("/api/resume", cookie=cookie).status == 405
+    assert not locked.kill_switch.is_resume_wanted
+
+
+def test_a_resume_that_cannot_be_written_is_told(locked: Served) -> None:
+    halted(locked, XRP)
+    locked.kill_switch.resume_path.mkdir()
+    answer = locked.post("/api/resume", {"halted": [XRP]}, cookie=cookie_of(locked))
+    assert answer.status == 500
+    assert f"{locked.kill_switch.resume_path} cannot be written" in answer.text
+    assert locked.failures == []
 
 
 def test_a_halt_that_cannot_be_written_is_told(locked: Served) -> None:

@@ -93,6 +93,15 @@ def test_a_guard_changes_the_state_at_once_and_the_next_metrics_have_the_last_wo
     assert state.snapshot().symbols[0].reason == "bid: cooldown"
 
 
+def test_a_change_of_what_a_symbol_does_is_shown_at_once() -> None:
+    state = made_state()
+    changes = state.changes
+    for reason in ("stale book", "stale book", "no book"):
+        state.on_state(XRP, "paused", reason)
+    symbol = state.snapshot().symbols[0]
+    assert (symbol.state, symbol.reason, state.changes) == ("paused", "no book", changes + 1)
+
+
 def test_what_is_shown_at_once_is_counted() -> None:
     state = made_state()
     seen = [state.changes]

@@ -22,6 +22,7 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view import prometheus
 from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.state import GuardNote, LiveState, Quotes
+from mm_nautilus.metrics.daily import DailyView
 from mm_nautilus.metrics.data_types import SymbolMetrics, metrics_schema
 
 TOKEN = "correct-horse-battery"  # noqa: S105
@@ -165,7 +166,7 @@ def test_figures_of_the_run_and_its_account() -> None:
 def test_fees_of_the_account_are_converted_and_never_added_as_they_are() -> None:
     state = full_state()
     prices = {"USDT": Decimal(1), "BTC": Decimal(90_000)}
-    state.on_account(replace(account(), prices=prices))
+    state.on_account(replace(account(), prices=prices), DailyView())
     with serving(state) as endpoint:
         assert scrape(endpoint).value("account_fees") == pytest.approx(0.04 + 2e-8 * 90_000)
 

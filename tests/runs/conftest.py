@@ -35,7 +35,7 @@ def watched_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, 
     """
     folder = tmp_path_factory.mktemp("sandbox")
     sets = [word for one in (*EVENTFUL, "output.report=true") for word in ("--set", one)]
-    seen: Seen = {"state": [], "fills": [], "curve": [], "log": [], "scrapes": []}
+    seen: Seen = {name: [] for name in ("prices", "state", "fills", "days", "curve", "log", "scrapes")}
     words = [*ending(folder, 300), *sets, "--metrics-port", "0"]
     with live_run(configuration(folder), *words) as run, run.listen() as stream:
         for name, data in events(stream):

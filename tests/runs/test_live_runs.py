@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_figures_at_the_end_are_those_of_the_summary(seen: Seen, left: Left) -> 
     assert last["account"]["balances"] == equity["balances"]
     assert seen["curve"][-1]["equity"]["value"][-1] == pytest.approx(equity["end"], abs=1e-8)
     assert last["fills_seen"] == len(left.fills)
+    shown, kept = (Decimal(text.split()[0]) for text in (figures["fees"]["exact"], equity["exact"]["fees"]))
+    assert shown == kept > 0
+    (day,) = seen["days"][-1]["days"]
+    assert seen["days"][-1]["earlier"] is None
+    assert day["trading_pnl"]["exact"] == figures["today"]["exact"] == equity["exact"]["trading_pnl"]
+    assert day["fills"]["value"] == len(left.fills)
 
 
 def test_no_quote_crosses_the_mid_beside_it(seen: Seen) -> None:
@@ -338,6 +345,38 @@ process_main(["sandbox", *sys.argv[1:]])
 
 
 # -- The kill switch ----------------------------------------------------------------------------------------
+
+
+def test_page_resumes_what_it_halted(tmp_path: Path) -> None:
+    """The run quotes and trades again, and its files say that nothing is halted."""
+    path = configuration(tmp_path)
+    with live_run(path, "--web-halt", token=TOKEN) as run, run.listen(**BEARER) as stream:
+        reader = events(stream)
+        run.ask("api/halt", {"flatten": False}, **BEARER)
+        halted = next(data for name, data in reader if name == "state" and data["is_halted"])
+        symbols = [symbol["symbol"] for symbol in halted["symbols"]]
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            run.ask("api/resume", {"halted": symbols})
+        with pytest.raises(urllib.error.HTTPError, match="409"):
+            run.ask("api/resume", {"halted": symbols[:1]}, **BEARER)
+        answer = run.ask("api/resume", {"halted": symbols}, **BEARER)
+        assert answer["halted"] == symbols
+        states = (data for name, data in reader if name == "state")
+        again = next(
+            data for data in states if all(symbol["figures"]["bid"]["value"] for symbol in data["symbols"])
+        )
+        assert not again["is_halted"]
+        resumed = {
+            note["symbol"] for note in again["guards"] if note["text"] == "resumed by the resume command"
+        }
+        assert resumed == set(symbols)
+        next(data for data in states if data["fills_seen"] > again["fills_seen"])
+        run.process.send_signal(signal.SIGTERM)
+        run.ended()
+    left = Left.only(tmp_path)
+    assert {told["halted"] for told in left.summary["symbols"].values()} == {False}
+    assert not (tmp_path / "state" / "probe.halt").exists()
+    assert not (tmp_path / "state" / "probe.resume").exists()
 
 
 def test_page_halts_the_run_and_keeps_it_halted(tmp_path: Path) -> None:
