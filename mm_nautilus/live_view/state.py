@@ -226,14 +226,23 @@ class LiveState:
 
     def on_moment(self, symbol: str, market: Market, quotes: Mapping[int, Quotes]) -> None:
         """Record one symbol's market and quotes of the same moment; the mapping must not change any more."""
-        now, prices = self._clock(), self._prices[symbol]
+        now = self._clock()
         with self._lock:
             self._moments[symbol] = (market, quotes)
             self._ages[symbol] = (market.feed_age_seconds, now)
-            at_ms = market.ts_event // 1_000_000
-            if not prices or abs(at_ms - prices[-1][0]) >= _PRICE_MS:
-                nearest = quotes.get(1, _NO_QUOTES)
-                prices.append((at_ms, market.best_bid, market.best_ask, nearest.bid_price, nearest.ask_price))
+
+    def keep_price(self, symbol: str) -> None:
+        """Keep one symbol's last moment among its prices, unless that of less than a second before is there."""
+        market, quotes = self._moments[symbol]
+        prices = self._prices[symbol]
+        if market is None:
+            return
+        at_ms = market.ts_event // 1_000_000
+        if not prices or abs(at_ms - prices[-1][0]) >= _PRICE_MS:
+            nearest = quotes.get(1, _NO_QUOTES)
+            point = (at_ms, market.best_bid, market.best_ask, nearest.bid_price, nearest.ask_price)
+            with self._lock:
+                prices.append(point)
 
     def on_fill(self, fill: Fill) -> None:
         """Record an execution."""

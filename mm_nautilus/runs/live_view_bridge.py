@@ -1,6 +1,5 @@
 """Pass a run's figures to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ from mm_nautilus.trading.symbol_views import SymbolViews
 
 _TIMER: Final = "live-view"
 _LOOK_NS: Final = SECOND_NS // 4
-_LONGEST_TRANSIT_SECONDS: Final = 1.0
+_LONGEST_TRANSIT_NS: Final = SECOND_NS
 _QUOTES: Final = attrgetter(*Quotes._fields)
 _FILL: Final = attrgetter(*Fill._fields[:-1])
 """The live view's fields of quotes and, except the order's id, of a fill: they have the same names."""
@@ -73,7 +72,7 @@ class _Pair:
 
     view: SymbolViews
     quotes: Mapping[int, Quotes] = field(default_factory=dict)
-    shown_at: float = 0.0
+    shown_ns: int = 0
 
     def market(self, now_ns: int) -> Market | None:
         """Return the market beside the quotes now; None while that would be of no use.
@@ -81,27 +80,23 @@ class _Pair:
         While a quote that the market has moved through is on its way to another price, which takes an order's latency,
         the moment before stays, for a second at most.
         """
-        view, now = self.view, time.monotonic()
-        touch = view.touch
-        if (
-            touch is not None
-            and now - self.shown_at < _LONGEST_TRANSIT_SECONDS
-            and self._crosses(sum(touch) / 2)
-        ):
-            return None
-        self.shown_at = now
+        view = self.view
+        touch, nearest = view.touch, self.quotes.get(1)
+        if touch is not None and nearest is not None:
+            bid, ask, twice_mid = nearest.bid_price, nearest.ask_price, touch[0] + touch[1]
+            is_through = (bid is not None and 2 * bid >= twice_mid) or (
+                ask is not None and 2 * ask <= twice_mid
+            )
+            if is_through and abs(now_ns - self.shown_ns) < _LONGEST_TRANSIT_NS and self._is_on_its_way():
+                return None
+        self.shown_ns = now_ns
         best_bid, best_ask = touch or (None, None)
         cap = None if view.cap_lots is None else view.cap_lots * view.lot
         age = view.book_guard.age_seconds(now_ns)
         return Market(now_ns, best_bid, best_ask, view.mid_price, view.reservation_price, cap, age)
 
-    def _crosses(self, mid_price: float) -> bool:
-        """Return whether a quote is on the wrong side of a mid, and an order of the symbol on its way."""
-        is_through = any(
-            (quotes.bid_price or 0.0) >= mid_price or (quotes.ask_price or math.inf) <= mid_price
-            for quotes in self.quotes.values()
-        )
-        return is_through and not all(side.is_settled for side in self.view.sides)
+    def _is_on_its_way(self) -> bool:
+        return not all(side.is_settled for side in self.view.sides)
 
 
 class LiveViewBridge(GuardedActor):
@@ -151,7 +146,7 @@ class LiveViewBridge(GuardedActor):
     def _show_quotes(self, state: QuoteState) -> None:
         """Show changed quotes, with the market of this moment."""
         pair = self._pairs[state.instrument_id]
-        pair.quotes = {**pair.quotes, state.level: Quotes._make(_QUOTES(state))}
+        pair.quotes = {**pair.quotes, state.level: Quotes(*_QUOTES(state))}
         self._show(pair, state.ts_event)
 
     def on_time_event(self, event: Any) -> None:
@@ -160,6 +155,7 @@ class LiveViewBridge(GuardedActor):
             now_ns = self.clock.timestamp_ns()
             for pair in self._pairs.values():
                 self._show(pair, now_ns)
+                self._state.keep_price(pair.view.name)
                 guards = pair.view.guard_state(now_ns)
                 self._state.on_state(pair.view.name, guards.state.value, guards.reason)
 

@@ -164,6 +164,7 @@ def test_days_come_last_first_and_the_rest_as_one_sum() -> None:
 def test_prices_are_columns() -> None:
     state = eventful_state()
     publish_quotes(state, XRP, Quotes(2.35, 8.5), best_bid=2.351, best_ask=2.352)
+    state.keep_price(XRP)
     at_ms = START_NS // 1_000_000
     assert prices_document(state) == {
         XRP: {"ms": [at_ms], "best_bid": [2.351], "best_ask": [2.352], "bid": [2.35], "ask": [None]},

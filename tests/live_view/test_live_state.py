@@ -62,11 +62,14 @@ def test_prices_are_bounded_and_a_second_apart() -> None:
     for tick in range(4 * (MOST_PRICES + 50)):
         market = Market(START_NS + tick * SECOND_NS // 4, 2.0, 3.0)
         state.on_moment(XRP, market, {1: Quotes(bid_price=1.0 + tick), 2: Quotes(bid_price=0.5)})
+        state.keep_price(XRP)
     points = state.prices()[XRP]
     assert (len(points), state.prices()[CROSS]) == (MOST_PRICES, [])
     assert {later[0] - before[0] for before, later in pairwise(points)} == {1_000}
     assert points[-1] == (START_NS // 1_000_000 + (MOST_PRICES + 49) * 1_000, 2.0, 3.0, 2_597.0, None)
     state.on_moment(XRP, Market(START_NS), {})  # the clock was set back
+    state.keep_price(XRP)
+    state.keep_price(CROSS)
     assert state.prices()[XRP][-1] == (START_NS // 1_000_000, None, None, None, None)
 
 
