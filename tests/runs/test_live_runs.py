@@ -75,7 +75,10 @@ def test_figures_at_the_end_are_those_of_the_summary(seen: Seen, left: Left) -> 
     assert shown == kept > 0
     (day,) = seen["days"][-1]["days"]
     assert seen["days"][-1]["earlier"] is None
-    assert day["trading_pnl"]["exact"] == figures["today"]["exact"] == equity["exact"]["trading_pnl"]
+    assert day["trading_pnl"]["exact"] == figures["today"]["exact"]
+    assert Decimal(day["trading_pnl"]["exact"].split()[0]) == Decimal(
+        equity["exact"]["trading_pnl"].split()[0]
+    )
     assert day["fills"]["value"] == len(left.fills)
 
 
@@ -105,7 +108,7 @@ def test_fills_on_the_page_are_those_of_the_table(seen: Seen, left: Left) -> Non
 
 def test_log_on_the_page_is_the_end_of_the_file(seen: Seen, left: Left) -> None:
     (path,) = left.folder.glob("run_*.log")
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [line[:400] for line in path.read_text(encoding="utf-8").splitlines()]
     shown = seen["log"][-1]
     assert len(shown) == 50
     assert any("[FILL] [market_making]" in line for line in shown)
