@@ -239,7 +239,7 @@ def test_on_paper_the_page_is_light_and_as_wide_as_a_sheet(open_page: Callable, 
     wait_until(page, "document.documentElement.dataset.theme === 'dark'")
     wait_until(
         page,
-        "before => document.querySelector('#figure-equity .main-svg').getBoundingClientRect().width === before",
+        "before => document.querySelector('.figure:not([hidden]) .main-svg').getBoundingClientRect().width === before",
         before[0],
     )
     assert page.pdf(format="A4").startswith(b"%PDF-")
