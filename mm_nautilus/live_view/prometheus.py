@@ -51,10 +51,13 @@ REPORT_AMOUNTS: Final = (
 )
 BASE_AMOUNTS: Final = (_Figure("inventory", "inventory", "Net position since the start, in base currency."),)
 PRICES: Final = (
-    _Figure("mid_price", "mid_price", "Middle of the last sound book, in quote currency."),
-    _Figure("reservation_price", "reservation_price", "Reservation price of the last quotes."),
     _Figure("trailing_stop_price", "trailing_stop_price", "Price at which the position is closed."),
 )
+MARKET_PRICES: Final = (
+    _Figure("mid_price", "mid_price", "Middle of the last sound book, of the moment of the quotes."),
+    _Figure("reservation_price", "reservation_price", "Reservation price of the quotes."),
+)
+"""Of the market beside the quotes (`Market`), not of `SymbolMetrics`, which are published more rarely."""
 PERCENTAGES: Final = (
     _Figure("win_rate", "win_ratio", "Wins as a share of trades, 0 to 1."),
     _Figure("volatility_pct", "volatility_ratio", "One-minute volatility of the mid, as a share of it."),
@@ -80,6 +83,7 @@ class RunCollector(Collector):
         yield from _account_metrics(snapshot)
         yield from _state_metrics(snapshot.symbols)
         yield from _symbol_metrics(snapshot)
+        yield from _market_metrics(snapshot.symbols)
         yield from _quote_metrics(snapshot.symbols)
 
 
@@ -132,16 +136,12 @@ def _account_metrics(snapshot: Snapshot) -> Iterator[Metric]:
         "trading_pnl": "Trading profit since the first start, net of fees, in the report currency.",
         "revaluation": "Change in value of the starting balances by prices alone; no trading profit.",
         "funding": "Funding payments of all symbols, negative if paid, in the report currency.",
+        "fees": "Fees of all symbols, in the report currency at its last rates.",
     }
     for key, text in figures.items():
         gauge = _gauge(f"account_{key}", text, "currency")
         gauge.add_metric([code], _NAN if account is None else float(getattr(account, key)))
         yield gauge
-    fees = _gauge(
-        "account_fees", "Fees of all symbols, in the report currency at its last rates.", "currency"
-    )
-    fees.add_metric([code], _account_fees(snapshot))
-    yield fees
     shares = {
         "roi_pct": ("account_return_ratio", "Trading PnL as a share of the equity at the start."),
         "max_drawdown_pct": (
@@ -159,19 +159,6 @@ def _account_metrics(snapshot: Snapshot) -> Iterator[Metric]:
     for currency, amount in ({} if account is None else account.balances).items():
         balances.add_metric([currency], float(amount))
     yield from (positions, balances)
-
-
-def _account_fees(snapshot: Snapshot) -> float:
-    """Return all fees in the report currency, NaN where a rate is not known."""
-    if snapshot.account is None:
-        return _NAN
-    rates = {snapshot.run.report_currency: 1.0}
-    rates |= {currency: float(rate) for currency, rate in snapshot.account.prices.items()}
-    return sum(
-        _amount(symbol.row["fees"]) * rates.get(symbol.info.quote, _NAN)
-        for symbol in snapshot.symbols
-        if symbol.row is not None
-    )
 
 
 # -- Symbols ------------------------------------------------------------------------------------------------
@@ -231,6 +218,16 @@ def _symbol_metrics(snapshot: Snapshot) -> Iterator[Metric]:
 def _amount(text: str) -> float:
     """Return the number of an amount such as ``-0.01250000 USDT``, NaN for an unknown one."""
     return float(text.split(maxsplit=1)[0]) if text else _NAN
+
+
+def _market_metrics(symbols: tuple[SymbolSnapshot, ...]) -> Iterator[Metric]:
+    for figure in MARKET_PRICES:
+        gauge = _gauge(figure.name, figure.text, "symbol", "currency")
+        for symbol in symbols:
+            if symbol.market is not None:
+                price = getattr(symbol.market, figure.key)
+                gauge.add_metric([symbol.info.symbol, symbol.info.quote], _NAN if price is None else price)
+        yield gauge
 
 
 def _quote_metrics(symbols: tuple[SymbolSnapshot, ...]) -> Iterator[Metric]:

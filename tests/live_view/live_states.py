@@ -95,6 +95,7 @@ def account(equity: str = "1000.5", trading_pnl: str = "0.5") -> AccountSnapshot
         trading_pnl=Decimal(trading_pnl),
         max_drawdown_pct=0.125,
         open_positions=1,
+        fees=Decimal("0.04"),
     )
 
 

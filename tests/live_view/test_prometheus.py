@@ -8,12 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from live_states import CROSS, FIGURES, START_NS, XRP, account, eventful_state, made_state, publish_quotes
+from live_states import CROSS, FIGURES, START_NS, XRP, eventful_state, made_state, publish_quotes
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -22,7 +20,6 @@ from mm_nautilus.errors import ConfigError
 from mm_nautilus.live_view import prometheus
 from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.state import GuardNote, LiveState, Quotes
-from mm_nautilus.metrics.daily import DailyView
 from mm_nautilus.metrics.data_types import SymbolMetrics, metrics_schema
 
 TOKEN = "correct-horse-battery"  # noqa: S105
@@ -64,6 +61,7 @@ def full_state() -> LiveState:
         if symbol == CROSS:
             figures |= {"fees": "0.00000002 BTC", "realized_pnl": "0.00000001 BTC"}
         state.on_metrics(figures)
+    publish_quotes(state, XRP, Quotes())
     state.on_connection(is_connected=True)
     return state
 
@@ -117,6 +115,7 @@ def test_every_number_of_a_symbols_metrics_is_a_metric() -> None:
         prometheus.REPORT_AMOUNTS,
         prometheus.BASE_AMOUNTS,
         prometheus.PRICES,
+        prometheus.MARKET_PRICES,
         prometheus.PERCENTAGES,
         prometheus.MOMENTS,
     )
@@ -152,7 +151,7 @@ def test_figures_of_the_run_and_its_account() -> None:
     assert found.value("account_return_ratio") == 0.0005
     assert found.value("account_balance", currency="USDT") == 1000.5
     assert found.value("account_open_positions") == 1
-    assert math.isnan(found.value("account_fees")), "there is no rate of BTC"
+    assert found.value("account_fees", currency="USDT") == 0.04
     assert found.value("feed_connected") == 1
     assert found.value("uptime_seconds") >= 0
     assert found.value("start_timestamp_seconds") == START_NS / 1e9
@@ -163,12 +162,14 @@ def test_figures_of_the_run_and_its_account() -> None:
     assert (run.labels["name"], run.labels["simulated_data"]) == ("probe", "true")
 
 
-def test_fees_of_the_account_are_converted_and_never_added_as_they_are() -> None:
+def test_mid_and_reservation_price_are_those_beside_the_quotes() -> None:
     state = full_state()
-    prices = {"USDT": Decimal(1), "BTC": Decimal(90_000)}
-    state.on_account(replace(account(), prices=prices), DailyView())
+    publish_quotes(state, XRP, Quotes(2.40, 8.5, 2.42, 4.0), mid_price=2.41, reservation_price=2.409)
     with serving(state) as endpoint:
-        assert scrape(endpoint).value("account_fees") == pytest.approx(0.04 + 2e-8 * 90_000)
+        found = scrape(endpoint)
+    assert found.value("mid_price", symbol=XRP, currency="USDT") == 2.41
+    assert found.value("reservation_price", symbol=XRP, currency="USDT") == 2.409
+    assert found.of("mid_price", symbol=CROSS) == [], "its market is not known yet"
 
 
 def test_guards_quotes_and_the_connection() -> None:

@@ -129,7 +129,6 @@ AMOUNTS = (
     *("realized_pnl", "unrealized_pnl", "total_pnl", "average_pnl", "fees", "funding", "inventory"),
     *("realized_pnl_report", "unrealized_pnl_report", "total_pnl_report", "funding_report"),
 )
-FLOATS = {"mid_price": 1, "reservation_price": 1, "trailing_stop_price": 1}
 
 
 def samples(text: str) -> dict[tuple[str, str, str], float]:
@@ -168,8 +167,8 @@ def test_scrapes_have_the_figures_of_the_table_of_metrics(seen: Seen, left: Left
                 number, _, currency = getattr(row, name).partition(" ")
                 assert scrape[name, symbol, currency] == float(number), name
             quote = symbol.partition("/")[2]
-            for name in FLOATS:
-                assert same(scrape[name, symbol, quote], getattr(row, name)), name
+            name = "trailing_stop_price"
+            assert same(scrape[name, symbol, quote], getattr(row, name))
             win_rate = row.win_rate / 100 if row.trades else math.nan
             assert same(scrape["win_ratio", symbol, ""], win_rate)
             assert same(scrape["volatility_ratio", symbol, ""], row.volatility_pct / 100)
@@ -180,15 +179,32 @@ def test_scrapes_have_the_figures_of_the_table_of_metrics(seen: Seen, left: Left
     assert fills[-1] > 3
 
 
+def test_no_scraped_quote_crosses_the_mid_beside_it(seen: Seen) -> None:
+    compared = 0
+    for text in seen["scrapes"]:
+        found = {
+            tuple(one.labels.get(label) for label in ("symbol", "side", "level")): one.value
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+            if one.name in ("mm_nautilus_mid_price", "mm_nautilus_quote_price")
+        }
+        for (symbol, side, _), price in found.items():
+            if side is not None and not math.isnan(price):
+                assert (price < found[symbol, None, None]) is (side == "bid"), (symbol, side)
+                compared += 1
+    assert compared > 10
+
+
 def test_scrapes_have_the_accounts_figures_of_the_page(seen: Seen) -> None:
     shown = [state["account"]["figures"] for state in seen["state"]]
     known = {
-        tuple(figures[key]["value"] for key in ("equity", "trading_pnl"))
+        tuple(figures[key]["value"] for key in ("equity", "trading_pnl", "fees"))
         for figures in shown
         if "equity" in figures
     }
     found = [samples(text) for text in seen["scrapes"]]
-    told = [(one["account_equity", "", "USDT"], one["account_trading_pnl", "", "USDT"]) for one in found]
+    keys = ("equity", "trading_pnl", "fees")
+    told = [tuple(one[f"account_{key}", "", "USDT"] for key in keys) for one in found]
     assert len(known & set(told)) > 1
     assert all(one["feed_connected", "", ""] == 1 for one in found)
     assert found[-1]["uptime_seconds", "", ""] > found[0]["uptime_seconds", "", ""]
