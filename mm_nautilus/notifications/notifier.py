@@ -181,12 +181,12 @@ class Notifier:
         is_over = any(isinstance(event, EndEvent) for event in events)
         base = self._watching.base
         drafts = [*self._watching.take(events, now), *self._watching.due(now)]
-        if self._watching.base is not base and self._watching.base is not None:
-            self._outbox.set_base(self._watching.base)
         ends = [draft for draft in drafts if draft.kind == "end"]
         sent = [one for draft in drafts if draft.kind != "end" for one in self._folding.add(draft, now)]
-        for draft in (*sent, *self._folding.due(now, is_over=is_over), *ends):
-            dropped = self._outbox.put(self._message(draft))
+        messages = [self._message(each) for each in (*sent, *self._folding.due(now, is_over=is_over), *ends)]
+        new_base = self._watching.base if self._watching.base is not base else None
+        if messages or new_base is not None:
+            dropped = self._outbox.put(messages, new_base)
             if dropped:
                 self._say(f"notifications: too many wait: {counted(dropped, 'message')} dropped")
         self._say_failure()

@@ -1,22 +1,45 @@
 """Messages that services have yet to take, kept in a file until they have."""
 
+import itertools
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal
 
-from mm_nautilus.notifications.events import Figures, Message, SymbolFigures
+from pydantic import TypeAdapter
+
+from mm_nautilus.notifications.events import Figures, Message
 from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.system.plain_text import counted
 from mm_nautilus.system.private_file import read_at_once, replace_file
 
 KEPT_DAYS: Final = 7
 """Messages that wait for longer are dropped."""
 MOST_WAITING: Final = 1_000
 """Most messages that wait for one service; beyond it the oldest are dropped."""
-_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A message, and the services that have yet to take it."""
+
+    message: Message
+    waiting_for: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What the file holds."""
+
+    version: Literal[1]
+    messages: list[_Entry]
+    base: Figures | None
+
+
+_CONTENT: Final = TypeAdapter(_Content)
 
 
 @dataclass(slots=True)
@@ -51,28 +74,28 @@ class Outbox:
         self.base: Figures | None = None
         self._is_closed = False
         self._queues = {name: _Queue() for name in services}
+        self._numbers, self._next_number = dict[str, int](), itertools.count()
         self._read()
 
-    def put(self, message: Message) -> int:
-        """Add a message for every service; return how many older ones were dropped for it."""
+    def put(self, messages: Sequence[Message], base: Figures | None = None) -> int:
+        """Add messages for every service, and keep the figures at the start of a new period, if there are any.
+
+        All is in the file together, or nothing. Returns how many older messages were dropped for these.
+        """
         dropped = 0
         with self.changed:
+            self.base = base or self.base
+            for message in messages:
+                self._number(message)
             for queue in self._queues.values():
-                queue.messages.append(message)
-                excess = len(queue.messages) - MOST_WAITING
-                if excess > 0:
-                    del queue.messages[:excess]
-                    queue.dropped += excess
-                    dropped += excess
+                queue.messages.extend(messages)
+                excess = max(0, len(queue.messages) - MOST_WAITING)
+                del queue.messages[:excess]
+                queue.dropped += excess
+                dropped += excess
             self._write()
             self.changed.notify_all()
         return dropped
-
-    def set_base(self, figures: Figures) -> None:
-        """Keep the figures at the start of a period."""
-        with self.changed:
-            self.base = figures
-            self._write()
 
     def next(self, service: str) -> Message | None:
         """Return a service's oldest message, None if none waits."""
@@ -102,12 +125,14 @@ class Outbox:
             return dropped
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many messages each service has taken from this run, how many wait, and how many were dropped."""
-        with self.changed:
-            return {
-                name: {"sent": queue.sent, "waiting": len(queue.messages), "dropped": queue.dropped}
-                for name, queue in self._queues.items()
-            }
+        """Return how many messages each service has taken from this run, how many wait, and how many were dropped.
+
+        It never waits for the disk: the engine's thread asks.
+        """
+        return {
+            name: {"sent": queue.sent, "waiting": len(queue.messages), "dropped": queue.dropped}
+            for name, queue in self._queues.items()
+        }
 
     def close(self) -> None:
         """Leave the file to the next run."""
@@ -117,31 +142,39 @@ class Outbox:
 
     def _read(self) -> None:
         try:
-            document = json.loads(read_at_once(self.path))
-            if document["version"] != _VERSION:
-                raise ValueError(f"version {document['version']}")
-            for entry in document["messages"]:
-                self._take(Message(**entry["message"]), entry["waiting_for"])
-            base = document["base"]
-            self.base = None if base is None else _figures(base)
+            content = _CONTENT.validate_json(read_at_once(self.path))
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, KeyError, ArithmeticError, AttributeError) as error:
-            kept = self.path.with_name(f"{self.path.name}.damaged")
-            self.notes.append(
-                f"notifications: {self.path} cannot be read ({type(error).__name__}) and is kept as {kept}; what "
-                "waited there is not sent"
-            )
-            self.path.replace(kept)
+        except (OSError, ValueError) as error:
+            why = type(error).__name__ if isinstance(error, OSError) else "it is damaged"
+            self._put_aside(why)
+            return
+        self.base = content.base
+        gone = Counter[str]()
+        for entry in content.messages:
+            self._number(entry.message)
+            for name in entry.waiting_for:
+                if name in self._queues:
+                    self._queues[name].messages.append(entry.message)
+                else:
+                    gone[name] += 1
+        for name, count in gone.items():
+            text = f"{counted(count, 'message')} for {name} dropped: notify.urls no longer has it"
+            self.notes.append(f"notifications: {text}")
 
-    def _take(self, message: Message, services: Sequence[str]) -> None:
-        for name in services:
-            if name in self._queues:
-                self._queues[name].messages.append(message)
-            else:
-                self.notes.append(
-                    f"notifications: a message of kind {message.kind} is dropped: notify.urls no longer has {name}"
-                )
+    def _put_aside(self, why: str) -> None:
+        kept = self.path.with_name(f"{self.path.name}.damaged")
+        try:
+            self.path.replace(kept)
+            place = f"is kept as {kept}"
+        except OSError as error:
+            place = f"could not be put aside ({error.strerror or error})"
+        text = f"{self.path} cannot be read ({why}) and {place}; what waited there is not sent"
+        self.notes.append(f"notifications: {text}")
+
+    def _number(self, message: Message) -> None:
+        """Remember a message's place in the order in which they were made; clocks may be set back meanwhile."""
+        self._numbers[message.id] = next(self._next_number)
 
     def _write(self) -> None:
         if self._is_closed:
@@ -150,25 +183,11 @@ class Outbox:
         for name, queue in self._queues.items():
             for message in queue.messages:
                 waiting.setdefault(message.id, (message, []))[1].append(name)
-        entries = sorted(waiting.values(), key=lambda entry: entry[0].ts_event)
-        document = {
-            "version": _VERSION,
-            "messages": [{"message": message._asdict(), "waiting_for": names} for message, names in entries],
-            "base": None if self.base is None else _plain(self.base),
-        }
+        self._numbers = {one: number for one, number in self._numbers.items() if one in waiting}
+        entries = [_Entry(*waiting[one]) for one in self._numbers]
+        document = _CONTENT.dump_python(_Content(1, entries, self.base), mode="json")
         try:
             replace_file(self.path, f"{json.dumps(document)}\n".encode())
             self.failure = None
         except OSError as error:
             self.failure = f"{self.path} cannot be written: {error.strerror or error}"
-
-
-def _plain(figures: Figures) -> dict[str, Any]:
-    amounts = {"trading_pnl": str(figures.trading_pnl), "equity": str(figures.equity)}
-    return {**figures._asdict(), **amounts, "symbols": [each._asdict() for each in figures.symbols]}
-
-
-def _figures(values: Mapping[str, Any]) -> Figures:
-    amounts = {name: Decimal(values[name]) for name in ("trading_pnl", "equity")}
-    symbols = tuple(SymbolFigures(**each) for each in values["symbols"])
-    return Figures(**{**values, **amounts, "symbols": symbols})

@@ -14,6 +14,7 @@ from sandbox_sessions import LeftBehind, configuration, is_held, quotes, session
 from webhooks import SECRET, Webhook
 
 from mm_nautilus.mock_kraken.process import VenueProcess
+from mm_nautilus.notifications.events import Message
 
 SIMULATED = "(SIMULATED market data)"
 
@@ -40,9 +41,8 @@ def api_state(url: str) -> str:
 def waiting(folder: Path, service: str) -> dict[str, Any]:
     """Return the one message that waits for a service."""
     entries = json.loads((folder / "state" / "faults.notifications.json").read_text("utf-8"))["messages"]
-    (message,) = [entry["message"] for entry in entries if service in entry["waiting_for"]]
-    found: dict[str, Any] = message
-    return found
+    (message,) = [Message(*entry["message"]) for entry in entries if service in entry["waiting_for"]]
+    return message._asdict()
 
 
 def assert_kept_secret(folder: Path, *texts: str) -> None:
