@@ -17,6 +17,7 @@ PACKAGE: Final = "apprise"
 _MODULE: Final = "mm_nautilus.notifications.sending"
 _START_SECONDS: Final = 40.0
 """Longest start of the sending process on a busy machine."""
+_NOT_CHECKED: Final = "the services' URLs could not be checked: the process that sends notifications"
 
 
 def service_problems(variables: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -30,9 +31,12 @@ def service_problems(variables: Sequence[str], environment: Mapping[str, str] = 
         raise ConfigError(f"notifications need {PACKAGE}; install it with: pip install 'mm-nautilus[notify]'")
     unset = [name for name in variables if not environment.get(name)]
     held = [name for name in variables if name not in unset]
-    unusable = _answer(_started(environment), {"variables": held}) if held else {}
+    try:
+        unusable = _answer(_started(environment), {"variables": held}) if held else {}
+    except OSError as error:
+        return [f"{_NOT_CHECKED} could not be started: {error.strerror}"]
     if unusable is None:
-        return ["the services' URLs could not be checked: the process that sends notifications failed"]
+        return [f"{_NOT_CHECKED} failed"]
     texts = dict.fromkeys(unset, "was not set") | unusable
     return [
         f"notify.urls: the environment variable {name} must hold the Apprise URL of one service; it {texts[name]}"
@@ -71,7 +75,10 @@ class Sender:
         with self._lock:
             if self._is_stopped:
                 return _STOPPED
-            self._process = _started(environment)
+            try:
+                self._process = _started(environment)
+            except OSError as error:  # too many processes, or no memory for one: it is tried again
+                return f"the process that sends it could not be started: {error.strerror}"
         answer = _answer(
             self._process,
             {"variable": self._variable, "message": told, "parent": os.getpid()},

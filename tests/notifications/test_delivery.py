@@ -10,9 +10,9 @@ from webhooks import SECRET, Webhook, free_port
 
 from mm_nautilus.config.notifications import NotifyConfig
 from mm_nautilus.errors import ConfigError
-from mm_nautilus.notifications.events import EndEvent, GuardEvent
+from mm_nautilus.notifications.events import EndEvent, GuardEvent, Message
 from mm_nautilus.notifications.notifier import NotifiedRun, Notifier, try_services
-from mm_nautilus.notifications.services import refuse_unusable, service_problems
+from mm_nautilus.notifications.services import Sender, refuse_unusable, service_problems
 
 SYMBOLS = tuple(f"{code}/USDT" for code in ("AAA", "BBB", "CCC"))
 
@@ -99,20 +99,20 @@ def test_a_service_that_does_not_take_messages_holds_up_no_other_and_the_next_ru
     began = time.monotonic()
     end(notifier, 3.0)
     assert time.monotonic() - began < 4.0
-    assert [one["title"].split(" (")[0] for one in good.messages] == [
-        f"run: halted: {SYMBOLS[0]}",
-        "run: the run has ended: completed",
-    ]
     assert bad.messages == []
     assert notifier.summary["services"]["BAD"]["waiting"] == 2
     if isinstance(mood, int):
         assert notifier.summary["services"]["BAD"]["failure"] == f"it answered with HTTP status {mood}"
     bad.mood = "takes"  # now, and none that was on its way arrives a second time
     again = begin("BAD", "GOOD")
-    bad.wait_for("the run has ended")
+    for each in (bad, good):  # on a busy machine the good one's last message may have waited, too
+        each.wait_for("the run has ended")
     again.close(time.monotonic())
     assert [one["message"] for one in bad.messages] == [one["message"] for one in good.messages]
-    assert len(good.messages) == 2
+    assert [one["title"].split(" (")[0] for one in good.messages] == [
+        f"run: halted: {SYMBOLS[0]}",
+        "run: the run has ended: completed",
+    ]
     assert_kept_secret(tmp_path, said)
 
 
@@ -190,3 +190,11 @@ def test_a_missing_extra_says_how_it_is_installed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"pip install 'mm-nautilus\[notify\]'"):
         refuse_unusable(["HOOK"])
+
+
+def test_a_process_that_cannot_be_started_is_a_message_that_is_not_taken() -> None:
+    environment = {"HOOK": f"json://127.0.0.1/{SECRET}", "LARGE": "x" * 4_000_000}
+    why = Sender("HOOK").send(Message("1", 1, "halt", "failure", "title", "body"), environment)
+    assert why == "the process that sends it could not be started: Argument list too long"
+    (problem,) = service_problems(["HOOK"], environment)
+    assert problem.endswith("could not be started: Argument list too long")
