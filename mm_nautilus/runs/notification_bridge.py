@@ -78,11 +78,17 @@ class NotificationBridge(GuardedActor):
             self._notifier.put(PeriodEvent(_figures(*before), is_over=True))
 
     def end(self, now_ns: int, actor: MetricsActor, summary: Mapping[str, Any]) -> None:
-        """Hand over the end of the run, with its last figures; call it when the summary says how it ended."""
-        metrics, account = actor.figures(now_ns)
-        figures = None if account is None else _figures(now_ns, account, metrics)
-        stop = summary.get("stop")
-        self._notifier.end(EndEvent(now_ns, summary["status"], "" if stop is None else stop["text"], figures))
+        """Hand over the end of the run, with its last figures; call it when the summary says how it ended.
+
+        An end whose figures cannot be computed is handed over without them, and the exception raised.
+        """
+        stop, figures = summary.get("stop"), None
+        try:
+            metrics, account = actor.figures(now_ns)
+            figures = None if account is None else _figures(now_ns, account, metrics)
+        finally:
+            text = "" if stop is None else stop["text"]
+            self._notifier.end(EndEvent(now_ns, summary["status"], text, figures))
 
 
 def _figures(ts_event: int, account: AccountSnapshot, metrics: Iterable[SymbolMetrics]) -> Figures:
