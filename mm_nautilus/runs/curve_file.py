@@ -44,7 +44,7 @@ class CurveFile:
             return Curves()
         except OSError as error:
             problem = f"cannot be read: {failure_text(error)}"
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             problem = f"is damaged: {error!r}"
         self._say(f"Warning: the curve file {path} {problem}; the curves begin anew")
         return Curves()

@@ -62,7 +62,10 @@ def test_a_curve_goes_on_over_restarts_and_fresh_puts_it_aside(tmp_path: Path) -
     assert said == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"equity": 1}', b"[" * 100_000])
+TOO_LARGE = b'{"equity": {"stretch_ns": 1000000000, "points": [[0, 1%s]]}}' % (b"0" * 400)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"equity": 1}', b"[" * 100_000, TOO_LARGE])
 def test_a_damaged_curve_is_reported_and_begins_anew(tmp_path: Path, content: bytes) -> None:
     said: list[str] = []
     session(tmp_path, said, "1", "2")
