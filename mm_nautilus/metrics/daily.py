@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from mm_nautilus.system.moments import SECOND_NS, moment
@@ -143,6 +144,7 @@ class DailyResults:
         self._counted = None
 
 
+@lru_cache(maxsize=2)
 def _date(day_number: int) -> str:
     return f"{moment(day_number * _DAY_NS):%Y-%m-%d}"
 

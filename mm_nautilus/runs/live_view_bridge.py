@@ -1,7 +1,6 @@
 """Pass a run's figures to its live view, as plain values: nothing of the engine leaves the engine's thread."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -68,10 +67,10 @@ def live_state(inputs: SandboxInputs, folder: Path, curves: Curves) -> LiveState
 
 @dataclass(slots=True)
 class _Pair:
-    """A symbol, and its quotes as last published."""
+    """A symbol, and each level's quotes as last published."""
 
     view: SymbolViews
-    quotes: Mapping[int, Quotes] = field(default_factory=dict)
+    quotes: dict[int, QuoteState] = field(default_factory=dict)
     shown_ns: int = 0
 
     def market(self, now_ns: int) -> Market | None:
@@ -102,7 +101,8 @@ class _Pair:
 class LiveViewBridge(GuardedActor):
     """Subscribe to strategy and metrics actor, and keep their last messages in a live view's state.
 
-    A symbol's market is read together with its quotes, when these change and a few times a second.
+    A change of quotes is only kept: a symbol's market is read together with its quotes a few times a second, so that
+    the way of an order does not wait for it.
     """
 
     actor_name = "LIVE-VIEW-001"
@@ -137,20 +137,17 @@ class LiveViewBridge(GuardedActor):
             case StrategyStarted():
                 for instrument_id, view in message.views.items():
                     self._pairs[instrument_id] = _Pair(view)
-                    view.on_quotes_changed.append(self.listener(self._show_quotes))
+                    view.on_quotes_changed.append(self.listener(self._keep_quotes))
 
     def _on_command(self, message: object) -> None:
         if isinstance(message, FeedConnection):
             self._state.on_connection(is_connected=message.is_connected)
 
-    def _show_quotes(self, state: QuoteState) -> None:
-        """Show changed quotes, with the market of this moment."""
-        pair = self._pairs[state.instrument_id]
-        pair.quotes = {**pair.quotes, state.level: Quotes(*_QUOTES(state))}
-        self._show(pair, state.ts_event)
+    def _keep_quotes(self, state: QuoteState) -> None:
+        self._pairs[state.instrument_id].quotes[state.level] = state
 
     def on_time_event(self, event: Any) -> None:
-        """Show the market that has moved since while quotes stayed."""
+        """Show each symbol's quotes and market of this moment, and what it is doing."""
         if event.name == _TIMER:
             now_ns = self.clock.timestamp_ns()
             for pair in self._pairs.values():
@@ -159,10 +156,11 @@ class LiveViewBridge(GuardedActor):
                 guards = pair.view.guard_state(now_ns)
                 self._state.on_state(pair.view.name, guards.state.value, guards.reason)
 
-    def _show(self, pair: "_Pair", now_ns: int) -> None:
+    def _show(self, pair: _Pair, now_ns: int) -> None:
         market = pair.market(now_ns)
         if market is not None:
-            self._state.on_moment(pair.view.name, market, pair.quotes)
+            quotes = {level: Quotes(*_QUOTES(state)) for level, state in pair.quotes.items()}
+            self._state.on_moment(pair.view.name, market, quotes)
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):

@@ -356,9 +356,8 @@ process_main(["sandbox", *sys.argv[1:]])
 """
     done = python("-c", planted, str(configuration(tmp_path)), "--quiet", "--web-port", "0")
     assert done.returncode == 1
-    callback = r"(_show_quotes of (XRP/USDT|BTC/USDT|XRP/BTC)|on_time_event)"
     place = r"raised ZeroDivisionError at \S+/runs/live_view_bridge\.py:\d+"
-    told = rf"LiveViewBridge\.{callback} {place}: planted; quotes cancelled; see "
+    told = rf"LiveViewBridge\.on_time_event {place}: planted; quotes cancelled; see "
     assert re.search(told, done.stderr)
     Left.only(tmp_path).assert_ended("failed")
 
