@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mm_nautilus.checks.config_source import load_sandbox_config
 from mm_nautilus.data.catalog import CatalogReader
 from mm_nautilus.data.simulator import SimulationConfig, write_sample
 from mm_nautilus.market.rows import Flag
+from mm_nautilus.metrics.daily import DailyResults
 
 PAIRS = {"XRP/USDT", "BTC/USDT", "XRP/BTC"}
 LEAST_ORDER = {"XRP/USDT": 2, "BTC/USDT": 0.00005, "XRP/BTC": 2}
@@ -68,6 +70,19 @@ def test_summary_says_what_it_was(left: Left) -> None:
     assert summary["venue"]["queue_position"] is True
     assert summary["events"] == events_of(CatalogReader(left.folder.parents[1] / "played"))
     assert summary["period"]["seconds"] >= 14.5
+
+
+def test_days_kept_over_restarts_are_those_of_the_report(left: Left) -> None:
+    """Both are of the account's snapshots; the report has them in digits of a table."""
+    document = json.loads((left.folder.parents[1] / "state" / "probe.json").read_text("utf-8"))
+    daily = DailyResults()
+    daily.restore(document["components"]["metrics"]["metrics"]["daily"])
+    told: dict[str, Decimal] = {}
+    by_time = left.summary["answer"]["by_time"]
+    for start, amount in zip(by_time["starts"], by_time["total"], strict=True):
+        told[start[:10]] = told.get(start[:10], Decimal(0)) + Decimal(amount)
+    assert {day.day: day.trading_pnl for day in daily.days} == pytest.approx(told, abs=Decimal("1.5e-8"))
+    assert sum(day.fills for day in daily.days) == len(left.fills)
 
 
 def kept_points(folder: Path) -> list[list[float]]:
