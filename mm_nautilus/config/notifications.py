@@ -61,6 +61,11 @@ class NotifyConfig(Section):
             for key in values
             if key not in cls.model_fields
         ]
+        problems += [
+            Problem((key,), f"{key} must be no URL; {_NOT_SHOWN}")
+            for key in cls.model_fields
+            if key != "urls" and isinstance(value := values.get(key), str) and "://" in value
+        ]
         names = values.get("urls", [])
         if not isinstance(names, list | tuple):
             problems.append(Problem(("urls",), f"urls must be a list of names; {_NOT_SHOWN}"))

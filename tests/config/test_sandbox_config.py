@@ -180,3 +180,23 @@ def test_without_a_feed_the_other_keys_tell_what_a_file_is_of(
     with pytest.raises(ConfigError) as error:
         load_any_config(file)
     assert any(expected in problem for problem in error.value.problems)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "notify: {disconnect_seconds: 'tgram://open-sesame'}",
+        "notify: {summary_every: 'tgram://open-sesame'}",
+        "notify: {storm_changes: 'json://host/open-sesame'}",
+        "notify: {urls: ['tgram://open-sesame']}",
+        "notify: {url: 'tgram://open-sesame'}",
+        "notify: 'tgram://open-sesame'",
+        "notifi: ['tgram://open-sesame']",
+    ],
+)
+def test_an_address_of_a_service_is_repeated_under_no_key(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"{GOOD}{more}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load_sandbox_config(path)
+    assert "sesame" not in str(refused.value)
