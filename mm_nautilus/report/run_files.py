@@ -97,20 +97,23 @@ class RunFiles:
         """Return columns of one of the run's tables, of one symbol where one is given.
 
         A live run that is still going on, or was cut off, has folders of parts in place of the files. A DataError says
-        that the file is missing, damaged or lacks a column.
+        that the file is missing or damaged, or lacks a column, as that of an earlier version does.
         """
         path = self.folder / f"{name}.parquet"
         parts = path.with_suffix(_PARTS_SUFFIX)
         filters = None if symbol is None else pc.field("symbol") == symbol
         try:
-            if path.exists() or not parts.is_dir():
-                return pq.read_table(path, columns=list(columns), filters=filters)
-            files = sorted(parts.glob("*.parquet"))
+            files = [path] if path.exists() or not parts.is_dir() else sorted(parts.glob("*.parquet"))
             if not files:
                 return pa.table({name: pa.nulls(0) for name in columns})
+            known = pq.read_schema(files[0]).names
+            if lacking := [column for column in columns if column not in known]:
+                raise DataError(
+                    f"{path} lacks {', '.join(lacking)}: the run is of an earlier version of mm-nautilus; run it again"
+                )
             return pq.read_table(files, columns=list(columns), filters=filters)
         except (OSError, pa.ArrowException) as error:
-            reason = str(error).partition("\n")[0]  # all columns there are follow, a line each
+            reason = str(error).partition("\n")[0]
             raise DataError(f"{path} cannot be read: {reason}") from error
 
 
