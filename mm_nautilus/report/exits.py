@@ -44,10 +44,14 @@ class TrailPath:
 
 
 def trail_paths(files: RunFiles, fills: Mapping[str, FillRows]) -> list[TrailPath]:
-    """Return the paths of the last trailing stops that were hit, in time order."""
+    """Return the paths of the last trailing stops that were hit, in time order.
+
+    One whose moment the market's table lacks is left out: tables of a run that was cut off end at different moments.
+    """
     hit = [(rows, group) for rows in fills.values() for group in _trailing_exits(rows)]
     hit.sort(key=lambda found: found[0].ts_ns[found[1][0]])
-    return [_trail_path(files, rows, group) for rows, group in hit[-MOST_TRAILS:]]
+    paths = (_trail_path(files, rows, group) for rows, group in hit[-MOST_TRAILS:])
+    return [path for path in paths if path is not None]
 
 
 def _trailing_exits(rows: FillRows) -> list[list[int]]:
@@ -57,14 +61,16 @@ def _trailing_exits(rows: FillRows) -> list[list[int]]:
     return [group for group in found if not np.isnan(rows.entry_price[group[0]])]
 
 
-def _trail_path(files: RunFiles, rows: FillRows, group: list[int]) -> TrailPath:
+def _trail_path(files: RunFiles, rows: FillRows, group: list[int]) -> TrailPath | None:
     is_long, entry = bool(rows.direction[group[0]] < 0), float(rows.entry_price[group[0]])
     columns = ["ts_event", "trade_id", "best_bid", "best_ask", "trailing_stop_price"]
     table = files.table("market", columns, rows.symbol)
     moments, trails = times(table), numbers(table, "trailing_stop_price").copy()
     prices = numbers(table, "best_bid" if is_long else "best_ask")
-    # Live, the row of a fill is some milliseconds younger than the fill.
-    last = texts(table, "trade_id").index(rows.trade_ids[group[0]]) + 1
+    trade_ids, trade_id = texts(table, "trade_id"), rows.trade_ids[group[0]]
+    if trade_id not in trade_ids:
+        return None
+    last = trade_ids.index(trade_id) + 1  # live, the row of a fill is some milliseconds younger than the fill
     at_ns, sign = int(moments[last - 1]), 1.0 if is_long else -1.0
     unarmed = np.flatnonzero(np.isnan(trails[:last])) + 1
     # A stop that goes back was armed again between two rows: for a new position, or after an add at a loss.

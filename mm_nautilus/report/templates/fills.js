@@ -51,7 +51,7 @@ const signed = (text) => (text.startsWith("-") ? text : `+${text}`);
 const bps = (value) => (Number.isNaN(value) ? NONE : signed(decimal(value, 2)));
 let isOfOneDay = false;
 
-/* The time of a moment, with its date where the page has fills of several days; UTC. */
+/* The time of a moment, with its date where the page has fills, or positions opened, of several days; UTC. */
 const clock = (ms) => new Date(ms).toISOString().slice(isOfOneDay ? 11 : 5, 19).replace("T", " ");
 
 function duration(ms) {
@@ -279,8 +279,10 @@ async function makeTables() {
   for (const data of read("fill-data")) books.set(data.symbol, new FillBook(data, await unpack(data.fills)));
   const rows = [...books.values()].flatMap((book) => Array.from({ length: book.length }, (_, row) => ({ book, row })));
   rows.sort((a, b) => a.book.time(a.row) - b.book.time(b.row));
-  const day = ({ book, row }) => Math.floor(book.time(row) / 86_400e3);
-  isOfOneDay = rows.length > 0 && day(rows[0]) === day(rows.at(-1));
+  const day = (ms) => Math.floor(ms / 86_400e3);
+  const opened = ({ book, row }) => book.start_ms + (Number.isNaN(book.opened[row]) ? book.t[row] : book.opened[row]);
+  const last = rows.length ? day(rows.at(-1).book.time(rows.at(-1).row)) : 0;
+  isOfOneDay = rows.every((entry) => day(opened(entry)) === last);
   const found = { fills: rows, trades: rows.filter(({ book, row }) => book.isTrade(row)) };
   for (const element of document.querySelectorAll("[data-rows-of]")) {
     const name = element.dataset.rowsOf;
