@@ -69,9 +69,6 @@ def opened(page: Page, path: Path) -> Page:
 def draw_top(browser: Browser, report: Path) -> None:
     """Take the picture of what a report begins with."""
     page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
-    page.add_style_tag(
-        content=".note, .tiles > :nth-child(n+5) { display: none; }"
-    )  # what makes the picture too large
     page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#money h3"))
 
 
