@@ -188,15 +188,19 @@ def _why_line(run: RunFacts, missing: Sequence[str]) -> str:
     return f"Why: {cause(run)}: {signed_amount(total, currency, decimals)} = {added}{reasons}"
 
 
-def _change_line(rules: Sequence[tuple[str, str]]) -> str:
+def change_words(rules: Sequence[tuple[str, str]]) -> tuple[str, int]:
+    """Return what to change first, of the rules that apply, and how many of them that has: with a halt two."""
     if not rules:
-        return (
-            "Change: nothing stands out; change one value with --set, run again and mm-nautilus compare both"
-        )
-    (name, text), *others = rules
-    if name == halted.__name__ and others:  # what it lost by is in the next
-        text = f"{text}. Also, {others.pop(0)[1]}"
-    more = f" ({len(others)} more in the report)" if others else ""
+        return "nothing stands out; change one value with --set, run again and mm-nautilus compare both", 0
+    name, text = rules[0]
+    if name == halted.__name__ and len(rules) > 1:  # what it lost by is in the next
+        return f"{text}. Also, {rules[1][1]}", 2
+    return text, 1
+
+
+def _change_line(rules: Sequence[tuple[str, str]]) -> str:
+    text, told = change_words(rules)
+    more = f" ({len(rules) - told} more in the report)" if len(rules) > told else ""
     return f"Change: {text}{more}"
 
 

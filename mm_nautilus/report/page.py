@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mm_nautilus.report.answer import change_words
 from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.charts import (
     EQUITY_BUTTONS,
@@ -268,17 +269,18 @@ def _account(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the lines in parts, every suggestion but the one among them, and the result's sign."""
+    """Return the lines in parts, every suggestion that is not among them, and the result's sign."""
+    change, told = change_words([(entry["rule"], entry["text"]) for entry in answer["next"]])
     lines = []
     for index, line in enumerate(answer["lines"]):
-        label, colon, text = line.partition(": ")
+        label, _, text = line.partition(": ")
         is_labelled = label in _LABELS
         amount = re.match("[^,;]*", text)
         lines.append(
             {
                 "key": pointer("answer", "lines", str(index)),
-                "label": f"{label}{colon}" if is_labelled else "",
-                "text": text if is_labelled else line,
+                "label": label if is_labelled else "",
+                "text": change if label == "Change" else text if is_labelled else line,
                 "amount": amount.group() if amount else "",
             }
         )
@@ -288,7 +290,7 @@ def _answer_cells(answer: Mapping[str, Any]) -> dict[str, Any]:
     ]
     result = answer["result"]
     sign = "" if not result else "gain" if result > 0 else "loss"
-    return {"lines": lines, "next": suggested[1:], "sign": sign}
+    return {"lines": lines, "next": suggested[told:], "sign": sign}
 
 
 def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:

@@ -179,7 +179,8 @@ def test_the_first_screen_has_the_answer_and_on_a_wide_one_the_bridge(
     page = open_page(report, width=width).page
     bottom = "elements => Math.max(...elements.map(element => element.getBoundingClientRect().bottom))"
     labels = page.locator("#verdict b").all_text_contents()
-    assert labels == ["Result: ", "Where: ", "Why: ", "Change: "]
+    assert labels == ["Result", "Where", "Why", "Change"]
+    assert "more in the report" not in page.locator("#verdict").inner_text()
     needed = "#verdict .result, #verdict .answer" + (", #figure-bridge" if width == 1280 else "")
     assert page.eval_on_selector_all(needed, bottom) <= height
     sign = page.locator(".result .amount").inner_text()[0]
