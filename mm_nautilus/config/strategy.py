@@ -48,6 +48,9 @@ REPORT_CURRENCY: Final = "USDT"
 """Default currency of bare amounts and reports."""
 
 
+LARGEST_GAMMA: Final = 1.0
+
+
 class SymbolParams(Section):
     """Parameters of one symbol: given for all symbols, overridden per symbol under ``symbols``."""
 
@@ -148,7 +151,7 @@ class SymbolParams(Section):
     reservation_model: Literal["simplified", "avellaneda_stoikov", "glft"] = "simplified"
     """Model of the reservation price, and of the width that belongs to it: simplified is v1.4.0's and leaves the width
     alone; the others take volatility and order arrivals from calibration."""
-    gamma: float = Field(0.1, ge=0.01, le=1.0)
+    gamma: float = Field(0.1, ge=0.01, le=LARGEST_GAMMA)
     """Risk aversion, 0.01..1.0. simplified: without unit, for an amount of money equal to the cap's value.
     avellaneda_stoikov and glft: per basis point of price and full quote of position."""
     skew_bps_at_max_inventory: float | None = Field(None, gt=0, le=500)

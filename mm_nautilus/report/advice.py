@@ -1,7 +1,7 @@
 """What to change after a run: rules, the gravest first."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -61,9 +61,16 @@ def no_fills(run: RunFacts) -> str | None:
         f"{short_number(reach['most_bps'])} bps at most"
     )
     if distance > reach["usual_bps"]:
-        width = short_number(2 * reach["usual_bps"] / 100)
-        return f"{text}; quote nearer, about {width} % wide (min_spread_pct, min_edge_bps, gamma){others}"
+        return f"{text}; {_within_reach(reach['usual_bps'], model['maker_fee_bps'])}{others}"
     return f"{text}; others were ahead in the queue, so quote nearer or run longer{longest}{others}"
+
+
+def _within_reach(reach_bps: float, fee_bps: float) -> str:
+    """Return how to quote where takers come, or that it does not pay."""
+    if reach_bps <= fee_bps:
+        return f"quotes in their reach earn no more than the maker fee of {short_number(fee_bps)} bps, so pay less"
+    width = short_number(2 * reach_bps / 100)
+    return f"quote nearer, about {width} % wide (min_spread_pct, min_edge_bps, gamma)"
 
 
 def _idle_share_pct(figures: Mapping[str, Any], seconds: float) -> float:
@@ -158,8 +165,14 @@ def fees_above_width(run: RunFacts) -> str | None:
     widths = _range([2 * model["half_width_bps"] for model in found.values()])
     return (
         f"fees are above the width: a round trip pays {fees} bps between quotes {widths} bps apart "
-        f"({', '.join(found)}); strategy.min_edge_bps=0 widens them to the fees"
+        f"({', '.join(found)}); {_widen_to_fees(run.symbols[name] for name in found)}"
     )
+
+
+def _widen_to_fees(symbols: Iterable[SymbolFacts]) -> str:
+    if all(symbol.has_own_pricing for symbol in symbols):
+        return "let pricing quote wider than the fees"
+    return "strategy.min_edge_bps=0 widens them to the fees"
 
 
 def _is_narrower_than_fees(symbol: SymbolFacts) -> bool:
@@ -205,9 +218,13 @@ def adverse_above_spread(run: RunFacts) -> str | None:
     return (
         f"{name} is filled ahead of moves against it: it captured {short_number(quality['spread_bps'])} bps, and "
         f"{HORIZON_SECONDS:g} s later the mid was {short_number(quality['adverse_bps'])} bps worse; quote wider"
-        f"{_wider(name, run.symbols[name], -quality['mark_out_bps'])}, or centre the quotes with "
-        "strategy.fair_price=microprice"
+        f"{_wider(name, run.symbols[name], -quality['mark_out_bps'])}{_centred(name, run.symbols[name])}"
     )
+
+
+def _centred(name: str, symbol: SymbolFacts) -> str:
+    centre = symbol.better_fair_price
+    return f", or centre the quotes with strategy.symbols.{name}.fair_price={centre}" if centre else ""
 
 
 def _loses_beyond_chance(symbol: SymbolFacts) -> bool:
@@ -220,7 +237,7 @@ def _loses_beyond_chance(symbol: SymbolFacts) -> bool:
 def _wider(name: str, symbol: SymbolFacts, lacking_bps: float) -> str:
     """Return the width at which each fill would have captured so much more, as the key of one pair."""
     model = symbol.figures["quote_model"]
-    if model is None:
+    if model is None or symbol.has_own_pricing:
         return ""
     width = 2 * (model["half_width_bps"] + lacking_bps) / 100
     return f" (strategy.symbols.{name}.min_spread_pct={_rounded_up(width)})" if width <= _WIDEST_PCT else ""
@@ -261,6 +278,7 @@ def exits_lose(run: RunFacts) -> str | None:
 _ADVICE_ON_LEVERS: Final[Mapping[str, str]] = {
     "use_reservation_price": "use_reservation_price=true",
     "pricing": "let pricing lean further against inventory",
+    "largest gamma": "gamma=null and skew_bps_at_max_inventory, as gamma is at its largest",
 }
 
 
@@ -304,9 +322,11 @@ def trend(run: RunFacts) -> str | None:
             continue
         usual = model["volatility_pct"] * math.sqrt(minutes)
         if abs(move) >= TREND_FACTOR * usual and _moved_against(symbol):
+            has_no_lever = symbol.inventory_lever == "use_reservation_price"
+            keys = "and use_reservation_price=true are" if has_no_lever else "is"
             return (
                 f"{name} trended by {move:+.2f} %, {abs(move) / usual:.1f} times what its volatility makes likely; "
-                "use_trailing_stop=true and use_reservation_price=true are for such markets"
+                f"use_trailing_stop=true {keys} for such markets"
             )
     return None
 

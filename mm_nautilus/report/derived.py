@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mm_nautilus.calibration.mark_outs import HORIZONS_SECONDS, OwnFills, fill_quality
-from mm_nautilus.config.strategy import merge_symbol
+from mm_nautilus.config.strategy import LARGEST_GAMMA, merge_symbol
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.answer import answer
@@ -221,6 +221,7 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
             uses_trailing_stop=bool(params[symbol].get("use_trailing_stop")),
             inventory_lever=_inventory_lever(params[symbol]),
             quality=_side_quality(*tables[symbol]) if files.has_traces else {},
+            better_fair_price=_better_fair_price(params[symbol]),
         )
     return found
 
@@ -273,7 +274,16 @@ def _inventory_lever(params: Mapping[str, Any]) -> str:
         return "pricing"
     if not params.get("use_reservation_price"):
         return "use_reservation_price"
-    return "gamma" if params.get("skew_bps_at_max_inventory") is None else "skew_bps_at_max_inventory"
+    if params.get("skew_bps_at_max_inventory") is not None:
+        return "skew_bps_at_max_inventory"
+    return "gamma" if (params.get("gamma") or 0.0) < LARGEST_GAMMA else "largest gamma"
+
+
+def _better_fair_price(params: Mapping[str, Any]) -> str:
+    """Return a fair price that knows more of the book: the micro-price only where a calibration has its table."""
+    known = ("mid", "weighted_mid", *(("microprice",) if params.get("calibration") is not None else ()))
+    own = params.get("fair_price", known[0])
+    return "" if params.get("pricing") is not None or own not in known[:-1] else known[-1]
 
 
 def _fill_quality(

@@ -27,10 +27,13 @@ class SymbolFacts:
     uses_trailing_stop: bool = False
     """Whether its trailing stop is switched on."""
     inventory_lever: str = "gamma"
-    """Parameter by which its prices lean further against inventory; ``use_reservation_price`` where they do not."""
+    """Parameter by which its prices lean further against inventory; ``use_reservation_price`` where they do not,
+    ``pricing`` where a function of the user's decides over centre and width."""
     quality: Mapping[str, Figures] = field(default_factory=dict)
     """What ``all``, ``buys`` and ``sells`` were worth at the attribution's horizon, as `FillQuality`; empty without
     traces."""
+    better_fair_price: str = ""
+    """A ``fair_price`` that knows more of the book than the one in force; empty where there is none."""
 
     @cached_property
     def result(self) -> Decimal | None:
@@ -43,6 +46,18 @@ class SymbolFacts:
         if self.valuation is None:
             return None
         return (exact_amount(self.figures["exact"]["fees"]) or Decimal(0)) * self.valuation.quote
+
+    @property
+    def fees_of_fills(self) -> Decimal | None:
+        """What this run's fills alone were charged, in the report currency at the last mids."""
+        if self.valuation is None:
+            return None
+        return sum((fill.fee for fill in self.fills), Decimal(0)) * self.valuation.quote
+
+    @property
+    def has_own_pricing(self) -> bool:
+        """Whether a function of the user's decides over centre and width of its quotes."""
+        return self.inventory_lever == "pricing"
 
     @cached_property
     def turnover(self) -> Decimal | None:
@@ -85,10 +100,13 @@ class RunFacts:
 
     @cached_property
     def pairs(self) -> Mapping[str, Parts]:
-        """The parts of each pair's result."""
+        """The parts of each pair's result; what earlier sessions had made, their fees among it, is not attributed."""
         return {
             name: Parts.of(
-                symbol.fills if self.has_traces else None, symbol.valuation, symbol.fees, symbol.result
+                symbol.fills if self.has_traces else None,
+                symbol.valuation,
+                symbol.fees_of_fills if self.is_resumed else symbol.fees,
+                symbol.result,
             )
             for name, symbol in self.symbols.items()
         }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_nautilus.report.advice import RULES
-from mm_nautilus.report.answer import answer
+from mm_nautilus.report.answer import answer, change_words
 from mm_nautilus.report.attribution import AnswerFill, Valuation
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
 from mm_nautilus.report.stretches import Stretches
@@ -44,6 +44,7 @@ def symbol(
     pnl="-2.1",
     fees="0.1",
     quality=None,
+    centre="",
     **figures,
 ):
     """Return a symbol with a fill or more, whose base currency is worth `value` at the end."""
@@ -58,7 +59,9 @@ def symbol(
         "exact": {"total_pnl_report": f"{pnl} USDT", "fees": f"{fees} USDT"},
     }
     valuation = Valuation(Decimal(quote), Decimal(value))
-    return SymbolFacts(standard | figures, tuple(fills), valuation, move_pct, trailing, lever, quality or {})
+    return SymbolFacts(
+        standard | figures, tuple(fills), valuation, move_pct, trailing, lever, quality or {}, centre
+    )
 
 
 def run(*symbols, seconds=1_800.0, trading_pnl="-2.1", **changes):
@@ -268,6 +271,19 @@ def test_what_is_missing_is_said(changes, words):
     assert found["lines"][0].endswith(words)
 
 
+@pytest.mark.parametrize(("result", "rest"), [("-9", "-5.9"), ("9", "12.1")])
+def test_what_earlier_sessions_paid_and_made_is_in_no_part_of_this_ones_fills(result, rest):
+    # 7 of fees since the state began, 0.1 of them for this session's fill, which was worth 1 half a minute later.
+    found = answer(
+        run(symbol([fill(later="99.5")], pnl=result, fees="7"), trading_pnl=result, is_resumed=True)
+    )
+
+    assert amounts(found)["fees"] == Decimal("-0.1")
+    assert amounts(found)["unattributed"] == Decimal(rest) - 1
+    assert found["lines"][2].startswith("Why: most of it is not attributed")
+    assert "fees_above_edge" not in {entry["rule"] for entry in found["next"]}
+
+
 def test_a_share_of_turnover_that_only_earlier_sessions_know_is_not_told():
     found = answer(run(symbol([fill()]), is_resumed=True))
 
@@ -451,7 +467,7 @@ def idle(**changes):
     return symbol(**({"fills": 0, "taker_reach": None} | changes))
 
 
-REACH = {"trades": 500, "usual_bps": 2.0, "most_bps": 3.0}
+REACH = {"trades": 500, "usual_bps": 2.5, "most_bps": 3.0}
 HELD = {"bid": {"insufficient balance": {"count": 3, "seconds": 900.0}}, "ask": {}}
 UNQUOTED = {
     "bid": {name: {"count": 1, "seconds": 810.0} for name in ("warming up", "stale book")},
@@ -485,9 +501,10 @@ SPEAK = {
         "by what they lack (strategy.symbols.XRP/USDT.min_spread_pct=1.1), or pay less",
     ),
     "adverse_above_spread": (
-        run(symbol(), symbol(TOXIC, quality=worth(2.0, 4.5))),
+        run(symbol(), symbol(TOXIC, quality=worth(2.0, 4.5), centre="weighted_mid")),
         "BTC/USDT is filled ahead of moves against it: it captured 2.00 bps, and 30 s later the mid was 4.50 bps "
-        "worse; quote wider (strategy.symbols.BTC/USDT.min_spread_pct=0.15), or centre",
+        "worse; quote wider (strategy.symbols.BTC/USDT.min_spread_pct=0.15), or centre the quotes with "
+        "strategy.symbols.BTC/USDT.fair_price=weighted_mid",
     ),
     "inventory_loses": (
         run(symbol(HELD_DOWN, move_pct=-2.0)),
@@ -501,8 +518,8 @@ SPEAK = {
     ),
     "no_fills": (
         run(idle(taker_reach=REACH)),
-        "XRP/USDT had no fill: its quotes stood 5.00 bps out, and takers reached 2.00 bps in 99 of 100 trades, "
-        "3.00 bps at most; quote nearer, about 0.0400 % wide",
+        "XRP/USDT had no fill: its quotes stood 5.00 bps out, and takers reached 2.50 bps in 99 of 100 trades, "
+        "3.00 bps at most; quote nearer, about 0.0500 % wide",
     ),
     "limits_exhausted": (
         run(symbol(not_quoting=HELD)),
@@ -600,6 +617,10 @@ def test_a_rule_keeps_still(name):
         ({"taker_reach": None}, "5.00 bps out, and no trade of a taker was seen"),
         ({"taker_reach": REACH | {"usual_bps": 6.0}}, "others were ahead in the queue"),
         (
+            {"taker_reach": REACH | {"usual_bps": 1.5}},
+            "bps at most; quotes in their reach earn no more than the maker fee of 2.00 bps, so pay less",
+        ),
+        (
             {"quote_model": None, "not_quoting": HELD},
             "never quoted; not quoted 50 % of the time: insufficient balance",
         ),
@@ -621,6 +642,7 @@ def test_a_halt_comes_before_a_limit_that_held_for_longer():
     found, line = whole["next"], whole["lines"][3]
     assert [entry["rule"] for entry in found[:2]] == ["halted", "limits_exhausted"]
     assert ". Also, insufficient balance left XRP/USDT bid without" in line
+    assert change_words([(entry["rule"], entry["text"]) for entry in found])[1] == 2
     assert found[0]["text"].startswith(
         "halted after a loss streak left BTC/USDT bid without a quote for up to 1 % of the time"
     )
@@ -634,11 +656,23 @@ def test_a_halt_comes_before_a_limit_that_held_for_longer():
         ("gamma", " raise gamma"),
         ("skew_bps_at_max_inventory", " raise skew_bps_at_max_inventory"),
         ("pricing", " let pricing lean further against inventory"),
+        ("largest gamma", " gamma=null and skew_bps_at_max_inventory, as gamma is at its largest"),
     ],
 )
 def test_what_reduces_inventory_is_the_parameter_in_force(rule, lever, words):
     text = RULE[rule](run(symbol(trades=20, seconds_at_cap=900.0, lever=lever), exits=LOSING))
     assert re.search(f"{words}[,;]", text)
+
+
+def test_keys_that_a_function_for_prices_replaces_are_not_advised():
+    own = {"lever": "pricing", "quality": worth(2.0, 4.5)}
+    texts = [
+        RULE["adverse_above_spread"](run(symbol(TOXIC, **own))),
+        RULE["fees_above_width"](run(symbol(quote_model=NARROW, **own))),
+        RULE["fees_above_edge"](run(symbol(HELD_DOWN, fees="2.99", **own))),
+        RULE["trend"](run(symbol(TRENDING, move_pct=-1.0, **own))),
+    ]
+    assert not [text for text in texts if re.search("min_spread_pct|min_edge_bps|fair_price|use_res", text)]
 
 
 def test_pairs_with_different_parameters_are_named():
