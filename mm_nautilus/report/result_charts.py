@@ -11,6 +11,7 @@ from mm_nautilus.report.stretches import DAY_MINUTES, HOUR_MINUTES, MINUTE_NS, S
 from mm_nautilus.system.moments import nanoseconds
 
 _MS_PER_MINUTE: Final = 60_000
+_MOST_DAY_LABELS: Final = 12
 _SIGNS: Final = (("made", "@gain", ""), ("lost", "@loss", "/"))
 """Name, colour and hatching of what was made and of what was lost."""
 PARTS: Final = {
@@ -190,5 +191,9 @@ def _stretch_figure(
         barmode="relative",
         bargap=0.2,
     )
-    made["layout"]["xaxis"]["hoverformat"] = "%Y-%m-%d" if minutes == DAY_MINUTES else "%Y-%m-%d %H:%M UTC"
+    axis = made["layout"]["xaxis"]
+    axis["hoverformat"] = "%Y-%m-%d %H:%M UTC"
+    if minutes == DAY_MINUTES:  # a label under each bar, or under every second, third ...
+        labelled = -(-len(middles) // _MOST_DAY_LABELS) * width
+        axis |= {"hoverformat": "%Y-%m-%d", "tickformat": "%b %-d", "tick0": middles[0], "dtick": labelled}
     return made

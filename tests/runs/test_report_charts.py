@@ -99,12 +99,18 @@ def test_the_bridge_leads_from_nothing_to_the_result(run: FinishedRun, files: Ru
     assert level == pytest.approx(answer["result"], abs=CENT)
 
 
+DAY_MS = 86_400_000
+
+
 def test_bars_by_time_are_stacked_from_pairs_and_add_up_to_the_result(run: FinishedRun) -> None:
     for made in (by_time_figure, by_day_figure):
         traces = named(made(run.summary["answer"]))
         assert sum(traces.pop("all")["y"]) == pytest.approx(run.summary["equity"]["trading_pnl"])
         for symbol, trace in traces.items():
             assert sum(trace["y"]) == pytest.approx(run.symbol(symbol)["total_pnl_report"])
+
+    axis = by_day_figure(run.summary["answer"])["layout"]["xaxis"]
+    assert (axis["tick0"], axis["dtick"]) == (traces["XRP/USDT"]["x"][0], DAY_MS)  # a label under each day
 
 
 def test_bars_of_orders_add_up_to_the_counts(run: FinishedRun, files: RunFiles) -> None:
