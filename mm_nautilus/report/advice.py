@@ -152,6 +152,17 @@ def _kept_out(run: RunFacts, is_grave: Callable[[str, float], bool]) -> tuple[st
     )
 
 
+def takes_liquidity(run: RunFacts) -> str | None:
+    """Advise where a loss was made with entries that took liquidity."""
+    found = [name for name, symbol in run.symbols.items() if symbol.takes_entries and symbol.figures["fills"]]
+    if not found or run.trading_pnl is None or run.trading_pnl >= 0:
+        return None
+    return (
+        f"entries of {', '.join(found)} pay the spread and the taker fee; strategy.entry_order=maker waits in the book "
+        "in place of that"
+    )
+
+
 def fees_above_width(run: RunFacts) -> str | None:
     """Advise where two maker fees are more than the distance between a symbol's quotes."""
     found = {
@@ -177,7 +188,11 @@ def _widen_to_fees(symbols: Iterable[SymbolFacts]) -> str:
 
 def _is_narrower_than_fees(symbol: SymbolFacts) -> bool:
     model = symbol.figures["quote_model"]
-    return model is not None and bool(model["maker_fee_bps"] > model["half_width_bps"])
+    return (
+        model is not None
+        and not symbol.takes_entries
+        and bool(model["maker_fee_bps"] > model["half_width_bps"])
+    )
 
 
 def fees_above_edge(run: RunFacts) -> str | None:
@@ -414,6 +429,7 @@ type Rule = Callable[[RunFacts], str | None]
 RULES: Final[tuple[Rule, ...]] = (
     halted,
     limits_exhausted,
+    takes_liquidity,
     fees_above_width,
     fees_above_edge,
     adverse_above_spread,
@@ -428,10 +444,10 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 """Rules, the gravest first; a rule's name is its function's."""
 _ANSWERS: Final[Mapping[str, frozenset[Rule]]] = {
-    "fees": frozenset({fees_above_width, fees_above_edge}),
+    "fees": frozenset({takes_liquidity, fees_above_width, fees_above_edge}),
     "adverse_selection": frozenset({adverse_above_spread}),
     "inventory_revaluation": frozenset({trend, inventory_at_cap, inventory_loses, exits_lose}),
-    "spread_captured": frozenset({exits_lose}),
+    "spread_captured": frozenset({takes_liquidity, exits_lose}),
 }
 """Rules about each part of a result; those of the part that cost most come ahead of the others."""
 

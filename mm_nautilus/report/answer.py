@@ -121,6 +121,8 @@ def _missing(run: RunFacts) -> list[str]:
         found.append("a price that converts the result never came")
     if not run.has_traces and run.fills:
         found.append("spread, adverse selection and inventory are known only with output.traces: true")
+    elif unwatched and run.status in {"starting", "running"}:
+        found.append(f"the mids of {counted(unwatched, 'fill')} are not on the disk yet")
     elif unwatched:
         found.append(f"{counted(unwatched, 'fill')} came without a mid, while the strategy stopped")
     if run.is_resumed:

@@ -222,6 +222,7 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
             inventory_lever=_inventory_lever(params[symbol]),
             quality=_side_quality(*tables[symbol]) if files.has_traces else {},
             better_fair_price=_better_fair_price(params[symbol]),
+            takes_entries=params[symbol].get("entry_order") == "taker",
         )
     return found
 

@@ -35,6 +35,9 @@ class SymbolFacts:
     better_fair_price: str = ""
     """A ``fair_price`` that knows more of the book than the one in force; empty where there is none."""
 
+    takes_entries: bool = False
+    """Whether its entries are marketable orders, which no width and no reservation price concerns."""
+
     @cached_property
     def result(self) -> Decimal | None:
         """Its PnL in the report currency, as published; None where a price for it never came."""

@@ -45,6 +45,7 @@ def symbol(
     fees="0.1",
     quality=None,
     centre="",
+    takes=False,
     **figures,
 ):
     """Return a symbol with a fill or more, whose base currency is worth `value` at the end."""
@@ -60,7 +61,7 @@ def symbol(
     }
     valuation = Valuation(Decimal(quote), Decimal(value))
     return SymbolFacts(
-        standard | figures, tuple(fills), valuation, move_pct, trailing, lever, quality or {}, centre
+        standard | figures, tuple(fills), valuation, move_pct, trailing, lever, quality or {}, centre, takes
     )
 
 
@@ -240,6 +241,11 @@ def test_a_fill_that_nobody_watched_is_a_part_of_its_own():
     assert amounts(found)["unattributed"] == -2
     assert "-$2.00 not attributed" in found["lines"][2]
     assert found["lines"][0].endswith("; 1 fill came without a mid, while the strategy stopped")
+
+
+def test_a_run_that_goes_on_has_mids_that_are_not_on_the_disk_yet():
+    found = answer(run(symbol([fill(), fill(mid=None)]), status="running"))
+    assert found["missing"][0] == "the mids of 1 fill are not on the disk yet"
 
 
 def test_without_traces_only_fees_are_told_apart():
@@ -525,6 +531,10 @@ SPEAK = {
         run(symbol(not_quoting=HELD)),
         "insufficient balance left XRP/USDT bid without a quote for up to 50 % of the time; start with larger",
     ),
+    "takes_liquidity": (
+        run(symbol(takes=True, quote_model=NARROW)),
+        "entries of XRP/USDT pay the spread and the taker fee; strategy.entry_order=maker waits",
+    ),
     "fees_above_width": (
         run(symbol(quote_model=NARROW), symbol(), symbol(quote_model=NARROW | {"half_width_bps": 1.0})),
         "fees are above the width: a round trip pays 20 bps between quotes 2 to 10 bps apart (XRP/USDT, XRP/BTC); ",
@@ -574,7 +584,13 @@ STILL = {
         run(symbol(not_quoting={"bid": {"cooldown": {"count": 1, "seconds": 900.0}}})),
         run(symbol(not_quoting=HALTED)),
     ],
+    "takes_liquidity": [
+        run(symbol()),
+        run(symbol(takes=True), trading_pnl="1"),
+        run(symbol(takes=True, fills=0)),
+    ],
     "fees_above_width": [
+        run(symbol(takes=True, quote_model=NARROW)),
         run(symbol(quote_model=MODEL | {"maker_fee_bps": 5.0})),
         run(symbol(quote_model=None)),
     ],
