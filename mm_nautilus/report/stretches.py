@@ -74,7 +74,8 @@ def profit_by_stretch(files: RunFiles) -> Stretches | None:
     minutes = stretch_minutes(summary["period"]["seconds"])
     width = minutes * MINUTE_NS
     first_ns = levels.moments[0]
-    numbers = range(first_ns // width, max(first_ns, min(end_ns, levels.moments[-1])) // width + 1)
+    last_ns = max(first_ns, min(end_ns, levels.moments[-1]) - 1)  # an end at a whole hour begins no other
+    numbers = range(first_ns // width, last_ns // width + 1)
     ends_ns = [levels.last_before((number + 1) * width) for number in numbers]
 
     def changes(own: _Levels, published: str) -> list[Decimal]:
