@@ -90,6 +90,10 @@ RUNS: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
     "too wide": ({"min_spread_pct": 2.0}, {"no_fills"}),
     "fees": ({"maker_fee_pct": 0.1}, {"fees_above_width", "low_win_rate"}),
     "fees below the width": ({"maker_fee_pct": 0.0095}, {"fees_above_edge", "low_win_rate"}),
+    "takers": (
+        {"quoting": "signal", "entry_order": "taker", "imbalance_threshold": 0.01, "maker_fee_pct": 0.01},
+        {"takes_liquidity", "low_win_rate"},
+    ),
     "wild": ({"market": "wild"}, {"adverse_above_spread", "trend", "low_win_rate"}),
     "cap": ({**HELD, "max_inventory": 20}, {"inventory_at_cap", "inventory_loses", "trend", "low_win_rate"}),
     "stops": ({"maker_fee_pct": 0.001, **STOPPED}, {"exits_lose", "halted"}),
