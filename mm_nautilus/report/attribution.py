@@ -101,7 +101,7 @@ class Parts(NamedTuple):
         with localcontext() as context:
             context.prec = _PRECISION
             spread, adverse, revaluation, fees = (
-                _sum(pair[number] for pair in pairs) if pairs else None for number in range(4)
+                known_sum(pair[number] for pair in pairs) if pairs else None for number in range(4)
             )
             rest = _rest(result, spread, adverse, revaluation, fees)
             return cls(spread, adverse, revaluation, fees, rest)
@@ -137,7 +137,8 @@ def _moves(
     return spread.quantize(_DIGITS), adverse.quantize(_DIGITS), revaluation.quantize(_DIGITS)
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+def known_sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return a sum, None where a summand is not known."""
     total = Decimal(0)
     for amount in amounts:
         if amount is None:

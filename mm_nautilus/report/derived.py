@@ -1,6 +1,6 @@
 """Figures of a summary that follow from the run's tables: money in one currency, what fills were worth, the answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ from mm_nautilus.config.strategy import LARGEST_GAMMA, merge_symbol
 from mm_nautilus.errors import DataError
 from mm_nautilus.market.rates import Rates
 from mm_nautilus.report.answer import answer
-from mm_nautilus.report.attribution import HORIZON_SECONDS, AnswerFill, Valuation, turnover_of
+from mm_nautilus.report.attribution import HORIZON_SECONDS, AnswerFill, Valuation, known_sum, turnover_of
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
 from mm_nautilus.report.run_files import RunFiles, exact_amount, numbers, texts, times
 from mm_nautilus.report.stretches import profit_by_stretch
@@ -116,7 +116,7 @@ def _total(
     """Return what can be added up over symbols, amounts in the report currency; None where one is not known there."""
     counts = {name: sum(figures[name] for figures in symbols.values()) for name in _ADDED}
     amounts: dict[str, Decimal | None] = {
-        name: _sum(
+        name: known_sum(
             _converted(found, symbols[symbol]["exact"].get(name, "")) for symbol, found in facts.items()
         )
         for name in _CONVERTED
@@ -150,16 +150,6 @@ def _converted(facts: SymbolFacts, text: str) -> Decimal | None:
     return None if facts.valuation is None else (exact_amount(text) or 0) * facts.valuation.quote
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    """Return a sum, None where a summand is not known."""
-    total = Decimal(0)
-    for amount in amounts:
-        if amount is None:
-            return None
-        total += amount
-    return total
-
-
 def _exact(amount: Decimal | None, currency: str) -> str:
     return "" if amount is None else f"{amount:f} {currency}"
 
@@ -169,7 +159,7 @@ def _equity_with_fees(
 ) -> dict[str, Any] | None:
     if equity is None:
         return None
-    total = _sum(fees.values())
+    total = known_sum(fees.values())
     trading = Decimal(equity["exact"]["trading_pnl"].split()[0])
     before = None if total is None else trading + total
     return {

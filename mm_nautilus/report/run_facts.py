@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from mm_nautilus.report.attribution import AnswerFill, Parts, Valuation, turnover_of
+from mm_nautilus.report.attribution import AnswerFill, Parts, Valuation, known_sum, turnover_of
 from mm_nautilus.report.run_files import exact_amount
 from mm_nautilus.report.stretches import Stretches
 
@@ -124,8 +124,7 @@ class RunFacts:
         """The value of all fills; None where one cannot be converted, or earlier sessions had others."""
         if self.is_resumed:
             return None
-        found = [symbol.turnover for symbol in self.symbols.values()]
-        return None if None in found else sum((value for value in found if value is not None), Decimal(0))
+        return known_sum(symbol.turnover for symbol in self.symbols.values())
 
     def rates(self) -> dict[str, Decimal]:
         """Return the value of one unit of each quote currency, as far as it is known."""
