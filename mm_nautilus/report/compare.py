@@ -23,8 +23,18 @@ from mm_nautilus.report.rows import (
     with_decimals,
 )
 from mm_nautilus.report.run_files import RunFiles, numbers, times
-from mm_nautilus.report.run_folders import is_parent, run_folders, run_labels
+from mm_nautilus.report.run_folders import (
+    halted_symbols,
+    is_parent,
+    only_run,
+    run_folders,
+    run_labels,
+    silent_since,
+    silent_words,
+)
 from mm_nautilus.report.session import moment_text, short_data_text
+from mm_nautilus.report.summary_check import refuse_damaged
+from mm_nautilus.system.plain_text import printable
 
 type Floats = NDArray[np.float64]
 
@@ -44,6 +54,24 @@ _TOTAL_ROWS: Final = ("fills", "total PnL, of turnover")
 """Of all symbols together, among the account's figures."""
 FEW: Final = 6
 """Most runs whose tables have a difference beside each figure, in the order given; more are sorted by their result."""
+_MOST_FINER: Final = 6
+"""Most digits more that figures are written with where they would look equal and are not."""
+_FIRST_KEYS: Final = ("strategy", "venue.fee", "venue.symbol_fees", "venue.instrument_fees", "venue")
+_LAST_KEYS: Final = (
+    *(
+        "output",
+        "display",
+        "log",
+        "logging",
+        "web",
+        "prometheus",
+        "notify",
+        "state",
+        "metrics",
+        "compare_fee_pct",
+    ),
+)
+"""Sections of parameters in the order in which they matter to a result; others are between these."""
 _ERRORS: Final = 2.0
 """Standard errors within which two mark-outs are the same."""
 
@@ -92,6 +120,8 @@ class Comparison:
     """Which run the others are compared with."""
     parameters: tuple[tuple[str, tuple[Any, ...]], ...]
     """Keys whose values differ, with the value of each run; None where a run lacks the key."""
+    of_one_kind: tuple[str, ...]
+    """Keys that only backtests or only paper trading has, where there are both."""
     figures: tuple[FigureRow, ...]
     unfair: tuple[str, ...]
     """Why the runs are not comparable."""
@@ -117,10 +147,13 @@ class Comparison:
 def compare_runs(folders: Sequence[Path], baseline: Path | None = None) -> Comparison:
     """Read runs and put them side by side; a folder that holds runs stands for all of them.
 
-    The baseline is one of them, by default the first. A DataError says that there are fewer than two, one is given
-    twice, a folder is not a run's, or the baseline is none of them.
+    The baseline is by default the first; one that is none of them comes before them. A DataError says that there are
+    fewer than two, one is given twice, a folder is not a run's, or the baseline is a folder of several.
     """
     given, remarks = _given(folders)
+    base = None if baseline is None else only_run(baseline).resolve()
+    if base is not None and base not in {files.folder for files in given}:
+        given.insert(0, read_run(base))
     if len(given) < 2:
         left_out = f"; {'; '.join(remarks)}" if remarks else ""
         raise DataError(f"compare needs at least two runs, was {len(given)}{left_out}")
@@ -128,18 +161,24 @@ def compare_runs(folders: Sequence[Path], baseline: Path | None = None) -> Compa
     for folder in resolved:
         if resolved.count(folder) > 1:
             raise DataError(f"the runs to compare must differ, was {folder} twice")
-    first = 0 if baseline is None else _index(resolved, baseline)
+    first = 0 if base is None else resolved.index(base)
     runs = [_compared(files) for files in given]
     if len(runs) > FEW:
         others = sorted((run for run in runs if run is not runs[first]), key=trading_result, reverse=True)
         runs, first = [runs[first], *others], 0
-    differing = _differing(runs)
+    differing, of_one_kind = _differing(runs)
     names = [run.files.summary["name"] for run in runs]
     labels = run_labels([run.files.folder for run in runs], names, dict(differing))
-    runs = [run._replace(label=label) for run, label in zip(runs, labels, strict=True)]
+    runs = [run._replace(label=printable(label)) for run, label in zip(runs, labels, strict=True)]
     remarks += [note for run in runs for note in _notes_of(run)]
     return Comparison(
-        tuple(runs), first, differing, tuple(_figures(runs, first)), tuple(_unfair(runs)), tuple(remarks)
+        tuple(runs),
+        first,
+        differing,
+        of_one_kind,
+        tuple(_figures(runs, first)),
+        tuple(_unfair(runs)),
+        tuple(map(printable, remarks)),
     )
 
 
@@ -158,12 +197,6 @@ def _given(folders: Sequence[Path]) -> tuple[list[RunFiles], list[str]]:
     return found, remarks
 
 
-def _index(folders: Sequence[Path], baseline: Path) -> int:
-    if baseline.resolve() not in folders:
-        raise DataError(f"--baseline must be the folder of one of the runs to compare, was {baseline}")
-    return folders.index(baseline.resolve())
-
-
 def trading_result(run: ComparedRun) -> float:
     """Return a run's trading PnL, minus infinity where it is not known."""
     equity = run.files.summary["equity"]
@@ -171,6 +204,7 @@ def trading_result(run: ComparedRun) -> float:
 
 
 def _compared(files: RunFiles) -> ComparedRun:
+    refuse_damaged(files.summary, files.folder, is_complete=True)
     table = files.table("equity", ["ts_event", "trading_pnl"])
     document = files.config
     for key in ("output", "name"):  # they say nothing about results
@@ -187,14 +221,33 @@ def _flat(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
         yield ".".join(path), value
 
 
-def _differing(runs: Sequence[ComparedRun]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _differing(
+    runs: Sequence[ComparedRun],
+) -> tuple[tuple[tuple[str, tuple[Any, ...]], ...], tuple[str, ...]]:
+    """Return the parameters that differ, those that matter most first, and the keys that only one kind of run has."""
     keys = dict.fromkeys(key for run in runs for key in run.parameters)
-    rows = ((key, tuple(run.parameters.get(key) for run in runs)) for key in keys)
-    return tuple(
+    of_one_kind = [key for key in keys if _is_of_one_kind(key, runs)]
+    rows = [
+        (key, tuple(run.parameters.get(key) for run in runs))
+        for key in sorted(keys.keys() - of_one_kind, key=[*keys].index)
+    ]
+    found = [
         (key, values)
         for key, values in rows
         if any(value != values[0] for value in values) or any(key not in run.parameters for run in runs)
-    )
+    ]
+    return tuple(sorted(found, key=lambda row: _rank(row[0]))), tuple(of_one_kind)
+
+
+def _is_of_one_kind(key: str, runs: Sequence[ComparedRun]) -> bool:
+    kinds = {run.files.is_sandbox for run in runs}
+    found = {run.files.is_sandbox for run in runs if key in run.parameters}
+    return found != kinds and not key.startswith("strategy.")
+
+
+def _rank(key: str) -> int:
+    first = next((place for place, start in enumerate(_FIRST_KEYS) if key.startswith(start)), None)
+    return len(_FIRST_KEYS) + (key.split(".", maxsplit=1)[0] in _LAST_KEYS) if first is None else first
 
 
 def _figures(runs: Sequence[ComparedRun], baseline: int) -> Iterator[FigureRow]:
@@ -220,7 +273,7 @@ def _figures(runs: Sequence[ComparedRun], baseline: int) -> Iterator[FigureRow]:
 def _row(
     group: str, name: str, row: Row, found: Sequence[Mapping[str, Any] | None], baseline: int
 ) -> FigureRow:
-    written, base = texts(row, found), found[baseline]
+    written, base = _distinct_texts(row, found), found[baseline]
     deltas = (
         None if index == baseline else _delta(row, (figures, base), (written[index], written[baseline]))
         for index, figures in enumerate(found)
@@ -229,9 +282,21 @@ def _row(
         group,
         name,
         tuple(written),
-        tuple(None if figures is None else {key: figures[key] for key in row.keys} for figures in found),
+        tuple(None if figures is None else {key: figures.get(key) for key in row.keys} for figures in found),
         tuple(deltas),
     )
+
+
+def _distinct_texts(row: Row, found: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """Return what a row shows, with as many digits as figures that differ need to look different."""
+    known = [figures for figures in found if figures is not None]
+    differ = len({tuple(figures.get(key) for key in row.keys) for figures in known})
+    written = texts(row, found)
+    for finer in range(1, _MOST_FINER + 1):
+        if len({text for text, figures in zip(written, found, strict=True) if figures is not None}) == differ:
+            break
+        written = texts(row, found, finer)
+    return written
 
 
 def _delta(
@@ -254,7 +319,8 @@ def _delta(
     shown = written_difference(*values, decimals)
     whole = all(isinstance(value, int) for value in values)
     delta = {**figures, key: int(shown) if whole else float(shown), "standard_error_bps": None}
-    text = row.text({**delta, "decimals": decimals})
+    text = row.text({**delta, "decimals": decimals, "least": decimals})
+    text = f"{text.removesuffix('%')}pp" if text.endswith(" %") else text
     sign, is_clear = _BETTER.get(key, 0), True
     if key == "mark_out_bps":
         error = math.hypot(*(each.get("standard_error_bps") or 0.0 for each in (figures, base)))
@@ -262,7 +328,7 @@ def _delta(
     verdict = "" if not (shown and sign and is_clear) else "better" if shown * sign > 0 else "worse"
     signed = text if text.startswith(("-", "+")) else f"+{text}"
     exact = Decimal(repr(values[0])) - Decimal(repr(values[1]))
-    return Delta(float(exact), signed if shown else "same", verdict)
+    return Delta(float(exact) if shown else 0.0, signed if shown else "same", verdict)
 
 
 def written_decimals(text: str) -> int:
@@ -306,9 +372,19 @@ def _notes_of(run: ComparedRun) -> Iterator[str]:
     """Yield what has to be known of one run."""
     summary = run.files.summary
     status = summary["status"]
+    silent = silent_since(run.files.folder, status)
     if status in {"starting", "running"}:
-        yield f"{run.label} had not ended: its figures are those of {moment_text(summary['period']['end'])}"
+        words = "had not ended" if silent is None else f"has {silent_words(silent)}"
+        yield f"{run.label} {words}: its figures are those of {moment_text(summary['period']['end'])}"
     elif status != "completed":
         yield f"{run.label} {'was interrupted' if status == 'interrupted' else status}"
     if summary.get("start", {}).get("is_resumed", False):
         yield f"{run.label} continued from a saved state: its fills, trades, orders and money include earlier runs"
+    halted: dict[str, list[str]] = {}
+    for symbol, reason in halted_symbols(summary).items():
+        halted.setdefault(reason, []).append(symbol)
+    for reason, symbols in halted.items():
+        why = f" ({reason.removeprefix('halted ')})" if reason else ""
+        yield f"{run.label}: {', '.join(symbols)} {'was' if len(symbols) == 1 else 'were'} halted{why}"
+    if not run.files.has_traces:
+        yield f"{run.label} has no spread captured and no mark-outs: output.traces was false"

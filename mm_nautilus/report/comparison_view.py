@@ -1,5 +1,6 @@
 """A comparison of runs for people and programs: the answer, the terminal, the page and JSON."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -33,8 +34,9 @@ from mm_nautilus.report.figures import (
 )
 from mm_nautilus.report.money import amount_decimals, signed_amount, unsigned_amount
 from mm_nautilus.report.rows import NONE
-from mm_nautilus.report.run_folders import value_text
+from mm_nautilus.report.run_folders import halted_symbols, silent_since, silent_words, value_text
 from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.system.plain_text import counted, printable
 
 _BUCKETS: Final = 400
 _CURVE_WIDTH: Final = 40
@@ -50,52 +52,98 @@ _MOST_KEYS: Final = 4
 
 
 def ranking(comparison: Comparison) -> list[int]:
-    """Return the runs from the best result to the worst, by their places."""
+    """Return the runs from the best result to the worst, by their places; those that cannot be ranked come last."""
     places = range(len(comparison.runs))
-    return sorted(places, key=lambda place: trading_result(comparison.runs[place]), reverse=True)
+    currency = _ranked_currency(comparison)
+
+    def order(place: int) -> tuple[bool, float]:
+        run = comparison.runs[place]
+        return run.files.summary["report_currency"] == currency, trading_result(run)
+
+    return sorted(places, key=order, reverse=True)
+
+
+def _ranked_currency(comparison: Comparison) -> str:
+    """Return the currency of most results, of several equally frequent ones the baseline's."""
+    summaries = [run.files.summary for run in comparison.runs]
+    known: list[str] = [summary["report_currency"] for summary in summaries if summary["equity"] is not None]
+    base: str = summaries[comparison.baseline]["report_currency"]
+    return max([base, *known], key=lambda currency: (known.count(currency), currency == base))
+
+
+def left_out_of_ranking(comparison: Comparison) -> dict[int, str]:
+    """Return the runs whose results cannot be ranked with the others, by their places, and why."""
+    currency, found = _ranked_currency(comparison), {}
+    for place, run in enumerate(comparison.runs):
+        own = run.files.summary["report_currency"]
+        if run.files.summary["equity"] is None:
+            found[place] = "its result is not known, as a balance never had a price"
+        elif own != currency:
+            found[place] = f"its result is in {own}, not in {currency}"
+    return found
 
 
 def comparison_answer(comparison: Comparison) -> list[str]:
     """Return in sentences which run is best, by how much, and what differs."""
-    return [_best_words(comparison), _differing_words(comparison)]
+    left_out = left_out_of_ranking(comparison)
+    words = [f"{comparison.runs[place].label} is not ranked: {why}." for place, why in left_out.items()]
+    return [" ".join([_best_words(comparison, left_out), *words]), _differing_words(comparison)]
 
 
-def _best_words(comparison: Comparison) -> str:
-    runs = comparison.runs
-    currencies = {run.files.summary["report_currency"] for run in runs}
-    if len(currencies) > 1 or any(run.files.summary["equity"] is None for run in runs):
-        return "No run is called best: their results are not in one currency, or not known."
-    (currency,) = currencies
-    first, second, *_ = ranking(comparison)
-    best, base = runs[first], comparison.baseline
-    other = runs[second if first == base else base]
+def _best_words(comparison: Comparison, left_out: Iterable[int]) -> str:
+    runs, base = comparison.runs, comparison.baseline
+    ranked = [place for place in ranking(comparison) if place not in left_out]
     row = next(row for row in comparison.figures if row.name == RESULT)
-    digits = written_decimals(row.texts[first])
+    if len(ranked) < 2:
+        return "No run is called best: fewer than two results are known in one currency."
+    first = ranked[0]
+    best, written = runs[first], row.texts[first]
+    equal = [place for place in ranked if row.texts[place] == written]
+    if len(equal) == len(ranked):
+        return f"No run is better than another: trading PnL {written} each."
+    others = [place for place in ranked if place not in equal]
+    other = runs[base if base in others else others[0]]
+    digits = written_decimals(written)
     difference = written_difference(trading_result(best), trading_result(other), digits)
-    lead = unsigned_amount(float(difference), currency, digits)
+    lead = unsigned_amount(float(difference), best.files.summary["report_currency"], digits)
     against = (
-        f"the next, {other.label}" if first == base else f"the baseline, {other.label} ({row.texts[base]})"
+        f"the baseline, {other.label} ({row.texts[base]})" if base in others else f"the next, {other.label}"
     )
-    result = f"trading PnL {row.texts[first]}, {lead} more than {against}"
-    if row.texts[first] == row.texts[second]:
-        result = f"trading PnL {row.texts[first]}, as {runs[second].label}"
-    called = f"{best.label}, the baseline" if first == base else best.label
-    if len(set(row.texts)) == 1:
-        return f"No run is better than another: trading PnL {row.texts[first]} each."
-    start = "Least was lost by" if trading_result(best) < 0 else "Best is"
-    return f"{'Not a fair comparison. ' if comparison.unfair else ''}{start} {called}: {result}."
+    called = _listed(
+        [f"{runs[place].label}, the baseline" if place == base else runs[place].label for place in equal]
+    )
+    verb = "Best is" if len(equal) == 1 else "Best are"
+    start = "Least was lost by" if trading_result(best) < 0 else verb
+    each = "" if len(equal) == 1 else " each"
+    return (
+        f"{'Not a fair comparison. ' if comparison.unfair else ''}{start} {called}: "
+        f"trading PnL {written}{each}, {lead} more than {against}."
+    )
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words with commas and an ``and``."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _differing_words(comparison: Comparison) -> str:
     keys = [key for key, _ in comparison.parameters]
+    rest = _one_kind_words(comparison)
     if not keys:
-        return "All parameters are the same."
+        return f"All parameters are the same{f' but for {rest}' if rest else ''}."
     more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
     shown = [
-        f"{key} ({', '.join(map(value_text, values))})" if len(values) <= FEW else key
+        f"{printable(key)} ({', '.join(map(value_text, values))})" if len(values) <= FEW else printable(key)
         for key, values in comparison.parameters[:_MOST_KEYS]
     ]
-    return f"What differs: {'; '.join(shown)}{more}."
+    return printable(f"What differs: {'; '.join(shown)}{more}{f'; besides, {rest}' if rest else ''}.")
+
+
+def _one_kind_words(comparison: Comparison) -> str:
+    """Return how many parameters only one kind of run has, empty where there are none."""
+    count = len(comparison.of_one_kind)
+    return f"{counted(count, 'parameter')} that only backtests or only paper trading has" if count else ""
 
 
 def plain_comparison(comparison: Comparison) -> dict[str, Any]:
@@ -107,6 +155,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
                 "folder": str(run.files.folder),
                 "name": run.files.summary["name"],
                 "status": run.files.summary["status"],
+                "halted": list(halted_symbols(run.files.summary)),
                 "simulated_data": run.files.summary["simulated_data"],
                 "period": run.files.summary["period"],
                 "currency": run.files.summary["report_currency"],
@@ -117,8 +166,12 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "answer": comparison_answer(comparison),
         "baseline": comparison.runs[comparison.baseline].label,
         "ranking": [comparison.runs[place].label for place in ranking(comparison)],
+        "not_ranked": {
+            comparison.runs[place].label: why for place, why in left_out_of_ranking(comparison).items()
+        },
         "notes": list(comparison.notes),
-        "parameters": {key: list(values) for key, values in comparison.parameters},
+        "parameters": {key: list(map(_plain_value, values)) for key, values in comparison.parameters},
+        "parameters_of_one_kind": list(comparison.of_one_kind),
         "figures": [
             {
                 "group": row.group,
@@ -129,6 +182,11 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
             for row in comparison.figures
         ],
     }
+
+
+def _plain_value(value: Any) -> Any:
+    """Return a parameter as JSON can have it: a number that is none, which YAML can have, as its text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain_curve(run: ComparedRun) -> dict[str, list[Any]]:
@@ -149,7 +207,8 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
         "ranked": RANKED,
         "ranking": [(comparison.runs[place].label, place) for place in ranking(comparison)],
         "account": {row.name: row for row in groups["account"]},
-        "statuses": [run.files.summary["status"] for run in comparison.runs],
+        "statuses": [_status_words(run) for run in comparison.runs],
+        "one_kind": _one_kind_words(comparison),
         "folders": [run.files.folder.name for run in comparison.runs],
         "is_simulated": comparison.is_simulated,
         "notes": comparison.notes,
@@ -160,6 +219,14 @@ def comparison_parts(comparison: Comparison) -> dict[str, Any]:
         "curves_left_out": max(0, len(comparison.runs) - _MOST_CURVES),
         "figures": {"curves": _curves_figure(comparison.runs[:_MOST_CURVES])},
     }
+
+
+def _status_words(run: ComparedRun) -> str:
+    summary = run.files.summary
+    silent = silent_since(run.files.folder, summary["status"])
+    halted = len(halted_symbols(summary))
+    words = summary["status"] if silent is None else silent_words(silent)
+    return f"{words}, {halted} halted" if halted else words
 
 
 def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
@@ -219,7 +286,9 @@ def _parameter_table(comparison: Comparison) -> PartedTable | Text:
     labels = (run.label for run in comparison.runs)
     table = text_table("Parameters that differ", ["", *labels], is_numeric=False)
     for key, values in comparison.parameters:
-        table.add_row(Text(key), *(Text(value_text(value)) for value in values))
+        table.add_row(Text(printable(key)), *(Text(printable(value_text(value))) for value in values))
+    if comparison.of_one_kind:
+        table.caption = f"not shown: {_one_kind_words(comparison)}"
     return PartedTable(table)
 
 
@@ -250,7 +319,7 @@ def _figure_tables(comparison: Comparison) -> list[Table]:
         heads += [run.label, "difference"] if has_delta else [run.label]
     for row in comparison.figures:
         if row.group not in tables:
-            title = "Account" if row.group == "account" else row.group
+            title = "Account" if row.group == "account" else printable(row.group)
             tables[row.group] = text_table(title, ["", *heads])
         cells: list[Text] = []
         for place, (text, delta) in enumerate(zip(row.texts, row.deltas, strict=True)):

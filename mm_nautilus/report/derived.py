@@ -20,6 +20,7 @@ from mm_nautilus.report.attribution import HORIZON_SECONDS, AnswerFill, Valuatio
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
 from mm_nautilus.report.run_files import RunFiles, exact_amount, numbers, texts, times
 from mm_nautilus.report.stretches import profit_by_stretch
+from mm_nautilus.report.summary_check import refuse_damaged
 from mm_nautilus.system.moments import SECOND_NS, nanoseconds
 
 _LIQUIDITY = {"maker": "MAKER", "taker": "TAKER"}
@@ -40,9 +41,10 @@ def read_run(folder: Path) -> RunFiles:
     """Read a run with all the figures that its tables have, also one that is running or was interrupted.
 
     The summary of such a run is up to a minute old, and its tables reach about as far. Errors are those of
-    `RunFiles.read` and `complete_summary`.
+    `RunFiles.read`, `refuse_damaged` and `complete_summary`.
     """
     files = RunFiles.read(folder)
+    refuse_damaged(files.summary, folder)
     is_whole = files.is_complete and "pairs" in files.summary.get("answer", {})
     return files if is_whole else replace(files, summary=complete_summary(files))
 

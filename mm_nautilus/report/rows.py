@@ -48,8 +48,11 @@ def _money(name: str, key: str, write: Callable[[float, str, int], str] = signed
     return Row(name, (key,), text, is_result=write is signed_amount, is_money=True)
 
 
-def texts(row: Row, found: Sequence[Figures | None]) -> list[str]:
-    """Return what a row shows side by side: amounts of one currency with the same digits, a dash for no figures."""
+def texts(row: Row, found: Sequence[Figures | None], finer: int = 0) -> list[str]:
+    """Return what a row shows side by side: amounts of one currency with the same digits, a dash for no figures.
+
+    `finer` is how many digits after the decimal point more than usual there are, where the row can have more.
+    """
     if row.is_money:
         (key,) = row.keys
         decimals: dict[str, int] = {}
@@ -59,9 +62,11 @@ def texts(row: Row, found: Sequence[Figures | None]) -> list[str]:
                 needed = shared_decimals([figures[key]], currency), figures.get("decimals", 0)
                 decimals[currency] = max(*needed, decimals.get(currency, 0))
         found = [
-            None if figures is None else {**figures, "decimals": decimals.get(figures["currency"], 0)}
+            None if figures is None else {**figures, "decimals": decimals.get(figures["currency"], 0) + finer}
             for figures in found
         ]
+    elif finer:
+        found = [None if figures is None else {**figures, "finer": finer} for figures in found]
     return [NONE if figures is None else row.text(figures) for figures in found]
 
 
@@ -76,9 +81,17 @@ def with_decimals(equity: Figures) -> Figures:
 
 
 def _number(name: str, key: str, unit: str, decimals: int = 1) -> Row:
-    return Row(
-        name, (key,), lambda figures: NONE if figures[key] is None else f"{figures[key]:z,.{decimals}f}{unit}"
-    )
+    def text(figures: Figures) -> str:
+        digits = _digits(figures, decimals)
+        return NONE if figures.get(key) is None else f"{figures[key]:z,.{digits}f}{unit}"
+
+    return Row(name, (key,), text)
+
+
+def _digits(figures: Figures, decimals: int) -> int:
+    """Return with how many digits after the decimal point a figure that is no amount is written."""
+    digits: int = max(decimals + figures.get("finer", 0), figures.get("least", 0))
+    return digits
 
 
 def size_text(size: float) -> str:
@@ -109,7 +122,9 @@ def _bps(name: str, key: str, sign: Literal["+", "-"] = "+") -> Row:
     return Row(
         name,
         (key,),
-        lambda figures: NONE if figures[key] is None else f"{decimal_text(figures[key], 2, sign)} bps",
+        lambda figures: (
+            NONE if figures[key] is None else f"{decimal_text(figures[key], _digits(figures, 2), sign)} bps"
+        ),
         is_result=sign == "+",
     )
 
@@ -184,8 +199,8 @@ MODEL_ROWS: Final[tuple[Row, ...]] = (
 def _mark_out_text(quality: Figures) -> str:
     if quality["mark_out_bps"] is None:
         return NONE
-    error = quality["standard_error_bps"]
-    return f"{quality['mark_out_bps']:+z.2f} bps" + ("" if error is None else f" ± {error:.2f}")
+    error, digits = quality["standard_error_bps"], _digits(quality, 2)
+    return f"{quality['mark_out_bps']:+z.{digits}f} bps" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
 FILL_ROWS: Final[tuple[Row, ...]] = (

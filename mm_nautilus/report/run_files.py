@@ -1,6 +1,5 @@
 """What a run has left in its folder, for everything that reads it afterwards."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 
 from mm_nautilus.config.near_files import near_folder_hint
 from mm_nautilus.errors import DataError
+from mm_nautilus.report.summary_check import SUMMARY, read_json
 from mm_nautilus.system.plain_text import counted
 
-_SUMMARY: Final = "summary.json"
 _CONFIG: Final = "config.yaml"
 _PARTS_SUFFIX: Final = ".parts"
 
@@ -38,17 +37,19 @@ class RunFiles:
         A DataError says that the folder is not one that a run has written, or a file in it cannot be read.
         """
         if not folder.is_dir():
-            hint = near_folder_hint(folder, _SUMMARY, "folder of a run")
+            hint = near_folder_hint(folder, SUMMARY, "folder of a run")
             raise DataError(f"a run's folder is needed, was {folder} ({hint})")
-        path = folder / _SUMMARY
+        path = folder / SUMMARY
         if not path.is_file():
-            raise DataError(f"{folder} has no {_SUMMARY}: {_instead(folder)}")
+            raise DataError(f"{folder} has no {SUMMARY}: {_instead(folder)}")
+        summary = read_json(folder)
         try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
             config_text = (folder / _CONFIG).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{folder} cannot be read: {error}") from error
-        if not isinstance(summary, dict) or ("symbols" not in summary and "status" not in summary):
+        except OSError as error:
+            raise DataError(f"{folder} cannot be read: {_CONFIG}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{folder} cannot be read: {_CONFIG} is no text in UTF-8") from error
+        if "symbols" not in summary and "status" not in summary:
             raise DataError(f"{path} must hold a run's summary")
         if "symbols" not in summary:
             raise DataError(
@@ -119,7 +120,7 @@ class RunFiles:
 
 def _instead(folder: Path) -> str:
     """Return what to do about a folder that is not a run's."""
-    runs = sorted(path.parent for path in folder.glob(f"*/{_SUMMARY}"))
+    runs = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}"))
     if runs:
         return f"it holds the folders of {counted(len(runs), 'run')}; name one of them, such as {runs[-1]}"
     if (folder / _CONFIG).is_file() and (folder / "run.log").is_file():

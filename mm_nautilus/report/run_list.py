@@ -1,6 +1,5 @@
 """The runs of a folder as a table: what each was, what it made and how it ended, from its summary alone."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,10 @@ from mm_nautilus.errors import DataError
 from mm_nautilus.report.console import text_table
 from mm_nautilus.report.money import signed_amount
 from mm_nautilus.report.rows import NONE
-from mm_nautilus.report.run_folders import SUMMARY, run_folders
+from mm_nautilus.report.run_folders import halted_symbols, run_folders, silent_since, silent_words
 from mm_nautilus.report.session import short_data_text
+from mm_nautilus.report.summary_check import SUMMARY, read_json, refuse_damaged
+from mm_nautilus.system.plain_text import printable
 
 type SortKey = Literal["start", "result", "bps", "drawdown", "fills", "name", "status"]
 
@@ -47,6 +48,11 @@ class ListedRun(NamedTuple):
     max_drawdown_pct: float | None
     fills: int | None
     status: str
+    """As its summary has it."""
+    last_written: str | None
+    """When its summary was last written, if it had not ended then and is too old for a run that goes on."""
+    halted: tuple[str, ...]
+    """Symbols that were halted at its end."""
     folder: str
 
 
@@ -62,8 +68,8 @@ def listed_runs(parent: Path) -> tuple[list[ListedRun], list[str]]:
     for folder in folders:
         try:
             runs.append(_listed(folder))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            problems.append(f"{folder} is left out, its {SUMMARY} cannot be read: {error}")
+        except DataError as error:
+            problems.append(f"left out: {error}")
     known = {above for folder in folders for above in (folder, folder.parent)}
     foreign = sorted(path.name for path in parent.iterdir() if path.is_dir() and path not in known)
     if foreign:
@@ -73,7 +79,8 @@ def listed_runs(parent: Path) -> tuple[list[ListedRun], list[str]]:
 
 def _listed(folder: Path) -> ListedRun:
     path = folder / SUMMARY
-    summary: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    summary = read_json(folder)
+    refuse_damaged(summary, folder)
     stamp = _STAMP.match(folder.name)
     if stamp is not None:
         started = datetime.strptime(stamp[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -81,7 +88,8 @@ def _listed(folder: Path) -> ListedRun:
         started = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
     period, equity = summary.get("period"), summary.get("equity")
     symbols = summary.get("symbols") or {}
-    total = summary.get("total") or {}
+    total = summary.get("total", {})
+    silent = silent_since(folder, summary["status"])
     is_known = "simulated_data" in summary
     return ListedRun(
         name=summary.get("name") or folder.name,
@@ -98,6 +106,8 @@ def _listed(folder: Path) -> ListedRun:
         max_drawdown_pct=None if equity is None else equity["max_drawdown_pct"],
         fills=sum(figures["fills"] for figures in symbols.values()) if symbols else None,
         status=summary["status"],
+        last_written=None if silent is None else silent.isoformat(timespec="seconds"),
+        halted=tuple(halted_symbols(summary)),
         folder=str(folder),
     )
 
@@ -127,7 +137,11 @@ def sorted_runs(runs: Sequence[ListedRun], key: SortKey) -> list[ListedRun]:
 
 def plain_runs(runs: Sequence[ListedRun]) -> list[dict[str, Any]]:
     """Return runs as plain values, for ``--json``."""
-    return [run._asdict() | {"started": run.started.isoformat(), "pairs": list(run.pairs)} for run in runs]
+    return [
+        run._asdict()
+        | {"started": run.started.isoformat(), "pairs": list(run.pairs), "halted": list(run.halted)}
+        for run in runs
+    ]
 
 
 def run_table(runs: Sequence[ListedRun], parent: Path) -> Table:
@@ -136,7 +150,8 @@ def run_table(runs: Sequence[ListedRun], parent: Path) -> Table:
     for column in table.columns[len(_COLUMNS) : len(_COLUMNS) + len(_FIGURES)]:
         column.justify = "right"
     for run in runs:
-        table.add_row(Text(str(Path(run.folder).relative_to(parent))), *map(Text, _cells(run)))
+        cells = (str(Path(run.folder).relative_to(parent)), *_cells(run))
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 
 
@@ -156,5 +171,11 @@ def _cells(run: ListedRun) -> list[str]:
         NONE if run.pnl_turnover_bps is None else f"{run.pnl_turnover_bps:+z.2f}",
         NONE if run.max_drawdown_pct is None else f"{run.max_drawdown_pct:.3f} %",
         NONE if run.fills is None else f"{run.fills:,}",
-        run.status,
+        _status_words(run),
     ]
+
+
+def _status_words(run: ListedRun) -> str:
+    silent = run.last_written
+    words = run.status if silent is None else silent_words(datetime.fromisoformat(silent))
+    return f"{words}, {len(run.halted)} halted" if run.halted else words

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 from whole_runs import FinishedRun
 
 from mm_nautilus.cli import main
 from mm_nautilus.errors import DataError
-from mm_nautilus.report.compare import Comparison, compare_runs
+from mm_nautilus.report.compare import RESULT, Comparison, compare_runs
 from mm_nautilus.report.comparison_view import (
     comparison_answer,
     comparison_parts,
@@ -238,7 +239,7 @@ def test_more_profit_and_less_drawdown_and_fees_are_better(first: FinishedRun, t
     told = {name: (delta.text, delta.verdict) for name, delta in rows.items() if delta is not None}
     assert told["trading PnL, net of fees"] == ("+$2.25", "better")
     assert told["fees"] == ("+$0.50", "worse")
-    assert told["largest drawdown"] == ("-0.250 %", "better")
+    assert told["largest drawdown"] == ("-0.250 pp", "better")
     best, differs = comparison_answer(comparison)
     assert best == "Best is more: trading PnL +$3.50, $2.25 more than the baseline, base (+$1.25)."
     assert differs == "All parameters are the same."
@@ -263,7 +264,7 @@ def test_many_runs_are_sorted_by_their_result_after_the_baseline(first: Finished
     curves = comparison_parts(comparison)["figures"]["curves"]["data"]
     looks = {(trace["line"]["color"], trace["line"]["dash"]) for trace in curves}
     assert len(looks) == 7
-    with pytest.raises(DataError, match="--baseline must be the folder of one of the runs"):
+    with pytest.raises(DataError, match=r"--baseline must be one run, was .* holds 7 runs"):
         compare_runs([tmp_path / "all"], tmp_path)
 
 
@@ -286,6 +287,119 @@ def test_terminal_json_and_page_show_the_same_differences(first: FinishedRun, tm
     assert seen > 3
     for line in comparison_answer(comparison):
         assert line.replace("'", "&#39;") in page
+
+
+def of_symbols(run: FinishedRun, **figures: Any) -> dict[str, Any]:
+    return {"symbols": {name: {**known, **figures} for name, known in run.summary["symbols"].items()}}
+
+
+def test_a_halted_run_is_no_sound_one(first: FinishedRun, tmp_path: Path) -> None:
+    why = dict.fromkeys(("bid", "ask"), "halted after a drawdown")
+    halted = copied(first, tmp_path / "h", "a", **of_symbols(first, halted=True, quoting=why))
+    comparison = compare_runs([first.outcome.folder, halted])
+    assert comparison.notes == ("h: XRP/USDT, BTC/USDT, XRP/BTC were halted (after a drawdown)",)
+    assert comparison_parts(comparison)["statuses"] == ["completed", "completed, 3 halted"]
+    assert plain_comparison(comparison)["runs"][1]["halted"] == list(first.summary["symbols"])
+
+
+def test_any_run_may_be_the_baseline(
+    first: FinishedRun, second: FinishedRun, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    for number in range(2):
+        copied(second, tmp_path / "runs/gamma", f"g{number}", name=f"g{number}")
+    base = copied(first, tmp_path / "runs/first", "20251213T120000Z-backtest")
+    for given in (base, base.parent, tmp_path / "runs/gamma/g1"):
+        code, out, _ = command("compare", tmp_path / "runs/gamma", "--baseline", given, "--json")
+        assert code == 0
+        document = json.loads(out)
+        baselines = [run for run in document["runs"] if run["label"] == document["baseline"]]
+        assert [Path(run["folder"]).is_relative_to(given) for run in baselines] == [True]
+        assert len(document["runs"]) == (2 if given.name == "g1" else 3)
+
+
+def test_equal_names_are_told_apart_by_the_shortest_paths(first: FinishedRun, tmp_path: Path) -> None:
+    places = ("base/1", "fee/2", "same/3", "same/4")
+    folders = [copied(first, tmp_path / place[:-2], place[-1]) for place in places]
+    assert labels(*folders) == ["base", "fee", "same/3", "same/4"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("equity.trading_pnl", "much", 'equity.trading_pnl in summary.json must be a number, was "much"'),
+        ("period.start", "gestern", "period.start in summary.json must be a moment with its time zone"),
+        ("answer", None, "answer in summary.json must be a mapping of keys, was null"),
+        ("total", None, "total in summary.json must be a mapping of keys, was null"),
+        ("symbols", [], "symbols in summary.json must be a mapping of keys, was []"),
+        ("status", "odd", "status in summary.json must be 'starting', 'running'"),
+        ("name", ..., "name in summary.json is missing"),
+        ("equity.fees", ..., "equity.fees in summary.json is missing"),
+    ],
+)
+def test_damage_is_named_in_plain_words(
+    first: FinishedRun, tmp_path: Path, command: Callable[..., Any], path: str, value: Any, words: str
+) -> None:
+    damaged = copied(first, tmp_path, "damaged")
+    summary = json.loads((damaged / "summary.json").read_text())
+    *above, key = path.split(".")
+    part = summary[above[0]] if above else summary
+    part.pop(key) if value is ... else part.update({key: value})
+    (damaged / "summary.json").write_text(json.dumps(summary))
+    code, out, err = command("compare", first.outcome.folder, damaged)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: {damaged} cannot be read: {words}")
+
+
+def best_of(run: FinishedRun, parent: Path, **results: float | None) -> str:
+    folders = [
+        copied(
+            run, parent / name, "a", **({"equity": None} if pnl is None else changed(run, trading_pnl=pnl))
+        )
+        for name, pnl in results.items()
+    ]
+    return comparison_answer(compare_runs(folders))[0]
+
+
+def test_all_equal_and_all_left_out_runs_are_named(first: FinishedRun, tmp_path: Path) -> None:
+    assert best_of(first, tmp_path / "1", a=1.0, b=2.0, c=2.0) == (
+        "Best are b and c: trading PnL +$2.00 each, $1.00 more than the baseline, a (+$1.00)."
+    )
+    assert best_of(first, tmp_path / "2", a=2.0, b=2.0, c=1.0) == (
+        "Best are a, the baseline and b: trading PnL +$2.00 each, $1.00 more than the next, c."
+    )
+    assert best_of(first, tmp_path / "3", a=1.0, b=None, c=1.5) == (
+        "Best is c: trading PnL +$1.50, $0.50 more than the baseline, a (+$1.00). "
+        "b is not ranked: its result is not known, as a balance never had a price."
+    )
+
+
+def test_figures_that_differ_look_different(first: FinishedRun, tmp_path: Path) -> None:
+    one = copied(first, tmp_path / "one", "a", **changed(first, trading_pnl=1.251, max_drawdown_pct=0.1))
+    two = copied(first, tmp_path / "two", "a", **changed(first, trading_pnl=1.252, max_drawdown_pct=0.1004))
+    rows = {row.name: row for row in compare_runs([one, two]).figures if row.group == "account"}
+    for name, text, verdict in ((RESULT, "+$0.001", "better"), ("largest drawdown", "+0.0004 pp", "worse")):
+        delta = rows[name].deltas[1]
+        assert delta is not None
+        assert (delta.text, delta.verdict) == (text, verdict)
+        assert len(set(rows[name].texts)) == 2
+
+
+def test_what_only_one_kind_of_run_has_is_counted(
+    first: FinishedRun, second: FinishedRun, tmp_path: Path
+) -> None:
+    feed = {"source": "live", "speed": 1}
+    sandbox = copied(second, tmp_path / "paper", "a", feed=feed)
+    config = yaml.safe_load((sandbox / "config.yaml").read_text())
+    config |= {"feed": feed, "web": {"enabled": True}, "compare_fee_pct": 1}
+    (sandbox / "config.yaml").write_text(yaml.safe_dump(config))
+    comparison = compare_runs([first.outcome.folder, sandbox])
+    assert [key for key, _ in comparison.parameters] == [
+        "strategy.use_trailing_stop",
+        "strategy.symbols.XRP/USDT.gamma",
+    ]
+    assert set(comparison.of_one_kind) >= {"feed.source", "feed.speed", "web.enabled"}
+    assert "parameters that only backtests or only paper trading has" in comparison_answer(comparison)[1]
 
 
 # -- The commands -------------------------------------------------------------------------------------------

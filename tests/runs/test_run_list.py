@@ -1,8 +1,10 @@
 """The list of runs: each with the figures of its summary, the newest first, and nothing left out in silence."""
 
 import json
+import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,9 @@ def test_terminal_shows_a_row_a_run(runs: Path, command: Command) -> None:
 
 
 def test_damaged_and_foreign_folders_are_named_in_one_line(runs: Path, command: Command) -> None:
-    for name, text in (("damaged", "{"), ("other", '{"a": 1}'), ("list", "[]")):
+    whole = json.loads((runs / "20260101T000000Z-old" / "summary.json").read_text())
+    nan = json.dumps(whole | {"equity": {**whole["equity"], "trading_pnl": float("nan")}})
+    for name, text in (("damaged", "{"), ("other", '{"a": 1}'), ("list", "[]"), ("nan", nan)):
         (runs / name).mkdir()
         (runs / name / "summary.json").write_text(text)
     (runs / "pictures").mkdir()
@@ -102,10 +106,28 @@ def test_damaged_and_foreign_folders_are_named_in_one_line(runs: Path, command: 
     assert code == 0
     assert "old" in out
     lines = err.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert all(line.startswith("note: ") for line in lines)
     assert lines[-1] == "note: left out, as they have no summary.json: pictures"
-    assert f"{runs / 'damaged'} is left out" in err
+    assert f"left out: {runs / 'damaged'} cannot be read: summary.json is no JSON, from line 1" in err
+    assert "nan cannot be read: equity.trading_pnl in summary.json must be a finite number, was NaN" in err
+
+
+def test_halted_and_silent_runs_are_marked(runs: Path, first: FinishedRun, command: Command) -> None:
+    symbols = {name: {**figures, "halted": True} for name, figures in first.summary["symbols"].items()}
+    put(first, runs / "20260104T000000Z-halted", name="a\x1b[31m", symbols=symbols)
+    killed = runs / "20260102T000000Z-live" / "summary.json"
+    written = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert {row["last_written"] for row in listed(command, runs)} == {None}, "written just now"
+    os.utime(killed, (written.timestamp(), written.timestamp()))
+    rows = {row["folder"].rpartition("-")[2]: row for row in listed(command, runs)}
+    assert rows["halted"]["halted"] == list(symbols)
+    assert rows["live"]["last_written"] == "2026-01-02T03:04:05+00:00"
+    _, out, _ = command("runs", "list", runs)
+    assert "completed, 3 halted" in out
+    assert "not ended, last written 03:04:05" in out
+    assert "\x1b" not in out
+    assert r"a\x1b[31m" in out
 
 
 def test_no_folder_and_no_runs(tmp_path: Path, command: Command) -> None:
