@@ -196,7 +196,7 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
     pairs = {symbol: (figures["base_currency"], figures["currency"]) for symbol, figures in symbols.items()}
     rates = Rates(pairs, lambda symbol: lasts[symbol], Decimal(1))
     is_cash = summary["venue"]["account_type"] == "cash"
-    params = _merged_params(files)
+    params = merged_params(files)
     found = {}
     for symbol, figures in symbols.items():
         base, quote = (
@@ -255,7 +255,7 @@ def _known_mid(mid: float, half_tick: Decimal) -> Decimal | None:
     return None if np.isnan(mid) else _on_grid(mid, half_tick)
 
 
-def _merged_params(files: RunFiles) -> dict[str, dict[str, Any]]:
+def merged_params(files: RunFiles) -> dict[str, dict[str, Any]]:
     """Return each symbol's parameters, as far as the run's configuration has them."""
     strategy = files.config.get("strategy", {})
     own = strategy.get("symbols") or {}

@@ -45,7 +45,7 @@ from mm_nautilus.report.session import (
     session_rows,
 )
 from mm_nautilus.report.statistics_table import statistics_rows
-from mm_nautilus.report.symbol_view import price_decimals, symbol_traces, symbol_view
+from mm_nautilus.report.symbol_view import opening_window, price_decimals, symbol_traces, symbol_view
 from mm_nautilus.report.tables import (
     FEE_COLUMNS,
     Cell,
@@ -112,9 +112,11 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     figures = _figures(files, start_ns, end_ns)
     fills = {symbol: fill_rows(files, symbol) for symbol in symbols}
     views: dict[str, Any] = {}
-    if files.has_traces:
+    opening = None
+    if files.has_traces and fills:
+        opening, *span = opening_window(summary["answer"], fills, start_ns, end_ns)
         views = {
-            symbol: symbol_view(symbol_traces(files, rows), start_ns, end_ns)
+            symbol: symbol_view(symbol_traces(files, rows), start_ns, end_ns, (span[0], span[1]))
             for symbol, rows in fills.items()
         }
     return {
@@ -159,9 +161,7 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "config_text": files.config_text,
         "figures": figures,
         "views": views,
-        "left_out": {
-            symbol: view["left_out"] for symbol, view in views.items() if any(view["left_out"].values())
-        },
+        "opening": opening,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -11,10 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mm_nautilus.market.instrument import decimal_places
+from mm_nautilus.report.derived import merged_params
 from mm_nautilus.report.figures import Figure, bars, figure, hatching, line, pack, thinned_rows
 from mm_nautilus.report.fill_rows import FillRows
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
-from mm_nautilus.system.moments import SECOND_NS
+from mm_nautilus.report.stretches import MINUTE_NS
+from mm_nautilus.system.moments import SECOND_NS, nanoseconds
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -26,7 +29,7 @@ SHARE_BUCKETS: Final = 120
 MOST_FILLS: Final = 400
 """Fills of a side that are drawn at once."""
 _FEW_FILLS: Final = 120
-"""Fills of a side that are drawn large."""
+"""Fills of both sides that are drawn large."""
 MOST_TRADES: Final = 500
 """Trades of the market that are drawn at once, the largest."""
 _MOST_ROWS: Final = 130_000
@@ -85,26 +88,26 @@ class SymbolTraces:
     left_out_trades: int
     """How many smaller trades of the market are left out."""
     fills: FillRows
+    moves_quotes: bool
+    """Whether the quotes' middle may be another price than the mid."""
     outer: tuple[OuterQuotes, ...] = ()
     """Quotes of the levels further out, the nearest first."""
 
     @property
     def shift_bps(self) -> Floats:
-        """Reservation price minus mid, bps of the mid, at the moments of the market; free of binary rounding."""
-        market = self.market
-        return np.round(_BPS * (market["reservation_price"] / market["mid_price"] - 1.0), _SHIFT_DIGITS)
+        """Reservation price minus mid, bps of the mid, both of each change of the quotes; free of binary rounding."""
+        mid = (self.quotes["best_bid"] + self.quotes["best_ask"]) / 2.0
+        return np.round(_BPS * (self.quotes["reservation_price"] / mid - 1.0), _SHIFT_DIGITS)
 
 
 _MARKET: Final = (
     "best_bid",
     "best_ask",
-    "mid_price",
-    "reservation_price",
     "inventory",
     "inventory_cap",
     "trailing_stop_price",
 )
-_QUOTES: Final = ("bid_price", "ask_price", "best_bid", "best_ask")
+_QUOTES: Final = ("bid_price", "ask_price", "best_bid", "best_ask", "reservation_price")
 _DIRECTIONS: Final = {"BUY": 1.0, "SELL": -1.0, None: 0.0}
 
 
@@ -136,8 +139,15 @@ def symbol_traces(files: RunFiles, fills: FillRows) -> SymbolTraces:
         trades=trades,
         left_out_trades=left_out,
         fills=fills,
+        moves_quotes=_moves_quotes(merged_params(files)[symbol]),
         outer=_outer_quotes(all_quotes),
     )
+
+
+def _moves_quotes(params: Mapping[str, Any]) -> bool:
+    """Return whether a symbol's parameters let its quotes' middle differ from the mid."""
+    is_fair_mid = params.get("fair_price", "mid") == "mid"
+    return bool(params.get("use_reservation_price")) or params.get("pricing") is not None or not is_fair_mid
 
 
 def _market_trades(files: RunFiles, symbol: str) -> tuple[MarketTrades, int]:
@@ -185,11 +195,41 @@ def opening_span(fills_ns: Ints, start_ns: int, end_ns: int) -> tuple[int, int]:
     return start_ns, end_ns
 
 
-def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, Any]:
-    """Return what a page shows of one symbol in a run's span, nanoseconds since the epoch.
+def opening_window(
+    answer: Mapping[str, Any], fills: Mapping[str, FillRows], start_ns: int, end_ns: int
+) -> tuple[str, int, int]:
+    """Return at which symbol and stretch the figures open: where the answer says that most was lost, or made.
 
-    ``figure`` has what is drawn without its points, which the script takes from the packed columns of ``market``,
-    ``quotes`` and ``trades``, and from those of the fills beside it.
+    It is the pair that lost most of a loss or made most of a profit, within the worst, or the best, stretch of the run
+    if it had fills there, else where it had most. Without a result it is the pair with most fills.
+    """
+    traded = [symbol for symbol, rows in fills.items() if len(rows.ts_ns)]
+    result, by_time = answer["result"], answer["by_time"]
+    if not traded:
+        return next(iter(fills)), start_ns, end_ns
+    if result is None or any(answer["pairs"][symbol]["result"] is None for symbol in traded):
+        symbol = max(traded, key=lambda name: len(fills[name].ts_ns))
+        return symbol, *opening_span(fills[symbol].ts_ns, start_ns, end_ns)
+    sign = -1 if result < 0 else 1
+    symbol = max(traded, key=lambda name: sign * answer["pairs"][name]["result"])
+    fills_ns = fills[symbol].ts_ns
+    if by_time is not None and len(by_time["total"]) > 1:
+        row = max(range(len(by_time["total"])), key=lambda number: sign * Decimal(by_time["total"][number]))
+        begin = nanoseconds(datetime.fromisoformat(by_time["starts"][row]))
+        first, last = max(begin, start_ns), min(begin + by_time["minutes"] * MINUTE_NS, end_ns)
+        within = fills_ns[(fills_ns >= first) & (fills_ns <= last)]
+        if len(within):
+            return symbol, *opening_span(within, first, last)
+    return symbol, *opening_span(fills_ns, start_ns, end_ns)
+
+
+def symbol_view(
+    traces: SymbolTraces, start_ns: int, end_ns: int, opening_ns: tuple[int, int]
+) -> dict[str, Any]:
+    """Return what a page shows of one symbol in a run's span and at first, nanoseconds since the epoch.
+
+    ``thinned`` says which tables the page has a part of. ``figure`` has what is drawn without its points, which the
+    script takes from the packed columns of ``market``, ``quotes`` and ``trades``, and from those of the fills.
     """
     market_rows = thinned_rows(len(traces.market_ns), _MOST_ROWS)
     quote_rows = thinned_rows(len(traces.quotes_ns), _MOST_ROWS)
@@ -205,7 +245,7 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
         "reasons": list(traces.reasons),
         "start_ms": start_ns // _NS_PER_MS,
         "end_ms": end_ns // _NS_PER_MS,
-        "opening": [edge // _NS_PER_MS for edge in opening_span(traces.fills.ts_ns, start_ns, end_ns)],
+        "opening": [edge // _NS_PER_MS for edge in opening_ns],
         "share_buckets": SHARE_BUCKETS,
         "most_points": MOST_POINTS,
         "most_fills": MOST_FILLS,
@@ -214,13 +254,21 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
         "base": traces.base,
         "quote": traces.quote,
         "decimals": traces.decimals,
-        "left_out": {
-            "market": len(traces.market_ns) - len(market_rows),
-            "quotes": len(traces.quotes_ns)
-            - len(quote_rows)
-            + sum(len(quotes.ts_ns) - len(rows) for quotes, rows in outer),
-            "trades": traces.left_out_trades,
-        },
+        "thinned": [
+            *_thinned("evenly spaced", len(market_rows), len(traces.market_ns), "rows of market.parquet"),
+            *_thinned(
+                "evenly spaced",
+                len(quote_rows) + sum(len(rows) for _, rows in outer),
+                len(traces.quotes_ns) + sum(len(quotes.ts_ns) for quotes, _ in outer),
+                "rows of quotes.parquet",
+            ),
+            *_thinned(
+                "the largest",
+                len(trades.ts_ns),
+                len(trades.ts_ns) + traces.left_out_trades,
+                "rows of market_trades.parquet",
+            ),
+        ],
         "market": _packed(traces.market_ns, start_ns, market_rows, _market_columns(traces)),
         "quotes": _packed(traces.quotes_ns, start_ns, quote_rows, _quote_columns(traces)),
         "outer": [
@@ -229,6 +277,10 @@ def symbol_view(traces: SymbolTraces, start_ns: int, end_ns: int) -> dict[str, A
         ],
         "trades": _packed(trades.ts_ns, start_ns, slice(None), trade_columns),
     }
+
+
+def _thinned(kind: str, kept: int, count: int, name: str) -> list[str]:
+    return [f"{kind} {kept:,} of {count:,} {name}"] if kept < count else []
 
 
 type _Columns = dict[str, tuple[Floats | Ints, float]]
@@ -250,7 +302,6 @@ def _market_columns(traces: SymbolTraces) -> _Columns:
         "best_bid": (market["best_bid"], tick),
         "best_ask": (market["best_ask"], tick),
         "trail": (market["trailing_stop_price"], tick / 100),
-        "shift": (traces.shift_bps, 10.0**-_SHIFT_DIGITS),
         "inventory": (market["inventory"], size_unit),
         "cap": (market["inventory_cap"], size_unit),
     }
@@ -264,6 +315,7 @@ def _quote_columns(traces: SymbolTraces) -> _Columns:
         "best_ask": (traces.quotes["best_ask"], traces.tick),
         "bid_reason": (traces.bid_reasons, 1.0),
         "ask_reason": (traces.ask_reasons, 1.0),
+        **({"shift": (traces.shift_bps, 10.0**-_SHIFT_DIGITS)} if traces.moves_quotes else {}),
     }
 
 
@@ -272,31 +324,37 @@ def _quote_columns(traces: SymbolTraces) -> _Columns:
 
 def _figure(traces: SymbolTraces) -> Figure:
     """Return the figure without its points; the page's script knows its traces by ``meta``."""
-    shift = _line("shift", "reservation - mid", colour="@total", hover="%{y:.3f} bps", row=3, is_step=True)
+    rows = [
+        (f"touch, our quotes and fills, {traces.quote}", 6.0),
+        (f"inventory and max_inventory, {traces.base}", 2.0),
+    ]
     drawn = [
         *_price_lines(traces),
-        *_market_marks(),
-        _fill_marks("buys", "bought", "@buy"),
-        _fill_marks("sells", "sold", "@sell"),
+        *(_market_marks() if len(traces.trades.ts_ns) else ()),
+        *(
+            _fill_marks(key, name, colour)
+            for key, name, colour, side in (("buys", "bought", "@buy", 1), ("sells", "sold", "@sell", -1))
+            if (traces.fills.direction == side).any()
+        ),
         _chosen_fill(),
         *_inventory_lines(traces),
-        shift | {"showlegend": False},
-        *_share_bars(traces),
     ]
-    has_shift = bool((np.nan_to_num(traces.shift_bps) != 0).any())
-    titles = (
-        f"touch, our quotes and fills, {traces.quote}",
-        f"inventory since the start and its cap, {traces.base}",
-        f"reservation price minus mid, bps of the mid{'' if has_shift else ': none in this run'}",
-        "time without a quote, % of both sides",
-    )
-    rows = 4 if traces.reasons else 3  # an axis without anything on it would be left out
-    made = figure(drawn, titles[:rows], (6, 2, 1.5, 1.5)[:rows], pixels=900, barmode="stack", bargap=0)
+    if traces.moves_quotes:
+        rows.append(("reservation price minus mid, bps of the mid", 1.5))
+        look: dict[str, Any] = {"colour": "@total", "hover": "%{y:.3f} bps", "is_step": True}
+        drawn.append(_line("shift", "reservation - mid", row=len(rows), showlegend=False, **look))
+    if traces.reasons:  # an axis without anything on it would be left out
+        rows.append(("time without a quote, % of both sides", 1.5))
+        drawn += _share_bars(traces, len(rows))
+    titles, heights = zip(*rows, strict=True)
+    pixels = round(900 * (sum(heights) + 2) / 13)
+    made = figure(drawn, titles, heights, pixels=pixels, barmode="stack", bargap=0)
     made["layout"]["yaxis"] |= {"tickformat": f",.{traces.decimals}~f"}
     made["layout"]["yaxis2"] |= {"tickformat": ",.8~f"}
-    made["layout"]["yaxis3"] |= {"rangemode": "tozero"}
+    if traces.moves_quotes:
+        made["layout"]["yaxis3"] |= {"rangemode": "tozero"}
     if traces.reasons:
-        made["layout"]["yaxis4"] |= {"range": [0, 100]}
+        made["layout"][f"yaxis{len(rows)}"] |= {"range": [0, 100]}
     return made
 
 
@@ -309,10 +367,10 @@ def _price_lines(traces: SymbolTraces) -> list[Figure]:
     price = f"%{{y:,.{traces.decimals}f}} {traces.quote}"
     own = f"%{{y:,.{traces.decimals - 1}f}} {traces.quote}"
     touch: dict[str, Any] = {
-        "colour": "@touch",
+        "colour": "@market",
         "hover": own,
         "is_step": True,
-        "width": 1,
+        "width": 1.2,
         "legendgroup": "touch",
     }
     bid: dict[str, Any] = {"colour": "@bid", "hover": own, "is_step": True, "legendgroup": "bid"}
@@ -336,7 +394,11 @@ def _price_lines(traces: SymbolTraces) -> list[Figure]:
         _line("bid", "our bid", **bid),
         _line("ask", "our ask", **ask),
         *outer,
-        _line("trail", "trailing stop", **trail),
+        *(
+            []
+            if np.isnan(traces.market["trailing_stop_price"]).all()
+            else [_line("trail", "trailing stop", **trail)]
+        ),
     ]
 
 
@@ -380,15 +442,15 @@ def _chosen_fill() -> Figure:
 def _inventory_lines(traces: SymbolTraces) -> list[Figure]:
     """Return the inventory between its caps."""
     held: dict[str, Any] = {"row": 2, "is_step": True, "hover": f"%{{y:,.6~f}} {traces.base}"}
-    cap: dict[str, Any] = {**held, "colour": "@warn", "dash": "dash"}
+    cap: dict[str, Any] = {**held, "colour": "@muted", "dash": "dash"}
     return [
         _line("inventory", "inventory", colour="@total", **held),
-        _line("cap", "cap", **cap),
-        _line("floor", "cap, short", **cap) | {"showlegend": False},
+        _line("cap", "max_inventory", **cap),
+        _line("floor", "max_inventory, short", **cap) | {"showlegend": False},
     ]
 
 
-def _share_bars(traces: SymbolTraces) -> list[Figure]:
+def _share_bars(traces: SymbolTraces, row: int) -> list[Figure]:
     return [
         bars(
             reason,
@@ -396,7 +458,7 @@ def _share_bars(traces: SymbolTraces) -> list[Figure]:
             [],
             **hatching(code),
             hover="%{y:.1f} % of the time",
-            row=4,
+            row=row,
             meta={"key": "reason", "code": code},
             legendgroup="reasons",
         )

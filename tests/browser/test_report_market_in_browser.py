@@ -29,6 +29,11 @@ def shown_span(page: Page) -> tuple[int, int]:
     return start, end
 
 
+def open_symbol(page: Page) -> None:
+    page.click(f'[data-tab="{SYMBOL}"]')
+    page.wait_for_selector("#view-1[data-span]:not([hidden])")
+
+
 def points(page: Page, key: str) -> int:
     """Return how many points a trace of the shown figure has."""
     script = "(element, key) => element.data.find(trace => trace.meta.key === key).x.length"
@@ -68,11 +73,14 @@ def test_a_figure_opens_at_a_stretch_with_fills_beside_touch_and_trades(
     page = opened.page
     start, end = shown_span(page)
     assert 60_000 <= end - start <= 900_000
-    own = fills[fills.symbol == SYMBOL]
+    shown = page.get_attribute('[data-tab][aria-selected="true"]', "data-tab")
+    results = read_run(report.parent).summary["answer"]["pairs"]
+    assert shown == min(results, key=lambda pair: results[pair]["result"])  # the run lost
+    own = fills[fills.symbol == shown]
     within = own[own.ts_event.astype("int64").floordiv(1_000_000).between(start, end)]
     assert points(page, "buys") + points(page, "sells") == len(within) >= 3
     trades = pd.read_parquet(report.parent / "market_trades.parquet")
-    trades = trades[(trades.symbol == SYMBOL)]
+    trades = trades[(trades.symbol == shown)]
     count = trades.ts_event.astype("int64").floordiv(1_000_000).between(start, end).sum()
     assert points(page, "market_buys") + points(page, "market_sells") == min(count, 500) > 20
     assert min(points(page, key) for key in ("best_bid", "best_ask", "bid", "ask")) > 50
@@ -86,6 +94,7 @@ def test_a_figure_opens_at_a_stretch_with_fills_beside_touch_and_trades(
 
 def test_all_time_without_a_quote_adds_up_to_the_summarys(open_page: Callable, report: Path) -> None:
     page = open_page(report).page
+    open_symbol(page)
     page.click('[data-seconds="0"]')
     page.wait_for_selector('[data-seconds="0"][aria-pressed="true"]')
     shares = page.eval_on_selector(
@@ -109,6 +118,7 @@ def test_fills_are_gone_through_by_buttons_and_by_keys(
     open_page: Callable, report: Path, fills: pd.DataFrame
 ) -> None:
     page = open_page(report).page
+    open_symbol(page)
     own = fills[fills.symbol == SYMBOL].reset_index(drop=True)
     start, end = shown_span(page)
     page.get_by_role("button", name="Next fill").click()
@@ -224,6 +234,45 @@ def test_a_rule_of_exits_lists_its_trades_and_a_trail_opens_the_chart(
     wait_until(page, f"document.activeElement.dataset.symbol === '{symbol}'")
     start, end = shown_span(page)
     assert start < moment < end
+    clock = pd.Timestamp(moment, unit="ms").strftime("%H:%M:%S")
+    assert re.match(rf"Fill \d+ of [\d,]+, {clock} UTC", words(page))
+    assert "trailing stop" in words(page)
+    (chosen,) = re.findall(r"^Fill (\d+) of", words(page))
+    page.get_by_role("button", name="Previous fill").click()
+    wait_until(
+        page, f"document.querySelector('#chosen-fill').textContent.startsWith('Fill {int(chosen) - 1} of')"
+    )
+    page.click('[data-seconds="0"]')
+    page.wait_for_selector('[data-seconds="0"][aria-pressed="true"]')
+    assert not words(page).startswith("Fill ")
+    assert points(page, "chosen") == 0
+
+
+def test_symbols_are_switched_by_keys_and_show_the_same_window(open_page: Callable, report: Path) -> None:
+    page = open_page(report).page
+    page.click('[data-seconds="60"]')
+    page.wait_for_selector('[data-seconds="60"][aria-pressed="true"]')
+    assert page.locator('[data-seconds][aria-pressed="true"]').count() == 1
+    shown, tab = shown_span(page), page.locator('[data-tab][aria-selected="true"]')
+    name = tab.text_content()
+    tab.press("ArrowRight")
+    wait_until(page, f"document.activeElement.dataset.tab !== '{name}'")
+    wait_until(
+        page, f"document.querySelector('[data-view]:not([hidden])').dataset.span === '{shown[0]} {shown[1]}'"
+    )
+    assert page.get_attribute('[data-tab][aria-selected="true"]', "data-tab") != name
+    assert page.locator('[data-tab][tabindex="0"]').count() == 1
+    assert page.locator(".modebar-btn:not([tabindex='-1'])").count() == 0
+
+
+def test_fills_of_both_sides_are_drawn_alike(open_page: Callable, report: Path) -> None:
+    page = open_page(report).page
+    script = "(element, key) => element.data.find(trace => trace.meta.key === key).marker.size"
+    for seconds in ("0", "60"):
+        page.click(f'[data-seconds="{seconds}"]')
+        page.wait_for_selector(f'[data-seconds="{seconds}"][aria-pressed="true"]')
+        sizes = {page.eval_on_selector("[data-view]:not([hidden])", script, key) for key in ("buys", "sells")}
+        assert len(sizes) == 1
 
 
 @pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.long)])

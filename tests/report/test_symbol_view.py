@@ -10,6 +10,7 @@ from mm_nautilus.report.symbol_view import (
     OuterQuotes,
     SymbolTraces,
     opening_span,
+    opening_window,
     symbol_view,
 )
 
@@ -39,7 +40,7 @@ def no_fills():
     )
 
 
-def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=()):
+def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=(), moves_quotes=True):
     """Return a market that rises by a tick a second; rows of reasons: second, bid's code, ask's code."""
     rise = 2.0 + 0.01 * np.arange(seconds + 1)
     rows = np.array(reasons, dtype=np.int64)
@@ -54,8 +55,6 @@ def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=()):
         market={
             "best_bid": rise - 0.01,
             "best_ask": rise + 0.01,
-            "mid_price": rise,
-            "reservation_price": rise * 1.0001,
             "inventory": np.full(seconds + 1, 5.0),
             "inventory_cap": np.full(seconds + 1, 40.0),
             "trailing_stop_price": np.full(seconds + 1, np.nan),
@@ -68,6 +67,7 @@ def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=()):
                 ("ask_price", 2.5),
                 ("best_bid", 1.99),
                 ("best_ask", 2.01),
+                ("reservation_price", 2.0002),
             )
         },
         quotes_ns=START_NS + rows[:, 0] * SECOND_NS,
@@ -77,11 +77,13 @@ def traces_of(*, seconds=10, reasons=((0, -1, -1),), trades=()):
         trades=MarketTrades(START_NS + (traded[:, 0] * SECOND_NS).astype(np.int64), *traded[:, 1:].T),
         left_out_trades=0,
         fills=no_fills(),
+        moves_quotes=moves_quotes,
     )
 
 
 def view_of(traces, seconds=10):
-    return symbol_view(traces, START_NS, START_NS + seconds * SECOND_NS)
+    span = (START_NS, START_NS + seconds * SECOND_NS)
+    return symbol_view(traces, *span, span)
 
 
 def test_packed_columns_hold_what_was_recorded():
@@ -92,7 +94,7 @@ def test_packed_columns_hold_what_was_recorded():
 
     np.testing.assert_allclose(market["best_bid"], traces.market["best_bid"], rtol=1e-12)
     np.testing.assert_allclose(market["best_ask"], traces.market["best_ask"], rtol=1e-12)
-    np.testing.assert_allclose(market["shift"], 1.0, atol=1e-4)
+    np.testing.assert_allclose(unpack(view["quotes"])["shift"], 1.0, atol=1e-4)
     np.testing.assert_allclose(market["inventory"], 5.0, rtol=1e-6)
     assert market["t"].tolist() == [1000.0 * second for second in range(11)]
     assert trades["t"].tolist() == [1500.0, 2500.0, 2500.0]
@@ -120,6 +122,47 @@ def test_each_level_is_a_line_of_its_own_and_goes_with_the_nearest():
     assert unpack(view["outer"][1])["t"].tolist() == [0.0, 3000.0]
     assert one["outer"] == []
     assert len(one["figure"]["data"]) == len(view["figure"]["data"]) - 4
+
+
+def test_nothing_is_drawn_and_named_that_the_run_did_not_have():
+    lines = view_of(traces_of(moves_quotes=False))["figure"]
+    names = {trace["name"] for trace in lines["data"]}
+
+    assert names.isdisjoint({"reservation - mid", "trailing stop", "bought", "sold", "the market's trades"})
+    assert [note["text"].partition(",")[0] for note in lines["layout"]["annotations"]] == [
+        "touch",
+        "inventory and max_inventory",
+        "time without a quote",
+    ]
+    moved = view_of(traces_of(trades=[(1, 2, 3, 1)]))["figure"]
+    assert {"reservation - mid", "the market's trades"} <= {trace["name"] for trace in moved["data"]}
+
+
+def fills_at(*seconds):
+    return replace(no_fills(), ts_ns=START_NS + np.array(seconds, dtype=np.int64) * SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    ("result", "pairs", "total", "opens"),
+    [
+        (-3.0, (-5.0, 2.0), ("-1", "-7", "5"), ("A", 600, 900)),  # the worst ten minutes: 600 to 1,200
+        (3.0, (-5.0, 8.0), ("-1", "-7", "11"), ("B", 1_500, 1_800)),  # the best: 1,200 to 1,800
+        (3.0, (8.0, -5.0), ("-1", "-7", "11"), ("A", 560, 860)),  # no fill there: the busiest of the pair
+        (None, (None, None), ("0", "0", "0"), ("B", 1_500, 1_800)),  # the busiest pair
+    ],
+)
+def test_figures_open_at_the_pair_and_within_the_stretch_that_the_answer_names(result, pairs, total, opens):
+    fills = {"A": fills_at(1, 700, 710, 720), "B": fills_at(2, 3, 1_750, 1_755, 1_760)}
+    starts = ["2025-12-13T12:00:00Z", "2025-12-13T12:10:00Z", "2025-12-13T12:20:00Z"]
+    answer = {
+        "result": result,
+        "pairs": {name: {"result": own} for name, own in zip(fills, pairs, strict=True)},
+        "by_time": {"minutes": 10, "starts": starts, "total": total},
+    }
+
+    symbol, first, last = opening_window(answer, fills, START_NS, START_NS + 1_800 * SECOND_NS)
+
+    assert (symbol, (first - START_NS) / SECOND_NS, (last - START_NS) / SECOND_NS) == opens
 
 
 def spans(*seconds, run=3_600):
@@ -151,7 +194,8 @@ def test_a_short_run_is_shown_whole_and_a_long_one_by_the_hour():
 def test_a_run_of_weeks_is_thinned_and_says_how_much_is_left_out():
     view = view_of(traces_of(seconds=300_000), 300_000)
 
-    assert view["left_out"]["market"] == 300_001 - 130_000
+    assert view["thinned"] == ["evenly spaced 130,000 of 300,001 rows of market.parquet"]
+    assert view_of(traces_of())["thinned"] == []
     assert view["market"]["columns"][0]["rows"] == 130_000
 
 

@@ -50,6 +50,8 @@ function touchOf(...parts) {
 
 const WIDEST_AROUND_A_FILL = 600e3;
 const AROUND_A_FILL = 300e3;
+const MOMENT_SHIFT = -90e3; // more is shown of what led to a moment than of what followed
+const ROUNDED = 2; // milliseconds by which moments of the page differ as they are rounded
 const MARKET_SHAPES = { market_buys: 1, market_sells: -1, market_unknown: 0 };
 
 class SymbolView {
@@ -60,19 +62,46 @@ class SymbolView {
     this.columns = null;
     this.turn = 0;
     this.chosen = null; // a row of the fills
+    this.anchor = null; // the first fill after a moment that was asked for, if it lies outside of what is shown
     this.full = [this.data.start_ms, this.data.end_ms];
   }
 
   async show() {
-    await this.zoom(...this.data.opening);
+    await this.move(...this.span);
     this.element.on("plotly_relayout", (change) => this.onRelayout(change));
   }
 
   onRelayout(change) {
-    if (change["xaxis.autorange"]) this.zoom(...this.full);
+    if (change["xaxis.autorange"]) this.showAll();
     else if (change["xaxis.range[0]"] !== undefined) {
-      this.zoom(moment(change["xaxis.range[0]"]), moment(change["xaxis.range[1]"]));
-    } else if (change["xaxis.range"]) this.zoom(...change["xaxis.range"].map(moment));
+      this.move(moment(change["xaxis.range[0]"]), moment(change["xaxis.range[1]"]));
+    } else if (change["xaxis.range"]) this.move(...change["xaxis.range"].map(moment));
+  }
+
+  showAll() {
+    this.chosen = null;
+    return this.move(...this.full);
+  }
+
+  /* Show what lies between two moments; a chosen fill that lies outside is chosen no more. */
+  async move(from, to) {
+    if (this.chosen !== null) {
+      const at = this.book.time(this.chosen);
+      if (at < from || at > to) this.chosen = null;
+    }
+    this.anchor = null;
+    await this.zoom(from, to);
+    sayChosen(this);
+  }
+
+  /* Show a moment and choose the first fill at or after it. */
+  async goTo(at) {
+    const row = firstRow(this.book.t, at - this.data.start_ms - ROUNDED);
+    const [from, to] = this.around(at + MOMENT_SHIFT, AROUND_A_FILL);
+    this.chosen = row < this.book.length ? row : null;
+    await this.move(from, to);
+    if (this.chosen === null) this.anchor = row;
+    sayChosen(this);
   }
 
   async load() {
@@ -95,6 +124,7 @@ class SymbolView {
     const span = { from: from - this.data.start_ms, to: to - this.data.start_ms };
     const lines = { ...market, floor: market.cap.map((value) => -value) };
     const largest = this.largest(trades, span);
+    const fills = this.fillsWithin(span);
     const data = this.data.figure.data.map((trace) => {
       const { key, level } = trace.meta;
       if (key === "bid" || key === "ask") {
@@ -102,9 +132,10 @@ class SymbolView {
         return { ...trace, ...this.points(quotes.t, quotes[key], span) };
       }
       if (key in this.touch) return { ...trace, ...this.points(this.touch.t, this.touch[key], span) };
+      if (key === "shift") return { ...trace, ...this.points(levels[0].t, levels[0].shift, span) };
       if (key in lines) return { ...trace, ...this.points(market.t, lines[key], span) };
       if (key in MARKET_SHAPES) return { ...trace, ...this.marketMarks(trades, largest, MARKET_SHAPES[key]) };
-      if (key === "buys" || key === "sells") return { ...trace, ...this.marks(trace, key === "buys", span) };
+      if (key === "buys" || key === "sells") return { ...trace, ...this.marks(trace, key === "buys", fills) };
       if (key === "chosen" && this.chosen !== null) {
         return { ...trace, x: [this.book.time(this.chosen)], y: [this.book.price[this.chosen]], text: [""] };
       }
@@ -145,17 +176,19 @@ class SymbolView {
     };
   }
 
-  marks(trace, isBuy, { from, to }) {
+  fillsWithin({ from, to }) {
+    const first = firstRow(this.book.t, from);
+    return Array.from({ length: firstRow(this.book.t, to + 1) - first }, (_, index) => first + index);
+  }
+
+  marks(trace, isBuy, fills) {
     const { book } = this;
-    let rows = [];
-    for (let row = firstRow(book.t, from); row < book.length && book.t[row] <= to; row += 1) {
-      if ((book.is_buy[row] === 1) === isBuy) rows.push(row);
-    }
+    let rows = fills.filter((row) => (book.is_buy[row] === 1) === isBuy);
     const most = this.data.most_fills;
     if (rows.length > most) rows = Array.from({ length: most }, (_, index) => rows[Math.round((index * (rows.length - 1)) / (most - 1))]);
     const shape = isBuy ? "triangle-up" : "triangle-down";
-    const isFew = rows.length <= this.data.few_fills;
-    const look = { size: isFew ? 11 : 5, line: { ...trace.marker.line, width: isFew ? 1 : 0 } };
+    const isFew = fills.length <= this.data.few_fills; // of both sides, so that they look alike
+    const look = { size: isFew ? 11 : 7, line: { ...trace.marker.line, width: isFew ? 1 : 0.5 } };
     return {
       x: rows.map((row) => book.time(row)),
       y: rows.map((row) => book.price[row]),
@@ -192,6 +225,7 @@ class SymbolView {
   /* Mark a fill and say its figures; the view moves only if it lies near an edge or beyond, or shows too much. */
   async choose(row) {
     this.chosen = row;
+    this.anchor = null;
     const at = this.book.time(row);
     let [from, to] = this.span;
     const width = to - from > WIDEST_AROUND_A_FILL ? AROUND_A_FILL : to - from;
@@ -207,11 +241,16 @@ class SymbolView {
     return [from, Math.min(from + width, last)];
   }
 
-  /* Choose the fill after the chosen one, or before it; without one the first, or the last, of what is shown. */
-  step(by) {
+  /* The fill after the chosen one, or before it; without one the first, or the last, of what is shown. */
+  next(by) {
+    if (this.chosen !== null) return this.chosen + by;
+    if (this.anchor !== null) return by > 0 ? this.anchor : this.anchor - 1;
     const [from, to] = this.span.map((at) => at - this.data.start_ms);
-    const start = by > 0 ? firstRow(this.book.t, from) : firstRow(this.book.t, to) - 1;
-    const row = this.chosen === null ? start : this.chosen + by;
+    return by > 0 ? firstRow(this.book.t, from) : firstRow(this.book.t, to + 1) - 1;
+  }
+
+  step(by) {
+    const row = this.next(by);
     return row >= 0 && row < this.book.length ? this.choose(row) : Promise.resolve();
   }
 }
@@ -223,16 +262,21 @@ const moment = (value) => (typeof value === "number" ? value : Date.parse(`${val
 const views = new Map();
 
 async function openView(symbol) {
+  const before = shownView();
   for (const tab of document.querySelectorAll("[data-tab]")) {
     tab.setAttribute("aria-selected", String(tab.dataset.tab === symbol));
+    tab.tabIndex = tab.dataset.tab === symbol ? 0 : -1;
   }
   for (const element of document.querySelectorAll("[data-view]")) {
     element.hidden = element.dataset.symbol !== symbol;
     if (element.hidden) continue;
+    const span = before?.element.dataset.span;
     if (!views.has(symbol)) {
+      if (span) element.dataset.span = span;
       views.set(symbol, new SymbolView(element));
       await views.get(symbol).show();
-    } else if (drawn.get(element).isStale) await draw(element, drawn.get(element).figure);
+    } else if (span && span !== element.dataset.span) await views.get(symbol).move(...before.span);
+    else if (drawn.get(element).isStale) await draw(element, drawn.get(element).figure);
     else Plotly.Plots.resize(element);
   }
   const view = views.get(symbol);
@@ -243,24 +287,27 @@ async function openView(symbol) {
 
 const shownView = () => views.get(document.querySelector('[data-tab][aria-selected="true"]').dataset.tab);
 
-/* Show which button's width is shown. */
+/* Show which button's width is shown; one of no less than the run is All. */
 function pressWidths(view) {
   const [from, to] = view.span;
   const full = view.full[1] - view.full[0];
   for (const button of document.querySelectorAll("[data-seconds]")) {
-    const width = 1000 * Number(button.dataset.seconds) || full;
-    button.setAttribute("aria-pressed", String(Math.abs(to - from - Math.min(width, full)) < 2));
+    const width = 1000 * Number(button.dataset.seconds);
+    button.hidden = width >= full;
+    button.setAttribute("aria-pressed", String(Math.abs(to - from - (width || full)) < 2));
   }
 }
 
 /* Write the chosen fill's figures above the chart. */
 function sayChosen(view) {
   const { chosen, book } = view;
-  document.getElementById("chosen-fill").textContent = chosen === null
+  const line = document.getElementById("chosen-fill");
+  line.classList.toggle("chosen", chosen !== null);
+  line.textContent = chosen === null
     ? `${decimal(book.length, 0)} ${book.length === 1 ? "fill" : "fills"}`
     : `Fill ${decimal(chosen + 1, 0)} of ${decimal(book.length, 0)}, ${clock(book.time(chosen))} UTC: ${book.words(chosen)}`;
   for (const button of document.querySelectorAll("[data-step]")) {
-    const next = (chosen ?? 0) + (chosen === null ? 0 : Number(button.dataset.step));
+    const next = view.next(Number(button.dataset.step));
     button.disabled = next < 0 || next >= book.length;
   }
 }
@@ -280,14 +327,24 @@ function goTo(view) {
 async function openMarket() {
   for (const tab of document.querySelectorAll("[data-tab]")) {
     tab.addEventListener("click", () => openView(tab.dataset.tab));
+    tab.addEventListener("keydown", (event) => {
+      const tabs = [...document.querySelectorAll("[data-tab]")];
+      const at = tabs.indexOf(tab);
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: -1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const next = tabs.at(to % tabs.length);
+      next.focus();
+      openView(next.dataset.tab);
+    });
   }
   for (const button of document.querySelectorAll("[data-seconds]")) {
     button.addEventListener("click", () => {
       const view = shownView();
       const width = 1000 * Number(button.dataset.seconds);
-      if (!width) return view.zoom(...view.full);
+      if (!width) return view.showAll();
       const [from, to] = view.span;
-      return view.zoom(...view.around((from + to) / 2, width));
+      return view.move(...view.around(view.chosen === null ? (from + to) / 2 : view.book.time(view.chosen), width));
     });
   }
   for (const button of document.querySelectorAll("[data-step]")) {
@@ -304,12 +361,11 @@ async function openMarket() {
   for (const button of document.querySelectorAll("[data-moment]")) {
     button.addEventListener("click", async () => {
       const view = await openView(button.dataset.symbol);
-      const at = Number(button.dataset.moment);
-      await view.zoom(at - 240e3, at + 60e3);
+      await view.goTo(Number(button.dataset.moment));
       goTo(view);
     });
   }
-  const first = document.querySelector("[data-tab]");
+  const first = document.querySelector('[data-tab][aria-selected="true"]');
   if (first) await openView(first.dataset.tab);
 }
 

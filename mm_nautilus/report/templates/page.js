@@ -73,7 +73,6 @@ function setPaper(isBegin) {
 const SHEET_PIXELS = 700;
 const SHEET_SHARE = 0.8; // of a figure's height, so that two stand on a sheet
 const NARROW_PIXELS = 600;
-const BUTTONS_PIXELS = 24; // of Plotly's buttons, for which a narrow title leaves no room beside it
 const LONGEST_OF_TWO = 21; // letters of a legend's entry that leave room for another beside it
 
 function fitted({ data, layout }, element) {
@@ -82,8 +81,6 @@ function fitted({ data, layout }, element) {
   }
   const made = { ...layout, autosize: true, width: undefined };
   if (element.clientWidth >= NARROW_PIXELS) return { data, layout: made };
-  made.height = layout.height + BUTTONS_PIXELS;
-  made.margin = { ...layout.margin, t: layout.margin.t + BUTTONS_PIXELS };
   made.dragmode = false; // a finger scrolls the page; the buttons zoom
   made.font = { ...layout.font, size: 11 };
   made.legend = { ...layout.legend, font: { size: 10 } };
@@ -98,7 +95,9 @@ function fitted({ data, layout }, element) {
 async function draw(element, figure) {
   const { data, layout } = fitted(coloured(figure, PALETTES[theme()]), element);
   drawn.set(element, { figure, isStale: false });
-  await Plotly.react(element, data, { ...layout, uirevision: "kept" }, CONFIG);
+  const displayModeBar = element.clientWidth >= NARROW_PIXELS ? "hover" : false; // a narrow title has no room beside it
+  await Plotly.react(element, data, { ...layout, uirevision: "kept" }, { ...CONFIG, displayModeBar });
+  for (const button of element.querySelectorAll(".modebar-btn")) button.tabIndex = -1;
   element.dataset.drawn = String(Number(element.dataset.drawn ?? 0) + 1);
 }
 
