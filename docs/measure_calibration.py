@@ -54,7 +54,7 @@ def _cells(symbol: SymbolCalibration) -> dict[str, str]:
         "kappa, asks": _kappa(symbol.intensity_ask),
         "1/kappa, bps (ticks)": f"{reach:.2f} ({reach / spread.tick_bps:.3g})",
         "fitted depths, bps": f"{both.fitted_from_bps:.3g} to {both.fitted_to_bps:.3g}",
-        "R², chi² per degree": f"{both.r_squared:.3f}, {_optional(both.chi_squared_per_degree)}",
+        "R², chi² per degree": f"{_r_squared(both)}, {_optional(both.chi_squared_per_degree)}",
     }
     cells |= {f"mark-out after {mark.seconds:g} s, bps": _mark_out(mark) for mark in symbol.mark_outs}
     if fees is not None:
@@ -77,6 +77,10 @@ def _kappa(fit: IntensityFit | None) -> str:
 
 def _mark_out(mark: MarkOut) -> str:
     return f"{mark.mark_out_bps:+.2f} ± {mark.standard_error_bps:.2f}"
+
+
+def _r_squared(fit: IntensityFit) -> str:
+    return "-" if fit.r_squared is None else f"{fit.r_squared:.3f}"
 
 
 def _optional(value: float | None) -> str:

@@ -80,10 +80,12 @@ class IntensityFit(Section):
     """Decay with depth, 1 / bps of mid."""
     kappa_standard_error: NotNegative
     """Standard error of kappa_per_bps, same unit."""
-    r_squared: float = Field(..., le=1)
-    """Share of the log intensity's variance explained."""
+    r_squared: float | None = Field(..., le=1)
+    """Share of the log intensity's variance explained; null with no degree of freedom."""
     chi_squared_per_degree: NotNegative | None
     """Chi-squared of the fit per degree of freedom: about 1 where it holds; null with none."""
+    compared_depths: int | None = Field(None, ge=1)
+    """Depths at which the fit is compared with the orders, of which two are taken up by its parameters."""
     fitted_from_bps: NotNegative
     """Least depth of the fit, bps of mid."""
     fitted_to_bps: Positive

@@ -142,7 +142,7 @@ def fit_intensity(
     inside = depths >= start
     reach = _reach(depths[inside], start, tick_bps)
     kappa, a = reach.kappa, float(reach.weights.sum()) / (seconds * sides)
-    chi_squared, r_squared = _goodness(reach)
+    chi_squared, r_squared, compared_depths = _goodness(reach)
     variances = np.array([reach.kappa_variance, reach.a_variance]) * max(chi_squared or 0.0, 1.0)
     if ts_ns is not None:
         variances = np.maximum(variances, _variances_between_stretches(reach, ts_ns[inside], ts_ns, seconds))
@@ -159,6 +159,7 @@ def fit_intensity(
         kappa_standard_error=float(kappa_error),
         r_squared=r_squared,
         chi_squared_per_degree=chi_squared,
+        compared_depths=compared_depths,
         fitted_from_bps=reach.start_bps,
         fitted_to_bps=reach.end_bps,
         arrivals=len(reach.steps),
@@ -314,11 +315,12 @@ def _variances_between_stretches(reach: _Reach, ts_ns: Ints, all_ns: Ints, secon
     return _STRETCHES * sums.var(axis=1, ddof=1)
 
 
-def _goodness(reach: _Reach) -> tuple[float | None, float]:
-    """Return chi-squared per degree of freedom, and the share of the variance of log arrivals that the law explains.
+def _goodness(reach: _Reach) -> tuple[float | None, float | None, int]:
+    """Return chi-squared per degree of freedom, the share of the variance of log arrivals explained, and the depths.
 
     Both are over disjoint cells of the range, which the law fills evenly where ticks allow, and its tail. Degrees of
-    freedom are cells less 1 for their sum and 1 for kappa; without any, chi-squared (Pearson's) is None.
+    freedom are cells less 1 for their sum and 1 for kappa; without any, chi-squared (Pearson's) and the share are None,
+    as a line goes through any two points.
     """
     decay = reach.kappa * reach.unit_bps
     wanted = int(np.clip(len(reach.steps) // _ARRIVALS_A_CELL, 2, _MOST_CELLS))
@@ -327,12 +329,12 @@ def _goodness(reach: _Reach) -> tuple[float | None, float]:
     edges = np.unique(np.abs(edges))
     arrivals = np.array([(reach.steps >= edge).sum() for edge in edges], dtype=np.float64)
     expected = len(reach.steps) * np.exp(-decay * edges)
+    if len(edges) <= 2:
+        return None, None, len(edges)
     logs, by_law = np.log(arrivals), np.log(expected)
     r_squared = float(1.0 - ((logs - by_law) ** 2).sum() / ((logs - logs.mean()) ** 2).sum())
-    if len(edges) <= 2:
-        return None, r_squared
     found, lawful = (-np.diff(counts, append=0.0) for counts in (arrivals, expected))
-    return float(((found - lawful) ** 2 / lawful).sum()) / (len(edges) - 2), r_squared
+    return float(((found - lawful) ** 2 / lawful).sum()) / (len(edges) - 2), r_squared, len(edges)
 
 
 def _points(depths: Floats, range_end: float, side_seconds: float, tick_bps: float) -> list[IntensityPoint]:

@@ -252,7 +252,11 @@ def _apply(source: FileMapping, override: Override, seen: set[str]) -> None:
         return
     prefix = f"{option} {shown_key(dotted.strip())}: "
     if dotted.strip() in seen:
-        source.problems.append(f"{prefix}a key must be set once, was set again to {shown(text)}")
+        both = f"{option} and {OVERRIDE_SOURCE} {dotted.strip()} set the same key"
+        wrong = f"{prefix}a key must be set once, was set again to {shown(text)}"
+        source.problems.append(
+            wrong if option == OVERRIDE_SOURCE else f"{both}; give one of them, was {text} and another"
+        )
         return
     seen.add(dotted.strip())
     read = read_yaml(text)

@@ -200,7 +200,7 @@ class OutputConfig(Section):
 RunName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$"),
-    Allowed("a text of one to sixty letters, digits and _ . -, a letter or digit first"),
+    Allowed("a text of one to sixty letters a to z or A to Z, digits and _ . -, a letter or digit first"),
 ]
 
 EXAMPLE_VENUE: Final = {"name": "KRAKEN", "starting_balances": ["1000 USDT"]}

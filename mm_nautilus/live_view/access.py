@@ -13,7 +13,8 @@ from mm_nautilus.system.loopback import is_loopback, names_loopback
 
 LEAST_TOKEN_CHARACTERS: Final = 16
 _SESSION_WORDS: Final = b"mm_nautilus live page"
-_BEARER: Final = "Bearer "
+_BEARER: Final = "bearer "
+"""The scheme of a token, in any case (RFC 9110, section 11.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Access:
     def is_bearer(self, authorization: str | None) -> bool:
         """Return whether an ``Authorization`` header has the token."""
         header = authorization or ""
-        return header.startswith(_BEARER) and self.is_token(header.removeprefix(_BEARER).strip())
+        scheme, token = header[: len(_BEARER)], header[len(_BEARER) :]
+        return scheme.lower() == _BEARER and self.is_token(token.strip())
 
     def is_session(self, cookie: str | None) -> bool:
         """Return whether a cookie is that of a browser that has signed in."""
@@ -74,6 +76,22 @@ def page_access(config: WebConfig, environment: Mapping[str, str]) -> Access:
 def prometheus_access(config: PrometheusConfig, environment: Mapping[str, str]) -> Access:
     """Return what is asked of scrapes; errors are those of `page_access`."""
     return _access("prometheus", "Prometheus endpoint", config, environment)
+
+
+def refuse_shared(web: WebConfig, prometheus: PrometheusConfig, environment: Mapping[str, str]) -> None:
+    """Raise ConfigError if a run's page and its endpoint would have the same port or the same token."""
+    if not (web.enabled and prometheus.enabled):
+        return
+    if web.port == prometheus.port != 0:
+        raise ConfigError(
+            f"prometheus.port (--metrics-port) must be another port than web.port (--web-port), was {web.port} for both"
+        )
+    token = environment.get(prometheus.token_variable)
+    if token and token == environment.get(web.token_variable):
+        raise ConfigError(
+            f"the tokens in {prometheus.token_variable} and {web.token_variable} must differ, so that who scrapes "
+            "cannot sign in to the live page; they were equal"
+        )
 
 
 def _access(

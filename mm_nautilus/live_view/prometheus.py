@@ -153,12 +153,15 @@ def _account_metrics(snapshot: Snapshot) -> Iterator[Metric]:
         gauge = _gauge(name, text)
         gauge.add_metric([], _NAN if account is None else getattr(account, key) / 100)
         yield gauge
+    updated = _gauge("account_updated_timestamp_seconds", "When the account's figures were published.")
+    moment_ns = snapshot.account_ts_ns
+    updated.add_metric([], _NAN if moment_ns is None else moment_ns / SECOND_NS)
     positions = _gauge("account_open_positions", "Symbols whose net position since the start is not zero.")
     positions.add_metric([], _NAN if account is None else account.open_positions)
     balances = _gauge("account_balance", "Total balance of a currency, in that currency.", "currency")
     for currency, amount in ({} if account is None else account.balances).items():
         balances.add_metric([currency], float(amount))
-    yield from (positions, balances)
+    yield from (updated, positions, balances)
 
 
 # -- Symbols ------------------------------------------------------------------------------------------------
@@ -175,8 +178,20 @@ def _state_metrics(symbols: tuple[SymbolSnapshot, ...]) -> Iterator[Metric]:
         age.add_metric([name], _NAN if symbol.feed_age_seconds is None else symbol.feed_age_seconds)
         for state in QuotingState:
             states.add_metric([name, state.value], float(symbol.state == state))
-        reasons.add_metric([name], {"reason": symbol.reason})
+        reasons.add_metric([name], {"reason": _reason(symbol)})
     yield from (age, states, reasons)
+
+
+def _reason(symbol: SymbolSnapshot) -> str:
+    """Return why sides are not quoted, of the moment of the prices; before there are any by metrics and guards."""
+    nearest = symbol.quotes.get(1)
+    if nearest is None:
+        return symbol.reason
+    bid, ask = nearest.bid_reason, nearest.ask_reason
+    if bid is not None and bid == ask:  # a halt says more of itself
+        return symbol.reason if symbol.reason.startswith(f"{bid}:") else bid
+    sides = (("bid", bid), ("ask", ask))
+    return ", ".join(f"{side}: {reason}" for side, reason in sides if reason is not None)
 
 
 def _symbol_metrics(snapshot: Snapshot) -> Iterator[Metric]:

@@ -155,6 +155,8 @@ class Snapshot:
     symbols: tuple[SymbolSnapshot, ...]
     account: AccountSnapshot | None
     """The account's last figures, None before the first."""
+    account_ts_ns: int | None
+    """When they were published, nanoseconds since the epoch."""
     daily: DailyView
     """Its results by UTC day."""
     fills: tuple[Fill, ...]
@@ -195,6 +197,7 @@ class LiveState:
         self._status, self._status_text = "starting", ""
         self._is_connected: bool | None = None
         self._account: AccountSnapshot | None = None
+        self._account_ts_ns: int | None = None
         self._daily = DailyView()
         self._fills: deque[Fill] = deque(maxlen=_MOST_FILLS)
         self._fills_seen = 0
@@ -259,10 +262,10 @@ class LiveState:
                 self._changes += known.state != state
                 self._symbols[symbol] = replace(known, state=state, reason=reason)
 
-    def on_account(self, account: AccountSnapshot, daily: DailyView) -> None:
-        """Record the account's figures and its results by day."""
+    def on_account(self, ts_ns: int, account: AccountSnapshot, daily: DailyView) -> None:
+        """Record the account's figures of a moment, nanoseconds since the epoch, and its results by day."""
         with self._lock:
-            self._account, self._daily = account, daily
+            self._account_ts_ns, self._account, self._daily = ts_ns, account, daily
 
     def on_guard(self, note: GuardNote) -> None:
         """Record a guard's change; it holds until the symbol's next metrics."""
@@ -299,6 +302,7 @@ class LiveState:
                     for name, symbol in self._symbols.items()
                 ),
                 account=self._account,
+                account_ts_ns=self._account_ts_ns,
                 daily=self._daily,
                 fills=tuple(self._fills),
                 fills_seen=self._fills_seen,

@@ -115,6 +115,7 @@ def _intensity_table(symbol: SymbolCalibration) -> Table:
         "1/kappa, ticks",
         "R squared of the log intensity",
         "chi-squared per degree of freedom",
+        "depths compared",
         "fitted depths, bps",
         "market orders",
     )
@@ -125,19 +126,26 @@ def _intensity_table(symbol: SymbolCalibration) -> Table:
 
 def _intensity_cells(fit: IntensityFit | None, tick_bps: float) -> list[str]:
     if fit is None:
-        return ["too few", *[_NONE] * 7]
+        return ["too few", *[_NONE] * 8]
     reach_bps = 1 / fit.kappa_per_bps
-    chi_squared = fit.chi_squared_per_degree
     return [
         _measured(fit.a_per_second, fit.a_standard_error),
         _measured(fit.kappa_per_bps, fit.kappa_standard_error),
         _measured(reach_bps, fit.kappa_standard_error * reach_bps**2),
         _number(reach_bps / tick_bps),
-        f"{fit.r_squared:.3f}",
-        _NONE if chi_squared is None else _number(chi_squared, 3),
+        *goodness_texts(fit),
+        _NONE if fit.compared_depths is None else str(fit.compared_depths),
         f"{_number(fit.fitted_from_bps, 3)} to {_number(fit.fitted_to_bps, 3)}",
         f"{fit.arrivals:,}",
     ]
+
+
+def goodness_texts(fit: IntensityFit) -> tuple[str, str]:
+    """Return R squared and chi-squared per degree of freedom of a fit, dashes where there is no degree of freedom."""
+    chi_squared, r_squared = fit.chi_squared_per_degree, fit.r_squared
+    if chi_squared is None or r_squared is None:  # earlier versions wrote 1.0 for R squared
+        return _NONE, _NONE
+    return f"{r_squared:.3f}", _number(chi_squared, 3)
 
 
 def _mark_out_table(mark_outs: Sequence[MarkOut]) -> Table:

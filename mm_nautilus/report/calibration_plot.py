@@ -7,9 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from mm_nautilus.calibration.figures import Calibration, IntensityFit, SignaturePoint, SymbolCalibration
-from mm_nautilus.report.calibration import recorded_words, source_words
+from mm_nautilus.report.calibration import goodness_texts, recorded_words, source_words
 from mm_nautilus.report.figures import Figure, figure, line, x_axis
 from mm_nautilus.report.page import render
+from mm_nautilus.system.plain_text import counted
 
 _PIXELS: Final = 400
 _CURVE_POINTS: Final = 60
@@ -123,10 +124,13 @@ def _signature(points: Sequence[SignaturePoint], chosen_seconds: float) -> Figur
 
 
 def _fit_words(fit: IntensityFit) -> str:
+    r_squared, chi_squared = goodness_texts(fit)
+    depths = "" if fit.compared_depths is None else f", compared at {counted(fit.compared_depths, 'depth')}"
     return (
         f"A {fit.a_per_second:.3g} ± {fit.a_standard_error:.2g} a second, "
         f"κ {fit.kappa_per_bps:.3g} ± {fit.kappa_standard_error:.2g} per bps, "
-        f"1/κ {1 / fit.kappa_per_bps:.3g} bps, R² {fit.r_squared:.3f}"
+        f"1/κ {1 / fit.kappa_per_bps:.3g} bps, "
+        f"R² {r_squared}, χ² per degree of freedom {chi_squared}{depths}"
     )
 
 

@@ -164,7 +164,7 @@ class LiveViewBridge(GuardedActor):
 
     def _on_account(self, message: object) -> None:
         if isinstance(message, tuple):
-            self._state.on_account(message[1], self._metrics.daily.view)
+            self._state.on_account(message[0], message[1], self._metrics.daily.view)
 
     def show_end(self, now_ns: int, status: str, text: str) -> None:
         """Show the figures at the end of the run, which nothing publishes, and how and why it ended."""
@@ -174,5 +174,5 @@ class LiveViewBridge(GuardedActor):
         for each in metrics:
             self._state.on_metrics(metrics_row(each))
         if account is not None:
-            self._state.on_account(account, self._metrics.daily.view)
+            self._state.on_account(now_ns, account, self._metrics.daily.view)
         self._state.set_status(status, text)

@@ -17,6 +17,7 @@ from mm_nautilus.checks.refusals import refused_for
 from mm_nautilus.config.sandbox import SandboxConfig
 from mm_nautilus.data.catalog_recorder import CatalogRecorder, RecordingOptions
 from mm_nautilus.errors import MarketMakingError, RunFailedError
+from mm_nautilus.live_view.access import refuse_shared
 from mm_nautilus.live_view.scrapes import PrometheusEndpoint
 from mm_nautilus.live_view.web import LivePage
 from mm_nautilus.notifications.events import EndEvent
@@ -82,6 +83,7 @@ def run_sandbox(
     """
     _refuse_before_writing(config, fresh=fresh)
     code = import_own_code(config)
+    refuse_shared(config.web, config.prometheus, os.environ)
     with ExitStack() as opened:
         page = LivePage.open(config.web) if config.web.enabled else None
         if page is not None:

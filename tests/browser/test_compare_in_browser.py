@@ -27,6 +27,11 @@ def test_a_comparison_answers_on_the_first_screen(open_page: Callable, compariso
     page = opened.page
     answer = page.locator(".answer").first
     assert answer.inner_text().startswith(("Best is ", "Least was lost by "))
+    assert answer.evaluate("line => parseFloat(getComputedStyle(line).fontSize)") >= 16, "the headline"
+    names = page.locator("#ranking tbody tr:first-child")
+    right = names.locator("td").nth(1).bounding_box()
+    assert right is not None
+    assert right["x"] + right["width"] <= width, "result and difference are seen without scrolling"
     box = answer.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] < 500

@@ -295,6 +295,14 @@ def test_a_law_that_holds_shows_in_the_goodness_of_fit():
     assert 0.1 < fit.chi_squared_per_degree < 2.5
 
 
+def test_a_law_through_two_depths_has_no_goodness_of_fit():
+    depths = np.repeat([1.0, 2.0], [200, 100])
+
+    fit = fit_intensity(depths, 1000.0, tick_bps=1.0)
+
+    assert (fit.r_squared, fit.chi_squared_per_degree, fit.compared_depths) == (None, None, 2)
+
+
 def test_a_law_that_does_not_hold_shows_in_the_goodness_of_fit():
     depths = np.random.default_rng(3).uniform(0.0, 1.0, 2000)
 

@@ -120,5 +120,5 @@ def publish_quotes(state: LiveState, symbol: str, quotes: Quotes, level: int = 1
 
 def publish_account(state: LiveState, ts_ns: int, snapshot: AccountSnapshot) -> None:
     """Do what a run does with the account's figures."""
-    state.on_account(snapshot, DAILY)
+    state.on_account(ts_ns, snapshot, DAILY)
     state.curves.add(ts_ns, snapshot)

@@ -152,7 +152,9 @@ def test_days_come_last_first_and_the_rest_as_one_sum() -> None:
     assert document["earlier"] is None
     assert state_document(state.snapshot())["account"]["figures"]["today"]["text"] == "+$0.75"
     days = tuple(DayResult(f"2026-01-{day:02}", Decimal(day), None, 1, 0) for day in range(1, 32))
-    state.on_account(account(), DailyView((*DAILY.days, *days), DayResult("", Decimal(2), None, 7, 3)))
+    state.on_account(
+        START_NS, account(), DailyView((*DAILY.days, *days), DayResult("", Decimal(2), None, 7, 3))
+    )
     document = days_document(state.snapshot())
     assert (len(document["days"]), document["days"][-1]["day"]) == (31, "2026-01-01")
     assert document["days"][0]["fees"]["text"] == "-"

@@ -151,6 +151,7 @@ def test_figures_of_the_run_and_its_account() -> None:
     assert found.value("account_return_ratio") == 0.0005
     assert found.value("account_balance", currency="USDT") == 1000.5
     assert found.value("account_open_positions") == 1
+    assert found.value("account_updated_timestamp_seconds") == START_NS / 1e9 + 2
     assert found.value("account_fees", currency="USDT") == 0.04
     assert found.value("feed_connected") == 1
     assert found.value("uptime_seconds") >= 0
@@ -174,19 +175,26 @@ def test_mid_and_reservation_price_are_those_beside_the_quotes() -> None:
 
 def test_guards_quotes_and_the_connection() -> None:
     state = full_state()
-    state.on_guard(GuardNote(START_NS, XRP, "halted", 'drawdown of "5 %"\nreached'))
-    publish_quotes(state, XRP, Quotes(2.34, 8.5, None, None, ask_reason="cap"), 1)
+    state.on_guard(GuardNote(START_NS, XRP, "halted", "halted after a drawdown: earlier"))
+    publish_quotes(state, XRP, Quotes(2.34, 8.5, None, None, ask_reason='cap of "5"\nreached'), 1)
     publish_quotes(state, XRP, Quotes(2.33, 17.0, 2.37, 4.0), 2)
     state.on_connection(is_connected=False)
     with serving(state) as endpoint:
         found = scrape(endpoint)
     states = {one.labels["state"]: one.value for one in found.of("quoting_state", symbol=XRP)}
     assert states == {"quoting": 0, "paused": 0, "halted": 1}
-    assert found.of("quoting_info", symbol=XRP)[0].labels["reason"] == 'drawdown of "5 %"\nreached'
+    assert found.of("quoting_info", symbol=XRP)[0].labels["reason"] == 'ask: cap of "5"\nreached', (
+        "of the moment of the prices"
+    )
     assert found.value("quote_price", symbol=XRP, side="bid", level="1", currency="USDT") == 2.34
     assert found.value("quote_size", symbol=XRP, side="ask", level="2", currency="XRP") == 4
     assert math.isnan(found.value("quote_price", symbol=XRP, side="ask", level="1"))
     assert found.value("feed_connected") == 0
+    both = Quotes(bid_reason="halted after a drawdown", ask_reason="halted after a drawdown")
+    publish_quotes(state, XRP, both)
+    with serving(state) as endpoint:
+        (info,) = scrape(endpoint).of("quoting_info", symbol=XRP)
+    assert info.labels["reason"] == "halted after a drawdown: earlier"
 
 
 def test_a_run_that_has_published_nothing_is_scraped_too() -> None:
@@ -225,6 +233,7 @@ def test_a_token_is_needed_where_one_is_set_and_is_shown_nowhere() -> None:
     with serving(full_state(), {VARIABLE: TOKEN}, host="0.0.0.0") as endpoint:  # noqa: S104
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
             assert ask(endpoint, **headers) == (401, "a token is needed\n")
+        assert ask(endpoint, Authorization=f"bearer {TOKEN}")[0] == 200, "RFC 9110: any case"
         status, text = ask(endpoint, Authorization=f"Bearer {TOKEN}", Host="metrics.example")
         assert (status, TOKEN in text) == (200, False)
         assert TOKEN not in f"{endpoint.summary}{endpoint.words}"

@@ -121,6 +121,15 @@ def printed(document, width=160):
     return [line.strip() for line in stream.getvalue().splitlines()]
 
 
+def test_a_fit_through_two_depths_has_no_goodness_anywhere():
+    two = fit().model_copy(update={"r_squared": 1.0, "chi_squared_per_degree": None, "compared_depths": 2})
+    found = calibration(**{"XRP/BTC": symbol(intensity=two, intensity_bid=two)})
+    lines = printed(found)
+    assert cells(lines, "R squared of the log intensity") == ["-", "-", "-"]
+    assert cells(lines, "depths compared") == ["2", "2", "-"]
+    assert "R² -, χ² per degree of freedom -, compared at 2 depths" in calibration_page(found)
+
+
 def cells(lines, name):
     line = next(line for line in lines if line.startswith(f"{name}  "))
     return [cell.strip() for cell in re.split(r"\s{2,}", line)[1:]]

@@ -234,6 +234,16 @@ def test_summary_tells_the_endpoint_and_its_port_is_free_afterwards(left: Left) 
             "prometheus.host: a Prometheus endpoint on an address that is no loopback",
         ),
         (["--metrics-port", "0"], {"MM_NAUTILUS_METRICS_TOKEN": "too short"}, "must have at least 16"),
+        (
+            ["--web-port", "9464", "--metrics-port", "9464"],
+            {},
+            "prometheus.port (--metrics-port) must be another port than web.port (--web-port), was 9464",
+        ),
+        (
+            ["--web", "--metrics-port", "0"],
+            {VARIABLE: "x" * 16, "MM_NAUTILUS_METRICS_TOKEN": "x" * 16},
+            f"the tokens in MM_NAUTILUS_METRICS_TOKEN and {VARIABLE} must differ",
+        ),
         (["--web-host", "a b"], {}, "host must be an address"),
         (["--set", "web={enabled: true, token: abc}"], {}, "unknown key token"),
     ],

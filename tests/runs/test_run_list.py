@@ -166,5 +166,8 @@ def test_name_names_the_folder_and_is_checked_as_in_a_file(tmp_path: Path, comma
     for kind in ("backtest", "sandbox"):
         code, _, errors = command(kind, "--name", "a b", "--out", tmp_path)
         assert code == 2
-        assert "--name must be a text of one to sixty letters, digits and _ . -" in errors
+        assert "--name must be a text of one to sixty letters a to z or A to Z, digits and _ . -" in errors
+        code, _, errors = command(kind, "--name", "aa", "--set", "name=bb", "--out", tmp_path)
+        assert code == 2
+        assert "--name and --set name set the same key; give one of them" in errors
     assert len(list(tmp_path.iterdir())) == 1
