@@ -23,16 +23,22 @@ class Webhook:
     messages
         Those taken, in order.
     tries
-        Number of requests, also those not taken.
+        Number of messages, also those not taken.
+    visits
+        Number of requests that bring nothing.
     mood
         What it does with the next ones.
+    elsewhere
+        The address that a status such as 302 sends to.
     """
+
+    elsewhere = ""
 
     def __init__(self, mood: Mood = "takes") -> None:
         self.messages: list[dict[str, Any]] = []
-        self.tries = 0
+        self.tries = self.visits = 0
         self.mood: Mood = mood
-        self._port = 0
+        self.port = 0
         self._server: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Self:
@@ -46,7 +52,7 @@ class Webhook:
     @property
     def url(self) -> str:
         """Its Apprise URL, which has a secret."""
-        return f"json://me:{SECRET}@127.0.0.1:{self._port}/{SECRET}?+X-Token={SECRET}"
+        return f"json://me:{SECRET}@127.0.0.1:{self.port}/{SECRET}?+X-Token={SECRET}"
 
     def begin(self) -> None:
         """Listen, on the same port as before."""
@@ -56,12 +62,17 @@ class Webhook:
             def do_POST(self) -> None:
                 webhook._answer(self)
 
+            def do_GET(self) -> None:
+                webhook.visits += 1
+                self.send_response(200)
+                self.end_headers()
+
             def log_request(self, *_what: Any) -> None:
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
-        self._port = self._server.server_address[1]
+        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def shut(self) -> None:
@@ -90,6 +101,10 @@ class Webhook:
                     time.sleep(0.2)
             except OSError:
                 pass
+        elif self.elsewhere:
+            request.send_response(mood)
+            request.send_header("Location", self.elsewhere)
+            request.end_headers()
         else:
             request.send_error(mood)
 

@@ -69,7 +69,7 @@ def resume_command(run: _Run, *, overrides: Overrides = None, as_json: AsJson = 
     """
     switch = _kill_switch(run, overrides or [])
     try:
-        switch.resume()
+        switch.resume("the resume command")
     except OSError as error:
         raise MarketMakingError(f"{switch.resume_path} cannot be written: {error.strerror}") from error
     if as_json:

@@ -9,9 +9,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from mm_nautilus.config.fields import Duration, Section, VariableName, is_variable_name
-from mm_nautilus.config.problems import Problem, refuse
+from mm_nautilus.config.problems import NOT_SHOWN, Problem, refuse
 
-_NOT_SHOWN: Final = "what was given is not shown, as it may be a secret"
 _LEAST_PERIOD: Final = timedelta(seconds=10)
 
 
@@ -53,28 +52,28 @@ class NotifyConfig(Section):
             return given
         values = {"urls": given} if isinstance(given, list | tuple) else given
         if not isinstance(values, Mapping):
-            text = f"must be a list of names of environment variables, or a mapping of keys; {_NOT_SHOWN}"
+            text = f"must be a list of names of environment variables, or a mapping of keys; {NOT_SHOWN}"
             refuse([Problem((), f"notify {text}")])
         known = ", ".join(cls.model_fields)
         problems = [
-            Problem((), f"every key of notify must be one of {known}; {_NOT_SHOWN}")
+            Problem((), f"every key of notify must be one of {known}; {NOT_SHOWN}")
             for key in values
             if key not in cls.model_fields
         ]
         problems += [
-            Problem((key,), f"{key} must be no URL; {_NOT_SHOWN}")
+            Problem((key,), f"{key} must be no URL; {NOT_SHOWN}")
             for key in cls.model_fields
             if key != "urls" and isinstance(value := values.get(key), str) and "://" in value
         ]
         names = values.get("urls", [])
         if not isinstance(names, list | tuple):
-            problems.append(Problem(("urls",), f"urls must be a list of names; {_NOT_SHOWN}"))
+            problems.append(Problem(("urls",), f"urls must be a list of names; {NOT_SHOWN}"))
         else:
             problems += [
                 Problem(
                     ("urls",),
                     f"urls[{index}] must be the name of an environment variable that holds the "
-                    f"service's URL; {_NOT_SHOWN}",
+                    f"service's URL; {NOT_SHOWN}",
                 )
                 for index, name in enumerate(names)
                 if not is_variable_name(name)

@@ -90,8 +90,13 @@ class KeyDescription:
     """Whether null is allowed."""
 
 
-_NEVER_SHOWN: Final = "notify"
-"""The section whose values may be secrets, in a configuration that does not have it or under a mistyped name."""
+NOT_SHOWN: Final = "what was given is not shown, as it may be a secret"
+_SECRET_SECTIONS: Final = frozenset({"notify", "web", "prometheus"})
+"""Sections with names of secrets: somebody may have put the secret itself there."""
+_OTHER_NAMES: Final = dict.fromkeys(
+    ("notification", "notifications", "notifier", "alerts", "apprise"), "notify"
+)
+"""Keys that mean another one to which they are not similar."""
 
 
 class _ShortRepr(reprlib.Repr):
@@ -123,8 +128,23 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, int):
         return _SHORT.repr(value)
     if isinstance(value, Amount | Path | Decimal | Real):
-        return str(value)
+        return without_passwords(str(value))
     return " ".join(_SHORT.repr(value).split())
+
+
+def _was(value: Any, *, may_be_secret: bool) -> str:
+    """Return the end of a message that says what was given, unless it is, or has in it, a text that may be a secret."""
+    if may_be_secret and value == "":
+        return ", was empty"
+    return f"; {NOT_SHOWN}" if may_be_secret and _has_text(value) else f", was {shown(value)}"
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_text(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_text(one) for one in value)
+    return isinstance(value, str | bytes | Path)
 
 
 def shown_key(key: str) -> str:
@@ -220,9 +240,11 @@ def _not_positive(value: Any) -> bool:
     return number is not None and number <= 0
 
 
-def _value_message(name: str, value: Any, description: KeyDescription | None, error_type: str) -> str:
+def _value_message(
+    name: str, value: Any, description: KeyDescription | None, error_type: str, *, may_be_secret: bool
+) -> str:
     if description is None:
-        return f"{name} is not allowed, was {shown(value)}"
+        return f"{name} is not allowed{_was(value, may_be_secret=may_be_secret)}"
     if name in REQUIRED and value is None:
         return f"{MISSING}: {name}"
     if name in REQUIRED and _not_positive(value):
@@ -232,7 +254,7 @@ def _value_message(name: str, value: Any, description: KeyDescription | None, er
         verb = "got" if name in _BETWEEN_TEXT else "was"
         null = ", or null" if description.nullable else ""
         return f"{name} must be {_range_text(description)}{null}, {verb} {shown(value)}"
-    return f"{name} must be {allowed_text(description)}, was {shown(value)}"
+    return f"{name} must be {allowed_text(description)}{_was(value, may_be_secret=may_be_secret)}"
 
 
 def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> list[str]:
@@ -249,7 +271,8 @@ def _homes(model: type[BaseModel], name: str, prefix: tuple[str, ...] = ()) -> l
 def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) -> str:
     name, parent = path[-1], describe(model, path[:-1])
     known = list(parent.annotation.model_fields) if parent is not None else []
-    likely, homes = nearest(name, known), _homes(model, name)
+    other = _OTHER_NAMES.get(name.casefold())
+    likely, homes = other if other in known else nearest(name, known), _homes(model, name)
     if likely is not None:
         hint = f" (did you mean {likely}?)"
     elif homes:
@@ -258,9 +281,8 @@ def _unknown_message(model: type[BaseModel], path: tuple[str, ...], value: Any) 
         hint = f" (known here: {', '.join(known)})"
     else:
         hint = " (no known key is similar; the configuration reference lists them)"
-    # Notifications are of services whose addresses are secrets: somebody may have put one here.
-    was = "" if _NEVER_SHOWN in (name, likely) else f", was {shown(value)}"
-    return f"unknown key {shown_key(name)}{hint}{was}"
+    # Nobody knows what the key was to hold: a text may be a token.
+    return f"unknown key {shown_key(name)}{hint}{_was(value, may_be_secret=True)}"
 
 
 def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Problem]:
@@ -272,11 +294,13 @@ def _from_error(model: type[BaseModel], error: Mapping[str, Any]) -> list[Proble
         message = f"{MISSING}: {path[-1]}"
     elif kind == "extra_forbidden":
         message = _unknown_message(model, path, value)
-    elif path[-1:] == (_KEY,):
-        message = _value_message("a key here", value, describe(model, (*path[:-2], _KEY)), kind)
-        path = path[:-1]
     else:
-        message = _value_message(_name(error["loc"]), value, describe(model, path), kind)
+        may_be_secret = path[:1] != () and path[0] in _SECRET_SECTIONS
+        is_key = path[-1:] == (_KEY,)
+        description = describe(model, (*path[:-2], _KEY) if is_key else path)
+        name = "a key here" if is_key else _name(error["loc"])
+        message = _value_message(name, value, description, kind, may_be_secret=may_be_secret)
+        path = path[:-1] if is_key else path
     return [Problem(path, message)]
 
 

@@ -17,7 +17,7 @@ from mm_nautilus.live_view.publisher import Publisher
 from mm_nautilus.report.html import digest, html, source, templates
 from mm_nautilus.risk.kill_switch import HaltOrder, KillSwitch
 
-_HALT_REASON: Final = "the live page"
+_FROM_WHERE: Final = "the live page"
 _FROM_PAGE: Final = "must come from the page itself, or have the token in a header\n"
 _SCRIPTS: Final = ("live.js", "live_charts.js", "live_connection.js")
 _LARGEST_BODY: Final = 4_096
@@ -190,11 +190,11 @@ class LiveApp:
         if not isinstance(flatten, bool):
             return PlainTextResponse('the body must be {"flatten": true} or {"flatten": false}\n', 400)
         try:
-            await asyncio.to_thread(kill_switch.halt, HaltOrder(_HALT_REASON, flatten))
+            await asyncio.to_thread(kill_switch.halt, HaltOrder(_FROM_WHERE, flatten))
         except OSError as error:
             return PlainTextResponse(f"{kill_switch.halt_path} cannot be written: {error.strerror}\n", 500)
         return JSONResponse(
-            {"halt_file": str(kill_switch.halt_path), "reason": _HALT_REASON, "flatten": flatten}
+            {"halt_file": str(kill_switch.halt_path), "reason": _FROM_WHERE, "flatten": flatten}
         )
 
     async def _answer_resume(self, request: Request) -> Response:
@@ -211,7 +211,7 @@ class LiveApp:
             text = f"other symbols are halted by now, look again: {', '.join(halted)}\n"
             return PlainTextResponse(text, 409)
         try:
-            await asyncio.to_thread(kill_switch.resume)
+            await asyncio.to_thread(kill_switch.resume, _FROM_WHERE)
         except OSError as error:
             return PlainTextResponse(f"{kill_switch.resume_path} cannot be written: {error.strerror}\n", 500)
         return JSONResponse({"resume_file": str(kill_switch.resume_path), "halted": halted})

@@ -17,13 +17,25 @@ SECONDS: Final = 20.0
 _CONNECT_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 10.0
 _STATUS: Final = re.compile(r"error=(\d{3})\b")
+_REDIRECTS: Final = "3"
+"""First digit of the statuses of an answer that sends the asker elsewhere."""
 _NO_ANSWER: Final = "it cannot be reached, or did not answer"
 
 
-def _loaded(url: str) -> Any:
-    """Return the services of a URL, with bounded waits; there are none if Apprise cannot use it."""
-    import apprise  # noqa: PLC0415 - the extra may be missing where only the module's name is needed
+def _no_target(self: object, resp: object) -> None:
+    """Say that an answer sends nowhere."""
 
+
+def _loaded(url: str) -> Any:
+    """Return the services of a URL, with bounded waits; there are none if Apprise cannot use it.
+
+    No redirect is followed, whatever the URL says: it would take the message's headers, which may be secrets, to
+    another server, and leave out the message.
+    """
+    import apprise  # noqa: PLC0415 - the extra may be missing where only the module's name is needed
+    import requests  # noqa: PLC0415
+
+    requests.Session.get_redirect_target = _no_target  # type: ignore[method-assign]
     asset = apprise.AppriseAsset(
         app_id="mm-nautilus",
         app_desc="mm-nautilus",
@@ -61,7 +73,11 @@ def _refusal(variable: str, message: dict[str, str], parent: int) -> str | None:
         return None
     said = (entry.message for service in result for attempt in service for entry in attempt)
     codes = [found[1] for line in said if (found := _STATUS.search(line)) is not None]
-    return f"it answered with HTTP status {codes[-1]}" if codes else _NO_ANSWER
+    if not codes:
+        return _NO_ANSWER
+    if codes[-1].startswith(_REDIRECTS):
+        return f"it answers with a redirect (HTTP status {codes[-1]}), which is not followed"
+    return f"it answered with HTTP status {codes[-1]}"
 
 
 def main() -> None:

@@ -29,7 +29,11 @@ def service_problems(variables: Sequence[str], environment: Mapping[str, str] = 
         return []
     if importlib.util.find_spec(PACKAGE) is None:
         raise ConfigError(f"notifications need {PACKAGE}; install it with: pip install 'mm-nautilus[notify]'")
-    unset = [name for name in variables if not environment.get(name)]
+    unset = {
+        name: "was empty" if name in environment else "was not set"
+        for name in variables
+        if not environment.get(name)
+    }
     held = [name for name in variables if name not in unset]
     try:
         unusable = _answer(_started(environment), {"variables": held}) if held else {}
@@ -37,7 +41,7 @@ def service_problems(variables: Sequence[str], environment: Mapping[str, str] = 
         return [f"{_NOT_CHECKED} could not be started: {error.strerror}"]
     if unusable is None:
         return [f"{_NOT_CHECKED} failed"]
-    texts = dict.fromkeys(unset, "was not set") | unusable
+    texts = unset | unusable
     return [
         f"notify.urls: the environment variable {name} must hold the Apprise URL of one service; it {texts[name]}"
         for name in variables

@@ -17,6 +17,7 @@ from mm_nautilus.system.plain_text import printable
 from mm_nautilus.system.private_file import read_at_once, replace_file
 
 _UNSIGNED: Final = "the halt file"
+_UNSIGNED_RESUME: Final = "the resume file"
 _LONGEST_TEXT: Final = 200
 _MOST_BYTES: Final = 4_096
 """Largest part of a halt file that is read, bytes."""
@@ -77,24 +78,42 @@ class KillSwitch:
         _write(self.halt_path, document)
         self.resume_path.unlink(missing_ok=True)
 
-    def resume(self) -> None:
+    def resume_reason(self) -> str:
+        """Return what the resume file says of who or what asks."""
+        try:
+            content = read_at_once(self.resume_path, _MOST_BYTES)
+        except OSError:  # a folder with this name asks, too
+            return _UNSIGNED_RESUME
+        reason = _document(content.decode(errors="replace")).get("reason")
+        return (_shown(reason) if isinstance(reason, str) else "") or _UNSIGNED_RESUME
+
+    def resume(self, reason: str) -> None:
         """Write the resume file, which clears halts of every kind, and remove the halt file.
+
+        `reason` says who or what asks, such as ``the resume command``.
 
         Raises
         ------
         OSError
             If a file cannot be written or removed.
         """
-        _write(self.resume_path, {"asked_at": datetime.now(UTC).isoformat(timespec="seconds")})
+        asked_at = datetime.now(UTC).isoformat(timespec="seconds")
+        _write(self.resume_path, {"reason": reason, "asked_at": asked_at})
         self.halt_path.unlink(missing_ok=True)
 
 
-def _order(text: str) -> HaltOrder:
+def _document(text: str) -> dict[str, Any]:
+    """Return a file's mapping, an empty one if it holds something else."""
     try:
         document: Any = json.loads(text)
     except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _order(text: str) -> HaltOrder:
+    document = _document(text)
+    if not document and text.strip() != "{}":
         written = _shown(" ".join(text.split()))
         return HaltOrder(f"{_UNSIGNED}: {written}" if written else _UNSIGNED)
     flatten, reason = document.get("flatten"), document.get("reason")

@@ -10,6 +10,13 @@ _SECRET_OF_A_QUERY: Final = re.compile(
     r"([?&][^=&\s]*(?:passw|pwd|secret|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE
 )
 """A value in an address that is secret by its name, such as ``?password=``."""
+_ADDRESS: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#]*)(\S*)")
+_CLOSING: Final = "'\"`,;:)]}>"
+"""What may follow an address in a sentence."""
+_READABLE: Final = re.compile(
+    "abfss?|adl|az|file|gcs|gs|hdfs|memory|mysql|oss|postgres|postgresql|r2|redis|s3a?|sqlite|wss?"
+)
+"""Kinds of address whose paths name data; the path of any other may be a secret, as a webhook's is."""
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
@@ -33,8 +40,21 @@ def printable(text: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text with stars for user, password and the query's secrets in addresses.
+    """Return a text with stars for user, password and the query's secrets in addresses, and dots for secret paths.
 
-    These are such as ``https://me:secret@host`` and ``postgresql://host/db?password=secret``.
+    These are such as ``https://me:secret@host`` and ``postgresql://host/db?password=secret``. Of a web address, the
+    host is kept, as in ``https://host/...``; of a kind that is not one of data, nothing, as in ``tgram://...``.
     """
-    return _SECRET_OF_A_QUERY.sub(r"\1***", _USER_OF_AN_ADDRESS.sub(r"\1***@", text))
+    text = _SECRET_OF_A_QUERY.sub(r"\1***", _USER_OF_AN_ADDRESS.sub(r"\1***@", text))
+    return _ADDRESS.sub(_without_path, text)
+
+
+def _without_path(found: re.Match[str]) -> str:
+    scheme, host, path = found.groups()
+    kind = scheme.lower().partition("+")[0]
+    if _READABLE.fullmatch(kind):
+        return found[0]
+    end = found[0][len(found[0].rstrip(_CLOSING)) :]
+    if kind not in {"http", "https"}:
+        return f"{scheme}://...{end}"
+    return f"{scheme}://{host}/...{end}" if path.rstrip(_CLOSING).strip("/") else found[0]

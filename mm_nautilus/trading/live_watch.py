@@ -126,8 +126,10 @@ class LiveWatch(GuardedActor):
         if order is not None:
             if order != self._order:
                 self.publish_message(COMMANDS_TOPIC, HaltQuoting(order.reason, order.flatten))
-        elif self._kill_switch.is_resume_wanted and self._take_resume():
-            self.publish_message(COMMANDS_TOPIC, ResumeQuoting("the resume command"))
+        elif self._kill_switch.is_resume_wanted:
+            reason = self._kill_switch.resume_reason()
+            if self._take_resume():
+                self.publish_message(COMMANDS_TOPIC, ResumeQuoting(reason))
 
     def _on_command(self, message: object) -> None:
         """Write every halt command to the halt file, so that it survives a restart until a resume command."""

@@ -168,7 +168,7 @@ OF_GAMMA: dict[str, tuple[str, ...]] = {
         "min_spred_pct: 0.1",
         "unknown key min_spred_pct (did you mean min_spread_pct?), was 0.1",
     ),
-    "key unknown": ("colour: red", "unknown key colour", "was 'red'"),
+    "key unknown": ("colour: red", "unknown key colour", "not shown"),
     "key repeated": ("gamma: 0.1\n  gamma: 0.2", ":14:", "gamma", "was given again as 0.2", "line 13"),
     "key a number": ("5: 0.1", "a key must be text, was 5"),
     "merge key": ("<<: {gamma: 0.1}", "merge keys must be written out", "was <<"),
@@ -420,7 +420,8 @@ def test_every_problem_is_listed_at_once(folder, command, monkeypatch):
         "error: --set must be KEY.KEY=VALUE such as strategy.gamma=0.3, was 'nonsense'",
         "error: bad.yaml:13: strategy.gamma: gamma must be between 0.01 and 1.0, got 5",
         "error: bad.yaml:14: strategy.colour: unknown key colour (no known key is similar; the "
-        "configuration reference lists them), was 'red'",
+        "configuration reference lists them); what was given is not shown, as it may be "
+        "a secret",
         "error: --set venue.leverage: leverage must be between 1 and 100, was 500",
     ]
 

@@ -116,3 +116,30 @@ def test_a_url_under_a_key_that_is_not_there_is_not_repeated(command: Command, c
     assert done.returncode == 2
     assert f"unknown key {key}" in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"notifications=['tgram://123:{SECRET}/1']",
+        f"name=ntfy://{SECRET}",
+        f"web.token_variable=https://discord.com/api/webhooks/1/{SECRET}",
+        f"web.token_variable={SECRET}",
+        f"web.token={SECRET}",
+        f"prometheus.port={SECRET}",
+        f"notify.disconnect_seconds=tgram://123:{SECRET}/1",
+        f"notify.disconnect_seconds={SECRET}",
+        f"strategy.telegram={{bot: '{SECRET}'}}",
+        f"strategy.symbols=tgram://{SECRET}",
+        f"output.log_level=slack://{SECRET}/a",
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated_under_any_key(command: Command, given: str) -> None:
+    done = command("config", "check", CONFIG, "--set", given)
+    assert done.returncode == 2
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_a_key_that_means_notify_is_told(command: Command) -> None:
+    done = command("config", "check", CONFIG, "--set", "notifications=[HOOK]")
+    assert "unknown key notifications (did you mean notify?)" in done.stderr

@@ -476,6 +476,7 @@ def test_the_page_resumes_what_it_has_confirmed(locked: Served) -> None:
         "halted": [XRP],
     }
     assert locked.kill_switch.is_resume_wanted
+    assert locked.kill_switch.resume_reason() == "the live page"
     assert locked.kill_switch.order() is None
 
 

@@ -166,11 +166,21 @@ def test_a_test_message_says_what_was_not_taken(hook: MakeHook) -> None:
     assert one["title"] == "mm-nautilus: test message"
 
 
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirect_is_not_followed(hook: MakeHook, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    service, other = hook("HOOK", status), hook("OTHER")
+    service.elsewhere = f"http://127.0.0.1:{other.port}/"
+    monkeypatch.setenv("HOOK", f"{service.url}&redirect=yes")
+    words = f"it answers with a redirect (HTTP status {status}), which is not followed"
+    assert try_services(["HOOK"]) == {"HOOK": words}
+    assert (service.tries, other.tries, other.visits) == (1, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
         (None, "was not set"),
-        ("", "was not set"),
+        ("", "was empty"),
         (f"nonsense-{SECRET}", "holds no URL that Apprise can use"),
         (f"nosuchscheme://{SECRET}@host", "holds no URL that Apprise can use"),
         (f"tgram://{SECRET}", "holds no URL that Apprise can use"),

@@ -65,7 +65,7 @@ def make_loop(path: Path) -> None:
 )
 def test_whatever_has_the_halt_files_name_halts_at_once_and_can_be_replaced(switch, make):
     switch.halt_path.parent.mkdir(parents=True)
-    switch.resume()
+    switch.resume("the resume command")
     make(switch.halt_path)
     order = switch.order()
     assert order is not None
@@ -78,30 +78,34 @@ def test_whatever_has_the_halt_files_name_halts_at_once_and_can_be_replaced(swit
 
 
 def test_halt_and_resume_are_nobody_elses_to_read(switch):
-    for act in (lambda: switch.halt(HaltOrder("x")), switch.resume):
+    for act in (lambda: switch.halt(HaltOrder("x")), lambda: switch.resume("y")):
         act()
         assert [path.stat().st_mode & 0o777 for path in switch.halt_path.parent.iterdir()] == [0o600]
 
 
 def test_a_resume_clears_the_halt_and_is_taken_once(switch):
     switch.halt(HaltOrder("x"))
-    switch.resume()
+    switch.resume("the resume command")
     assert switch.order() is None
     assert switch.is_resume_wanted
+    assert switch.resume_reason() == "the resume command"
+    for content in ("", "[]", '{"reason": 5}', "{"):
+        switch.resume_path.write_text(content, encoding="utf-8")
+        assert switch.resume_reason() == "the resume file"
 
     switch.resume_path.unlink()
     assert not switch.is_resume_wanted
 
 
 def test_a_later_halt_outdoes_a_resume_that_nobody_has_taken(switch):
-    switch.resume()
+    switch.resume("the resume command")
     switch.halt(HaltOrder("x"))
     assert not switch.is_resume_wanted
     assert not switch.resume_path.exists()
 
 
 def test_a_halt_made_by_hand_outdoes_a_resume(switch):
-    switch.resume()
+    switch.resume("the resume command")
     switch.halt_path.touch()
     assert not switch.is_resume_wanted
 

@@ -394,9 +394,7 @@ def test_page_resumes_what_it_halted(tmp_path: Path) -> None:
             data for data in states if all(symbol["figures"]["bid"]["value"] for symbol in data["symbols"])
         )
         assert not again["is_halted"]
-        resumed = {
-            note["symbol"] for note in again["guards"] if note["text"] == "resumed by the resume command"
-        }
+        resumed = {note["symbol"] for note in again["guards"] if note["text"] == "resumed by the live page"}
         assert resumed == set(symbols)
         next(data for data in states if data["fills_seen"] > again["fills_seen"])
         run.process.send_signal(signal.SIGTERM)

@@ -156,7 +156,7 @@ def test_a_halt_that_holds_is_told(configure: Configure, tmp_path: Path) -> None
     assert check.text == (
         f"halted by {switch.halt_path} (I want to sleep): a run quotes nothing until `mm-nautilus resume`"
     )
-    switch.resume()
+    switch.resume("the resume command")
     assert "kill switch" not in looked(configure())
 
 

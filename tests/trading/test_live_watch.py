@@ -70,14 +70,14 @@ def live(**changes) -> Told:
 
 def test_a_halt_file_halts_before_the_first_quote_and_a_resume_ends_it(run, switch):
     switch.halt(HaltOrder("somebody said so"))
-    mm, commander = live(), Commander({4.1: switch.resume})
+    mm, commander = live(), Commander({4.1: lambda: switch.resume("the live page")})
     outcome = run(mm, calm(8), actors=[guard(switch), commander])
     assert [mm.quotes_at(at) for at in range(5)] == [{}] * 5
     assert sorted(mm.quotes_at(6)) == SIDES
     assert min(order.ts_init for order in outcome.orders) == ns(4.25)
     assert mm.texts(XRP_USDT) == [
         "halted by the kill switch: somebody said so",
-        "resumed by the resume command",
+        "resumed by the live page",
     ]
     assert not switch.resume_path.exists()
     assert switch.written == [HaltOrder("somebody said so")]
@@ -117,10 +117,10 @@ def test_a_changed_file_may_still_ask_to_close_the_position(run, switch):
 
 def test_a_signal_halts_once_and_leaves_a_file(run, switch):
     signals = [0]
-    commands = {3.3: lambda: signals.__setitem__(0, 1), 5.3: switch.resume}
+    commands = {3.3: lambda: signals.__setitem__(0, 1), 5.3: lambda: switch.resume("a test")}
     mm = live()
     run(mm, calm(9), actors=[guard(switch, kill_signals=lambda: signals[0]), Commander(commands)])
-    assert mm.texts(XRP_USDT) == ["halted by the kill switch: a signal", "resumed by the resume command"]
+    assert mm.texts(XRP_USDT) == ["halted by the kill switch: a signal", "resumed by a test"]
     assert switch.written == [HaltOrder("a signal")]
     assert sorted(mm.quotes_at(7)) == SIDES, "the signal of before does not halt again"
 
