@@ -82,12 +82,15 @@ def run_labels(
     """Return what to call runs: what was asked for, the same kind of name for all.
 
     The first that tells all apart: their names (``--name``), the folders they were put into (``--out``), the
-    parameters that differ, and otherwise the shortest beginnings of their paths below the folder that holds them all.
+    parameters that differ, and otherwise names where they are given once, and for the others the shortest beginnings of
+    their paths below the folder that holds them all.
     `names` and each of `parameters` have one a run.
     """
     parents = [folder.parent.name for folder in folders]
     by_parameter = _parameter_labels(len(folders), parameters)
-    candidates: Iterable[Sequence[str]] = (names, parents, by_parameter, _short_paths(folders))
+    paths = _short_paths(folders)
+    mixed = [name if names.count(name) == 1 else path for name, path in zip(names, paths, strict=True)]
+    candidates: Iterable[Sequence[str]] = (names, parents, by_parameter, mixed, paths)
     return list(next((one for one in candidates if _tell_apart(one)), map(str, folders)))
 
 

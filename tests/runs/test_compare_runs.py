@@ -321,6 +321,8 @@ def test_equal_names_are_told_apart_by_the_shortest_paths(first: FinishedRun, tm
     places = ("base/1", "fee/2", "same/3", "same/4")
     folders = [copied(first, tmp_path / place[:-2], place[-1]) for place in places]
     assert labels(*folders) == ["base", "fee", "same/3", "same/4"]
+    named = [copied(first, tmp_path / "all", name, name=name[:1]) for name in ("a1", "b1", "c1", "c2")]
+    assert labels(*named) == ["a", "b", "c1", "c2"]
 
 
 @pytest.mark.parametrize(
