@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
-from typing import Any, Final
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, NamedTuple
 
 from mm_nautilus.calibration.volatility import VolatilitySource
-from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.pricing.not_quoting import HALTS, NotQuoting
 from mm_nautilus.pricing.quote_model import short_number
-from mm_nautilus.report.attribution import HORIZON_SECONDS
-from mm_nautilus.report.causes import largest_cost
-from mm_nautilus.report.money import signed_amount, unsigned_amount
+from mm_nautilus.report.attribution import HORIZON_SECONDS, Parts, turnover_of
+from mm_nautilus.report.causes import story
+from mm_nautilus.report.exit_advice import exits_lose, takes_liquidity, trailing_stop_in_fees
+from mm_nautilus.report.money import rounded_up, signed_amount, unsigned_amount
+from mm_nautilus.report.places import decisive_pair
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
-from mm_nautilus.system.plain_text import counted
 
 LEAST_TRADES: Final = 20
 """Trades below which a win rate is not judged."""
@@ -104,20 +104,33 @@ _ADVICE_ON_LIMITS: Final[Mapping[str, str]] = {
 
 
 def halted(run: RunFacts) -> str | None:
-    """Advise where a guard or an operator halted a symbol."""
+    """Say which guard halted a symbol and at which limit, or that an operator did."""
     found = _kept_out(run, lambda reason, _share: reason in HALTS)
     if found is None:
         return None
     reason, words = found
-    return f"{words}; {_HALT_ADVICE[NotQuoting(reason)]}; mend the cause before mm-nautilus resume"
+    limit = _HALT_LIMITS.get(reason)
+    if limit is None:
+        return f"{words}. {_HALT_ADVICE[NotQuoting(reason)]}"
+    values = {symbol.params.get(limit.key) for symbol in run.symbols.values()} - {None}
+    value = f" {next(iter(values))}{limit.unit}" if len(values) == 1 else ""
+    return f"{words}, at {limit.key}{value}. Mend what lost before mm-nautilus resume"
 
 
+class _Limit(NamedTuple):
+    key: str
+    unit: str
+
+
+_HALT_LIMITS: Final[Mapping[str, _Limit]] = {
+    NotQuoting.HALTED_DRAWDOWN: _Limit("max_drawdown_pct", " % of max_inventory"),
+    NotQuoting.HALTED_ACCOUNT_DRAWDOWN: _Limit("max_account_drawdown_pct", " % of the equity"),
+    NotQuoting.HALTED_LOSS_STREAK: _Limit("max_consecutive_losses", ""),
+}
+"""Limits of halts that follow from losses."""
 _HALT_ADVICE: Final[Mapping[str, str]] = {
-    NotQuoting.HALTED_DRAWDOWN: "its limit is max_drawdown_pct, and a smaller max_inventory loses less",
-    NotQuoting.HALTED_ACCOUNT_DRAWDOWN: "its limit is max_account_drawdown_pct, and a smaller max_inventory loses less",
-    NotQuoting.HALTED_LOSS_STREAK: "its limit is max_consecutive_losses, and wider quotes or stops lose less often",
-    NotQuoting.HALTED_REFUSALS: "the log says why orders were refused",
-    NotQuoting.KILL_SWITCH: "an operator or a program asked for it",
+    NotQuoting.HALTED_REFUSALS: "The log says why orders were refused",
+    NotQuoting.KILL_SWITCH: "An operator or a program asked for it",
 }
 
 
@@ -152,38 +165,30 @@ def _kept_out(run: RunFacts, is_grave: Callable[[str, float], bool]) -> tuple[st
     )
 
 
-def takes_liquidity(run: RunFacts) -> str | None:
-    """Advise where a loss was made with entries that took liquidity."""
-    found = [name for name, symbol in run.symbols.items() if symbol.takes_entries and symbol.figures["fills"]]
-    if not found or run.trading_pnl is None or run.trading_pnl >= 0:
-        return None
-    return (
-        f"entries of {', '.join(found)} pay the spread and the taker fee; strategy.entry_order=maker waits in the book "
-        "in place of that"
-    )
-
-
 def fees_above_width(run: RunFacts) -> str | None:
     """Advise where two maker fees are more than the distance between a symbol's quotes."""
-    found = {
-        name: symbol.figures["quote_model"]
-        for name, symbol in run.symbols.items()
-        if _is_narrower_than_fees(symbol)
-    }
+    found = {name: symbol for name, symbol in run.symbols.items() if _is_narrower_than_fees(symbol)}
     if not found:
         return None
-    fees = _range([2 * model["maker_fee_bps"] for model in found.values()])
-    widths = _range([2 * model["half_width_bps"] for model in found.values()])
+    models = [symbol.figures["quote_model"] for symbol in found.values()]
+    fees = _range([2 * model["maker_fee_bps"] for model in models])
+    widths = _range([2 * model["half_width_bps"] for model in models])
+    moves = max(
+        (made.moves_bps for symbol in found.values() if (made := _made_by_quotes(symbol))), default=0.0
+    )
+    edge = rounded_up(2 * moves) if moves > 0 else "0"
+    covered = "the fees and the moves after the fills" if moves > 0 else "the fees"
+    now = run.shared("min_edge_bps")
     return (
         f"fees are above the width: a round trip pays {fees} bps between quotes {widths} bps apart "
-        f"({', '.join(found)}); {_widen_to_fees(run.symbols[name] for name in found)}"
+        f"({', '.join(found)}). {_widen_to_fees(found.values(), edge, covered, now)}"
     )
 
 
-def _widen_to_fees(symbols: Iterable[SymbolFacts]) -> str:
+def _widen_to_fees(symbols: Iterable[SymbolFacts], edge: str, covered: str, now: Any) -> str:
     if all(symbol.has_own_pricing for symbol in symbols):
-        return "let pricing quote wider than the fees"
-    return "strategy.min_edge_bps=0 widens them to the fees"
+        return "Let pricing quote wider than the fees"
+    return f"strategy.min_edge_bps={edge} (now {now}) widens them to {covered}"
 
 
 def _is_narrower_than_fees(symbol: SymbolFacts) -> bool:
@@ -195,99 +200,84 @@ def _is_narrower_than_fees(symbol: SymbolFacts) -> bool:
     )
 
 
-def fees_above_edge(run: RunFacts) -> str | None:
-    """Advise where fees took more than a pair's fills were worth after the attribution's horizon."""
-    found = {
-        name: -fees - edge
-        for name, parts in run.pairs.items()
-        if (edge := parts.edge) is not None and (fees := parts.fees) is not None and 0 < edge < -fees
-        if not _is_narrower_than_fees(run.symbols[name])
-    }
-    if not found:
-        return None
-    name = max(found, key=lambda key: found[key])
-    symbol, parts = run.symbols[name], run.pairs[name]
-    if not symbol.turnover:
-        return None
-    edge, fees = (_BPS * (amount or 0) / symbol.turnover for amount in (parts.edge, parts.fees))
-    text = (
-        f"fees take more than the fills of {name} earn: {short_number(float(-fees))} bps of turnover against "
-        f"{short_number(float(edge))} bps after {HORIZON_SECONDS:g} s"
+class _Quoted(NamedTuple):
+    """What a pair's fills that made liquidity were worth, in bps of their value."""
+
+    spread_bps: float
+    moves_bps: float
+    """Of the mid against them, up to the attribution's horizon."""
+    fees_bps: float
+
+    @property
+    def lacking_bps(self) -> float:
+        return self.moves_bps + self.fees_bps - self.spread_bps
+
+
+def _made_by_quotes(symbol: SymbolFacts) -> _Quoted | None:
+    fills = [fill for fill in symbol.fills if fill.is_maker]
+    value = turnover_of(fills) * (symbol.valuation.quote if symbol.valuation else 0)
+    charged = sum((fill.fee for fill in fills), Decimal(0)) * (
+        symbol.valuation.quote if symbol.valuation else 0
     )
-    return f"{text}; quote wider by what they lack{_wider(name, symbol, float(-fees - edge))}, or pay less"
-
-
-def adverse_above_spread(run: RunFacts) -> str | None:
-    """Advise where mids moved against a pair's fills by more than these had captured, beyond chance."""
-    found = {
-        name: parts.edge
-        for name, parts in run.pairs.items()
-        if parts.edge is not None
-        and parts.edge < 0 < (parts.spread_captured or 0)
-        and _loses_beyond_chance(run.symbols[name])
-    }
-    if not found:
+    parts = Parts.of(fills, symbol.valuation, charged, None)
+    if not value or parts.spread_captured is None or parts.adverse_selection is None:
         return None
-    name = min(found, key=lambda key: found[key])
-    quality = run.symbols[name].quality["all"]
+    return _Quoted(
+        *(
+            float(_BPS * amount / value)
+            for amount in (parts.spread_captured, -parts.adverse_selection, charged)
+        )
+    )
+
+
+def quote_wider(run: RunFacts) -> str | None:
+    """Advise where moves and maker fees took more than the quotes of a pair captured, beyond chance."""
+    found = {
+        name: made
+        for name, symbol in run.symbols.items()
+        if symbol.quality.get("maker") is not None
+        and (made := _made_by_quotes(symbol)) is not None
+        and made.lacking_bps > 0
+        and _loses_beyond_chance(symbol)
+        and _width_pct(symbol, made.lacking_bps) is not None
+    }
+    name = _worst(run, {name: run.pairs[name].edge or Decimal(0) for name in found})
+    if name is None:
+        return None
+    symbol, made = run.symbols[name], found[name]
+    width = _width_pct(symbol, made.lacking_bps)
+    costs = [
+        f"{bps:.2f} bps of {words}"
+        for bps, words in ((made.moves_bps, f"moves within {HORIZON_SECONDS:g} s"), (made.fees_bps, "fees"))
+        if bps > 0
+    ]
+    now = f"{2 * symbol.figures['quote_model']['half_width_bps'] / 100:.3g}"
     return (
-        f"{name} is filled ahead of moves against it: it captured {short_number(quality['spread_bps'])} bps, and "
-        f"{HORIZON_SECONDS:g} s later the mid was {short_number(quality['adverse_bps'])} bps worse; quote wider"
-        f"{_wider(name, run.symbols[name], -quality['mark_out_bps'])}{_centred(name, run.symbols[name])}"
+        f"quote {name} wider: strategy.symbols.{name}.min_spread_pct={rounded_up(width or 0.0)} (now {now}, % between "
+        f"bid and ask). Its quotes captured {made.spread_bps:.2f} bps and must pay {' and '.join(costs)}"
     )
 
 
-def _centred(name: str, symbol: SymbolFacts) -> str:
-    centre = symbol.better_fair_price
-    return f", or centre the quotes with strategy.symbols.{name}.fair_price={centre}" if centre else ""
+def _worst(run: RunFacts, amounts: Mapping[str, Decimal]) -> str | None:
+    """Return the pair that *Why* and *Where* tell of, where it is among these; else that with the least amount."""
+    told = story(run).pair or decisive_pair(run)
+    return told if told in amounts else min(amounts, key=lambda name: amounts[name], default=None)
 
 
 def _loses_beyond_chance(symbol: SymbolFacts) -> bool:
-    quality = symbol.quality.get("all")
-    if quality is None or quality["fills"] < LEAST_FILLS or quality["standard_error_bps"] is None:
+    quality = symbol.quality["maker"]
+    if quality["fills"] < LEAST_FILLS or quality["standard_error_bps"] is None:
         return False
-    return bool(quality["mark_out_bps"] + _ERRORS * quality["standard_error_bps"] < 0)
+    return bool(quality["net_bps"] + _ERRORS * quality["standard_error_bps"] < 0)
 
 
-def _wider(name: str, symbol: SymbolFacts, lacking_bps: float) -> str:
-    """Return the width at which each fill would have captured so much more, as the key of one pair."""
+def _width_pct(symbol: SymbolFacts, lacking_bps: float) -> float | None:
+    """Return the width at which each fill would have captured so much more; None for one that cannot be set."""
     model = symbol.figures["quote_model"]
-    if model is None or symbol.has_own_pricing:
-        return ""
-    width = 2 * (model["half_width_bps"] + lacking_bps) / 100
-    return f" (strategy.symbols.{name}.min_spread_pct={_rounded_up(width)})" if width <= _WIDEST_PCT else ""
-
-
-def _rounded_up(value: float) -> str:
-    """Return a number of two significant digits that is not below the given one."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return f"{math.ceil(round(value / unit, 6)) * unit:.4g}"
-
-
-_ADVICE_ON_EXITS: Final[Mapping[str, str]] = {
-    ExitReason.STOP_LOSS: "to reduce inventory before its stop {less_inventory}; a wider stop_loss_pct fires less",
-    ExitReason.TRAILING_STOP: (
-        "raise trailing_stop_activation until what it locks in, less trailing_stop_distance, pays a round trip's fees"
-    ),
-    ExitReason.TAKE_PROFIT: "raise take_profit_pct above a round trip's fees",
-    ExitReason.TIME_LIMIT: "a longer max_position_seconds leaves quotes the time to close the position",
-}
-
-
-def exits_lose(run: RunFacts) -> str | None:
-    """Advise where stops and targets lost money in all."""
-    rates, sums = run.rates(), {}
-    for reason, totals in run.exits.items():
-        if reason in _ADVICE_ON_EXITS and all(code in rates for code in totals["pnl"]):
-            sums[reason] = sum(
-                (Decimal(repr(value)) * rates[code] for code, value in totals["pnl"].items()), Decimal(0)
-            )
-    if not sums or sum(sums.values()) >= 0:
+    if model is None or symbol.has_own_pricing or symbol.takes_entries:
         return None
-    reason, worst = min(sums.items(), key=lambda item: item[1])
-    times = f"{counted(run.exits[reason]['count'], 'exit')} by {reason.replace('_', ' ')}"
-    advice = _ADVICE_ON_EXITS[reason].format(less_inventory=_less_inventory(run.symbols))
-    return f"exits lose: {times} made {signed_amount(float(worst), run.currency)}; {advice}"
+    width = 2 * (model["half_width_bps"] + lacking_bps) / 100
+    return float(width) if width <= _WIDEST_PCT else None
 
 
 _ADVICE_ON_LEVERS: Final[Mapping[str, str]] = {
@@ -321,8 +311,8 @@ def inventory_at_cap(run: RunFacts) -> str | None:
         return None
     name = max(shares, key=lambda key: shares[key])
     return (
-        f"inventory was at its cap {shares[name]:.0f} % of the time ({name}); for aggressive inventory reduction "
-        f"{_less_inventory({name: run.symbols[name]})}, or raise max_inventory"
+        f"inventory was at its cap {shares[name]:.0f} % of the time ({name}). For aggressive inventory reduction "
+        f"{_less_inventory({name: run.symbols[name]})}"
     )
 
 
@@ -358,20 +348,44 @@ def _moved_against(symbol: SymbolFacts) -> bool:
 
 
 def inventory_loses(run: RunFacts) -> str | None:
-    """Advise where a run lost, and holding inventory was at least half of its costs."""
-    costs = [amount for amount in run.parts if amount is not None and amount < 0]
-    lost = run.parts.inventory_revaluation
+    """Advise where inventory revaluation is among the largest costs of a loss."""
     is_loss = run.trading_pnl is not None and run.trading_pnl < 0
-    if not is_loss or lost is None or lost >= 0 or 2 * lost > sum(costs, Decimal(0)):
+    if not is_loss or "inventory_revaluation" not in story(run).costs:
         return None
-    known = {name: parts.inventory_revaluation or Decimal(0) for name, parts in run.pairs.items()}
-    name = min(known, key=lambda key: known[key])
+    lost = {
+        name: amount for name, parts in run.pairs.items() if (amount := parts.inventory_revaluation or 0) < 0
+    }
+    name = _worst(run, {name: Decimal(amount) for name, amount in lost.items()})
+    if name is None:
+        return None
     symbol = run.symbols[name]
     move = "" if symbol.move_pct is None else f" while its mid moved {symbol.move_pct:+.2f} %"
-    return (
-        f"holding inventory of {name} lost {unsigned_amount(float(-known[name]), run.currency)}{move}; to hold less, "
-        f"{_less_inventory({name: symbol})}, or lower strategy.symbols.{name}.max_inventory"
+    smaller = _half_inventory(symbol.params)
+    less = (
+        _less_inventory({name: symbol})
+        if smaller is None
+        else f"strategy.symbols.{name}.max_inventory={smaller} (now {_text(symbol.params['max_inventory'])})"
     )
+    effect = "" if smaller is None else ", and half of the inventory loses about half"
+    paid = unsigned_amount(float(-lost[name]), run.currency)
+    return f"hold less of {name}: {less}. Holding it lost {paid}{move}{effect}"
+
+
+def _text(value: Any) -> str:
+    """Return a parameter's value as it is written in a configuration."""
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _half_inventory(params: Mapping[str, Any]) -> str | None:
+    """Return half of ``max_inventory``; None where that is less than a quote, or not to be compared with one."""
+    number, _, unit = str(params.get("max_inventory")).partition(" ")
+    own = params.get("position_size")
+    size, _, of_size = str(params.get("position_size_usd") if own is None else own).partition(" ")
+    try:
+        half, least = Decimal(number) / 2, Decimal(size)
+    except InvalidOperation:
+        return None
+    return f"{half.normalize():f} {unit}".strip() if unit == of_size and half >= least else None
 
 
 def one_pair_loses(run: RunFacts) -> str | None:
@@ -389,10 +403,7 @@ def one_pair_loses(run: RunFacts) -> str | None:
     if smaller <= 0 or 100 * smaller < LEAST_LOSS_PCT * larger:
         return None
     lost, made = (signed_amount(float(amount), run.currency) for amount in (known[name], others))
-    return (
-        f"{name} made {lost}, the other pairs {made}; leave it out (delete it under strategy.symbols) or quote it "
-        f"wider (strategy.symbols.{name}.min_spread_pct)"
-    )
+    return f"{name} made {lost}, the other pairs {made}. To leave it out, delete it under strategy.symbols"
 
 
 def low_win_rate(run: RunFacts) -> str | None:
@@ -431,12 +442,12 @@ RULES: Final[tuple[Rule, ...]] = (
     limits_exhausted,
     takes_liquidity,
     fees_above_width,
-    fees_above_edge,
-    adverse_above_spread,
+    quote_wider,
+    trailing_stop_in_fees,
     exits_lose,
+    inventory_loses,
     trend,
     inventory_at_cap,
-    inventory_loses,
     one_pair_loses,
     no_fills,
     low_win_rate,
@@ -444,23 +455,40 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 """Rules, the gravest first; a rule's name is its function's."""
 _ANSWERS: Final[Mapping[str, frozenset[Rule]]] = {
-    "fees": frozenset({takes_liquidity, fees_above_width, fees_above_edge}),
-    "adverse_selection": frozenset({adverse_above_spread}),
-    "inventory_revaluation": frozenset({trend, inventory_at_cap, inventory_loses, exits_lose}),
-    "spread_captured": frozenset({takes_liquidity, exits_lose}),
+    "maker_fees": frozenset({takes_liquidity, fees_above_width, quote_wider}),
+    "taker_fees": frozenset({takes_liquidity, trailing_stop_in_fees, exits_lose}),
+    "adverse_selection": frozenset({quote_wider}),
+    "inventory_revaluation": frozenset({inventory_loses, trend, inventory_at_cap}),
+    "spread_captured": frozenset({takes_liquidity, trailing_stop_in_fees, exits_lose}),
 }
 """Rules about each part of a result; those of the part that cost most come ahead of the others."""
+_SAME: Final = ((fees_above_width, quote_wider),)
+"""Rules with one remedy, of which only the first that applies is told."""
+_REMEDIES: Final = frozenset(rule for rules in _ANSWERS.values() for rule in rules)
 
 
 def suggestions(run: RunFacts) -> list[tuple[str, str]]:
     """Return the name and the words of each rule that applies to a run, the most useful first.
 
-    A halt comes first, and where nothing at all was filled, why; then what the largest cost asks for.
+    Where nothing at all was filled, why comes first, as a halt does that no loss led to; then what the largest costs
+    ask for, and after it a halt that followed from them.
     """
-    first = {halted} if run.fills else {halted, no_fills}
-    asked = _ANSWERS.get(largest_cost(run.parts), frozenset[Rule]())
-    order = sorted(RULES, key=lambda rule: 0 if rule in first else 1 if rule in asked else 2)
-    return [(rule.__name__, text) for rule in order if (text := rule(run)) is not None]
+    costs = story(run).costs
+    told = {rule: text for rule in RULES if (text := rule(run)) is not None}
+    is_consequence = run.fills and any(limit.key in told.get(halted, "") for limit in _HALT_LIMITS.values())
+
+    def rank(rule: Rule) -> float:
+        if rule in {halted, no_fills}:
+            return (len(costs) if is_consequence else 0) if rule is halted else (9 if run.fills else 0)
+        of_costs = [rule in _ANSWERS.get(name, ()) for name in costs]
+        return of_costs.index(True) + 0.5 if True in of_costs else 8
+
+    order = sorted(told, key=rank)
+    for rules in _SAME:
+        order = [rule for rule in order if rule not in rules or rule is next(r for r in order if r in rules)]
+    if _REMEDIES & set(order):
+        order = [rule for rule in order if rule is not low_win_rate]
+    return [(rule.__name__, told[rule]) for rule in order]
 
 
 def _share_pct(seconds: float, of_seconds: float) -> float:

@@ -18,7 +18,7 @@ from mm_nautilus.report.money import (
     signed_amount,
     unsigned_amount,
 )
-from mm_nautilus.report.places import hour_words, pair_words, side_words
+from mm_nautilus.report.places import exit_words, hour_words, pair_words, side_words
 from mm_nautilus.report.run_facts import RunFacts
 from mm_nautilus.report.stretches import Stretches
 from mm_nautilus.system.moments import moment
@@ -61,6 +61,7 @@ def answer(run: RunFacts) -> dict[str, Any]:
         "by_time": None if run.stretches is None else _by_time(run.stretches),
         "missing": missing,
         "compared": compared,
+        "why": _why_words(run),
         "next": [{"rule": name, "text": text} for name, text in rules],
         "lines": [
             _result_line(run, missing),
@@ -165,17 +166,24 @@ def _where_line(run: RunFacts) -> str:
     """Return the pair, the time and, where it is more than chance, the side that lost or made most."""
     if not run.fills or run.trading_pnl is None:
         return f"Where: {'there was no fill' if not run.fills else 'not known, as the result is not'}"
-    found = [words for words in (pair_words(run), hour_words(run), side_words(run)) if words]
+    found = [words for words in (pair_words(run), exit_words(run), hour_words(run), side_words(run)) if words]
     return f"Where: {'; '.join(found)}"
 
 
-def _why_line(run: RunFacts, missing: Sequence[str]) -> str:
-    """Return in words which part decided, and the sum of all."""
-    result, currency = run.trading_pnl, run.currency
-    if result is None:
-        return "Why: not known, as the result is not"
+def _why_words(run: RunFacts) -> str:
+    """Return in words what decided."""
+    if run.trading_pnl is None:
+        return "not known, as the result is not"
     if not run.fills:
-        return "Why: without a fill nothing is won or lost"
+        return "without a fill nothing is won or lost"
+    return cause(run)
+
+
+def _why_line(run: RunFacts, missing: Sequence[str]) -> str:
+    """Return in words what decided, and the sum of all."""
+    result, currency = run.trading_pnl, run.currency
+    if result is None or not run.fills:
+        return f"Why: {_why_words(run)}"
     shown = [(words, float(amount)) for words, amount in worded(run.parts, currency) if amount is not None]
     total = float(result)
     decimals = shared_decimals([total, *(amount for _, amount in shown)], currency)
@@ -187,23 +195,19 @@ def _why_line(run: RunFacts, missing: Sequence[str]) -> str:
     )
     is_told = any(words == REST for words, _ in shown) and missing
     reasons = f" ({'; '.join(missing)})" if is_told else ""
-    return f"Why: {cause(run)}: {signed_amount(total, currency, decimals)} = {added}{reasons}"
+    return f"Why: {_why_words(run)}: {signed_amount(total, currency, decimals)} = {added}{reasons}"
 
 
-def change_words(rules: Sequence[tuple[str, str]]) -> tuple[str, int]:
-    """Return what to change first, of the rules that apply, and how many of them that has: with a halt two."""
+def change_words(rules: Sequence[tuple[str, str]]) -> str:
+    """Return what to change first, of the rules that apply, and a halt that followed from what lost."""
     if not rules:
-        return "nothing stands out; change one value with --set, run again and mm-nautilus compare both", 0
-    name, text = rules[0]
-    if name == halted.__name__ and len(rules) > 1:  # what it lost by is in the next
-        return f"{text}. Also, {rules[1][1]}", 2
-    return text, 1
+        return "nothing stands out; change one value with --set, run again and mm-nautilus compare both"
+    (_, text), *others = rules
+    return ". Also, ".join([text, *(words for name, words in others if name == halted.__name__)])
 
 
 def _change_line(rules: Sequence[tuple[str, str]]) -> str:
-    text, told = change_words(rules)
-    more = f" ({len(rules) - told} more in the report)" if len(rules) > told else ""
-    return f"Change: {text}{more}"
+    return f"Change: {change_words(rules)}"
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -39,6 +39,8 @@ class AnswerFill(NamedTuple):
     """The mid `HORIZON_SECONDS` later, in quote currency; None where the run had ended or that lies in a gap."""
     meets_end: bool = True
     """Whether the run ended within `HORIZON_SECONDS`, so that all of the move to its end is adverse selection."""
+    is_maker: bool | None = True
+    """Whether it made liquidity; None where the venue did not say."""
 
     @property
     def signed(self) -> Decimal:
@@ -52,7 +54,12 @@ class Parts(NamedTuple):
     spread_captured: Decimal | None
     adverse_selection: Decimal | None
     inventory_revaluation: Decimal | None
-    fees: Decimal | None
+    maker_fees: Decimal | None
+    """Of fills that made liquidity; rebates are positive."""
+    taker_fees: Decimal | None
+    """Of fills that took it, as exits at market do."""
+    other_fees: Decimal | None
+    """Of fills whose liquidity the venue did not say."""
     unattributed: Decimal | None
     """What the others lack of the result."""
 
@@ -63,20 +70,27 @@ class Parts(NamedTuple):
             return None
         return self.spread_captured + self.adverse_selection
 
+    @property
+    def fees(self) -> Decimal | None:
+        """All fees, negative where they cost."""
+        return known_sum((self.maker_fees, self.taker_fees, self.other_fees))
+
     @classmethod
     def of(
         cls,
-        fills: Iterable[AnswerFill] | None,
+        fills: Sequence[AnswerFill],
         valuation: Valuation | None,
         fees: Decimal | None,
         result: Decimal | None,
+        *,
+        has_mids: bool = True,
     ) -> Self:
         """Return the parts of one pair's result.
 
-        `fills` are None without traces; one whose mid is not known is not attributed. `fees` are what was charged,
-        `result` the pair's PnL, both in the report currency. For a fill of `n` units at the price `p`, in the direction
-        `d` (1 bought, -1 sold), with the mid `m` at the fill, `m_h` `HORIZON_SECONDS` later, and the value `v` of a
-        unit at the end of the run::
+        Without traces no mids are known; a fill whose mid is not known is not attributed. `fees` are what was charged
+        in all, `result` the pair's PnL, both in the report currency. For a fill of `n` units at the price `p`, in the
+        direction `d` (1 bought, -1 sold), with the mid `m` at the fill, `m_h` `HORIZON_SECONDS` later, and the value
+        `v` of a unit at the end of the run::
 
             spread_captured       = sum of d * n * (m - p)
             adverse_selection     = sum of d * n * (m_h - m)
@@ -86,10 +100,9 @@ class Parts(NamedTuple):
         """
         with localcontext() as context:
             context.prec = _PRECISION
-            charged = None if fees is None else (-fees).quantize(_DIGITS)
-            spread, adverse, revaluation = _moves(fills, valuation)
-            rest = _rest(result, spread, adverse, revaluation, charged)
-            return cls(spread, adverse, revaluation, charged, rest)
+            charged = _charged(fills, valuation, fees)
+            moves = _moves(fills if has_mids else None, valuation)
+            return cls(*moves, *charged, _rest(result, *moves, *charged))
 
     @classmethod
     def total(cls, pairs: Sequence["Parts"], result: Decimal | None) -> Self:
@@ -100,11 +113,25 @@ class Parts(NamedTuple):
         """
         with localcontext() as context:
             context.prec = _PRECISION
-            spread, adverse, revaluation, fees = (
-                known_sum(pair[number] for pair in pairs) if pairs else None for number in range(4)
-            )
-            rest = _rest(result, spread, adverse, revaluation, fees)
-            return cls(spread, adverse, revaluation, fees, rest)
+            sums = [
+                known_sum(pair[number] for pair in pairs) if pairs else None
+                for number in range(len(cls._fields) - 1)
+            ]
+            return cls._make((*sums, _rest(result, *sums)))
+
+
+def _charged(
+    fills: Sequence[AnswerFill], valuation: Valuation | None, fees: Decimal | None
+) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+    """Return the fees of makers, of takers and others, negative where they cost; they add up to all, to the digit."""
+    if fees is None or valuation is None:
+        return None, None, None
+    made, took = (
+        sum((fill.fee for fill in fills if fill.is_maker is kind), Decimal(0)) * valuation.quote
+        for kind in (True, False)
+    )
+    taker, other = (-took).quantize(_DIGITS), (made + took - fees).quantize(_DIGITS)
+    return (-fees).quantize(_DIGITS) - taker - other, taker, other
 
 
 def _rest(result: Decimal | None, *parts: Decimal | None) -> Decimal | None:

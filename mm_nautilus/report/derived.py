@@ -45,7 +45,7 @@ def read_run(folder: Path) -> RunFiles:
     """
     files = RunFiles.read(folder)
     refuse_damaged(files.summary, folder)
-    is_whole = files.is_complete and "pairs" in files.summary.get("answer", {})
+    is_whole = files.is_complete and "maker_fees" in files.summary.get("answer", {}).get("parts", {})
     return files if is_whole else replace(files, summary=complete_summary(files))
 
 
@@ -213,8 +213,8 @@ def _facts(files: RunFiles, tables: Mapping[str, _Fills]) -> dict[str, SymbolFac
             uses_trailing_stop=bool(params[symbol].get("use_trailing_stop")),
             inventory_lever=_inventory_lever(params[symbol]),
             quality=_side_quality(*tables[symbol]) if files.has_traces else {},
-            better_fair_price=_better_fair_price(params[symbol]),
             takes_entries=params[symbol].get("entry_order") == "taker",
+            params=params[symbol],
         )
     return found
 
@@ -241,12 +241,13 @@ def _answer_fills(
     end_ns = nanoseconds(datetime.fromisoformat(files.summary["period"]["end"]))
     amounts = (table[name].to_pylist() for name in ("price", "quantity", "commission"))
     near, far = ([_known_mid(mid, half_tick) for mid in mids[at].tolist()] for at in (0.0, HORIZON_SECONDS))
-    rows = zip(times(table).tolist(), texts(table, "side"), *amounts, near, far, strict=True)
+    kinds = ({"MAKER": True, "TAKER": False}.get(code or "") for code in texts(table, "liquidity"))
+    rows = zip(times(table).tolist(), texts(table, "side"), *amounts, near, far, kinds, strict=True)
     is_ended = files.summary["status"] not in {"starting", "running"}
     horizon_ns = round(HORIZON_SECONDS * SECOND_NS)
     return tuple(
-        AnswerFill(ts_ns, side == "BUY", price, quantity, fee, mid, later, ts_ns + horizon_ns > end_ns)
-        for ts_ns, side, price, quantity, fee, mid, later in rows
+        AnswerFill(ts_ns, side == "BUY", price, quantity, fee, mid, later, ts_ns + horizon_ns > end_ns, kind)
+        for ts_ns, side, price, quantity, fee, mid, later, kind in rows
         if is_ended or ts_ns <= end_ns
     )
 
@@ -272,13 +273,6 @@ def _inventory_lever(params: Mapping[str, Any]) -> str:
     return "gamma" if (params.get("gamma") or 0.0) < LARGEST_GAMMA else "largest gamma"
 
 
-def _better_fair_price(params: Mapping[str, Any]) -> str:
-    """Return a fair price that knows more of the book: the micro-price only where a calibration has its table."""
-    known = ("mid", "weighted_mid", *(("microprice",) if params.get("calibration") is not None else ()))
-    own = params.get("fair_price", known[0])
-    return "" if params.get("pricing") is not None or own not in known[:-1] else known[-1]
-
-
 def _fill_quality(
     table: pa.Table, mids: Mapping[float, NDArray[np.float64]]
 ) -> dict[str, list[dict[str, Any]]]:
@@ -300,9 +294,10 @@ def _fill_quality(
 
 
 def _side_quality(table: pa.Table, mids: Mapping[float, NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
-    """Return what one symbol's fills, those of both sides and of each, were worth at the attribution's horizon."""
+    """Return what one symbol's fills of each side, and those that made liquidity, were worth at the horizon."""
     fills = _own_fills(table, mids)
-    chosen = {"all": fills.direction != 0, "buys": fills.direction > 0, "sells": fills.direction < 0}
+    maker = _array(table, "liquidity") == _LIQUIDITY["maker"]
+    chosen = {"maker": maker, "buys": fills.direction > 0, "sells": fills.direction < 0}
     return {
         name: asdict(fill_quality(fills.where(kept), {HORIZON_SECONDS: mids[HORIZON_SECONDS][kept]})[1])
         for name, kept in chosen.items()

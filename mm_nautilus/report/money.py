@@ -71,3 +71,9 @@ def unsigned_amount(value: float, currency: str, decimals: int = 0) -> str:
     if not is_dollar(currency):
         return f"{number} {currency}"
     return f"-${number[1:]}" if number.startswith("-") else f"${number}"
+
+
+def rounded_up(value: float) -> str:
+    """Return a number of two significant digits that is not below the given one."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(round(value / unit, 6)) * unit:.4g}"

@@ -270,17 +270,19 @@ def _account(summary: Mapping[str, Any]) -> list[tuple[str, Cell]]:
 
 def _answer_cells(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the lines in parts, every suggestion that is not among them, and the result's sign."""
-    change, told = change_words([(entry["rule"], entry["text"]) for entry in answer["next"]])
+    change = change_words([(entry["rule"], entry["text"]) for entry in answer["next"]])
     lines = []
     for index, line in enumerate(answer["lines"]):
         label, _, text = line.partition(": ")
-        is_labelled = label in _LABELS
+        is_labelled, key = label in _LABELS, pointer("answer", "lines", str(index))
+        if label == "Why":  # the sum that follows is the chart beside it
+            text, key = answer["why"], pointer("answer", "why")
         amount = re.match("[^,;]*", text)
         lines.append(
             {
-                "key": pointer("answer", "lines", str(index)),
+                "key": key,
                 "label": label if is_labelled else "",
-                "text": change if label == "Change" else text if is_labelled else line,
+                "text": text if is_labelled else line,
                 "amount": amount.group() if amount else "",
             }
         )
@@ -290,7 +292,7 @@ def _answer_cells(answer: Mapping[str, Any]) -> dict[str, Any]:
     ]
     result = answer["result"]
     sign = "" if not result else "gain" if result > 0 else "loss"
-    return {"lines": lines, "next": suggested[told:], "sign": sign}
+    return {"lines": lines, "next": [cell for cell in suggested if cell.text not in change], "sign": sign}
 
 
 def _answer_table(answer: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:

@@ -8,8 +8,10 @@ from typing import Any, Final
 from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.money import shared_decimals, signed_amount
 from mm_nautilus.report.run_facts import RunFacts
+from mm_nautilus.report.run_files import exact_amount
 from mm_nautilus.report.stretches import HOUR_MINUTES, MINUTE_NS
 from mm_nautilus.system.moments import moment
+from mm_nautilus.system.plain_text import counted
 
 _LEAST_FILLS: Final = 10
 """Fills of a side below which the sides are not compared."""
@@ -30,6 +32,51 @@ def pair_words(run: RunFacts) -> str:
     words = {pair: signed_amount(float(amount), run.currency, decimals) for pair, amount in known.items()}
     others = ", ".join(f"{pair} {text}" for pair, text in words.items() if pair != name)
     return f"{name} {words[name]} ({others})"
+
+
+def exit_words(run: RunFacts) -> str:
+    """Return the trades of a loss by what closed them, where exits lost more of it than the pair named."""
+    result, found = run.trading_pnl, exit_results(run)
+    lost = sum((amount for _, amount in found.values() if amount < 0), Decimal(0))
+    worst = min(_results(run).values(), default=Decimal(0))
+    if result is None or result >= 0 or lost >= min(worst, result / 2):
+        return ""
+    trades = sum(int(symbol.figures["trades"]) for symbol in run.symbols.values())
+    realized = _realized(run)
+    quoted = trades - sum(count for count, _ in found.values())
+    rows = [(reason.replace("_", " "), count, amount) for reason, (count, amount) in found.items()]
+    if realized is not None and quoted > 0:
+        rows.append(("fills of the quotes", quoted, realized - sum(amount for _, amount in found.values())))
+    decimals = shared_decimals([float(amount) for *_, amount in rows], run.currency)
+    words = [
+        f"{counted(count, 'trade')} closed by {name} {signed_amount(float(amount), run.currency, decimals)}"
+        for name, count, amount in sorted(rows, key=lambda row: row[2])
+    ]
+    return ", ".join(words)
+
+
+def exit_results(run: RunFacts) -> dict[str, tuple[int, Decimal]]:
+    """Return the trades that each kind of exit closed and their PnL in the report currency; none not known there."""
+    rates = run.rates()
+    return {
+        reason: (
+            int(totals["trades"]),
+            sum((Decimal(repr(value)) * rates[code] for code, value in totals["pnl"].items()), Decimal(0)),
+        )
+        for reason, totals in run.exits.items()
+        if totals["pnl"].keys() <= rates.keys()
+    }
+
+
+def _realized(run: RunFacts) -> Decimal | None:
+    """Return what all trades made; None where it is not known in the report currency, or has open fees in it."""
+    total = Decimal(0)
+    for symbol in run.symbols.values():
+        amount = exact_amount(symbol.figures["exact"].get("realized_pnl", ""))
+        if amount is None or symbol.valuation is None or symbol.figures.get("inventory"):
+            return None
+        total += amount * symbol.valuation.quote
+    return total
 
 
 def decisive_pair(run: RunFacts) -> str | None:
@@ -62,13 +109,15 @@ def hour_words(run: RunFacts) -> str:
     start = moment(stretches.starts_ns[row])
     end = moment(stretches.starts_ns[row] + stretches.minutes * MINUTE_NS)
     day = f"{start:%Y-%m-%d} " if run.seconds > _DAY_SECONDS else ""
-    unit = "hour" if stretches.minutes == HOUR_MINUTES else _minutes(stretches.minutes)
+    unit = "hours" if stretches.minutes == HOUR_MINUTES else _minutes(stretches.minutes)
     made = signed_amount(float(amount), run.currency)
-    return f"{'worst' if is_loss else 'best'} {unit} {day}{start:%H:%M} to {end:%H:%M} UTC {made}"
+    scope = "all pairs: " if len(run.symbols) > 1 else ""
+    when = f"{day}{start:%H:%M} to {end:%H:%M} UTC"
+    return f"{scope}{'worst' if is_loss else 'best'} of the {unit} {when} {made}"
 
 
 def _minutes(number: int) -> str:
-    return "minute" if number == 1 else f"{number} minutes"
+    return "minutes" if number == 1 else f"{number}-minute stretches"
 
 
 def side_words(run: RunFacts) -> str:

@@ -18,20 +18,28 @@ PARTS: Final = {
     "spread_captured": "spread captured",
     "adverse_selection": "adverse selection",
     "inventory_revaluation": "inventory revaluation",
-    "fees": "fees",
+    "maker_fees": "maker fees",
+    "taker_fees": "taker fees",
+    "other_fees": "other fees",
     "unattributed": "not attributed",
 }
 """The parts of a result in the order of the bridge."""
+_FEES: Final = frozenset({"maker_fees", "taker_fees", "other_fees"})
 
 
 def shown_parts(answer: Mapping[str, Any]) -> list[str]:
-    """Return the parts that are known; what is not attributed only where its digits would not all be 0."""
+    """Return the parts that are known; fees of 0, and a rest whose digits would all be 0, are left out."""
     parts, least = answer["parts"], 0.5 * 10.0 ** -amount_decimals(answer["currency"])
-    return [
-        name
-        for name in PARTS
-        if parts[name] is not None and (name != "unattributed" or abs(parts[name]) >= least)
-    ]
+    pairs = answer["pairs"].values()
+
+    def is_shown(name: str) -> bool:
+        if parts[name] is None:
+            return False
+        if name in _FEES:
+            return any(found["parts"][name] for found in (answer, *pairs))
+        return name != "unattributed" or abs(parts[name]) >= least
+
+    return [name for name in PARTS if is_shown(name)]
 
 
 def bridge_figure(answer: Mapping[str, Any]) -> Figure:

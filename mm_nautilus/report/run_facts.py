@@ -30,11 +30,10 @@ class SymbolFacts:
     """Parameter by which its prices lean further against inventory; ``use_reservation_price`` where they do not,
     ``pricing`` where a function of the user's decides over centre and width."""
     quality: Mapping[str, Figures] = field(default_factory=dict)
-    """What ``all``, ``buys`` and ``sells`` were worth at the attribution's horizon, as `FillQuality`; empty without
-    traces."""
-    better_fair_price: str = ""
-    """A ``fair_price`` that knows more of the book than the one in force; empty where there is none."""
-
+    """What the ``buys``, the ``sells`` and those of the ``maker`` were worth at the attribution's horizon, as
+    `FillQuality`; empty without traces."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Its parameters in the configuration."""
     takes_entries: bool = False
     """Whether its entries are marketable orders, which no width and no reservation price concerns."""
 
@@ -106,10 +105,11 @@ class RunFacts:
         """The parts of each pair's result; what earlier sessions had made, their fees among it, is not attributed."""
         return {
             name: Parts.of(
-                symbol.fills if self.has_traces else None,
+                symbol.fills,
                 symbol.valuation,
                 symbol.fees_of_fills if self.is_resumed else symbol.fees,
                 symbol.result,
+                has_mids=self.has_traces,
             )
             for name, symbol in self.symbols.items()
         }
@@ -125,6 +125,12 @@ class RunFacts:
         if self.is_resumed:
             return None
         return known_sum(symbol.turnover for symbol in self.symbols.values())
+
+    def shared(self, key: str) -> Any:
+        """Return the value of a parameter that all pairs share; the text ``unset`` where they have none or several."""
+        values = [symbol.params.get(key) for symbol in self.symbols.values()]
+        is_one = values and values[0] is not None and values.count(values[0]) == len(values)
+        return values[0] if is_one else "unset"
 
     def rates(self) -> dict[str, Decimal]:
         """Return the value of one unit of each quote currency, as far as it is known."""

@@ -292,15 +292,17 @@ def _answer_figures(run: FinishedRun, found: dict[str, Any]) -> dict[str, Any]:
     for symbol in (None, *symbols):
         rows = fills.symbol.notna() if symbol is None else fills.symbol == symbol
         parts = {name: float(amounts[rows].sum()) for name, amounts in moves.items()}
+        for kind in ("maker", "taker"):
+            paid = rows & (fills.liquidity == kind.upper())
+            parts[f"{kind}_fees"] = -float((fills.commission.astype(float) * quote)[paid].sum())
         turnover = float((price * quote * fills.quantity.astype(float))[rows].sum())
         if symbol is None:
             where: tuple[str, ...] = ("answer",)
-            result, parts["fees"] = found[pointer("equity", "trading_pnl")], -found[pointer("equity", "fees")]
+            result = found[pointer("equity", "trading_pnl")]
         else:
             where = ("answer", "pairs", symbol)
             rate = _last_rate(run, symbol.partition("/")[2])
-            result, charged = (found[pointer("symbols", symbol, name)] for name in ("total_pnl", "fees"))
-            result, parts["fees"] = rate * result, -rate * charged
+            result = rate * found[pointer("symbols", symbol, "total_pnl")]
         parts["unattributed"] = result - sum(parts.values())
         figures |= {pointer(*where, "parts", name): value for name, value in parts.items()}
         figures |= {
