@@ -199,12 +199,13 @@ def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
                 ("fees", [-quality["fees_bps"] for _, quality in entries], "@muted", ""),
             )
         ),
-        _mark("mark-out, before fees", x, entries, "mark_out_bps", "diamond-open"),
+        _mark("mark-out, before fees", x, entries, "mark_out_bps", "diamond"),
+        _edge(x, entries, "net_bps"),
         _mark("net of fees", x, entries, "net_bps", "line-ew-open"),
     ]
     return figure(
         traces,
-        ["bps of the fills' value"],
+        ["maker fills, bps of their value"],
         [1],
         pixels=420,
         barmode="relative",
@@ -233,11 +234,35 @@ def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: 
             [quality["fills"], error] for (_, quality), error in zip(entries, errors, strict=True)
         ],
         "error_y": {"type": "data", "array": errors, "visible": is_shown, "color": "@text", "thickness": 1},
-        "marker": {"symbol": symbol, "size": 12, "color": "@text", "line": {"width": 2, "color": "@text"}},
+        "marker": {
+            "symbol": symbol,
+            "size": 12,
+            "color": "@text" if symbol.endswith("-open") else "@paper",
+            "line": {"width": 2, "color": "@text"},
+        },
         "hovertemplate": (
             f"%{{x}}: {name} %{{y:+.2f}} bps, standard error %{{customdata[1]:.2f}} bps, "
             "fills %{customdata[0]:,}<extra></extra>"
         ),
+    }
+
+
+def _edge(x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: str) -> Figure:
+    """Return what parts the lines of marks from the bars behind them, in both palettes."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "net of fees",
+        "x": list(x),
+        "y": [quality[key] for _, quality in entries],
+        "marker": {
+            "symbol": "line-ew-open",
+            "size": 16,
+            "color": "@paper",
+            "line": {"width": 6, "color": "@paper"},
+        },
+        "showlegend": False,
+        "hoverinfo": "skip",
     }
 
 

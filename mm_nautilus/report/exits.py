@@ -1,6 +1,7 @@
-"""The trailing stops of a run that were hit: their paths, and small charts of them on one scale."""
+"""What reduced positions, and the trailing stops that were hit: their paths, and small charts of them on one scale."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from mm_nautilus.pricing.exits import ExitReason
 from mm_nautilus.report.figures import min_max_rows
-from mm_nautilus.report.fill_rows import FillRows
+from mm_nautilus.report.fill_rows import FillRows, reason_name
+from mm_nautilus.report.money import shared_decimals, signed_amount, unsigned_amount
+from mm_nautilus.report.rows import NONE
 from mm_nautilus.report.run_files import RunFiles, numbers, texts, times
+from mm_nautilus.report.tables import Cell, Rows, exit_table
 from mm_nautilus.system.moments import SECOND_NS, moment
 
 type Floats = NDArray[np.float64]
@@ -34,6 +38,8 @@ class TrailPath:
     ts_ns: int
     """When the exit was filled first, nanoseconds since the epoch."""
     is_long: bool
+    move_bps: float
+    """How far the prices of its trades were from the entry, bps in the position's favour, before fees."""
     pnl_bps: float
     """What the exit's trades made, net of the fees of both ends, bps of the entry's value."""
     seconds: Floats
@@ -41,6 +47,59 @@ class TrailPath:
     price_bps: Floats
     trail_bps: Floats
     """The exit price and, from its arming on, the stop, bps from the entry in the position's favour, before fees."""
+
+
+def exit_rows(exits: Mapping[str, Any], fills: Mapping[str, FillRows], currencies: Mapping[str, str]) -> Rows:
+    """Return what reduced positions: each exit, what quotes and signals did, and all of them, which is their sum.
+
+    Columns are the orders, which only exits have, trades, their PnL and the fees of all fills of that kind; amounts of
+    several currencies stand beside each other. `currencies` are the symbols' quote currencies.
+    """
+    purposes = {purpose for rows in fills.values() for purpose in rows.purposes}
+    others = {reason_name(name): _sums(fills, currencies, {name}) for name in sorted(purposes - exits.keys())}
+    others = {name: sums for name, sums in others.items() if sums[0]} | {
+        "all": _sums(fills, currencies, purposes)
+    }
+    fees = [_amounts(_sums(fills, currencies, {reason})[2], unsigned_amount) for reason in exits]
+    return [
+        *((name, [*cells, fee]) for (name, cells), fee in zip(exit_table(exits), fees, strict=True)),
+        *(
+            (
+                name,
+                [
+                    Cell(NONE),
+                    Cell(f"{trades:,}"),
+                    _amounts(pnl, signed_amount),
+                    _amounts(paid, unsigned_amount),
+                ],
+            )
+            for name, (trades, pnl, paid) in others.items()
+        ),
+    ]
+
+
+type _Amounts = dict[str, float]
+
+
+def _sums(
+    fills: Mapping[str, FillRows], currencies: Mapping[str, str], purposes: Set[str]
+) -> tuple[int, _Amounts, _Amounts]:
+    """Return how many trades fills of some purposes made, their PnL and the fees of all these fills, by currency."""
+    trades, pnl, fees = 0, defaultdict[str, float](float), defaultdict[str, float](float)
+    for symbol, rows in fills.items():
+        own = np.array([purpose in purposes for purpose in rows.purposes], dtype=np.bool_)
+        reduced = own & rows.is_trade
+        trades += int(reduced.sum())
+        if reduced.any():
+            pnl[currencies[symbol]] += float(rows.trade_pnl[reduced].sum())
+        if own.any():
+            fees[currencies[symbol]] += float(rows.fee[own].sum())
+    return trades, pnl, fees
+
+
+def _amounts(amounts: _Amounts, write: Callable[[float, str, int], str]) -> Cell:
+    texts = (write(value, code, shared_decimals([value], code)) for code, value in amounts.items())
+    return Cell(", ".join(texts) or NONE, (), write is signed_amount and len(amounts) == 1)
 
 
 def trail_paths(files: RunFiles, fills: Mapping[str, FillRows]) -> list[TrailPath]:
@@ -83,6 +142,7 @@ def _trail_path(files: RunFiles, rows: FillRows, group: list[int]) -> TrailPath 
         rows.symbol,
         int(rows.ts_ns[group[0]]),
         is_long,
+        float(np.nansum(rows.move_bps[group] * rows.closed[group])) / closed if closed else np.nan,
         float(_BPS * np.nansum(rows.trade_pnl[group]) / (entry * closed)) if closed else np.nan,
         (moments[part] - at_ns) / 1e9,
         sign * _BPS * (prices[part] / entry - 1.0),
@@ -124,6 +184,7 @@ def _panel(path: TrailPath, low: float, high: float) -> dict[str, Any]:
 
     return {
         "title": f"{path.symbol} {moment(path.ts_ns):%H:%M:%S} {'long' if path.is_long else 'short'}",
+        "move_bps": path.move_bps,
         "pnl_bps": path.pnl_bps,
         "ms": path.ts_ns // 1_000_000,
         "symbol": path.symbol,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mm_nautilus.report.attribution import HORIZON_SECONDS
 from mm_nautilus.report.derived import mids_of_fills
 from mm_nautilus.report.figures import pack
-from mm_nautilus.report.money import amount_decimals, is_dollar, unsigned_amount
+from mm_nautilus.report.money import amount_decimals, is_dollar, shared_decimals, unsigned_amount
 from mm_nautilus.report.run_files import RunFiles, numbers, recorded_times, texts, times
 
 type Floats = NDArray[np.float64]
@@ -18,6 +18,8 @@ type Ints = NDArray[np.int64]
 MOST_ROWS: Final = 20_000
 """Fills that the page carries of one symbol."""
 _MOST_DIGITS: Final = 12
+_SMALL_SHARE: Final = 0.1
+"""Share of a column's amounts that may be too small for its digits; those are written with two significant ones."""
 _BPS: Final = 10_000.0
 _BPS_UNIT: Final = 1e-3
 _NS_PER_MS: Final = 1_000_000
@@ -119,12 +121,15 @@ def kept_rows(rows: FillRows, most: int = MOST_ROWS) -> Ints:
     return np.unique(chosen)
 
 
-def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: int) -> dict[str, Any]:
+def fill_view(
+    rows: FillRows, figures: dict[str, Any], report_currency: str, start_ns: int, decimals: int
+) -> dict[str, Any]:
     """Return what the page's script makes tables and marks of.
 
     `figures` are the symbol's in the summary, `start_ns` the start of what is drawn, nanoseconds since the epoch,
     `decimals` those of a mid. ``rate`` makes amounts of several currencies comparable: their value in the report
-    currency at the run's last mids, None where that is not known.
+    currency at the run's last mids, None where that is not known. ``digits`` write an amount in full, ``shown_digits``
+    as it is read beside the others of its column.
     """
     kept = kept_rows(rows)
     names = tuple(sorted(set(rows.purposes)))
@@ -157,11 +162,17 @@ def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: 
         "is_dollar": is_dollar(figures["currency"]),
         "decimals": decimals,
         "digits": digits,
+        "shown_digits": {
+            "fee": shown_digits(figures["currency"], rows.fee),
+            "pnl": shown_digits(figures["currency"], rows.trade_pnl),
+        },
+        "report_currency": report_currency,
+        "is_report_dollar": is_dollar(report_currency),
         "rate": value / turnover if turnover and value is not None else None,
         "open_fees": rows.open_fees,
-        "open_fees_text": unsigned_amount(rows.open_fees, figures["currency"], digits),
+        "open_fees_text": unsigned_amount(rows.open_fees, figures["currency"]),
         "mark_out_seconds": HORIZON_SECONDS,
-        "purposes": [_REASONS.get(name, name.replace("_", " ")) for name in names],
+        "purposes": [reason_name(name) for name in names],
         "start_ms": start_ns // _NS_PER_MS,
         "rows": len(rows.ts_ns),
         "trades": int(rows.is_trade.sum()),
@@ -171,7 +182,17 @@ def fill_view(rows: FillRows, figures: dict[str, Any], start_ns: int, decimals: 
 
 
 _REASONS: Final = {"quote": "quote fill", "entry": "signal"}
-"""Purposes of orders as reasons of a trade; an exit's has its own name."""
+
+
+def reason_name(purpose: str) -> str:
+    """Return an order's purpose as the reason of a trade."""
+    return _REASONS.get(purpose, purpose.replace("_", " "))
+
+
+def shown_digits(currency: str, column: Floats) -> int:
+    """Return the digits after the decimal point that amounts of a column share: enough for nine in ten of them."""
+    sizes = np.abs(column[~np.isnan(column) & (column != 0)])
+    return shared_decimals([float(np.quantile(sizes, _SMALL_SHARE))] if len(sizes) else [], currency)
 
 
 def amount_digits(currency: str, *columns: Floats) -> int:

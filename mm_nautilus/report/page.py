@@ -18,7 +18,7 @@ from mm_nautilus.report.charts import (
     reasons_figure,
 )
 from mm_nautilus.report.derived import read_run
-from mm_nautilus.report.exits import trail_panels, trail_paths
+from mm_nautilus.report.exits import exit_rows, trail_panels, trail_paths
 from mm_nautilus.report.figures import Figure
 from mm_nautilus.report.fill_rows import fill_rows, fill_view
 from mm_nautilus.report.folded import folded_words
@@ -50,7 +50,6 @@ from mm_nautilus.report.tables import (
     FEE_COLUMNS,
     Cell,
     cells,
-    exit_table,
     fee_table,
     model_table,
     pointer,
@@ -149,9 +148,19 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "has_all_guards": guards is not None and guards.is_whole,
         "fee_table": fee_table(summary),
         "fee_columns": FEE_COLUMNS,
-        "exit_table": exit_table(summary["exits"]),
+        "exit_table": exit_rows(
+            summary["exits"], fills, {symbol: found["currency"] for symbol, found in symbols.items()}
+        )
+        if summary["exits"]
+        else [],
         "fill_views": [
-            fill_view(rows, symbols[symbol], start_ns, price_decimals(symbols[symbol]))
+            fill_view(
+                rows,
+                symbols[symbol],
+                summary["report_currency"],
+                start_ns,
+                price_decimals(symbols[symbol]),
+            )
             for symbol, rows in fills.items()
         ],
         "mark_out_seconds": f"{HORIZON_SECONDS:g}",

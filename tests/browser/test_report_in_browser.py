@@ -105,7 +105,7 @@ def assert_tooltips_show_units(page: Page) -> None:
     assert "bps" in hover(page, "#figure-fill-quality", across=0.06, down=0.5)
     assert "a minute" in hover(page, "#figure-actions")
     assert " s" in hover(page, "#figure-reasons", across=0.05, down=0.3)
-    text = hover(page, "#view-1")
+    text = hover(page, "[data-view]:not([hidden])")
     assert re.search(r"(best (bid|ask)|our bid): [\d.,]+ USDT", text)
     assert "UTC" in text
 
@@ -262,6 +262,8 @@ def test_zooming_by_button_and_by_dragging_draws_every_recorded_second(
     open_page: Callable, report: Path
 ) -> None:
     page = open_page(report).page
+    page.click('[data-tab="XRP/USDT"]')
+    page.wait_for_selector("#view-1[data-span]:not([hidden])")
     page.click('[data-seconds="0"]')
     page.wait_for_selector('[data-seconds="0"][aria-pressed="true"]')
     overview = page.evaluate("document.querySelector('#view-1').data[0].x.length")

@@ -48,6 +48,14 @@ def column(page: Page, table: str, name: str) -> list[str]:
     return cells.all_text_contents()
 
 
+def exact(page: Page, table: str, name: str) -> list[str]:
+    """Return the exact amounts of a column, which a pointer at rest shows."""
+    headings = [text.strip() for text in page.locator(f"{table} thead th").all_text_contents()]
+    cells = page.locator(f"{table} tbody tr > :nth-child({headings.index(name) + 1})")
+    found: list[str] = cells.evaluate_all("cells => cells.map(cell => cell.title)")
+    return found
+
+
 def heading(page: Page, table: str, name: str) -> Locator:
     return page.locator(f"{table} thead th", has=page.get_by_role("button", name=name, exact=True))
 
@@ -157,11 +165,18 @@ def test_trades_are_those_of_the_summary_to_the_last_digit(
         own = fills[(fills.symbol == symbol)]
         results = [amount for amount in own.trade_pnl if amount is not None]
         realized = Decimal(figures["exact"]["realized_pnl"].split()[0])
-        listed = [number(text) for text in column(page, table, "PnL")]
+        listed = [number(text) for text in exact(page, table, "PnL")]
+        shown = column(page, table, "PnL")
+        for text, amount in zip(shown, listed, strict=True):
+            digits = len(text.partition(".")[2])
+            assert abs(number(text) - amount) <= Decimal(10) ** -digits / 2
+            assert number(text) != 0 or amount == 0
+        assert len({len(text.partition(".")[2]) for text in shown}) <= 3
         assert listed == sorted(results)
         assert len(listed) == figures["trades"]
         status = page.locator(f"{table} [role=status]").text_content() or ""
-        (total,) = re.findall(r"fees: (\S+)", status)
+        assert "the worst first" in status
+        total = page.locator(f"{table} [role=status] [title]").get_attribute("title") or ""
         assert number(total) == sum(results) == realized + own.open_fees.iloc[-1]
         assert f"({figures['wins']} won, {figures['losses']} lost)" in status
         assert len(column(page, table, "side")) == figures["trades"]
@@ -197,6 +212,24 @@ def test_tables_are_sorted_by_value_with_the_mouse_and_the_keyboard(
     assert set(column(page, table, "reason")) == {"trailing stop"}
 
 
+def test_prices_are_sorted_within_a_symbol(open_page: Callable, report: Path) -> None:
+    page = open_page(report).page
+    table = "[data-rows-of=trades]"
+    heading(page, table, "exit price").get_by_role("button").click()
+    show_all(page, table)
+    symbols = column(page, table, "symbol")
+    assert symbols == sorted(symbols)
+    assert len(set(symbols)) > 1
+    for symbol in set(symbols):
+        prices = [
+            number(text)
+            for text, own in zip(column(page, table, "exit price"), symbols, strict=True)
+            if own == symbol
+        ]
+        assert prices == sorted(prices)
+    assert "first" not in (page.locator(f"{table} [role=status]").text_content() or "")
+
+
 @pytest.mark.parametrize("table", ["fills", "trades"])
 def test_a_row_opens_the_chart_at_its_fill(open_page: Callable, report: Path, table: str) -> None:
     page = open_page(report).page
@@ -224,6 +257,21 @@ def test_a_rule_of_exits_lists_its_trades_and_a_trail_opens_the_chart(
     exits = read_run(report.parent).summary["exits"]
     page.locator('#exits [data-reason="trailing stop"]').click()
     show_all(page, "[data-rows-of=trades]")
+    listed = dict(
+        zip(
+            page.locator("#exits tbody th").all_text_contents(),
+            page.locator("#exits tbody td:nth-child(3)").all_text_contents(),
+            strict=True,
+        )
+    )
+    *rules, total = (int(text.replace(",", "")) for text in listed.values())
+    assert list(listed)[-1] == "all"
+    assert "quote fill" in listed
+    assert (
+        sum(rules)
+        == total
+        == sum(found["trades"] for found in read_run(report.parent).summary["symbols"].values())
+    )
     reasons = column(page, "[data-rows-of=trades]", "reason")
     assert reasons == ["trailing stop"] * exits["trailing_stop"]["trades"]
     panels = page.locator("#exits .panels figure")

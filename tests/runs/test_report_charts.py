@@ -270,6 +270,7 @@ def test_trailing_stops_only_come_nearer_and_end_with_their_exit(run: FinishedRu
         assert len(armed) > 0
         assert (np.diff(armed) >= -1e-6).all()
         assert abs(path.pnl_bps) < 100
+        assert path.pnl_bps < path.move_bps < 100  # fees come between
     panels = trail_panels(paths)
     assert len({tuple(panel["marks"]) for panel in panels}) == 1
     assert all(len(panel["stop"].split()) >= 2 for panel in panels)

@@ -5,6 +5,7 @@
 const MISSING = -(2 ** 31);
 const ROWS_AT_ONCE = 100;
 const FEWEST_ROWS = 10;
+const MOST_DIGITS = 8;
 
 async function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
@@ -48,6 +49,14 @@ function decimal(value, least, most = least) {
 }
 
 const signed = (text) => (text.startsWith("-") ? text : `+${text}`);
+const money = (text, currency, isDollar) => (isDollar ? text.replace(/^[+-]?/, "$&$$") : `${text} ${currency}`);
+
+function readable(value, digits) {
+  const text = decimal(value, digits);
+  if (value === 0 || /[1-9]/.test(text)) return text;
+  return decimal(value, Math.max(digits, Math.min(MOST_DIGITS, 1 - Math.floor(Math.log10(Math.abs(value))))));
+}
+
 const bps = (value) => (Number.isNaN(value) ? NONE : signed(decimal(value, 2)));
 let isOfOneDay = false;
 
@@ -74,11 +83,16 @@ class FillBook {
     return Number.isNaN(value) ? NONE : decimal(value, this.decimals - 1, Math.max(digits, this.decimals - 1));
   }
 
-  /* An amount with all its digits, for example +$0.00300692 or -0.00000037 BTC. */
-  amountText(value, write = signed) {
+  /* An amount of a column with the digits that are read there; one that would read as 0 has two significant ones. */
+  amountText(value, key, write = signed) {
     if (Number.isNaN(value)) return NONE;
-    const text = write(decimal(value, value === 0 ? 0 : this.digits));
-    return this.is_dollar ? text.replace(/^[+-]?/, "$&$$") : `${text} ${this.quote}`;
+    return money(write(readable(value, this.shown_digits[key])), this.quote, this.is_dollar);
+  }
+
+  /* An amount with all its digits, for example +$0.00300692 or -0.00000037 BTC. */
+  exactText(value, write = signed) {
+    if (Number.isNaN(value)) return NONE;
+    return money(write(decimal(value, value === 0 ? 0 : this.digits)), this.quote, this.is_dollar);
   }
 
   /* Amounts add up in whole units, so that their sum has no binary rounding. */
@@ -100,12 +114,12 @@ class FillBook {
     if (!Number.isNaN(this.spread[row])) {
       parts.push(`mark-out after ${this.mark_out_seconds} s ${Number.isNaN(later) ? "not known" : `${bps(later)} bps`}`);
     }
-    parts.push(`fee ${this.amountText(this.fee[row], String)}`, this.is_maker[row] ? "made liquidity" : "took liquidity");
+    parts.push(`fee ${this.amountText(this.fee[row], "fee", String)}`, this.is_maker[row] ? "made liquidity" : "took liquidity");
     parts.push(this.reason(row));
     if (!this.isTrade(row)) return parts.join(", ");
     const held = this.is_buy[row] ? "short" : "long";
     const closed = `closed ${decimal(this.closed[row], 0, 8)} ${this.base} of a ${held} position`;
-    return `${parts.join(", ")}; ${closed}: PnL ${this.amountText(this.pnl[row])}`;
+    return `${parts.join(", ")}; ${closed}: PnL ${this.amountText(this.pnl[row], "pnl")}`;
   }
 }
 
@@ -117,11 +131,11 @@ const books = new Map();
 const shared = {
   symbol: { name: "symbol", value: ({ book }) => book.symbol, text: ({ book }) => book.symbol },
   quantity: (name, key) => ({
-    name, isNumber: true, value: ({ book, row }) => book[key][row], text: ({ book, row }) => `${decimal(book[key][row], 0, 8)} ${book.base}`,
+    name, isNumber: true, isBySymbol: true, value: ({ book, row }) => book[key][row], text: ({ book, row }) => `${decimal(book[key][row], 0, 8)} ${book.base}`,
   }),
   reason: { name: "reason", value: ({ book, row }) => book.reason(row), text: ({ book, row }) => book.reason(row) },
   price: (name, key, extra = 0) => ({
-    name, isNumber: true, value: ({ book, row }) => book[key][row],
+    name, isNumber: true, isBySymbol: true, value: ({ book, row }) => book[key][row],
     text: ({ book, row }) => book.priceText(book[key][row], book.decimals - 1 + extra),
   }),
   bps: (name, key) => ({
@@ -130,23 +144,23 @@ const shared = {
   // Amounts of two currencies are compared at the run's last mids.
   amount: (name, key, write) => ({
     name, isNumber: true, isResult: write === undefined, value: ({ book, row }) => book[key][row] * (book.rate ?? 1),
-    text: ({ book, row }) => book.amountText(book[key][row], write),
+    text: ({ book, row }) => book.amountText(book[key][row], key, write), exact: ({ book, row }) => book.exactText(book[key][row], write),
   }),
 };
 const time = (name) => ({ name, value: ({ book, row }) => book.time(row), text: ({ book, row }) => clock(book.time(row)) });
 const COLUMNS = {
   fills: [
-    time("time, UTC"), shared.symbol,
+    time("time, UTC"),
     { name: "side", value: ({ book, row }) => book.is_buy[row], text: ({ book, row }) => (book.is_buy[row] ? "buy" : "sell"), kind: ({ book, row }) => (book.is_buy[row] ? "buy" : "sell") },
-    shared.price("price", "price"), shared.quantity("quantity", "quantity"),
-    shared.bps("spread captured, bps", "spread"), shared.bps("mark-out, bps", "mark_out"), shared.price("mid", "mid", 1),
+    shared.price("price", "price"), shared.bps("mark-out, bps", "mark_out"), shared.amount("PnL", "pnl"), shared.symbol,
+    shared.quantity("quantity", "quantity"), shared.bps("spread captured, bps", "spread"), shared.price("mid", "mid", 1),
     { name: "liquidity", value: ({ book, row }) => book.is_maker[row], text: ({ book, row }) => (book.is_maker[row] ? "maker" : "taker") },
-    shared.reason, shared.amount("fee", "fee", String), shared.amount("PnL", "pnl"),
+    shared.reason, shared.amount("fee", "fee", String),
   ],
   trades: [
-    time("closed, UTC"), shared.symbol,
+    time("closed, UTC"),
     { name: "side", value: ({ book, row }) => book.is_buy[row], text: ({ book, row }) => (book.is_buy[row] ? "short" : "long"), kind: ({ book, row }) => (book.is_buy[row] ? "sell" : "buy") },
-    shared.amount("PnL", "pnl"), shared.bps("move, bps", "move"), shared.reason,
+    shared.amount("PnL", "pnl"), shared.bps("move, bps", "move"), shared.symbol, shared.reason,
     shared.price("entry price", "entry", 2), shared.price("exit price", "price"), shared.quantity("quantity", "closed"),
     {
       name: "opened, UTC", value: ({ book, row }) => book.opened[row],
@@ -212,18 +226,21 @@ class RowTable {
   }
 
   draw() {
-    const { value } = this.columns.find(({ name }) => name === this.sorted);
+    const { value, isBySymbol } = this.columns.find(({ name }) => name === this.sorted);
     const direction = this.isAscending ? 1 : -1;
     const filters = [...this.wanted].filter(([, wanted]) => wanted).map(([name, wanted]) => (entry) => shared[name].value(entry) === wanted);
     const keyed = this.rows.filter((entry) => filters.every((fits) => fits(entry))).map((entry) => [value(entry), entry]);
     const isKnown = ([key]) => !Number.isNaN(key); // what is not known comes last in both directions
-    const known = keyed.filter(isKnown).sort(([a], [b]) => direction * (a < b ? -1 : Number(a > b)));
+    const order = (a, b) => (a < b ? -1 : Number(a > b));
+    // Prices and quantities of two symbols are not compared.
+    const symbols = ([, a], [, b]) => (isBySymbol ? order(a.book.symbol, b.book.symbol) : 0);
+    const known = keyed.filter(isKnown).sort((a, b) => symbols(a, b) || direction * order(a[0], b[0]));
     this.found = [...known, ...keyed.filter((entry) => !isKnown(entry))].map(([, entry]) => entry);
     for (const column of this.columns) {
-      const order = this.isAscending ? "ascending" : "descending";
-      column.cells.get(this).setAttribute("aria-sort", column.name === this.sorted ? order : "none");
+      const sort = this.isAscending ? "ascending" : "descending";
+      column.cells.get(this).setAttribute("aria-sort", column.name === this.sorted ? sort : "none");
     }
-    this.status.textContent = this.words();
+    this.status.replaceChildren(...this.words());
     this.body.replaceChildren();
     this.fill(0);
   }
@@ -256,19 +273,31 @@ class RowTable {
   cell(column, entry) {
     const value = column.isResult ? column.value(entry) : 0;
     const sign = value > 0 ? "gain" : value < 0 ? "loss" : "";
-    return make("td", { className: [column.isNumber ? "number" : "short", sign, column.kind?.(entry) ?? ""].join(" ").trim(), textContent: column.text(entry) });
+    return make("td", { className: [column.isNumber ? "number" : "short", sign, column.kind?.(entry) ?? ""].join(" ").trim(), textContent: column.text(entry), title: column.exact?.(entry) ?? "" });
   }
 
-  /* How many there are and what they made, each currency apart. */
+  /* How many there are, what they made, each currency apart and all in the report currency, and their order. */
   words() {
     const parts = [`${this.found.length.toLocaleString("en-US")} of ${this.rows.length.toLocaleString("en-US")}`];
-    for (const [currency, held] of Map.groupBy(this.found.filter(({ book, row }) => book.isTrade(row)), ({ book }) => book.quote)) {
-      const digits = Math.max(...held.map(({ book }) => book.digits));
-      const widest = held.find(({ book }) => book.digits === digits).book;
+    const trades = this.found.filter(({ book, row }) => book.isTrade(row));
+    const byCurrency = Map.groupBy(trades, ({ book }) => book.quote);
+    for (const [currency, held] of byCurrency) {
+      const widest = held.map(({ book }) => book).reduce((a, b) => (b.digits > a.digits ? b : a));
       const sum = widest.sum(held.map((_, index) => index), held.map(({ book, row }) => book.pnl[row]));
-      parts.push(`PnL in ${currency}, net of fees: ${widest.amountText(sum)} (${held.filter(({ book, row }) => book.pnl[row] > 0).length} won, ${held.filter(({ book, row }) => book.pnl[row] < 0).length} lost)`);
+      const text = make("span", { textContent: widest.amountText(sum, "pnl"), title: widest.exactText(sum) });
+      parts.push(` · PnL in ${currency}, net of fees: `, text, ` (${held.filter(({ book, row }) => book.pnl[row] > 0).length} won, ${held.filter(({ book, row }) => book.pnl[row] < 0).length} lost)`);
     }
-    return parts.join(" · ");
+    const { report_currency: report, is_report_dollar: isDollar } = this.rows[0].book;
+    const isConverted = this.rows.some(({ book }) => book.quote !== report);
+    if (isConverted && trades.length && trades.every(({ book }) => book.rate !== null)) {
+      const total = trades.reduce((sum, { book, row }) => sum + book.pnl[row] * book.rate, 0);
+      parts.push(` · in all ${money(signed(readable(total, isDollar ? 2 : MOST_DIGITS)), report, isDollar)} at the run's last mids`);
+    }
+    if (this.sorted === "PnL") {
+      const value = isConverted ? ` by value in ${report} at the run's last mids` : "";
+      parts.push(` · the ${this.isAscending ? "worst" : "best"} first${value}`);
+    } else if (this.sorted === "fee" && isConverted) parts.push(` · by value in ${report} at the run's last mids`);
+    return parts;
   }
 }
 

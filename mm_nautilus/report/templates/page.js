@@ -169,6 +169,7 @@ async function main() {
   if (location.hash) unfold(document.getElementById(location.hash.slice(1)));
   for (const element of document.querySelectorAll("[data-figure-data]")) await drawFigure(element);
   for (const add of additions) await add();
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView(); // what is above has its height now
   document.documentElement.dataset.ready = "true";
 }
 
