@@ -1,6 +1,7 @@
 """The market chart and the tables of fills and trades of a real run: what they show, and every control of them."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -171,7 +172,8 @@ def test_trades_are_those_of_the_summary_to_the_last_digit(
             digits = len(text.partition(".")[2])
             assert abs(number(text) - amount) <= Decimal(10) ** -digits / 2
             assert number(text) != 0 or amount == 0
-        assert len({len(text.partition(".")[2]) for text in shown}) <= 3
+        ((_, most),) = Counter(len(text.partition(".")[2]) for text in shown).most_common(1)
+        assert most >= 0.8 * len(shown)
         assert listed == sorted(results)
         assert len(listed) == figures["trades"]
         status = page.locator(f"{table} [role=status]").text_content() or ""
