@@ -200,8 +200,7 @@ def fill_quality_figure(symbols: Mapping[str, Any]) -> Figure:
             )
         ),
         _mark("mark-out, before fees", x, entries, "mark_out_bps", "diamond"),
-        _edge(x, entries, "net_bps"),
-        _mark("net of fees", x, entries, "net_bps", "line-ew-open"),
+        _mark("net of fees", x, entries, "net_bps", "circle"),
     ]
     return figure(
         traces,
@@ -237,32 +236,13 @@ def _mark(name: str, x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: 
         "marker": {
             "symbol": symbol,
             "size": 12,
-            "color": "@text" if symbol.endswith("-open") else "@paper",
+            "color": "@paper",
             "line": {"width": 2, "color": "@text"},
         },
         "hovertemplate": (
             f"%{{x}}: {name} %{{y:+.2f}} bps, standard error %{{customdata[1]:.2f}} bps, "
             "fills %{customdata[0]:,}<extra></extra>"
         ),
-    }
-
-
-def _edge(x: Sequence[Any], entries: Sequence[tuple[str, Any]], key: str) -> Figure:
-    """Return what parts the lines of marks from the bars behind them, in both palettes."""
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "net of fees",
-        "x": list(x),
-        "y": [quality[key] for _, quality in entries],
-        "marker": {
-            "symbol": "line-ew-open",
-            "size": 16,
-            "color": "@paper",
-            "line": {"width": 6, "color": "@paper"},
-        },
-        "showlegend": False,
-        "hoverinfo": "skip",
     }
 
 
