@@ -280,6 +280,8 @@ def _put(values: dict[str, Any], keys: tuple[str, ...], value: Any) -> str | Non
     holder: Any = values
     for position, key in enumerate(keys):
         name, index = ".".join(keys[:position]), int(key) if key.isdecimal() and key.isascii() else -1
+        if keys[:position] == ("notify",) and isinstance(holder, list) and index < 0:
+            holder = values["notify"] = {"urls": holder}  # the list stands for the section
         if isinstance(holder, list) and not 0 <= index < len(holder):
             return f"an entry of {name} must be a number from 0 to {len(holder) - 1}, was {shown_key(key)}"
         if not isinstance(holder, list | dict):

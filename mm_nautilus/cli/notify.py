@@ -39,9 +39,12 @@ def notify_command(
     names = loaded.config.notify.urls
     if not names:
         place = loaded.source("notify", "urls")
-        raise ConfigError(f"{place}: notify.urls must name at least one environment variable, was empty")
+        raise ConfigError(
+            f"{place}: notify.urls must name at least one environment variable, was empty; put a service's URL into "
+            'one, and name it, as in --set "notify=[MM_NAUTILUS_NOTIFY]"'
+        )
     refuse_unusable(names)
-    refusals = try_services(names)
+    refusals = try_services(names, loaded.config.name)
     if as_json:
         print_json({name: {"taken": why is None, "reason": why} for name, why in refusals.items()})
     else:

@@ -1,6 +1,7 @@
 """Configuration of a sandbox run's notifications: which services, and what is worth a message."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -10,8 +11,17 @@ from pydantic_core import CoreSchema
 
 from mm_nautilus.config.fields import Duration, Section, VariableName, is_variable_name
 from mm_nautilus.config.problems import NOT_SHOWN, Problem, refuse
+from mm_nautilus.system.near_names import nearest
 
 _LEAST_PERIOD: Final = timedelta(seconds=10)
+
+
+def _unknown_words(key: str, known: Sequence[str]) -> str:
+    """Return why a key is refused; it is repeated only where it is like a known one, and no secret."""
+    likely = nearest(key, known)
+    if likely is None or re.fullmatch(r"[A-Za-z_]{1,30}", key) is None:
+        return f"every key of notify must be one of {', '.join(known)}; {NOT_SHOWN}"
+    return f"unknown key {key} of notify (did you mean {likely}?); {NOT_SHOWN}"
 
 
 class NotifyConfig(Section):
@@ -41,7 +51,7 @@ class NotifyConfig(Section):
         resolved = handler.resolve_ref_schema(schema)
         mapping = dict(resolved)
         resolved.clear()
-        resolved["anyOf"] = [mapping, mapping["properties"]["urls"]]
+        resolved["anyOf"] = [mapping, {**mapping["properties"]["urls"], "minItems": 1}, {"type": "null"}]
         return schema
 
     @model_validator(mode="before")
@@ -50,16 +60,18 @@ class NotifyConfig(Section):
         """Accept a list of names alone, and refuse what may be a secret without repeating it."""
         if isinstance(given, NotifyConfig):
             return given
+        if given is None:
+            return {}
         values = {"urls": given} if isinstance(given, list | tuple) else given
         if not isinstance(values, Mapping):
-            text = f"must be a list of names of environment variables, or a mapping of keys; {NOT_SHOWN}"
+            was = ", was empty" if given == "" else f"; {NOT_SHOWN}"
+            text = f"must be a list of names of environment variables, a mapping of keys, or null{was}"
             refuse([Problem((), f"notify {text}")])
-        known = ", ".join(cls.model_fields)
-        problems = [
-            Problem((), f"every key of notify must be one of {known}; {NOT_SHOWN}")
-            for key in values
-            if key not in cls.model_fields
-        ]
+        known = list(cls.model_fields)
+        problems = [Problem((), _unknown_words(key, known)) for key in values if key not in cls.model_fields]
+        if given in ([], ()) or (values and "urls" not in values and not problems):
+            text = "urls must name at least one environment variable that holds a service's URL, was empty"
+            problems.append(Problem(("urls",), text))
         problems += [
             Problem((key,), f"{key} must be no URL; {NOT_SHOWN}")
             for key in cls.model_fields

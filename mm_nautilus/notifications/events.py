@@ -38,13 +38,17 @@ class Figures(NamedTuple):
 
 
 class GuardEvent(NamedTuple):
-    """A symbol's guards have changed; `state` is ``quoting``, ``paused`` or ``halted``."""
+    """A symbol's guards have changed; `state` is ``quoting``, ``paused`` or ``halted``.
+
+    `flattens` says that a halt closes the position, `is_kept` that a resume came before a halt had closed it.
+    """
 
     ts_event: int
     symbol: str
     state: str
     text: str
     flattens: bool
+    is_kept: bool = False
 
 
 class FeedEvent(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 FOLD_SECONDS: Final = 60.0
 """Messages of one kind and symbol within this time are folded into one."""
 MOST_AN_HOUR: Final = 30
-"""Most messages an hour; halts and the end of the run are always sent."""
+"""Most messages an hour; halts, summaries and the end of the run are always sent."""
 _HOUR_SECONDS: Final = 3_600.0
-_ALWAYS: Final = frozenset({"halt", "end"})
+_ALWAYS: Final = frozenset({"halt", "summary", "end"})
 
 
 class Draft(NamedTuple):
@@ -56,6 +56,9 @@ class Folding:
 
     def add(self, draft: Draft, now: float) -> Iterator[Draft]:
         """Yield a draft if it is sent at once."""
+        if draft.kind == "summary":  # each has the figures of a period of its own
+            yield draft
+            return
         known = self._keys.get(draft.key)
         if known is None or (now - known.sent_at >= FOLD_SECONDS and not known.count):
             self._keys[draft.key] = _Folded(now)

@@ -31,6 +31,9 @@ _BETWEEN_SECONDS: Final = 1.0
 """Pause between two messages to a service: most refuse more than one a second."""
 
 
+_NO_TIME: Final = "there was no time left at the end"
+
+
 class NotifiedRun(NamedTuple):
     """What messages say of their run."""
 
@@ -68,8 +71,10 @@ class Notifier:
         config: NotifyConfig,
         outbox: Outbox,
         say: Callable[[str], None],
+        *,
+        continues: bool,
     ) -> None:
-        self._config, self._outbox, self._say = config, outbox, say
+        self._config, self._outbox, self._say, self._continues = config, outbox, say, continues
         self._events: queue.Queue[Event] = queue.Queue(_MOST_EVENTS)
         self._folding = Folding()
         self._lost_events = 0
@@ -93,15 +98,21 @@ class Notifier:
         outbox = Outbox(path, config.urls)
         if not continues:
             outbox.base = None
-        waiting = sum(counts["waiting"] for counts in outbox.counts().values())
-        if waiting:
-            say(f"notifications: {counted(waiting, 'message')} of earlier runs will be sent")
-        return cls(config, outbox, say)
+        if outbox.waiting:
+            say(f"notifications: {counted(outbox.waiting, 'message')} of earlier runs will be sent")
+        return cls(config, outbox, say, continues=continues)
 
     def start(self, run: NotifiedRun) -> None:
         """Start the threads."""
-        self._run = run
-        self._watching = Watching(self._config, run.symbols, time.time_ns(), self._outbox.base)
+        self._run, now_ns = run, time.time_ns()
+        self._watching = Watching(self._config, run.symbols, now_ns, self._outbox.base)
+        killed_ns, self._outbox.running_since_ns = self._outbox.running_since_ns, now_ns
+        killed = (
+            ()
+            if killed_ns is None
+            else (self._message(_killed(now_ns, killed_ns, continues=self._continues)),)
+        )
+        self._outbox.put(killed)
         threading.Thread(target=self._write_on, name="notifications", daemon=True).start()
         for each in self._deliveries:
             threading.Thread(
@@ -146,6 +157,11 @@ class Notifier:
             self._outbox.close()
         for each in self._deliveries:
             each.sender.stop()
+            waiting = self._outbox.counts()[each.name]["waiting"]
+            if waiting:
+                each.failure = each.failure or _NO_TIME
+                words = counted(waiting, "message waits", "messages wait")
+                self._say(f"notifications: {words} for {each.name} until the next run: {each.failure}")
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -185,6 +201,8 @@ class Notifier:
         sent = [one for draft in drafts if draft.kind != "end" for one in self._folding.add(draft, now)]
         messages = [self._message(each) for each in (*sent, *self._folding.due(now, is_over=is_over), *ends)]
         new_base = self._watching.base if self._watching.base is not base else None
+        if is_over:
+            self._outbox.running_since_ns = None
         if messages or new_base is not None:
             dropped = self._outbox.put(messages, new_base)
             if dropped:
@@ -265,17 +283,26 @@ class Notifier:
         return self._outbox.next(name)
 
 
+def _killed(now_ns: int, since_ns: int, *, continues: bool) -> Draft:
+    """Return the message of an earlier run that is found not to have ended."""
+    words = f"the run of {texts.utc(since_ns)} ended without an end"
+    line = (
+        f"it was killed, or crashed; this one {'continues from its state' if continues else 'starts fresh'}"
+    )
+    return Draft(now_ns, "end", "", "failure", words, (line,))
+
+
 def _outage_words(name: str, why: str | None) -> str:
     if why is None:
         return f"notifications: {name} takes messages again"
     return f"notifications: {name} has not taken a message: {why}; it is tried again, and later ones wait"
 
 
-def try_services(names: Sequence[str]) -> dict[str, str | None]:
-    """Send a test message to each service, and return why it was not taken, or None, by the variables' names."""
+def try_services(names: Sequence[str], run: str) -> dict[str, str | None]:
+    """Send a run's test message to each service, and return why it was not taken, or None, by the variables' names."""
     now_ns = time.time_ns()
     lines = ("This is a test: what a run has to say will look like this.",)
     message = Message(
-        uuid.uuid4().hex[:10], now_ns, "test", "info", "mm-nautilus: test message", texts.body(now_ns, *lines)
+        uuid.uuid4().hex[:10], now_ns, "test", "info", f"{run}: test message", texts.body(now_ns, *lines)
     )
     return {name: Sender(name).send(message) for name in names}

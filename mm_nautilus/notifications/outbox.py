@@ -37,6 +37,7 @@ class _Content:
     version: Literal[1]
     messages: list[_Entry]
     base: Figures | None
+    running_since_ns: int | None = None
 
 
 _CONTENT: Final = TypeAdapter(_Content)
@@ -64,6 +65,8 @@ class Outbox:
         What became of the file's content at its opening, in words.
     base
         Figures at the start of the period of summaries.
+    running_since_ns
+        Start of the run that has not ended yet, nanoseconds since the epoch; at the opening, of one that was killed.
     """
 
     def __init__(self, path: Path, services: Sequence[str]) -> None:
@@ -72,6 +75,7 @@ class Outbox:
         self.failure: str | None = None
         self.notes: list[str] = []
         self.base: Figures | None = None
+        self.running_since_ns: int | None = None
         self._is_closed = False
         self._queues = {name: _Queue() for name in services}
         self._numbers, self._next_number = dict[str, int](), itertools.count()
@@ -134,6 +138,11 @@ class Outbox:
             for name, queue in self._queues.items()
         }
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait, each counted once."""
+        return len({message.id for queue in self._queues.values() for message in queue.messages})
+
     def close(self) -> None:
         """Leave the file to the next run."""
         self._is_closed = True
@@ -149,7 +158,7 @@ class Outbox:
             why = type(error).__name__ if isinstance(error, OSError) else "it is damaged"
             self._put_aside(why)
             return
-        self.base = content.base
+        self.base, self.running_since_ns = content.base, content.running_since_ns
         gone = Counter[str]()
         for entry in content.messages:
             self._number(entry.message)
@@ -185,7 +194,7 @@ class Outbox:
                 waiting.setdefault(message.id, (message, []))[1].append(name)
         self._numbers = {one: number for one, number in self._numbers.items() if one in waiting}
         entries = [_Entry(*waiting[one]) for one in self._numbers]
-        document = _CONTENT.dump_python(_Content(1, entries, self.base), mode="json")
+        document = _CONTENT.dump_python(_Content(1, entries, self.base, self.running_since_ns), mode="json")
         try:
             replace_file(self.path, f"{json.dumps(document)}\n".encode())
             self.failure = None

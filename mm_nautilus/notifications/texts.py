@@ -32,8 +32,8 @@ def body(ts_event: int, *lines: str) -> str:
     return "\n".join([utc(ts_event), *lines])
 
 
-def totals(figures: Figures | None) -> list[str]:
-    """Return the lines of an account's totals since the first start; none if they are unknown."""
+def totals(figures: Figures | None, *, with_flat: bool = True) -> list[str]:
+    """Return the lines of an account's totals since the first start, with or without the inventories that are zero."""
     if figures is None:
         return ["figures: none were published"]
     currency = figures.currency
@@ -42,7 +42,8 @@ def totals(figures: Figures | None) -> list[str]:
         f"equity: {unsigned_amount(float(figures.equity), currency)}",
         f"largest drawdown: {figures.max_drawdown_pct:.2f} % of the equity at the start",
     ]
-    return [*lines, *(f"{each.symbol}: inventory {each.inventory}" for each in figures.symbols)]
+    held = [each for each in figures.symbols if with_flat or Decimal(each.inventory.split()[0]) != 0]
+    return [*lines, *(f"{each.symbol}: inventory {each.inventory}" for each in held)]
 
 
 def period(base: Figures, now: Figures) -> list[str]:

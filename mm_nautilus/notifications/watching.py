@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from mm_nautilus.config.notifications import NotifyConfig
 from mm_nautilus.notifications import texts
@@ -35,9 +35,20 @@ class _Symbol:
 
     def enter(self, state: str, ts_event: int) -> None:
         """Count the time in the present state and enter another."""
-        seconds = max(0, ts_event - self.since_ns) / SECOND_NS
+        until_ns = max(self.since_ns, ts_event)
+        seconds = (until_ns - self.since_ns) / SECOND_NS
         self.spent[self.state] = self.spent.get(self.state, 0.0) + seconds
-        self.state, self.since_ns = state, ts_event
+        self.state, self.since_ns = state, until_ns
+
+
+class _Group(NamedTuple):
+    """What events have in common that are one message."""
+
+    kind: str
+    text: str
+    flattens: bool
+    is_lost: bool
+    """Whether the feed was disconnected."""
 
 
 class Watching:
@@ -61,13 +72,14 @@ class Watching:
 
     def take(self, events: Sequence[Event], now: float) -> Iterator[Draft]:
         """Yield the messages of events that arrived together; a halt of several symbols is one."""
-        groups: dict[tuple[str, str, bool], list[GuardEvent]] = {}
+        groups: dict[_Group, list[GuardEvent]] = {}
         for event in events:
             match event:
                 case GuardEvent():
                     kind = self._kind(event)
                     if kind is not None:
-                        groups.setdefault((kind, event.text, event.flattens), []).append(event)
+                        group = _Group(kind, event.text, event.flattens, self._lost is not None)
+                        groups.setdefault(group, []).append(event)
                     yield from self._storm(event, now)
                 case FeedEvent():
                     yield from self._feed(event, now)
@@ -83,8 +95,11 @@ class Watching:
         """Yield what only time shows: a feed that stays lost, the end of a storm."""
         if self._lost is not None and not self._is_loss_told and now >= self._lost[0] + self._limit:
             self._is_loss_told = True
-            line = f"no connection to the feed for more than {self._limit:g} s; nothing is quoted meanwhile"
-            yield Draft(self._lost[1], "disconnect", "", "failure", "the feed is disconnected", (line,))
+            lines = (
+                f"since {texts.utc(self._lost[1])}",
+                f"no connection to the feed for more than {self._limit:g} s; nothing is quoted meanwhile",
+            )
+            yield Draft(self._lost[1], "disconnect", "", "failure", "the feed is disconnected", lines)
         for name, symbol in self._symbols.items():
             if symbol.storm and self._is_calm(symbol, now):
                 line = f"it changed state {counted(symbol.storm, 'time')} in all"
@@ -114,18 +129,25 @@ class Watching:
             return None if was_halted and before == symbol.halt else "halt"
         return "resume" if was_halted and event.state == _QUOTING else None
 
-    def _grouped(self, groups: Mapping[tuple[str, str, bool], Sequence[GuardEvent]]) -> Iterator[Draft]:
-        for (kind, text, flattens), events in groups.items():
+    def _grouped(self, groups: Mapping[_Group, Sequence[GuardEvent]]) -> Iterator[Draft]:
+        for group, events in groups.items():
             names = ", ".join(dict.fromkeys(event.symbol for event in events))
-            is_halt = kind == "halt"
             which = "all symbols: " if len(events) == len(self._symbols) > 1 else ""
-            lines = [f"{which}{names}", text]
-            if is_halt:
-                lines.append("positions are closed at market" if flattens else "positions are kept")
+            lines = [f"{which}{names}", group.text]
+            if group.kind == "halt":
+                words, level = "halted", "failure"
+                closed = "will be closed once the feed is whole" if group.is_lost else "are closed at market"
+                lines.append(f"positions {closed}" if group.flattens else "positions are kept")
                 lines.append("it quotes again after `mm-nautilus resume`")
-            words = f"{'halted' if is_halt else 'quotes again'}: {names}"
-            ts_event = events[0].ts_event
-            yield Draft(ts_event, kind, names, "failure" if is_halt else "success", words, tuple(lines))
+            else:
+                words, level = (
+                    ("resumed; waits for the feed", "warning")
+                    if group.is_lost
+                    else ("quotes again", "success")
+                )
+                kept = ", ".join(event.symbol for event in events if event.is_kept)
+                lines += [f"positions were not closed before the resume: {kept}"] if kept else []
+            yield Draft(events[0].ts_event, group.kind, names, level, f"{words}: {names}", tuple(lines))
 
     def _storm(self, event: GuardEvent, now: float) -> Iterator[Draft]:
         """Begin a storm at the change that is one too many in the window, and count its changes."""
@@ -161,13 +183,20 @@ class Watching:
         yield Draft(event.ts_event, "reconnect", "", "success", "the feed is connected again", (line,))
 
     def _period(self, event: PeriodEvent) -> Iterator[Draft]:
-        """Begin a period at the run's first figures, unless it goes on from an earlier run; sum it up at its end."""
+        """Begin a period at the run's first figures, unless it goes on from an earlier run; sum it up at its end.
+
+        One that is shorter than a quarter of a period is part of the next one.
+        """
         base, figures = self.base, event.figures
-        if base is not None and not event.is_over:
+        if base is None:
+            self.base = figures
+            self._states(figures.ts_event)  # times in each state count from the same moment
+            return
+        seconds = (figures.ts_event - base.ts_event) / SECOND_NS
+        every = self._config.summary_every
+        if not event.is_over or every is None or seconds < every.total_seconds() / 4:
             return
         self.base = figures
-        if base is None:
-            return
         lines = [*texts.period(base, figures), *self._states(figures.ts_event)]
         yield Draft(figures.ts_event, "summary", "", "info", "summary", tuple(lines))
 
@@ -185,6 +214,6 @@ class Watching:
 
     def _end(self, event: EndEvent) -> Draft:
         why = [] if not event.text else [event.text.splitlines()[0]]
-        lines = [*why, *texts.totals(event.figures)]
+        lines = [*why, *texts.totals(event.figures, with_flat=False)]
         level = _END_LEVELS.get(event.status, "failure")
         return Draft(event.ts_event, "end", "", level, f"the run has ended: {event.status}", tuple(lines))

@@ -22,6 +22,7 @@ from mm_nautilus.trading.messages import (
     ACCOUNT_TOPIC,
     COMMANDS_TOPIC,
     EVENTS_TOPIC,
+    NOT_CLOSED,
     FeedConnection,
     GuardChange,
 )
@@ -54,8 +55,10 @@ class NotificationBridge(GuardedActor):
     def _on_event(self, message: object) -> None:
         if isinstance(message, GuardChange):
             state = message.state.value
-            event = GuardEvent(message.ts_event, message.symbol, state, message.text, message.flattens)
-            self._notifier.put(event)
+            text, is_kept = message.text.removesuffix(NOT_CLOSED), message.text.endswith(NOT_CLOSED)
+            self._notifier.put(
+                GuardEvent(message.ts_event, message.symbol, state, text, message.flattens, is_kept)
+            )
 
     def _on_command(self, message: object) -> None:
         if isinstance(message, FeedConnection):
@@ -68,8 +71,13 @@ class NotificationBridge(GuardedActor):
             self._metrics[metrics.symbol] = metrics
 
     def _on_account(self, message: object) -> None:
-        """Keep a moment's figures, which follow its metrics; hand over the last ones of a period."""
+        """Keep a moment's figures, which follow its metrics; hand over the last ones of a period.
+
+        The snapshot at the first prices has none.
+        """
         if self._every_ns is None or not isinstance(message, tuple):
+            return
+        if not self._metrics or any(each.ts_event != message[0] for each in self._metrics.values()):  # type: ignore[attr-defined]
             return
         before, self._last = self._last, (*message, tuple(self._metrics.values()))
         if before is None:

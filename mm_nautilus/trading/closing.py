@@ -67,6 +67,11 @@ class Closing:
         """Whether a position is open and an exit is in force."""
         return self._position.lots != 0 and (self._position.exit is not None or self.flatten is not None)
 
+    @property
+    def has_part_to_close(self) -> bool:
+        """Whether a position is open that an exit can close now, or once the side to exit at has a price."""
+        return self._position.lots != 0 and (self.touch_ticks is None or self.is_possible)
+
     # -- How much ---------------------------------------------------------------------------------------
 
     @property

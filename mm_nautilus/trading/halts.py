@@ -10,7 +10,7 @@ from mm_nautilus.pricing.not_quoting import NotQuoting
 from mm_nautilus.risk.state import Halt, QuotingState
 from mm_nautilus.system.plain_text import counted
 from mm_nautilus.trading.drawdowns import Drawdowns
-from mm_nautilus.trading.messages import EVENTS_TOPIC, Fill, GuardChange
+from mm_nautilus.trading.messages import EVENTS_TOPIC, NOT_CLOSED, Fill, GuardChange
 from mm_nautilus.trading.persistence import Persistence
 from mm_nautilus.trading.symbol import SymbolState
 
@@ -74,11 +74,13 @@ class Halts:
         """Clear every halt, and restart drawdowns, loss streaks and counts of refused orders."""
         self._drawdowns.rearm()
         for symbol in self._symbols.values():
-            was_halted = symbol.is_halted
+            was_halted, closing = symbol.is_halted, symbol.closing
+            is_kept = closing.flatten is ExitReason.HALT and closing.has_part_to_close
             symbol.guards.rearm()
-            symbol.closing.flatten = None if self.stopping is None else symbol.closing.flatten
+            closing.flatten = None if self.stopping is None else closing.flatten
             if was_halted:
-                self._report(symbol, QuotingState.QUOTING, f"resumed by {reason}", now_ns)
+                text = f"resumed by {reason}{NOT_CLOSED if is_kept else ''}"
+                self._report(symbol, QuotingState.QUOTING, text, now_ns)
 
     def stop(self, *, flatten: bool) -> None:
         """Stop quoting for good and, if `flatten`, close the positions at market."""

@@ -326,6 +326,10 @@ class ClockState:
     step_seconds: float
 
 
+NOT_CLOSED: Final = "; its position was not closed"
+"""End of a `GuardChange`'s text where a resume came before a halt had closed the position."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardChange:
     """A guard has changed one symbol's state at `ts_event`, nanoseconds since the epoch; the text is the reason.

@@ -143,3 +143,30 @@ def test_what_may_be_a_secret_is_not_repeated_under_any_key(command: Command, gi
 def test_a_key_that_means_notify_is_told(command: Command) -> None:
     done = command("config", "check", CONFIG, "--set", "notifications=[HOOK]")
     assert "unknown key notifications (did you mean notify?)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["notify=[]"], "urls must name at least one environment variable"),
+        (["notify.summary_every=10s"], "urls must name at least one environment variable"),
+        (
+            ["notify={urls: [A], sumary_every: 10s}"],
+            "unknown key sumary_every of notify (did you mean summary_every?)",
+        ),
+        (["notify=''"], "or null, was empty"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words(command: Command, given: list[str], words: str) -> None:
+    done = command("config", "check", CONFIG, *(word for one in given for word in ("--set", one)))
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["notify=null"], ["notify="], ["notify={}"], ["notify=[A]", "notify.summary_every=10s"]],
+)
+def test_off_and_a_list_with_keys_beside_it_are_understood(command: Command, given: list[str]) -> None:
+    done = command("config", "show", CONFIG, *(word for one in given for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr

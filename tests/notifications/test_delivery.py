@@ -145,6 +145,29 @@ def test_a_host_that_is_not_there_keeps_messages_waiting(
     assert_kept_secret(tmp_path, said)
 
 
+def test_a_run_that_was_killed_is_reported_by_the_next_one(hook: MakeHook, begin: Begin) -> None:
+    service = hook("HOOK")
+    begin("HOOK").close(time.monotonic())  # without an end, as after a kill
+    notifier = begin("HOOK")
+    (one,) = [service.wait_for("ended without an end")]
+    assert "it was killed, or crashed; this one continues from its state" in one["message"]
+    end(notifier)
+    end(begin("HOOK"))
+    assert len(service.having("ended without an end")) == 1
+
+
+def test_messages_that_wait_are_told_once_with_their_reason(
+    hook: MakeHook, begin: Begin, said: list[str]
+) -> None:
+    hook("HOOK", "hangs")
+    hook("OTHER", "hangs")
+    end(begin("HOOK", "OTHER"), 0.5)
+    words = "until the next run: there was no time left at the end"
+    assert said == [f"notifications: 1 message waits for {name} {words}" for name in ("HOOK", "OTHER")]
+    begin("HOOK", "OTHER").close(time.monotonic())
+    assert "notifications: 1 message of earlier runs will be sent" in said
+
+
 def test_taking_an_event_costs_microseconds(begin: Begin, hook: MakeHook) -> None:
     hook("HOOK", "hangs")
     notifier = begin("HOOK")
@@ -161,9 +184,9 @@ def test_taking_an_event_costs_microseconds(begin: Begin, hook: MakeHook) -> Non
 def test_a_test_message_says_what_was_not_taken(hook: MakeHook) -> None:
     good = hook("GOOD")
     hook("BAD", 500)
-    assert try_services(["GOOD", "BAD"]) == {"GOOD": None, "BAD": "it answered with HTTP status 500"}
+    assert try_services(["GOOD", "BAD"], "run") == {"GOOD": None, "BAD": "it answered with HTTP status 500"}
     (one,) = good.messages
-    assert one["title"] == "mm-nautilus: test message"
+    assert one["title"] == "run: test message"
 
 
 @pytest.mark.parametrize("status", [302, 307])
@@ -172,7 +195,7 @@ def test_a_redirect_is_not_followed(hook: MakeHook, monkeypatch: pytest.MonkeyPa
     service.elsewhere = f"http://127.0.0.1:{other.port}/"
     monkeypatch.setenv("HOOK", f"{service.url}&redirect=yes")
     words = f"it answers with a redirect (HTTP status {status}), which is not followed"
-    assert try_services(["HOOK"]) == {"HOOK": words}
+    assert try_services(["HOOK"], "run") == {"HOOK": words}
     assert (service.tries, other.tries, other.visits) == (1, 0, 0)
 
 

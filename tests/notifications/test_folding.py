@@ -57,3 +57,10 @@ def test_what_was_left_out_is_said_at_the_end_of_the_run() -> None:
     for number in range(MOST_AN_HOUR + 1):
         add(folding, draft(number, about=str(number)), 0.0)
     assert [one.words for one in folding.due(1.0, is_over=True)] == ["1 messages were left out"]
+
+
+def test_each_summary_is_sent_by_itself() -> None:
+    folding = Folding()
+    for number in range(2 * MOST_AN_HOUR):
+        assert add(folding, draft(number, "summary"), float(number)) == [draft(number, "summary")]
+    assert (folding.folded, folding.left_out) == (0, 0)

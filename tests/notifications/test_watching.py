@@ -96,7 +96,10 @@ def test_only_a_loss_beyond_the_limit_is_told_and_so_is_its_end() -> None:
     (one,) = watch.due(70.0)
     assert (one.kind, one.lines) == (
         "disconnect",
-        ("no connection to the feed for more than 60 s; nothing is quoted meanwhile",),
+        (
+            "since 1970-01-01 00:00:00 UTC",
+            "no connection to the feed for more than 60 s; nothing is quoted meanwhile",
+        ),
     )
     assert list(watch.due(80.0)) == []
     (one,) = take(watch, FeedEvent(125 * SECOND, is_connected=True), now=135.0)
@@ -143,7 +146,8 @@ def test_a_summary_has_what_happened_since_the_period_began() -> None:
     watch = watching()
     assert take(watch, first(DAY // 2, "1", fills=4, fees="0.5")) == []
     halt, resume = (
-        guard("XRP/USDT", state, at=at) for state, at in (("halted", 0), ("quoting", 90 * SECOND))
+        guard("XRP/USDT", state, at=at)
+        for state, at in (("halted", DAY // 2), ("quoting", DAY // 2 + 90 * SECOND))
     )
     take(watch, halt, resume)
     (one,) = take(watch, last(DAY - SECOND, "-3.5", fills=10, fees="1.75"))
@@ -179,3 +183,35 @@ def test_the_end_has_its_reason_on_one_line_and_the_totals() -> None:
     assert one.lines[:2] == ("it broke", "trading PnL in total, net of fees: +$2.50")
     (one,) = take(watching(), EndEvent(0, "completed", "", None))
     assert (one.level, one.lines) == ("success", ("figures: none were published",))
+
+
+def test_a_short_rest_of_a_period_is_part_of_the_next() -> None:
+    watch = watching()
+    assert (
+        take(watch, first(DAY - 2 * SECOND, "1"), last(DAY - 2 * SECOND, "1"), last(DAY - SECOND, "2")) == []
+    )
+    (one,) = take(watch, last(2 * DAY - SECOND, "3"))
+    assert one.lines[0] == "since 1970-01-01 23:59:58 UTC"
+    assert one.lines[-1].startswith(one.lines[0])
+
+
+# -- What is not yet ----------------------------------------------------------------------------------------
+
+
+def test_a_halt_while_the_feed_is_lost_closes_later_and_a_resume_does_not_quote_yet() -> None:
+    watch = watching()
+    take(watch, FeedEvent(SECOND, is_connected=False))
+    (one,) = take(watch, guard("XRP/USDT", "halted", "good night", flattens=True))
+    assert "positions will be closed once the feed is whole" in one.lines
+    resumed = [
+        GuardEvent(0, "XRP/USDT", "quoting", "resumed by the live page", flattens=False, is_kept=True),
+    ]
+    (one,) = take(watch, *resumed)
+    assert (one.kind, one.level, one.words) == ("resume", "warning", "resumed; waits for the feed: XRP/USDT")
+    assert "positions were not closed before the resume: XRP/USDT" in one.lines
+
+
+def test_the_end_lists_what_is_held() -> None:
+    flat = figures(DAY, "1")._replace(symbols=(SymbolFigures("XRP/USDT", 2, 1, "0 USDT", "0.000000 XRP"),))
+    (one,) = take(watching(), EndEvent(DAY, "completed", "", flat))
+    assert not any("inventory" in line for line in one.lines)

@@ -123,9 +123,11 @@ def test_what_waited_when_a_session_was_killed_is_sent_by_the_next_one(
         with session_of(config, *overrides("OWNER")) as session:
             session.read_until("1 message of earlier runs will be sent")
             service.wait_for("halted:", 2)
+            service.wait_for("ended without an end")
             assert session.end() == 143
         assert f"{halt['body']}\nid {halt['id']}" == service.messages[0]["message"]
-        assert "halted by the kill switch" in service.messages[1]["message"]
-        if len(service.messages) == 2:  # a busy machine had no time left: the next run sends it
+        assert "ended without an end" in service.messages[1]["title"]
+        assert "halted by the kill switch" in service.messages[2]["message"]
+        if len(service.messages) == 3:  # a busy machine had no time left: the next run sends it
             service.messages += [{"title": waiting(tmp_path, "OWNER")["title"]}]
-        assert kinds(service)[2:] == ["the run has ended: interrupted"]
+        assert kinds(service)[3:] == ["the run has ended: interrupted"]

@@ -364,6 +364,16 @@ def test_no_exit_is_decided_or_sent_on_the_book_of_a_lost_feed(run):
     assert outcome.positions[XRP_USDT] == 0
 
 
+def test_a_resume_before_a_halt_could_close_the_position_says_so(run):
+    mm = Live(config(resume_after_seconds=0.0, cooldown_seconds=0.5))
+    halt, resume = HaltQuoting("a test", flatten=True), ResumeQuoting("a test")
+    commander = Commander({4.5: LOST, 4.6: halt, 4.8: resume, 6.5: BACK})
+    events = [book(0, *CALM), *calm(1), trade(1.5, 2.348, 10, "sell"), *calm(2, 4, 5), clear(6.6)]
+    outcome = run(mm, events, actors=[commander])
+    assert "resumed by a test; its position was not closed" in mm.texts(XRP_USDT)
+    assert outcome.positions[XRP_USDT] == 10
+
+
 def test_a_catalogs_strategy_is_not_told_of_connections(run):
     mm = Told(config())
     run(mm, calm(*range(6)), actors=[Commander({1.5: LOST})])
