@@ -43,6 +43,7 @@ EDGE = ("strategy.min_edge_bps=1",)
 """The tutorial's one changed parameter."""
 WIDTH, HEIGHT = 900, 1700
 """Of the window: higher than every section, as Chromium may leave out what reaches beyond it."""
+WIDE = 1280
 NARROW = 390
 LARGEST_BYTES = 200_000
 _COLUMNS: Final = 130
@@ -68,8 +69,8 @@ def opened(page: Page, path: Path) -> Page:
 
 def draw_top(browser: Browser, report: Path) -> None:
     """Take the picture of what a report begins with."""
-    page = opened(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), report)
-    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#money h3"))
+    page = opened(browser.new_page(viewport={"width": WIDE, "height": HEIGHT}), report)
+    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#by-time"))
 
 
 def draw_report(browser: Browser, report: Path) -> None:
@@ -91,7 +92,7 @@ def top_of(page: Page, end: str) -> dict[str, float]:
     box = page.locator(end).bounding_box()
     if box is None:
         raise ValueError(f"the page has no {end}")
-    return {"x": 0, "y": 0, "width": WIDTH, "height": box["y"] - 20}
+    return {"x": 0, "y": 0, "width": page.evaluate("innerWidth"), "height": box["y"] - 20}
 
 
 def draw_comparison(browser: Browser, path: Path) -> None:

@@ -150,6 +150,8 @@ def compare_runs(folders: Sequence[Path], baseline: Path | None = None) -> Compa
     The baseline is by default the first; one that is none of them comes before them. A DataError says that there are
     fewer than two, one is given twice, a folder is not a run's, or the baseline is a folder of several.
     """
+    if baseline is None and len(folders) == 1 and not is_parent(folders[0]):
+        raise DataError("compare needs at least two runs, was 1")
     given, remarks = _given(folders)
     base = None if baseline is None else only_run(baseline).resolve()
     if base is not None and base not in {files.folder for files in given}:

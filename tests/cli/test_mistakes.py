@@ -126,7 +126,7 @@ KEYS = [
     (("sandbx", PAPER), ("no such command 'sandbx' (did you mean sandbox?); `mm-nautilus --help`",)),
     (("backtest", CONFIG, "--set", "strategy.gamma=7"), ("gamma must be between 0.01 and 1.0, got 7",)),
     (("backtest", CONFIG, "--set", "gamma"), ("--set must be KEY.KEY=VALUE such as strategy.gamma=0.3, was 'gamma'",)),
-    (("backtest", "broken.yaml"), ("broken.yaml:2: catalogue: ", "(did you mean catalog?), was 'x'")),
+    (("backtest", "broken.yaml"), ("broken.yaml:2: catalogue: ", "(did you mean catalog?); what was given is not")),
 ]  # fmt: skip
 
 PATHS = [
