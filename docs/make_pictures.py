@@ -70,7 +70,7 @@ def opened(page: Page, path: Path) -> Page:
 def draw_top(browser: Browser, report: Path) -> None:
     """Take the picture of what a report begins with."""
     page = opened(browser.new_page(viewport={"width": WIDE, "height": HEIGHT}), report)
-    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#by-time"))
+    page.screenshot(path=IMAGES / "report.png", clip=top_of(page, "#course"))
 
 
 def draw_report(browser: Browser, report: Path) -> None:
