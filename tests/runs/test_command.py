@@ -41,7 +41,7 @@ def test_default_run_prints_tables_and_writes_its_folder(tmp_path: Path) -> None
     assert [word for word in words if word not in done.stdout] == []
     written = {path.name for path in _only_folder(tmp_path).iterdir()}
     engine = {f"{name}.parquet" for name in ("fills", "orders", "positions", "metrics", "equity")}
-    traces = {f"{name}.parquet" for name in ("market", "quotes", "mark_outs", "actions")}
+    traces = {f"{name}.parquet" for name in ("market", "market_trades", "quotes", "mark_outs", "actions")}
     texts = {"config.yaml", "summary.json", "journal.jsonl", "run.log", "report.html"}
     assert written == engine | traces | texts
 

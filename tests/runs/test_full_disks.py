@@ -25,10 +25,10 @@ LIMITED = """
 import resource, sys
 from mm_nautilus.cli import process_main
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (80_000, resource.RLIM_INFINITY))
 process_main(["backtest", *sys.argv[1:]])
 """
-"""A process whose files may not grow beyond 30,000 bytes: of its own, as what pytest captures is a file, too."""
+"""A process whose files may not grow beyond 80,000 bytes: of its own, as what pytest captures is a file, too."""
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def test_money_by_hand_is_the_summary_the_tables_and_the_account(
     assert run.balances == {"USDT": 500 + total - exact(figures["exact"]["unrealized_pnl"])}
     parts = {name: exact(run.summary["answer"]["exact"][name]) for name in run.summary["answer"]["parts"]}
     assert sum(parts.values()) == total
-    assert parts["fees"] == -fees
+    assert parts["maker_fees"] + parts["taker_fees"] + parts.get("other_fees", 0) == -fees
     assert parts["unattributed"] == 0
     assert figures["orders_denied"] == 0
 

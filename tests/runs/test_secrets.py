@@ -122,7 +122,7 @@ def signed_in(url: str, given: str) -> tuple[int, bytes]:
 
 @pytest.mark.long
 def test_the_tokens_of_page_and_scrapes_are_served_printed_and_written_nowhere(tmp_path: Path) -> None:
-    environment = os.environ | {VARIABLE: PLANTED, METRICS_VARIABLE: PLANTED}
+    environment = os.environ | {VARIABLE: PLANTED, METRICS_VARIABLE: f"{PLANTED}-scrapes"}
     words = ["--duration", "10m", "--web-port", "0", "--metrics-port", "0", "--set", "output.log_level=DEBUG"]
     words += ["--set", "output.report=true"]
     command = [sys.executable, "-m", "mm_nautilus.cli", "sandbox", str(configuration(tmp_path)), *words]
@@ -151,7 +151,7 @@ def test_the_tokens_of_page_and_scrapes_are_served_printed_and_written_nowhere(t
         found = re.search(r"Prometheus endpoint: (http://\S+/metrics)", lines[-1])
         assert found is not None, lines
         assert asked(found[1])[0] == 401
-        status, content = asked(found[1], Authorization=f"Bearer {PLANTED}")
+        status, content = asked(found[1], Authorization=f"Bearer {PLANTED}-scrapes")
         assert status == 200
         served.append(content)
         assert signed_in(url, f"{PLANTED}-not")[0] == 401
