@@ -110,24 +110,26 @@ class DailyResults:
 
     def _add(self, ts_ns: int, change: DayResult) -> None:
         day = _date(ts_ns // _DAY_NS)
-        result = self._days[day] = self._days.get(day, DayResult(day)).plus(change)
-        self._texts[day] = _text(result)
+        self._days[day] = self._days.get(day, DayResult(day)).plus(change)
+        self._texts.pop(day, None)
         if len(self._days) > _MOST_DAYS:
             oldest = min(self._days)
             self.earlier = self.earlier.plus(self._days.pop(oldest))
-            del self._texts[oldest]
+            self._texts.pop(oldest, None)
 
     # -- Over restarts ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Return plain values for `restore`.
 
-        A day is one text, made when it changes: the state is written after every fill.
+        A day's text is kept until it changes: the state is written after every fill.
         """
+        for day in self._days.keys() - self._texts.keys():
+            self._texts[day] = _text(self._days[day])
         return {
             "trading_pnl": None if self._counted is None else str(self._counted),
             "earlier": _text(self.earlier),
-            "days": list(self._texts.values()),
+            "days": [self._texts[day] for day in self._days],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -136,7 +138,7 @@ class DailyResults:
         self._counted = None if counted is None else Decimal(counted)
         self.earlier = _result(state["earlier"])
         self._days = {result.day: result for result in map(_result, state["days"])}
-        self._texts = {day: _text(result) for day, result in self._days.items()}
+        self._texts.clear()
 
     def begin_after(self, fills: int, trades: int) -> None:
         """Begin after results of which no days are known; their trading PnL is that of the first snapshot."""

@@ -172,7 +172,8 @@ class Watching:
 
     def _feed(self, event: FeedEvent, now: float) -> Iterator[Draft]:
         if not event.is_connected:
-            self._lost, self._is_loss_told = self._lost or (now, event.ts_event), False
+            if self._lost is None:
+                self._lost, self._is_loss_told = (now, event.ts_event), False
             return
         lost, self._lost = self._lost, None
         if lost is None:

@@ -6,11 +6,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 from mm_nautilus.calibration.volatility import VolatilitySource
-from mm_nautilus.pricing.not_quoting import HALTS, NotQuoting
-from mm_nautilus.pricing.quote_model import short_number
 from mm_nautilus.report.attribution import HORIZON_SECONDS, Parts, turnover_of
 from mm_nautilus.report.causes import story
 from mm_nautilus.report.exit_advice import exits_lose, takes_liquidity, trailing_stop_in_fees
+from mm_nautilus.report.idle_advice import (
+    LEAST_SHARE_PCT,
+    halted,
+    halted_by_losses,
+    limits_exhausted,
+    no_fills,
+    share_pct,
+)
 from mm_nautilus.report.money import rounded_up, signed_amount, unsigned_amount
 from mm_nautilus.report.places import decisive_pair
 from mm_nautilus.report.run_facts import RunFacts, SymbolFacts
@@ -19,10 +25,6 @@ LEAST_TRADES: Final = 20
 """Trades below which a win rate is not judged."""
 LOW_WIN_RATE_PCT: Final = 55.0
 """Win rate below which v1.4.0 recommends its reservation price, % of trades."""
-LEAST_SHARE_PCT: Final = 10.0
-"""Share of the time from which on a limit that keeps a side without a quote is mentioned."""
-MOST_IDLE_SHARE_PCT: Final = 90.0
-"""Share of the time without a quote on either side from which on a symbol counts as hardly quoted."""
 TREND_FACTOR: Final = 2.0
 """Multiple of its volatility over the same time from which on a mid's move is a trend."""
 LEAST_TREND_MINUTES: Final = 10.0
@@ -37,132 +39,6 @@ _ERRORS: Final = 2.0
 _WIDEST_PCT: Final = 5.0
 """Largest ``min_spread_pct``."""
 _BPS: Final = 10_000
-
-
-def no_fills(run: RunFacts) -> str | None:
-    """Advise where a symbol had no fill: how far its quotes stood, and how far takers reached."""
-    idle = {name: symbol for name, symbol in run.symbols.items() if not symbol.figures["fills"]}
-    if not idle:
-        return None
-    name, symbol = next(iter(idle.items()))
-    others = "" if len(idle) == 1 else f" ({len(idle) - 1} more: {', '.join(list(idle)[1:])})"
-    model, reach = symbol.figures["quote_model"], symbol.figures.get("taker_reach")
-    longest = _longest_reason(symbol.figures, run.seconds)
-    if model is None:
-        return f"{name} had no fill and was never quoted{longest}{others}"
-    if _idle_share_pct(symbol.figures, run.seconds) >= MOST_IDLE_SHARE_PCT:
-        return f"{name} had no fill and was hardly ever quoted{longest}{others}"
-    distance = model["half_width_bps"]
-    text = f"{name} had no fill: its quotes stood {short_number(distance)} bps out"
-    if reach is None or not reach["trades"]:
-        return f"{text}, and no trade of a taker was seen; run longer{longest}{others}"
-    text += (
-        f", and takers reached {short_number(reach['usual_bps'])} bps in 99 of 100 trades, "
-        f"{short_number(reach['most_bps'])} bps at most"
-    )
-    if distance > reach["usual_bps"]:
-        return f"{text}; {_within_reach(reach['usual_bps'], model['maker_fee_bps'])}{others}"
-    return f"{text}; others were ahead in the queue, so quote nearer or run longer{longest}{others}"
-
-
-def _within_reach(reach_bps: float, fee_bps: float) -> str:
-    """Return how to quote where takers come, or that it does not pay."""
-    if reach_bps <= fee_bps:
-        return f"quotes in their reach earn no more than the maker fee of {short_number(fee_bps)} bps, so pay less"
-    width = short_number(2 * reach_bps / 100)
-    return f"quote nearer, about {width} % wide (min_spread_pct, min_edge_bps, gamma)"
-
-
-def _idle_share_pct(figures: Mapping[str, Any], seconds: float) -> float:
-    """Return for which share of the time the side that was quoted more was not quoted, %."""
-    return min(
-        _share_pct(sum(entry["seconds"] for entry in side.values()), seconds)
-        for side in figures["not_quoting"].values()
-    )
-
-
-def _longest_reason(figures: Mapping[str, Any], seconds: float) -> str:
-    """Return what kept a side without a quote longest, where it did for a good part of the time."""
-    held: dict[str, float] = {}
-    for side in figures["not_quoting"].values():
-        for reason, entry in side.items():
-            held[reason] = max(held.get(reason, 0.0), entry["seconds"])
-    if not held:
-        return ""
-    reason, most = max(held.items(), key=lambda item: item[1])
-    share = _share_pct(most, seconds)
-    return "" if share < LEAST_SHARE_PCT else f"; not quoted {share:.0f} % of the time: {reason}"
-
-
-_ADVICE_ON_LIMITS: Final[Mapping[str, str]] = {
-    NotQuoting.INSUFFICIENT_BALANCE: "start with larger balances or quote smaller sizes",
-    NotQuoting.ACTION_RATE_CAP: "raise requote_tolerance_bps, which sends less, or max_order_actions_per_second",
-    NotQuoting.WAITING_FOR_POINTS: "raise requote_tolerance_bps or min_quote_life_seconds, which spend less",
-    NotQuoting.REFUSED_TOO_OFTEN: "the log says why orders were refused",
-    NotQuoting.ORDER_REFUSED: "the log says why orders were refused",
-}
-
-
-def halted(run: RunFacts) -> str | None:
-    """Say which guard halted a symbol and at which limit, or that an operator did."""
-    found = _kept_out(run, lambda reason, _share: reason in HALTS)
-    if found is None:
-        return None
-    reason, words = found
-    limit = _HALT_LIMITS.get(reason)
-    if limit is None:
-        return f"{words}. {_HALT_ADVICE[NotQuoting(reason)]}"
-    values = {symbol.params.get(limit.key) for symbol in run.symbols.values()} - {None}
-    value = f" {next(iter(values))}{limit.unit}" if len(values) == 1 else ""
-    return f"{words}, at {limit.key}{value}. Mend what lost before mm-nautilus resume"
-
-
-class _Limit(NamedTuple):
-    key: str
-    unit: str
-
-
-_HALT_LIMITS: Final[Mapping[str, _Limit]] = {
-    NotQuoting.HALTED_DRAWDOWN: _Limit("max_drawdown_pct", " % of max_inventory"),
-    NotQuoting.HALTED_ACCOUNT_DRAWDOWN: _Limit("max_account_drawdown_pct", " % of the equity"),
-    NotQuoting.HALTED_LOSS_STREAK: _Limit("max_consecutive_losses", ""),
-}
-"""Limits of halts that follow from losses."""
-_HALT_ADVICE: Final[Mapping[str, str]] = {
-    NotQuoting.HALTED_REFUSALS: "The log says why orders were refused",
-    NotQuoting.KILL_SWITCH: "An operator or a program asked for it",
-}
-
-
-def limits_exhausted(run: RunFacts) -> str | None:
-    """Advise where the balances, the rate of orders or refusals kept a side without a quote."""
-    found = _kept_out(run, lambda reason, share: reason in _ADVICE_ON_LIMITS and share >= LEAST_SHARE_PCT)
-    if found is None:
-        return None
-    reason, words = found
-    return f"{words}; {_ADVICE_ON_LIMITS[reason]}"
-
-
-def _kept_out(run: RunFacts, is_grave: Callable[[str, float], bool]) -> tuple[str, str] | None:
-    """Return the reason that kept a side without a quote longest, and which sides for how long."""
-    found: dict[str, tuple[float, dict[str, list[str]]]] = {}
-    for name, symbol in run.symbols.items():
-        for side, reasons in symbol.figures["not_quoting"].items():
-            for reason, entry in reasons.items():
-                share = _share_pct(entry["seconds"], run.seconds)
-                if is_grave(reason, share):
-                    most, where = found.get(reason, (0.0, {}))
-                    where.setdefault(name, []).append(side)
-                    found[reason] = (max(most, share), where)
-    if not found:
-        return None
-    reason, (share, where) = max(found.items(), key=lambda item: item[1][0])
-    both = len(run.symbols[next(iter(where))].figures["not_quoting"])
-    words = [name if len(sides) == both else f"{name} {sides[0]}" for name, sides in where.items()]
-    return (
-        reason,
-        f"{reason} left {', '.join(words)} without a quote for up to {share:.0f} % of the time",
-    )
 
 
 def fees_above_width(run: RunFacts) -> str | None:
@@ -305,7 +181,7 @@ def inventory_at_cap(run: RunFacts) -> str | None:
     shares = {
         name: share
         for name, symbol in run.symbols.items()
-        if (share := _share_pct(symbol.figures["seconds_at_cap"], run.seconds)) >= LEAST_SHARE_PCT
+        if (share := share_pct(symbol.figures["seconds_at_cap"], run.seconds)) >= LEAST_SHARE_PCT
     }
     if not shares:
         return None
@@ -402,8 +278,13 @@ def one_pair_loses(run: RunFacts) -> str | None:
     smaller, larger = sorted([float(-known[name]), float(others)])
     if smaller <= 0 or 100 * smaller < LEAST_LOSS_PCT * larger:
         return None
-    lost, made = (signed_amount(float(amount), run.currency) for amount in (known[name], others))
-    return f"{name} made {lost}, the other pairs {made}. To leave it out, delete it under strategy.symbols"
+    lost, made = (
+        unsigned_amount(float(-known[name]), run.currency),
+        signed_amount(float(others), run.currency),
+    )
+    return (
+        f"{name} lost {lost}, the other pairs made {made}. To leave it out, delete it under strategy.symbols"
+    )
 
 
 def low_win_rate(run: RunFacts) -> str | None:
@@ -464,6 +345,8 @@ _ANSWERS: Final[Mapping[str, frozenset[Rule]]] = {
 """Rules about each part of a result; those of the part that cost most come ahead of the others."""
 _SAME: Final = ((fees_above_width, quote_wider),)
 """Rules with one remedy, of which only the first that applies is told."""
+_OTHERS, _LAST = 8, 9
+"""Ranks of rules that no cost asks for, and of symbols without a fill beside others that had some."""
 _REMEDIES: Final = frozenset(rule for rules in _ANSWERS.values() for rule in rules)
 
 
@@ -475,13 +358,15 @@ def suggestions(run: RunFacts) -> list[tuple[str, str]]:
     """
     costs = story(run).costs
     told = {rule: text for rule in RULES if (text := rule(run)) is not None}
-    is_consequence = run.fills and any(limit.key in told.get(halted, "") for limit in _HALT_LIMITS.values())
+    is_consequence = run.fills and halted_by_losses(run)
 
     def rank(rule: Rule) -> float:
-        if rule in {halted, no_fills}:
-            return (len(costs) if is_consequence else 0) if rule is halted else (9 if run.fills else 0)
-        of_costs = [rule in _ANSWERS.get(name, ()) for name in costs]
-        return of_costs.index(True) + 0.5 if True in of_costs else 8
+        if rule is halted:
+            return len(costs) if is_consequence else 0
+        if rule is no_fills:
+            return _LAST if run.fills else 0
+        answered = [number for number, name in enumerate(costs) if rule in _ANSWERS.get(name, ())]
+        return answered[0] + 0.5 if answered else _OTHERS
 
     order = sorted(told, key=rank)
     for rules in _SAME:
@@ -489,10 +374,6 @@ def suggestions(run: RunFacts) -> list[tuple[str, str]]:
     if _REMEDIES & set(order):
         order = [rule for rule in order if rule is not low_win_rate]
     return [(rule.__name__, told[rule]) for rule in order]
-
-
-def _share_pct(seconds: float, of_seconds: float) -> float:
-    return min(100.0, 100.0 * seconds / of_seconds) if of_seconds > 0 else 0.0
 
 
 def _range(values: Sequence[float]) -> str:

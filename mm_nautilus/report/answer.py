@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
-from mm_nautilus.report.advice import halted, suggestions
+from mm_nautilus.report.advice import suggestions
 from mm_nautilus.report.attribution import Parts
 from mm_nautilus.report.causes import REST, cause, worded
+from mm_nautilus.report.idle_advice import halted
 from mm_nautilus.report.money import (
     adding_decimals,
     rounding,

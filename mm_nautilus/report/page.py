@@ -105,19 +105,6 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
     summary = files.summary
     symbols = summary["symbols"]
     start_ns, end_ns, notes = _span(files)
-    guards = read_guard_log(files)
-    changes = () if guards is None else guards.entries
-    listed = [_listed(entry, state=entry.state.value, text=entry.text) for entry in changes[-_MOST_LISTED:]]
-    figures = _figures(files, start_ns, end_ns)
-    fills = {symbol: fill_rows(files, symbol) for symbol in symbols}
-    views: dict[str, Any] = {}
-    opening = None
-    if files.has_traces and fills:
-        opening, *span = opening_window(summary["answer"], fills, start_ns, end_ns)
-        views = {
-            symbol: symbol_view(symbol_traces(files, rows), start_ns, end_ns, (span[0], span[1]))
-            for symbol, rows in fills.items()
-        }
     return {
         "summary": summary,
         "heading": _heading(summary),
@@ -127,12 +114,7 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "is_sandbox": files.is_sandbox,
         "tiles": _tiles(summary),
         "account": _account(summary),
-        "answer": _answer_cells(summary["answer"]),
-        "answer_table": _answer_table(summary["answer"]),
-        "answer_columns": ["all", "of turnover", *(symbols if len(symbols) > 1 else ())],
-        "stretch": stretch_name(summary["answer"]["by_time"]["minutes"])
-        if summary["answer"]["by_time"]
-        else None,
+        **_answer_parts(summary),
         "equity_views": EQUITY_BUTTONS,
         "told": folded_words(summary),
         "symbol_columns": with_total(symbols),
@@ -141,37 +123,69 @@ def page_parts(files: RunFiles) -> dict[str, Any]:
         "fill_table": _fill_table(symbols) if files.has_traces else [],
         "model_table": model_table(symbols),
         "reason_table": dict(zip(("sides", "rows"), reason_table(symbols), strict=True)),
-        "guard_table": [] if guards is None else _guard_table(guards, list(symbols), start_ns, end_ns),
+        **_guard_parts(files, start_ns, end_ns),
+        "fee_table": fee_table(summary),
+        "fee_columns": FEE_COLUMNS,
+        **_fill_parts(files, start_ns, end_ns),
+        "statistics": statistics_rows(summary) if files.is_complete else None,
+        "venue": _venue_rows(summary),
+        "config_text": files.config_text,
+        "figures": _figures(files, start_ns, end_ns),
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _answer_parts(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is shown of the answer."""
+    answer, symbols = summary["answer"], summary["symbols"]
+    by_time = answer["by_time"]
+    return {
+        "answer": _answer_cells(answer),
+        "answer_table": _answer_table(answer),
+        "answer_columns": ["all", "of turnover", *(symbols if len(symbols) > 1 else ())],
+        "stretch": stretch_name(by_time["minutes"]) if by_time else None,
+    }
+
+
+def _guard_parts(files: RunFiles, start_ns: int, end_ns: int) -> dict[str, Any]:
+    """Return what is shown of the guards between two moments, nanoseconds since the epoch."""
+    guards = read_guard_log(files)
+    changes = () if guards is None else guards.entries
+    listed = [_listed(entry, state=entry.state.value, text=entry.text) for entry in changes[-_MOST_LISTED:]]
+    symbols = list(files.summary["symbols"])
+    return {
+        "guard_table": [] if guards is None else _guard_table(guards, symbols, start_ns, end_ns),
         "guard_list": None if guards is None else listed,
         "keeps_guards": files.has_guards,
         "guards_left_out": max(0, len(changes) - _MOST_LISTED),
         "has_all_guards": guards is not None and guards.is_whole,
-        "fee_table": fee_table(summary),
-        "fee_columns": FEE_COLUMNS,
-        "exit_table": exit_rows(
-            summary["exits"], fills, {symbol: found["currency"] for symbol, found in symbols.items()}
-        )
-        if summary["exits"]
-        else [],
+    }
+
+
+def _fill_parts(files: RunFiles, start_ns: int, end_ns: int) -> dict[str, Any]:
+    """Return fills, exits and the market beside them between two moments, nanoseconds since the epoch."""
+    summary, symbols = files.summary, files.summary["symbols"]
+    fills = {symbol: fill_rows(files, symbol) for symbol in symbols}
+    currencies = {symbol: figures["currency"] for symbol, figures in symbols.items()}
+    views, opening = {}, None
+    if files.has_traces and fills:
+        opening, *span = opening_window(summary["answer"], fills, start_ns, end_ns)
+        views = {
+            symbol: symbol_view(symbol_traces(files, rows), start_ns, end_ns, (span[0], span[1]))
+            for symbol, rows in fills.items()
+        }
+    return {
+        "views": views,
+        "opening": opening,
+        "exit_table": exit_rows(summary["exits"], fills, currencies) if summary["exits"] else [],
         "fill_views": [
             fill_view(
-                rows,
-                symbols[symbol],
-                summary["report_currency"],
-                start_ns,
-                price_decimals(symbols[symbol]),
+                rows, symbols[symbol], summary["report_currency"], start_ns, price_decimals(symbols[symbol])
             )
             for symbol, rows in fills.items()
         ],
         "mark_out_seconds": f"{HORIZON_SECONDS:g}",
         "trails": trail_panels(trail_paths(files, fills)) if files.has_traces else [],
-        "statistics": statistics_rows(summary) if files.is_complete else None,
-        "venue": _venue_rows(summary),
-        "config_text": files.config_text,
-        "figures": figures,
-        "views": views,
-        "opening": opening,
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 

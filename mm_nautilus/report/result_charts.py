@@ -1,6 +1,6 @@
 """The charts of a run's answer: what its result is made of, and when it came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -104,32 +104,23 @@ def bridge_figure(answer: Mapping[str, Any]) -> Figure:
 
 def by_time_figure(answer: Mapping[str, Any]) -> Figure:
     """Return what was made in each stretch of a run, of each pair and in all."""
-    found = answer["by_time"]
-    return _stretch_figure(
-        found["minutes"],
-        [nanoseconds(datetime.fromisoformat(start)) for start in found["starts"]],
-        [float(text) for text in found["total"]],
-        {pair: [float(text) for text in texts] for pair, texts in found["pairs"].items()},
-        answer["currency"],
-    )
+    return _stretch_figure(_stretches(answer), answer["currency"])
 
 
 def by_day_figure(answer: Mapping[str, Any]) -> Figure:
     """Return the same in UTC days."""
+    return _stretch_figure(_stretches(answer).by_day(), answer["currency"])
+
+
+def _stretches(answer: Mapping[str, Any]) -> Stretches:
+    """Return the stretches that an answer has as texts."""
     found = answer["by_time"]
-    days = Stretches(
+    return Stretches(
         found["minutes"],
         [nanoseconds(datetime.fromisoformat(start)) for start in found["starts"]],
         [Decimal(text) for text in found["total"]],
         {pair: [Decimal(text) for text in texts] for pair, texts in found["pairs"].items()},
         Decimal(found["before"]),
-    ).by_day()
-    return _stretch_figure(
-        days.minutes,
-        days.starts_ns,
-        [float(amount) for amount in days.total],
-        {pair: [float(amount) for amount in amounts] for pair, amounts in days.pairs.items()},
-        answer["currency"],
     )
 
 
@@ -139,15 +130,11 @@ def stretch_name(minutes: int) -> str:
     return named.get(minutes, f"{minutes} minutes")
 
 
-def _stretch_figure(
-    minutes: int,
-    starts_ns: Sequence[int],
-    total: Sequence[float],
-    pairs: Mapping[str, Sequence[float]],
-    currency: str,
-) -> Figure:
+def _stretch_figure(stretches: Stretches, currency: str) -> Figure:
+    minutes, total = stretches.minutes, list(map(float, stretches.total))
+    pairs = {pair: list(map(float, amounts)) for pair, amounts in stretches.pairs.items()}
     width = minutes * _MS_PER_MINUTE
-    middles = [start // (MINUTE_NS // _MS_PER_MINUTE) + width // 2 for start in starts_ns]
+    middles = [start // (MINUTE_NS // _MS_PER_MINUTE) + width // 2 for start in stretches.starts_ns]
     hover = f"%{{y:+,.{max(4, amount_decimals(currency))}f}} {currency}"
     look: dict[str, Any] = {"hover": hover, "width": 0.8 * width}
     active = {pair: amounts for pair, amounts in pairs.items() if any(amounts)}
@@ -186,7 +173,7 @@ def _stretch_figure(
                 "mode": "markers",
                 "name": "all",
                 "x": middles,
-                "y": list(total),
+                "y": total,
                 "marker": {"symbol": "diamond", "size": 8, "color": "@total"},
                 "hovertemplate": f"all: {hover}<extra></extra>",
             }

@@ -225,7 +225,7 @@ EQUITY_ROWS: Final[tuple[Row, ...]] = (
     _money("revaluation of the starting balances", "revaluation"),
     _money("funding", "funding")._replace(hides_zero=True),
     _number("profit factor of the trades", "profit_factor", "", 2),
-    _money("average PnL of a trade", "avg_trade_pnl"),
+    _money("average result of a trade, at the rates of its time", "avg_trade_pnl"),
 )
 """Of the account, in the report currency."""
 

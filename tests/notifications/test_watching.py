@@ -106,6 +106,14 @@ def test_only_a_loss_beyond_the_limit_is_told_and_so_is_its_end() -> None:
     assert (one.kind, one.lines) == ("reconnect", ("after 0:02:05, since 1970-01-01 00:00:00 UTC",))
 
 
+def test_a_loss_that_is_reported_again_is_told_once() -> None:
+    watch = watching(disconnect_seconds=60.0)
+    take(watch, FeedEvent(0, is_connected=False), now=10.0)
+    assert len(list(watch.due(70.0))) == 1
+    take(watch, FeedEvent(90 * SECOND, is_connected=False), now=100.0)
+    assert list(watch.due(200.0)) == []
+
+
 def test_a_short_loss_is_not_told() -> None:
     watch = watching(disconnect_seconds=60.0)
     events = (FeedEvent(0, is_connected=False), FeedEvent(SECOND, is_connected=True))

@@ -601,7 +601,7 @@ SPEAK = {
     ),
     "one_pair_loses": (
         run(symbol(pnl="-1"), symbol(pnl="3"), symbol(pnl="0.5")),
-        "XRP/USDT made -$1.00, the other pairs +$3.50. To leave it out, delete it under strategy.symbols",
+        "XRP/USDT lost $1.00, the other pairs made +$3.50. To leave it out, delete it under strategy.symbols",
     ),
     "no_fills": (
         run(idle(taker_reach=REACH)),
