@@ -325,7 +325,8 @@ def test_fills_of_both_sides_are_drawn_alike(open_page: Callable, report: Path) 
         assert len(sizes) == 1
 
 
-@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1280])
 def test_no_control_lies_over_another_while_all_are_used(
     open_page: Callable, report: Path, width: int
 ) -> None:

@@ -85,7 +85,7 @@ def test_a_service_that_is_down_for_a_while_gets_all_once_in_order(
         500,
         pytest.param(429, marks=pytest.mark.long),
         pytest.param("hangs", marks=pytest.mark.long),
-        "trickles",
+        pytest.param("trickles", marks=pytest.mark.long),
     ],
 )
 def test_a_service_that_does_not_take_messages_holds_up_no_other_and_the_next_run_sends_them(

@@ -405,6 +405,7 @@ def test_page_resumes_what_it_halted(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / "probe.resume").exists()
 
 
+@pytest.mark.long
 def test_page_halts_the_run_and_keeps_it_halted(tmp_path: Path) -> None:
     path = configuration(tmp_path)
     with live_run(path, "--web-halt", token=TOKEN) as run, run.listen(**BEARER) as stream:

@@ -52,6 +52,7 @@ def assert_kept_secret(folder: Path, *texts: str) -> None:
     assert [file.name for file in files if SECRET.encode() in file.read_bytes()] == []
 
 
+@pytest.mark.long
 def test_halt_resume_loss_and_end_arrive_once_each_while_another_service_hangs(
     venue: VenueProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Any
 ) -> None:
